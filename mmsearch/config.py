@@ -1,0 +1,103 @@
+"""Settings: arguments > MMSEARCH_* variables > the library's mmsearch.toml > defaults. One table, below.
+
+`memory_bytes = 2_000_000_000` in mmsearch.toml and MMSEARCH_MEMORY_BYTES=2000000000 say the same.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import InvalidInput
+from mmsearch.types import Limits
+
+FILE_NAME = "mmsearch.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default; zero means "choose for this machine"."""
+
+    space: str = "starter"
+    """Space of a new library; an existing one keeps its own."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: str = "auto"
+    """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
+    index: str = "faiss"
+    """Index backend: faiss or flat."""
+    workers: int = 0
+    """Decode workers; 0: one per CPU core, at most 8."""
+    batch_size: int = 0
+    """Segments an encoder takes at once; 0: the encoder's own choice."""
+    commit_segments: int = 512
+    """Segments a transaction holds before it is committed, at most one more file than that."""
+    commit_s: float = 5.0
+    """Seconds after which a transaction is committed even if smaller."""
+    pixels: int = Limits.pixels
+    file_bytes: int = Limits.file_bytes
+    text_bytes: int = Limits.text_bytes
+    duration_s: float = Limits.duration_s
+    decode_s: float = Limits.decode_s
+    memory_bytes: int = Limits.memory_bytes
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def decode_workers(self) -> int:
+        return self.workers or min(os.cpu_count() or 1, 8)
+
+
+def settings(folder: Path | None = None, **arguments: Any) -> Settings:
+    """Settings for a library folder; an argument that is None counts as not given. Raises: InvalidInput."""
+    values: dict[str, Any] = {}
+    known = {f.name: f.type for f in fields(Settings)}
+    for source, given in (
+        (f"{folder}/{FILE_NAME}", _file(folder)),
+        ("the environment", _environment(known)),
+        ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
+    ):
+        for name, value in given.items():
+            if name not in known:
+                raise InvalidInput(f"unknown setting {name!r} in {source}", hint=f"known: {', '.join(sorted(known))}")
+            values[name] = _convert(name, value, str(known[name]), source)
+    return _checked(Settings(**values))
+
+
+def _file(folder: Path | None) -> Mapping[str, Any]:
+    path = folder / FILE_NAME if folder else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+
+
+def _environment(known: Mapping[str, Any]) -> Mapping[str, str]:
+    # MMSEARCH_LIBRARY chooses the folder itself and is read by library.locate().
+    named = {name: os.environ.get(f"MMSEARCH_{name.upper()}") for name in known}
+    return {name: value for name, value in named.items() if value}
+
+
+def _convert(name: str, value: Any, wanted: str, source: str) -> Any:
+    kind = {"int": int, "float": float}.get(wanted.removeprefix("<class '").removesuffix("'>"), str)
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"setting {name} = {value!r} in {source} is not a {kind.__name__}") from error
+
+
+def _checked(made: Settings) -> Settings:
+    for f in fields(Settings):
+        value = getattr(made, f.name)
+        may_be_zero = f.name in ("workers", "batch_size")
+        if isinstance(value, int | float) and (value < 0 or (value == 0 and not may_be_zero)):
+            raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
+    if made.precision not in ("auto", "fp32", "fp16", "bf16"):
+        raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
+    return made

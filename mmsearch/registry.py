@@ -1,0 +1,64 @@
+"""Names of the parts that can be swapped: one visible table, plus entry points of other packages.
+
+A package adds a part with an entry point, for example:
+
+    [project.entry-points."mmsearch.spaces"]
+    my-space = "my_package:space"
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from mmsearch.errors import InvalidInput, UnknownName
+
+BUILTIN: dict[str, dict[str, str]] = {
+    # Asked in this order; the first that accepts a file decodes it.
+    "decoders": {
+        "image": "mmsearch.media.image:ImageDecoder",
+        "text": "mmsearch.media.text:TextDecoder",
+        "video": "mmsearch.media.video:VideoDecoder",
+        "audio": "mmsearch.media.audio:AudioDecoder",
+    },
+    # (device, precision) -> Space
+    "spaces": {
+        "starter": "mmsearch.encoders.starter:space",
+    },
+    # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
+    "indexes": {
+        "flat": "mmsearch.vectors.flat:FlatIndex",
+        "faiss": "mmsearch.vectors.faiss_flat:FaissFlatIndex",
+    },
+}
+
+
+def targets(kind: str) -> dict[str, str]:
+    """Name -> "module:attribute" of every known part of a kind, built-in ones first."""
+    table = dict(BUILTIN[kind])
+    for point in entry_points(group=f"mmsearch.{kind}"):
+        if point.name in table and table[point.name] != point.value:
+            raise InvalidInput(
+                f"two {kind} are named {point.name!r}: {table[point.name]} and {point.value}",
+                hint="uninstall one of the two packages, or rename one entry point",
+            )
+        table[point.name] = point.value
+    return table
+
+
+def target(kind: str, name: str) -> str:
+    """The "module:attribute" behind a name; a name with a colon is one already."""
+    if ":" in name:
+        return name
+    table = BUILTIN[kind] if name in BUILTIN[kind] else targets(kind)
+    if name not in table:
+        raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")
+    return table[name]
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the part behind a name. Raises: UnknownName."""
+    module, _, attribute = target(kind, name).partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownName(f"{kind.rstrip('s')} {name!r} can't be imported: {error}") from error
