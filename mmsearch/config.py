@@ -14,6 +14,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.types import Limits
 
 FILE_NAME = "mmsearch.toml"
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class Settings:
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
     """Seconds after which a transaction is committed even if smaller."""
-    pixels: int = Limits.pixels
-    file_bytes: int = Limits.file_bytes
-    text_bytes: int = Limits.text_bytes
-    duration_s: float = Limits.duration_s
-    decode_s: float = Limits.decode_s
-    memory_bytes: int = Limits.memory_bytes
+    pixels: int = _LIMITS.pixels
+    file_bytes: int = _LIMITS.file_bytes
+    text_bytes: int = _LIMITS.text_bytes
+    duration_s: float = _LIMITS.duration_s
+    decode_s: float = _LIMITS.decode_s
+    memory_bytes: int = _LIMITS.memory_bytes
 
     @property
     def limits(self) -> Limits:

@@ -1,1 +1,34 @@
+"""All SQL: the catalog is the library's truth, everything else can be rebuilt from it."""
 
+from mmsearch.catalog.records import (
+    Batch,
+    Change,
+    Counts,
+    Found,
+    KnownFailure,
+    KnownItem,
+    ListKey,
+    NewContent,
+    NewFailure,
+    Placement,
+    RunRecord,
+    SpaceRecord,
+)
+from mmsearch.catalog.store import FILE_NAME, Catalog
+
+__all__ = [
+    "FILE_NAME",
+    "Batch",
+    "Catalog",
+    "Change",
+    "Counts",
+    "Found",
+    "KnownFailure",
+    "KnownItem",
+    "ListKey",
+    "NewContent",
+    "NewFailure",
+    "Placement",
+    "RunRecord",
+    "SpaceRecord",
+]

@@ -1,0 +1,164 @@
+"""The first schema.
+
+Revision: 0001
+Revises: nothing
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "contents",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=False),
+        sa.Column("modality", sa.String(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_contents")),
+        sa.UniqueConstraint("sha256", name=op.f("uq_contents_sha256")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_contents_changed", "contents", ["changed"], unique=False)
+
+    op.create_table(
+        "library",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("uuid", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("floor", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_library_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_library")),
+    )
+    op.create_table(
+        "roots",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_roots")),
+        sa.UniqueConstraint("path", name=op.f("uq_roots_path")),
+    )
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(), nullable=True),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.Column("report", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+    )
+    op.create_table(
+        "spaces",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("dim", sa.Integer(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_spaces")),
+        sa.UniqueConstraint("name", name=op.f("uq_spaces_name")),
+    )
+    op.create_table(
+        "lists",
+        sa.Column("space_id", sa.Integer(), nullable=False),
+        sa.Column("item", sa.String(), nullable=False),
+        sa.Column("segment", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_lists_space_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("space_id", "item", "segment", name=op.f("pk_lists")),
+    )
+    op.create_table(
+        "tombstones",
+        sa.Column("segment_id", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("segment_id", name=op.f("pk_tombstones")),
+    )
+    op.create_index("ix_tombstones_generation", "tombstones", ["generation"], unique=False)
+
+    op.create_table(
+        "failures",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.LargeBinary(), nullable=False),
+        sa.Column("display", sa.String(), nullable=False),
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("mtime_ns", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["root_id"], ["roots.id"], name=op.f("fk_failures_root_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_failures")),
+        sa.UniqueConstraint("path", name=op.f("uq_failures_path")),
+    )
+    op.create_index("ix_failures_failure", "failures", ["failure"], unique=False)
+    op.create_index("ix_failures_root_id", "failures", ["root_id"], unique=False)
+
+    op.create_table(
+        "items",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.LargeBinary(), nullable=False),
+        sa.Column("display", sa.String(), nullable=False),
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("content_id", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("mtime_ns", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(), nullable=False),
+        sa.CheckConstraint("status IN ('present', 'missing')", name=op.f("ck_items_status")),
+        sa.ForeignKeyConstraint(["content_id"], ["contents.id"], name=op.f("fk_items_content_id")),
+        sa.ForeignKeyConstraint(["root_id"], ["roots.id"], name=op.f("fk_items_root_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_items")),
+        sa.UniqueConstraint("path", name=op.f("uq_items_path")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_items_content_id_status", "items", ["content_id", "status"], unique=False)
+    op.create_index("ix_items_root_id", "items", ["root_id"], unique=False)
+
+    op.create_table(
+        "segments",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("content_id", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("modality", sa.String(), nullable=False),
+        sa.Column("start", sa.Double(), nullable=True),
+        sa.Column("end", sa.Double(), nullable=True),
+        sa.Column("page", sa.Integer(), nullable=True),
+        sa.Column("char_start", sa.Integer(), nullable=True),
+        sa.Column("char_end", sa.Integer(), nullable=True),
+        sa.Column("text", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["content_id"], ["contents.id"], name=op.f("fk_segments_content_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_segments")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_segments_content_id_ordinal", "segments", ["content_id", "ordinal"], unique=True)
+
+    op.create_table(
+        "embeddings",
+        sa.Column("space_id", sa.Integer(), nullable=False),
+        sa.Column("segment_id", sa.Integer(), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["segment_id"], ["segments.id"], name=op.f("fk_embeddings_segment_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_embeddings_space_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("space_id", "segment_id", name=op.f("pk_embeddings")),
+    )
+    op.create_index("ix_embeddings_segment_id", "embeddings", ["segment_id"], unique=False)
+
+
+def downgrade() -> None:
+    for table in (
+        "embeddings", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots", "library", "contents",
+    ):  # fmt: skip
+        op.drop_table(table)

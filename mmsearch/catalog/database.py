@@ -1,0 +1,79 @@
+"""Connections to a library's SQLite file: WAL, foreign keys, explicit transactions, errors in our words."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
+
+BUSY_S = 30.0
+"""Seconds a connection waits for another one's write."""
+
+
+def connect(path: Path) -> Engine:
+    """An engine over the catalog file; nothing is opened before the first use."""
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    # We say BEGIN ourselves: sqlite3's own way opens no transaction for reads, which then see two states.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A snapshot: every statement inside sees the same committed state."""
+    with _translated(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end or rolled back whole."""
+    with _translated(engine), engine.connect() as connection:
+        connection = connection.execution_options(writes=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _translated(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise translate(error, Path(engine.url.database or "")) from error
+
+
+def translate(error: DatabaseError, path: Path) -> LibraryError:
+    """SQLite's error in our words; unknown ones keep SQLite's text."""
+    text = str(error.orig)
+    if "readonly" in text or "unable to open" in text:
+        return LibraryReadOnly(f"the catalog can't be opened for writing: {path} ({text})", hint="check permissions")
+    if "locked" in text or "busy" in text:
+        return LibraryLocked(f"another process holds the catalog {path}", hint="wait for it to finish, then repeat")
+    if "disk is full" in text or "disk I/O" in text:
+        return LibraryError(f"the catalog can't be written: {text}", hint="free some space; what was committed is safe")
+    if "malformed" in text or "not a database" in text or not isinstance(error, OperationalError):
+        return CatalogDamaged(
+            f"the catalog is damaged: {path} ({text})",
+            hint="restore it from a backup, or move it away and ingest again",
+        )
+    return LibraryError(f"the catalog answered: {text}")

@@ -1,0 +1,179 @@
+"""The tables. Migrations make them; a test holds these models against what the migrations made.
+
+Paths are BLOBs (`os.fsencode`), so that every name a file system allows is kept, and compared byte by byte:
+SQLite's LIKE ignores case and gives `_` and `%` a meaning.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class LibraryRow(Base):
+    """The one row of facts about the library itself."""
+
+    __tablename__ = "library"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[str]
+    generation: Mapped[int]
+    """Grows by one with every commit that changes what can be found."""
+    floor: Mapped[int]
+    """Removals before this generation are no longer listed: an older index must be rebuilt whole."""
+    created_at: Mapped[datetime]
+    version: Mapped[str]
+
+
+class Root(Base):
+    """A folder or a file that was handed to ingest."""
+
+    __tablename__ = "roots"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+
+
+class Content(Base):
+    """What a file holds, whatever its path: one row per distinct sha256, so a moved or copied file costs nothing."""
+
+    __tablename__ = "contents"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(unique=True)
+    modality: Mapped[str]
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    changed: Mapped[int] = mapped_column(index=True)
+    """Generation at which it was added, or last began or ceased to be findable."""
+
+
+class Item(Base):
+    """A path at which a content was found."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        CheckConstraint("status IN ('present', 'missing')", name="status"),
+        Index("ix_items_content_id_status", "content_id", "status"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    display: Mapped[str]
+    """The path as text, undecodable bytes replaced: for people, never to open."""
+    root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
+    size: Mapped[int]
+    mtime_ns: Mapped[int]
+    status: Mapped[str]
+    seen_at: Mapped[datetime]
+
+
+class SegmentRow(Base):
+    """A piece of a content: a picture, a window of sound, a frame, a passage."""
+
+    __tablename__ = "segments"
+    __table_args__ = (
+        Index("ix_segments_content_id_ordinal", "content_id", "ordinal", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"))
+    ordinal: Mapped[int]
+    modality: Mapped[str]
+    start: Mapped[float | None]
+    end: Mapped[float | None]
+    page: Mapped[int | None]
+    char_start: Mapped[int | None]
+    char_end: Mapped[int | None]
+    text: Mapped[str | None]
+
+
+class SpaceRow(Base):
+    """A space whose vectors the library holds, with the fingerprint they were made under."""
+
+    __tablename__ = "spaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    target: Mapped[str]
+    dim: Mapped[int]
+    fingerprint: Mapped[str]
+
+
+class Embedding(Base):
+    """A segment's vector in a space: little-endian float32, `4 * dim` bytes."""
+
+    __tablename__ = "embeddings"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    segment_id: Mapped[int] = mapped_column(ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True, index=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ListRow(Base):
+    """A list of vectors that are ranked together; known here so that no query has to look for them."""
+
+    __tablename__ = "lists"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    item: Mapped[str] = mapped_column(primary_key=True)
+    segment: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Tombstone(Base):
+    """A segment that is gone, for indexes that still hold it."""
+
+    __tablename__ = "tombstones"
+
+    segment_id: Mapped[int] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(index=True)
+
+
+class FailureRow(Base):
+    """The failure ledger: a file that could not be taken in, and why."""
+
+    __tablename__ = "failures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    display: Mapped[str]
+    root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
+    size: Mapped[int]
+    mtime_ns: Mapped[int]
+    failure: Mapped[str] = mapped_column(index=True)
+    reason: Mapped[str]
+    attempts: Mapped[int]
+    version: Mapped[str]
+    at: Mapped[datetime]
+
+
+class Run(Base):
+    """One ingest."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    state: Mapped[str]
+    """running, done, interrupted, failed or killed."""
+    pid: Mapped[int]
+    version: Mapped[str]
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)

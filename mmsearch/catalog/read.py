@@ -1,0 +1,185 @@
+"""Reading the catalog: known paths in order, an index's changes, segments resolved to paths, sizes."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from mmsearch.catalog.models import (
+    Content,
+    Embedding,
+    FailureRow,
+    Item,
+    LibraryRow,
+    ListRow,
+    Root,
+    Run,
+    SegmentRow,
+    SpaceRow,
+    Tombstone,
+)
+from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord
+from mmsearch.catalog.write import chunks
+from mmsearch.types import Ids, Span
+
+ROWS = 8192
+"""Vectors handed over at once: memory for one chunk, however large the index."""
+
+SEPARATOR = os.fsencode(os.sep)
+
+
+def generation(connection: Connection) -> tuple[int, int]:
+    """(generation, floor)."""
+    row = connection.execute(select(LibraryRow.generation, LibraryRow.floor)).one()
+    return row.generation, row.floor
+
+
+def under(column: InstrumentedAttribute[bytes], root: bytes, after: bytes | None = None) -> Select[bytes]:
+    """Rows of the column's table at `root` or below it, by path, beyond `after`."""
+    prefix = root if root.endswith(SEPARATOR) else root + SEPARATOR
+    stop = prefix[:-1] + bytes([prefix[-1] + 1])
+    query = select(column).where(or_(column == root, and_(column >= prefix, column < stop)))
+    return (query if after is None else query.where(column > after)).order_by(column)
+
+
+def items_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownItem]:
+    """The next `limit` known items at or below a path, in byte order of their paths."""
+    query = under(Item.path, root, after).join(Content, Content.id == Item.content_id).limit(limit)
+    return _items(connection, query)
+
+
+def items_of(connection: Connection, sha256: str) -> list[KnownItem]:
+    """Every item that holds a content; empty for an unknown one or one that no path holds now."""
+    return _items(connection, select(Item.path).join(Content).where(Content.sha256 == sha256).order_by(Item.path))
+
+
+def _items(connection: Connection, query: Select[bytes]) -> list[KnownItem]:
+    columns = query.with_only_columns(
+        Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Content.sha256, maintain_column_froms=True
+    )
+    return [KnownItem(*row) for row in connection.execute(columns)]
+
+
+def holds(connection: Connection, sha256: str, space_id: int) -> bool:
+    """Whether a content is in the catalog with its vectors in the space."""
+    query = (
+        select(Embedding.segment_id)
+        .join(SegmentRow, SegmentRow.id == Embedding.segment_id)
+        .join(Content, Content.id == SegmentRow.content_id)
+        .where(Content.sha256 == sha256, Embedding.space_id == space_id)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def failure_at(connection: Connection, path: bytes) -> KnownFailure | None:
+    found = _failures(connection, select(FailureRow.path).where(FailureRow.path == path))
+    return found[0] if found else None
+
+
+def failures(connection: Connection, kind: str | None = None) -> list[KnownFailure]:
+    """The ledger, by path; `kind` keeps one class."""
+    query = select(FailureRow.path).order_by(FailureRow.path)
+    return _failures(connection, query if kind is None else query.where(FailureRow.failure == kind))
+
+
+def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure]:
+    row = FailureRow
+    columns = query.join(Root, Root.id == row.root_id).with_only_columns(
+        row.path, row.size, row.mtime_ns, row.failure, row.reason, row.attempts, row.version, Root.path.label("root"),
+        maintain_column_froms=True,
+    )  # fmt: skip
+    rows: Any = connection.execute(columns)  # mypy counts the columns of a wide select wrongly
+    return [KnownFailure(*found) for found in rows]
+
+
+def list_keys(connection: Connection, space: str) -> list[ListKey]:
+    """Every list that has vectors in the space."""
+    query = select(ListRow.item, ListRow.segment).join(SpaceRow).where(SpaceRow.name == space)
+    return sorted(ListKey(space, item, segment) for item, segment in connection.execute(query))
+
+
+def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Iterator[Change]:
+    """What happened to a list after a generation, in chunks. `since` < 0 gives the whole list, nothing gone."""
+    nothing = np.empty(0, np.int64)
+    empty = np.empty((0, dim), np.float32)
+    if since >= 0:
+        buried = select(Tombstone.segment_id).where(Tombstone.generation > since)
+        for rows in connection.execute(buried).scalars().partitions(ROWS):
+            yield Change(nothing, empty, np.array(rows, np.int64))
+    live = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
+    in_list = [Content.modality == key.item, SegmentRow.modality == key.segment, Content.changed > since]
+    if since >= 0:
+        hidden = select(SegmentRow.id).join(Content).where(*in_list, ~live)
+        for rows in connection.execute(hidden).scalars().partitions(ROWS):
+            yield Change(nothing, empty, np.array(rows, np.int64))
+    present = (
+        select(SegmentRow.id, Embedding.vector)
+        .join(Content, Content.id == SegmentRow.content_id)
+        .join(Embedding, Embedding.segment_id == SegmentRow.id)
+        .join(SpaceRow, SpaceRow.id == Embedding.space_id)
+        .where(*in_list, live, SpaceRow.name == key.space)
+    )
+    for found in connection.execute(present.execution_options(yield_per=ROWS)).partitions(ROWS):
+        ids = np.array([row[0] for row in found], np.int64)
+        vectors = np.frombuffer(b"".join(row[1] for row in found), "<f4").reshape(len(found), dim)
+        yield Change(ids, vectors.astype(np.float32, copy=False), nothing)
+
+
+def resolve(connection: Connection, segment_ids: Ids) -> list[Found]:
+    """Every (segment, present path) pair of these segments, in no particular order."""
+    found: list[Found] = []
+    for part in chunks([int(i) for i in segment_ids]):
+        found.extend(_resolve(connection, part))
+    return found
+
+
+def _resolve(connection: Connection, part: Sequence[int]) -> Iterator[Found]:
+    segment = SegmentRow
+    query = (
+        select(
+            segment.id, Content.id, Item.id, Item.path, Content.modality, segment.modality, Content.meta,
+            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
+        )
+        .join(Content, Content.id == segment.content_id)
+        .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
+        .where(segment.id.in_(part))
+    )  # fmt: skip
+    for row in connection.execute(query):
+        yield Found(row[0], row[1], row[2], row[3], row[4], row[5], Span(*row[7:]), row[6])
+
+
+def counts(connection: Connection, space: str) -> list[Counts]:
+    """Items, segments and vectors of each item modality."""
+    items = {
+        (modality, status): n
+        for modality, status, n in connection.execute(
+            select(Content.modality, Item.status, func.count()).join(Content).group_by(Content.modality, Item.status)
+        )
+    }
+    sized = (
+        select(Content.modality, func.count(SegmentRow.id), func.count(Embedding.segment_id))
+        .join(SegmentRow, SegmentRow.content_id == Content.id)
+        .outerjoin(SpaceRow, SpaceRow.name == space)
+        .outerjoin(Embedding, and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == SpaceRow.id))
+        .group_by(Content.modality)
+    )
+    return [
+        Counts(m, items.get((m, "present"), 0), items.get((m, "missing"), 0), segments, vectors)
+        for m, segments, vectors in connection.execute(sized.order_by(Content.modality))
+    ]
+
+
+def failure_counts(connection: Connection) -> dict[str, int]:
+    query = select(FailureRow.failure, func.count()).group_by(FailureRow.failure).order_by(FailureRow.failure)
+    return dict(connection.execute(query).tuples().all())
+
+
+def last_run(connection: Connection) -> RunRecord | None:
+    row = connection.execute(select(Run).with_only_columns(*Run.__table__.c).order_by(Run.id.desc()).limit(1)).first()
+    if row is None:
+        return None
+    finished = row.finished_at.isoformat() if row.finished_at else None
+    return RunRecord(row.id, row.started_at.isoformat(), finished, row.state, row.pid, row.report)

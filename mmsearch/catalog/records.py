@@ -1,0 +1,152 @@
+"""What the catalog takes and gives: plain frozen values, no SQLAlchemy in sight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ListKey:
+    """One list of vectors that may be ranked together: a space, an item modality and the segments' modality.
+
+    A video has two lists, its frames ("image") and its sound track ("audio"), since their scores live on
+    different scales.
+    """
+
+    space: str
+    item: Modality
+    segment: Modality
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """A path the catalog knows."""
+
+    id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    status: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A path in the failure ledger."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    failure: str
+    reason: str
+    attempts: int
+    version: str
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewContent:
+    """A decoded and embedded content. `vectors` is float32 (len(spans), dim), row i belongs to segment i."""
+
+    sha256: str
+    modality: Modality
+    metadata: Metadata
+    modalities: Sequence[Modality]
+    spans: Sequence[Span]
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A content (by hash) is at a path. `moved` is the id of the item that left its old path for this one."""
+
+    path: bytes
+    root: bytes
+    sha256: str
+    size: int
+    mtime_ns: int
+    moved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFailure:
+    """A file that can't be taken in."""
+
+    path: bytes
+    root: bytes
+    size: int
+    mtime_ns: int
+    failure: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction's worth of changes, applied in this order."""
+
+    contents: list[NewContent] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)
+    failures: list[NewFailure] = field(default_factory=list)
+    missing: list[tuple[int, bytes]] = field(default_factory=list)
+    """(item id, path): only marked where the item still has that path."""
+
+    def __bool__(self) -> bool:
+        return bool(self.contents or self.placements or self.failures or self.missing)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """A piece of what an index has to catch up with: rows to add or replace, ids to forget."""
+
+    ids: Ids
+    vectors: Vectors
+    gone: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A segment resolved to one of the paths that hold it."""
+
+    segment_id: int
+    content_id: int
+    item_id: int
+    path: bytes
+    modality: Modality
+    matched: Modality
+    span: Span
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sizes of one modality."""
+
+    modality: Modality
+    items: int
+    missing: int
+    segments: int
+    vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRecord:
+    """A space as the library recorded it."""
+
+    id: int
+    name: str
+    target: str
+    dim: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One ingest as the catalog tells it; times are ISO 8601 UTC."""
+
+    id: int
+    started_at: str
+    finished_at: str | None
+    state: str
+    pid: int
+    report: Metadata

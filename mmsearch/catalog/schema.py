@@ -1,0 +1,75 @@
+"""Making and upgrading the schema. Migrations are the only way a schema comes to be, in tests too."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, inspect, text
+
+from mmsearch.catalog.database import reading, writing
+from mmsearch.errors import CatalogDamaged, SchemaTooNew
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest revision; known here so that opening an up-to-date library loads no Alembic (a test compares)."""
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def scripts() -> Path:
+    """The migrations' folder: beside the package's modules in a wheel, beside the package in a checkout."""
+    for folder in (PACKAGE / "migrations", PACKAGE.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise CatalogDamaged("the migrations are missing from this installation", hint="install mmsearch again")
+
+
+def revision(engine: Engine) -> str | None:
+    """The catalog's revision, None if it has no schema yet."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return str(found) if found is not None else None
+
+
+def prepare(engine: Engine) -> None:
+    """Bring the schema to HEAD: a new catalog is made, an older one copied to `.bak` first. Raises: SchemaTooNew."""
+    current = revision(engine)
+    if current == HEAD:
+        return
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    # configparser gives % a meaning; a folder may well have one in its name.
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaTooNew(
+            f"this library was written by a newer release (schema {current}, this one knows up to {HEAD})",
+            hint="upgrade: pip install --upgrade mmsearch",
+        )
+    if current is not None:
+        back_up(Path(str(engine.url.database)), current)
+    _upgrade(engine, config)
+
+
+def _upgrade(engine: Engine, config: "Config") -> None:
+    from alembic import command
+
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def back_up(path: Path, label: str) -> Path:
+    """Copy the catalog, with whatever its log holds, to `NAME.LABEL.bak`."""
+    target = path.with_name(f"{path.name}.{label}.bak")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    return target

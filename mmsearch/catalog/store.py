@@ -1,0 +1,136 @@
+"""The catalog of one library: the truth, in one SQLite file."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from mmsearch.catalog import read, schema, write
+from mmsearch.catalog.database import connect, reading, writing
+from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, SpaceRow, Tombstone
+from mmsearch.catalog.records import Batch, SpaceRecord
+from mmsearch.errors import LibraryNotFound
+from mmsearch.types import Metadata
+
+FILE_NAME = "catalog.sqlite"
+
+
+class Catalog:
+    """Reads and writes of one library's SQLite file.
+
+    Thread safety: any number of threads and processes may read; callers see to it that one process writes.
+    """
+
+    def __init__(self, path: Path, version: str) -> None:
+        self.path = path
+        self.version = version
+        self._engine = connect(path)
+
+    @classmethod
+    def open(cls, folder: Path, version: str, *, create: bool = False) -> "Catalog":
+        """Open a library's catalog, upgrading its schema if need be. Raises: LibraryNotFound, SchemaTooNew."""
+        path = folder / FILE_NAME
+        if not path.exists() and not create:
+            raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
+        catalog = cls(path, version)
+        try:
+            schema.prepare(catalog._engine)
+            catalog._ensure_library()
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _ensure_library(self) -> None:
+        with self.reading() as connection:
+            if connection.execute(select(LibraryRow.id)).first():
+                return
+        with writing(self._engine) as connection:
+            row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": write.now()}
+            connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), {**row, "version": self.version})
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A snapshot for the functions of `catalog.read`."""
+        with reading(self._engine) as connection:
+            yield connection
+
+    def generation(self) -> tuple[int, int]:
+        """(generation, floor): an index older than the floor can't be replayed, only rebuilt."""
+        with self.reading() as connection:
+            return read.generation(connection)
+
+    def uuid(self) -> str:
+        with self.reading() as connection:
+            return str(connection.execute(select(LibraryRow.uuid)).scalar_one())
+
+    # Spaces
+
+    def space(self) -> SpaceRecord | None:
+        """The space this library's vectors live in; None before the first ingest."""
+        with self.reading() as connection:
+            row = connection.execute(
+                select(SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint)
+            ).first()
+        return SpaceRecord(*row) if row else None
+
+    def add_space(self, name: str, target: str, dim: int, fingerprint: str) -> SpaceRecord:
+        with writing(self._engine) as connection:
+            row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint}
+            space_id = connection.execute(insert(SpaceRow).values(row).returning(SpaceRow.id)).scalar_one()
+        return SpaceRecord(space_id, name, target, dim, fingerprint)
+
+    # Ingest
+
+    def begin_run(self) -> int:
+        """Record that an ingest starts; one that never ended was killed, since only one process may write."""
+        with writing(self._engine) as connection:
+            connection.execute(update(Run).where(Run.state == "running").values(state="killed"))
+            row = {"started_at": write.now(), "state": "running", "pid": os.getpid(), "version": self.version}
+            return int(connection.execute(insert(Run).values(**row, report={}).returning(Run.id)).scalar_one())
+
+    def finish_run(self, run_id: int, state: str, report: Metadata) -> None:
+        with writing(self._engine) as connection:
+            values = {"state": state, "report": report, "finished_at": write.now()}
+            connection.execute(update(Run).where(Run.id == run_id).values(values))
+
+    def commit(self, batch: Batch, space_id: int) -> int:
+        """Apply a batch in one transaction; returns the generation that holds it."""
+        with writing(self._engine) as connection:
+            return write.apply(connection, batch, space_id, self.version)
+
+    # Forgetting
+
+    def remove(self, path: bytes) -> int:
+        """Forget every item and failure at or below a path, and contents no other path holds. Returns how many items.
+
+        Nothing on disk outside the library is touched.
+        """
+        with writing(self._engine) as connection:
+            items = list(connection.execute(read.under(Item.path, path)).scalars())
+            failures = list(connection.execute(read.under(FailureRow.path, path)).scalars())
+            for name in items:
+                connection.execute(delete(Item).where(Item.path == name))
+            for name in failures:
+                connection.execute(delete(FailureRow).where(FailureRow.path == name))
+            if items:
+                write.collect(connection, write.bump(connection))
+        return len(items)
+
+    def prune(self) -> tuple[int, int]:
+        """Forget missing items and contents that no path holds. Returns (items, contents)."""
+        with writing(self._engine) as connection:
+            gone = connection.execute(delete(Item).where(Item.status == "missing").returning(Item.id)).all()
+            return len(gone), write.collect(connection, write.bump(connection))
+
+    def raise_floor(self, generation: int) -> None:
+        """Drop removals that every published index has seen."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(Tombstone).where(Tombstone.generation <= generation))
+            connection.execute(update(LibraryRow).where(LibraryRow.floor < generation).values(floor=generation))
