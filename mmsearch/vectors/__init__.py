@@ -1,1 +1,17 @@
+"""Vectors under ids, searched by cosine, and the file they are published in.
 
+What the rest of the house needs:
+
+    create(backend, dim)               an empty index; backends: "faiss", "flat"
+    index.add / remove / search / ids  see `mmsearch.types.VectorIndex`
+    publish(index, path, stamp)        write the whole index in one atomic rename
+    read(path, stamp, dim)             read it back, verified; IndexDamaged if in any doubt
+    quarantine(path)                   move a damaged file aside before a rebuild
+
+Answers depend on the vectors alone, bit for bit: not on the backend, the order of adding, a rebuild or the other
+queries of a call. Importing this package loads no faiss; `create` and `read` do, for that backend.
+"""
+
+from mmsearch.vectors.file import Stamp, create, publish, quarantine, read
+
+__all__ = ["Stamp", "create", "publish", "quarantine", "read"]

@@ -1,0 +1,63 @@
+"""Writing a file so that a reader sees the old content or the new one, and a crash leaves one of them."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mmsearch.errors import LibraryError, LibraryReadOnly
+
+_MARK = ".writing-"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; the file written there takes its place, on disk before this returns.
+
+    The folder is made if need be. One writer per path: leftovers of a crashed one are removed first.
+
+    Raises: LibraryReadOnly, LibraryError (disk full, for example); `path` is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        yield temporary
+        _to_disk(temporary)
+        os.replace(temporary, path)
+        _folder_to_disk(path.parent)
+    except PermissionError as error:
+        raise LibraryReadOnly(f"can't write {path}: {error}", hint="check the folder's permissions") from error
+    except OSError as error:
+        raise LibraryError(f"can't write {path}: {error}", hint="check free space and the folder") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a writer of `path` that died left, including a temporary of its temporary."""
+    for entry in path.parent.iterdir():
+        if entry.name.startswith((f".{path.name}{_MARK}", f"..{path.name}{_MARK}")):
+            with suppress(OSError):
+                entry.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    # Opened for update: Windows flushes no handle that was opened for reading.
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: Path) -> None:
+    """Make the rename itself durable, where the platform lets a folder be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)

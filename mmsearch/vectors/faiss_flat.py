@@ -1,0 +1,198 @@
+"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. The only module that imports faiss."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss as _faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.errors import IndexDamaged
+from mmsearch.types import Ids, Neighbours, Selection, Vectors
+from mmsearch.vectors import rank
+from mmsearch.vectors.atomic import replacing
+from mmsearch.vectors.check import (
+    checked_count,
+    checked_dim,
+    checked_id_array,
+    checked_ids,
+    checked_selection,
+    checked_vectors,
+)
+from mmsearch.vectors.gate import Gate
+
+faiss: Any = _faiss
+"""Untyped: its type stubs lack what its Python layer adds."""
+
+_FEW = 1024
+"""Up to so many selected rows are gathered and scanned: cheaper than FAISS's pass over all of them with a bitmap."""
+
+_SPARE = 32
+"""Candidates asked for beyond k at first, so that ties and rounding at the k-th place seldom need a second pass."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Which id lies where. Places are row numbers of the FAISS index."""
+
+    ids: Ids
+    """(n,), by place."""
+    ascending: Ids
+    """(n,), sorted."""
+    place: NDArray[np.int64]
+    """(n,), the place of each id of `ascending`."""
+
+    def of(self, ids: Ids) -> NDArray[np.int64]:
+        """Places of those ids (any order) that are in the index."""
+        at = np.searchsorted(self.ascending, ids)
+        found = at < len(self.ascending)
+        found[found] = self.ascending[at[found]] == ids[found]
+        return self.place[at[found]]
+
+
+class FaissFlatIndex:
+    """`IndexIDMap2` over `IndexFlatIP`.
+
+    Thread safety: FAISS may be read by many threads but not while it changes, so searches share a gate and `add` and
+    `remove` have it alone, waiting for running searches.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self._dim = checked_dim(dim)
+        self._adopt(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
+
+    def _adopt(self, index: Any) -> None:
+        self._index = index
+        self._flat = faiss.downcast_index(index.index)
+        self._gate = Gate()
+        self._known: _Places | None = None
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def ids(self) -> Ids:
+        """(n,), every id in the index, ascending."""
+        with self._gate.reading():
+            return self._places().ascending.copy()
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Insert; a known id is replaced. Raises: InvalidInput, and then nothing is changed."""
+        vectors = checked_vectors(vectors, self._dim)
+        ids = checked_ids(ids, len(vectors))
+        with self._gate.writing():
+            # FAISS itself would keep both rows of an id.
+            self._forget(ids)
+            self._index.add_with_ids(vectors, ids)
+            self._known = None
+
+    def remove(self, ids: Ids) -> int:
+        """Forget ids; unknown ones are ignored. Returns how many were there."""
+        ids = checked_id_array(ids)
+        with self._gate.writing():
+            return self._forget(ids)
+
+    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+        """The k nearest of each query (q, dim), exactly min(k, matches). Raises: InvalidInput."""
+        queries, k = checked_vectors(queries, self._dim), checked_count(k)
+        chosen = None if among is None else checked_selection(among)
+        with self._gate.reading():
+            places = self._places()
+            at = None if chosen is None else places.of(chosen)
+            matches = len(places.ids) if at is None else len(at)
+            k = min(k, matches)
+            if matches <= _FEW or 2 * k >= matches:
+                found = self._scan(queries, k, places, at)
+            else:
+                found = self._propose(queries, k, places, at)
+        return rank.stacked(found, k)
+
+    def save(self, path: Path) -> None:
+        """Write atomically, in FAISS's own format. Raises: LibraryError."""
+        with self._gate.reading(), replacing(path) as temporary, temporary.open("xb") as file:
+            # Through a Python file, since FAISS opens no path that isn't UTF-8.
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+
+    @classmethod
+    def load(cls, path: Path, dim: int) -> "FaissFlatIndex":
+        """Read what `save` wrote; bytes after it are ignored. Raises: IndexDamaged."""
+        try:
+            with path.open("rb") as file:
+                read = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise IndexDamaged(f"{path} can't be read: {error}") from error
+        flat = isinstance(read, faiss.IndexIDMap2) and faiss.downcast_index(read.index)
+        if not isinstance(flat, faiss.IndexFlatIP) or read.d != dim:
+            raise IndexDamaged(f"{path} holds {type(read).__name__} of dimension {read.d}, not a flat one of {dim}")
+        index = cls(dim)
+        index._adopt(read)
+        return index
+
+    def _forget(self, ids: Ids) -> int:
+        """Remove known ids; the caller holds the gate for writing."""
+        gone = self._places().of(np.unique(ids))
+        if not len(gone):
+            return 0
+        self._known = None
+        return int(self._index.remove_ids(self._ids_at(gone)))
+
+    def _ids_at(self, places: NDArray[np.int64]) -> Ids:
+        return np.asarray(faiss.vector_to_array(self._index.id_map)[places], np.int64)
+
+    def _places(self) -> _Places:
+        """Built after a change by whoever needs it first; two readers at once build the same one."""
+        known = self._known
+        if known is None:
+            ids: Ids = faiss.vector_to_array(self._index.id_map)
+            order = np.argsort(ids)
+            known = self._known = _Places(ids, ids[order], order)
+        return known
+
+    def _rows(self) -> Vectors:
+        """(n, dim), FAISS's own memory: valid while the gate is held."""
+        count = len(self)
+        if not count:
+            return np.empty((0, self._dim), np.float32)
+        rows: Vectors = faiss.rev_swig_ptr(self._flat.get_xb(), count * self._dim).reshape(count, self._dim)
+        return rows
+
+    def _scan(
+        self, queries: Vectors, k: int, places: _Places, at: NDArray[np.int64] | None
+    ) -> list[tuple[Ids, rank.Scores]]:
+        """Each query against the rows at `at` (all if None), without FAISS."""
+        ids, rows = (places.ids, self._rows()) if at is None else (places.ids[at], self._rows()[at])
+        return [rank.nearest(query, ids, rows, k) for query in queries]
+
+    def _propose(
+        self, queries: Vectors, k: int, places: _Places, at: NDArray[np.int64] | None
+    ) -> list[tuple[Ids, rank.Scores]]:
+        """Ask FAISS for more than k, until what it left out can't belong to the k best."""
+        matches = len(places.ids) if at is None else len(at)
+        options = None if at is None else faiss.SearchParameters(sel=_selector(at, len(places.ids)))
+        found: dict[int, tuple[Ids, rank.Scores]] = {}
+        rows, want = self._rows(), k + _SPARE
+        while waiting := [number for number in range(len(queries)) if number not in found]:
+            if 2 * want >= matches:
+                # So many near-ties that a plain scan is cheaper.
+                found.update(zip(waiting, self._scan(queries[waiting], k, places, at), strict=True))
+                break
+            rough, near = self._flat.search(queries[waiting], want, params=options)  # (waiting, want) each
+            rough = np.clip(rough, -1.0, 1.0)
+            bars = rough[:, k - 1] - rank.slack(self._dim)
+            for row, number in enumerate(waiting):
+                if rough[row, -1] < bars[row]:
+                    keep = near[row][rough[row] >= bars[row]]
+                    found[number] = rank.ranked(queries[number], places.ids[keep], rows[keep], k)
+            want *= 4
+        return [found[number] for number in range(len(queries))]
+
+
+def _selector(at: NDArray[np.int64], count: int) -> Any:
+    """A FAISS selector of places: a bitmap, which answers in constant time per row."""
+    mask = np.zeros(count, bool)
+    mask[at] = True
+    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))

@@ -1,0 +1,169 @@
+"""The published form of an index: one file, renamed into place whole, which proves by itself that it is undamaged.
+
+    payload    what the backend's `save` writes
+    JSON       UTF-8 object: format, library, part, backend, generation, count, dim
+    8 bytes    length of the JSON, little-endian
+    32 bytes   SHA-256 of everything before it
+    8 bytes    MAGIC
+
+The digest covers the JSON too, so that a flipped bit in a generation number is noticed like one in a vector.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from mmsearch import registry
+from mmsearch.errors import IndexDamaged
+from mmsearch.types import VectorIndex
+from mmsearch.vectors.atomic import replacing
+
+MAGIC = b"MMSINDEX"
+FORMAT = 1
+QUARANTINED = 3
+"""Damaged files of one name that are kept for a look at what happened."""
+
+_LENGTH, _DIGEST = 8, hashlib.sha256().digest_size
+_TAIL = _LENGTH + _DIGEST + len(MAGIC)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Whose vectors a file holds, and as of when."""
+
+    library: str
+    """Id of the catalog it was made from."""
+    part: str
+    """Which of its lists: space and item modality, for example "starter/image"."""
+    backend: str
+    """Name in the registry's table of indexes."""
+    generation: int
+    """The catalog's generation it reflects."""
+
+
+def create(backend: str, dim: int) -> VectorIndex:
+    """A new, empty index of a registered backend. Raises: UnknownName."""
+    index: VectorIndex = registry.load("indexes", backend)(dim)
+    return index
+
+
+def publish(index: VectorIndex, path: Path, stamp: Stamp) -> None:
+    """Put the index in the place of `path`, on disk before this returns; readers see the old file or the new one.
+
+    Raises: LibraryReadOnly, LibraryError; the old file is then still there.
+    """
+    footer = {"format": FORMAT, **asdict(stamp), "count": len(index), "dim": index.dim}
+    text = json.dumps(footer, sort_keys=True).encode()
+    with replacing(path) as temporary:
+        index.save(temporary)
+        with temporary.open("r+b") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            file.seek(0, os.SEEK_END)
+            ending = text + len(text).to_bytes(_LENGTH, "little")
+            digest.update(ending)
+            file.write(ending + digest.digest() + MAGIC)
+
+
+def read(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
+    """The index at `path` and the stamp it bears, which may be of another generation than `stamp`, and of no other.
+
+    The caller compares generations: an older file lacks changes, a newer one means that the catalog moved on.
+
+    Raises: IndexDamaged if the file is missing, incomplete, altered, foreign or of another library, part, backend
+        or dimension. UnknownName if the backend is not registered.
+    """
+    backend = registry.load("indexes", stamp.backend)
+    for _ in range(5):
+        footer = _footer(path, verify=True)
+        found, count = _matching(path, footer, stamp, dim)
+        index: VectorIndex = backend.load(path, dim)
+        # A writer may have published between the check and the load: then check what was loaded.
+        if _footer(path, verify=False) == footer:
+            break
+    else:
+        raise IndexDamaged(f"{path} changes faster than it can be read")
+    if len(index) != count:
+        raise IndexDamaged(f"{path} says it holds {count} vectors but holds {len(index)}")
+    return index, found
+
+
+def quarantine(path: Path) -> Path | None:
+    """Move a damaged file to `<name>.damaged-<n>` beside it, keeping the newest few. None if there is nothing.
+
+    The caller is the library's one writer. Raises: OSError if the folder can't be written.
+    """
+    earlier = dict(_quarantined(path))
+    target = path.with_name(f"{path.name}.damaged-{max(earlier, default=0) + 1}")
+    try:
+        path.rename(target)
+    except FileNotFoundError:
+        return None
+    for number in sorted(earlier, reverse=True)[QUARANTINED - 1 :]:
+        # A folder that lay in an index's place is somebody's: moved aside, never deleted.
+        with suppress(OSError):
+            earlier[number].unlink()
+    return target
+
+
+def _quarantined(path: Path) -> Iterator[tuple[int, Path]]:
+    pattern = re.compile(re.escape(path.name) + r"\.damaged-(\d+)")
+    for entry in path.parent.iterdir() if path.parent.is_dir() else ():
+        if match := pattern.fullmatch(entry.name):
+            yield int(match[1]), entry
+
+
+def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, int]:
+    """The stamp and the count in a footer. Raises: IndexDamaged."""
+    try:
+        footer = dict(json.loads(text))
+        generation, count = int(footer["generation"]), int(footer["count"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error
+    expected = {"format": FORMAT, "library": wanted.library, "part": wanted.part, "backend": wanted.backend, "dim": dim}
+    for name, value in expected.items():
+        if footer.get(name) != value:
+            raise IndexDamaged(f"{path} is of another {name}: {footer.get(name)!r}, not {value!r}")
+    return replace(wanted, generation=generation), count
+
+
+def _footer(path: Path, *, verify: bool) -> bytes:
+    """The footer's JSON as it stands; with `verify`, of a file whose digest is right. Raises: IndexDamaged."""
+    try:
+        with path.open("rb") as file:
+            text, covered, digest = _ending(file, path)
+            file.seek(0)
+            if verify and _digest(file, covered) != digest:
+                raise IndexDamaged(f"{path} is damaged: its checksum is wrong")
+            return text
+    except OSError as error:
+        raise IndexDamaged(f"{path} can't be read: {error}") from error
+
+
+def _ending(file: BinaryIO, path: Path) -> tuple[bytes, int, bytes]:
+    """The footer's JSON, the number of bytes that the digest covers, and the digest. Raises: IndexDamaged."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _TAIL, 0))
+    tail = file.read()
+    if len(tail) < _TAIL or not tail.endswith(MAGIC):
+        raise IndexDamaged(f"{path} is not a complete index file")
+    length = int.from_bytes(tail[:_LENGTH], "little")
+    if length > size - _TAIL:
+        raise IndexDamaged(f"{path} is damaged: its footer is longer than the file")
+    file.seek(size - _TAIL - length)
+    return file.read(length), size - len(MAGIC) - _DIGEST, tail[_LENGTH : _LENGTH + _DIGEST]
+
+
+def _digest(file: BinaryIO, length: int) -> bytes:
+    """SHA-256 of the next `length` bytes, of fewer if the file ends before."""
+    digest = hashlib.sha256()
+    while length > 0 and (chunk := file.read(min(length, _CHUNK))):
+        digest.update(chunk)
+        length -= len(chunk)
+    return digest.digest()
