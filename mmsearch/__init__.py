@@ -1,2 +1,60 @@
-"""mmsearch: search any of your media with any other. `import mmsearch` alone loads no heavy library."""
+"""mmsearch: search any of your media with any other.
 
+    import mmsearch
+
+    with mmsearch.open("my.library") as library:
+        library.ingest("~/Pictures", "~/Sounds")
+        for hit in library.search("a dog barking", k=10):
+            print(hit.score, hit.path, hit.start)
+
+Importing it loads no heavy library: names arrive when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmsearch.errors import MmsearchError
+    from mmsearch.ingest import IngestReport
+    from mmsearch.library import Library, Status
+    from mmsearch.library import open_library as open
+    from mmsearch.types import Failure, Hit, Progress, Query
+    from mmsearch.version import VERSION as __version__
+
+_HOMES = {
+    "Failure": "mmsearch.types:Failure",
+    "Hit": "mmsearch.types:Hit",
+    "IngestReport": "mmsearch.ingest:IngestReport",
+    "Library": "mmsearch.library:Library",
+    "MmsearchError": "mmsearch.errors:MmsearchError",
+    "Progress": "mmsearch.types:Progress",
+    "Query": "mmsearch.types:Query",
+    "Status": "mmsearch.library:Status",
+    "__version__": "mmsearch.version:VERSION",
+    "open": "mmsearch.library:open_library",
+}
+
+__all__ = [
+    "Failure",
+    "Hit",
+    "IngestReport",
+    "Library",
+    "MmsearchError",
+    "Progress",
+    "Query",
+    "Status",
+    "__version__",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    value = globals()[name] = getattr(import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -233,11 +233,12 @@ class VectorIndex(Protocol):
 class Query:
     """What to look for: words, a picture, a sound or a video; several parts weigh the same.
 
-    image: a path, encoded bytes or a PIL image. audio: a path, encoded bytes or (samples, rate) with samples
-    float (n,) or (n, channels) in [-1, 1]. video: a path or encoded bytes.
+    text: words; a path (`pathlib.Path`) is the document in that file. image: a path, encoded bytes or a PIL image.
+    audio: a path, encoded bytes or (samples, rate) with samples float (n,) or (n, channels) in [-1, 1].
+    video: a path or encoded bytes.
     """
 
-    text: str | None = None
+    text: Any = None
     image: Any = None
     audio: Any = None
     video: Any = None
@@ -291,8 +292,6 @@ class Progress:
     """"scan", "work" or "publish"."""
     files_done: int
     files_total: int
-    bytes_done: int
-    bytes_total: int
     failed: int
     path: Path | None = None
 

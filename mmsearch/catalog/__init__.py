@@ -1,5 +1,7 @@
 """All SQL: the catalog is the library's truth, everything else can be rebuilt from it."""
 
+from sqlalchemy import Connection as Snapshot
+
 from mmsearch.catalog.records import (
     Batch,
     Change,
@@ -30,5 +32,6 @@ __all__ = [
     "NewFailure",
     "Placement",
     "RunRecord",
+    "Snapshot",
     "SpaceRecord",
 ]

@@ -1,7 +1,7 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -70,6 +70,11 @@ class Catalog:
         with self.reading() as connection:
             return str(connection.execute(select(LibraryRow.uuid)).scalar_one())
 
+    def knows(self, path: bytes) -> bool:
+        """Whether any item lies at or below a path."""
+        with self.reading() as connection:
+            return bool(read.items_under(connection, path, None, 1))
+
     # Spaces
 
     def space(self) -> SpaceRecord | None:
@@ -128,6 +133,12 @@ class Catalog:
         with writing(self._engine) as connection:
             gone = connection.execute(delete(Item).where(Item.status == "missing").returning(Item.id)).all()
             return len(gone), write.collect(connection, write.bump(connection))
+
+    def forget_failures(self, paths: Sequence[bytes]) -> int:
+        """Drop rows of the failure ledger; returns how many there were."""
+        with writing(self._engine) as connection:
+            statements = [delete(FailureRow).where(FailureRow.path == path) for path in paths]
+            return sum(connection.execute(statement).rowcount for statement in statements)
 
     def raise_floor(self, generation: int) -> None:
         """Drop removals that every published index has seen."""

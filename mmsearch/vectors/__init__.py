@@ -13,5 +13,6 @@ queries of a call. Importing this package loads no faiss; `create` and `read` do
 """
 
 from mmsearch.vectors.file import Stamp, create, publish, quarantine, read
+from mmsearch.vectors.gate import Gate
 
-__all__ = ["Stamp", "create", "publish", "quarantine", "read"]
+__all__ = ["Gate", "Stamp", "create", "publish", "quarantine", "read"]

@@ -1,0 +1,186 @@
+"""Comparing what a scan found with what the catalog knows: what each file needs, without decoding anything."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmsearch.catalog import Catalog, KnownFailure, KnownItem
+from mmsearch.catalog import read as catalog_read
+from mmsearch.errors import MediaError, Transient, Unreadable
+from mmsearch.ingest.report import IngestReport
+from mmsearch.types import SourceFile
+
+PAGE = 2000
+"""Known items read at once: no read transaction stays open for the length of a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What has to be done about one file.
+
+    action: "decode", "place" (its content is known), "await" (its content is being decoded for another path of
+    this run), "fail" (`error` says why), or "missing" (known, and not there any more).
+    """
+
+    action: str
+    path: bytes
+    root: bytes
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str = ""
+    kind: str = ""
+    """new, changed, moved, copied, unchanged or restored: how the report counts it."""
+    known: KnownItem | None = None
+    moved: int | None = None
+    error: MediaError | None = None
+
+
+@dataclass(slots=True)
+class Planner:
+    """Makes the steps of one run; remembers which contents and which moves it has given out already."""
+
+    catalog: Catalog | None
+    """None for a dry run before the library exists."""
+    space_id: int
+    version: str
+    report: IngestReport
+    retry: Callable[[KnownFailure], bool]
+    max_bytes: int
+    planned: set[str] = field(default_factory=set)
+    """Hashes given out to be decoded."""
+    claimed: set[int] = field(default_factory=set)
+    """Items that are being moved: their old path is not missing."""
+
+    def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[Step]:
+        """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
+        base = os.fsencode(root)
+        known = _Peekable(self._known(base))
+        for file in files:
+            path = os.fsencode(file.path)
+            while (item := known.peek()) is not None and item.path < path:
+                yield from self._gone(known.take(), base, blocked)
+            matching = known.take() if item is not None and item.path == path else None
+            yield from self.step(file, base, matching)
+        while known.peek() is not None:
+            yield from self._gone(known.take(), base, blocked)
+
+    def step(self, file: SourceFile, root: bytes, known: KnownItem | None) -> Iterator[Step]:
+        """The step for one existing file; none if there is nothing to do."""
+        if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
+            if known.status == "present":
+                self.report.unchanged += 1
+            else:
+                yield self._place(file, root, known, known.sha256, "restored")
+            return
+        path = os.fsencode(file.path)
+        before = self._failure(path)
+        same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
+        if before and same and before.failure != Transient.failure and not self.retry(before):
+            self.report.failed_before += 1
+            return
+        try:
+            yield self._classified(file, root, known)
+        except MediaError as error:
+            yield Step("fail", path, root, file.size, file.mtime_ns, error=error, known=known)
+
+    def _classified(self, file: SourceFile, root: bytes, known: KnownItem | None) -> Step:
+        if file.size > self.max_bytes:
+            # Not hashed: the decoder will refuse it by its size, and says so in its own words.
+            return self._decode(file, root, known, "")
+        with self.report.timed("hash"):
+            sha256 = content_hash(file)
+        if known and known.sha256 == sha256:
+            return self._place(file, root, known, sha256, "unchanged" if known.status == "present" else "restored")
+        holders, held = self._holders(sha256)
+        if held:
+            left = None if known else next((item for item in holders if self._has_left(item)), None)
+            if left is not None:
+                self.claimed.add(left.id)
+            kind = "changed" if known else "moved" if left else "copied" if holders else "new"
+            return self._place(file, root, known, sha256, kind, left.id if left else None)
+        if sha256 in self.planned:
+            return self._step("await", file, root, known, sha256, "changed" if known else "copied")
+        self.planned.add(sha256)
+        return self._decode(file, root, known, sha256)
+
+    def _decode(self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str) -> Step:
+        return self._step("decode", file, root, known, sha256, "changed" if known else "new")
+
+    def _place(
+        self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str, kind: str, moved: int | None = None
+    ) -> Step:
+        return self._step("place", file, root, known, sha256, kind, moved)
+
+    @staticmethod
+    def _step(
+        action: str, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str, kind: str,
+        moved: int | None = None,
+    ) -> Step:  # fmt: skip
+        path = os.fsencode(file.path)
+        return Step(action, path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
+
+    def _has_left(self, item: KnownItem) -> bool:
+        return item.id not in self.claimed and not os.path.lexists(item.path)
+
+    def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[Step]:
+        hidden = any(item.path.startswith(os.fsencode(folder) + catalog_read.SEPARATOR) for folder in blocked)
+        # Excluded, hidden or unreadable is not gone.
+        if item.status == "present" and not hidden and not os.path.lexists(item.path):
+            yield Step("missing", item.path, root, known=item)
+
+    def _known(self, root: bytes) -> Iterator[KnownItem]:
+        after: bytes | None = None
+        while self.catalog is not None:
+            with self.catalog.reading() as connection:
+                page = catalog_read.items_under(connection, root, after, PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].path
+
+    def _failure(self, path: bytes) -> KnownFailure | None:
+        if self.catalog is None:
+            return None
+        with self.catalog.reading() as connection:
+            return catalog_read.failure_at(connection, path)
+
+    def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
+        if self.catalog is None:
+            return [], False
+        with self.catalog.reading() as connection:
+            held = catalog_read.holds(connection, sha256, self.space_id)
+            return (catalog_read.items_of(connection, sha256) if held else []), held
+
+
+def content_hash(file: SourceFile) -> str:
+    """sha256 of a file's bytes. Raises: Unreadable, Transient if it vanished or changed meanwhile."""
+    try:
+        with open(file.path, "rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            status = os.fstat(opened.fileno())
+    except FileNotFoundError as error:
+        raise Transient("it vanished while it was read") from error
+    except OSError as error:
+        raise Unreadable(f"it can't be read: {error.strerror or error}") from error
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise Transient("it changed while it was read")
+    return digest
+
+
+class _Peekable:
+    """An iterator of known items that can be looked at before it is moved on."""
+
+    def __init__(self, items: Iterator[KnownItem]) -> None:
+        self._items = items
+        self._next = next(items, None)
+
+    def peek(self) -> KnownItem | None:
+        return self._next
+
+    def take(self) -> KnownItem:
+        if self._next is None:
+            raise StopIteration
+        taken, self._next = self._next, next(self._items, None)
+        return taken

@@ -1,0 +1,347 @@
+"""One ingest from the first scanned file to the last published index."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import TypeAlias
+
+from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
+from mmsearch.errors import InvalidInput
+from mmsearch.ingest.embed import Embedder, FileWork
+from mmsearch.ingest.plan import Planner, Step
+from mmsearch.ingest.report import IngestReport
+from mmsearch.ingest.scan import Scan, size_of
+from mmsearch.media.pool import DecodePool, Done, Failed, Job, Piece, Skipped
+from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space
+
+AHEAD = 256
+"""Steps planned (scanned, compared, hashed) before they are needed."""
+
+NOT_WANTED = ("", "")
+"""In the place of (class, reason): the file is of a modality that was not asked for."""
+
+_Planned: TypeAlias = Step | BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """What a run takes in, and how it reports."""
+
+    exclude: tuple[str, ...] = ()
+    """Globs: with a slash they match the path below the root, without one any single name."""
+    hidden: bool = False
+    only: frozenset[Modality] | None = None
+    """Item modalities to take in."""
+    retry: Callable[[KnownFailure], bool] = lambda failure: False
+    """Which files of the failure ledger to try again although nothing changed."""
+    on_progress: OnProgress | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+    """Set it to stop after the files in hand; what was committed stays."""
+    batch_size: int = 0
+    commit_segments: int = 512
+    commit_s: float = 5.0
+    max_bytes: int = 2**60
+
+
+class Ingest:
+    """A run over some roots. `pool` and `space` must be of the same space; `record` is the catalog's row of it."""
+
+    def __init__(
+        self, catalog: Catalog, space: Space, record: SpaceRecord, pool: DecodePool, options: IngestOptions
+    ) -> None:
+        self._catalog = catalog
+        self._space = space
+        self._record = record
+        self._pool = pool
+        self._options = options
+        self.report = IngestReport()
+        self._embedder = Embedder(space, options.batch_size, self.report)
+        self._batch = Batch()
+        self._held = 0
+        """Segments in the batch."""
+        self._committed_at = monotonic()
+        self._in_flight: dict[str, list[Step]] = {}
+        """Hash being decoded -> other files of this run with the same content."""
+        self._given_up: dict[str, tuple[str, str]] = {}
+        """Hash that failed in this run -> (class, reason)."""
+        self._gone: set[int] = set()
+        self._works: dict[int, FileWork] = {}
+        self._keys = count(1)
+        self._progress = _Meter(options.on_progress, self.report)
+
+    def run(self, roots: Sequence[Path]) -> IngestReport:
+        """Take in everything below the roots. Raises: InvalidInput for a root that never existed."""
+        planner = self._planner()
+        scans = [Scan(root, self._options.exclude, self._options.hidden) for root in roots]
+        self._progress.expect(roots)
+        self._work(_scanned(scans, planner, self.report), planner)
+        for scan in scans:
+            self.report.skipped.update(scan.skipped)
+            self.report.warnings.extend(f"can't read the folder {folder}" for folder in scan.blocked)
+        return self.report
+
+    def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
+        """Try these files of the failure ledger once more."""
+        planner = self._planner()
+        self._work(_listed(failures, planner, self.report), planner)
+        return self.report
+
+    def _planner(self) -> Planner:
+        options = self._options
+        version = self._catalog.version
+        return Planner(self._catalog, self._record.id, version, self.report, options.retry, options.max_bytes)
+
+    def _work(self, steps: Iterator[Step], planner: Planner) -> None:
+        start = perf_counter()
+        ahead = _Ahead(steps, self._options.cancel)
+        events = self._pool.run(self._jobs(ahead))
+        try:
+            for event in events:
+                self._take(event)
+                self._settle()
+                if self._options.cancel.is_set():
+                    break
+            if not self._options.cancel.is_set():
+                self._embedder.flush()
+            self._settle()
+            self._commit()
+        finally:
+            # Closing the generator stops workers that are in the middle of a file.
+            events.close()
+            ahead.close()
+            self.report.missing = len(self._gone - planner.claimed)
+            self.report.interrupted = self._options.cancel.is_set()
+            self.report.wall_s += perf_counter() - start
+
+    def _jobs(self, steps: "_Ahead") -> Iterator[Job]:
+        """Carry out what needs no decoding; hand the rest to the pool."""
+        for step in steps:
+            self._progress.at(step.path)
+            if step.action == "decode":
+                work = self._embedder.begin(step)
+                if step.sha256:
+                    self._in_flight[step.sha256] = []
+                self._works[key := next(self._keys)] = work
+                path = Path(os.fsdecode(step.path))
+                yield Job(path, key, step.size, step.mtime_ns, self._options.only)
+            else:
+                self._carry_out(step)
+
+    def _carry_out(self, step: Step) -> None:
+        if step.action == "missing" and step.known:
+            self._batch.missing.append((step.known.id, step.path))
+            self._gone.add(step.known.id)
+        elif step.action == "fail" and step.error:
+            self._fail(step, step.error.failure, step.error.message)
+        elif step.action == "place":
+            self._place(step)
+        elif step.sha256 in self._in_flight:
+            self._in_flight[step.sha256].append(step)
+        elif step.sha256 in self._given_up:
+            self._drop(step, self._given_up[step.sha256])
+        else:
+            self._place(step)
+
+    def _take(self, event: Piece | Done | Failed | Skipped) -> None:
+        work = self._works[event.job.key]
+        seconds = self.report.seconds
+        if isinstance(event, Piece):
+            self._embedder.add(work, event.modality, event.span, event.array)
+            return
+        del self._works[event.job.key]
+        if isinstance(event, Skipped):
+            self._embedder.fail(work, *NOT_WANTED)
+            return
+        seconds["decode"] += event.decode_s
+        seconds["prepare"] += event.prepare_s
+        if isinstance(event, Failed):
+            self._embedder.fail(work, event.failure, event.reason)
+        else:
+            self._embedder.end(work, event.modality, event.metadata)
+
+    def _settle(self) -> None:
+        """Move completed files to the batch; commit when it is large or old enough."""
+        waited = monotonic() - self._committed_at > self._options.commit_s
+        if self._embedder.stuck and (waited or self._embedder.pending >= 2 * self._options.commit_segments):
+            # A lone text among pictures would hold up everything behind it until its batch is full.
+            self._embedder.flush()
+        for work in self._embedder.completed():
+            self._finish(work)
+        if waited or self._held >= self._options.commit_segments:
+            self._commit()
+
+    def _finish(self, work: FileWork) -> None:
+        step = work.step
+        followers = self._in_flight.pop(step.sha256, [])
+        if work.failure is not None:
+            self._given_up[step.sha256] = work.failure
+            for each in (step, *followers):
+                self._drop(each, work.failure)
+            return
+        vectors = work.matrix(self._space.dim)
+        content = NewContent(step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors)
+        self._batch.contents.append(content)
+        self._held += len(work.spans)
+        self.report.segments += len(work.spans)
+        for each in (step, *followers):
+            self._place(each)
+
+    def _place(self, step: Step) -> None:
+        place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved)
+        self._batch.placements.append(place)
+        setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)
+        self._held += 1
+
+    def _drop(self, step: Step, failure: tuple[str, str]) -> None:
+        if failure == NOT_WANTED:
+            self.report.other_modality += 1
+        else:
+            self._fail(step, *failure)
+
+    def _fail(self, step: Step, failure: str, reason: str) -> None:
+        self._batch.failures.append(NewFailure(step.path, step.root, step.size, step.mtime_ns, failure, reason))
+        self.report.failed[failure] += 1
+        self._held += 1
+
+    def _commit(self) -> None:
+        if self._batch:
+            with self.report.timed("commit"):
+                self._catalog.commit(self._batch, self._record.id)
+            self._batch, self._held = Batch(), 0
+        self._committed_at = monotonic()
+
+
+def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
+    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones."""
+    scans = [Scan(root, options.exclude, options.hidden) for root in roots]
+    start = perf_counter()
+    gone: set[int] = set()
+    report = planner.report
+    for step in _scanned(scans, planner, report):
+        if step.action == "missing" and step.known:
+            gone.add(step.known.id)
+        elif step.action == "fail" and step.error:
+            report.failed[step.error.failure] += 1
+        else:
+            setattr(report, step.kind, getattr(report, step.kind) + 1)
+    for scan in scans:
+        report.skipped.update(scan.skipped)
+    report.missing, report.dry_run = len(gone - planner.claimed), True
+    report.wall_s = perf_counter() - start
+    return report
+
+
+def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[Step]:
+    for scan in scans:
+        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked)
+        first = next(steps, None)
+        _check_root(scan, planner, report)
+        if first is not None:
+            yield first
+        yield from steps
+
+
+def _check_root(scan: Scan, planner: Planner, report: IngestReport) -> None:
+    known = planner.catalog is not None and planner.catalog.knows(os.fsencode(scan.root))
+    exists = os.path.lexists(scan.root)
+    if not exists and not known:
+        raise InvalidInput(f"no such file or folder: {scan.root}", hint="check the spelling, or mount the disk")
+    if known and (not exists or _is_empty(scan.root)):
+        state = "is empty" if exists else "is not there"
+        report.warnings.append(
+            f"{scan.root} {state}, although files from it are known: they are kept, marked missing (unmounted disk?)"
+        )
+
+
+def _is_empty(root: Path) -> bool:
+    try:
+        return root.is_dir() and not any(root.iterdir())
+    except OSError:
+        return False
+
+
+def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[SourceFile]:
+    while True:
+        with report.timed("scan"):
+            file = next(files, None)
+        if file is None:
+            return
+        yield file
+
+
+def _listed(failures: Sequence[KnownFailure], planner: Planner, report: IngestReport) -> Iterator[Step]:
+    for failure in failures:
+        path = Path(os.fsdecode(failure.path))
+        for file in Scan(path, hidden=True).files():
+            yield from planner.step(file, failure.root, None)
+
+
+class _Ahead:
+    """Runs the planner in a thread of its own, a bounded number of steps ahead."""
+
+    def __init__(self, steps: Iterator[Step], cancel: threading.Event) -> None:
+        self._steps = steps
+        self._cancel = cancel
+        self._closed = threading.Event()
+        self._queue: queue.Queue[_Planned] = queue.Queue(AHEAD)
+        self._thread = threading.Thread(target=self._fill, name="mmsearch-planner", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Step]:
+        while (step := self._queue.get()) is not None:
+            if isinstance(step, BaseException):
+                raise step
+            if self._cancel.is_set():
+                return
+            yield step
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _fill(self) -> None:
+        try:
+            for step in self._steps:
+                if not self._put(step):
+                    return
+            self._put(None)
+        except BaseException as error:  # raised again where the steps are taken
+            self._put(error)
+
+    def _put(self, step: _Planned) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(step, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class _Meter:
+    """Turns the report into progress for the caller."""
+
+    def __init__(self, on_progress: OnProgress | None, report: IngestReport) -> None:
+        self._on_progress = on_progress
+        self._report = report
+        self._total = 0
+
+    def expect(self, roots: Sequence[Path]) -> None:
+        if self._on_progress is None:
+            return
+        self._total = sum(size_of(root) for root in roots)
+        self._tell("scan", None)
+
+    def at(self, path: bytes) -> None:
+        if self._on_progress is not None:
+            self._tell("work", Path(os.fsdecode(path)))
+
+    def _tell(self, stage: str, path: Path | None) -> None:
+        if self._on_progress is not None:
+            done, failed = self._report.files, self._report.failed.total()
+            self._on_progress(Progress(stage, done, max(self._total, done), failed, path))

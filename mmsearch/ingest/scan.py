@@ -1,0 +1,101 @@
+"""Folders -> SourceFiles, in byte order of their whole paths, so that a scan can be merged with the catalog."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from mmsearch.types import SourceFile
+
+JUNK = frozenset({"Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "__MACOSX"})
+"""Names that operating systems and disk stations leave behind; skipped like hidden files."""
+
+LIBRARY_MARK = "catalog.sqlite"
+"""A folder with this file in it is a library, never media."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """One walk over a root. `skipped` and `blocked` are filled while `files()` is consumed."""
+
+    root: Path
+    exclude: tuple[str, ...] = ()
+    """Globs: with a slash they match the path below the root, without one any single name."""
+    hidden: bool = False
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Reason -> how many: hidden, excluded, link loop, broken link, not a regular file, library."""
+    blocked: list[Path] = field(default_factory=list)
+    """Folders that could not be read: what they held is unknown, not gone."""
+
+    def files(self) -> Iterator[SourceFile]:
+        """The regular files at or below the root. A link to a folder is followed only if it leads out of the root."""
+        if self.root.is_dir():
+            yield from self._folder(str(self.root), "", set())
+        elif (found := self._file(str(self.root))) is not None:
+            yield found
+
+    def _folder(self, folder: str, below: str, above: set[tuple[int, int]]) -> Iterator[SourceFile]:
+        try:
+            status = os.stat(folder)
+            with os.scandir(folder) as entries:
+                listed = [(entry, self._kind(entry)) for entry in entries]
+        except OSError:
+            self.blocked.append(Path(folder))
+            return
+        if any(entry.name == LIBRARY_MARK for entry, _ in listed):
+            self.skipped["library"] += 1
+            return
+        here = above | {(status.st_dev, status.st_ino)}
+        # A folder sorts as if its name ended in the separator: then the walk is in byte order of whole paths.
+        for entry, kind in sorted(listed, key=lambda pair: os.fsencode(pair[0].name + os.sep * (pair[1] == "folder"))):
+            path = f"{below}{entry.name}"
+            if reason := self._refused(entry.name, path):
+                self.skipped[reason] += 1
+            elif kind == "folder":
+                if self._loops(entry, here):
+                    self.skipped["link loop"] += 1
+                else:
+                    yield from self._folder(entry.path, path + "/", here)
+            elif (found := self._file(entry.path)) is not None:
+                yield found
+
+    @staticmethod
+    def _kind(entry: "os.DirEntry[str]") -> str:
+        try:
+            return "folder" if entry.is_dir() else "file"
+        except OSError:
+            return "file"
+
+    def _refused(self, name: str, path: str) -> str | None:
+        if not self.hidden and (name.startswith(".") or name in JUNK):
+            return "hidden"
+        if any(fnmatch(path if "/" in glob else name, glob) for glob in self.exclude):
+            return "excluded"
+        return None
+
+    def _loops(self, entry: "os.DirEntry[str]", above: set[tuple[int, int]]) -> bool:
+        if not entry.is_symlink():
+            return False
+        status = entry.stat()
+        target, root = os.path.realpath(entry.path), os.path.realpath(self.root)
+        # What lies inside the root is found under its own name.
+        return (status.st_dev, status.st_ino) in above or os.path.commonpath([target, root]) == root
+
+    def _file(self, path: str) -> SourceFile | None:
+        try:
+            status = os.stat(path)
+        except OSError:
+            self.skipped["broken link" if os.path.islink(path) else "vanished"] += 1
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self.skipped["not a regular file"] += 1
+            return None
+        return SourceFile(Path(path), status.st_size, status.st_mtime_ns)
+
+
+def size_of(root: Path) -> int:
+    """Files below a root, roughly and fast: only for a progress bar's total."""
+    return sum(len(names) for _, _, names in os.walk(root)) or 1

@@ -1,0 +1,379 @@
+"""Library: a folder of vectors and what they stand for. The only thing the shell and the server know."""
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mmsearch import registry
+from mmsearch import search as searching
+from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord
+from mmsearch.catalog import read as catalog_read
+from mmsearch.config import Settings, settings
+from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.indexing import IndexSet
+from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.plan import Planner
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Failure, Hit, Modality, OnProgress, Query, Space
+from mmsearch.version import VERSION
+
+LOCK_NAME = "writer.lock"
+INDEX_FOLDER = "indexes"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a library holds."""
+
+    path: Path
+    space: str
+    dim: int
+    fingerprint: str
+    generation: int
+    counts: tuple[Counts, ...]
+    failures: dict[str, int]
+    catalog_bytes: int
+    index_bytes: int
+    last_run: RunRecord | None
+
+
+class Library:
+    """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
+
+    Thread safety: `search` and the other readers may be called from any number of threads; one ingest, remove or
+    prune runs at a time, in this process or any other (LibraryLocked). Nothing is read or written before it is
+    needed; the folder is made by the first ingest.
+    """
+
+    def __init__(self, path: Path, chosen: Settings) -> None:
+        self.path = path
+        self.settings = chosen
+        self._mutex = threading.RLock()
+        self._catalog: Catalog | None = None
+        self._space: Space | None = None
+        self._indexes: IndexSet | None = None
+        self._pool: DecodePool | None = None
+        self._query_pool: DecodePool | None = None
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the decode workers and close the catalog. The library may be used again: it opens anew."""
+        with self._mutex:
+            for pool in (self._pool, self._query_pool):
+                if pool is not None:
+                    pool.close()
+            if self._catalog is not None:
+                self._catalog.close()
+            self._catalog = self._space = self._indexes = self._pool = self._query_pool = None
+
+    # Taking media in
+
+    def ingest(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        only: Collection[Modality] | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in every file below the paths that is new or changed; note moved, copied and missing ones.
+
+        Nothing is ever deleted: what is missing is kept until `prune`. A killed or cancelled run loses at most the
+        files in hand and goes on where it was when called again.
+
+        Args:
+            exclude: Globs; with a slash they match the path below the root, without one any single name.
+            only: Item modalities to take in ("text", "image", "audio", "video").
+            cancel: Set it from another thread to stop after the files in hand.
+
+        Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
+        """
+        roots = _roots(paths, self.path)
+        _check_modalities(only)
+        options = IngestOptions(
+            exclude=tuple(exclude),
+            hidden=hidden,
+            only=frozenset(only) if only is not None else None,
+            on_progress=on_progress,
+            cancel=cancel or threading.Event(),
+            batch_size=self.settings.batch_size,
+            commit_segments=self.settings.commit_segments,
+            commit_s=self.settings.commit_s,
+            max_bytes=self.settings.file_bytes,
+        )
+        if dry_run:
+            return self._plan(roots, options)
+        return self._ingest(options, lambda job: job.run(roots))
+
+    def retry(self, failure: str | None = None, on_progress: OnProgress | None = None) -> IngestReport:
+        """Try the files of the failure ledger again, all or those of one class."""
+        options = IngestOptions(retry=lambda known: True, on_progress=on_progress)
+        with self._open().reading() as snapshot:
+            known = catalog_read.failures(snapshot, failure)
+        return self._ingest(options, lambda job: job.again(known))
+
+    def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            catalog = self._open(create=True)
+            space, record = self._embedding(create=True)
+            run_id = catalog.begin_run()
+            job = Ingest(catalog, space, record, self._decoding(), options)
+            state = "failed"
+            try:
+                report = work(job)
+                state = "interrupted" if report.interrupted else "done"
+                with report.timed("publish"):
+                    self._index_set().publish()
+            finally:
+                catalog.finish_run(run_id, state, job.report.as_dict())
+        return report
+
+    def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
+        exists = (self.path / "catalog.sqlite").exists()
+        catalog = self._open() if exists else None
+        space = catalog.space() if catalog else None
+        report = IngestReport()
+        planner = Planner(
+            catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
+        )
+        return plan_only(planner, roots, options)
+
+    # Finding
+
+    def search(
+        self, query: str | os.PathLike[str] | Query, k: int = 10, *, within: Collection[Modality] | None = None
+    ) -> list[Hit]:
+        """The k items that match best.
+
+        Args:
+            query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
+            within: Item modalities to search; all by default.
+
+        Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
+        """
+        _check_modalities(within)
+        self._require_items()
+        space, _ = self._embedding()
+        if isinstance(query, os.PathLike):
+            query = self.interpret(os.fspath(query))
+        elif isinstance(query, str):
+            query = Query(text=query)
+        vector = searching.embed(query, space, self._query_decoding())
+        indexes = self._index_set()
+        hits = searching.search(vector, k, self._open(), indexes, within)
+        self._repair(indexes)
+        return hits
+
+    def interpret(self, value: str) -> Query:
+        """What a word in a shell means: an existing media file is that medium, anything else is words."""
+        return searching.interpret(value, self._query_decoding)
+
+    def _require_items(self) -> None:
+        catalog = self._open()
+        with catalog.reading() as snapshot:
+            if catalog_read.generation(snapshot)[0] > 0:
+                return
+        raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+
+    def _repair(self, indexes: IndexSet) -> None:
+        """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
+        if not indexes.worth_publishing():
+            return
+        try:
+            with self._writing():
+                indexes.publish()
+        except (LibraryLocked, LibraryReadOnly, OSError):
+            # The answer was right all the same: it came from memory.
+            return
+
+    # Knowing and forgetting
+
+    def status(self) -> Status:
+        catalog = self._open()
+        record = catalog.space()
+        with catalog.reading() as snapshot:
+            name = record.name if record else self.settings.space
+            counts = tuple(catalog_read.counts(snapshot, name))
+            failures = catalog_read.failure_counts(snapshot)
+            generation, _ = catalog_read.generation(snapshot)
+            last_run = catalog_read.last_run(snapshot)
+        return Status(
+            self.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
+            failures, _size(self.path, "catalog.sqlite*"), _size(self.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        )  # fmt: skip
+
+    def failures(self, failure: str | None = None) -> list[Failure]:
+        """The failure ledger, by path; all of it or one class."""
+        with self._open().reading() as snapshot:
+            known = catalog_read.failures(snapshot, failure)
+        return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
+
+    def remove(self, *paths: str | os.PathLike[str]) -> int:
+        """Forget every item at or below the paths. Files on disk are not touched. Returns how many items.
+
+        Raises: InvalidInput if nothing is known there.
+        """
+        with self._writing():
+            catalog = self._open()
+            removed = 0
+            for path in map(_absolute, paths):
+                here = catalog.remove(os.fsencode(path))
+                if not here and not catalog.forget_failures([os.fsencode(path)]):
+                    raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
+                removed += here
+            self._published(catalog)
+        return removed
+
+    def prune(self) -> int:
+        """Forget items whose file is missing, and failures whose file is gone. Returns how many items."""
+        with self._writing():
+            catalog = self._open()
+            with catalog.reading() as snapshot:
+                known = catalog_read.failures(snapshot)
+            catalog.forget_failures([f.path for f in known if not os.path.lexists(f.path)])
+            pruned, _ = catalog.prune()
+            self._published(catalog)
+        return pruned
+
+    def _published(self, catalog: Catalog) -> None:
+        if catalog.space() is not None:
+            self._index_set().publish()
+
+    # What it is made of
+
+    def _open(self, *, create: bool = False) -> Catalog:
+        with self._mutex:
+            if self._catalog is None:
+                self._catalog = Catalog.open(self.path, VERSION, create=create)
+            return self._catalog
+
+    def _embedding(self, *, create: bool = False) -> tuple[Space, SpaceRecord]:
+        """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
+        with self._mutex:
+            record = self._open().space()
+            if self._space is None:
+                target = record.target if record else registry.target("spaces", self.settings.space)
+                self._space = registry.load("spaces", target)(self.settings.device, self.settings.precision)
+            space = self._space
+            if record is None:
+                if not create:
+                    raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+                target = registry.target("spaces", self.settings.space)
+                record = self._open().add_space(space.name, target, space.dim, space.fingerprint)
+            if record.fingerprint != space.fingerprint:
+                raise SpaceChanged(
+                    f"the vectors in {self.path} were made by another version of the space {record.name!r}",
+                    hint="use the mmsearch release that made them, or ingest into a new library: --library PATH",
+                )
+            return space, record
+
+    def _index_set(self) -> IndexSet:
+        with self._mutex:
+            if self._indexes is None:
+                _, record = self._embedding()
+                self._indexes = IndexSet(self._open(), self.path / INDEX_FOLDER, record, self.settings.index)
+            return self._indexes
+
+    def _decoding(self) -> DecodePool:
+        with self._mutex:
+            if self._pool is None:
+                self._pool = self._new_pool(self.settings.decode_workers)
+            return self._pool
+
+    def _query_decoding(self) -> DecodePool:
+        with self._mutex:
+            if self._query_pool is None:
+                self._query_pool = self._new_pool(1)
+            return self._query_pool
+
+    def _new_pool(self, workers: int) -> DecodePool:
+        space, record = self._embedding()
+        return DecodePool(record.target, space.windowing, self.settings.limits, workers)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
+        if not self.path.is_dir():
+            self._open()  # says that there is none
+        lock = FileLock(self.path / LOCK_NAME, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LibraryLocked(
+                f"another process is writing to the library at {self.path}",
+                hint="wait until it is done, then repeat; searching works meanwhile",
+            ) from error
+        except OSError as error:
+            raise LibraryReadOnly(
+                f"the library at {self.path} can't be written: {error.strerror or error}", hint="check permissions"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
+    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.config.Settings`).
+
+    >>> with mmsearch.open("photos.mmsearch") as library:  # doctest: +SKIP
+    ...     library.ingest("~/Pictures")
+    ...     hits = library.search("a dog on a beach", k=5)
+    """
+    folder = _absolute(path) if path is not None else locate()
+    return Library(folder, settings(folder, **arguments))
+
+
+def locate(given: str | os.PathLike[str] | None = None) -> Path:
+    """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder."""
+    if given is not None:
+        return _absolute(given)
+    if named := os.environ.get("MMSEARCH_LIBRARY"):
+        return _absolute(named)
+    if Path("indexes").is_dir():
+        return _absolute("indexes/default")
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "default"
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]:
+    """Absolute, without those that lie below another: their files would be counted twice."""
+    if not paths:
+        raise InvalidInput("nothing to ingest", hint="name a folder or a file")
+    roots = sorted({_absolute(path) for path in paths})
+    if library in roots:
+        raise InvalidInput(f"{library} is the library itself", hint="name the folder with your media")
+    return [root for root in roots if not any(other in root.parents for other in roots)]
+
+
+def _check_modalities(named: Collection[Modality] | None) -> None:
+    known = set(registry.targets("decoders"))
+    for modality in named or ():
+        if modality not in known:
+            raise InvalidInput(f"unknown modality {modality!r}", hint=f"known: {', '.join(sorted(known))}")
+
+
+def _size(folder: Path, pattern: str) -> int:
+    return sum(path.stat().st_size for path in folder.glob(pattern) if path.is_file())

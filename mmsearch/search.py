@@ -1,0 +1,226 @@
+"""Interpret, embed, search, fuse, resolve: from a query to hits."""
+
+import os
+import tempfile
+import wave
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsearch.catalog import Catalog, Found, ListKey
+from mmsearch.catalog import read as catalog_read
+from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace
+from mmsearch.indexing import IndexSet
+from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
+from mmsearch.types import Hit, Modality, Neighbours, Prepared, Query, Segment, Space, Vectors
+
+OVER = 4
+"""Segments asked for per wanted hit: several may lie in one file."""
+
+
+def embed(query: Query, space: Space, pool: DecodePool) -> Vectors:
+    """One unit vector, float32 (1, dim): the mean over the query's parts of each part's own vector.
+
+    Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
+    """
+    if not query.parts:
+        raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
+    rows = [_part(modality, value, space, pool) for modality, value in query.parts.items()]
+    return _unit(np.sum(rows, axis=0))[np.newaxis]
+
+
+def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vectors:
+    """float32 (dim,), unit length."""
+    if modality == "text" and isinstance(value, str):
+        if not value.strip():
+            raise InvalidInput("the query is empty", hint="give some words")
+        encoder = _encoder(space, "text")
+        return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+    with _as_file(modality, value) as path:
+        pieces = _decoded(path, modality, pool)
+    by_modality: dict[Modality, list[Prepared]] = {}
+    for piece in pieces:
+        by_modality.setdefault(piece.modality, []).append(piece.array)
+    # A video's frames and its sound weigh the same, however many there are of each.
+    means = [_unit(_encoded(_encoder(space, m), arrays).mean(axis=0)) for m, arrays in sorted(by_modality.items())]
+    return _unit(np.sum(means, axis=0))
+
+
+def _encoded(encoder: Any, arrays: list[Prepared]) -> Vectors:
+    size = encoder.spec.batch_size
+    return np.concatenate([encoder.encode(arrays[i : i + size], query=True) for i in range(0, len(arrays), size)])
+
+
+def _encoder(space: Space, modality: Modality) -> Any:
+    if modality not in space.encoders:
+        raise NoSharedSpace(
+            f"the space {space.name!r} embeds no {modality}", hint=f"it embeds {', '.join(sorted(space.encoders))}"
+        )
+    return space.encoders[modality]
+
+
+def _unit(vector: Any) -> Vectors:
+    norm = float(np.linalg.norm(vector))
+    if norm < 1e-6:
+        raise InvalidInput("the parts of the query cancel each other out", hint="ask for them one by one")
+    return np.asarray(vector / norm, np.float32)
+
+
+def _decoded(path: Path, modality: Modality, pool: DecodePool) -> list[Piece]:
+    pieces: list[Piece] = []
+    for event in pool.run([Job(path)]):
+        if isinstance(event, Piece):
+            pieces.append(event)
+        elif isinstance(event, Failed):
+            raise FAILURES.get(event.failure, MediaError)(f"can't read the query {path.name}: {event.reason}")
+        elif isinstance(event, Skipped) or event.modality != modality:
+            raise InvalidInput(f"{path.name} is of modality {event.modality}, not {modality}")
+    return pieces
+
+
+@contextmanager
+def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
+    """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
+    if isinstance(value, str | os.PathLike):
+        path = Path(value)
+        if not path.exists():
+            raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mmsearch-") as folder:
+        path = Path(folder) / f"query-{modality}"
+        if isinstance(value, bytes | bytearray | memoryview):
+            path.write_bytes(value)
+        elif modality == "image" and hasattr(value, "save"):
+            # TIFF takes every mode Pillow has, with its profile and orientation.
+            value.save(path, "TIFF", exif=value.getexif(), icc_profile=value.info.get("icc_profile"))
+        elif modality == "audio" and isinstance(value, tuple) and len(value) == 2:
+            _write_wave(path, *value)
+        else:
+            raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
+        yield path
+
+
+def _write_wave(path: Path, samples: Any, rate: int) -> None:
+    """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
+    array = np.asarray(samples, np.float64)
+    array = array[:, np.newaxis] if array.ndim == 1 else array
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or int(rate) <= 0:
+        raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(array.shape[1])
+        file.setsampwidth(4)
+        file.setframerate(int(rate))
+        file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A path in one list: its place in that list, and the segment that put it there."""
+
+    place: int
+    score: float
+    found: Found
+
+
+def search(
+    vector: Vectors, k: int, catalog: Catalog, indexes: IndexSet, within: Collection[Modality] | None = None
+) -> list[Hit]:
+    """The k best items for a query vector, float32 (1, dim); fewer only if fewer can be found.
+
+    Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
+    any query (the modality gap, Liang et al., 2022): lists are merged by the place an item has in its own, best
+    place first. Ties are broken by (-score, path), so the answer is the same every time.
+    """
+    if k < 1:
+        raise InvalidInput(f"k must be at least 1, not {k}")
+    wanted = k * OVER
+    while True:
+        neighbours, sizes = indexes.search(vector, wanted, within)
+        lists = _resolved(neighbours, catalog)
+        if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
+            break
+        wanted *= 4
+    return _merged(lists.values(), k)
+
+
+def _resolved(neighbours: Mapping[ListKey, Neighbours], catalog: Catalog) -> dict[ListKey, list[_Candidate]]:
+    """Per list, the paths that its segments belong to, each with its best segment, best first."""
+    with catalog.reading() as snapshot:
+        return {key: _paths(found, catalog_read.resolve(snapshot, found.ids[0])) for key, found in neighbours.items()}
+
+
+def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[_Candidate]:
+    scores = dict(zip(neighbours.ids[0].tolist(), neighbours.scores[0].tolist(), strict=True))
+    best: dict[int, tuple[float, Found]] = {}
+    for found in resolved:
+        score = scores[found.segment_id]
+        known = best.get(found.item_id)
+        if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
+            best[found.item_id] = (score, found)
+    ordered = sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
+    return [_Candidate(place, score, found) for place, (score, found) in enumerate(ordered)]
+
+
+def _merged(lists: Iterable[list[_Candidate]], k: int) -> list[Hit]:
+    best: dict[int, _Candidate] = {}
+    for candidate in (c for found in lists for c in found):
+        known = best.get(candidate.found.item_id)
+        if known is None or _order(candidate) < _order(known):
+            best[candidate.found.item_id] = candidate
+    ranked = sorted(best.values(), key=_order)[:k]
+    return [replace(_hit(candidate), rank=rank) for rank, candidate in enumerate(ranked, 1)]
+
+
+def _order(candidate: _Candidate) -> tuple[int, float, bytes]:
+    return candidate.place, -candidate.score, candidate.found.path
+
+
+def _hit(candidate: _Candidate) -> Hit:
+    found, span = candidate.found, candidate.found.span
+    return Hit(
+        rank=0,
+        path=Path(os.fsdecode(found.path)),
+        modality=found.modality,
+        score=candidate.score,
+        start=span.start,
+        end=span.end,
+        page=span.page,
+        passage=span.text,
+        matched=found.matched,
+        item_id=found.item_id,
+        segment_id=found.segment_id,
+        metadata=found.metadata,
+    )
+
+
+def interpret(value: str, pool: Callable[[], DecodePool]) -> Query:
+    """What a shell's word means: an existing media file is that medium, anything else is words.
+
+    Args:
+        pool: Asked only if the word names a file, which is looked into where a hostile one does no harm.
+
+    Raises: MediaError if there is such a file, but it is no medium.
+    """
+    path = Path(value)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):  # too long for a name, or a null byte: words, then
+        is_file = False
+    if not is_file:
+        return Query(text=value)
+    # Nothing is wanted of it, so it is skipped as soon as its modality is known.
+    event = next(iter(pool().run([Job(path, only=frozenset())])))
+    if isinstance(event, Failed):
+        raise FAILURES.get(event.failure, MediaError)(
+            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+        )
+    modality = event.modality
+    if modality not in Query.__dataclass_fields__:
+        raise NoSharedSpace(f"a query can't be of modality {modality}")
+    fields: dict[str, Any] = {modality: path}
+    return Query(**fields)
