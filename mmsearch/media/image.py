@@ -1,0 +1,148 @@
+"""Pictures: everything Pillow reads, and HEIC. Content decides what a file is, by Pillow's own signature functions."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pillow_heif
+from PIL import Image
+
+from mmsearch.errors import LimitExceeded, Unsupported
+from mmsearch.media import exif, pixels, sniff
+from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
+
+Image.init()
+pillow_heif.register_heif_opener()
+
+# Known to Pillow, but drawn by another program (Ghostscript), or identified without being decoded.
+_REFUSED = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "IPTC", "IMT", "SPIDER", "PCD", "FPX", "MIC"})
+
+# Formats without a signature: the suffix decides, and Pillow checks the header.
+_BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".im": "IM"}
+
+# Signatures so short that a text could begin with them.
+_STRICTER = {
+    "JPEG": re.compile(rb"\xff\xd8\xff[^\xf7]", re.DOTALL),
+    "BMP": re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL),
+    "DIB": re.compile(rb"[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00..", re.DOTALL),
+    "PPM": re.compile(rb"P(?:[1-6]\s(?:\s*#[^\n]*\n)*\s*-?\d+\s|[fFy7]\s)"),
+    "XBM": re.compile(rb"\s*#define\s+\S*_?width\s+\d+\s+#define\s", re.DOTALL),
+    "ICNS": re.compile(rb"icns[\x00-\x08]", re.DOTALL),
+}
+
+# Frames of these follow each other in time; those of other formats are layers, thumbnails or the other eye.
+_ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "FLI"})
+_PAGED = frozenset({"TIFF", "DCX"})
+
+
+class ImageDecoder:
+    """One segment of a still picture; several of an animated one or of a scan with pages."""
+
+    modality: Modality = "image"
+
+    def __init__(self, windowing: Windowing, limits: Limits) -> None:
+        self._windowing = windowing
+        self._limits = limits
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        return bool(formats_of(path, head))
+
+    def describe(self, path: Path) -> Metadata:
+        """width and height as shown, format, frames, taken, make, model, lens, gps (degrees north and east)."""
+        with pixels.guarded(self._limits), _open(path, self._limits) as image:
+            facts = exif.read(image)
+            width, height = image.size
+            if exif.orientation(image) >= 5:
+                width, height = height, width
+            frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED | _PAGED else 1
+            return {"width": width, "height": height, "format": image.format, **facts} | (
+                {"frames": frames} if frames > 1 else {}
+            )
+
+    def decode(self, path: Path) -> Iterator[Segment]:
+        """uint8 (height, width, 3), sRGB, upright; the shorter side is below twice `image_side` unless it was less.
+
+        A frame of an animation spans its time on the screen. Frames after the first that are damaged are left out.
+        """
+        wanted: list[int] = []
+        with pixels.guarded(self._limits), _open(path, self._limits) as image:
+            still = image.format not in _ANIMATED | _PAGED or not getattr(image, "is_animated", False)
+            if still:
+                segments = [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
+            else:
+                count = getattr(image, "n_frames", 1)
+                taken = min(self._windowing.animation_frames, count)
+                wanted = [(2 * i + 1) * count // (2 * taken) for i in range(taken)]
+                segments = self._frames(image, wanted)
+        yield from segments
+
+    def _frames(self, image: Image.Image, wanted: list[int]) -> list[Segment]:
+        segments: list[Segment] = []
+        clock = _Clock()
+        paged = image.format in _PAGED
+        for index in range(wanted[-1] + 1):
+            try:
+                image.seek(index)
+                if index in wanted:
+                    image.load()
+                span = Span(page=index + 1) if paged else clock.tick(image)
+                if index in wanted:
+                    segments.append(Segment("image", pixels.upright_rgb(image, self._windowing.image_side), span))
+            except (LimitExceeded, MemoryError):
+                raise
+            except Exception as error:
+                if not segments and index == wanted[-1]:
+                    raise pixels.as_media_error(error) from error
+                if not paged:
+                    break
+        return segments or [self._first(image)]
+
+    def _first(self, image: Image.Image) -> Segment:
+        image.seek(0)
+        return Segment("image", pixels.upright_rgb(image, self._windowing.image_side))
+
+
+class _Clock:
+    """Seconds on the screen, as long as every frame says how long it stays."""
+
+    def __init__(self) -> None:
+        self._now: float | None = 0.0
+
+    def tick(self, image: Image.Image) -> Span:
+        duration = image.info.get("duration")
+        if self._now is None or not isinstance(duration, int | float) or not duration >= 0:
+            self._now = None
+            return Span()
+        start, self._now = self._now, self._now + duration / 1000
+        return Span(start=round(start, 3), end=round(self._now, 3))
+
+
+def formats_of(path: Path, head: bytes) -> list[str]:
+    """Pillow's names of the formats that the content may be."""
+    found = [name for name, (_, accept) in Image.OPEN.items() if accept and _matches(name, accept, head)]
+    if not found and (name := _BY_SUFFIX.get(path.suffix.lower())):
+        found = [name]
+    return found
+
+
+def _matches(name: str, accept: Any, head: bytes) -> bool:
+    if name in _REFUSED or (name in _STRICTER and not _STRICTER[name].match(head)):
+        return False
+    try:
+        # A string says why Pillow could not read it.
+        return accept(head[:16]) not in (False, None) and not isinstance(accept(head[:16]), str)
+    except Exception:
+        # Signature functions index into bytes that may not be there.
+        return False
+
+
+def _open(path: Path, limits: Limits) -> Image.Image:
+    """Read the header. Raises: MediaError."""
+    with pixels.errors_wrapped():
+        formats = formats_of(path, sniff.read_head(path, limits))
+        if not formats:
+            raise Unsupported("no picture format that can be read")
+        image = Image.open(path, formats=formats)
+    pixels.check_size(image.size, limits)
+    return image

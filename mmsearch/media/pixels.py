@@ -1,0 +1,172 @@
+"""From any Pillow image to an upright, opaque, colour-managed 8-bit array of useful size."""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Unsupported
+from mmsearch.media import exif, sniff
+from mmsearch.types import Limits
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def guarded(limits: Limits) -> Iterator[None]:
+    """Pillow's own bomb check at our limit (frames inside a file are checked by it too); its warnings kept quiet.
+
+    Foreign exceptions inside become MediaErrors.
+    """
+    # The limit and the warning filters are Pillow's and Python's globals.
+    with _LOCK, errors_wrapped(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limits.pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def errors_wrapped() -> Iterator[None]:
+    """Whatever Pillow raises over a file becomes a MediaError."""
+    try:
+        yield
+    except Exception as error:
+        raise as_media_error(error) from error
+
+
+def as_media_error(error: Exception) -> MediaError:
+    """The failure class of an exception out of Pillow: its plugins raise nearly anything over a damaged file."""
+    if isinstance(error, MediaError):
+        return error
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return LimitExceeded("more pixels than the limit")
+    if isinstance(error, MemoryError):
+        return OutOfMemory("out of memory")
+    if isinstance(error, UnidentifiedImageError):
+        return Corrupt("its header is damaged")
+    if isinstance(error, NotImplementedError):
+        return Unsupported(str(error) or "a variant that can't be read")
+    if isinstance(error, OSError) and error.errno is not None:
+        return sniff.from_os_error(error)
+    if "not supported" in str(error).lower() or "unsupported" in str(error).lower():
+        return Unsupported(str(error))
+    return Corrupt(str(error) or type(error).__name__)
+
+
+def check_size(size: tuple[int, int], limits: Limits) -> None:
+    """Raises: LimitExceeded, Corrupt (no pixels at all)."""
+    width, height = size
+    if width <= 0 or height <= 0:
+        raise Corrupt(f"a picture of {width} x {height} pixels")
+    if width * height > limits.pixels:
+        raise LimitExceeded(f"{width} x {height} pixels, the limit is {limits.pixels:,}")
+
+
+def upright_rgb(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3), sRGB. Only whole-number reductions, so that the encoder's own resize sees clean pixels:
+    the shorter side ends in [side, 2 side), or as it was if it was shorter. Decodes the image if that is still to do.
+    """
+    shorter = min(image.size)
+    if image.format == "JPEG" and shorter > side:
+        # The decoder itself can leave out frequencies: 12 megapixels then take a fraction of the time.
+        image.draft(image.mode, (image.width * side // shorter, image.height * side // shorter))
+    image.load()
+    turn = exif.orientation(image)
+    profile = image.info.get("icc_profile")
+    flat = _eight_bit(image)
+    factor = min(flat.size) // side
+    if factor >= 2:
+        flat = flat.reduce(factor)
+    return np.asarray(_turned(_to_srgb(flat, profile), turn))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Mode L, RGB, CMYK or LAB, alpha on white."""
+    if image.mode in ("RGB", "L", "CMYK", "LAB") and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return Image.fromarray(scaled(np.asarray(image)))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        flat = Image.new("RGB", layer.size, "white")
+        flat.paste(layer, mask=layer.getchannel("A"))
+        return flat
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey levels of 16 or 32 bits, or floats, (h, w) -> uint8, the whole range kept.
+
+    16 bits: divided by 257. 32-bit integers: as the smallest of 8, 16 and 31 bits that holds them. Floats: [0, 1] or
+    [0, 255] if they lie in it, otherwise from their own least to their greatest; NaN is black.
+    """
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        low, high = float(values.min()), float(values.max())
+        if low < 0 or high > 255:
+            return _rounded((values - low) * (255.0 / (high - low)))
+        return _rounded(values * (255.0 if high <= 1 else 1.0))
+    if values.dtype == np.uint16:
+        return _rounded(values.astype(np.float32) / 257)
+    clipped = np.clip(values, 0, None)
+    high = int(clipped.max())
+    return _rounded(clipped / (1 if high <= 255 else 257 if high <= 65535 else (2**31 - 1) / 255))
+
+
+def _rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
+    eight: NDArray[np.uint8] = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return eight
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Mode RGB, through the embedded profile if it has a usable one."""
+    if image.mode == "LAB" or profile:
+        try:
+            transform = _transform(profile if image.mode != "LAB" else None, image.mode)
+            converted = ImageCms.applyTransform(image, transform) if transform else None
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            # A profile that is broken or for another kind of pixels: most viewers ignore it too.
+            pass
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """None: the pixels are sRGB already."""
+    if profile is None:
+        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    else:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
+            return None
+    target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    return ImageCms.buildTransform(source, target, mode, "RGB")
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)

@@ -1,0 +1,373 @@
+"""Files in, prepared pieces out: decoding in killable worker processes, results in input order.
+
+    with DecodePool("mmsearch.encoders.starter:space", windowing, limits, workers=2) as pool:
+        for event in pool.run(Job(path) for path in paths):
+            match event: Piece -> collect; Done -> keep the pieces; Failed or Skipped -> drop them
+
+One thread per busy worker fills the file's own queue; the caller's thread empties the queue of the file at the head
+of the line. What waits is bounded in bytes, so an hours-long file streams through.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from mmsearch import registry
+from mmsearch.errors import InvalidInput
+from mmsearch.media import wire
+from mmsearch.media.process import Watchdog, Worker
+from mmsearch.types import Limits, Metadata, Modality, Prepared, Span, Windowing
+
+_WAITING_BYTES = 128 * 2**20
+"""What decoded pieces may hold while they wait behind another file."""
+
+_HEAD_BYTES = 16 * 2**20
+"""What the file that is being read from may hold beyond that."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A file to decode. `key` and `payload` are the caller's own and come back with every event."""
+
+    path: Path
+    key: int = 0
+    size: int | None = None
+    """Bytes, as scanned: another size or time at decoding means "transient"."""
+    mtime_ns: int | None = None
+    only: frozenset[Modality] | None = None
+    """Item modalities wanted; None: those of the pool."""
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One segment of a file, as its encoder's `prepare` made it."""
+
+    job: Job
+    index: int
+    """0-based within the file."""
+    modality: Modality
+    """Of the segment: names the encoder."""
+    span: Span
+    array: Prepared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """The file is complete, with at least one piece."""
+
+    job: Job
+    modality: Modality
+    """Of the item."""
+    metadata: Metadata
+    decode_s: float
+    prepare_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failed:
+    """The file failed; pieces that came before are to be dropped."""
+
+    job: Job
+    failure: str
+    """A key of `errors.FAILURES`."""
+    reason: str
+    """One line, without folders."""
+    modality: Modality | None
+    decode_s: float
+    prepare_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skipped:
+    """The file is of a modality that was not asked for; nothing of it was decoded."""
+
+    job: Job
+    modality: Modality
+
+
+Event: TypeAlias = Piece | Done | Failed | Skipped
+
+
+class DecodePool:
+    """Decode workers for one space, kept between calls. Several threads may `run` at once.
+
+    Args:
+        space: Target string of the space, "module:attribute"; its encoders' `prepare` runs in the workers.
+        workers: Processes (and threads) of one `run`, started when first needed.
+        only: Item modalities to decode; files of others come out as `Skipped`.
+        decoders: Target strings, asked in this order; None: all that the registry knows.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        windowing: Windowing,
+        limits: Limits,
+        workers: int = 1,
+        only: frozenset[Modality] | None = None,
+        *,
+        decoders: Sequence[str] | None = None,
+    ) -> None:
+        if workers < 1:
+            raise InvalidInput(f"a decode pool needs at least 1 worker, not {workers}")
+        self.limits = limits
+        self.workers = workers
+        self.only = only
+        targets = list(decoders) if decoders is not None else list(registry.targets("decoders").values())
+        self._setup: wire.Message = {
+            "space": space,
+            "windowing": asdict(windowing),
+            "limits": asdict(limits),
+            "decoders": targets,
+        }
+        self._watchdog = Watchdog()
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._closed = False
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        """Decode files: per file, in input order, its `Piece`s and then one `Done`, `Failed` or `Skipped`.
+
+        `jobs` is consumed lazily in the caller's thread, a bounded number of files ahead. Closing the iterator early
+        kills what is half done. Raises: MmsearchError if the workers can't start (a wrong space, say).
+        """
+        line = _Line(self)
+        ahead: deque[_File] = deque()
+        source = iter(jobs)
+        try:
+            while True:
+                while len(ahead) < 32 + 8 * self.workers and (job := next(source, None)) is not None:
+                    ahead.append(line.submit(job))
+                if not ahead:
+                    return
+                yield from line.drain(ahead[0])
+                ahead.popleft()
+        finally:
+            line.close()
+
+    def close(self) -> None:
+        """End the workers; the pool can't be used afterwards."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.stop()
+        self._watchdog.close()
+
+    def __enter__(self) -> "DecodePool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def take(self) -> Worker:
+        """An idle worker or a new one."""
+        with self._lock:
+            if self._closed:
+                raise InvalidInput("this decode pool is closed")
+            if self._idle:
+                return self._idle.pop()
+        return Worker(self._setup, self._watchdog)
+
+    def give_back(self, worker: Worker) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < self.workers:
+                self._idle.append(worker)
+                return
+        worker.stop()
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    job: Job
+    events: deque[tuple[Event, int]]
+    held: int = 0
+    """Bytes of its waiting pieces."""
+    pieces: int = 0
+    """Queued so far."""
+
+
+class _Line:
+    """The files of one `run`: handed to threads first come, first served, and emptied in that order."""
+
+    def __init__(self, pool: DecodePool) -> None:
+        self._pool = pool
+        self._changed = threading.Condition()
+        self._waiting: deque[_File] = deque()
+        self._head: _File | None = None
+        self._held = 0
+        self._idle = 0
+        self._threads: list[threading.Thread] = []
+        self._busy: set[Worker] = set()
+        self._error: BaseException | None = None
+        self._closed = False
+
+    # The caller's thread.
+
+    def submit(self, job: Job) -> _File:
+        file = _File(job, deque())
+        with self._changed:
+            self._waiting.append(file)
+            if self._idle < len(self._waiting) and len(self._threads) < self._pool.workers:
+                thread = threading.Thread(target=self._serve, name="mmsearch-decode", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify_all()
+        return file
+
+    def drain(self, file: _File) -> Iterator[Event]:
+        """The file's events as they come, up to its end."""
+        with self._changed:
+            self._head = file
+            self._changed.notify_all()
+        while True:
+            with self._changed:
+                while not file.events:
+                    if self._error is not None:
+                        raise self._error
+                    self._changed.wait()
+                event, size = file.events.popleft()
+                file.held -= size
+                self._held -= size
+                self._changed.notify_all()
+            yield event
+            if not isinstance(event, Piece):
+                return
+
+    def close(self) -> None:
+        """Stop the threads; workers in the middle of a file are killed."""
+        with self._changed:
+            self._closed = True
+            for worker in self._busy:
+                worker.kill()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    # The threads.
+
+    def _serve(self) -> None:
+        try:
+            while (file := self._next()) is not None:
+                self._decode(file)
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+
+    def _next(self) -> _File | None:
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                return None if self._closed else self._waiting.popleft()
+            finally:
+                self._idle -= 1
+
+    def _put(self, file: _File, event: Event, size: int = 0) -> bool:
+        """Queue an event, waiting for room; False if nobody wants it any more."""
+        with self._changed:
+            while not self._closed and self._full(file, size):
+                self._changed.wait()
+            if self._closed:
+                return False
+            file.events.append((event, size))
+            file.held += size
+            self._held += size
+            self._changed.notify_all()
+            return True
+
+    def _full(self, file: _File, size: int) -> bool:
+        # The head of the line always gets through, so the budget of those behind it can't lock it up.
+        if file is self._head:
+            return file.held > 0 and file.held + size > _HEAD_BYTES
+        return size > 0 and self._held + size > _WAITING_BYTES
+
+    def _decode(self, file: _File) -> None:
+        while (worker := self._start(file.job)) is not None:
+            sound = again = False
+            try:
+                sound = self._relay(worker, file)
+            except wire.WireError:
+                # A worker that had served others may have died of them, or idle: a fresh one tells.
+                again = worker.served > 0 and file.pieces == 0 and not worker.timed_out
+                how = worker.end()
+                if not again:
+                    self._put(file, _died(file.job, worker, how, self._pool.limits.decode_s))
+            finally:
+                self._release(worker, sound)
+            if not again:
+                return
+
+    def _release(self, worker: Worker, sound: bool) -> None:
+        with self._changed:
+            self._busy.discard(worker)
+            sound = sound and not self._closed and not worker.timed_out
+        if sound:
+            worker.served += 1
+            self._pool.give_back(worker)
+        else:
+            worker.stop()
+
+    def _start(self, job: Job) -> Worker | None:
+        """A worker that has got the request; None if the line was closed meanwhile."""
+        only = job.only if job.only is not None else self._pool.only
+        request = {
+            "path": str(job.path),
+            "size": job.size,
+            "mtime_ns": job.mtime_ns,
+            "only": None if only is None else sorted(only),
+        }
+        while True:
+            worker = self._pool.take()
+            with self._changed:
+                if self._closed:
+                    self._pool.give_back(worker)
+                    return None
+                self._busy.add(worker)
+            try:
+                worker.send(request)
+                return worker
+            except wire.WireError:
+                # It died while idle, which says nothing about this file.
+                with self._changed:
+                    self._busy.discard(worker)
+                worker.stop()
+
+    def _relay(self, worker: Worker, file: _File) -> bool:
+        """Queue what the worker says about the file; True if the worker can be used again."""
+        while True:
+            message, array = worker.receive(self._pool.limits.decode_s)
+            if array is None:
+                event = _end(file.job, message)
+                return self._put(file, event) and getattr(event, "failure", None) != "out-of-memory"
+            span = wire.unpack_span(message["span"])
+            if not self._put(file, Piece(file.job, file.pieces, message["modality"], span, array), array.nbytes + 1):
+                return False
+            file.pieces += 1
+
+
+def _end(job: Job, message: wire.Message) -> Event:
+    if message["kind"] == "skipped":
+        return Skipped(job, message["modality"])
+    seconds = (message["decode_s"], message["prepare_s"])
+    if message["kind"] == "done":
+        return Done(job, message["modality"], message["metadata"], *seconds)
+    return Failed(job, message["failure"], message["reason"], message["modality"], *seconds)
+
+
+def _died(job: Job, worker: Worker, how: str, limit_s: float) -> Failed:
+    if worker.timed_out:
+        return Failed(job, "timeout", f"nothing decoded for {limit_s:g} s", None, limit_s, 0.0)
+    if how == "SIGKILL":
+        # Nobody here sent it: the kernel does, to a process for which there is no memory.
+        return Failed(job, "out-of-memory", "the decode worker was killed by the system", None, 0.0, 0.0)
+    return Failed(job, "crashed", f"the decoder crashed ({how})", None, 0.0, 0.0)

@@ -1,0 +1,175 @@
+"""One decode worker as its parent sees it: started, asked, timed, killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmsearch import errors
+from mmsearch.media import wire
+
+_STARTUP_S = 120.0
+_PIPE_BYTES = 2**20
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.media.worker import main; main()"
+
+
+class Watchdog:
+    """Kills workers that keep their parent waiting; one thread for all of them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._deadlines: dict[Worker, float] = {}
+        self._wakes_at = float("inf")
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @contextmanager
+    def guard(self, worker: "Worker", seconds: float) -> Iterator[None]:
+        """Kill the worker, with `timed_out` set, if the block takes longer."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._deadlines[worker] = deadline
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="mmsearch-watchdog", daemon=True)
+                self._thread.start()
+            elif deadline < self._wakes_at:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._deadlines.pop(worker, None)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                for worker, deadline in list(self._deadlines.items()):
+                    if deadline <= now:
+                        worker.timed_out = True
+                        worker.kill()
+                        del self._deadlines[worker]
+                self._wakes_at = min(self._deadlines.values(), default=float("inf"))
+                self._changed.wait(None if not self._deadlines else self._wakes_at - now)
+
+
+class Worker:
+    """A running worker process. Used by one thread at a time; `kill` may come from any."""
+
+    def __init__(self, setup: wire.Message, watchdog: Watchdog) -> None:
+        self.timed_out = False
+        self.served = 0
+        """Files it has finished."""
+        self._watchdog = watchdog
+        self._process = _spawn()
+        try:
+            self.send(setup)
+            message, _ = self.receive(_STARTUP_S)
+        except wire.WireError as error:
+            raise errors.MmsearchError(f"a decode worker can't start: {self.end()}") from error
+        except BaseException:
+            self.end()
+            raise
+        if message["kind"] != "ready":
+            self.end()
+            kind = getattr(errors, str(message.get("error")), errors.MmsearchError)
+            raise kind(str(message.get("reason")))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, message: wire.Message) -> None:
+        """Raises: WireError."""
+        wire.write(self._process.stdin, message)  # type: ignore[arg-type]
+
+    def receive(self, seconds: float) -> tuple[wire.Message, NDArray[Any] | None]:
+        """The next message; the worker is killed if it takes longer. Raises: WireError if it is dead."""
+        with self._watchdog.guard(self, seconds):
+            return wire.read(self._process.stdout)  # type: ignore[arg-type]
+
+    def kill(self) -> None:
+        with suppress(OSError):
+            self._process.kill()
+
+    def end(self) -> str:
+        """Kill and reap it, close its pipes; how it had ended, in words."""
+        # A process whose pipe broke by itself may need a moment to become a corpse with a status of its own.
+        if not self.timed_out:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)
+        return self.stop()
+
+    def stop(self) -> str:
+        """As `end`, for a worker that is known to be alive or not to matter."""
+        self.kill()
+        code = self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        return describe_exit(code)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+
+def describe_exit(code: int) -> str:
+    """A return code in words: the signal's name for a negative one."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _spawn() -> "subprocess.Popen[bytes]":
+    if not sys.executable:
+        raise errors.MmsearchError("can't start decode workers: this Python doesn't know its own executable")
+    # -P: a module that lies in the working folder, perhaps the very folder to be searched, is not imported.
+    places = json.dumps([place for place in sys.path if isinstance(place, str)])
+    command = [sys.executable, "-P", "-c", _BOOT, places]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    options: dict[str, Any] = {}
+    if os.name == "posix":
+        # A group of its own: Ctrl-C in the terminal can't reach it, not even while it starts.
+        options["process_group"] = 0
+    else:
+        options["creationflags"] = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env={**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false"},
+        **options,
+    )
+    _widen(process.stdout)
+    return process
+
+
+def _widen(pipe: Any) -> None:
+    """A whole picture fits into the pipe, so that its worker can go on with the next one (Linux)."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

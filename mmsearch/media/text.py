@@ -1,0 +1,97 @@
+"""Documents: passages of plain text, Markdown, web pages and PDFs, with the place each was found at."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmsearch.errors import LimitExceeded, Unsupported
+from mmsearch.media import markup, paper, plain, sniff
+from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
+
+# Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+    r"|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{1,64}"
+)
+_LETTER = re.compile(r"\w")
+_HEADING = re.compile(r"^#{1,2}\s+(.+?)\s*#*\s*$|^(\S.*)\n[=~#*]{3,}\s*$", re.MULTILINE)
+_TITLE_LENGTH = 200
+
+
+class TextDecoder:
+    """Plain text of any kind (Markdown, reStructuredText, CSV, JSON, source code, ...), HTML, and PDF by page."""
+
+    modality: Modality = "text"
+
+    def __init__(self, windowing: Windowing, limits: Limits) -> None:
+        self._windowing = windowing
+        self._limits = limits
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        return paper.is_pdf(head) or (plain.is_text(head) and sniff.kind_of(head) is None)
+
+    def describe(self, path: Path) -> Metadata:
+        """title, and for PDFs author and pages."""
+        head = sniff.read_head(path, self._limits)
+        if paper.is_pdf(head):
+            return paper.describe(path)
+        text = self._text(path)
+        if markup.is_html(text):
+            title = markup.title(text)
+        else:
+            heading = _HEADING.search(text, 0, 4096)
+            title = (heading[1] or heading[2]) if heading else None
+        return {"title": title[:_TITLE_LENGTH]} if title else {}
+
+    def decode(self, path: Path) -> Iterator[Segment]:
+        """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
+        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end].
+        """
+        head = sniff.read_head(path, self._limits)
+        found = False
+        for page, text in self._pages(path, head):
+            for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
+                passage = text[start:end]
+                if _LETTER.search(passage):
+                    found = True
+                    yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
+        if not found:
+            raise Unsupported("no text in it")
+
+    def _pages(self, path: Path, head: bytes) -> Iterator[tuple[int | None, str]]:
+        if paper.is_pdf(head):
+            yield from paper.pages(path, self._limits)
+            return
+        text = self._text(path)
+        yield None, markup.visible_text(text) if markup.is_html(text) else text
+
+    def _text(self, path: Path) -> str:
+        try:
+            with open(path, "rb") as file:
+                data = file.read(self._limits.text_bytes + 1)
+        except OSError as error:
+            raise sniff.from_os_error(error) from error
+        if len(data) > self._limits.text_bytes:
+            raise LimitExceeded(f"more than {self._limits.text_bytes:,} bytes of text")
+        return plain.decoded(data)
+
+
+def passages(text: str, words: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """(start, end) character offsets of passages of `words` words each, the last one shorter.
+
+    Each begins `words - overlap` words after the one before; the last is the first to reach the end.
+    """
+    step = max(1, words - overlap)
+    held: deque[tuple[int, int]] = deque()
+    fresh = 0  # words in `held` that no passage has had
+    for match in _WORD.finditer(text):
+        held.append(match.span())
+        fresh += 1
+        if len(held) == words:
+            yield held[0][0], held[-1][1]
+            fresh = 0
+            for _ in range(min(step, len(held))):
+                held.popleft()
+    if fresh:
+        yield held[0][0], held[-1][1]

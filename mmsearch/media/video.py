@@ -1,0 +1,159 @@
+"""Videos: frames at evenly spaced moments, then the sound track, both on one clock."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from mmsearch.errors import Corrupt, LimitExceeded, MediaError
+from mmsearch.media import audio, timeline
+from mmsearch.media import container as files
+from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
+
+
+class VideoDecoder:
+    """Everything PyAV decodes that has moving pictures.
+
+    Frames: the duration is cut into even spans, at least `min_frames` and at most `frames_per_minute` of them, and the
+    frame on the screen in the middle of each is taken; one that is on the screen for several spans is taken once.
+    Damaged frames are skipped; a video of which no frame, but sound can be decoded gives the sound.
+    """
+
+    modality: Modality = "video"
+
+    def __init__(self, windowing: Windowing, limits: Limits) -> None:
+        self._windowing = windowing
+        self._limits = limits
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        found = files.accepts(path, head)
+        return found is not None and found.video
+
+    def describe(self, path: Path) -> Metadata:
+        """duration (seconds, by the header), width and height as shown, fps, codec, audio_codec, and tags."""
+        with files.opened(path) as container:
+            sound = audio.facts(container)
+            known: Metadata = {"duration": files.duration(container), "audio_codec": sound.get("codec")}
+            stream = files.picture_stream(container)
+            if stream is not None:
+                rate = float(stream.average_rate or 0)
+                width, height = shown_size(stream.codec_context, stream.sample_aspect_ratio)
+                known |= {"codec": stream.codec_context.name, "width": width, "height": height}
+                known["fps"] = round(rate, 3) if math.isfinite(rate) else None
+            return {name: value for name, value in known.items() if value} | files.tags(container)
+
+    def decode(self, path: Path) -> Iterator[Segment]:
+        """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of
+        sound as `AudioDecoder` makes them. span.start and span.end in seconds from the start of the file.
+        """
+        found = False
+        trouble: MediaError | None = None
+        for part in (self._frames(path), self._sound(path)):
+            try:
+                for segment in part:
+                    found = True
+                    yield segment
+            except LimitExceeded:
+                raise
+            except MediaError as error:
+                trouble = trouble or error
+        if not found:
+            raise trouble or Corrupt("neither a frame nor a sound in it could be decoded")
+
+    def _frames(self, path: Path) -> Iterator[Segment]:
+        with files.opened(path) as container:
+            stream = files.picture_stream(container)
+            if stream is None:
+                return
+            context = stream.codec_context
+            if context.width * context.height > self._limits.pixels:
+                raise LimitExceeded(f"frames of {context.width} x {context.height} pixels")
+            length = timeline.length(container, stream)
+            if length is not None and length > self._limits.duration_s:
+                raise LimitExceeded(f"{length:.0f} s long, the limit is {self._limits.duration_s:g} s")
+        count = max(self._windowing.min_frames, math.ceil((length or 0) / 60 * self._windowing.frames_per_minute))
+        # A short clip is looked through twice rather than shown by fewer frames than it has.
+        few = count <= self._windowing.min_frames
+        shots = self._sampled(path, length, count) if length else iter(())
+        if few:
+            taken = list(shots)
+            if len(taken) < count:
+                taken = list(self._numbered(path, count)) or taken
+            shots = iter(taken)
+        for shot in shots:
+            yield Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
+
+    def _sampled(self, path: Path, length: float, count: int) -> Iterator["_Shot"]:
+        """The frame in the middle of each of `count` even spans."""
+        with files.opened(path) as container:
+            stream = files.picture_stream(container)
+            reader = timeline.Reader(container, stream)
+            origin = timeline.origin(container)
+            step = length / count
+            pending: _Shot | None = None
+            for index in range(count):
+                frame = reader.shown_at(origin + (index + 0.5) * step)
+                if frame is None:
+                    continue
+                if pending is not None and pending.pts == frame.pts:
+                    pending = replace(pending, end=(index + 1) * step)
+                    continue
+                if pending is not None:
+                    yield pending
+                pending = self._shot(frame, index * step, (index + 1) * step)
+            if pending is not None:
+                yield pending
+
+    def _numbered(self, path: Path, count: int) -> Iterator["_Shot"]:
+        """`count` frames, or all if there are fewer, evenly spaced by number; the whole file is read through, twice."""
+        with files.opened(path) as container:
+            times = [frame.time for frame in timeline.frames(container, files.picture_stream(container))]
+        wanted = {(2 * i + 1) * len(times) // (2 * count) for i in range(count)} if times else set()
+        with files.opened(path) as container:
+            origin = timeline.origin(container)
+            for number, frame in enumerate(timeline.frames(container, files.picture_stream(container))):
+                if number in wanted:
+                    start = max(0.0, (frame.time or 0.0) - origin)
+                    later = [t - origin for t in times[number + 1 : number + 2] if t is not None]
+                    yield self._shot(frame, start, max(start, *later) if later else start)
+
+    def _shot(self, frame: Any, start: float, end: float) -> "_Shot":
+        if frame.width * frame.height > self._limits.pixels:
+            raise LimitExceeded(f"a frame of {frame.width} x {frame.height} pixels")
+        return _Shot(frame.pts, upright_rgb(frame, self._windowing.image_side), start, end)
+
+    def _sound(self, path: Path) -> Iterator[Segment]:
+        with files.opened(path) as container:
+            if container.streams.audio:
+                yield from audio.segments(container, self._windowing, self._limits, timeline.origin(container))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shot:
+    pts: int | None
+    pixels: NDArray[np.uint8]
+    start: float
+    end: float
+
+
+def upright_rgb(frame: Any, side: int) -> NDArray[np.uint8]:
+    """uint8 (height, width, 3), sRGB, square pixels, turned as the file says, the shorter side at most `side`."""
+    width, height = shown_size(frame, getattr(frame, "sample_aspect_ratio", None))
+    scale = min(1.0, side / min(width, height))
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.AREA)
+    pixels = small.to_ndarray()
+    quarter_turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+
+
+def shown_size(picture: Any, aspect: Any) -> tuple[int, int]:
+    """Width and height in square pixels, before rotation."""
+    ratio = float(aspect) if aspect else 1.0
+    width = picture.width * ratio if 0.1 < ratio < 10 else picture.width
+    return max(1, round(width)), picture.height

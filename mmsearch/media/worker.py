@@ -1,0 +1,208 @@
+"""The decode worker: a process that may crash, hang or run out of memory, and then costs one file.
+
+Started by `process.Worker` with its parent's `sys.path`; needs no `__main__` guard in the embedding application. It
+reads requests from standard input and answers on standard output, both in the format of `wire`.
+"""
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mmsearch import registry
+from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, OutOfMemory, Transient, Unsupported
+from mmsearch.media import sniff, wire
+from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
+
+_REASON_LENGTH = 200
+
+
+def main() -> None:
+    """Serve requests until standard input closes."""
+    requests, replies = _private_pipes()
+    if hasattr(signal, "SIGINT"):
+        # Ctrl-C belongs to the parent, which lets the current batch finish.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    try:
+        setup, _ = wire.read(requests)
+        try:
+            server = _Server.build(setup, replies)
+        except MmsearchError as error:
+            wire.write(replies, {"kind": "broken", "error": type(error).__name__, "reason": error.message})
+            return
+        _limit_memory(server.limits.memory_bytes)
+        wire.write(replies, {"kind": "ready"})
+        while True:
+            request, _ = wire.read(requests)
+            server.serve(request)
+    except (wire.WireError, KeyboardInterrupt):
+        return
+
+
+def _private_pipes() -> tuple[wire.Pipe, wire.Pipe]:
+    """Take fds 0 and 1 for the protocol and leave /dev/null there: native libraries like to print."""
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return open(requests, "rb", buffering=0), open(replies, "wb", buffering=0)
+
+
+def _limit_memory(size: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        # Private memory, not address space: mapped files and reserved arenas cost nothing.
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    except (ValueError, OSError):  # a lower hard limit is in force already
+        return
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Seconds spent decoding and preparing one file; waiting for the parent counts for neither."""
+
+    decode_s: float = 0.0
+    prepare_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Server:
+    decoders: Mapping[str, Decoder]
+    encoders: Mapping[Modality, Encoder]
+    limits: Limits
+    replies: wire.Pipe
+
+    @classmethod
+    def build(cls, setup: Mapping[str, Any], replies: wire.Pipe) -> "_Server":
+        windowing, limits = Windowing(**setup["windowing"]), Limits(**setup["limits"])
+        decoders = {target: _load(target)(windowing, limits) for target in setup["decoders"]}
+        space = registry.load("spaces", setup["space"])()
+        return cls(decoders, space.encoders, limits, replies)
+
+    def serve(self, request: Mapping[str, Any]) -> None:
+        """Decode one file and send its pieces, then how it ended."""
+        watch = _Stopwatch()
+        modality: Modality | None = None
+        path = Path(request["path"])
+        try:
+            _check_unchanged(path, request)
+            decoder = self._timed(watch, lambda: sniff.open_decoder(path, list(self.decoders.values()), self.limits))
+            modality = decoder.modality
+            only = request["only"]
+            if only is not None and modality not in only:
+                self._end(watch, {"kind": "skipped", "modality": modality})
+                return
+            metadata = self._decode(decoder, path, watch)
+            _check_unchanged(path, request)
+            self._end(watch, {"kind": "done", "modality": modality, "metadata": metadata})
+        except wire.WireError:
+            raise
+        except Exception as error:
+            failure = as_media_error(error)
+            reason = one_line(failure.message, path)
+            end = {"kind": "failed", "failure": failure.failure, "reason": reason, "modality": modality}
+            self._end(watch, end)
+
+    def _decode(self, decoder: Decoder, path: Path, watch: _Stopwatch) -> Metadata:
+        metadata: Metadata = self._timed(watch, lambda: decoder.describe(path))
+        seen: set[Modality] = set()
+        index = 0
+        for segment in self._segments(decoder.decode(path), watch):
+            seen.add(segment.modality)
+            encoder = self.encoders.get(segment.modality)
+            if encoder is None:
+                continue
+            start = time.perf_counter()
+            with self._alarm():
+                array = encoder.prepare(segment)
+            watch.prepare_s += time.perf_counter() - start
+            span = wire.pack_span(segment.span)
+            wire.write(self.replies, {"kind": "piece", "modality": segment.modality, "span": span}, array)
+            index += 1
+        if not seen:
+            raise Corrupt("nothing in it could be decoded")
+        if index == 0:
+            raise Unsupported(f"this space embeds no {' or '.join(sorted(seen))}")
+        return metadata
+
+    def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
+        while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
+            yield segment
+
+    def _timed(self, watch: _Stopwatch, step: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            with self._alarm():
+                return step()
+        finally:
+            watch.decode_s += time.perf_counter() - start
+
+    def _alarm(self) -> "_Alarm":
+        return _Alarm(2 * self.limits.decode_s + 10)
+
+    def _end(self, watch: _Stopwatch, message: wire.Message) -> None:
+        wire.write(self.replies, {**message, "decode_s": watch.decode_s, "prepare_s": watch.prepare_s})
+
+
+@dataclass(slots=True)
+class _Alarm:
+    """The kernel ends a worker that hangs after its parent, which would have killed it sooner, is gone."""
+
+    seconds: float
+
+    def __enter__(self) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def as_media_error(error: BaseException) -> MediaError:
+    """The failure class of whatever a decoder or an encoder's `prepare` raised."""
+    if isinstance(error, MediaError):
+        return error
+    if isinstance(error, MemoryError):
+        return OutOfMemory("out of memory")
+    if isinstance(error, OSError):
+        return sniff.from_os_error(error)
+    return DecoderCrashed(f"{type(error).__name__}: {error}")
+
+
+def one_line(reason: str, path: Path) -> str:
+    """A reason fit for a ledger: one short line that names no folder."""
+    for place in (str(path), str(path.parent) + os.sep):
+        if len(place) > 1:
+            reason = reason.replace(place, "")
+    words = " ".join(reason.split()).strip(" :") or "no reason given"
+    return words if len(words) <= _REASON_LENGTH else words[: _REASON_LENGTH - 1] + "…"
+
+
+def _check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise sniff.from_os_error(error) from error
+    for name, now in (("size", status.st_size), ("mtime_ns", status.st_mtime_ns)):
+        if request[name] is not None and request[name] != now:
+            raise Transient("the file changed while it was read")
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise MmsearchError(f"decoder {target!r} can't be imported: {error}") from error
