@@ -183,9 +183,9 @@ def as_media_error(error: BaseException) -> MediaError:
 
 def one_line(reason: str, path: Path) -> str:
     """A reason fit for a ledger: one short line that names no folder."""
-    for place in (str(path), str(path.parent) + os.sep):
-        if len(place) > 1:
-            reason = reason.replace(place, "")
+    reason = reason.replace(str(path), path.name)
+    if len(path.parent.parts) > 1:
+        reason = reason.replace(f"{path.parent}{os.sep}", "")
     words = " ".join(reason.split()).strip(" :") or "no reason given"
     return words if len(words) <= _REASON_LENGTH else words[: _REASON_LENGTH - 1] + "…"
 
