@@ -1,1 +1,57 @@
+"""The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
+import os
+import sys
+
+import click
+
+from mmsearch.cli.demo import demo
+from mmsearch.cli.forget import prune, remove
+from mmsearch.cli.ingest import ingest
+from mmsearch.cli.query import query
+from mmsearch.cli.status import failures, status
+from mmsearch.errors import MmsearchError
+
+EPILOG = """
+Completion: bash, zsh and fish complete commands and options after
+`eval "$(_MMSEARCH_COMPLETE=bash_source mmsearch)"` (or zsh_source, fish_source) in the shell's start-up file.
+"""
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from mmsearch.version import VERSION
+
+        click.echo(f"mmsearch {VERSION}")
+        context.exit()
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Version.")
+def cli() -> None:
+    """Search any of your media with any other: type it, show it, or play it."""
+
+
+for command in (ingest, query, status, failures, remove, prune, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
+    try:
+        cli(standalone_mode=False)
+    except MmsearchError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"Hint: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python would complain while flushing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)

@@ -1,0 +1,86 @@
+"""mmsearch ingest"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.progress import progress
+
+if TYPE_CHECKING:
+    from mmsearch.ingest import IngestReport
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@library_option
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) like this.")
+@click.option("--hidden", is_flag=True, help="Take hidden files and folders too.")
+@click.option("--only", callback=modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
+@click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; decode and write nothing.")
+@device_options
+@json_option
+def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run: bool, **options: Any) -> None:
+    """Take in every new or changed file below PATHS.
+
+    Unchanged files are not opened, moved ones cost nothing, missing ones are kept (see prune).
+    Ctrl-C stops after the files in hand; run it again to go on.
+    """
+    settings = {name: options.pop(name) for name in ("workers", "device", "precision")}
+    with open_library(library, **settings) as opened, _stoppable() as cancel, progress(as_json or dry_run) as shown:
+        report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
+    show.echo_json(report.as_dict()) if as_json else print_report(report)
+    if report.interrupted:
+        raise SystemExit(INTERRUPTED)
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one stops at once, as ever."""
+    cancel = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        cancel.set()
+        signal.signal(signal.SIGINT, before)
+        click.echo("Stopping after the files in hand; Ctrl-C again to stop at once.", err=True)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def print_report(report: "IngestReport") -> None:
+    """What happened to the files, and where the time went."""
+    counted = [(name, getattr(report, name)) for name in ("new", "changed", "moved", "copied", "restored", "unchanged")]
+    failed = {f"failed ({kind})": n for kind, n in sorted(report.failed.items())}
+    rest = {
+        "failed before, not tried again": report.failed_before,
+        "of another kind": report.other_modality,
+        "missing": report.missing,
+        **failed,
+        **{f"skipped ({reason})": n for reason, n in sorted(report.skipped.items())},
+    }
+    click.echo("would be " * report.dry_run + ", ".join(f"{name} {n}" for name, n in counted))
+    for name, n in rest.items():
+        if n:
+            click.echo(f"{name}: {n}")
+    for warning in report.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in report.seconds.items() if spent >= 0.05)
+    click.echo(f"{report.files} files, {report.embedded} segments embedded in {report.wall_s:.1f} s ({stages or '-'})")
+    if report.failed or report.failed_before:
+        click.echo("See why: mmsearch failures")
+    if report.interrupted:
+        click.echo("Interrupted: what was done is kept, the same command goes on from here.", err=True)

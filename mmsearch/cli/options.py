@@ -1,0 +1,37 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from mmsearch.library import Library
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+library_option = click.option(
+    "--library",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The library's folder. Default: $MMSEARCH_LIBRARY, else ./indexes/default where ./indexes exists, "
+    "else your data folder.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def device_options(command: Command) -> Command:
+    """--device and --precision."""
+    command = click.option("--precision", help="auto, fp32, fp16 or bf16.")(command)
+    return click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")(command)
+
+
+def modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """The parts of a comma-separated list."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
+
+
+def open_library(library: Path | None, **settings: Any) -> "Library":
+    from mmsearch.library import open_library
+
+    return open_library(library, **settings)

@@ -1,0 +1,73 @@
+"""mmsearch query"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mmsearch.library import Library
+    from mmsearch.types import Query
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("query", nargs=-1)
+@library_option
+@click.option("--text", help="Words, even if a file has that name.")
+@click.option("--image", type=_FILE, help="A picture to search with.")
+@click.option("--audio", type=_FILE, help="A sound to search with.")
+@click.option("--video", type=_FILE, help="A video to search with.")
+@click.option("--in", "within", callback=modalities, metavar="KINDS", help="Search only these, e.g. image,audio.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
+@click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
+@click.option("--open", "show_best", is_flag=True, help="Open the best result.")
+@device_options
+@json_option
+def query(
+    query: tuple[str, ...], library: Path | None, within: tuple[str, ...] | None, k: int, as_json: bool, **options: Any
+) -> None:
+    """Find what matches QUERY: words, or a picture, a sound, a video or a document as a file.
+
+    Several parts (words and a file, or several options) are averaged.
+    """
+    settings = {name: options.pop(name) for name in ("device", "precision")}
+    with open_library(library, **settings) as opened:
+        found = opened.search(_asked(opened, query, options), k, within=within)
+    if options["only_paths"] or options["null"]:
+        show.paths(found, b"\0" if options["null"] else b"\n")
+    elif as_json:
+        show.hits_json(found)
+    else:
+        show.hits(found)
+    if options["show_best"] and found:
+        click.launch(str(found[0].path))
+
+
+def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -> "Query":
+    """One Query from the bare words, the files among them, and the options."""
+    from mmsearch.types import Query
+
+    given = {name: options[name] for name in ("text", "image", "audio", "video") if options[name] is not None}
+    loose: list[str] = []
+    for word in words:
+        (modality, value), *_ = opened.interpret(word).parts.items()
+        if isinstance(value, str):
+            loose.append(value)
+        elif modality in given:
+            raise InvalidInput(f"two {modality} queries at once", hint="one of each kind can be combined")
+        else:
+            given[modality] = value
+    if loose:
+        if "text" in given:
+            raise InvalidInput("words twice", hint="give them bare or with --text, not both")
+        given["text"] = " ".join(loose)
+    if not given:
+        raise InvalidInput("the query is empty", hint="mmsearch query WORDS, or the path of a picture or a sound")
+    return Query(**given)

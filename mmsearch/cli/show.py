@@ -1,0 +1,100 @@
+"""How results look: aligned tables on a terminal, tab-separated lines in a pipe, JSON on request."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mmsearch.types import Hit
+
+PASSAGE = 160
+"""Characters of a passage that a table shows."""
+
+
+def echo_json(value: Any) -> None:
+    """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped."""
+    click.echo(json.dumps(value, default=str, indent=2))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | None = None) -> None:
+    """Print rows; `wrap` names the column that may be folded where the terminal is too narrow."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(printable(cell) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        numeric = column in ("#", "score")
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column != wrap)
+    for row in rows:
+        made.add_row(*(printable(cell) for cell in row))
+    Console(highlight=False, markup=False).print(made)
+
+
+def hits(found: Sequence["Hit"]) -> None:
+    rows = [(str(h.rank), f"{h.score:.3f}", h.modality, shorter(h.path), where(h)) for h in found]
+    table(("#", "score", "kind", "path", "where"), rows, wrap="where")
+
+
+def paths(found: Sequence["Hit"], end: bytes) -> None:
+    """One path a line (or a null), byte for byte as the file system has it."""
+    for hit in found:
+        sys.stdout.buffer.write(os.fsencode(hit.path) + end)
+    sys.stdout.buffer.flush()
+
+
+def hits_json(found: Sequence["Hit"]) -> None:
+    echo_json([asdict(hit) for hit in found])
+
+
+def where(hit: "Hit") -> str:
+    """The moment, the page and the passage of a hit."""
+    parts = []
+    if hit.start is not None and hit.end is not None:
+        parts.append(f"{clock(hit.start)}-{clock(hit.end)}")
+        if hit.modality == "video":
+            parts.append("sound" if hit.matched == "audio" else "picture")
+    if hit.page is not None:
+        parts.append(f"p. {hit.page}")
+    if hit.passage:
+        words = " ".join(hit.passage.split())
+        parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+    return " ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """1:02:03.4"""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def shorter(path: Path) -> str:
+    """Relative to the present folder where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def printable(text: str) -> str:
+    """Fit for a terminal: no control characters (a file's name may hold any), no undecodable bytes."""
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in clean)
+
+
+def size(count: int) -> str:
+    """1.5 MB"""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

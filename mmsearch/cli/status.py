@@ -1,0 +1,55 @@
+"""mmsearch status, mmsearch failures"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.ingest import print_report
+from mmsearch.cli.options import json_option, library_option, open_library
+from mmsearch.cli.progress import progress
+
+
+@click.command()
+@library_option
+@json_option
+def status(library: Path | None, as_json: bool) -> None:
+    """What the library holds."""
+    with open_library(library) as opened:
+        found = opened.status()
+    if as_json:
+        show.echo_json(asdict(found))
+        return
+    click.echo(f"library  {show.printable(str(found.path))}")
+    click.echo(f"space    {found.space}, {found.dim} dimensions, fingerprint {found.fingerprint[:12]}")
+    for c in found.counts:
+        missing = f" ({c.missing} missing)" if c.missing else ""
+        click.echo(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
+    click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}")
+    failed = ", ".join(f"{kind} {n}" for kind, n in found.failures.items()) or "none"
+    click.echo(f"failures {failed}")
+    if run := found.last_run:
+        click.echo(f"last     {run.state}, started {run.started_at[:19]} UTC")
+
+
+@click.command()
+@library_option
+@click.option(
+    "--retry", is_flag=False, flag_value="all", metavar="[CLASS]", help="Try them again: all, or those of one class."
+)
+@json_option
+def failures(library: Path | None, retry: str | None, as_json: bool) -> None:
+    """Files that could not be taken in, and why."""
+    with open_library(library) as opened:
+        if retry is not None:
+            with progress(as_json) as shown:
+                report = opened.retry(None if retry == "all" else retry, shown)
+            show.echo_json(report.as_dict()) if as_json else print_report(report)
+            return
+        found = opened.failures()
+    if as_json:
+        show.echo_json([asdict(failure) for failure in found])
+        return
+    rows = [(f.failure, str(f.attempts), show.shorter(f.path), f.reason) for f in found]
+    show.table(("class", "tries", "path", "reason"), rows, wrap="reason")
