@@ -53,9 +53,8 @@ _SIGNATURES = re.compile(
 
 # Streams of these formats begin anywhere, or with whatever their recorder put there: then the name is asked too.
 _SUFFIXES = (
-    *(".mp3", ".mp2", ".aac", ".ac3", ".eac3", ".dts", ".mpc", ".ape", ".wav", ".flac", ".ogg", ".oga", ".spx", ".wma"),
-    *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".m2v", ".m4v", ".h264", ".264", ".hevc", ".265", ".dv", ".wmv"),
-    *(".avi", ".mov", ".mp4", ".mkv", ".webm", ".m4a", ".rm", ".shn", ".mxf"),
+    *(".mp3", ".mp2", ".aac", ".ac3", ".eac3", ".dts", ".shn", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".m2v"),
+    *(".h264", ".264", ".hevc", ".265", ".dv"),
 )
 
 _TAGS = {"title": "title", "artist": "artist", "album": "album", "date": "date", "creation_time": "created"}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,17 @@ _STRICTER = {
     "DIB": re.compile(rb"[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00..", re.DOTALL),
     "PPM": re.compile(rb"P(?:[1-6]\s(?:\s*#[^\n]*\n)*\s*-?\d+\s|[fFy7]\s)"),
     "XBM": re.compile(rb"\s*#define\s+\S*_?width\s+\d+\s+#define\s", re.DOTALL),
+    "ICO": re.compile(rb"\x00\x00\x01\x00(?!\x00\x00)"),
+    "CUR": re.compile(rb"\x00\x00\x02\x00(?!\x00\x00)"),  # with a count of 0 it is a TGA
     "ICNS": re.compile(rb"icns[\x00-\x08]", re.DOTALL),
 }
 
 # Frames of these follow each other in time; those of other formats are layers, thumbnails or the other eye.
 _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "FLI"})
 _PAGED = frozenset({"TIFF", "DCX"})
+
+# These jump to any frame, and know its time once it is decoded.
+_RANDOM_ACCESS = frozenset({"WEBP", "AVIF"})
 
 
 class ImageDecoder:
@@ -55,7 +61,7 @@ class ImageDecoder:
             width, height = image.size
             if exif.orientation(image) >= 5:
                 width, height = height, width
-            frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED | _PAGED else 1
+            frames = _frame_count(image)
             return {"width": width, "height": height, "format": image.format, **facts} | (
                 {"frames": frames} if frames > 1 else {}
             )
@@ -65,23 +71,20 @@ class ImageDecoder:
 
         A frame of an animation spans its time on the screen. Frames after the first that are damaged are left out.
         """
-        wanted: list[int] = []
         with pixels.guarded(self._limits), _open(path, self._limits) as image:
-            still = image.format not in _ANIMATED | _PAGED or not getattr(image, "is_animated", False)
-            if still:
-                segments = [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
-            else:
-                count = getattr(image, "n_frames", 1)
+            count = _frame_count(image)
+            if count > 1:
                 taken = min(self._windowing.animation_frames, count)
-                wanted = [(2 * i + 1) * count // (2 * taken) for i in range(taken)]
-                segments = self._frames(image, wanted)
+                segments = self._frames(image, [(2 * i + 1) * count // (2 * taken) for i in range(taken)])
+            else:
+                segments = [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
         yield from segments
 
     def _frames(self, image: Image.Image, wanted: list[int]) -> list[Segment]:
         segments: list[Segment] = []
         clock = _Clock()
         paged = image.format in _PAGED
-        for index in range(wanted[-1] + 1):
+        for index in wanted if image.format in _RANDOM_ACCESS else range(wanted[-1] + 1):
             try:
                 image.seek(index)
                 if index in wanted:
@@ -111,11 +114,32 @@ class _Clock:
 
     def tick(self, image: Image.Image) -> Span:
         duration = image.info.get("duration")
+        if image.format in _RANDOM_ACCESS:
+            self._now = image.info.get("timestamp", 0) / 1000
         if self._now is None or not isinstance(duration, int | float) or not duration >= 0:
             self._now = None
             return Span()
         start, self._now = self._now, self._now + duration / 1000
         return Span(start=round(start, 3), end=round(self._now, 3))
+
+
+def _frame_count(image: Image.Image) -> int:
+    """Frames or pages that can be reached; 1 for formats whose further frames are something else."""
+    if image.format not in _ANIMATED | _PAGED:
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except LimitExceeded:
+        raise
+    except Exception:
+        # Cut off: what lies before the damage counts.
+        count = 1
+        with suppress(Exception):
+            while True:
+                image.seek(count)
+                count += 1
+        image.seek(0)
+        return count
 
 
 def formats_of(path: Path, head: bytes) -> list[str]:

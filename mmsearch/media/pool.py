@@ -10,7 +10,7 @@ of the line. What waits is bounded in bytes, so an hours-long file streams throu
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -130,7 +130,7 @@ class DecodePool:
         self._idle: list[Worker] = []
         self._closed = False
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """Decode files: per file, in input order, its `Piece`s and then one `Done`, `Failed` or `Skipped`.
 
         `jobs` is consumed lazily in the caller's thread, a bounded number of files ahead. Closing the iterator early

@@ -214,7 +214,7 @@ def test_closing_early_leaves_nothing_behind(tmp_path: Path) -> None:
     with make_pool(workers=2) as pool:
         events = pool.run(jobs)
         assert isinstance(next(events), Piece)
-        events.close()  # type: ignore[attr-defined]
+        events.close()
         assert [t.name for t in threading.enumerate() if t.name == "mmsearch-decode"] == []
     assert threading.active_count() == threads
     assert set(psutil.Process().children()) <= before
