@@ -11,7 +11,7 @@ from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.errors import InvalidInput
-from mmsearch.types import EncoderSpec, Prepared, Vectors
+from mmsearch.types import EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,10 @@ LABELS = WeightFile(
 RATE, FRAME, HOP = 16_000, 15_600, 7_680
 """Hz; samples of a frame and between frames (0.975 s, 0.48 s)."""
 FRAMES_AT_ONCE = 128
+# Top, scale and prompts were chosen on the texts of the Tux Paint stamps' sounds, ESC-10 left aside.
 TOP = 30
+PROMPTS = ("{}", "the sound of {}")
+"""Phrases whose mean vector stands for a class name (used by convert.py)."""
 GENERIC_SCALE = 0.2
 GENERIC = frozenset({"Animal", "Vehicle", "Music", "Sound effect"})
 """AudioSet classes that are parents of many: right, but they say little, and would outweigh their children."""
@@ -42,7 +45,7 @@ GENERIC = frozenset({"Animal", "Vehicle", "Music", "Sound effect"})
 class _Loaded(NamedTuple):
     module: "YamNet"
     device: "torch.device"
-    concepts: Vectors
+    concepts: NDArray[np.float32]
     scale: NDArray[np.float32]  # (521,)
 
 
@@ -52,7 +55,7 @@ class StarterAudio(LazyEncoder[_Loaded]):
     @property
     def spec(self) -> EncoderSpec:
         weights = recorded(WEIGHTS, LABELS, CONCEPTS)
-        return EncoderSpec("starter-audio", "audio", 384, weights, "yamnet-max-conse-1", 32)
+        return EncoderSpec("starter-audio", "audio", 384, weights, "yamnet-max-conse-g0.2-k30-c0.6", 32)
 
     def _prepare(self, data: Any, rate: int | None) -> Prepared:
         """float32 (15600 + m x 7680,) at 16 kHz: zeros fill the last frame. Raises: InvalidInput for another rate."""

@@ -3,7 +3,7 @@
     python -m mmsearch.encoders.starter.convert yamnet.tflite yamnet_labels.json OUTDIR
 
 writes yamnet.safetensors, yamnet_labels.json and concepts.safetensors. It needs `ai-edge-litert` (a development
-dependency) to read the TFLite file, and open_clip for ImageNet's class names. The same input gives the same bytes.
+dependency) to read the TFLite file, and open_clip for ImageNet's class names.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.starter.audio import PROMPTS as AUDIO_PROMPTS
 from mmsearch.encoders.starter.image import PROMPTS as IMAGE_PROMPTS
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.errors import InvalidInput
-from mmsearch.types import Segment, Vectors
+from mmsearch.types import Segment
 
 TFLITE_SHA256 = "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de"
 
@@ -40,9 +41,12 @@ def main(arguments: Sequence[str]) -> int:
     save_file(yamnet(tflite), folder / "yamnet.safetensors")
     (folder / "yamnet_labels.json").write_text(json.dumps(names, indent=0, ensure_ascii=False) + "\n", "utf-8")
     save_file(
-        {"imagenet": named(imagenet_names(), IMAGE_PROMPTS), "audioset": named(names, ("{}",))},
+        {"imagenet": named(imagenet_names(), IMAGE_PROMPTS), "audioset": named(names, AUDIO_PROMPTS)},
         folder / "concepts.safetensors",
     )
+    # safetensors writes files only their owner may read.
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)
     for path in [*sorted(folder.glob("*.safetensors")), folder / "yamnet_labels.json"]:
         _log.info("%s  %s", hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
     return 0
@@ -93,13 +97,13 @@ def imagenet_names() -> list[str]:
     return list(IMAGENET_CLASSNAMES)
 
 
-def named(names: Sequence[str], prompts: Sequence[str]) -> Vectors:
-    """float32 (len(names), 384), unit rows: the mean of each name's vectors over the prompts."""
+def named(names: Sequence[str], prompts: Sequence[str]) -> NDArray[np.float16]:
+    """float16 (len(names), 384), unit rows: the mean of each name's vectors over the prompts."""
     encoder = StarterText("cpu", "fp32")
     total = np.zeros((len(names), encoder.spec.dim), np.float64)
     for prompt in prompts:
         total += encoder.encode([encoder.prepare(Segment("text", prompt.format(name))) for name in names])
-    return np.asarray(total / np.linalg.norm(total, axis=1, keepdims=True), np.float32)
+    return np.asarray(total / np.linalg.norm(total, axis=1, keepdims=True), np.float16)
 
 
 if __name__ == "__main__":

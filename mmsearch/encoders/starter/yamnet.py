@@ -11,12 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-RATE = 16_000
-FRAME = 15_600
-"""Samples of one frame: 96 spectra of 400 samples, 160 apart."""
-HOP = 7_680
-"""Samples between frames, 0.48 s: 48 spectra."""
+from mmsearch.encoders.starter.audio import RATE
+
 SPECTRA, SPECTRA_HOP, BANDS = 96, 48, 64
+"""Spectra of one frame, spectra between two frames, mel bands. A spectrum takes 400 samples, 160 apart."""
 CLASSES = 521
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)

@@ -1,0 +1,171 @@
+"""How well the starter space finds things: `python -m tests.benchmarks.quality --shared ../shared [--only NAME ...]`.
+
+Every file goes through the real decoder and encoder; similarity is the best cosine over an item's segments, and ranks
+count ties against us. Nothing measured here was used to choose a setting, but for the words of the Tux Paint stamps'
+sounds (the sound encoder's prompts and centring): the stamp pairs share those sounds.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch import registry
+from mmsearch.types import Limits, Modality, Segment, Space, Vectors
+
+Scores = NDArray[np.float32]
+"""(queries, items), cosines."""
+Relevant = NDArray[np.bool_]
+"""(queries, items)."""
+
+
+class Items(NamedTuple):
+    """The segments of some files: row i of `vectors` belongs to file `owners[i]`, and owners ascend."""
+
+    vectors: Vectors
+    owners: NDArray[np.int64]
+
+
+def embed(space: Space, modality: Modality, paths: Sequence[Path]) -> Items:
+    """Decode, prepare and encode files of one modality."""
+    decoder = registry.load("decoders", modality)(space.windowing, Limits())
+    encoder = space.encoders[modality]
+    prepared, owners = [], []
+    for owner, path in enumerate(paths):
+        for segment in decoder.decode(path):
+            prepared.append(encoder.prepare(segment))
+            owners.append(owner)
+    size = encoder.spec.batch_size
+    parts = [encoder.encode(prepared[start : start + size]) for start in range(0, len(prepared), size)]
+    return Items(np.concatenate(parts), np.array(owners))
+
+
+def embed_words(space: Space, texts: Sequence[str]) -> Items:
+    encoder = space.encoders["text"]
+    prepared = [encoder.prepare(Segment("text", text)) for text in texts]
+    return Items(encoder.encode(prepared, query=True), np.arange(len(texts)))
+
+
+def similarity(queries: Items, items: Items) -> Scores:
+    """Of every query and item, the best cosine of their segments."""
+    scores = queries.vectors @ items.vectors.T
+    by_item = np.maximum.reduceat(scores, _firsts(items.owners), axis=1)
+    return np.asarray(np.maximum.reduceat(by_item, _firsts(queries.owners), axis=0), np.float32)
+
+
+def _firsts(owners: NDArray[np.int64]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+
+
+def recall(scores: Scores, relevant: Relevant, k: int) -> float:
+    """Share of queries with a relevant item among the first k."""
+    best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
+    better = ((scores >= best) & ~relevant).sum(axis=1)
+    return float((better < k).mean())
+
+
+def mean_average_precision(scores: Scores, relevant: Relevant) -> float:
+    """Mean over the queries of the precision at each relevant item's rank."""
+    total = 0.0
+    for row, wanted in zip(scores, relevant, strict=True):
+        # lexsort's last key leads: by falling score, and among equals the irrelevant ones first.
+        hits = wanted[np.lexsort((wanted, -row))]
+        total += (np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean()
+    return total / len(scores)
+
+
+def recalls(title: str, scores: Scores, relevant: Relevant) -> str:
+    values = " / ".join(f"{100 * recall(scores, relevant, k):.1f}" for k in (1, 5, 10))
+    return f"{title:<44} R@1/5/10 {values} %   ({scores.shape[0]} queries, {scores.shape[1]} items)"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def words_to_sound(space: Space, shared: Path) -> Iterable[str]:
+    """ESC-10: the ten class names against all clips."""
+    dev = shared / "data" / "dev"
+    queries = [row for row in rows(dev / "queries" / "text_to_audio.tsv") if row["dataset"] == "ESC-10"]
+    files = sorted((dev / "esc10").iterdir())
+    scores = similarity(embed_words(space, [row["query"] for row in queries]), embed(space, "audio", files))
+    names = [f"esc10/{path.name}" for path in files]
+    relevant = np.array([[name in row["relevant"].split(",") for name in names] for row in queries])
+    found = mean_average_precision(scores, relevant)
+    yield f"{'words -> sound, ESC-10':<44} mAP {found:.3f}   ({len(queries)} queries, {len(files)} items; target 0.88)"
+
+
+def words_to_image(space: Space, shared: Path) -> Iterable[str]:
+    """Flickr8k's dev split: each caption against all photos."""
+    folder = shared / "data" / "flickr8k"
+    captions = [row for row in rows(folder / "captions.tsv") if row["split"] == "dev"]
+    names = sorted({row["filename"] for row in captions})
+    photos = embed(space, "image", [folder / "images" / name for name in names])
+    scores = similarity(embed_words(space, [row["caption"] for row in captions]), photos)
+    relevant = np.array([row["filename"] for row in captions])[:, None] == np.array(names)[None, :]
+    yield recalls("words -> image, Flickr8k dev (target R@10 24)", scores, relevant)
+    first = np.unique(relevant.argmax(axis=1), return_index=True)[1]
+    yield recalls("image -> words, Flickr8k dev, 1st captions", scores[first].T, relevant[first].T)
+
+
+def words_to_image_dev(space: Space, shared: Path) -> Iterable[str]:
+    """COCO captions against the COCO photos, and the stamps' texts against the stamps."""
+    dev = shared / "data" / "dev"
+    for title, prefix in (("COCO", "coco/"), ("stamps", "stamps/")):
+        queries = [r for r in rows(dev / "queries" / "text_to_image.tsv") if r["relevant"].startswith(prefix)]
+        names = sorted({name for row in queries for name in row["relevant"].split(",")})
+        photos = embed(space, "image", [dev / name for name in names])
+        scores = similarity(embed_words(space, [row["query"] for row in queries]), photos)
+        relevant = np.array([[name in row["relevant"].split(",") for name in names] for row in queries])
+        yield recalls(f"words -> image, {title}", scores, relevant)
+
+
+def image_and_sound(space: Space, shared: Path) -> Iterable[str]:
+    """The stamps' pictures and sounds, each way."""
+    dev = shared / "data" / "dev"
+    pairs = rows(dev / "queries" / "image_audio_pairs.tsv")
+    pictures, sounds = (sorted({row[kind] for row in pairs}) for kind in ("image", "audio"))
+    relevant = np.zeros((len(pictures), len(sounds)), np.bool_)
+    for row in pairs:
+        relevant[pictures.index(row["image"]), sounds.index(row["audio"])] = True
+    scores = similarity(
+        embed(space, "image", [dev / name for name in pictures]), embed(space, "audio", [dev / name for name in sounds])
+    )
+    yield recalls("picture -> sound, stamp pairs", scores, relevant)
+    yield recalls("sound -> picture, stamp pairs", scores.T, relevant.T)
+
+
+MEASURES: dict[str, Callable[[Space, Path], Iterable[str]]] = {
+    "esc10": words_to_sound,
+    "flickr8k": words_to_image,
+    "dev": words_to_image_dev,
+    "pairs": image_and_sound,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--only", nargs="+", choices=list(MEASURES), default=list(MEASURES))
+    parser.add_argument("--space", default="starter")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    space: Space = registry.load("spaces", options.space)(options.device)
+    for name in options.only:
+        start = time.perf_counter()
+        for line in MEASURES[name](space, options.shared):
+            sys.stdout.write(line + "\n")
+        sys.stdout.write(f"  [{name}: {time.perf_counter() - start:.0f} s]\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
