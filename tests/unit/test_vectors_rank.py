@@ -24,6 +24,18 @@ def test_a_score_depends_on_its_own_row_only(dim: int) -> None:
     assert rank.exact_scores(query, some[::-1])[::-1].tobytes() == together.tobytes()
 
 
+@pytest.mark.parametrize("dim", [8, 64, 384, 1024])
+def test_scores_of_orthogonal_rows_do_not_depend_on_their_place_either(dim: int) -> None:
+    """The sum is nearly 0 and made of rounding errors alone, which any other order of adding would change."""
+    half, query = rows(2000, dim // 2), np.full(dim, dim**-0.5, np.float32)
+    shuffle = np.random.default_rng(3).permutation(dim)
+    some = np.ascontiguousarray(np.hstack([half, -half])[:, shuffle]) * np.float32(0.5**0.5)
+    query += rows(1, dim, seed=1)[0] * np.float32(1e-9)
+    together = rank.exact_scores(query, some)
+    alone = np.concatenate([rank.exact_scores(query, some[n : n + 1]) for n in range(2000)])
+    assert together.tobytes() == alone.tobytes()
+
+
 @pytest.mark.parametrize("dim", [3, 384])
 def test_a_score_is_the_true_cosine_rounded_once(dim: int) -> None:
     some, query = rows(300, dim), rows(1, dim, seed=1)[0]
