@@ -159,6 +159,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in (
-        "embeddings", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots", "library", "contents",
+        "embeddings", "lists", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots", "library", "contents",
     ):  # fmt: skip
         op.drop_table(table)

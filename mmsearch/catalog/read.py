@@ -174,7 +174,7 @@ def counts(connection: Connection, space: str) -> list[Counts]:
 
 def failure_counts(connection: Connection) -> dict[str, int]:
     query = select(FailureRow.failure, func.count()).group_by(FailureRow.failure).order_by(FailureRow.failure)
-    return dict(connection.execute(query).tuples().all())
+    return {failure: n for failure, n in connection.execute(query)}
 
 
 def last_run(connection: Connection) -> RunRecord | None:

@@ -1,0 +1,59 @@
+"""Fixtures for everybody. No test touches the user's data: the default library lies in a temporary folder."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import mmsearch
+from mmsearch.library import Library
+from tests import tiny
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = CHECKOUT.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in list(__import__("os").environ):
+        if name.startswith("MMSEARCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    tiny.reset()
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The real development data, which only a development machine has."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared development data is not here")
+    return SHARED
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for media."""
+    made = tmp_path / "media"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
+    """Open (again) a library of the tiny space in a temporary folder; closed at the end of the test."""
+    opened: list[Library] = []
+
+    def open_it(name: str = "library", **settings: object) -> Library:
+        chosen = {"space": "tests.tiny:space", "workers": 2, **settings}
+        opened.append(mmsearch.open(tmp_path / name, **chosen))
+        return opened[-1]
+
+    yield open_it
+    for library in opened:
+        library.close()
+
+
+@pytest.fixture
+def library(open_tiny: Callable[..., Library]) -> Library:
+    return open_tiny()

@@ -1,0 +1,58 @@
+"""Small media of known content, made where a test needs them: no binary fixture to trust."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "dark": (0, 0, 0)}
+TONES = {"low": 200, "mid": 1000, "high": 4000}
+"""Hz."""
+RATE = 16_000
+
+
+def picture(path: Path, colour: str, side: int = 32, mark: int = 0) -> Path:
+    """A picture of one colour; another `mark` makes another file (one pixel differs a little)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((side, side, 3), COLOURS[colour], np.uint8)
+    pixels[0, 0] = (pixels[0, 0].astype(int) ^ (mark % 128)).astype(np.uint8)
+    pixels[0, 1] = (pixels[0, 1].astype(int) ^ (mark // 128)).astype(np.uint8)
+    Image.fromarray(pixels).save(path, "PNG")
+    return path
+
+
+def sound(path: Path, *tones: str, seconds: float = 2.5) -> Path:
+    """A WAV of tones, one after the other, each of the same length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(RATE * seconds)) / RATE
+    samples = np.concatenate([0.5 * np.sin(2 * np.pi * TONES[tone] * time) for tone in tones])
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+def video(path: Path, *colours: str, seconds: float = 2.0) -> Path:
+    """An MP4 that shows one colour after the other, `seconds` each, 8 frames a second, no sound."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for colour in colours:
+            pixels = np.full((64, 64, 3), COLOURS[colour], np.uint8)
+            for _ in range(int(8 * seconds)):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def words(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
