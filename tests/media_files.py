@@ -75,7 +75,8 @@ def clip(
         container.metadata.update(tags or {})
         video: Any = container.add_stream(codec, rate=fps)
         video.width, video.height, video.pix_fmt, video.gop_size = *size, "yuv420p", gop
-        video.codec_context.time_base = Fraction(1, 1000)
+        # MPEG-2 knows a few rates only; the others take times in milliseconds.
+        video.codec_context.time_base = Fraction(1, fps if codec == "mpeg2video" else 1000)
         if rotation:
             video.set_display_rotation(rotation)
         audio: Any = container.add_stream("aac", rate=16_000, layout="mono") if sound_s else None

@@ -16,6 +16,11 @@ def origin(container: InputContainer) -> float:
     return (container.start_time or 0) / 1_000_000
 
 
+def since(frame: Any, start: float) -> float:
+    """Seconds of a frame after `start`; 0 for a frame without a time."""
+    return 0.0 if frame.time is None else max(0.0, float(frame.time) - start)
+
+
 def length(container: InputContainer, stream: Any) -> float | None:
     """Seconds from the origin to the end of the last packet of a stream; None if no packet has a time.
 
@@ -32,8 +37,9 @@ def length(container: InputContainer, stream: Any) -> float | None:
             end = _last(container, stream)
         except (av.error.FFmpegError, OverflowError, ValueError, ZeroDivisionError):
             end = None
-        if end is not None and end - start >= 0.9 * float(promised) - 1.0:
-            return max(end - start, 0.0) or None
+        # The last packet may not say how long it lasts.
+        if end is not None and end - start >= float(promised) - max(0.2, 0.02 * float(promised)):
+            return max(end - start, float(promised))
     try:
         container.seek(0)
     except av.error.FFmpegError:
@@ -136,6 +142,8 @@ def _key_times(stream: Any) -> list[float]:
 def _last(container: InputContainer, stream: Any) -> float | None:
     """The end, in seconds, of the packets from here on."""
     end: float | None = None
+    rate = float(stream.average_rate or 0)
+    usual = 1 / rate if 0 < rate < 1000 else 0.0
     packets = container.demux(stream)
     while True:
         try:
@@ -146,5 +154,5 @@ def _last(container: InputContainer, stream: Any) -> float | None:
             return end
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and packet.time_base:
-            until = float((stamp + (packet.duration or 0)) * packet.time_base)
+            until = float(stamp * packet.time_base) + (float((packet.duration or 0) * packet.time_base) or usual)
             end = until if end is None else max(end, until)

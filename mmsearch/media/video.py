@@ -1,6 +1,7 @@
 """Videos: frames at evenly spaced moments, then the sound track, both on one clock."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class VideoDecoder:
         if few:
             taken = list(shots)
             if len(taken) < count:
-                taken = list(self._numbered(path, count)) or taken
+                taken = list(self._few(path, count)) or taken
             shots = iter(taken)
         for shot in shots:
             yield Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
@@ -109,18 +110,20 @@ class VideoDecoder:
             if pending is not None:
                 yield pending
 
-    def _numbered(self, path: Path, count: int) -> Iterator["_Shot"]:
-        """`count` frames, or all if there are fewer, evenly spaced by number; the whole file is read through, twice."""
-        with files.opened(path) as container:
-            times = [frame.time for frame in timeline.frames(container, files.picture_stream(container))]
-        wanted = {(2 * i + 1) * len(times) // (2 * count) for i in range(count)} if times else set()
+    def _few(self, path: Path, count: int) -> Iterator["_Shot"]:
+        """`count` frames, or all if there are fewer, of a clip whose frames lie too unevenly for `_sampled`.
+
+        The file is read through twice.
+        """
         with files.opened(path) as container:
             origin = timeline.origin(container)
+            times = [timeline.since(f, origin) for f in timeline.frames(container, files.picture_stream(container))]
+        wanted = spread(times, count)
+        with files.opened(path) as container:
             for number, frame in enumerate(timeline.frames(container, files.picture_stream(container))):
                 if number in wanted:
-                    start = max(0.0, (frame.time or 0.0) - origin)
-                    later = [t - origin for t in times[number + 1 : number + 2] if t is not None]
-                    yield self._shot(frame, start, max(start, *later) if later else start)
+                    start = times[number]
+                    yield self._shot(frame, start, max(start, *times[number + 1 : number + 2], start))
 
     def _shot(self, frame: Any, start: float, end: float) -> "_Shot":
         if frame.width * frame.height > self._limits.pixels:
@@ -150,6 +153,19 @@ def upright_rgb(frame: Any, side: int) -> NDArray[np.uint8]:
     pixels = small.to_ndarray()
     quarter_turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+
+
+def spread(times: list[float], count: int) -> set[int]:
+    """Numbers of `count` frames (all, if there are fewer): those on the screen in the middles of even spans, and, where
+    that is one frame several times, others evenly by number.
+    """
+    if not times:
+        return set()
+    step = times[-1] / count
+    middles = [max(0, bisect_right(times, (i + 0.5) * step) - 1) for i in range(count)]
+    numbers = [(2 * i + 1) * len(times) // (2 * count) for i in range(count)]
+    distinct = list(dict.fromkeys([*middles, *numbers, *range(len(times))]))
+    return set(distinct[:count])
 
 
 def shown_size(picture: Any, aspect: Any) -> tuple[int, int]:
