@@ -7,6 +7,7 @@ What the rest of the house needs:
     publish(index, path, stamp)        write the whole index in one atomic rename
     read(path, stamp, dim)             read it back, verified; IndexDamaged if in any doubt
     quarantine(path)                   move a damaged file aside before a rebuild
+    Gate()                             a readers-writer lock, for who keeps several indexes in step
 
 Answers depend on the vectors alone, bit for bit: not on the backend, the order of adding, a rebuild or the other
 queries of a call. Importing this package loads no faiss; `create` and `read` do, for that backend.

@@ -36,7 +36,7 @@ def test_a_row_names_author_source_free_licence_and_changes(row: list[str]) -> N
     _, _, source, licence, changes = row
     assert licence in FREE
     assert source == "written for this project" or re.match(r"https?://\S+", source)
-    assert changes == "none" or re.match("renamed|resized", changes)
+    assert changes == "none" or re.match("renamed|resized|cropped", changes)
 
 
 def test_the_samples_are_small() -> None:
