@@ -76,7 +76,8 @@ def _decoded(path: Path, modality: Modality, pool: DecodePool) -> list[Piece]:
         if isinstance(event, Piece):
             pieces.append(event)
         elif isinstance(event, Failed):
-            raise FAILURES.get(event.failure, MediaError)(f"can't read the query {path.name}: {event.reason}")
+            kind = FAILURES.get(event.failure, MediaError)
+            raise kind(f"can't read the query {path.name}: {event.reason}", hint="try another file, or words")
         elif isinstance(event, Skipped) or event.modality != modality:
             raise InvalidInput(f"{path.name} is of modality {event.modality}, not {modality}")
     return pieces
