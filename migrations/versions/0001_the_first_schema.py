@@ -158,7 +158,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in (
-        "embeddings", "lists", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots", "library", "contents",
-    ):  # fmt: skip
+    for table in ("embeddings", "lists", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots"):
         op.drop_table(table)
+    op.drop_table("library")
+    op.drop_table("contents")

@@ -346,13 +346,22 @@ class _Line:
         """Queue what the worker says about the file; True if the worker can be used again."""
         while True:
             message, array = worker.receive(self._pool.limits.decode_s)
-            if array is None:
-                event = _end(file.job, message)
-                return self._put(file, event) and getattr(event, "failure", None) != "out-of-memory"
-            span = wire.unpack_span(message["span"])
-            if not self._put(file, Piece(file.job, file.pieces, message["modality"], span, array), array.nbytes + 1):
+            event = _event(file, message, array)
+            if not self._put(file, event, 0 if array is None else array.nbytes + 1):
                 return False
+            if not isinstance(event, Piece):
+                return not (isinstance(event, Failed) and event.failure == "out-of-memory")
             file.pieces += 1
+
+
+def _event(file: _File, message: wire.Message, array: Prepared | None) -> Event:
+    """Raises: WireError for a message that makes no sense: its sender can't be trusted any more."""
+    try:
+        if array is None:
+            return _end(file.job, message)
+        return Piece(file.job, file.pieces, message["modality"], wire.unpack_span(message["span"]), array)
+    except (KeyError, TypeError) as error:
+        raise wire.WireError(f"malformed message: {error!r}") from error
 
 
 def _end(job: Job, message: wire.Message) -> Event:

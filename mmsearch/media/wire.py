@@ -37,9 +37,8 @@ def write(pipe: Pipe, message: Message, array: NDArray[Any] | None = None) -> No
     if array is not None:
         if array.dtype.hasobject or array.dtype.names:
             raise ValueError(f"an array of {array.dtype} can't be sent")
-        array = np.ascontiguousarray(array)
         message = {**message, "dtype": array.dtype.str, "shape": array.shape}
-        body = array.reshape(-1).view(np.uint8).data
+        body = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     text = json.dumps(message, allow_nan=False).encode()
     _write_all(pipe, _FRAME.pack(len(text), len(body)) + text)
     _write_all(pipe, body)
@@ -52,6 +51,8 @@ def read(pipe: Pipe) -> tuple[Message, NDArray[Any] | None]:
         raise WireError("oversized message")
     try:
         message = json.loads(bytes(_read_exactly(pipe, text_length)))
+        if not isinstance(message, dict):
+            raise WireError("malformed message")
         if "dtype" not in message:
             return message, None
         dtype = np.dtype(str(message.pop("dtype")))

@@ -149,7 +149,7 @@ def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Pat
     while not (tmp_path / "library" / "catalog.sqlite-wal").exists():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate()
+    _, error = process.communicate()
     assert process.returncode == 130 and b"Traceback" not in error, error.decode()
     rest = json.loads(run("ingest", folder, "--json").stdout)
     assert rest["new"] + rest["unchanged"] == 2000 and not rest["interrupted"]

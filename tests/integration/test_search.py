@@ -35,7 +35,7 @@ def best(library: Library, query: str | Path | Query, within: str) -> tuple[str,
 
 
 def test_every_kind_of_query_finds_every_kind_of_item(filled: Library, tmp_path: Path) -> None:
-    query = {
+    query: dict[str, str | Path] = {
         "text": "a red thing",
         "image": picture(tmp_path / "q.png", "red", side=50),
         "video": video(tmp_path / "q.mp4", "red"),

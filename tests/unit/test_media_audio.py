@@ -1,6 +1,7 @@
 """Sounds become mono windows at fixed places, whatever their header says."""
 
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,23 @@ def test_the_duration_limit_counts_what_is_decoded(tmp_path: Path) -> None:
     assert len(decode(path, Limits(duration_s=4.0))) == 1
     with pytest.raises(LimitExceeded, match=r"longer than 3\.9 s"):
         decode(path, Limits(duration_s=3.9))
+
+
+def test_an_hour_of_sound_needs_little_memory(tmp_path: Path) -> None:
+    path = wav(tmp_path / "x.wav", 1.0, rate=8_000)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 40, 3600 * 16_000)
+    path.write_bytes(data)
+    with open(path, "r+b") as file:
+        file.truncate(44 + 3600 * 16_000)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in DECODER.decode(path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 1439
+    assert peak < 8 * 2**20
 
 
 def test_no_sample_is_corrupt(tmp_path: Path) -> None:
