@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import container as files
+from mmsearch.media import timeline
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
+
+_GATHERED = 2**15
+"""Samples to resample at once."""
 
 
 class AudioDecoder:
@@ -78,7 +82,14 @@ def segments(
     ):
         start = track.offset(origin) + begin / rate
         span = Span(start=round(start, 3), end=round(start + len(samples) / rate, 3))
-        yield Segment("audio", samples, span, rate)
+        yield Segment("audio", _in_range(samples), span, rate)
+
+
+def _in_range(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Within [-1, 1]: codecs overshoot, and damaged floats may be anything."""
+    if np.isfinite(samples).all():
+        return np.clip(samples, -1.0, 1.0)
+    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
 
 
 def windows(chunks: Iterator[NDArray[np.float32]], length: int, hop: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -88,20 +99,26 @@ def windows(chunks: Iterator[NDArray[np.float32]], length: int, hop: int) -> Ite
     of padding a sound of exactly one window would count twice.
     """
     slack = length // 50
-    held = np.zeros(0, np.float32)
     start = covered = 0
     gap = 0  # samples still to drop, for a hop longer than the window
+    parts: list[NDArray[np.float32]] = []
+    count = 0
     for chunk in chunks:
-        held = np.concatenate([held, chunk[gap:]])
+        parts.append(chunk[gap:])
+        count += len(parts[-1])
         gap = max(0, gap - len(chunk))
+        if count < length:
+            continue
+        held = np.concatenate(parts)
         while len(held) >= length:
             yield start, held[:length].copy()
             covered = start + length
             start += hop
             gap = max(0, hop - len(held))
             held = held[hop:]
-    if len(held) and (covered == 0 or start + len(held) > covered + slack):
-        yield start, held
+        parts, count = [held], len(held)
+    if count and (covered == 0 or start + count > covered + slack):
+        yield start, np.concatenate(parts)
 
 
 class _Track:
@@ -112,8 +129,6 @@ class _Track:
         self._stream = stream
         self._rate = rate
         self._limit_s = limit_s
-        self._shape: tuple[Any, ...] | None = None
-        self._resampler: Any = None
         self._first: float | None = None
 
     def offset(self, origin: float | None) -> float:
@@ -123,47 +138,41 @@ class _Track:
     def chunks(self) -> Iterator[NDArray[np.float32]]:
         """Raises: LimitExceeded."""
         total = 0
-        for frame in self._frames():
-            for samples in self._resampled(frame):
-                total += len(samples)
-                if total > self._limit_s * self._rate:
-                    raise LimitExceeded(f"longer than {self._limit_s:g} s")
-                yield samples
-        if self._resampler is not None:
-            yield from self._mono(self._resampler, None)
+        for samples in self._mono():
+            total += len(samples)
+            if total > self._limit_s * self._rate:
+                raise LimitExceeded(f"longer than {self._limit_s:g} s")
+            yield samples
 
-    def _frames(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-            except av.error.FFmpegError:
-                # The container ends here, by damage; what came before is sound.
-                return
-            try:
-                yield from packet.decode()
-            except av.error.FFmpegError:
+    def _mono(self) -> Iterator[NDArray[np.float32]]:
+        shape: tuple[Any, ...] | None = None
+        gathered, resampler = av.AudioFifo(), None
+        for frame in timeline.frames(self._container, self._stream):
+            if not frame.samples or not frame.sample_rate:
                 continue
+            if self._first is None and frame.time is not None:
+                self._first = float(frame.time)
+            now = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if now != shape:
+                yield from _drained(gathered, resampler)
+                shape, gathered = now, av.AudioFifo()
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
+            # Times with holes make FFmpeg complain; sound is counted in samples here.
+            frame.pts = None
+            gathered.write(frame)
+            # Some codecs have frames of 3 ms: resampling each alone costs more than decoding it.
+            if gathered.samples >= _GATHERED:
+                yield from _samples(resampler, gathered.read())
+        yield from _drained(gathered, resampler)
 
-    def _resampled(self, frame: Any) -> Iterator[NDArray[np.float32]]:
-        if self._first is None and frame.time is not None:
-            self._first = float(frame.time)
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if not frame.samples or not frame.sample_rate:
-            return
-        if shape != self._shape:
-            if self._resampler is not None:
-                yield from self._mono(self._resampler, None)
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
-            self._shape = shape
-        # Times with holes make the resampler complain; sound is counted in samples here.
-        frame.pts = None
-        yield from self._mono(self._resampler, frame)
 
-    def _mono(self, resampler: Any, frame: Any) -> Iterator[NDArray[np.float32]]:
-        for out in resampler.resample(frame):
-            if out.samples:
-                samples = out.to_ndarray().reshape(-1)
-                yield np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0).astype(np.float32, copy=False)
+def _drained(gathered: Any, resampler: Any) -> Iterator[NDArray[np.float32]]:
+    if resampler is not None:
+        yield from _samples(resampler, gathered.read(partial=True))
+        yield from _samples(resampler, None)
+
+
+def _samples(resampler: Any, frame: Any) -> Iterator[NDArray[np.float32]]:
+    for out in resampler.resample(frame):
+        if out.samples:
+            yield out.to_ndarray().reshape(-1)
