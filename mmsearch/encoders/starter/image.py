@@ -61,10 +61,7 @@ class StarterImage(LazyEncoder[_Loaded]):
         return _Loaded(module, device, dtype, concepts("imagenet"))
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        import torch
-
-        with torch.inference_mode():
-            scores = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
+        scores = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
         return combine(scores, model.concepts, TOP)
 
     @staticmethod
@@ -72,11 +69,12 @@ class StarterImage(LazyEncoder[_Loaded]):
         """float32 (n, 1000) of uint8 (260, 260, 3) pictures."""
         import torch
 
-        pixels = torch.from_numpy(np.stack(batch)).to(model.device)
-        # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
-        pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
-        logits: torch.Tensor = model.module(pixels)
-        return logits.float()
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.stack(batch)).to(model.device)
+            # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
+            pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
+            logits: torch.Tensor = model.module(pixels)
+            return logits.float()
 
 
 def efficientnet() -> "torch.nn.Module":

@@ -1,0 +1,67 @@
+"""The image encoder against the checkpoint's original code, and its way into the words' space."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmsearch.encoders.starter.image import StarterImage
+from mmsearch.encoders.starter.text import StarterText
+from mmsearch.types import Segment
+
+GOLDEN = Path(__file__).parents[1] / "assets" / "starter" / "lite2.npz"
+WORDS = {
+    "dog-at-a-laptop": "a dog",
+    "elephant-and-keeper": "an elephant",
+    "cat-in-a-banana-tree": "a cat climbing in a tree",
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> StarterImage:
+    return StarterImage("cpu")
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, NDArray[Any]]:
+    with np.load(GOLDEN) as file:
+        return dict(file)
+
+
+def test_equals_the_original(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
+    """Logits of efficientnet-lite-pytorch on the same checkpoint and input; see tests/assets/starter/README.md."""
+    prepared = [encoder.prepare(Segment("image", golden[name])) for name in WORDS]
+    ours = encoder.logits(encoder._loaded(), prepared).numpy()
+    theirs = np.stack([golden[f"{name}:logits"] for name in WORDS])
+    cosines = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
+    assert (cosines > 0.9999).all()
+    np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+def test_words_find_their_picture(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
+    text = StarterText("cpu")
+    pictures = encoder.encode([encoder.prepare(Segment("image", golden[name])) for name in WORDS])
+    words = text.encode([text.prepare(Segment("text", words)) for words in WORDS.values()])
+    assert (words @ pictures.T).argmax(1).tolist() == [0, 1, 2]
+
+
+def test_the_whole_picture_is_squeezed_into_the_square(encoder: StarterImage) -> None:
+    picture = np.zeros((50, 400, 3), np.uint8)
+    picture[:, :100] = (255, 0, 0)
+    picture[:, 300:] = (0, 0, 255)
+    prepared = encoder.prepare(Segment("image", picture))
+    assert prepared.dtype == np.uint8
+    assert prepared.shape == (260, 260, 3)
+    assert prepared[130, [0, 130, 259]].tolist() == [[255, 0, 0], [0, 0, 0], [0, 0, 255]]
+
+
+def test_any_layout_of_pixels_will_do(encoder: StarterImage) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    expected = encoder.prepare(Segment("image", picture))
+    upside_down = picture[::-1].copy()[::-1]
+    assert not upside_down.flags.c_contiguous
+    np.testing.assert_array_equal(encoder.prepare(Segment("image", upside_down)), expected)
+    picture.flags.writeable = False
+    np.testing.assert_array_equal(encoder.prepare(Segment("image", picture)), expected)
