@@ -17,6 +17,9 @@ from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 _GATHERED = 2**15
 """Samples to resample at once."""
 
+_RATES = (100, 1_000_000)
+"""Hz; what lies outside is a damaged header, and a filter for it takes minutes to compute."""
+
 
 class AudioDecoder:
     """Everything PyAV decodes that has a sound and no moving picture; cover art is no picture.
@@ -148,8 +151,10 @@ class _Track:
         shape: tuple[Any, ...] | None = None
         gathered, resampler = av.AudioFifo(), None
         for frame in timeline.frames(self._container, self._stream):
-            if not frame.samples or not frame.sample_rate:
+            if not frame.samples:
                 continue
+            if not _RATES[0] <= frame.sample_rate <= _RATES[1]:
+                raise Corrupt(f"a sample rate of {frame.sample_rate:,} Hz")
             if self._first is None and frame.time is not None:
                 self._first = float(frame.time)
             now = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -84,10 +84,13 @@ def upright_rgb(image: Image.Image, side: int) -> NDArray[np.uint8]:
     image.load()
     turn = exif.orientation(image)
     profile = image.info.get("icc_profile")
-    flat = _eight_bit(image)
-    factor = min(flat.size) // side
-    if factor >= 2:
-        flat = flat.reduce(factor)
+    factor = min(image.size) // side
+    if factor >= 2 and image.mode in ("RGB", "RGBA", "L", "LA", "CMYK") and "transparency" not in image.info:
+        # Reduced first: a copy of 200 megapixels in another mode would need another gigabyte.
+        flat = _eight_bit(image.reduce(factor))
+    else:
+        flat = _eight_bit(image)
+        flat = flat.reduce(factor) if factor >= 2 else flat
     return np.asarray(_turned(_to_srgb(flat, profile), turn))
 
 

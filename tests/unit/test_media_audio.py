@@ -94,6 +94,16 @@ def test_a_header_that_lies_about_the_length_does_not_matter(tmp_path: Path, pro
         assert places(segments) == [(0.0, 3.0)]
 
 
+@pytest.mark.parametrize("rate", [7, 771_759_936])
+def test_a_sample_rate_that_nobody_records_is_corrupt(tmp_path: Path, rate: int) -> None:
+    path = wav(tmp_path / "x.wav", 1.0)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 24, rate)
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match="sample rate"):
+        decode(path)
+
+
 def test_half_a_file_is_half_a_sound(tmp_path: Path) -> None:
     path = wav(tmp_path / "x.wav", 4.0)
     path.write_bytes(path.read_bytes()[: 44 + 2 * 32_000])
