@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
+AT_ONCE = 256
+"""Segments of one forward pass at most, whatever the caller hands over: Linux kills where it should refuse memory."""
+
 
 class LazyEncoder(ABC, Generic[Model]):
     """An `Encoder` whose weights load at the first `encode`. Pickles as its settings, without weights."""
@@ -62,7 +65,8 @@ class LazyEncoder(ABC, Generic[Model]):
         if not batch:
             return np.zeros((0, self.spec.dim), np.float32)
         model = self._loaded()
-        vectors = halving(lambda part: self._forward(model, part), batch)
+        parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
+        vectors = np.concatenate([halving(lambda some: self._forward(model, some), part) for part in parts])
         return checked(vectors, len(batch), self.spec)
 
     def _loaded(self) -> Model:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import EncodeError, InvalidInput, WeightsError
 from mmsearch.types import EncoderSpec, Segment
 
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 SPEC = EncoderSpec("test", "text", 3, {}, "1")
 
 
@@ -95,10 +97,47 @@ def test_unknown_names_are_refused_at_once() -> None:
         registry.load("spaces", "starter")("cpu", "fp8")
 
 
-def test_half_precision_stays_close() -> None:
-    full, half = StarterText("cpu"), StarterText("cpu", "bf16")
-    prepared = [full.prepare(Segment("text", words)) for words in ("a dog barking", "sea waves")]
-    assert ((full.encode(prepared) * half.encode(prepared)).sum(1) > 0.999).all()
+def some(modality: str) -> list[Segment]:
+    random = np.random.default_rng(1)
+    if modality == "text":
+        return [Segment("text", words) for words in ("a dog barking", "sea waves and much else on a windy day")]
+    if modality == "image":
+        return [Segment("image", random.integers(0, 256, (64, 64, 3), np.uint8)) for _ in range(2)]
+    return [Segment("audio", random.normal(0, 0.1, size).astype(np.float32), rate=16_000) for size in (9_000, 40_000)]
+
+
+@pytest.mark.parametrize("modality", ["text", "image", "audio"])
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        ("cpu", "bf16"),
+        pytest.param("cuda", "fp32", marks=NEEDS_CUDA),
+        pytest.param("cuda", "fp16", marks=NEEDS_CUDA),
+    ],
+)
+def test_other_devices_and_precisions_stay_close(modality: str, device: str, precision: str) -> None:
+    full = registry.load("spaces", "starter")("cpu", "fp32").encoders[modality]
+    other = registry.load("spaces", "starter")(device, precision).encoders[modality]
+    prepared = [full.prepare(segment) for segment in some(modality)]
+    cosines = (full.encode(prepared) * other.encode(prepared)).sum(1)
+    assert (cosines > (0.9999 if precision == "fp32" else 0.99)).all()
+
+
+def test_a_very_long_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = StarterText("cpu")
+    prepared = [encoder.prepare(Segment("text", words)) for words in ("red", "green", "blue", "a grey sky", "dark")]
+    whole = encoder.encode(prepared)
+    sizes: list[int] = []
+    forward = encoder._forward
+
+    def counting(model: Any, part: Sequence[Any]) -> NDArray[np.float32]:
+        sizes.append(len(part))
+        return forward(model, part)
+
+    monkeypatch.setattr("mmsearch.encoders.lazy.AT_ONCE", 2)
+    monkeypatch.setattr(encoder, "_forward", counting)
+    np.testing.assert_allclose(encoder.encode(prepared), whole, atol=1e-6)
+    assert sizes == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class MiniLM(nn.Module):
         """ids int64 (b, t); padding bool (b, t), True where there is no token. Returns float32 (b, 384), unit rows."""
         places = torch.arange(ids.shape[1], device=ids.device)
         x = self.norm(self.words(ids) + self.positions(places) + self.kinds.weight[0])  # (b, t, 384)
-        x = self.encoder(x, src_key_padding_mask=padding if bool(padding.any()) else None).float()
+        x = self.encoder(x, src_key_padding_mask=padding).float()
         real = (~padding).unsqueeze(2).float()  # (b, t, 1)
         # nan_to_num: the fused layer may leave anything at padded places, and 0 x NaN is NaN.
         pooled = (torch.nan_to_num(x) * real).sum(1) / real.sum(1)
