@@ -112,24 +112,33 @@ def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Grey levels of 16 or 32 bits, or floats, (h, w) -> uint8, the whole range kept.
 
     16 bits: divided by 257. 32-bit integers: as the smallest of 8, 16 and 31 bits that holds them. Floats: [0, 1] or
-    [0, 255] if they lie in it, otherwise from their own least to their greatest; NaN is black.
+    [0, 255] if they lie in it, otherwise from their own least to their greatest; what is not finite is black.
     """
+    low, factor = 0.0, 1 / 257
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-        low, high = float(values.min()), float(values.max())
+        low, high = _range(values)
+        factor = 1.0
         if low < 0 or high > 255:
-            return _rounded((values - low) * (255.0 / (high - low)))
-        return _rounded(values * (255.0 if high <= 1 else 1.0))
-    if values.dtype == np.uint16:
-        return _rounded(values.astype(np.float32) / 257)
-    clipped = np.clip(values, 0, None)
-    high = int(clipped.max())
-    return _rounded(clipped / (1 if high <= 255 else 257 if high <= 65535 else (2**31 - 1) / 255))
+            factor = 255 / (high - low)
+        else:
+            low, factor = 0.0, 255.0 if high <= 1 else 1.0
+    elif values.dtype != np.uint16:
+        high = int(values.max())
+        factor = 1.0 if high <= 255 else 1 / 257 if high <= 65535 else 255 / (2**31 - 1)
+    out = np.empty(values.shape, np.uint8)
+    # In strips: the intermediate values are eight times as large as the picture.
+    for top in range(0, len(values), 256):
+        strip = values[top : top + 256]
+        if strip.dtype.kind == "f":
+            strip = np.nan_to_num(strip.astype(np.float64), nan=low, posinf=low, neginf=low) - low
+        out[top : top + 256] = np.rint(np.clip(strip * np.float32(factor), 0, 255))
+    return out
 
 
-def _rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
-    eight: NDArray[np.uint8] = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-    return eight
+def _range(values: NDArray[Any]) -> tuple[float, float]:
+    """The least and the greatest finite value."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -59,6 +59,11 @@ def decoded(data: bytes) -> str:
     return _checked(data.decode(encoding, "replace"))
 
 
+def has_mark(data: bytes) -> bool:
+    """Whether a byte order mark says what it is."""
+    return _marked(data) is not None
+
+
 def _marked(data: bytes) -> str | None:
     return next((encoding for mark, encoding in _BOMS if data.startswith(mark)), None)
 

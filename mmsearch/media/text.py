@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmsearch.errors import LimitExceeded, Unsupported
+from mmsearch.errors import LimitExceeded, MediaError, Unsupported
 from mmsearch.media import markup, paper, plain, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
@@ -17,6 +17,7 @@ _WORD = re.compile(
 _LETTER = re.compile(r"\w")
 _HEADING = re.compile(r"^#{1,2}\s+(.+?)\s*#*\s*$|^(\S.*)\n[=~#*]{3,}\s*$", re.MULTILINE)
 _TITLE_LENGTH = 200
+_TITLE_BYTES = 2**16  # divisible by four, for UTF-32
 
 
 class TextDecoder:
@@ -36,7 +37,7 @@ class TextDecoder:
         head = sniff.read_head(path, self._limits)
         if paper.is_pdf(head):
             return paper.describe(path)
-        text = self._text(path)
+        text = _beginning(path)
         if markup.is_html(text):
             title = markup.title(text)
         else:
@@ -75,6 +76,20 @@ class TextDecoder:
         if len(data) > self._limits.text_bytes:
             raise LimitExceeded(f"more than {self._limits.text_bytes:,} bytes of text")
         return plain.decoded(data)
+
+
+def _beginning(path: Path) -> str:
+    """Enough of a document to find its title; empty if that can't be read by itself."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_TITLE_BYTES)
+        if len(data) == _TITLE_BYTES and not plain.has_mark(data):
+            data = data[: data.rfind(b"\n") + 1]
+        return plain.decoded(data)
+    except OSError as error:
+        raise sniff.from_os_error(error) from error
+    except MediaError:
+        return ""
 
 
 def passages(text: str, words: int, overlap: int) -> Iterator[tuple[int, int]]:

@@ -201,3 +201,9 @@ def test_a_broken_pdf_is_corrupt(tmp_path: Path) -> None:
 
 def test_a_pdf_with_a_name_that_is_not_ascii(tmp_path: Path) -> None:
     assert texts(decode(pdf(tmp_path / "größe%20.pdf", ["words"]))) == ["words"]
+
+
+def test_the_title_of_a_long_document_needs_its_beginning_only(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-16"):
+        path = write(tmp_path / "x.md", "# Gänse\n\n" + "Größe und Gänse 日本\n" * 20_000, encoding)
+        assert DECODER.describe(path) == {"title": "Gänse"}
