@@ -130,8 +130,10 @@ def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
     for top in range(0, len(values), 256):
         strip = values[top : top + 256]
         if strip.dtype.kind == "f":
-            strip = np.nan_to_num(strip.astype(np.float64), nan=low, posinf=low, neginf=low) - low
-        out[top : top + 256] = np.rint(np.clip(strip * np.float32(factor), 0, 255))
+            strip = (np.nan_to_num(strip.astype(np.float64), nan=low, posinf=low, neginf=low) - low) * factor
+        else:
+            strip = strip * np.float32(factor)
+        out[top : top + 256] = np.rint(np.clip(strip, 0, 255))
     return out
 
 
