@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +145,16 @@ def _frame_count(image: Image.Image) -> int:
 
 def formats_of(path: Path, head: bytes) -> list[str]:
     """Pillow's names of the formats that the content may be."""
+    return list(_formats(path.suffix.lower(), head))
+
+
+@lru_cache(maxsize=4)
+def _formats(suffix: str, head: bytes) -> tuple[str, ...]:
+    # One file is asked about three times: by the sniffer, for its facts, for its pixels.
     found = [name for name, (_, accept) in Image.OPEN.items() if accept and _matches(name, accept, head)]
-    if not found and (name := _BY_SUFFIX.get(path.suffix.lower())):
-        found = [name]
-    return found
+    if not found and suffix in _BY_SUFFIX:
+        found = [_BY_SUFFIX[suffix]]
+    return tuple(found)
 
 
 def _matches(name: str, accept: Any, head: bytes) -> bool:

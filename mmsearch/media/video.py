@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from mmsearch.errors import Corrupt, LimitExceeded, MediaError
+from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Transient, Unreadable
 from mmsearch.media import audio, timeline
 from mmsearch.media import container as files
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
@@ -59,7 +59,7 @@ class VideoDecoder:
                 for segment in part:
                     found = True
                     yield segment
-            except LimitExceeded:
+            except (LimitExceeded, OutOfMemory, Transient, Unreadable):
                 raise
             except MediaError as error:
                 trouble = trouble or error
