@@ -22,17 +22,17 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 
 
-class Same(nn.Conv2d):
-    """A 3x3 convolution padded as TensorFlow's SAME: with stride 2 on an even side, only after the end."""
+class Halving(nn.Conv2d):
+    """A 3x3 convolution of stride 2, padded as TensorFlow's SAME pads even sides: only after the end."""
 
     def forward(self, input: Tensor) -> Tensor:
-        height, width = (_padding(side, self.stride[0]) for side in input.shape[2:])
-        return super().forward(F.pad(input, (*width, *height)))
+        return super().forward(F.pad(input, (0, 1, 0, 1)))
 
 
-def _padding(side: int, stride: int) -> tuple[int, int]:
-    total = max((-(-side // stride) - 1) * stride + 3 - side, 0)
-    return total // 2, total - total // 2
+def _depthwise(width: int, stride: int) -> nn.Conv2d:
+    if stride == 2:
+        return Halving(width, width, 3, 2, groups=width)
+    return nn.Conv2d(width, width, 3, padding=1, groups=width)
 
 
 class YamNet(nn.Module):
@@ -53,10 +53,11 @@ class YamNet(nn.Module):
             power=1.0,
             center=False,
         )
-        layers: list[nn.Module] = [Same(1, 32, 3, 2), nn.ReLU6()]
+        layers: list[nn.Module] = [Halving(1, 32, 3, 2), nn.ReLU6(inplace=True)]
         width = 32
         for stride, wider in zip(STRIDES, WIDTHS, strict=True):
-            layers += [Same(width, width, 3, stride, groups=width), nn.ReLU6(), nn.Conv2d(width, wider, 1), nn.ReLU6()]
+            layers += [_depthwise(width, stride), nn.ReLU6(inplace=True)]
+            layers += [nn.Conv2d(width, wider, 1), nn.ReLU6(inplace=True)]
             width = wider
         self.tower = nn.Sequential(*layers)
         self.head = nn.Linear(width, CLASSES)
