@@ -6,8 +6,11 @@ A package adds a part with an entry point, for example:
     my-space = "my_package:space"
 """
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any
 
 from mmsearch.errors import InvalidInput, UnknownName
@@ -32,8 +35,9 @@ BUILTIN: dict[str, dict[str, str]] = {
 }
 
 
-def targets(kind: str) -> dict[str, str]:
-    """Name -> "module:attribute" of every known part of a kind, built-in ones first."""
+@cache
+def targets(kind: str) -> Mapping[str, str]:
+    """Name -> "module:attribute" of every known part of a kind, built-in ones first. Read once in a process."""
     table = dict(BUILTIN[kind])
     for point in entry_points(group=f"mmsearch.{kind}"):
         if point.name in table and table[point.name] != point.value:
@@ -42,13 +46,14 @@ def targets(kind: str) -> dict[str, str]:
                 hint="uninstall one of the two packages, or rename one entry point",
             )
         table[point.name] = point.value
-    return table
+    return MappingProxyType(table)
 
 
 def target(kind: str, name: str) -> str:
     """The "module:attribute" behind a name; a name with a colon is one already."""
     if ":" in name:
         return name
+    # Reading the entry points takes milliseconds; most names need none of them.
     table = BUILTIN[kind] if name in BUILTIN[kind] else targets(kind)
     if name not in table:
         raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")

@@ -1,0 +1,103 @@
+"""What the README shows is what happens: its commands run in order and their outputs are compared."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmsearch.cli import cli
+from mmsearch.config import Settings
+from tests.conftest import CHECKOUT
+
+README = (CHECKOUT / "README.md").read_text("utf-8")
+TOLERANCE = 0.01
+"""Scores may differ a little between processors."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def steps(block: str) -> list[tuple[str, list[str]]]:
+    """(command, expected lines) pairs."""
+    return [
+        (lines[0].removeprefix("$ "), lines[1:])
+        for lines in (s.splitlines() for s in re.split(r"^(?=\$ )", block, flags=re.M))
+        if lines
+    ]
+
+
+def alike(expected: list[str], printed: list[str]) -> bool:
+    """Line by line; "..." stands for any lines; numbers may differ by the tolerance."""
+    if not expected:
+        return not printed
+    if expected[0] == "...":
+        return any(alike(expected[1:], printed[n:]) for n in range(len(printed) + 1))
+    return bool(printed) and same(expected[0], printed[0]) and alike(expected[1:], printed[1:])
+
+
+def same(expected: str, printed: str) -> bool:
+    number = r"\d+\.\d+"
+    if re.split(number, " ".join(expected.split())) != re.split(number, " ".join(printed.split())):
+        return False
+    pairs = zip(re.findall(number, expected), re.findall(number, printed), strict=True)
+    return all(abs(float(a) - float(b)) <= TOLERANCE for a, b in pairs)
+
+
+def test_the_comparison_notices_differences() -> None:
+    assert alike(["a 0.50", "...", "z"], ["a 0.505", "b", "z"]) and alike(["..."], [])
+    assert not alike(["a 0.50"], ["a 0.52"]) and not alike(["a"], ["b"]) and not alike(["a"], ["a", "b"])
+
+
+def test_exactly_two_commands_set_it_up() -> None:
+    assert [block.strip() for block in blocks("")] == [
+        "pip install . && mmsearch demo",
+        "pip install '.[test]' && pytest",
+    ]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    script = tmp_path_factory.mktemp("bin") / "mmsearch"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mmsearch "$@"\n')
+    script.chmod(0o755)
+    library = tmp_path_factory.mktemp("library") / "here"
+    path = os.pathsep.join([str(script.parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "MMSEARCH_LIBRARY": str(library), "PYTHONPATH": str(CHECKOUT)}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the README shows a POSIX shell")
+def test_the_shell_session(environment: dict[str, str]) -> None:
+    shown = [step for block in blocks("console") for step in steps(block)]
+    assert len(shown) >= 8
+    for command, expected in shown:
+        done = subprocess.run(shlex.split(command), cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+        printed = done.stdout.decode().splitlines()
+        assert done.returncode == 0, done.stderr.decode()
+        assert alike(expected, printed), f"$ {command}\n" + "\n".join(printed)
+
+
+def test_the_python_example(environment: dict[str, str], tmp_path: Path) -> None:
+    (example,) = blocks("python")
+    code = example.replace('"my.library"', repr(str(tmp_path / "my.library")))
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stdout.decode().splitlines()
+    assert lines[0] == "35 new, 0 failed"
+    assert all("dog-barking" in line for line in lines[1:3]) and "dog-barking" in lines[4]
+
+
+def test_every_command_and_option_is_in_it() -> None:
+    for name, command in cli.commands.items():
+        assert f"mmsearch {name}" in README
+        for option in (o for parameter in command.params for o in parameter.opts if o.startswith("--")):
+            assert f"`{option}" in README or f" {option} " in README or f"{option}`" in README, f"{name} {option}"
+
+
+def test_every_setting_is_in_it() -> None:
+    for name in Settings.__dataclass_fields__:
+        assert f"`{name}`" in README
