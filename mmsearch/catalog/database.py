@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
 
@@ -71,7 +71,7 @@ def translate(error: DatabaseError, path: Path) -> LibraryError:
         return LibraryLocked(f"another process holds the catalog {path}", hint="wait for it to finish, then repeat")
     if "disk is full" in text or "disk I/O" in text:
         return LibraryError(f"the catalog can't be written: {text}", hint="free some space; what was committed is safe")
-    if "malformed" in text or "not a database" in text or not isinstance(error, OperationalError):
+    if "malformed" in text or "not a database" in text:
         return CatalogDamaged(
             f"the catalog is damaged: {path} ({text})",
             hint="restore it from a backup, or move it away and ingest again",

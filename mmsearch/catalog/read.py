@@ -74,14 +74,9 @@ def holds(connection: Connection, sha256: str, space_id: int) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def failure_at(connection: Connection, path: bytes) -> KnownFailure | None:
-    found = _failures(connection, select(FailureRow.path).where(FailureRow.path == path))
-    return found[0] if found else None
-
-
-def failures(connection: Connection, kind: str | None = None) -> list[KnownFailure]:
-    """The ledger, by path; `kind` keeps one class."""
-    query = select(FailureRow.path).order_by(FailureRow.path)
+def failures(connection: Connection, kind: str | None = None, below: bytes | None = None) -> list[KnownFailure]:
+    """The ledger, by path; `kind` keeps one class, `below` what lies at or below a path."""
+    query = select(FailureRow.path).order_by(FailureRow.path) if below is None else under(FailureRow.path, below)
     return _failures(connection, query if kind is None else query.where(FailureRow.failure == kind))
 
 

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, delete, exists, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.models import (
+    Base,
     Content,
     Embedding,
     FailureRow,
@@ -20,6 +22,9 @@ from mmsearch.catalog.models import (
     Tombstone,
 )
 from mmsearch.catalog.records import Batch, NewContent, NewFailure, Placement
+from mmsearch.errors import LibraryError
+
+Value = TypeVar("Value")
 
 CHUNK = 500
 """Parameters in one IN list; SQLite's oldest limit is 999."""
@@ -54,8 +59,9 @@ def bump(connection: Connection) -> int:
     return int(connection.execute(select(LibraryRow.generation)).scalar_one())
 
 
-def chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK))
+def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:
+    """Pieces short enough for an IN list."""
+    return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
 
 
 def _roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
@@ -67,16 +73,20 @@ def _roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
 def _insert_contents(
     connection: Connection, contents: Sequence[NewContent], space_id: int, generation: int
 ) -> dict[str, int]:
-    ids: dict[str, int] = {}
-    # One writer, so ids can be handed out here: two statements for the whole batch instead of one per segment.
-    next_segment = _last_id(connection, "segments") + 1
+    # One writer, so ids can be handed out here: a few statements for the whole batch instead of some for each row.
+    next_content, next_segment = _last_id(connection, "contents") + 1, _last_id(connection, "segments") + 1
+    rows: list[dict[str, object]] = []
     segments: list[dict[str, object]] = []
     embeddings: list[dict[str, object]] = []
-    for content in contents:
-        row = {"sha256": content.sha256, "modality": content.modality, "meta": content.metadata, "changed": generation}
-        content_id = connection.execute(insert(Content).values(row).returning(Content.id)).scalar_one()
-        ids[content.sha256] = content_id
-        rows = np.ascontiguousarray(content.vectors, dtype="<f4")
+    for content_id, content in enumerate(contents, next_content):
+        row = {
+            "sha256": content.sha256,
+            "modality": content.modality,
+            "metadata": content.metadata,
+            "changed": generation,
+        }
+        rows.append({"id": content_id, **row})
+        vectors = np.ascontiguousarray(content.vectors, dtype="<f4")
         for ordinal, (modality, span) in enumerate(zip(content.modalities, content.spans, strict=True)):
             segments.append(
                 {
@@ -85,15 +95,20 @@ def _insert_contents(
                     "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
                 }
             )  # fmt: skip
-            embeddings.append({"space_id": space_id, "segment_id": next_segment, "vector": rows[ordinal].tobytes()})
+            embeddings.append({"space_id": space_id, "segment_id": next_segment, "vector": vectors[ordinal].tobytes()})
             next_segment += 1
-    if segments:
-        connection.execute(insert(SegmentRow), segments)
-        connection.execute(insert(Embedding), embeddings)
+    _insert(connection, Content, rows)
+    _insert(connection, SegmentRow, segments)
+    _insert(connection, Embedding, embeddings)
     for item, segment in sorted({(c.modality, segment) for c in contents for segment in c.modalities}):
         row = {"space_id": space_id, "item": item, "segment": segment}
         connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
-    return ids
+    return {content.sha256: content_id for content_id, content in enumerate(contents, next_content)}
+
+
+def _insert(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def _last_id(connection: Connection, table: str) -> int:
@@ -104,25 +119,45 @@ def _last_id(connection: Connection, table: str) -> int:
 def _place(
     connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
 ) -> Iterable[int]:
+    known = fresh | _content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
+    before = _contents_at(connection, [p.path for p in placements])
+    yield from before.values()
+    rows: list[dict[str, object]] = []
     for place in placements:
-        content_id = fresh.get(place.sha256)
-        if content_id is None:
-            content_id = connection.execute(select(Content.id).where(Content.sha256 == place.sha256)).scalar_one()
-        yield content_id
-        values = {
+        if place.sha256 not in known:
+            raise LibraryError(f"no content {place.sha256} for {display(place.path)}", hint="please report this")
+        yield known[place.sha256]
+        values: dict[str, object] = {
             "path": place.path, "display": display(place.path), "root_id": roots[place.root],
-            "content_id": content_id, "size": place.size, "mtime_ns": place.mtime_ns,
+            "content_id": known[place.sha256], "size": place.size, "mtime_ns": place.mtime_ns,
             "status": "present", "seen_at": now(),
         }  # fmt: skip
-        before = connection.execute(select(Item.content_id).where(Item.path == place.path)).scalar()
-        if before is not None:
-            yield before
-        if place.moved is not None and before is None:
+        if place.moved is not None and place.path not in before:
             connection.execute(update(Item).where(Item.id == place.moved).values(values))
         else:
-            statement = upsert(Item).values(values)
-            connection.execute(statement.on_conflict_do_update(index_elements=[Item.path], set_=values))
-        connection.execute(delete(FailureRow).where(FailureRow.path == place.path))
+            rows.append(values)
+    if rows:
+        statement = upsert(Item)
+        replaced = {name: statement.excluded[name] for name in rows[0]}
+        connection.execute(statement.on_conflict_do_update(index_elements=[Item.path], set_=replaced), rows)
+    for part in chunks([p.path for p in placements]):
+        connection.execute(delete(FailureRow).where(FailureRow.path.in_(part)))
+
+
+def _content_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in chunks(hashes):
+        query = select(Content.sha256, Content.id).where(Content.sha256.in_(part))
+        found |= {sha256: content_id for sha256, content_id in connection.execute(query)}
+    return found
+
+
+def _contents_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for part in chunks(paths):
+        query = select(Item.path, Item.content_id).where(Item.path.in_(part))
+        found |= {path: content_id for path, content_id in connection.execute(query)}
+    return found
 
 
 def _fail(

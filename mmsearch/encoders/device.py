@@ -40,9 +40,10 @@ def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
 
     Raises: InvalidInput if this machine hasn't got the device.
     """
+    check_names(device, precision)
+    import_torch()
     import torch
 
-    check_names(device, precision)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     chosen = torch.device(device)
@@ -59,6 +60,20 @@ def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
         keep_memory()
     dtype: torch.dtype = getattr(torch, PRECISIONS[precision])
     return chosen, dtype
+
+
+def import_torch() -> None:
+    """Import torch with OpenMP threads that sleep when they wait, unless it is loaded or you chose otherwise.
+
+    By default they spin, on cores that the decode workers need. OpenMP reads the variable once, as it is loaded.
+    """
+    if "torch" in sys.modules or "OMP_WAIT_POLICY" in os.environ:
+        return
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    try:
+        import torch  # noqa: F401
+    finally:
+        del os.environ["OMP_WAIT_POLICY"]
 
 
 @cache

@@ -52,10 +52,13 @@ class Planner:
     """Hashes given out to be decoded."""
     claimed: set[int] = field(default_factory=set)
     """Items that are being moved: their old path is not missing."""
+    _failures: dict[bytes, KnownFailure] = field(default_factory=dict)
+    """The failure ledger below the present root."""
 
     def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[Step]:
         """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
         base = os.fsencode(root)
+        self._failures = self._known_failures(base)
         known = _Peekable(self._known(base))
         for file in files:
             path = os.fsencode(file.path)
@@ -75,7 +78,7 @@ class Planner:
                 yield self._place(file, root, known, known.sha256, "restored")
             return
         path = os.fsencode(file.path)
-        before = self._failure(path)
+        before = self._failures.get(path)
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
         if before and same and before.failure != Transient.failure and not self.retry(before):
             self.report.failed_before += 1
@@ -140,11 +143,11 @@ class Planner:
                 return
             after = page[-1].path
 
-    def _failure(self, path: bytes) -> KnownFailure | None:
+    def _known_failures(self, root: bytes) -> dict[bytes, KnownFailure]:
         if self.catalog is None:
-            return None
-        with self.catalog.reading() as connection:
-            return catalog_read.failure_at(connection, path)
+            return {}
+        with self.catalog.reading() as snapshot:
+            return {failure.path: failure for failure in catalog_read.failures(snapshot, below=root)}
 
     def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
         if self.catalog is None:

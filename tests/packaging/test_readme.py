@@ -19,7 +19,7 @@ TOLERANCE = 0.01
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for named, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S) if named == language]
 
 
 def steps(block: str) -> list[tuple[str, list[str]]]:

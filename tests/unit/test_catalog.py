@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, read, schema
 from mmsearch.catalog.models import Base
-from mmsearch.errors import CatalogDamaged, LibraryNotFound, SchemaTooNew
+from mmsearch.errors import CatalogDamaged, LibraryError, LibraryNotFound, SchemaTooNew
 from mmsearch.types import Span, Vectors
 
 KEY = ListKey("tiny", "image", "image")
@@ -72,7 +72,7 @@ def test_vectors_are_little_endian_float32(catalog: Catalog, tmp_path: Path) -> 
 
 def test_one_transaction_or_nothing(catalog: Catalog) -> None:
     broken = Batch([content("a", 0)], [put("a", b"/r/a"), put("unknown hash", b"/r/b")])
-    with pytest.raises(Exception, match="No row was found"):
+    with pytest.raises(LibraryError, match="no content unknown hash"):
         catalog.commit(broken, 1)
     assert catalog.generation() == (0, 0) and changed(catalog, -1) == ([], [], [])
 
@@ -134,8 +134,9 @@ def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -
     catalog.commit(Batch(failures=[NewFailure(b"/r/a", ROOT, 3, 4, "corrupt", "cut")]), 1)
     assert changed(catalog, 1) == ([], [], [1])
     with catalog.reading() as snapshot:
-        found = read.failure_at(snapshot, b"/r/a")
-        assert found is not None and (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
+        (found,) = read.failures(snapshot, below=b"/r")
+        assert (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
+        assert read.failures(snapshot, below=b"/s") == read.failures(snapshot, kind="limit") == []
         assert read.failure_counts(snapshot) == {"corrupt": 1}
     catalog.commit(Batch(placements=[put("a", b"/r/a")]), 1)
     with catalog.reading() as snapshot:

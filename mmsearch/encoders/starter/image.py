@@ -42,7 +42,12 @@ class StarterImage(LazyEncoder[_Loaded]):
     @property
     def spec(self) -> EncoderSpec:
         return EncoderSpec(
-            "starter-image", "image", 384, recorded(WEIGHTS, CONCEPTS), "lite2-260-whole-conse-t2.5-k50-c0.6", 32
+            "starter-image",
+            "image",
+            384,
+            recorded(WEIGHTS, CONCEPTS),
+            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6",
+            32,
         )
 
     def _prepare(self, data: Any, rate: int | None) -> Prepared:
@@ -50,8 +55,9 @@ class StarterImage(LazyEncoder[_Loaded]):
         # Resizing is preprocessing, so PIL is used here too, though media owns it for decoding.
         from PIL import Image
 
+        # Pillow's bilinear filter averages over all pixels when it reduces: as good as bicubic here, and faster.
         # The usual central crop would make what stands at the edges unfindable; measured, it is no better.
-        return np.asarray(Image.fromarray(data).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        return np.asarray(Image.fromarray(data).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> _Loaded:
         import torch
