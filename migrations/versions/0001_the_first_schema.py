@@ -21,6 +21,14 @@ def upgrade() -> None:
         sa.Column("modality", sa.String(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("duration", sa.Double(), nullable=True),
+        sa.Column("width", sa.Integer(), nullable=True),
+        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("taken", sa.String(), nullable=True),
+        sa.Column("camera", sa.String(), nullable=True),
+        sa.Column("title", sa.String(), nullable=True),
+        sa.Column("latitude", sa.Double(), nullable=True),
+        sa.Column("longitude", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contents")),
         sa.UniqueConstraint("sha256", name=op.f("uq_contents_sha256")),
         sqlite_autoincrement=True,
@@ -65,6 +73,26 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_spaces")),
         sa.UniqueConstraint("name", name=op.f("uq_spaces_name")),
+    )
+    op.create_table(
+        "tags",
+        sa.Column("content_id", sa.Integer(), nullable=False),
+        sa.Column("tag", sa.String(), nullable=False),
+        sa.Column("confidence", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(["content_id"], ["contents.id"], name=op.f("fk_tags_content_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("content_id", "tag", name=op.f("pk_tags")),
+    )
+    op.create_index("ix_tags_tag", "tags", ["tag"], unique=False)
+    op.create_table(
+        "backgrounds",
+        sa.Column("space_id", sa.Integer(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("item", sa.String(), nullable=False),
+        sa.Column("segment", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("fitted", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_backgrounds_space_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("space_id", "query", "item", "segment", name=op.f("pk_backgrounds")),
     )
     op.create_table(
         "lists",
@@ -158,7 +186,19 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("embeddings", "lists", "segments", "items", "failures", "tombstones", "spaces", "runs", "roots"):
+    for table in (
+        "tags",
+        "backgrounds",
+        "embeddings",
+        "lists",
+        "segments",
+        "items",
+        "failures",
+        "tombstones",
+        "spaces",
+        "runs",
+        "roots",
+    ):
         op.drop_table(table)
     op.drop_table("library")
     op.drop_table("contents")

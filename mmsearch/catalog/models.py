@@ -60,6 +60,29 @@ class Content(Base):
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     changed: Mapped[int] = mapped_column(index=True)
     """Generation at which it was added, or last began or ceased to be findable."""
+    duration: Mapped[float | None]
+    """Seconds. This and the columns below repeat what filters ask for, out of the metadata."""
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    taken: Mapped[str | None]
+    """ISO 8601, local time of the camera."""
+    camera: Mapped[str | None]
+    title: Mapped[str | None]
+    latitude: Mapped[float | None]
+    """Degrees north."""
+    longitude: Mapped[float | None]
+    """Degrees east."""
+
+
+class Tag(Base):
+    """A word that was given to a content, by a person or by a model."""
+
+    __tablename__ = "tags"
+
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True, index=True)
+    confidence: Mapped[float | None]
+    """In [0, 1] where a model gave it; None where a person did."""
 
 
 class Item(Base):
@@ -135,6 +158,22 @@ class ListRow(Base):
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
     item: Mapped[str] = mapped_column(primary_key=True)
     segment: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Background(Base):
+    """How high the best score of an unrelated query usually is in a list: what makes scores comparable."""
+
+    __tablename__ = "backgrounds"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    query: Mapped[str] = mapped_column(primary_key=True)
+    """Modality of the query."""
+    item: Mapped[str] = mapped_column(primary_key=True)
+    segment: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int]
+    """The catalog's generation it was measured at."""
+    fitted: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What `mmsearch.calibration` measured."""
 
 
 class Tombstone(Base):

@@ -23,6 +23,7 @@ from mmsearch.catalog.models import (
 )
 from mmsearch.catalog.records import Batch, NewContent, NewFailure, Placement
 from mmsearch.errors import LibraryError
+from mmsearch.types import Metadata
 
 Value = TypeVar("Value")
 
@@ -85,7 +86,7 @@ def _insert_contents(
             "metadata": content.metadata,
             "changed": generation,
         }
-        rows.append({"id": content_id, **row})
+        rows.append({"id": content_id, **row, **facts(content.metadata)})
         vectors = np.ascontiguousarray(content.vectors, dtype="<f4")
         for ordinal, (modality, span) in enumerate(zip(content.modalities, content.spans, strict=True)):
             segments.append(
@@ -104,6 +105,22 @@ def _insert_contents(
         row = {"space_id": space_id, "item": item, "segment": segment}
         connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
     return {content.sha256: content_id for content_id, content in enumerate(contents, next_content)}
+
+
+def facts(metadata: Metadata) -> dict[str, object]:
+    """The columns of `contents` that filters ask for, as far as the metadata has them."""
+    gps = metadata.get("gps")
+    camera = " ".join(str(metadata[name]) for name in ("make", "model") if metadata.get(name))
+    return {
+        "duration": metadata.get("duration"),
+        "width": metadata.get("width"),
+        "height": metadata.get("height"),
+        "taken": metadata.get("taken") or metadata.get("created"),
+        "camera": camera or None,
+        "title": metadata.get("title"),
+        "latitude": gps[0] if gps else None,
+        "longitude": gps[1] if gps else None,
+    }
 
 
 def _insert(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
