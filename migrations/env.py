@@ -7,13 +7,17 @@ from alembic import context
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import URL
 
-from mmsearch.catalog.models import Base
+from mmsearch.catalog.models import Base, modelled
 
 
 def migrate(connection: Connection) -> None:
     # SQLite rolls DDL back with its transaction, so a crash leaves the old schema whole.
     context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=True, transactional_ddl=True
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        transactional_ddl=True,
+        include_object=modelled,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -270,6 +270,8 @@ class Hit:
     item_id: int = -1
     segment_id: int = -1
     metadata: Metadata = field(default_factory=dict)
+    by: tuple[str, ...] = ("vector",)
+    """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
 
 
 @dataclass(frozen=True, slots=True)

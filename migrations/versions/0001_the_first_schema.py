@@ -12,6 +12,47 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TOKENS = "porter unicode61 remove_diacritics 2"
+
+_FOLDER = "rtrim(replace({row}.display, '\\', '/'), replace(replace({row}.display, '\\', '/'), '/', ''))"
+"""The path up to its last separator, of either kind: what is left when trailing characters other than / are cut."""
+
+_ITEM = """
+    INSERT INTO item_words (rowid, name, folder, title, tags) SELECT
+        NEW.id, substr(NEW.display, length({folder}) + 1), {folder},
+        (SELECT title FROM contents WHERE id = NEW.content_id),
+        (SELECT group_concat(tag, ' ') FROM tags WHERE content_id = NEW.content_id);
+""".format(folder=_FOLDER.format(row="NEW"))
+
+_TAGS = """
+    UPDATE item_words SET tags = (SELECT group_concat(tag, ' ') FROM tags WHERE content_id = {row}.content_id)
+    WHERE rowid IN (SELECT id FROM items WHERE content_id = {row}.content_id);
+"""
+
+_GONE = "INSERT INTO passage_words (passage_words, rowid, text) VALUES ('delete', OLD.id, OLD.text);"
+_HERE = "INSERT INTO passage_words (rowid, text) VALUES (NEW.id, NEW.text);"
+
+WORDS = {
+    "words_item_added": f"AFTER INSERT ON items BEGIN {_ITEM} END",
+    "words_item_changed": f"""AFTER UPDATE OF id, display, content_id ON items
+        WHEN (OLD.id, OLD.display, OLD.content_id) IS NOT (NEW.id, NEW.display, NEW.content_id)
+        BEGIN DELETE FROM item_words WHERE rowid = OLD.id; {_ITEM} END""",
+    "words_item_removed": "AFTER DELETE ON items BEGIN DELETE FROM item_words WHERE rowid = OLD.id; END",
+    "words_titled": """AFTER UPDATE OF title ON contents WHEN OLD.title IS NOT NEW.title BEGIN
+        UPDATE item_words SET title = NEW.title WHERE rowid IN (SELECT id FROM items WHERE content_id = NEW.id); END""",
+    "words_tag_added": f"AFTER INSERT ON tags BEGIN {_TAGS.format(row='NEW')} END",
+    "words_tag_removed": f"AFTER DELETE ON tags BEGIN {_TAGS.format(row='OLD')} END",
+    "words_tag_changed": f"""AFTER UPDATE OF content_id, tag ON tags
+        BEGIN {_TAGS.format(row="OLD")} {_TAGS.format(row="NEW")} END""",
+    "words_passage_added": f"AFTER INSERT ON segments WHEN NEW.text IS NOT NULL BEGIN {_HERE} END",
+    "words_passage_removed": f"AFTER DELETE ON segments WHEN OLD.text IS NOT NULL BEGIN {_GONE} END",
+    "words_passage_changed": """AFTER UPDATE OF id, text ON segments BEGIN
+        INSERT INTO passage_words (passage_words, rowid, text)
+            SELECT 'delete', OLD.id, OLD.text WHERE OLD.text IS NOT NULL;
+        INSERT INTO passage_words (rowid, text) SELECT NEW.id, NEW.text WHERE NEW.text IS NOT NULL; END""",
+}
+"""Trigger -> what it does. They keep words and rows in one transaction, whoever writes."""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -184,9 +225,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_embeddings_segment_id", "embeddings", ["segment_id"], unique=False)
 
+    op.execute(f"CREATE VIRTUAL TABLE item_words USING fts5(name, folder, title, tags, tokenize = '{TOKENS}')")
+    # The passages' text lies in segments already: the index alone is kept here.
+    passages = f"content = 'segments', content_rowid = 'id', tokenize = '{TOKENS}'"
+    op.execute(f"CREATE VIRTUAL TABLE passage_words USING fts5(text, {passages})")
+    for name, action in WORDS.items():
+        op.execute(f"CREATE TRIGGER {name} {action}")
+
 
 def downgrade() -> None:
+    for trigger in WORDS:
+        op.execute(f"DROP TRIGGER {trigger}")
     for table in (
+        "item_words",
+        "passage_words",
         "tags",
         "backgrounds",
         "embeddings",

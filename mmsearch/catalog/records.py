@@ -119,6 +119,29 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyword:
+    """An item that holds words of a query."""
+
+    item_id: int
+    content_id: int
+    path: bytes
+    modality: Modality
+    segment_id: int | None
+    """The passage that holds most of them; None where only name, folder, title or tags do."""
+    span: Span
+    """That passage's place and text."""
+    metadata: Metadata
+    score: float
+    """bm25 with column weights, above 0; comparable within one search."""
+    share: float
+    """Share of the query's words and phrases that were found, in [0, 1]."""
+    columns: tuple[str, ...]
+    """Where: "name", "folder", "title", "tags", "passage"."""
+    exact: bool
+    """The whole file name, with or without suffix, is the query; or every quoted phrase occurs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Sizes of one modality."""
 
