@@ -6,14 +6,21 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
+import numpy as np
+
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog import select as catalog_select
+from mmsearch.criteria import Filter
 from mmsearch.errors import IndexDamaged
-from mmsearch.types import Neighbours, VectorIndex, Vectors
+from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import Gate, Stamp, create, publish, quarantine, read
 
 REPLAY_LIMIT = 5000
 """Vectors a reader replays at every start before it is worth publishing the index anew."""
+
+PROBE = 4
+"""Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
 
 
 @dataclass(slots=True)
@@ -47,19 +54,37 @@ class IndexSet:
         self._gate = Gate()
 
     def search(
-        self, queries: Vectors, k: int, within: Collection[str] | None = None
+        self, queries: Vectors, k: int, within: Collection[str] | None = None, *, among: Filter | None = None
     ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
         """The k nearest segments in every list, and each list's length. `within` keeps lists of these item modalities.
 
         Args:
             queries: float32 (q, dim), unit rows.
+            among: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
+                match, or, where k were found without counting them, still that of the list.
         """
+        if among is not None:
+            return self._search_among(queries, k, within, among)
         keys = self.refresh(within)
         with self._gate.reading():
             held = {key: self._held[key].index for key in keys}
             return {key: index.search(queries, k) for key, index in held.items()}, {
                 key: len(index) for key, index in held.items()
             }
+
+    def _search_among(
+        self, queries: Vectors, k: int, within: Collection[str] | None, among: Filter
+    ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
+        while True:
+            keys = self.refresh(within)
+            with self._gate.reading(), self._catalog.reading() as snapshot:
+                held = {key: self._held[key] for key in keys}
+                generation, _ = catalog_read.generation(snapshot)
+                # If a commit came in between, the filter would speak of other items than the indexes do: once more.
+                if all(one.generation == generation for one in held.values()):
+                    found = {key: _nearest(snapshot, among, key, one.index, queries, k) for key, one in held.items()}
+                    break
+        return {key: near for key, (near, _) in found.items()}, {key: size for key, (_, size) in found.items()}
 
     def refresh(self, within: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
@@ -76,6 +101,10 @@ class IndexSet:
                 if held.generation != generation:
                     self._catch_up(connection, key, held, generation, floor)
             return keys
+
+    def sizes(self) -> dict[ListKey, int]:
+        """Segments of every list, at the catalog's present generation."""
+        return {key: len(self._held[key].index) for key in self.refresh()}
 
     def path(self, key: ListKey) -> Path:
         """Where a list is published."""
@@ -122,3 +151,24 @@ class IndexSet:
                     held.index.add(change.ids, change.vectors)
                     held.unpublished += len(change.ids)
             held.generation = generation
+
+
+def _nearest(
+    snapshot: Snapshot, among: Filter, key: ListKey, index: VectorIndex, queries: Vectors, k: int
+) -> tuple[Neighbours, int]:
+    """The k nearest that match, and how many could be.
+
+    Where many match, the nearest of all hold enough of them, in the right order: then nothing else has to be read.
+    """
+    total = len(index)
+    if total > PROBE * k:
+        near = index.search(queries, PROBE * k)
+        match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
+        if (match.sum(axis=1) >= k).all():
+            first = np.argsort(~match, axis=1, kind="stable")[:, :k]
+            ids, scores = (np.take_along_axis(found, first, axis=1) for found in (near.ids, near.scores))
+            return Neighbours(ids, scores), total
+    ids = catalog_select.selected(snapshot, among, key)
+    if ids is None:
+        return index.search(queries, k), total
+    return index.search(queries, k, among=Selection(ids)), len(ids)

@@ -22,7 +22,9 @@ from mmsearch.catalog.models import (
     Tombstone,
 )
 from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord
+from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
+from mmsearch.criteria import Filter
 from mmsearch.types import Ids, Span
 
 ROWS = 8192
@@ -123,15 +125,15 @@ def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Itera
         yield Change(ids, vectors.astype(np.float32, copy=False), nothing)
 
 
-def resolve(connection: Connection, segment_ids: Ids) -> list[Found]:
-    """Every (segment, present path) pair of these segments, in no particular order."""
+def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:
+    """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
     found: list[Found] = []
     for part in chunks([int(i) for i in segment_ids]):
-        found.extend(_resolve(connection, part))
+        found.extend(_resolve(connection, part, where))
     return found
 
 
-def _resolve(connection: Connection, part: Sequence[int]) -> Iterator[Found]:
+def _resolve(connection: Connection, part: Sequence[int], where: Filter | None) -> Iterator[Found]:
     segment = SegmentRow
     query = (
         select(
@@ -140,7 +142,7 @@ def _resolve(connection: Connection, part: Sequence[int]) -> Iterator[Found]:
         )
         .join(Content, Content.id == segment.content_id)
         .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
-        .where(segment.id.in_(part))
+        .where(segment.id.in_(part), *([] if where is None else [matches(where)]))
     )  # fmt: skip
     for row in connection.execute(query):
         yield Found(row[0], row[1], row[2], row[3], row[4], row[5], Span(*row[7:]), row[6])

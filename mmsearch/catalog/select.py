@@ -1,0 +1,272 @@
+"""Filters as SQL: which segments of a list have a present item that matches, and which paths may be shown.
+
+Everything a filter brings is a bound parameter. SQL knows three truth values, filters know two: negation is carried
+down to the comparisons, where an absent column then counts as a match.
+"""
+
+import operator as operators
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Select,
+    String,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import False_, True_
+
+from mmsearch.catalog.models import Content, Item, Root, SegmentRow, Tag
+from mmsearch.catalog.records import ListKey
+from mmsearch.catalog.write import chunks
+from mmsearch.criteria import TIMES, And, Comparison, Filter, Not, Period
+from mmsearch.types import Ids
+
+Clause = ColumnElement[bool]
+Expression = ColumnElement[Any] | InstrumentedAttribute[Any]
+
+_TEXT: dict[str, Expression] = {"modality": Content.modality, "camera": Content.camera, "title": Content.title}
+_NUMBERS: dict[str, Expression] = {
+    "duration": Content.duration, "width": Content.width, "height": Content.height,
+    "latitude": Content.latitude, "longitude": Content.longitude, "size": Item.size,
+}  # fmt: skip
+_NULLABLE: dict[str, Expression] = {
+    **{name: column for name, column in _NUMBERS.items() if name != "size"},
+    "camera": Content.camera, "title": Content.title, "taken": Content.taken,
+}  # fmt: skip
+
+_WILD = frozenset("*?[")
+
+
+def where(filter: Filter, modality: str | None = None) -> Clause:
+    """The condition over `Item` joined to its `Content`; never NULL where it counts.
+
+    Args:
+        modality: Of every item the condition will meet, if that is known: what it decides is then decided here.
+    """
+    return _clause(filter, True, modality)
+
+
+def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
+    """The segments of a list that have a present item that matches: int64 (n,), sorted, unique. None: all of them.
+
+    An id may be among them that has no vector in the space; an index knows nothing of it and ignores it.
+    """
+    clause = where(filter, key.item)
+    if isinstance(clause, True_):
+        return None
+    if isinstance(clause, False_):
+        return np.empty(0, np.int64)
+    query = _segments(clause).where(Content.modality == key.item, SegmentRow.modality == key.segment)
+    return np.unique(np.array(list(snapshot.execute(query).scalars()), np.int64))
+
+
+def matching(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
+    """Those of the given segments of a list that `selected` would hold: int64 (n,), sorted, unique."""
+    clause = where(filter, key.item)
+    if isinstance(clause, True_ | False_):
+        return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
+    found: list[int] = []
+    for part in chunks(segment_ids.tolist()):
+        found.extend(snapshot.execute(_segments(clause).where(SegmentRow.id.in_(part))).scalars())
+    return np.unique(np.array(found, np.int64))
+
+
+def _segments(clause: Clause) -> Select[int]:
+    return (
+        select(SegmentRow.id)
+        .join(Content, Content.id == SegmentRow.content_id)
+        .join(Item, Item.content_id == Content.id)
+        .where(Item.status == "present", clause)
+    )
+
+
+def _clause(part: Filter, wanted: bool, modality: str | None) -> Clause:
+    """`part`, or its opposite if not `wanted`."""
+    if isinstance(part, Not):
+        return _clause(part.part, not wanted, modality)
+    if isinstance(part, Comparison):
+        return _leaf(part, wanted, modality)
+    clauses = [_clause(inner, wanted, modality) for inner in part.parts]
+    # Not all is some not: De Morgan.
+    return and_(true(), *clauses) if isinstance(part, And) == wanted else or_(false(), *clauses)
+
+
+def _leaf(asked: Comparison, wanted: bool, modality: str | None) -> Clause:
+    column = _NULLABLE.get(asked.column)
+    if asked.operator == "missing":
+        return _missing(asked.column, wanted)
+    if asked.column == "modality" and modality is not None and asked.operator in ("=", "!=", "in"):
+        among = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+        return true() if ((modality in among) == (asked.operator != "!=")) == wanted else false()
+    clause = _comparison(asked)
+    if wanted:
+        return clause
+    return not_(clause) if column is None else or_(column.is_(None), not_(clause))
+
+
+def _missing(name: str, wanted: bool) -> Clause:
+    if name == "tag":
+        tagged = exists().where(Tag.content_id == Content.id)
+        return ~tagged if wanted else tagged
+    column = _NULLABLE.get(name)
+    if column is None:
+        return false() if wanted else true()
+    return column.is_(None) if wanted else column.is_not(None)
+
+
+def _comparison(asked: Comparison) -> Clause:
+    """True where it holds; False or NULL where it does not."""
+    values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+    if asked.column in TIMES:
+        return or_(false(), *[_when(asked.column, asked.operator, v) for v in values if isinstance(v, Period)])
+    if asked.column in _NUMBERS:
+        return _ordered(_NUMBERS[asked.column], asked.operator, values)
+    return _worded(asked.column, asked.operator, [str(value) for value in values])
+
+
+_ORDER: dict[str, Callable[[Any, Any], Clause]] = {
+    "=": operators.eq, "!=": operators.ne, "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
+}  # fmt: skip
+
+
+def _ordered(column: Expression, operator: str, values: Sequence[object]) -> Clause:
+    return column.in_(values) if operator == "in" else _ORDER[operator](column, values[0])
+
+
+def _when(name: str, operator: str, period: Period) -> Clause:
+    """A moment against a period: before it, in it, or after it."""
+    column: Expression = Content.taken if name == "taken" else Item.mtime_ns
+    written: Callable[[datetime], object] = datetime.isoformat if name == "taken" else _nanoseconds
+    start, end = written(period.start), written(period.end)
+    return {
+        "<": column < start, "<=": column < end, ">": column >= end, ">=": column >= start,
+        "!=": or_(column < start, column >= end),
+    }.get(operator, and_(column >= start, column < end))  # fmt: skip
+
+
+def _nanoseconds(moment: datetime) -> int:
+    """Local time of this computer as nanoseconds since 1970, kept within 64 bits."""
+    try:
+        nanoseconds = int(moment.timestamp()) * 10**9
+    except (OverflowError, ValueError, OSError):  # years 1 and 9999 are no times for every zone and system
+        nanoseconds = 2**63 if moment.year > 1970 else -(2**63)
+    return max(-(2**63), min(2**63 - 1, nanoseconds))
+
+
+def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
+    if name == "root":
+        path = cast(Root.path, String)
+        return Item.root_id.in_(select(Root.id).where(_text(path, operator, values)))
+    if name == "tag":
+        return Content.id.in_(select(Tag.content_id).where(_text(Tag.tag, operator, values)))
+    if name == "path":
+        return _path(operator, values)
+    if name == "folder":
+        return _folder(operator, values)
+    if name == "name":
+        return _name(operator, values)
+    return _text(_TEXT[name], operator, values)
+
+
+def _text(expression: Expression, operator: str, values: Sequence[str]) -> Clause:
+    clean = [_clean(value) for value in values]
+    if operator == "in":
+        return expression.in_(clean)
+    if operator == "glob":
+        return expression.op("GLOB", is_comparison=True, return_type=true().type)(clean[0])
+    if operator == "contains":
+        return func.instr(expression, clean[0]) > 0
+    return expression == clean[0] if operator == "=" else expression != clean[0]
+
+
+def _clean(value: str) -> str:
+    """As `items.display` is written: what is no text becomes a question mark."""
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _path(operator: str, values: Sequence[str]) -> Clause:
+    """Equality goes by bytes, patterns by the path as text."""
+    if operator in ("=", "!=", "in"):
+        paths = [_bytes(value) for value in values]
+        return Item.path.not_in(paths) if operator == "!=" else Item.path.in_(paths)
+    clause = _text(Item.display, operator, values)
+    return and_(_below(_literal_start(values[0])), clause) if operator == "glob" else clause
+
+
+def _below(prefix: str) -> Clause:
+    """Paths that begin with these characters: a range of the index over `items.path`."""
+    start = _bytes(prefix)
+    if not start:
+        return true()
+    # The first that comes after all of them; a name may hold the byte 255, which has no successor.
+    last = start.rstrip(b"\xff")
+    stop = last[:-1] + bytes([last[-1] + 1]) if last else None
+    return Item.path >= start if stop is None else and_(Item.path >= start, Item.path < stop)
+
+
+def _literal_start(pattern: str) -> str:
+    ends = [place for place, character in enumerate(pattern) if character in _WILD]
+    return pattern[: ends[0]] if ends else pattern
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape" if os.name != "nt" else "surrogatepass")
+
+
+def _folder(operator: str, values: Sequence[str]) -> Clause:
+    if operator in ("=", "in"):
+        return or_(false(), *[_directly_in(value) for value in values])
+    if operator == "!=":
+        return not_(_directly_in(values[0]))
+    start = _literal_start(values[0])
+    near = _below(start) if operator == "glob" else func.instr(Item.display, _clean(values[0])) > 0
+    return and_(near, _text(_FOLDER, operator, values))
+
+
+def _directly_in(folder: str) -> Clause:
+    prefix = folder if folder.endswith(os.sep) else folder + os.sep
+    rest = func.substr(Item.path, len(_bytes(prefix)) + 1)
+    return and_(_below(prefix), func.instr(rest, literal(_bytes(os.sep), LargeBinary)) == 0)
+
+
+def _name(operator: str, values: Sequence[str]) -> Clause:
+    """The last part of the path. Cutting it out is slow, so what can't match is put aside by the whole path first."""
+    if operator == "glob":
+        pattern = values[0]
+        if pattern.startswith("*") and not (_WILD | {os.sep}) & set(pattern[1:]):
+            # "*.jpg" says the same about the whole path.
+            return _text(Item.display, "glob", values)
+        near = _text(Item.display, "glob", [f"*{os.sep}{pattern}"])
+    elif operator == "!=":
+        return _text(_NAME, operator, values)
+    elif operator == "contains":
+        near = _text(Item.display, operator, values)
+    else:
+        near = or_(false(), *[_ends_with(f"{os.sep}{value}") for value in values])
+    return and_(near, _text(_NAME, operator, values))
+
+
+def _ends_with(end: str) -> Clause:
+    return func.substr(Item.display, -len(_clean(end))) == _clean(end)
+
+
+# rtrim cuts off every character that is not a separator, which leaves the folder with its separator at the end.
+_UP_TO_NAME = func.rtrim(Item.display, func.replace(Item.display, os.sep, ""))
+_NAME: ColumnElement[str] = func.substr(Item.display, func.length(_UP_TO_NAME) + 1)
+_FOLDER: ColumnElement[str] = func.substr(Item.display, 1, func.max(func.length(_UP_TO_NAME) - 1, 1))
