@@ -11,12 +11,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mmsearch import evaluate as evaluation
 from mmsearch import registry
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
@@ -184,6 +186,44 @@ class Library:
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
         return searching.interpret(value, self._query_decoding)
+
+    def evaluate(
+        self,
+        pairs: str | os.PathLike[str],
+        *,
+        dataset: str | None = None,
+        directions: Collection[str] | None = None,
+        k: Sequence[int] = (1, 5, 10),
+        plot: str | os.PathLike[str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Evaluation:
+        """Measure search by questions whose right answers are known. Changes no setting and learns nothing.
+
+        Args:
+            pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
+            dataset: `pairs` is the folder of this dataset instead: "flickr8k", "esc10", "coco" or "stamps"; what it
+                needs is ingested first.
+            directions: Such as "text-image"; all that the pairs have by default.
+            plot: Draw recall@k into this file.
+
+        Raises: InvalidInput if nothing can be used, LibraryEmpty.
+        """
+        if plot is not None:
+            evaluation.plot.require(Path(plot))
+        judged = evaluation.datasets.read(dataset, Path(pairs)) if dataset else evaluation.pairs.read(Path(pairs))
+        if judged.media:
+            self.ingest(*judged.media, on_progress=on_progress)
+        self._require_items()
+        space, record = self._embedding()
+        subject = Subject(
+            self.path, self._open(), self._index_set(), record,
+            interpret=lambda path: self.interpret(os.fspath(path)),
+            embed=lambda query: searching.embed(query, space, self._query_decoding()),
+        )  # fmt: skip
+        found = evaluation.evaluate(judged, subject, directions=directions, k=k)
+        if plot is not None:
+            evaluation.plot.draw(found, Path(plot))
+        return found
 
     def _require_items(self) -> None:
         catalog = self._open()
@@ -365,7 +405,8 @@ def _roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]
     roots = sorted({_absolute(path) for path in paths})
     if library in roots:
         raise InvalidInput(f"{library} is the library itself", hint="name the folder with your media")
-    return [root for root in roots if not any(other in root.parents for other in roots)]
+    named = set(roots)
+    return [root for root in roots if named.isdisjoint(root.parents)]
 
 
 def _check_modalities(named: Collection[Modality] | None) -> None:

@@ -6,6 +6,7 @@ import sys
 import click
 
 from mmsearch.cli.demo import demo
+from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.query import query
@@ -32,7 +33,7 @@ def cli() -> None:
     """Search any of your media with any other: type it, show it, or play it."""
 
 
-for command in (ingest, query, status, failures, remove, prune, demo):
+for command in (ingest, query, status, failures, remove, prune, evaluate, demo):
     cli.add_command(command)
 
 

@@ -1,0 +1,123 @@
+"""The library's own ranking of every item of a modality, for many queries at once; its index against exact search."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.catalog import Catalog, ListKey, SpaceRecord, owners
+from mmsearch.catalog import read as catalog_read
+from mmsearch.indexing import IndexSet
+from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
+from mmsearch.vectors import create
+
+NEAREST = 10
+"""Neighbours at which a live index is compared with exact search."""
+
+CELLS = 2**22
+"""Scores held at once."""
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _List:
+    """One list of vectors, and whose they are: pair i says that segment `pairs[i]` belongs to `items[owners[i]]`."""
+
+    key: ListKey
+    segments: Ids
+    """(n,), ascending, unique."""
+    pairs: NDArray[np.intp]
+    """(p,), positions in `segments`, grouped by owner."""
+    owners: NDArray[np.intp]
+    """(p,), positions among the items, ascending."""
+
+
+def candidates(catalog: Catalog, indexes: IndexSet, item: Modality) -> tuple[Ids, list[_List]]:
+    """Every item of a modality that has vectors, item ids (m,) ascending, and the lists that rank them."""
+    keys = indexes.refresh((item,))
+    with catalog.reading() as snapshot:
+        found = {key: owners.of_list(snapshot, key) for key in keys}
+    items = np.unique(np.concatenate([owned for _, owned in found.values()] or [np.empty(0, np.int64)]))
+    return items, [_list(key, segments, owned, items) for key, (segments, owned) in found.items() if len(segments)]
+
+
+def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
+    unique = np.unique(segments)
+    return _List(key, unique, np.searchsorted(unique, segments), np.searchsorted(items, owned))
+
+
+def merits(vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List]) -> Iterator[NDArray[np.float64]]:
+    """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
+
+    As in a search, an item counts by its best segment, and where a modality has two lists by its best place in either.
+    """
+    longest = max(len(one.segments) for one in lists)
+    step = max(1, CELLS // longest)
+    for start in range(0, len(vectors), step):
+        some = vectors[start : start + step]
+        found, _ = indexes.search(some, longest, (lists[0].key.item,))
+        scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
+        yield from (merged([scores[query] for scores in scored]) for query in range(len(some)))
+
+
+def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
+    """float32 (q, count): the best cosine of each item's segments; -inf for one that has none in this list."""
+    at = np.searchsorted(one.segments, found.ids)
+    # What another process took in since the candidates were listed is none of them.
+    at[at == len(one.segments)] = 0
+    listed = one.segments[at] == found.ids
+    by_segment = np.full((len(found.ids), len(one.segments)), -np.inf, np.float32)
+    rows = np.broadcast_to(np.arange(len(found.ids))[:, np.newaxis], at.shape)
+    by_segment[rows[listed], at[listed]] = found.scores[listed]
+    firsts = np.flatnonzero(np.r_[True, one.owners[1:] != one.owners[:-1]])
+    scores = np.full((len(found.ids), count), -np.inf, np.float32)
+    scores[:, one.owners[firsts]] = np.maximum.reduceat(by_segment[:, one.pairs], firsts, axis=1)
+    return scores
+
+
+def merged(lists: Sequence[Scores]) -> NDArray[np.float64]:
+    """Merits (m,) from the scores (m,) in each list: by best place, then the score that gave it; equals stay equal."""
+    if len(lists) == 1:
+        return lists[0].astype(np.float64)
+    places = np.stack([_places(scores) for scores in lists])  # (l, m)
+    stacked = np.stack(lists)
+    best = places.min(axis=0)
+    score = np.where(places == best, stacked, -np.inf).max(axis=0)
+    order = np.lexsort((-score, best))
+    changed = (np.diff(best[order]) != 0) | (score[order][1:] != score[order][:-1])
+    merit = np.empty(len(best), np.float64)
+    merit[order] = -np.r_[0, np.cumsum(changed)]
+    return merit
+
+
+def _places(scores: Scores) -> NDArray[np.int64]:
+    """How many score more: equals share a place."""
+    ascending = np.sort(scores)
+    return np.asarray(len(scores) - np.searchsorted(ascending, scores, side="right"), np.int64)
+
+
+def index_recall(vectors: Vectors, catalog: Catalog, indexes: IndexSet, record: SpaceRecord, item: Modality) -> float:
+    """Of the nearest segments by an exhaustive scan of the catalog's vectors, the share the index finds; mean over
+    the queries (q, dim) and the modality's lists. Another segment of equal score counts as found."""
+    live, _ = indexes.search(vectors, NEAREST, (item,))
+    shares = [share for key, found in live.items() for share in _shares(vectors, found, key, catalog, record.dim)]
+    return float(np.mean(shares))
+
+
+def _shares(vectors: Vectors, live: Neighbours, key: ListKey, catalog: Catalog, dim: int) -> Iterator[float]:
+    exhaustive = create("flat", dim)
+    with catalog.reading() as snapshot:
+        changes = list(catalog_read.changes(snapshot, key, dim, -1))
+    if not changes:
+        return
+    exhaustive.add(np.concatenate([c.ids for c in changes]), np.concatenate([c.vectors for c in changes]))
+    exact = exhaustive.search(vectors, NEAREST)
+    for query, (ids, wanted, scores) in enumerate(zip(live.ids, exact.ids, exact.scores, strict=True)):
+        if set(ids.tolist()) == set(wanted.tolist()):
+            yield 1.0
+            continue
+        # What the index says of scores is not to be trusted here: its finds are scored anew.
+        again = exhaustive.search(vectors[query : query + 1], NEAREST, among=Selection(np.unique(ids)))
+        yield float((again.scores[0] >= scores[-1]).sum() / len(wanted))

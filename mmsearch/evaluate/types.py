@@ -1,0 +1,92 @@
+"""What an evaluation is made of and what it finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question and its right answers."""
+
+    query: str | Path
+    """Words, or a file."""
+    relevant: tuple[Path, ...]
+    """Absolute."""
+    line: int
+    """1-based, of the file it was read from."""
+    source: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """Something in the pairs that could not be used."""
+
+    file: Path
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Pairs as a file or a dataset tells them, and what in it is no use."""
+
+    source: Path
+    pairs: Sequence[Pair]
+    unused: Sequence[Unused] = ()
+    media: Sequence[Path] = ()
+    """What a dataset needs in the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % confidence interval over the queries."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One query and the ranks of its relevant items, ascending and 1-based."""
+
+    query: str
+    line: int
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionResult:
+    """How well items of one modality are found by queries of one modality."""
+
+    query: Modality
+    item: Modality
+    items: int
+    """Candidates: every item of this modality in the library. A query among them is none for itself."""
+    metrics: dict[str, Estimate]
+    """success@k and recall@k for each k, "median rank" (of the first relevant item), MRR, mAP, nDCG@k of the last k."""
+    index_recall: float
+    """Of the 10 nearest segments by an exhaustive search, the share that the library's index finds; same queries."""
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.query}-{self.item}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What `Library.evaluate` found."""
+
+    source: Path
+    library: Path
+    space: str
+    fingerprint: str
+    directions: tuple[DirectionResult, ...]
+    unused: tuple[Unused, ...]
+    k: tuple[int, ...]
+    seed: int
+    resamples: int
