@@ -282,7 +282,7 @@ def _unexpected(text: str, error: UnexpectedInput) -> NoReturn:
     place, read = len(text.rstrip()), "the end"
     wanted: set[str] = set()
     if isinstance(error, UnexpectedCharacters):
-        place, wanted = error.pos_in_stream, set(error.allowed or ())
+        place, wanted = error.pos_in_stream or 0, set(error.allowed or ())
     elif isinstance(error, UnexpectedToken):
         wanted = set(error.accepts or error.expected)
         if error.token.type != "$END":

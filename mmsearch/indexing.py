@@ -166,8 +166,7 @@ def _nearest(
         match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():
             first = np.argsort(~match, axis=1, kind="stable")[:, :k]
-            ids, scores = (np.take_along_axis(found, first, axis=1) for found in (near.ids, near.scores))
-            return Neighbours(ids, scores), total
+            return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
     ids = catalog_select.selected(snapshot, among, key)
     if ids is None:
         return index.search(queries, k), total
