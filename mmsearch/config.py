@@ -33,6 +33,8 @@ class Settings:
     """Decode workers; 0: one per CPU core, at most 8."""
     batch_size: int = 0
     """Segments an encoder takes at once; 0: the encoder's own choice."""
+    false_accepts: float = 0.05
+    """Share of queries about nothing in the library that may get a confident hit all the same."""
     commit_segments: int = 512
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
@@ -99,6 +101,8 @@ def _checked(made: Settings) -> Settings:
         may_be_zero = f.name in ("workers", "batch_size")
         if isinstance(value, int | float) and (value < 0 or (value == 0 and not may_be_zero)):
             raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
+    if made.false_accepts >= 1:
+        raise InvalidInput(f"setting false_accepts must be less than 1, not {made.false_accepts}")
     if made.precision not in ("auto", "fp32", "fp16", "bf16"):
         raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
     return made

@@ -12,11 +12,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mmsearch import evaluate as evaluation
-from mmsearch import registry
+from mmsearch import hybrid, registry
 from mmsearch import search as searching
-from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord
+from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
+from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord, background
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
+from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
 from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.indexing import IndexSet
@@ -61,6 +63,7 @@ class Library:
         self._catalog: Catalog | None = None
         self._space: Space | None = None
         self._indexes: IndexSet | None = None
+        self._backgrounds: tuple[int, Backgrounds] | None = None
         self._pool: DecodePool | None = None
         self._query_pool: DecodePool | None = None
 
@@ -80,7 +83,7 @@ class Library:
                     pool.close()
             if self._catalog is not None:
                 self._catalog.close()
-            self._catalog = self._space = self._indexes = self._pool = self._query_pool = None
+            self._catalog = self._space = self._indexes = self._backgrounds = self._pool = self._query_pool = None
 
     # Taking media in
 
@@ -143,6 +146,8 @@ class Library:
                 state = "interrupted" if report.interrupted else "done"
                 with report.timed("publish"):
                     self._index_set().publish()
+                with report.timed("calibrate"):
+                    self._calibrate(space, record)
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict())
         return report
@@ -160,28 +165,63 @@ class Library:
     # Finding
 
     def search(
-        self, query: str | os.PathLike[str] | Query, k: int = 10, *, within: Collection[Modality] | None = None
+        self,
+        query: str | os.PathLike[str] | Query,
+        k: int = 10,
+        *,
+        within: Collection[Modality] | None = None,
+        keywords: hybrid.Keywords = "also",
+        where: str | Filter | None = None,
     ) -> list[Hit]:
         """The k items that match best.
 
         Args:
             query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
             within: Item modalities to search; all by default.
+            keywords: "also": where the query is words, a file whose name, folder, title, tags or passages hold them
+                is lifted; "only": nothing else counts; "no": only the meaning does.
+            where: Only items that match, as `mmsearch.filters.parse` reads it or as a tree of `mmsearch.criteria`.
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
         _check_modalities(within)
+        chosen = _filter(where)
         self._require_items()
-        space, _ = self._embedding()
         if isinstance(query, os.PathLike):
             query = self.interpret(os.fspath(query))
         elif isinstance(query, str):
             query = Query(text=query)
+        words = hybrid.find(query, k, self._open(), within, keywords, chosen)
+        if keywords == "only":
+            return hybrid.listed(words, k)
+        space, _ = self._embedding()
         vector = searching.embed(query, space, self._query_decoding())
         indexes = self._index_set()
-        hits = searching.search(vector, k, self._open(), indexes, within)
+        judge = self._judge(query, space)
+        hits = searching.search(vector, hybrid.depth(words, k), self._open(), indexes, judge, within, chosen)
         self._repair(indexes)
-        return hits
+        return hybrid.fuse(hits, words, k) if words else hits
+
+    def _judge(self, query: Query, space: Space) -> Judge:
+        """What is known about scores of such a query; a query of several parts is judged like words."""
+        generation, _ = self._open().generation()
+        with self._mutex:
+            if self._backgrounds is None or self._backgrounds[0] != generation:
+                with self._open().reading() as snapshot:
+                    stored = background.load(snapshot, space.name)
+                self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
+            modality = next(iter(query.parts)) if len(query.parts) == 1 else "text"
+            return Judge.of(self._backgrounds[1], modality, self.settings.false_accepts)
+
+    def _calibrate(self, space: Space, record: SpaceRecord) -> None:
+        """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
+        catalog, indexes = self._open(), self._index_set()
+        with catalog.reading() as snapshot:
+            stored = background.load(snapshot, space.name)
+        if stale({key: Fitted.from_dict(found) for key, found in stored.items()}, indexes.sizes()):
+            measured = measure(catalog, indexes, space)
+            catalog.keep_backgrounds(record.id, {key: fitted.as_dict() for key, fitted in measured.items()})
+        self._backgrounds = None
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
@@ -407,6 +447,15 @@ def _roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]
         raise InvalidInput(f"{library} is the library itself", hint="name the folder with your media")
     named = set(roots)
     return [root for root in roots if named.isdisjoint(root.parents)]
+
+
+def _filter(given: str | Filter | None) -> Filter | None:
+    if not isinstance(given, str):
+        return given
+    # The parser takes longer to load than a query to answer.
+    from mmsearch import filters
+
+    return filters.parse(given)
 
 
 def _check_modalities(named: Collection[Modality] | None) -> None:

@@ -5,14 +5,16 @@ import tempfile
 import wave
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmsearch.calibration import Judge
 from mmsearch.catalog import Catalog, Found, ListKey
 from mmsearch.catalog import read as catalog_read
+from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
@@ -121,41 +123,71 @@ def _write_wave(path: Path, samples: Any, rate: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A path in one list: its place in that list, and the segment that put it there."""
+    """A path in one list, and the segment that put it there."""
 
-    place: int
+    order: float
+    """Smaller is better, in whatever list."""
     score: float
+    confidence: float | None
     found: Found
+
+    @property
+    def place(self) -> tuple[float, float, bytes]:
+        return self.order, -self.score, self.found.path
 
 
 def search(
-    vector: Vectors, k: int, catalog: Catalog, indexes: IndexSet, within: Collection[Modality] | None = None
+    vector: Vectors,
+    k: int,
+    catalog: Catalog,
+    indexes: IndexSet,
+    judge: Judge,
+    within: Collection[Modality] | None = None,
+    where: Filter | None = None,
 ) -> list[Hit]:
     """The k best items for a query vector, float32 (1, dim); fewer only if fewer can be found.
 
     Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
-    any query (the modality gap, Liang et al., 2022): lists are merged by the place an item has in its own, best
-    place first. Ties are broken by (-score, path), so the answer is the same every time.
+    any query (the modality gap, Liang et al., 2022): lists are merged by how unusual a score is in its own list
+    (`mmsearch.calibration`), or, while nothing is known of that, by the place an item has in its own. Ties are
+    broken by (-score, path), so the answer is the same every time.
     """
     if k < 1:
         raise InvalidInput(f"k must be at least 1, not {k}")
     wanted = k * OVER
     while True:
-        neighbours, sizes = indexes.search(vector, wanted, within)
-        lists = _resolved(neighbours, catalog)
+        neighbours, sizes = indexes.search(vector, wanted, within, among=where)
+        lists = _resolved(neighbours, catalog, where)
         if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
             break
         wanted *= 4
-    return _merged(lists.values(), k)
+    searched = sum(sizes.values())
+    known = judge.knows(key for key, size in sizes.items() if size)
+    candidates = [
+        _Candidate(
+            judge.tail(key, score) if known else place,
+            score,
+            judge.confidence(key, score, searched) if known else None,
+            found,
+        )
+        for key, paths in lists.items()
+        for place, (score, found) in enumerate(paths)
+    ]
+    needed = judge.threshold((key for key, size in sizes.items() if size), searched) if known and candidates else 0.0
+    return _merged(candidates, k, needed)
 
 
-def _resolved(neighbours: Mapping[ListKey, Neighbours], catalog: Catalog) -> dict[ListKey, list[_Candidate]]:
-    """Per list, the paths that its segments belong to, each with its best segment, best first."""
+def _resolved(
+    neighbours: Mapping[ListKey, Neighbours], catalog: Catalog, where: Filter | None
+) -> dict[ListKey, list[tuple[float, Found]]]:
+    """Per list, the paths that its segments belong to, each with its best segment and score, best first."""
     with catalog.reading() as snapshot:
-        return {key: _paths(found, catalog_read.resolve(snapshot, found.ids[0])) for key, found in neighbours.items()}
+        return {
+            key: _paths(found, catalog_read.resolve(snapshot, found.ids[0], where)) for key, found in neighbours.items()
+        }
 
 
-def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[_Candidate]:
+def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[tuple[float, Found]]:
     scores = dict(zip(neighbours.ids[0].tolist(), neighbours.scores[0].tolist(), strict=True))
     best: dict[int, tuple[float, Found]] = {}
     for found in resolved:
@@ -163,31 +195,28 @@ def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[_Candidate
         known = best.get(found.item_id)
         if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
             best[found.item_id] = (score, found)
-    ordered = sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
-    return [_Candidate(place, score, found) for place, (score, found) in enumerate(ordered)]
+    return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
-def _merged(lists: Iterable[list[_Candidate]], k: int) -> list[Hit]:
+def _merged(candidates: Iterable[_Candidate], k: int, needed: float) -> list[Hit]:
     best: dict[int, _Candidate] = {}
-    for candidate in (c for found in lists for c in found):
+    for candidate in candidates:
         known = best.get(candidate.found.item_id)
-        if known is None or _order(candidate) < _order(known):
+        if known is None or candidate.place < known.place:
             best[candidate.found.item_id] = candidate
-    ranked = sorted(best.values(), key=_order)[:k]
-    return [replace(_hit(candidate), rank=rank) for rank, candidate in enumerate(ranked, 1)]
+    ranked = sorted(best.values(), key=lambda candidate: candidate.place)[:k]
+    return [_hit(candidate, rank, needed) for rank, candidate in enumerate(ranked, 1)]
 
 
-def _order(candidate: _Candidate) -> tuple[int, float, bytes]:
-    return candidate.place, -candidate.score, candidate.found.path
-
-
-def _hit(candidate: _Candidate) -> Hit:
+def _hit(candidate: _Candidate, rank: int, needed: float) -> Hit:
     found, span = candidate.found, candidate.found.span
     return Hit(
-        rank=0,
+        rank=rank,
         path=Path(os.fsdecode(found.path)),
         modality=found.modality,
         score=candidate.score,
+        confidence=candidate.confidence,
+        weak=candidate.confidence is not None and candidate.confidence < needed,
         start=span.start,
         end=span.end,
         page=span.page,

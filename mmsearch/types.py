@@ -259,6 +259,11 @@ class Hit:
     modality: Modality
     score: float
     """Raw cosine in [-1, 1]. Scores of two modalities live on different scales: compare them within one."""
+    confidence: float | None = None
+    """In [0, 1]: how sure it is that no unrelated item here would score this high; it means the same for every
+    modality. None if the library has no background to compare with yet."""
+    weak: bool = False
+    """Whether that is less than what a query about something else would reach now and then (`false_accepts`)."""
     start: float | None = None
     """Seconds: the best moment of a sound or a video, up to `end`."""
     end: float | None = None

@@ -1,5 +1,8 @@
 """Fixtures for everybody. No test touches the user's data: the default library lies in a temporary folder."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +15,13 @@ from tests import tiny
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
 
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+"""Runs `mmsearch` with these arguments over the tiny space."""
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in list(__import__("os").environ):
+    for name in list(os.environ):
         if name.startswith("MMSEARCH_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
@@ -52,6 +58,22 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
     yield open_it
     for library in opened:
         library.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    environment = {
+        **os.environ,
+        "MMSEARCH_SPACE": "tests.tiny:space",
+        "MMSEARCH_LIBRARY": str(tmp_path / "library"),
+        "PYTHONPATH": str(CHECKOUT),
+    }
+
+    def run_it(*arguments: str | Path) -> "subprocess.CompletedProcess[bytes]":
+        command = [sys.executable, "-m", "mmsearch", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+
+    return run_it
 
 
 @pytest.fixture

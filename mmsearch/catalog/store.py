@@ -1,19 +1,20 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import read, schema, write
+from mmsearch.catalog import background, read, schema, write
 from mmsearch.catalog.database import connect, reading, writing
 from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, SpaceRow, Tombstone
-from mmsearch.catalog.records import Batch, SpaceRecord
+from mmsearch.catalog.records import Batch, ListKey, SpaceRecord
 from mmsearch.errors import LibraryNotFound
-from mmsearch.types import Metadata
+from mmsearch.types import Metadata, Modality
 
 FILE_NAME = "catalog.sqlite"
 
@@ -109,6 +110,11 @@ class Catalog:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
             return write.apply(connection, batch, space_id, self.version)
+
+    def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
+        """Put the measured backgrounds in the place of all earlier ones of the space."""
+        with writing(self._engine) as connection:
+            background.store(connection, space_id, read.generation(connection)[0], measured)
 
     # Forgetting
 

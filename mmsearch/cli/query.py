@@ -11,7 +11,10 @@ from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.types import Query
+    from mmsearch.types import Hit, Query
+
+WEAK = 3
+"""Results shown when none is confident."""
 
 _FILE = click.Path(path_type=Path)
 
@@ -24,7 +27,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
 @click.option("--in", "within", callback=modalities, metavar="KINDS", help="Search only these, e.g. image,audio.")
+@click.option(
+    "--keywords/--no-keywords", default=None, help="Only look for the words themselves; or only for what they mean."
+)
+@click.option("--where", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
+@click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
@@ -38,16 +47,28 @@ def query(
     Several parts (words and a file, or several options) are averaged.
     """
     settings = {name: options.pop(name) for name in ("device", "precision")}
+    keywords = {None: "also", True: "only", False: "no"}[options.pop("keywords")]
     with open_library(library, **settings) as opened:
-        found = opened.search(_asked(opened, query, options), k, within=within)
+        asked, where = _asked(opened, query, options), options["where"]
+        found = opened.search(asked, k, within=within, keywords=keywords, where=where)
+    if options["min_confidence"] is not None:
+        found = [hit for hit in found if (hit.confidence or 0.0) >= options["min_confidence"]]
     if options["only_paths"] or options["null"]:
         show.paths(found, b"\0" if options["null"] else b"\n")
     elif as_json:
         show.hits_json(found)
     else:
-        show.hits(found)
+        _print(found, options["show_all"])
     if options["show_best"] and found:
         click.launch(str(found[0].path))
+
+
+def _print(found: "list[Hit]", show_all: bool) -> None:
+    if not found or all(hit.weak for hit in found):
+        nearest = " The nearest:" if found else ""
+        click.echo(f"No confident match.{nearest}", err=True)
+        found = found if show_all else found[:WEAK]
+    show.hits(found)
 
 
 def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -> "Query":

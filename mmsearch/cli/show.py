@@ -33,7 +33,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | Non
 
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = column in ("#", "score")
+        numeric = column in ("#", "sure", "score")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column != wrap)
     for row in rows:
         made.add_row(*(printable(cell) for cell in row))
@@ -41,8 +41,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | Non
 
 
 def hits(found: Sequence["Hit"]) -> None:
-    rows = [(str(h.rank), f"{h.score:.3f}", h.modality, shorter(h.path), where(h)) for h in found]
-    table(("#", "score", "kind", "path", "where"), rows, wrap="where")
+    rows = [(str(h.rank), sure(h), f"{h.score:.3f}", h.modality, shorter(h.path), where(h)) for h in found]
+    table(("#", "sure", "score", "kind", "path", "where"), rows, wrap="where")
+
+
+def sure(hit: "Hit") -> str:
+    """The confidence, with a question mark where it is weak."""
+    return "-" if hit.confidence is None else f"{hit.confidence:.2f}{'?' if hit.weak else ''}"
 
 
 def paths(found: Sequence["Hit"], end: bytes) -> None:

@@ -5,31 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, Run
 from tests.media import picture, sound, words
-
-Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {
-        **os.environ,
-        "MMSEARCH_SPACE": "tests.tiny:space",
-        "MMSEARCH_LIBRARY": str(tmp_path / "library"),
-        "PYTHONPATH": str(CHECKOUT),
-    }
-
-    def run_it(*arguments: str | Path) -> "subprocess.CompletedProcess[bytes]":
-        command = [sys.executable, "-m", "mmsearch", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
-
-    return run_it
 
 
 @pytest.fixture
@@ -57,9 +38,12 @@ def test_ingest_summary(run: Run, folder: Path) -> None:
 
 
 def test_query_table_paths_and_json(filled: Run, folder: Path) -> None:
-    rows = [line.split("\t") for line in filled("query", "red", "--in", "image").stdout.decode().splitlines()]
-    assert rows == [["1", "1.000", "image", "media/red.png", ""], ["2", "0.000", "image", "media/green.png", ""]]
-    assert filled("query", "blue", "--in", "text").stdout.decode().rstrip("\n").split("\t")[3:] == [
+    rows = [line.split("\t") for line in filled("query", "red", "--in", "image", "--all").stdout.decode().splitlines()]
+    assert [row[:1] + row[2:] for row in rows] == [
+        ["1", "1.000", "image", "media/red.png", ""],
+        ["2", "0.000", "image", "media/green.png", ""],
+    ]
+    assert filled("query", "blue", "--in", "text").stdout.decode().rstrip("\n").split("\t")[4:] == [
         "media/note.txt",
         "a blue house by the sea",
     ]
