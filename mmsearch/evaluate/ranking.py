@@ -1,6 +1,6 @@
 """The library's own ranking of every item of a modality, for many queries at once; its index against exact search."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,11 @@ CELLS = 2**22
 """Scores held at once."""
 
 Scores = NDArray[np.float32]
+
+Order = NDArray[np.float64]
+
+Tail = Callable[[ListKey, float], float]
+"""How usual a score is in a list: the smaller, the better a match."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +53,13 @@ def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
     return _List(key, unique, np.searchsorted(unique, segments), np.searchsorted(items, owned))
 
 
-def merits(vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List]) -> Iterator[NDArray[np.float64]]:
+def merits(
+    vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List], tail: Tail | None
+) -> Iterator[NDArray[np.float64]]:
     """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
 
-    As in a search, an item counts by its best segment, and where a modality has two lists by its best place in either.
+    As in a search, an item counts by its best segment; where a modality has two lists, by what is less usual, or
+    without a `tail` by its best place in either.
     """
     longest = max(len(one.segments) for one in lists)
     step = max(1, CELLS // longest)
@@ -59,7 +67,8 @@ def merits(vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_Lis
         some = vectors[start : start + step]
         found, _ = indexes.search(some, longest, (lists[0].key.item,))
         scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
-        yield from (merged([scores[query] for scores in scored]) for query in range(len(some)))
+        for query in range(len(some)):
+            yield _merit(lists, [scores[query] for scores in scored], tail)
 
 
 def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
@@ -77,25 +86,38 @@ def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
     return scores
 
 
-def merged(lists: Sequence[Scores]) -> NDArray[np.float64]:
-    """Merits (m,) from the scores (m,) in each list: by best place, then the score that gave it; equals stay equal."""
-    if len(lists) == 1:
-        return lists[0].astype(np.float64)
-    places = np.stack([_places(scores) for scores in lists])  # (l, m)
-    stacked = np.stack(lists)
-    best = places.min(axis=0)
-    score = np.where(places == best, stacked, -np.inf).max(axis=0)
-    order = np.lexsort((-score, best))
-    changed = (np.diff(best[order]) != 0) | (score[order][1:] != score[order][:-1])
+def _merit(lists: Sequence[_List], rows: Sequence[Scores], tail: Tail | None) -> NDArray[np.float64]:
+    if len(rows) == 1:
+        return rows[0].astype(np.float64)
+    return merged(
+        rows, [_usual(one.key, row, tail) if tail else _places(row) for one, row in zip(lists, rows, strict=True)]
+    )
+
+
+def merged(lists: Sequence[Scores], orders: Sequence[Order]) -> NDArray[np.float64]:
+    """Merits (m,) from each list's scores (m,) and its order (m,), less is better; equals stay equal.
+
+    An item counts by its best order in any list, then by the score that goes with it.
+    """
+    order = np.stack(orders)
+    best = order.min(axis=0)
+    score = np.where(order == best, np.stack(lists), -np.inf).max(axis=0)
+    ranked = np.lexsort((-score, best))
+    changed = (best[ranked][1:] != best[ranked][:-1]) | (score[ranked][1:] != score[ranked][:-1])
     merit = np.empty(len(best), np.float64)
-    merit[order] = -np.r_[0, np.cumsum(changed)]
+    merit[ranked] = -np.r_[0, np.cumsum(changed)]
     return merit
 
 
-def _places(scores: Scores) -> NDArray[np.int64]:
+def _usual(key: ListKey, scores: Scores, tail: Tail) -> Order:
+    """How usual each score is in its list; beyond everything for an item that is not in it."""
+    return np.array([tail(key, float(score)) if np.isfinite(score) else np.inf for score in scores])
+
+
+def _places(scores: Scores) -> Order:
     """How many score more: equals share a place."""
     ascending = np.sort(scores)
-    return np.asarray(len(scores) - np.searchsorted(ascending, scores, side="right"), np.int64)
+    return len(scores) - np.searchsorted(ascending, scores, side="right").astype(np.float64)
 
 
 def index_recall(vectors: Vectors, catalog: Catalog, indexes: IndexSet, record: SpaceRecord, item: Modality) -> float:

@@ -31,6 +31,8 @@ class Subject:
     record: SpaceRecord
     interpret: Callable[[Path], Query]
     embed: Callable[[Query], Vectors]
+    tail: Callable[[Query, Modality], ranking.Tail | None] = lambda query, item: None
+    """What a search for such a query compares the lists of an item modality by, if anything but places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class _Question:
 
     @property
     def modality(self) -> Modality:
-        return next(iter(self.query.parts))
+        return self.query.parts[0].modality
 
 
 def evaluate(
@@ -169,7 +171,9 @@ def _measured(
 ) -> DirectionResult:
     items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
     outcomes = []
-    for question, merit in zip(questions, ranking.merits(vectors, subject.indexes, items, lists), strict=True):
+    tail = subject.tail(questions[0].query, item) if len(lists) > 1 else None
+    ranked = ranking.merits(vectors, subject.indexes, items, lists, tail)
+    for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.
         merit[items == question.own] = np.nan
         relevant = np.isin(items, list(question.relevant[item]))

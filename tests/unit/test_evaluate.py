@@ -76,7 +76,7 @@ def test_the_interval_of_a_share_is_the_binomial_one() -> None:
     # The mean of 100 draws from values that are half ones: binomial, standard deviation 0.05, so 0.5 -+ 1.96 * 0.05.
     values = np.repeat([0.0, 1.0], 50)
     low, high = metrics.interval(values, np.mean, resamples=20_000, seed=1)
-    assert (low, high) == (pytest.approx(0.402, abs=0.011), pytest.approx(0.598, abs=0.011))
+    assert [low, high] == pytest.approx([0.402, 0.598], abs=0.011)
     assert metrics.interval(values, np.mean, resamples=20_000, seed=1) == (low, high), "the seed decides"
 
 
@@ -87,20 +87,17 @@ def test_large_sets_are_resampled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
     assert metrics.interval(values, np.median, resamples=40, seed=3) == whole
 
 
-def test_one_list_is_ranked_by_score() -> None:
-    assert merged([np.array([0.1, 0.3, 0.2], np.float32)]).argsort().tolist() == [0, 2, 1]
-
-
-def test_two_lists_are_merged_by_best_place_then_score() -> None:
-    # Places in the first list: 0, 1, 2; in the second (far higher scores): 2, 0, 1. So the best places are 0, 0, 1,
-    # and among the two first the score that gave the place decides: 0.9 over 0.3.
-    merits = merged([np.array([0.3, 0.2, 0.1], np.float32), np.array([0.7, 0.9, 0.8], np.float32)])
-    assert merits.tolist() == [-1, 0, -2]
+def test_two_lists_are_merged_by_best_order_then_score() -> None:
+    # The best orders are 0, 0, 1; among the first two the score that goes with it decides: 0.9 over 0.3.
+    scores = [np.array([0.3, 0.2, 0.1], np.float32), np.array([0.7, 0.9, 0.8], np.float32)]
+    orders = [np.array([0.0, 1.0, 2.0]), np.array([2.0, 0.0, 1.0])]
+    assert merged(scores, orders).tolist() == [-1, 0, -2]
 
 
 def test_equals_stay_equal_in_a_merged_list() -> None:
-    merits = merged([np.array([0.5, 0.5, 0.1], np.float32), np.array([-np.inf, -np.inf, 0.5], np.float32)])
-    assert merits.tolist() == [0, 0, 0]
+    scores = [np.array([0.5, 0.5, 0.1], np.float32), np.array([-np.inf, -np.inf, 0.5], np.float32)]
+    orders = [np.array([0.0, 0.0, 2.0]), np.array([np.inf, np.inf, 0.0])]
+    assert merged(scores, orders).tolist() == [0, 0, 0]
 
 
 def table(folder: Path, *lines: str) -> Path:
