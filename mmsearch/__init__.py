@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmsearch.ingest import IngestReport
     from mmsearch.library import Library, Status
     from mmsearch.library import open_library as open
-    from mmsearch.types import Failure, Hit, Progress, Query
+    from mmsearch.types import Failure, Hit, Part, Progress, Query
     from mmsearch.version import VERSION as __version__
 
 _HOMES = {
@@ -27,6 +27,7 @@ _HOMES = {
     "IngestReport": "mmsearch.ingest:IngestReport",
     "Library": "mmsearch.library:Library",
     "MmsearchError": "mmsearch.errors:MmsearchError",
+    "Part": "mmsearch.types:Part",
     "Progress": "mmsearch.types:Progress",
     "Query": "mmsearch.types:Query",
     "Status": "mmsearch.library:Status",
@@ -40,6 +41,7 @@ __all__ = [
     "IngestReport",
     "Library",
     "MmsearchError",
+    "Part",
     "Progress",
     "Query",
     "Status",

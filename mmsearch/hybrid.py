@@ -1,15 +1,29 @@
 """Words found literally lift what vectors found by meaning: two ordered lists become one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
+from mmsearch.catalog import Catalog, words
 from mmsearch.catalog.records import Keyword
-from mmsearch.types import Hit
+from mmsearch.criteria import Filter
+from mmsearch.errors import InvalidInput
+from mmsearch.types import Hit, Modality, Query
+
+Keywords: TypeAlias = Literal["also", "only", "no"]
+"""Whether a query's words are looked for literally."""
 
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+
+LEAST = 0.5
+"""Share of the query's words that a file must hold to be lifted: a single word of a sentence says too little."""
+
+WEIGHT = 2.0
+"""What the keyword list counts for next to the vector list. This and `LEAST` were chosen on hand-made cases and on
+COCO's and the stamps' captions: `python -m tests.benchmarks.hybrid`."""
 
 DEPTH = 100
 """Vector hits looked at, at least: a file that both lists know is found in both."""
@@ -24,22 +38,57 @@ class _Merged:
     exact: bool = False
 
 
+def find(
+    query: Query,
+    k: int,
+    catalog: Catalog,
+    within: Collection[Modality] | None = None,
+    keywords: Keywords = "also",
+    filter: Filter | None = None,
+) -> list[Keyword]:
+    """What holds the query's words literally, best first, at least `DEPTH` rows as far as there are so many.
+
+    Empty for a query that isn't just words: a picture beside them changes what is meant.
+    Raises: InvalidInput if only keywords are wanted and there are no words.
+    """
+    if keywords not in get_args(Keywords):
+        raise InvalidInput(f"keywords can't be {keywords!r}", hint="say 'also', 'only' or 'no'")
+    text = query.parts[0].value if [part.modality for part in query.parts] == ["text"] else None
+    if keywords == "only" and (k < 1 or not isinstance(text, str) or not text.strip()):
+        raise InvalidInput("a keyword search needs words, and k of 1 or more", hint="give some words and nothing else")
+    if keywords == "no" or k < 1 or not isinstance(text, str):
+        return []
+    with catalog.reading() as snapshot:
+        return words.search(snapshot, text, max(k, DEPTH), within, filter)
+
+
+def depth(keywords: Sequence[Keyword], k: int) -> int:
+    """How many vector hits to fuse with the rows."""
+    return max(k, DEPTH) if keywords else k
+
+
 def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit]:
     """The k best of both lists, each best first; scores are not looked at, so their scales don't matter.
 
-    Reciprocal rank fusion with one change: a keyword row counts for the square of the share of the query's words it
-    holds, so that one common word of a sentence doesn't outweigh its meaning. An exact file name or quoted phrase
+    Weighted reciprocal rank fusion: a keyword row counts from `LEAST` on, and for the share of the query's words that
+    it holds, so that one common word of a sentence doesn't outweigh its meaning. An exact file name or quoted phrase
     comes first. Ties are broken by path.
     """
     merged = {hit.item_id: _Merged(replace(hit, by=(VECTOR,)), 1 / (RRF_K + n)) for n, hit in enumerate(vector, 1)}
-    for place, row in enumerate(keywords, 1):
+    telling = [row for row in keywords if row.exact or row.share >= LEAST]
+    for place, row in enumerate(telling, 1):
         known = merged.setdefault(row.item_id, _Merged(hit_of(row)))
-        known.weight += row.share**2 / (RRF_K + place)
+        known.weight += WEIGHT * row.share / (RRF_K + place)
         known.exact = row.exact
         if VECTOR in known.hit.by:
             known.hit = _with_passage(known.hit, row)
     ordered = sorted(merged.values(), key=lambda m: (not m.exact, -m.weight, os.fsencode(m.hit.path)))
     return ranked([m.hit for m in ordered[:k]])
+
+
+def listed(keywords: Sequence[Keyword], k: int) -> list[Hit]:
+    """The k best of the keyword rows alone."""
+    return ranked([hit_of(row) for row in keywords[:k]])
 
 
 def ranked(hits: Sequence[Hit]) -> list[Hit]:
@@ -68,7 +117,8 @@ def hit_of(row: Keyword) -> Hit:
 
 def _with_passage(hit: Hit, row: Keyword) -> Hit:
     """Found both ways: shown is what the vectors chose, or the passage with the phrase that was asked for."""
-    hit = replace(hit, by=(VECTOR, KEYWORDS))
+    # Where every word is there, it is no chance match, whatever the vectors say.
+    hit = replace(hit, by=(VECTOR, KEYWORDS), weak=hit.weak and row.share < 1 and not row.exact)
     if not row.exact or row.segment_id is None:
         return hit
     words = hit_of(row)

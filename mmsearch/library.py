@@ -169,6 +169,7 @@ class Library:
         query: str | os.PathLike[str] | Query,
         k: int = 10,
         *,
+        offset: int = 0,
         within: Collection[Modality] | None = None,
         keywords: hybrid.Keywords = "also",
         where: str | Filter | None = None,
@@ -177,6 +178,7 @@ class Library:
 
         Args:
             query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
+            offset: Results to pass over: `k=10, offset=10` is the second page.
             within: Item modalities to search; all by default.
             keywords: "also": where the query is words, a file whose name, folder, title, tags or passages hold them
                 is lifted; "only": nothing else counts; "no": only the meaning does.
@@ -191,14 +193,26 @@ class Library:
             query = self.interpret(os.fspath(query))
         elif isinstance(query, str):
             query = Query(text=query)
-        words = hybrid.find(query, k, self._open(), within, keywords, chosen)
+        if k < 1 or offset < 0:
+            raise InvalidInput(f"k must be at least 1 and offset at least 0, not {k} and {offset}")
+        return self._found(query, k + offset, within, keywords, chosen)[offset:]
+
+    def _found(
+        self,
+        query: Query,
+        k: int,
+        within: Collection[Modality] | None,
+        keywords: hybrid.Keywords,
+        where: Filter | None,
+    ) -> list[Hit]:
+        words = hybrid.find(query, k, self._open(), within, keywords, where)
         if keywords == "only":
             return hybrid.listed(words, k)
         space, _ = self._embedding()
         vector = searching.embed(query, space, self._query_decoding())
         indexes = self._index_set()
         judge = self._judge(query, space)
-        hits = searching.search(vector, hybrid.depth(words, k), self._open(), indexes, judge, within, chosen)
+        hits = searching.search(vector, hybrid.depth(words, k), self._open(), indexes, judge, within, where)
         self._repair(indexes)
         return hybrid.fuse(hits, words, k) if words else hits
 
@@ -210,7 +224,7 @@ class Library:
                 with self._open().reading() as snapshot:
                     stored = background.load(snapshot, space.name)
                 self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
-            modality = next(iter(query.parts)) if len(query.parts) == 1 else "text"
+            modality = query.parts[0].modality if len(query.parts) == 1 else "text"
             return Judge.of(self._backgrounds[1], modality, self.settings.false_accepts)
 
     def _calibrate(self, space: Space, record: SpaceRecord) -> None:

@@ -1,5 +1,6 @@
 """Interpret, embed, search, fuse, resolve: from a query to hits."""
 
+import math
 import os
 import tempfile
 import wave
@@ -18,20 +19,22 @@ from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
-from mmsearch.types import Hit, Modality, Neighbours, Prepared, Query, Segment, Space, Vectors
+from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Vectors
 
 OVER = 4
 """Segments asked for per wanted hit: several may lie in one file."""
 
 
 def embed(query: Query, space: Space, pool: DecodePool) -> Vectors:
-    """One unit vector, float32 (1, dim): the mean over the query's parts of each part's own vector.
+    """One unit vector, float32 (1, dim): the weighted sum of the unit vectors of the query's parts.
 
     Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
     """
     if not query.parts:
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    rows = [_part(modality, value, space, pool) for modality, value in query.parts.items()]
+    if not all(math.isfinite(part.weight) for part in query.parts):
+        raise InvalidInput("a weight must be a finite number")
+    rows = [part.weight * _part(part.modality, part.value, space, pool) for part in query.parts]
     return _unit(np.sum(rows, axis=0))[np.newaxis]
 
 
@@ -68,7 +71,7 @@ def _encoder(space: Space, modality: Modality) -> Any:
 def _unit(vector: Any) -> Vectors:
     norm = float(np.linalg.norm(vector))
     if norm < 1e-6:
-        raise InvalidInput("the parts of the query cancel each other out", hint="ask for them one by one")
+        raise InvalidInput("the parts of the query cancel each other out", hint="change the weights, or leave one out")
     return np.asarray(vector / norm, np.float32)
 
 
@@ -250,7 +253,4 @@ def interpret(value: str, pool: Callable[[], DecodePool]) -> Query:
             f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
         )
     modality = event.modality
-    if modality not in Query.__dataclass_fields__:
-        raise NoSharedSpace(f"a query can't be of modality {modality}")
-    fields: dict[str, Any] = {modality: path}
-    return Query(**fields)
+    return Query(mixed=(Part(modality, path),))

@@ -230,23 +230,54 @@ class VectorIndex(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One ingredient of a query; a negative weight pushes results away from it."""
+
+    modality: Modality
+    value: Any
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """What to look for: words, a picture, a sound or a video; several parts weigh the same.
+    """What to look for: words, a picture, a sound, a video, or a mix of them.
 
     text: words; a path (`pathlib.Path`) is the document in that file. image: a path, encoded bytes or a PIL image.
     audio: a path, encoded bytes or (samples, rate) with samples float (n,) or (n, channels) in [-1, 1].
     video: a path or encoded bytes.
+
+    Queries add up: `Query("beach") + 0.5 * Query(image="sunset.jpg") - Query("people")`. Every part counts as a unit
+    vector times its weight, 1 if nothing is said.
     """
 
     text: Any = None
     image: Any = None
     audio: Any = None
     video: Any = None
+    mixed: tuple[Part, ...] = ()
+    """Further parts, as arithmetic leaves them."""
+
+    @classmethod
+    def mix(cls, *, without: Any = None, **parts: Any) -> "Query":
+        """`Query.mix(text="beach", image="sunset.jpg", without="people")`; `without` is words or a `Query`."""
+        made = cls(**parts)
+        return made if without is None else made - (without if isinstance(without, Query) else cls(text=without))
 
     @property
-    def parts(self) -> dict[Modality, Any]:
-        named = {"text": self.text, "image": self.image, "audio": self.audio, "video": self.video}
-        return {modality: value for modality, value in named.items() if value is not None}
+    def parts(self) -> tuple[Part, ...]:
+        named = (("text", self.text), ("image", self.image), ("audio", self.audio), ("video", self.video))
+        return (*(Part(modality, value) for modality, value in named if value is not None), *self.mixed)
+
+    def __add__(self, other: "Query") -> "Query":
+        return Query(mixed=self.parts + other.parts)
+
+    def __sub__(self, other: "Query") -> "Query":
+        return self + -1.0 * other
+
+    def __mul__(self, weight: float) -> "Query":
+        return Query(mixed=tuple(Part(part.modality, part.value, part.weight * weight) for part in self.parts))
+
+    __rmul__ = __mul__
 
 
 @dataclass(frozen=True, slots=True)

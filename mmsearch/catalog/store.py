@@ -114,7 +114,8 @@ class Catalog:
     def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
         """Put the measured backgrounds in the place of all earlier ones of the space."""
         with writing(self._engine) as connection:
-            background.store(connection, space_id, read.generation(connection)[0], measured)
+            # A new generation, so that processes that read the old backgrounds notice.
+            background.store(connection, space_id, write.bump(connection), measured)
 
     # Forgetting
 

@@ -1,7 +1,9 @@
 """mmsearch query"""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,6 +34,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--where", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Results to pass over, for the next page.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
@@ -44,13 +47,18 @@ def query(
 ) -> None:
     """Find what matches QUERY: words, or a picture, a sound, a video or a document as a file.
 
-    Several parts (words and a file, or several options) are averaged.
+    Parts are joined by + and -, each with a weight if need be:
+
+    \b
+      mmsearch query beach + sunset.jpg - 0.5:people
     """
     settings = {name: options.pop(name) for name in ("device", "precision")}
-    keywords = {None: "also", True: "only", False: "no"}[options.pop("keywords")]
+    keywords: Literal["also", "only", "no"] = "also"
+    if options["keywords"] is not None:
+        keywords = "only" if options["keywords"] else "no"
     with open_library(library, **settings) as opened:
         asked, where = _asked(opened, query, options), options["where"]
-        found = opened.search(asked, k, within=within, keywords=keywords, where=where)
+        found = opened.search(asked, k, within=within, keywords=keywords, where=where, offset=options["offset"])
     if options["min_confidence"] is not None:
         found = [hit for hit in found if (hit.confidence or 0.0) >= options["min_confidence"]]
     if options["only_paths"] or options["null"]:
@@ -75,20 +83,42 @@ def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -
     """One Query from the bare words, the files among them, and the options."""
     from mmsearch.types import Query
 
-    given = {name: options[name] for name in ("text", "image", "audio", "video") if options[name] is not None}
-    loose: list[str] = []
-    for word in words:
-        (modality, value), *_ = opened.interpret(word).parts.items()
-        if isinstance(value, str):
-            loose.append(value)
-        elif modality in given:
-            raise InvalidInput(f"two {modality} queries at once", hint="one of each kind can be combined")
-        else:
-            given[modality] = value
-    if loose:
-        if "text" in given:
-            raise InvalidInput("words twice", hint="give them bare or with --text, not both")
-        given["text"] = " ".join(loose)
-    if not given:
+    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video")})
+    for sign, group in _groups(words):
+        weight, group = _weight(group)
+        query = query + sign * weight * _meant(opened, group)
+    if not query.parts:
         raise InvalidInput("the query is empty", hint="mmsearch query WORDS, or the path of a picture or a sound")
-    return Query(**given)
+    return query
+
+
+def _groups(words: tuple[str, ...]) -> Iterator[tuple[float, list[str]]]:
+    """The words between + and -, each group with its sign."""
+    sign, group = 1.0, list[str]()
+    for word in (*words, "+"):
+        if word not in ("+", "-"):
+            group.append(word)
+            continue
+        if group:
+            yield sign, group
+        sign, group = (1.0 if word == "+" else -1.0), []
+
+
+def _weight(group: list[str]) -> tuple[float, list[str]]:
+    """The weight in front of a group, as in 0.5:people; a time of day (2:30) is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?):(?!\d)(.+)", group[0], re.DOTALL)
+    return (float(found[1]), [found[2], *group[1:]]) if found else (1.0, group)
+
+
+def _meant(opened: "Library", group: list[str]) -> "Query":
+    """The files of a group, and its other words as one text."""
+    from mmsearch.types import Query
+
+    query, loose = Query(), list[str]()
+    for word in group:
+        (part,) = opened.interpret(word).parts
+        if isinstance(part.value, str):
+            loose.append(part.value)
+        else:
+            query = query + Query(mixed=(part,))
+    return query + Query(text=" ".join(loose)) if loose else query

@@ -60,9 +60,18 @@ def test_one_hit_per_file_and_k_of_them(filled: Library) -> None:
     assert len({hit.path for hit in hits}) == len(hits) == 10
     assert [hit.rank for hit in hits] == list(range(1, 11))
     assert len(filled.search("red", k=3)) == 3
-    assert {hit.modality for hit in filled.search("red", k=4)} == {"image", "text", "video", "audio"}, (
-        "the best of each kind comes first: raw scores of two kinds aren't compared"
+    assert {hit.path.name for hit in filled.search("red", k=3, keywords="no")} == {"red.png", "red.txt", "film.mp4"}, (
+        "what fits comes first, of whatever kind"
     )
+
+
+def test_pages_follow_each_other(filled: Library) -> None:
+    whole = filled.search("red", k=10)
+    pages = [hit for offset in (0, 4, 8) for hit in filled.search("red", k=4, offset=offset)]
+    assert pages == whole
+    assert filled.search("red", k=4, offset=10) == []
+    with pytest.raises(InvalidInput, match="offset at least 0"):
+        filled.search("red", offset=-1)
 
 
 def test_pictures_and_sounds_in_memory(filled: Library, folder: Path) -> None:
@@ -82,6 +91,22 @@ def test_parts_of_a_query_weigh_the_same(filled: Library) -> None:
     assert scores["red.png"] == pytest.approx(2**-0.5, abs=1e-3)
 
 
+def test_queries_add_up_with_weights_and_negatives(filled: Library) -> None:
+    def scores(query: Query) -> dict[str, float]:
+        return {h.path.stem: round(h.score, 3) for h in filled.search(query, within=("image",))}
+
+    red, green = Query("red"), Query(image=_png("green"))
+    assert scores(red + green) == {"red": 0.707, "green": 0.707, "blue": 0.0}
+    assert scores(3 * red + 4 * green) == {"green": 0.8, "red": 0.6, "blue": 0.0}
+    assert scores(red - green) == {"red": 0.707, "blue": 0.0, "green": -0.707}
+    assert scores(Query.mix(text="red", without="green")) == scores(red - Query("green"))
+    assert scores(Query.mix(image=_png("red"), without=0.5 * Query("blue")))["blue"] == -0.447
+    with pytest.raises(InvalidInput, match="cancel each other out"):
+        filled.search(red - red)
+    with pytest.raises(InvalidInput, match="finite number"):
+        filled.search(red * float("nan"))
+
+
 def _png(colour: str) -> Image.Image:
     return Image.new("RGB", (32, 32), COLOURS[colour])
 
@@ -90,9 +115,12 @@ def test_a_path_is_a_file_and_a_string_is_words(filled: Library, folder: Path) -
     assert filled.search(folder / "green.png", 1, within=("image",))[0].path.name == "green.png"
     as_words = filled.search(str(folder / "green.png"), 1, within=("image",))[0]
     assert as_words.path.name == "green.png" and as_words.score == pytest.approx(1.0)
-    assert filled.interpret(str(folder / "low.wav")).parts == {"audio": folder / "low.wav"}
-    assert filled.interpret("no such file").parts == {"text": "no such file"}
-    assert filled.interpret("a" * 5000 + "\0").parts == {"text": "a" * 5000 + "\0"}
+    for word, part in {
+        str(folder / "low.wav"): ("audio", folder / "low.wav"),
+        "no such file": ("text", "no such file"),
+        "a" * 5000 + "\0": ("text", "a" * 5000 + "\0"),
+    }.items():
+        assert [(p.modality, p.value, p.weight) for p in filled.interpret(word).parts] == [(*part, 1.0)]
 
 
 @pytest.mark.parametrize(
