@@ -227,7 +227,8 @@ def upgrade() -> None:
 
     op.execute(f"CREATE VIRTUAL TABLE item_words USING fts5(name, folder, title, tags, tokenize = '{TOKENS}')")
     # The passages' text lies in segments already: the index alone is kept here.
-    passages = f"content = 'segments', content_rowid = 'id', tokenize = '{TOKENS}'"
+    op.execute("CREATE VIEW passages AS SELECT id, text FROM segments WHERE text IS NOT NULL")
+    passages = f"content = 'passages', content_rowid = 'id', tokenize = '{TOKENS}'"
     op.execute(f"CREATE VIRTUAL TABLE passage_words USING fts5(text, {passages})")
     for name, action in WORDS.items():
         op.execute(f"CREATE TRIGGER {name} {action}")
@@ -236,6 +237,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for trigger in WORDS:
         op.execute(f"DROP TRIGGER {trigger}")
+    op.execute("DROP VIEW passages")
     for table in (
         "item_words",
         "passage_words",

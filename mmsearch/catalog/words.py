@@ -12,10 +12,30 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    TableClause,
+    TextClause,
+    and_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 
+from mmsearch.catalog.models import Content, Item, SegmentRow
 from mmsearch.catalog.records import Keyword
+from mmsearch.catalog.select import where
+from mmsearch.criteria import Filter
 from mmsearch.types import Modality, Span
+
+ITEM_WORDS = table("item_words", column("rowid"), column("name"))
+PASSAGE_WORDS = table("passage_words", column("rowid"))
 
 WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
 """What a match in a column counts for in bm25, next to 1 in a passage."""
@@ -30,13 +50,18 @@ OVER = 4
 
 # Words that say nothing about a file, and would match every sentence.
 STOP = frozenset(
-    "a an and are as at be been being but by can did do does for from had has have how i if in into is it its me my of "
-    "on or our s so some such t than that the their them then there these they this those to was we were what when "
-    "where which while who whose why will with would you your".split()
+    re.findall(
+        r"\w+",
+        "a an and are as at be been being but by can did do does for from had has have how i if in "
+        "into is it its me my of on or our s so some such t than that the their them then there "
+        "these they this those to was we were what when where which while who whose why will with "
+        "would you your ",
+    )
 )
 
 _QUOTED = re.compile(r'"([^"]*)"|“([^”]*)”|«([^»]*)»')
-_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
+_BETWEEN = re.compile(r"""[\s/\\"(),;:!?\[\]{}<>|=]+""")
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +83,17 @@ class _Row:
     columns: list[str] = field(default_factory=list)
 
 
-def fold(text: str) -> tuple[str, ...]:
+def fold(words: str) -> tuple[str, ...]:
     """The words of a text without case and diacritics."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", words.casefold())
     return tuple(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
 
 
-def parse(text: str) -> Asked:
+def parse(query: str) -> Asked:
     """Take a user's query apart; a `*` at the end of a word finds every word that begins so."""
-    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")[:MAX_CHARACTERS]
+    clean = query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")[:MAX_CHARACTERS]
     phrases = [_literal("".join(found)) for found in _QUOTED.findall(clean) if fold("".join(found))]
-    loose = [word for word in re.split(r'[\s/\\"]+', _POSSESSIVE.sub("", _QUOTED.sub(" ", clean))) if fold(word)]
+    loose = [word for word in re.split(_BETWEEN, _POSSESSIVE.sub("", _QUOTED.sub(" ", clean))) if fold(word)]
     telling = [word for word in loose if not STOP.issuperset(fold(word))]
     words = telling or ([] if phrases else loose)
     terms = dict.fromkeys([*phrases, *(_literal(word) for word in words)])
@@ -82,21 +107,32 @@ def _literal(word: str) -> str:
 
 
 def search(
-    connection: Connection, text: str, k: int, modalities: Collection[Modality] | None = None
+    connection: Connection,
+    query: str,
+    k: int,
+    modalities: Collection[Modality] | None = None,
+    filter: Filter | None = None,
 ) -> list[Keyword]:
     """The k present items whose name, folder, title, tags or passages hold most of the query's words.
 
     Best first: exact ones (the whole name equals the query, or every quoted phrase occurs), then by the share of
     words found, then by bm25 (Robertson and Zaragoza, 2009) with column weights; ties by path. A query without any
     letter or digit finds nothing.
+
+    Args:
+        filter: What every row meets, however few do.
     """
-    asked = parse(text)
+    asked = parse(query)
     if not asked.terms:
         return []
-    found = _Search(connection, asked, k * OVER, modalities)
-    rows = [_keyword(row, asked, found) for row in found.resolved()]
+    allowed = [Item.status == "present"]
+    if modalities is not None:
+        allowed.append(Content.modality.in_(sorted(modalities)))
+    if filter is not None:
+        allowed.append(where(filter))
+    found = _Search(connection, asked, k * OVER, allowed)
     best: dict[int, Keyword] = {}
-    for row in sorted(rows, key=_order):
+    for row in sorted((_keyword(row, asked, found) for row in found.resolved()), key=_order):
         best.setdefault(row.item_id, row)
     return list(best.values())[:k]
 
@@ -109,86 +145,106 @@ class _Search:
     """The statements of one search, over one snapshot."""
 
     def __init__(
-        self, connection: Connection, asked: Asked, limit: int, modalities: Collection[Modality] | None
+        self, connection: Connection, asked: Asked, limit: int, allowed: Sequence[ColumnElement[bool]]
     ) -> None:
         self.connection = connection
         self.limit = limit
-        self.kinds = "" if modalities is None else "AND c.modality IN (SELECT value FROM json_each(:modalities))"
-        self.given = {} if modalities is None else {"modalities": json.dumps(sorted(modalities))}
-        self.terms = {term: self._telling(term) for term in asked.terms}
+        self.allowed = allowed
+        self.terms = self._telling(asked.terms)
         phrases = " AND ".join(asked.phrases)
         self.passages = self._rows("passage_words", {t: t for t in asked.terms}, self._passage_ids(asked, phrases))
         self.items = self._rows("item_words", self.terms, self._item_ids(asked, phrases) | self._holders())
 
-    def _all(self, statement: str, **values: object) -> Sequence[Any]:
-        return self.connection.exec_driver_sql(statement, {"n": self.limit, **self.given, **values}).all()
+    def _telling(self, terms: Iterable[str]) -> dict[str, str]:
+        """What to look for in items: not the folders of most of them, since /home/anna says nothing."""
+        half = int(self.connection.execute(select(func.count(Item.id))).scalar_one()) / 2
+        counted = text("SELECT count(*) FROM item_words WHERE item_words MATCH :match")
+        return {
+            term: f"{{name title tags}} : {term}" if self._count(counted, f"{{folder}} : {term}") > half else term
+            for term in terms
+        }
 
-    def _telling(self, term: str) -> str:
-        """The term, looked for beside the folders where most of them hold it: /home/anna says nothing."""
-        ((total,),) = self._all("SELECT count(*) FROM items")
-        match = f"{{folder}} : {term}"
-        ((here,),) = self._all("SELECT count(*) FROM item_words WHERE item_words MATCH :match", match=match)
-        return f"{{name title tags}} : {term}" if here > total / 2 else term
+    def _count(self, statement: TextClause, match: str) -> int:
+        return int(self.connection.execute(statement, {"match": match}).scalar_one())
 
     def _item_ids(self, asked: Asked, phrases: str) -> set[int]:
-        statement = f"""SELECT w.rowid FROM item_words w JOIN items i ON i.id = w.rowid
-            JOIN contents c ON c.id = i.content_id
-            WHERE item_words MATCH :match AND i.status = 'present' {self.kinds} ORDER BY {{order}}, i.path LIMIT :n"""
-        by_rank = statement.format(order=_bm25("item_words"))
+        by_rank = text(_bm25("item_words"))
         matches = [(by_rank, " OR ".join(f"({term})" for term in self.terms.values()))]
         if phrases:
             matches.append((by_rank, phrases))
         # A name equal to the query is the shortest of those that begin with it.
-        whole = " ".join(asked.whole)
-        matches.append((statement.format(order="length(w.name)"), f'{{name}} : ^"{whole}"'))
-        return {row[0] for statement, match in matches for row in self._all(statement, match=match)}
+        matches.append((text("length(item_words.name)"), f'{{name}} : ^"{" ".join(asked.whole)}"'))
+        found: set[int] = set()
+        for order, match in matches:
+            query = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id)
+            query = query.where(_match(ITEM_WORDS, match), *self.allowed).order_by(order, Item.path)
+            found.update(self.connection.execute(query.limit(self.limit)).scalars())
+        return found
 
     def _passage_ids(self, asked: Asked, phrases: str) -> set[int]:
-        statement = f"""SELECT w.rowid FROM passage_words w JOIN segments s ON s.id = w.rowid
-            JOIN contents c ON c.id = s.content_id
-            WHERE passage_words MATCH :match {self.kinds}
-            AND EXISTS (SELECT 1 FROM items i WHERE i.content_id = c.id AND i.status = 'present')
-            ORDER BY bm25(passage_words), w.rowid LIMIT :n"""
-        matches = [" OR ".join(asked.terms), *([phrases] if phrases else [])]
-        return {row[0] for match in matches for row in self._all(statement, match=match)}
+        here = select(Item.id).join(Content).where(Item.content_id == SegmentRow.content_id, *self.allowed).exists()
+        found: set[int] = set()
+        for match in (" OR ".join(asked.terms), phrases):
+            query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
+            query = query.where(_match(PASSAGE_WORDS, match), here).order_by(
+                text(_bm25("passage_words")), SegmentRow.id
+            )
+            found.update(self.connection.execute(query.limit(self.limit)).scalars() if match else ())
+        return found
 
     def _holders(self) -> set[int]:
         """Items of the candidate passages: their names count too."""
-        statement = """SELECT i.id FROM segments s JOIN items i ON i.content_id = s.content_id
-            WHERE s.id IN (SELECT value FROM json_each(:ids)) AND i.status = 'present'"""
-        return {row[0] for row in self._all(statement, ids=json.dumps(sorted(self.passages)))}
+        query = select(Item.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
+        return set(self.connection.execute(query.where(_among(SegmentRow.id, self.passages), *self.allowed)).scalars())
 
-    def _rows(self, table: str, terms: dict[str, str], ids: Iterable[int]) -> dict[int, _Row]:
+    def _rows(self, name: str, terms: dict[str, str], ids: Iterable[int]) -> dict[int, _Row]:
         """Scores, terms and columns of the candidates."""
         rows = {rowid: _Row() for rowid in ids}
         # The + keeps SQLite from running the match anew for every single id.
-        among = f"FROM {table} WHERE {table} MATCH :match AND +rowid IN (SELECT value FROM json_each(:ids))"
+        among = f"FROM {name} WHERE {name} MATCH :match AND +rowid IN (SELECT value FROM json_each(:ids))"
         listed = json.dumps(sorted(rows))
         either = " OR ".join(f"({term})" for term in terms.values())
-        for rowid, score in self._all(f"SELECT rowid, {_bm25(table)} {among}", match=either, ids=listed):
+        scored = text(f"SELECT rowid, {_bm25(name)} {among}")
+        for rowid, score in self.connection.execute(scored, {"match": either, "ids": listed}):
             rows[rowid].score = -score
+        held = text(f"SELECT rowid {among}")
         for term, match in terms.items():
-            for (rowid,) in self._all(f"SELECT rowid {among}", match=match, ids=listed):
+            for rowid in self.connection.execute(held, {"match": match, "ids": listed}).scalars():
                 rows[rowid].terms.add(term)
-        for column in WEIGHTS if table == "item_words" else ():
-            for (rowid,) in self._all(f"SELECT rowid {among}", match=f"{{{column}}} : ({either})", ids=listed):
-                rows[rowid].columns.append(column)
+        for part in WEIGHTS if name == "item_words" else ():
+            columns = {"match": f"{{{part}}} : ({either})", "ids": listed}
+            for rowid in self.connection.execute(held, columns).scalars():
+                rows[rowid].columns.append(part)
         return rows
 
     def resolved(self) -> Sequence[Any]:
         """Candidate items, each with each of its content's candidate passages, or with none."""
-        return self._all(
-            f"""SELECT i.id, i.content_id, i.path, c.modality, c.metadata, w.name, s.id,
-                s.start, s."end", s.page, s.char_start, s.char_end, s.text
-            FROM items i JOIN contents c ON c.id = i.content_id JOIN item_words w ON w.rowid = i.id
-            LEFT JOIN segments s ON s.content_id = i.content_id AND s.id IN (SELECT value FROM json_each(:passages))
-            WHERE i.status = 'present' {self.kinds} AND (s.id IS NOT NULL OR i.id IN (SELECT value FROM json_each(:items)))""",
-            passages=json.dumps(sorted(self.passages)), items=json.dumps(sorted(self.items)),
+        segment = SegmentRow
+        here = and_(segment.content_id == Content.id, _among(segment.id, self.passages))
+        columns = (
+            Item.id, Item.content_id, Item.path, Content.modality, Content.meta, ITEM_WORDS.c.name, segment.id,
+            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
         )  # fmt: skip
+        joined = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id).outerjoin(segment, here)
+        query = joined.where(_among(Item.id, self.items), *self.allowed)
+        return self.connection.execute(query.with_only_columns(*columns, maintain_column_froms=True)).all()
 
 
-def _bm25(table: str) -> str:
-    return f"bm25({', '.join([table, *map(str, WEIGHTS.values())])})" if table == "item_words" else f"bm25({table})"
+def _match(words: TableClause, match: str) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = literal_column(words.name).bool_op("MATCH")(match)
+    return found
+
+
+def _among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+    """Whatever their number: SQLite limits the parameters of a statement, not their length."""
+    listed = text("SELECT value FROM json_each(:value)").bindparams(
+        bindparam("value", json.dumps(sorted(ids)), unique=True)
+    )
+    return column.in_(listed)
+
+
+def _bm25(name: str) -> str:
+    return f"bm25({', '.join([name, *map(str, WEIGHTS.values())])})" if name == "item_words" else f"bm25({name})"
 
 
 def _keyword(row: Any, asked: Asked, found: _Search) -> Keyword:
@@ -200,7 +256,7 @@ def _keyword(row: Any, asked: Asked, found: _Search) -> Keyword:
         bool(asked.phrases) and terms.issuperset(asked.phrases)
     )
     return Keyword(
-        item_id, content_id, path, modality, segment_id, Span(*span), json.loads(metadata),
+        item_id, content_id, path, modality, segment_id, Span(*span), metadata,
         score=item.score + passage.score, share=len(terms) / len(asked.terms),
         columns=(*item.columns, *(["passage"] if segment_id is not None else [])), exact=exact,
     )  # fmt: skip
