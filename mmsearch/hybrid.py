@@ -26,7 +26,7 @@ WEIGHT = 2.0
 COCO's and the stamps' captions: `python -m tests.benchmarks.hybrid`."""
 
 DEPTH = 100
-"""Vector hits looked at, at least: a file that both lists know is found in both."""
+"""Hits of each list that are fused, however few are wanted: a file that both lists know is found in both."""
 
 VECTOR, KEYWORDS = "vector", "keywords"
 
@@ -46,20 +46,21 @@ def find(
     keywords: Keywords = "also",
     filter: Filter | None = None,
 ) -> list[Keyword]:
-    """What holds the query's words literally, best first, at least `DEPTH` rows as far as there are so many.
+    """What holds the query's words literally, best first: `DEPTH` rows, or k of them where they stand alone.
 
-    Empty for a query that isn't just words: a picture beside them changes what is meant.
+    Empty for a query that isn't just words: a picture beside them, or a minus, changes what is meant.
     Raises: InvalidInput if only keywords are wanted and there are no words.
     """
     if keywords not in get_args(Keywords):
         raise InvalidInput(f"keywords can't be {keywords!r}", hint="say 'also', 'only' or 'no'")
-    text = query.parts[0].value if [part.modality for part in query.parts] == ["text"] else None
-    if keywords == "only" and (k < 1 or not isinstance(text, str) or not text.strip()):
-        raise InvalidInput("a keyword search needs words, and k of 1 or more", hint="give some words and nothing else")
-    if keywords == "no" or k < 1 or not isinstance(text, str):
+    plain = all(isinstance(part.value, str) and part.modality == "text" and part.weight > 0 for part in query.parts)
+    text = " ".join(part.value for part in query.parts) if plain else ""
+    if keywords == "only" and not text.strip():
+        raise InvalidInput("a keyword search needs words", hint="give some words and nothing else")
+    if keywords == "no" or not text.strip():
         return []
     with catalog.reading() as snapshot:
-        return words.search(snapshot, text, max(k, DEPTH), within, filter)
+        return words.search(snapshot, text, k if keywords == "only" else DEPTH, within, filter)
 
 
 def depth(keywords: Sequence[Keyword], k: int) -> int:
@@ -74,8 +75,8 @@ def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit
     it holds, so that one common word of a sentence doesn't outweigh its meaning. An exact file name or quoted phrase
     comes first. Ties are broken by path.
     """
-    merged = {hit.item_id: _Merged(replace(hit, by=(VECTOR,)), 1 / (RRF_K + n)) for n, hit in enumerate(vector, 1)}
-    telling = [row for row in keywords if row.exact or row.share >= LEAST]
+    merged = {hit.item_id: _Merged(hit, 1 / (RRF_K + place)) for place, hit in enumerate(vector[:DEPTH], 1)}
+    telling = [row for row in keywords[:DEPTH] if row.exact or row.share >= LEAST]
     for place, row in enumerate(telling, 1):
         known = merged.setdefault(row.item_id, _Merged(hit_of(row)))
         known.weight += WEIGHT * row.share / (RRF_K + place)
@@ -83,7 +84,9 @@ def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit
         if VECTOR in known.hit.by:
             known.hit = _with_passage(known.hit, row)
     ordered = sorted(merged.values(), key=lambda m: (not m.exact, -m.weight, os.fsencode(m.hit.path)))
-    return ranked([m.hit for m in ordered[:k]])
+    # Beyond the depth nothing is lifted: what comes first must not depend on how many are wanted.
+    rest = [hit for hit in vector[DEPTH:] if hit.item_id not in merged]
+    return ranked([*(m.hit for m in ordered), *rest][:k])
 
 
 def listed(keywords: Sequence[Keyword], k: int) -> list[Hit]:

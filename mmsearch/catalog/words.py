@@ -48,6 +48,9 @@ MAX_CHARACTERS = 10_000
 OVER = 4
 """Candidates per wanted row: copies and passages of one file fall together."""
 
+POOL = 1000
+"""Candidates, at least: the first 250 rows are the same ones however many are wanted."""
+
 # Words that say nothing about a file, and would match every sentence.
 STOP = frozenset(
     re.findall(
@@ -130,7 +133,7 @@ def search(
         allowed.append(Content.modality.in_(sorted(modalities)))
     if filter is not None:
         allowed.append(where(filter))
-    found = _Search(connection, asked, k * OVER, allowed)
+    found = _Search(connection, asked, max(k * OVER, POOL), allowed)
     best: dict[int, Keyword] = {}
     for row in sorted((_keyword(row, asked, found) for row in found.resolved()), key=_order):
         best.setdefault(row.item_id, row)

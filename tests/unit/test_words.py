@@ -284,10 +284,26 @@ def test_the_exact_comes_first_with_the_passage_asked_for() -> None:
     assert [(h.item_id, h.passage, h.segment_id) for h in fused] == [(9, "words", 7), (1, "vector", 1)]
 
 
+def test_what_comes_first_does_not_depend_on_how_many_are_wanted() -> None:
+    vector = [hit(n, f"/v{n:03d}") for n in range(150)]
+    keywords = [row(140, "/v140"), row(30, "/v030", 0.5), *(row(1000 + n, f"/w{n:03d}", 0.6) for n in range(50))]
+    every = [h.item_id for h in hybrid.fuse(vector, keywords, 1000)]
+    assert len(every) == len(set(every)) == 200
+    for k in (1, 10, 99, 100, 101, 150):
+        assert [h.item_id for h in hybrid.fuse(vector[: hybrid.depth(keywords, k)], keywords, k)] == every[:k]
+
+
 def test_which_queries_are_looked_for_literally(catalog: Catalog) -> None:
     put(catalog, "/r/dog.txt", "dog")
     assert [r.path for r in hybrid.find(Query(text="dog"), 1, catalog)] == [b"/r/dog.txt"]
-    for query in (Query(text="dog", image="x.png"), Query(image="x.png"), Query(text=Path("dog.txt"))):
+    assert len(hybrid.find(Query(text="dog") + Query(text="cat"), 1, catalog)) == 1
+    for query in (
+        Query(text="dog") - Query(text="cat"),
+        Query(),
+        Query(text="dog", image="x.png"),
+        Query(image="x.png"),
+        Query(text=Path("dog.txt")),
+    ):
         assert hybrid.find(query, 1, catalog) == []
         with pytest.raises(InvalidInput, match="needs words"):
             hybrid.find(query, 1, catalog, keywords="only")
