@@ -251,7 +251,7 @@ class Library:
         plot: str | os.PathLike[str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Evaluation:
-        """Measure search by questions whose right answers are known. Changes no setting and learns nothing.
+        """Measure vector search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
             pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
@@ -273,6 +273,7 @@ class Library:
             self.path, self._open(), self._index_set(), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
             embed=lambda query: searching.embed(query, space, self._query_decoding()),
+            judge=lambda query: self._judge(query, space),
         )  # fmt: skip
         found = evaluation.evaluate(judged, subject, directions=directions, k=k)
         if plot is not None:

@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("path", sa.LargeBinary(), nullable=False),
         sa.Column("display", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
         sa.Column("root_id", sa.Integer(), nullable=False),
         sa.Column("content_id", sa.Integer(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
@@ -211,6 +212,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_segments_content_id_ordinal", "segments", ["content_id", "ordinal"], unique=True)
+    op.create_index("ix_segments_content_id_modality", "segments", ["content_id", "modality"], unique=False)
 
     op.create_table(
         "embeddings",

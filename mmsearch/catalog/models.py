@@ -99,6 +99,8 @@ class Item(Base):
     path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     display: Mapped[str]
     """The path as text, undecodable bytes replaced: for people, never to open."""
+    name: Mapped[str]
+    """The last part of `display`; SQLite could cut it out, but takes its time."""
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
     size: Mapped[int]
@@ -113,6 +115,8 @@ class SegmentRow(Base):
     __tablename__ = "segments"
     __table_args__ = (
         Index("ix_segments_content_id_ordinal", "content_id", "ordinal", unique=True),
+        # Filters go from contents to a list's segments without reading their passages.
+        Index("ix_segments_content_id_modality", "content_id", "modality"),
         {"sqlite_autoincrement": True},
     )
 

@@ -40,7 +40,9 @@ from mmsearch.types import Ids
 Clause = ColumnElement[bool]
 Expression = ColumnElement[Any] | InstrumentedAttribute[Any]
 
-_TEXT: dict[str, Expression] = {"modality": Content.modality, "camera": Content.camera, "title": Content.title}
+_TEXT: dict[str, Expression] = {
+    "name": Item.name, "modality": Content.modality, "camera": Content.camera, "title": Content.title,
+}  # fmt: skip
 _NUMBERS: dict[str, Expression] = {
     "duration": Content.duration, "width": Content.width, "height": Content.height,
     "latitude": Content.latitude, "longitude": Content.longitude, "size": Item.size,
@@ -51,6 +53,9 @@ _NULLABLE: dict[str, Expression] = {
 }  # fmt: skip
 
 _WILD = frozenset("*?[")
+
+SAMPLE = 128
+"""Segments looked at to guess how much of a list matches."""
 
 
 def where(filter: Filter, modality: str | None = None) -> Clause:
@@ -72,8 +77,10 @@ def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
         return None
     if isinstance(clause, False_):
         return np.empty(0, np.int64)
-    query = _segments(clause).where(Content.modality == key.item, SegmentRow.modality == key.segment)
-    return np.unique(np.array(list(snapshot.execute(query).scalars()), np.int64))
+    # First the contents, then their segments: a condition is not tried again for every segment of a long file.
+    contents = _present(clause).where(Content.modality == key.item)
+    query = select(SegmentRow.id).where(SegmentRow.modality == key.segment, SegmentRow.content_id.in_(contents))
+    return np.sort(np.array(list(snapshot.execute(query).scalars()), np.int64))
 
 
 def matching(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
@@ -83,17 +90,27 @@ def matching(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Id
         return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
     found: list[int] = []
     for part in chunks(segment_ids.tolist()):
-        found.extend(snapshot.execute(_segments(clause).where(SegmentRow.id.in_(part))).scalars())
+        query = _present(clause).join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id.in_(part))
+        found.extend(snapshot.execute(query.with_only_columns(SegmentRow.id)).scalars())
     return np.unique(np.array(found, np.int64))
 
 
-def _segments(clause: Clause) -> Select[int]:
-    return (
+def share(snapshot: Connection, filter: Filter, key: ListKey) -> float:
+    """About what share of a list `selected` holds, in [0, 1], from segments evenly spread over the catalog."""
+    last = snapshot.execute(select(func.max(SegmentRow.id))).scalar() or 0
+    drawn = np.unique(np.linspace(1, last, SAMPLE, dtype=np.int64))
+    in_list = (
         select(SegmentRow.id)
         .join(Content, Content.id == SegmentRow.content_id)
-        .join(Item, Item.content_id == Content.id)
-        .where(Item.status == "present", clause)
+        .where(Content.modality == key.item, SegmentRow.modality == key.segment, SegmentRow.id.in_(drawn.tolist()))
     )
+    listed = np.array(list(snapshot.execute(in_list).scalars()), np.int64)
+    return len(matching(snapshot, filter, key, listed)) / max(len(listed), 1)
+
+
+def _present(clause: Clause) -> Select[int]:
+    """Contents that have a present item that matches, once for each."""
+    return select(Content.id).join(Item, Item.content_id == Content.id).where(Item.status == "present", clause)
 
 
 def _clause(part: Filter, wanted: bool, modality: str | None) -> Clause:
@@ -179,8 +196,6 @@ def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
         return _path(operator, values)
     if name == "folder":
         return _folder(operator, values)
-    if name == "name":
-        return _name(operator, values)
     return _text(_TEXT[name], operator, values)
 
 
@@ -234,8 +249,7 @@ def _folder(operator: str, values: Sequence[str]) -> Clause:
         return or_(false(), *[_directly_in(value) for value in values])
     if operator == "!=":
         return not_(_directly_in(values[0]))
-    start = _literal_start(values[0])
-    near = _below(start) if operator == "glob" else func.instr(Item.display, _clean(values[0])) > 0
+    near = _below(_literal_start(values[0])) if operator == "glob" else true()
     return and_(near, _text(_FOLDER, operator, values))
 
 
@@ -245,28 +259,6 @@ def _directly_in(folder: str) -> Clause:
     return and_(_below(prefix), func.instr(rest, literal(_bytes(os.sep), LargeBinary)) == 0)
 
 
-def _name(operator: str, values: Sequence[str]) -> Clause:
-    """The last part of the path. Cutting it out is slow, so what can't match is put aside by the whole path first."""
-    if operator == "glob":
-        pattern = values[0]
-        if pattern.startswith("*") and not (_WILD | {os.sep}) & set(pattern[1:]):
-            # "*.jpg" says the same about the whole path.
-            return _text(Item.display, "glob", values)
-        near = _text(Item.display, "glob", [f"*{os.sep}{pattern}"])
-    elif operator == "!=":
-        return _text(_NAME, operator, values)
-    elif operator == "contains":
-        near = _text(Item.display, operator, values)
-    else:
-        near = or_(false(), *[_ends_with(f"{os.sep}{value}") for value in values])
-    return and_(near, _text(_NAME, operator, values))
-
-
-def _ends_with(end: str) -> Clause:
-    return func.substr(Item.display, -len(_clean(end))) == _clean(end)
-
-
-# rtrim cuts off every character that is not a separator, which leaves the folder with its separator at the end.
-_UP_TO_NAME = func.rtrim(Item.display, func.replace(Item.display, os.sep, ""))
-_NAME: ColumnElement[str] = func.substr(Item.display, func.length(_UP_TO_NAME) + 1)
-_FOLDER: ColumnElement[str] = func.substr(Item.display, 1, func.max(func.length(_UP_TO_NAME) - 1, 1))
+_FOLDER: ColumnElement[str] = func.substr(
+    Item.display, 1, func.max(func.length(Item.display) - func.length(Item.name) - len(os.sep), 1)
+)

@@ -115,12 +115,20 @@ def facts(metadata: Metadata) -> dict[str, object]:
         "duration": metadata.get("duration"),
         "width": metadata.get("width"),
         "height": metadata.get("height"),
-        "taken": metadata.get("taken") or metadata.get("created"),
+        "taken": _moment(metadata.get("taken")) or _moment(metadata.get("created")),
         "camera": camera or None,
         "title": metadata.get("title"),
         "latitude": gps[0] if gps else None,
         "longitude": gps[1] if gps else None,
     }
+
+
+def _moment(value: object) -> str | None:
+    """A time as files tell it, brought to YYYY-MM-DDTHH:MM:SS by the clock it was told by; None for what is no time."""
+    try:
+        return datetime.fromisoformat(str(value).strip()).replace(tzinfo=None).isoformat(timespec="seconds")
+    except ValueError:
+        return None
 
 
 def _insert(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
@@ -145,9 +153,9 @@ def _place(
             raise LibraryError(f"no content {place.sha256} for {display(place.path)}", hint="please report this")
         yield known[place.sha256]
         values: dict[str, object] = {
-            "path": place.path, "display": display(place.path), "root_id": roots[place.root],
-            "content_id": known[place.sha256], "size": place.size, "mtime_ns": place.mtime_ns,
-            "status": "present", "seen_at": now(),
+            "path": place.path, "display": display(place.path), "name": os.path.basename(display(place.path)),
+            "root_id": roots[place.root], "content_id": known[place.sha256],
+            "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": now(),
         }  # fmt: skip
         if place.moved is not None and place.path not in before:
             connection.execute(update(Item).where(Item.id == place.moved).values(values))

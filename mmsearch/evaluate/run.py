@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsearch.calibration import Judge
 from mmsearch.catalog import Catalog, SpaceRecord, owners
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import metrics, ranking
@@ -31,8 +32,8 @@ class Subject:
     record: SpaceRecord
     interpret: Callable[[Path], Query]
     embed: Callable[[Query], Vectors]
-    tail: Callable[[Query, Modality], ranking.Tail | None] = lambda query, item: None
-    """What a search for such a query compares the lists of an item modality by, if anything but places."""
+    judge: Callable[[Query], Judge]
+    """What a search for such a query knows about scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ def _measured(
 ) -> DirectionResult:
     items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
     outcomes = []
-    tail = subject.tail(questions[0].query, item) if len(lists) > 1 else None
+    judge = subject.judge(questions[0].query)
+    tail = judge.tail if judge.knows(one.key for one in lists) else None
     ranked = ranking.merits(vectors, subject.indexes, items, lists, tail)
     for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.

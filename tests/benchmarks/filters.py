@@ -75,7 +75,7 @@ def asked(share: float, count: int) -> dict[str, Filter]:
         "duration": f"duration < {share * count / 4}",
         "taken": f"taken <= {until}",
         "path": " or ".join(f"path glob '*/{b}/*'" for b in bands),
-        "name": f"name >= x and size < {share * count}" if False else f"name glob 'IMG_*' and size < {share * count}",
+        "name": f"name glob 'IMG_*' and size < {share * count}",
         "tag": f"tag in ({', '.join(bands)})",
         "mixed": f"modality = image and width >= 1000 and not camera is missing and name glob '*.jpg' "
         f"and within(46.9, 8, {47.0 + share - 0.5 / count}, 9)",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -164,9 +165,10 @@ def filters() -> st.SearchStrategy[Filter]:
     )
 
 
-def fill(folder: Path, held: list[Thing]) -> Catalog:
-    """A library of the things, content n of hash str(n), with segments of one vector each; no files."""
-    catalog = Catalog.open(folder, "1", create=True)
+def fill(folder: Path, held: list[Thing], empty: Path) -> Catalog:
+    """A library of the things, content n of hash str(n), two segments each; no files. `empty` is an empty catalog."""
+    shutil.copy(empty, folder)
+    catalog = Catalog.open(folder, "1")
     space = catalog.add_space("tiny", "tests.tiny:space", DIM, "f")
     batch = Batch()
     chance = np.random.default_rng(0)
@@ -199,13 +201,21 @@ def fill(folder: Path, held: list[Thing]) -> Catalog:
     return catalog
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: migrations take longer than everything else here."""
+    folder = tmp_path_factory.mktemp("empty")
+    Catalog.open(folder, "1", create=True).close()
+    return folder / "catalog.sqlite"
+
+
+@settings(max_examples=100, deadline=None)
 @given(held=things(), asked=st.lists(filters(), min_size=8, max_size=8))
 def test_the_same_as_an_exhaustive_search(
-    held: list[Thing], asked: list[Filter], tmp_path_factory: pytest.TempPathFactory
+    held: list[Thing], asked: list[Filter], tmp_path_factory: pytest.TempPathFactory, empty: Path
 ) -> None:
     folder = tmp_path_factory.mktemp("library")
-    catalog = fill(folder, held)
+    catalog = fill(folder, held, empty)
     space = catalog.space()
     assert space is not None
     indexes = IndexSet(catalog, folder / "indexes", space, "flat")
