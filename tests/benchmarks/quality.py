@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch import registry
+from mmsearch.evaluate import metrics
 from mmsearch.types import Limits, Modality, Segment, Space, Vectors
 
 Scores = NDArray[np.float32]
@@ -63,26 +64,15 @@ def _firsts(owners: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
 
 
-def recall(scores: Scores, relevant: Relevant, k: int) -> float:
-    """Share of queries with a relevant item among the first k."""
-    best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
-    better = ((scores >= best) & ~relevant).sum(axis=1)
-    return float((better < k).mean())
-
-
-def mean_average_precision(scores: Scores, relevant: Relevant) -> float:
-    """Mean over the queries of the precision at each relevant item's rank."""
-    total = 0.0
-    for row, wanted in zip(scores, relevant, strict=True):
-        # lexsort's last key leads: by falling score, and among equals the irrelevant ones first.
-        hits = wanted[np.lexsort((wanted, -row))]
-        total += (np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean()
-    return total / len(scores)
-
-
 def recalls(title: str, scores: Scores, relevant: Relevant) -> str:
-    values = " / ".join(f"{100 * recall(scores, relevant, k):.1f}" for k in (1, 5, 10))
+    found = ranked(scores, relevant)
+    values = " / ".join(f"{100 * np.mean([metrics.success_at(ranks, k) for ranks in found]):.1f}" for k in (1, 5, 10))
     return f"{title:<44} R@1/5/10 {values} %   ({scores.shape[0]} queries, {scores.shape[1]} items)"
+
+
+def ranked(scores: Scores, relevant: Relevant) -> list[tuple[int, ...]]:
+    """Of every query, where its relevant items stand."""
+    return [metrics.ranks(row, wanted) for row, wanted in zip(scores, relevant, strict=True)]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -98,7 +88,7 @@ def words_to_sound(space: Space, shared: Path) -> Iterable[str]:
     scores = similarity(embed_words(space, [row["query"] for row in queries]), embed(space, "audio", files))
     names = [f"esc10/{path.name}" for path in files]
     relevant = np.array([[name in row["relevant"].split(",") for name in names] for row in queries])
-    found = mean_average_precision(scores, relevant)
+    found = np.mean([metrics.average_precision(ranks) for ranks in ranked(scores, relevant)])
     yield f"{'words -> sound, ESC-10':<44} mAP {found:.3f}   ({len(queries)} queries, {len(files)} items; target 0.88)"
 
 
