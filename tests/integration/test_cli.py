@@ -147,5 +147,5 @@ def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Pat
 
 def test_version_and_help(run: Run) -> None:
     assert run("--version").stdout.startswith(b"mmsearch ")
-    for command in ("ingest", "query", "status", "failures", "remove", "prune", "demo"):
+    for command in ("ingest", "query", "status", "failures", "remove", "prune", "evaluate", "demo"):
         assert run(command, "--help").returncode == 0
