@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from mmsearch.ingest import IngestReport
     from mmsearch.library import Library, Status
     from mmsearch.library import open_library as open
-    from mmsearch.types import Failure, Hit, Part, Progress, Query
+    from mmsearch.types import Failure, Hit, Labelled, Part, Progress, Query
     from mmsearch.version import VERSION as __version__
 
 _HOMES = {
     "Failure": "mmsearch.types:Failure",
     "Hit": "mmsearch.types:Hit",
     "IngestReport": "mmsearch.ingest:IngestReport",
+    "Labelled": "mmsearch.types:Labelled",
     "Library": "mmsearch.library:Library",
     "MmsearchError": "mmsearch.errors:MmsearchError",
     "Part": "mmsearch.types:Part",
@@ -39,6 +40,7 @@ __all__ = [
     "Failure",
     "Hit",
     "IngestReport",
+    "Labelled",
     "Library",
     "MmsearchError",
     "Part",

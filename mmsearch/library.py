@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mmsearch import evaluate as evaluation
-from mmsearch import hybrid, registry
+from mmsearch import hybrid, labels, registry
 from mmsearch import search as searching
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord, background
@@ -25,7 +25,7 @@ from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
 from mmsearch.media.pool import DecodePool
-from mmsearch.types import Failure, Hit, Modality, OnProgress, Query, Space
+from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query, Space
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
@@ -297,6 +297,40 @@ class Library:
         except (LibraryLocked, LibraryReadOnly, OSError):
             # The answer was right all the same: it came from memory.
             return
+
+    def label(
+        self,
+        names: Sequence[str],
+        *,
+        where: str | Filter | None = None,
+        within: Collection[Modality] | None = None,
+        save: bool = False,
+        min_confidence: float | None = None,
+    ) -> list[Labelled]:
+        """Which of some names fits each item best, or that none does; by path. Writes nothing unless told to.
+
+        Args:
+            names: Two or more, such as ["cat", "dog", "car"].
+            where, within: Only such items, as in `search`.
+            save: Keep the labels as tags with their confidence, which filters and searches then know. They replace
+                what earlier calls said of these items with the same names, and never a person's tag.
+            min_confidence: In [0, 1]; below it none of the names fits. By default 1 - `false_accepts`.
+
+        Raises: InvalidInput for senseless names, LibraryEmpty, LibraryLocked.
+        """
+        asked, chosen = labels.checked(names), _filter(where)
+        _check_modalities(within)
+        needed = 1 - self.settings.false_accepts if min_confidence is None else min_confidence
+        if not 0 <= needed <= 1:
+            raise InvalidInput(f"a confidence lies between 0 and 1, {needed} does not")
+        self._require_items()
+        space, _ = self._embedding()
+        with self._writing() if save else nullcontext():
+            judge = self._judge(Query(text=" "), space)
+            labelled, tags = labels.label(asked, space, self._open(), judge, within=within, where=chosen, needed=needed)
+            if save:
+                self._open().tag(asked, tags)
+        return labelled
 
     # Knowing and forgetting
 

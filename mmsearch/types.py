@@ -311,6 +311,20 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """What `Library.label` says of one item."""
+
+    path: Path
+    modality: Modality
+    label: str | None
+    """The name it is nearest to; None: none of them fits."""
+    confidence: float
+    """In [0, 1]: how sure it is that the nearest name's score is no accident among all the names tried."""
+    runner_up: str
+    """The next nearest name; where none fits, the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A row of the failure ledger."""
 

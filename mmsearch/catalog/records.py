@@ -81,6 +81,16 @@ class NewFailure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class NewTag:
+    """What a model says of a content, in place of what it said before. `tag` None: none of the names fits."""
+
+    content_id: int
+    tag: str | None
+    confidence: float
+    """In [0, 1]."""
+
+
 @dataclass(slots=True)
 class Batch:
     """One transaction's worth of changes, applied in this order."""

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import background, read, schema, write
+from mmsearch.catalog import background, read, schema, tags, write
 from mmsearch.catalog.database import connect, reading, writing
 from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, SpaceRow, Tombstone
-from mmsearch.catalog.records import Batch, ListKey, SpaceRecord
+from mmsearch.catalog.records import Batch, ListKey, NewTag, SpaceRecord
 from mmsearch.errors import LibraryNotFound
 from mmsearch.types import Metadata, Modality
 
@@ -116,6 +116,11 @@ class Catalog:
         with writing(self._engine) as connection:
             # A new generation, so that processes that read the old backgrounds notice.
             background.store(connection, space_id, write.bump(connection), measured)
+
+    def tag(self, names: Sequence[str], given: Sequence[NewTag]) -> int:
+        """Write a model's tags in one transaction (see `catalog.tags.replace`). Returns how many there are of it."""
+        with writing(self._engine) as connection:
+            return tags.replace(connection, names, given)
 
     # Forgetting
 

@@ -9,6 +9,7 @@ from mmsearch.cli.demo import demo
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.ingest import ingest
+from mmsearch.cli.label import label
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
 from mmsearch.errors import MmsearchError
@@ -33,7 +34,7 @@ def cli() -> None:
     """Search any of your media with any other: type it, show it, or play it."""
 
 
-for command in (ingest, query, status, failures, remove, prune, evaluate, demo):
+for command in (ingest, query, status, failures, remove, prune, label, evaluate, demo):
     cli.add_command(command)
 
 

@@ -1,0 +1,44 @@
+"""mmsearch label"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+
+if TYPE_CHECKING:
+    from mmsearch.types import Labelled
+
+NONE = "none of these"
+
+
+@click.command()
+@click.option("--as", "names", required=True, metavar="NAMES", help='The labels, as in "cat,dog,car"; two or more.')
+@library_option
+@click.option("--where", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
+@click.option("--in", "within", callback=modalities, metavar="KINDS", help="Label only these, e.g. image,audio.")
+@click.option("--save", is_flag=True, help='Keep the labels as tags, for --where "tag = dog" and as searched words.')
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Less sure than this means {NONE!r}.")
+@device_options
+@json_option
+def label(names: str, library: Path | None, as_json: bool, device: Any, precision: Any, **options: Any) -> None:
+    """Say which of the names fits each item best, or that none does."""
+    with open_library(library, device=device, precision=precision) as opened:
+        found = opened.label(names.split(","), **options)
+    if as_json:
+        show.echo_json([asdict(one) for one in found])
+        return
+    show.table(("label", "sure", "or", "kind", "path"), [_row(one) for one in found], wrap="path")
+    click.echo(_summary(found, options["save"]), err=True)
+
+
+def _row(one: "Labelled") -> tuple[str, ...]:
+    return one.label or NONE, f"{one.confidence:.2f}", one.runner_up, one.modality, show.shorter(one.path)
+
+
+def _summary(found: "list[Labelled]", saved: bool) -> str:
+    fitting = sum(one.label is not None for one in found)
+    return f"{fitting} labelled{' and saved' if saved else ''}, {len(found) - fitting} with {NONE}"
