@@ -45,7 +45,7 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
 Operand: TypeAlias = str | int | float | Period
 """str for a text column, a finite number for a number column (bytes, seconds, pixels, degrees), a Period for a time."""
 
-FILTER_TERMS = 250
+FILTER_TERMS = 100
 """Values in one filter; SQLite takes expressions up to a depth of 1000."""
 FILTER_DEPTH = 50
 FILTER_TEXT = 10_000

@@ -142,7 +142,7 @@ def _resolve(connection: Connection, part: Sequence[int], where: Filter | None) 
         )
         .join(Content, Content.id == segment.content_id)
         .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
-        .where(segment.id.in_(part), *([] if where is None else [matches(where)]))
+        .where(segment.id.in_(part), *([] if where is None else [matches(where, few=True)]))
     )  # fmt: skip
     for row in connection.execute(query):
         yield Found(row[0], row[1], row[2], row[3], row[4], row[5], Span(*row[7:]), row[6])

@@ -7,6 +7,7 @@ down to the comparisons, where an absent column then counts as a match.
 import operator as operators
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.elements import False_, True_
+from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog.models import Content, Item, Root, SegmentRow, Tag
 from mmsearch.catalog.records import ListKey
@@ -54,17 +55,28 @@ _NULLABLE: dict[str, Expression] = {
 
 _WILD = frozenset("*?[")
 
+CHAIN = 16
+
 SAMPLE = 128
 """Segments looked at to guess how much of a list matches."""
 
 
-def where(filter: Filter, modality: str | None = None) -> Clause:
+def where(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
     """The condition over `Item` joined to its `Content`; never NULL where it counts.
 
     Args:
         modality: Of every item the condition will meet, if that is known: what it decides is then decided here.
+        few: Whether it will only meet a few rows, which then had better ask one by one than all tags be gathered.
     """
-    return _clause(filter, True, modality)
+    return _clause(filter, True, _Scope(modality, few))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What is known of the rows that a condition will meet."""
+
+    modality: str | None
+    few: bool
 
 
 def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
@@ -85,7 +97,7 @@ def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
 
 def matching(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
     """Those of the given segments of a list that `selected` would hold: int64 (n,), sorted, unique."""
-    clause = where(filter, key.item)
+    clause = where(filter, key.item, few=True)
     if isinstance(clause, True_ | False_):
         return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
     found: list[int] = []
@@ -113,25 +125,45 @@ def _present(clause: Clause) -> Select[int]:
     return select(Content.id).join(Item, Item.content_id == Content.id).where(Item.status == "present", clause)
 
 
-def _clause(part: Filter, wanted: bool, modality: str | None) -> Clause:
+def _clause(part: Filter, wanted: bool, scope: _Scope) -> Clause:
     """`part`, or its opposite if not `wanted`."""
     if isinstance(part, Not):
-        return _clause(part.part, not wanted, modality)
+        return _clause(part.part, not wanted, scope)
     if isinstance(part, Comparison):
-        return _leaf(part, wanted, modality)
-    clauses = [_clause(inner, wanted, modality) for inner in part.parts]
+        return _leaf(part, wanted, scope)
+    clauses = [_clause(inner, wanted, scope) for inner in part.parts]
     # Not all is some not: De Morgan.
-    return and_(true(), *clauses) if isinstance(part, And) == wanted else or_(false(), *clauses)
+    return _all(clauses) if isinstance(part, And) == wanted else _any(clauses)
 
 
-def _leaf(asked: Comparison, wanted: bool, modality: str | None) -> Clause:
+def _all(clauses: Sequence[Clause]) -> Clause:
+    """In halves: a chain of AND is as deep as it is long, and SQLite takes no more than 1000 levels."""
+    if len(clauses) <= CHAIN:
+        return and_(true(), *clauses)
+    half = len(clauses) // 2
+    return and_(true(), *(_grouped(_all(part)) for part in (clauses[:half], clauses[half:])))
+
+
+def _any(clauses: Sequence[Clause]) -> Clause:
+    if len(clauses) <= CHAIN:
+        return or_(false(), *clauses)
+    half = len(clauses) // 2
+    return or_(false(), *(_grouped(_any(part)) for part in (clauses[:half], clauses[half:])))
+
+
+def _grouped(clause: Clause) -> Clause:
+    """In parentheses, which keeps SQLAlchemy from making one chain of it again; a constant stays one."""
+    return clause if isinstance(clause, True_ | False_) else Grouping(clause)
+
+
+def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
     column = _NULLABLE.get(asked.column)
     if asked.operator == "missing":
         return _missing(asked.column, wanted)
-    if asked.column == "modality" and modality is not None and asked.operator in ("=", "!=", "in"):
+    if asked.column == "modality" and scope.modality is not None and asked.operator in ("=", "!=", "in"):
         among = asked.value if isinstance(asked.value, tuple) else (asked.value,)
-        return true() if ((modality in among) == (asked.operator != "!=")) == wanted else false()
-    clause = _comparison(asked)
+        return true() if ((scope.modality in among) == (asked.operator != "!=")) == wanted else false()
+    clause = _comparison(asked, scope)
     if wanted:
         return clause
     return not_(clause) if column is None else or_(column.is_(None), not_(clause))
@@ -147,14 +179,20 @@ def _missing(name: str, wanted: bool) -> Clause:
     return column.is_(None) if wanted else column.is_not(None)
 
 
-def _comparison(asked: Comparison) -> Clause:
+def _comparison(asked: Comparison, scope: _Scope) -> Clause:
     """True where it holds; False or NULL where it does not."""
     values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
     if asked.column in TIMES:
-        return or_(false(), *[_when(asked.column, asked.operator, v) for v in values if isinstance(v, Period)])
+        return _any([_when(asked.column, asked.operator, v) for v in values if isinstance(v, Period)])
     if asked.column in _NUMBERS:
         return _ordered(_NUMBERS[asked.column], asked.operator, values)
-    return _worded(asked.column, asked.operator, [str(value) for value in values])
+    words = [str(value) for value in values]
+    if asked.column == "tag":
+        tagged = _text(Tag.tag, asked.operator, words)
+        if scope.few:
+            return exists().where(Tag.content_id == Content.id, tagged)
+        return Content.id.in_(select(Tag.content_id).where(tagged))
+    return _worded(asked.column, asked.operator, words)
 
 
 _ORDER: dict[str, Callable[[Any, Any], Clause]] = {
@@ -190,8 +228,6 @@ def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
     if name == "root":
         path = cast(Root.path, String)
         return Item.root_id.in_(select(Root.id).where(_text(path, operator, values)))
-    if name == "tag":
-        return Content.id.in_(select(Tag.content_id).where(_text(Tag.tag, operator, values)))
     if name == "path":
         return _path(operator, values)
     if name == "folder":
@@ -246,7 +282,7 @@ def _bytes(value: str) -> bytes:
 
 def _folder(operator: str, values: Sequence[str]) -> Clause:
     if operator in ("=", "in"):
-        return or_(false(), *[_directly_in(value) for value in values])
+        return _any([_directly_in(value) for value in values])
     if operator == "!=":
         return not_(_directly_in(values[0]))
     near = _below(_literal_start(values[0])) if operator == "glob" else true()

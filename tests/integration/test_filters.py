@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -14,13 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from mmsearch.catalog import Batch, Catalog, NewContent, Placement, read, select
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.models import Tag
 from mmsearch.criteria import And, Comparison, Filter, Not, Or, Period
+from mmsearch.errors import InvalidInput
 from mmsearch.filters import parse
 from mmsearch.indexing import IndexSet
+from mmsearch.library import Library
 from mmsearch.types import Span, Vectors
+from tests.conftest import CHECKOUT
+from tests.media import picture, sound, words
 
 DIM = 4
 ROOTS = ("/r", "/r/s", "/*")
@@ -94,7 +100,6 @@ def glob(pattern: str) -> str:
     return made
 
 
-LETTERS = "aAb*?[é/"
 text = st.text("aAbé*?[", min_size=1, max_size=3)
 numbers = st.sampled_from([0, 1, 2, 2.5, 10, 1000])
 moments = st.sampled_from([datetime(2023, 12, 31, 23, 59, 59), datetime(2024, 1, 1), datetime(2024, 5, 1, 12, 30)])
@@ -237,3 +242,135 @@ def test_the_same_as_an_exhaustive_search(
             expected = [i for i in near.ids[0].tolist() if i in matching]
             assert {k: found[k][key].ids[0].tolist() for k in found} == {k: expected[:k] for k in found}, one
     catalog.close()
+
+
+def test_the_largest_filter_is_answered(tmp_path: Path, empty: Path) -> None:
+    """SQLite's limits on depth and parameters are not reached by what a tree may hold."""
+    catalog = fill(tmp_path, [Thing("image", {}, (), (("/r/a", 1, 0),))], empty)
+    deep: Filter = Comparison("size", ">", 5)
+    for n in range(24):
+        deep = Not(And((deep,))) if n % 2 else Not(deep)
+    wide = Or(tuple(Comparison("folder", "=", f"/r/{n}") for n in range(100)))
+    long = And(
+        tuple(Not(Comparison("taken", "!=", Period(datetime(n, 1, 1), datetime(n, 1, 2)))) for n in range(1, 101))
+    )
+    many = Comparison("name", "in", tuple(f"name {n}" for n in range(100)))
+    for one in (deep, wide, long, many, Not(wide), Not(long), Not(many), Comparison("name", "glob", "a" * 10_000)):
+        with catalog.reading() as snapshot:
+            assert select.selected(snapshot, one, ListKey("tiny", "image", "image")) is not None
+    catalog.close()
+
+
+def test_times_are_brought_to_one_form(tmp_path: Path, empty: Path) -> None:
+    catalog = fill(tmp_path, [], empty)
+    given_as = ["2024-05-01T10:00:00+02:00", "2024-05-01 10:00:00", "2024-05-01T10:00:00.5Z", "yesterday", "2024-05-01"]
+    vectors: Vectors = np.eye(DIM, dtype=np.float32)[:1]
+    batch = Batch()
+    for n, taken in enumerate(given_as):
+        batch.contents.append(NewContent(str(n), "image", {"created": taken}, ["image"], [Span()], vectors))
+        batch.placements.append(Placement(b"/r/%d" % n, b"/r", str(n), 1, 1))
+    catalog.commit(batch, 1)
+    asked = {"taken = 2024-05-01T10:00:00": [1, 2, 3], "taken is missing": [4], "taken = 2024-05-01T00:00": [5]}
+    with catalog.reading() as snapshot:
+        for text, ids in asked.items():
+            found = select.selected(snapshot, parse(text), ListKey("tiny", "image", "image"))
+            assert found is not None and found.tolist() == ids
+    catalog.close()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.uname().sysname == "Darwin", reason="names that are no text")
+def test_names_that_are_no_text(tmp_path: Path, empty: Path) -> None:
+    strange = os.fsdecode(b"/r/\xff\xff/\xffname.jpg")
+    catalog = fill(tmp_path, [Thing("image", {}, (), ((strange, 1, 0),))], empty)
+    folder = os.path.dirname(strange)
+    known = {"path": strange, "folder": folder}
+    found = [
+        *(f"{column} = '{value}'" for column, value in known.items()),
+        "name glob '*name.jpg'",
+        f"path glob '{folder}/*'",
+        "path contains name",
+    ]
+    other = ["path = '/r/??/?name.jpg'", "folder = '/r'", f"path != '{strange}'", f"not folder = '{folder}'"]
+    with catalog.reading() as snapshot:
+        for text in found + other:
+            ids = select.selected(snapshot, parse(text), ListKey("tiny", "image", "image"))
+            assert ids is not None and len(ids) == (2 if text in found else 0), text
+    catalog.close()
+
+
+@pytest.fixture
+def filled(library: Library, folder: Path) -> Library:
+    for n in range(30):
+        picture(folder / "near" / f"{n:02}.png", "red", mark=n)
+    picture(folder / "far" / "wide.png", "green", side=64)
+    picture(folder / "far" / "small.png", "blue", mark=1)
+    sound(folder / "low.wav", "low", seconds=10)
+    words(folder / "red.txt", "a red bus")
+    library.ingest(folder)
+    return library
+
+
+def names(library: Library, where: str | Filter, query: str = "red", k: int = 10) -> set[str]:
+    return {hit.path.name for hit in library.search(query, k, where=where)}
+
+
+def test_what_matches_is_found_however_far(filled: Library, folder: Path) -> None:
+    assert names(filled, "width = 64", k=1) == {"wide.png"}
+    assert names(filled, "duration > 5") == {"low.wav"}
+    assert names(filled, f"folder = '{folder / 'far'}'") == {"wide.png", "small.png"}
+    assert names(filled, "modality in (text, audio)") == {"low.wav", "red.txt"}
+    assert names(filled, And((Comparison("width", "<", 64), Comparison("path", "contains", "far")))) == {"small.png"}
+    assert names(filled, f"root = '{folder}' and not path glob '*/near/*'") == {
+        "wide.png", "small.png", "low.wav", "red.txt",
+    }  # fmt: skip
+    assert names(filled, f"root = '{folder.parent}'") == set()
+    assert names(filled, "duration is missing and width is missing") == {"red.txt"}
+    assert names(filled, "modified > 2020 and size < 1kB and name glob '0[0-2].png'") == {"00.png", "01.png", "02.png"}
+    assert len(names(filled, "name glob '??.png'", k=100)) == 30
+
+
+def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folder: Path) -> None:
+    copy = folder / "copies" / "other.png"
+    copy.parent.mkdir()
+    copy.write_bytes((folder / "far" / "wide.png").read_bytes())
+    filled.ingest(folder)
+    assert names(filled, "width = 64") == {"wide.png", "other.png"}
+    assert names(filled, "width = 64 and path glob '*/copies/*'") == {"other.png"}
+    assert names(filled, "width = 64 and not path glob '*/copies/*'") == {"wide.png"}
+    copy.unlink()
+    filled.ingest(folder)
+    assert names(filled, "path glob '*/copies/*'") == set(), "a missing file is not found"
+
+
+def test_words_are_looked_for_among_what_matches(filled: Library) -> None:
+    for keywords in ("also", "only"):
+        found = filled.search("small", 50, where="not name = small.png", keywords=keywords)  # type: ignore[arg-type]
+        assert "small.png" not in {hit.path.name for hit in found}
+    assert [hit.path.name for hit in filled.search("small", 5, where="width = 32", keywords="only")] == ["small.png"]
+
+
+def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_read(library: Library) -> None:
+    with pytest.raises(InvalidInput, match="did you mean width"):
+        library.search("red", where="with > 3")
+
+
+@pytest.mark.parametrize(("where", "status"), [("width = 64", 0), ("widht = 64", 2)])
+def test_in_a_shell(filled: Library, tmp_path: Path, where: str, status: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "mmsearch",
+        "query",
+        "red",
+        "--where",
+        where,
+        "--paths",
+        "--library",
+        str(filled.path),
+    ]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False, text=True)
+    assert done.returncode == status, done.stderr
+    if status:
+        assert "did you mean width?\n  widht = 64\n  ^^^^^\n" in done.stderr
+    else:
+        assert [Path(line).name for line in done.stdout.splitlines()] == ["wide.png"]
