@@ -72,10 +72,11 @@ def holds(held: Any, operator: str, asked: Any) -> bool:
         return re.fullmatch(glob(asked), held, re.DOTALL) is not None
     low, high = (asked.start, asked.end) if isinstance(asked, Period) else (asked, None)
     inside = low <= held < high if high is not None else held == low
-    return {
+    outcomes = {
         "=": inside, "!=": not inside, "<": held < low, ">=": held >= low,
         "<=": inside or held < low, ">": held >= low and not inside,
-    }[operator]  # fmt: skip
+    }  # fmt: skip
+    return bool(outcomes[operator])
 
 
 def glob(pattern: str) -> str:
@@ -196,7 +197,7 @@ def fill(folder: Path, held: list[Thing], empty: Path) -> Catalog:
             )
     catalog.commit(batch, space.id)
     with catalog.reading() as snapshot:
-        ids = dict(snapshot.exec_driver_sql("SELECT sha256, id FROM contents").fetchall())  # type: ignore[arg-type]
+        ids: dict[str, int] = {row[0]: row[1] for row in snapshot.exec_driver_sql("SELECT sha256, id FROM contents")}
     tags = [{"content_id": ids[str(n)], "tag": tag} for n, thing in enumerate(held) for tag in thing.tags]
     if tags:
         with writing(catalog._engine) as connection:
@@ -344,7 +345,7 @@ def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folde
 
 def test_words_are_looked_for_among_what_matches(filled: Library) -> None:
     for keywords in ("also", "only"):
-        found = filled.search("small", 50, where="not name = small.png", keywords=keywords)  # type: ignore[arg-type]
+        found = filled.search("small", 50, where="not name = small.png", keywords=keywords)
         assert "small.png" not in {hit.path.name for hit in found}
     assert [hit.path.name for hit in filled.search("small", 5, where="width = 32", keywords="only")] == ["small.png"]
 

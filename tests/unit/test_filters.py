@@ -181,4 +181,5 @@ def test_a_tree_can_not_grow_too_deep_or_too_large() -> None:
 def test_a_period_is_local_and_has_a_length() -> None:
     with pytest.raises(InvalidInput):
         Period(datetime(2024, 1, 1), datetime(2024, 1, 1))
-    assert And((SIZE,)) != Or((SIZE,))
+    both: Filter = And((SIZE,))
+    assert both != Or((SIZE,))
