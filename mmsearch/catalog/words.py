@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     TableClause,
-    TextClause,
     and_,
     bindparam,
     column,
@@ -48,8 +47,8 @@ MAX_CHARACTERS = 10_000
 OVER = 4
 """Candidates per wanted row: copies and passages of one file fall together."""
 
-POOL = 1000
-"""Candidates, at least: the first 250 rows are the same ones however many are wanted."""
+POOL = 400
+"""Candidates, at least: the first 100 rows are the same ones however many are wanted."""
 
 # Words that say nothing about a file, and would match every sentence.
 STOP = frozenset(
@@ -153,6 +152,8 @@ class _Search:
         self.connection = connection
         self.limit = limit
         self.allowed = allowed
+        self.begun: set[int] = set()
+        """Items whose names begin with the whole query."""
         self.terms = self._telling(asked.terms)
         phrases = " AND ".join(asked.phrases)
         self.passages = self._rows("passage_words", {t: t for t in asked.terms}, self._passage_ids(asked, phrases))
@@ -160,28 +161,29 @@ class _Search:
 
     def _telling(self, terms: Iterable[str]) -> dict[str, str]:
         """What to look for in items: not the folders of most of them, since /home/anna says nothing."""
-        half = int(self.connection.execute(select(func.count(Item.id))).scalar_one()) / 2
-        counted = text("SELECT count(*) FROM item_words WHERE item_words MATCH :match")
-        return {
-            term: f"{{name title tags}} : {term}" if self._count(counted, f"{{folder}} : {term}") > half else term
-            for term in terms
-        }
+        return {term: f"{{name title tags}} : {term}" if self._everywhere(term) else term for term in terms}
 
-    def _count(self, statement: TextClause, match: str) -> int:
-        return int(self.connection.execute(statement, {"match": match}).scalar_one())
+    def _everywhere(self, term: str) -> bool:
+        """Whether the folders of more than half of all items hold a term."""
+        counted = text("SELECT count(*) FROM item_words WHERE item_words MATCH :match")
+        here = int(self.connection.execute(counted, {"match": f"{{folder}} : {term}"}).scalar_one())
+        # Counting stops where the answer is known: a large library is counted whole for common words only.
+        some = select(Item.id).limit(2 * here).subquery()
+        return int(self.connection.execute(select(func.count()).select_from(some)).scalar_one()) < 2 * here
 
     def _item_ids(self, asked: Asked, phrases: str) -> set[int]:
         by_rank = text(_bm25("item_words"))
         matches = [(by_rank, " OR ".join(f"({term})" for term in self.terms.values()))]
         if phrases:
             matches.append((by_rank, phrases))
-        # A name equal to the query is the shortest of those that begin with it.
+        # A name equal to the query is the shortest of those that begin with it; kept as `begun`.
         matches.append((text("length(item_words.name)"), f'{{name}} : ^"{" ".join(asked.whole)}"'))
         found: set[int] = set()
         for order, match in matches:
             query = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id)
             query = query.where(_match(ITEM_WORDS, match), *self.allowed).order_by(order, Item.path)
-            found.update(self.connection.execute(query.limit(self.limit)).scalars())
+            self.begun = set(self.connection.execute(query.limit(self.limit)).scalars())
+            found |= self.begun
         return found
 
     def _passage_ids(self, asked: Asked, phrases: str) -> set[int]:
@@ -255,9 +257,8 @@ def _keyword(row: Any, asked: Asked, found: _Search) -> Keyword:
     item = found.items.get(item_id, _Row())
     passage = found.passages.get(segment_id, _Row())
     terms = item.terms | passage.terms
-    exact = asked.whole in (fold(name), fold(PurePath(name).stem)) or (
-        bool(asked.phrases) and terms.issuperset(asked.phrases)
-    )
+    named = item_id in found.begun and asked.whole in (fold(name), fold(PurePath(name).stem))
+    exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
     return Keyword(
         item_id, content_id, path, modality, segment_id, Span(*span), metadata,
         score=item.score + passage.score, share=len(terms) / len(asked.terms),
