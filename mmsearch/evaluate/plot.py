@@ -12,12 +12,12 @@ KINDS = (".png", ".svg", ".pdf")
 
 def require(path: Path) -> None:
     """Raises: InvalidInput if `draw` could not write this file: no matplotlib, another kind, no folder."""
-    if find_spec("matplotlib") is None:
-        raise InvalidInput("drawing needs matplotlib", hint="pip install 'mmsearch[plot]'")
     if path.suffix.lower() not in KINDS:
         raise InvalidInput(f"can't draw a {path.suffix or 'file without suffix'}", hint=f"one of {', '.join(KINDS)}")
     if not path.parent.is_dir():
         raise InvalidInput(f"no such folder: {path.parent}", hint="make it first")
+    if find_spec("matplotlib") is None:
+        raise InvalidInput("drawing needs matplotlib", hint="pip install 'mmsearch[plot]'")
 
 
 def draw(evaluation: Evaluation, path: Path) -> None:

@@ -34,7 +34,7 @@ DATASETS = (
 )
 """(dataset, its folder, title, what is asked)."""
 
-PACKAGES = ("mmsearch", "torch", "numpy", "timm", "transformers", "faiss-gpu", "faiss-cpu")
+PACKAGES = ("torch", "numpy", "timm", "transformers", "faiss-gpu", "faiss-cpu")
 
 MEANING = """\
 Every item of the modality is a candidate, ranked by the library's own search; a query that is itself in the library
@@ -71,6 +71,7 @@ def head(space: str) -> str:
 
 
 def installed() -> Iterator[str]:
+    yield f"mmsearch {mmsearch.__version__}"
     for name in PACKAGES:
         try:
             yield f"{name} {version(name)}"

@@ -251,6 +251,7 @@ def test_senseless_calls_are_refused(run: Run, folder: Path, arguments: list[str
 
 
 def test_the_plot(filled: Library, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     filled.evaluate(pairs(folder, "low\tmedia/low.wav", "red\tmedia/red1.png"), plot=tmp_path / "curve.svg")
     drawn = (tmp_path / "curve.svg").read_text("utf-8")
     assert "text-audio (1 queries)" in drawn and "text-image (1 queries)" in drawn
