@@ -33,6 +33,7 @@ from tests.benchmarks.speed import clustered
 
 DIM = 384
 K = 10
+QUERIES = 100
 KEY = ListKey("bench", "image", "image")
 SHARES = (1.0, 0.1, 0.01, 0.0001)
 START = datetime(2000, 1, 1)
@@ -105,11 +106,12 @@ def timed(work: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=20)
+    parser.add_argument("--queries", type=int, default=20, help=f"Up to {QUERIES}.")
     parser.add_argument("--folder", type=Path, help="Keep the library here, or use the one that is here.")
     given = parser.parse_args()
-    vectors = clustered(given.items + given.queries, DIM)
-    vectors, queries = vectors[: given.items], vectors[given.items :]
+    # As many whatever is asked, so that a library that was kept stays the one these vectors are of.
+    drawn = clustered(given.items + QUERIES, DIM)
+    vectors, queries = drawn[: given.items], drawn[given.items :][: given.queries]
     places = np.random.default_rng(1).permutation(given.items)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
