@@ -213,7 +213,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "catalog.sqlite"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(held=things(), asked=st.lists(filters(), min_size=8, max_size=8))
 def test_the_same_as_an_exhaustive_search(
     held: list[Thing], asked: list[Filter], tmp_path_factory: pytest.TempPathFactory, empty: Path
