@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mmsearch.cli import show
+from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
 from mmsearch.errors import InvalidInput
 
@@ -39,6 +40,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
+@click.option("--explain", is_flag=True, help="Say for each result why it was found.")
+@click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures found, as PNG files.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
 @device_options
 @json_option
@@ -59,24 +62,33 @@ def query(
     with open_library(library, **settings) as opened:
         asked, where = _asked(opened, query, options), options["where"]
         found = opened.search(asked, k, within=within, keywords=keywords, where=where, offset=options["offset"])
-    if options["min_confidence"] is not None:
-        found = [hit for hit in found if (hit.confidence or 0.0) >= options["min_confidence"]]
+        if options["min_confidence"] is not None:
+            # What only the words themselves brought has no such number, and needs none.
+        found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
+        shown = _shown(found, {**options, "as_json": as_json})
+        why = {}
+        if options["explain"] or options["overlay"]:
+            why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
     if options["only_paths"] or options["null"]:
         show.paths(found, b"\0" if options["null"] else b"\n")
     elif as_json:
-        show.hits_json(found)
+        show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        _print(found, options["show_all"])
+        show.hits(shown)
+        if options["explain"]:
+            print_reasons(shown, why)
     if options["show_best"] and found:
         click.launch(str(found[0].path))
 
 
-def _print(found: "list[Hit]", show_all: bool) -> None:
-    if not found or all(hit.weak for hit in found):
+def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
+    """What is printed; of results that are all weak, only the first few, and on a table that is said."""
+    if found and not all(hit.weak for hit in found):
+        return found
+    if not (options["only_paths"] or options["null"] or options["as_json"]):
         nearest = " The nearest:" if found else ""
         click.echo(f"No confident match.{nearest}", err=True)
-        found = found if show_all else found[:WEAK]
-    show.hits(found)
+    return found if options["show_all"] else found[:WEAK]
 
 
 def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -> "Query":
