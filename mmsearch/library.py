@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +25,7 @@ from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
 from mmsearch.media.pool import DecodePool
-from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query, Space
+from mmsearch.types import Explanation, Failure, Hit, Labelled, Modality, OnProgress, Query, Space
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
@@ -297,6 +297,41 @@ class Library:
         except (LibraryLocked, LibraryReadOnly, OSError):
             # The answer was right all the same: it came from memory.
             return
+
+    def explain(
+        self, query: str | os.PathLike[str] | Query, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
+    ) -> Explanation:
+        """Why a hit was found: concepts, sentences, regions or seconds that count, and each part's share of a mix.
+
+        Its file is decoded once more, in the same guarded way.
+
+        Args:
+            query: As it was given to `search`.
+            overlay: Write a PNG here, the picture with its heat drawn over it; nothing is written for other hits.
+
+        Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
+        """
+        # Nobody else needs Pillow in this process.
+        from mmsearch import explain as explaining
+
+        if isinstance(query, os.PathLike):
+            query = self.interpret(os.fspath(query))
+        elif isinstance(query, str):
+            query = Query(text=query)
+        space, _ = self._embedding()
+        pool = self._query_decoding()
+        vector = searching.embed(query, space, pool)
+        parts = [
+            (
+                explaining.part_name(part),
+                part.weight * searching.embed(Query(mixed=(replace(part, weight=1.0),)), space, pool),
+            )
+            for part in (query.parts if len(query.parts) > 1 else ())
+        ]
+        found = explaining.explain(vector, hit, space, pool, parts)
+        if overlay is not None:
+            explaining.draw(found, hit.metadata, Path(overlay))
+        return found
 
     def label(
         self,

@@ -64,11 +64,12 @@ def query(
         found = opened.search(asked, k, within=within, keywords=keywords, where=where, offset=options["offset"])
         if options["min_confidence"] is not None:
             # What only the words themselves brought has no such number, and needs none.
-        found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
+            found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, {**options, "as_json": as_json})
         why = {}
         if options["explain"] or options["overlay"]:
-            why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
+            wanted = found if as_json else shown
+            why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
     if options["only_paths"] or options["null"]:
         show.paths(found, b"\0" if options["null"] else b"\n")
     elif as_json:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,9 @@ def paths(found: Sequence["Hit"], end: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def hits_json(found: Sequence["Hit"]) -> None:
-    echo_json([asdict(hit) for hit in found])
+def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
+    """`why`: rank -> the explanation of that hit, if any were asked for."""
+    echo_json([asdict(hit) | ({"why": why[hit.rank]} if hit.rank in why else {}) for hit in found])
 
 
 def where(hit: "Hit") -> str:

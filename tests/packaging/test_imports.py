@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 BASE = {"errors", "types", "version", "criteria"}
 GROUND = BASE | {"registry", "config"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
-STAGES = {"ingest", "search", "hybrid", "labels", "training", "evaluate"}
+STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),

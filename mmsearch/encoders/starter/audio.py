@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.lazy import LazyEncoder
-from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts
+from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.errors import InvalidInput
-from mmsearch.types import EncoderSpec, Prepared
+from mmsearch.types import Box, EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +76,18 @@ class StarterAudio(LazyEncoder[_Loaded]):
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         best = np.stack([scores.max(0) for scores in self.scores(model, batch)])
         return combine(best * model.scale, model.concepts, TOP)
+
+    def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
+        """The classes heard in a sound (see `mmsearch.types.Explains`)."""
+        model = self._loaded()
+        best = self.scores(model, [prepared])[0].max(0) * model.scale
+        return parts(best, model.concepts, TOP, json.loads(LABELS.verified().read_text("utf-8")))
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        """A copy that is silent from the box's left to its right."""
+        hidden = prepared.copy()
+        hidden[round(box[0] * len(hidden)) : round(box[2] * len(hidden))] = 0
+        return hidden
 
     @staticmethod
     def scores(model: _Loaded, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:

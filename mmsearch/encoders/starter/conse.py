@@ -6,6 +6,7 @@ Beyond the paper, the class vectors are centred first, as is known to help word 
 "All-but-the-Top", ICLR 2018): what all class names share would draw every picture towards the same words.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,22 @@ def combine(scores: NDArray[np.float32], vectors: NDArray[np.float32], top: int)
 
     scores: float32 (n, classes), none negative, each row with something above zero. Ties go to the lower class.
     """
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]  # (n, top)
+    best = _best(scores, top)
     weights = np.take_along_axis(scores, best, axis=1)
     mixed = np.einsum("nk,nkd->nd", weights.astype(np.float64), vectors[best].astype(np.float64))
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
+
+
+def parts(
+    scores: NDArray[np.float32], vectors: NDArray[np.float32], top: int, names: Sequence[str]
+) -> list[tuple[str, float, NDArray[np.float32]]]:
+    """The classes of one row of `combine`, (classes,): their names, weights and vectors, which sum up to its vector."""
+    best = _best(scores[np.newaxis], top)[0]
+    mixed = scores[best].astype(np.float64) @ vectors[best].astype(np.float64)
+    weights = scores[best] / np.linalg.norm(mixed)
+    return [(names[i], float(w), vectors[i]) for i, w in zip(best.tolist(), weights, strict=True) if w > 0]
+
+
+def _best(scores: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+    """(n, top) classes, best first."""
+    return np.argsort(-scores, axis=1, kind="stable")[:, :top]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.lazy import LazyEncoder
-from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts
+from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
-from mmsearch.types import EncoderSpec, Prepared
+from mmsearch.types import Box, EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
@@ -67,8 +67,27 @@ class StarterImage(LazyEncoder[_Loaded]):
         return _Loaded(module, device, dtype, concepts("imagenet"))
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        scores = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
-        return combine(scores, model.concepts, TOP)
+        return combine(self._scores(model, batch), model.concepts, TOP)
+
+    def _scores(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        """float32 (n, 1000), rows sum up to 1."""
+        scores: NDArray[np.float32] = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
+        return scores
+
+    def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
+        """The classes seen in a picture (see `mmsearch.types.Explains`)."""
+        # Where the names come from, as for convert.py; it takes seconds to load, which a search need not.
+        from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+        model = self._loaded()
+        return parts(self._scores(model, [prepared])[0], model.concepts, TOP, IMAGENET_CLASSNAMES)
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        """A copy with the box grey."""
+        hidden = prepared.copy()
+        left, top, right, bottom = (round(share * SIDE) for share in box)
+        hidden[top:bottom, left:right] = 128
+        return hidden
 
     @staticmethod
     def logits(model: _Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
