@@ -102,9 +102,9 @@ class IndexSet:
                     self._catch_up(connection, key, held, generation, floor)
             return keys
 
-    def sizes(self) -> dict[ListKey, int]:
-        """Segments of every list, at the catalog's present generation."""
-        return {key: len(self._held[key].index) for key in self.refresh()}
+    def sizes(self, within: Collection[str] | None = None) -> dict[ListKey, int]:
+        """Segments of the lists, at the catalog's present generation."""
+        return {key: len(self._held[key].index) for key in self.refresh(within)}
 
     def path(self, key: ListKey) -> Path:
         """Where a list is published."""

@@ -164,7 +164,9 @@ def search(
         if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
             break
         wanted *= 4
-    searched = sum(sizes.values())
+    # A filter changes what may be shown, not how unusual a score is.
+    whole = indexes.sizes(within)
+    searched = sum(whole.get(key, 0) for key in sizes)
     known = judge.knows(key for key, size in sizes.items() if size)
     candidates = [
         _Candidate(
