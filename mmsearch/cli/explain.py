@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SHOWN = 3
 """Concepts, regions or sentences of a line."""
 
+LEAST = 0.005
+"""A drop that is printed: less would read as none."""
+
 QUOTED = 80
 """Characters of a sentence."""
 
@@ -52,8 +55,9 @@ def _lines(reason: "Explanation") -> list[str]:
         first.append("as " + ", ".join(f"{tie.name} {tie.amount:+.2f}" for tie in reason.ties[:SHOWN]))
     if reason.parts:
         first.append("parts " + ", ".join(f"{part.name} {part.amount:+.2f}" for part in reason.parts))
-    second = [f"without {_place(region)} {-region.drop:+.2f}" for region in reason.regions[:SHOWN]]
-    second += [f"without {_quoted(cue.text)} {-cue.drop:+.2f}" for cue in reason.cues[:SHOWN]]
+    lost = [(_place(region), region.drop) for region in reason.regions]
+    lost += [(_quoted(cue.text), cue.drop) for cue in reason.cues]
+    second = [f"without {what} {-drop:+.2f}" for what, drop in lost[:SHOWN] if drop >= LEAST]
     return ["; ".join(first), *(["; ".join(second)] if second else [])]
 
 

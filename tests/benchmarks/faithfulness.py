@@ -107,9 +107,10 @@ def table(path: Path) -> list[dict[str, str]]:
 def told(name: str, drops: Drops) -> str:
     named, other = np.array(drops).mean(axis=0)
     wins = np.mean([a > b for a, b in drops])
+    ratio = f"ratio {named / other:.1f}" if other > 0 else "no ratio: random ones don't lower it"
     return (
         f"{name:<18} {len(drops):>3} items, mean drop {named:.4f} named, {other:.4f} random, "
-        f"ratio {named / other:.1f}, named is larger in {wins:.0%}\n"
+        f"{ratio}, named is larger in {wins:.0%}\n"
     )
 
 
