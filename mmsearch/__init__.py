@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmsearch.errors import MmsearchError
     from mmsearch.ingest import IngestReport
-    from mmsearch.library import Library, Status
+    from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.status import Status
     from mmsearch.types import Failure, Hit, Labelled, Part, Progress, Query
     from mmsearch.version import VERSION as __version__
 
@@ -31,7 +32,7 @@ _HOMES = {
     "Part": "mmsearch.types:Part",
     "Progress": "mmsearch.types:Progress",
     "Query": "mmsearch.types:Query",
-    "Status": "mmsearch.library:Status",
+    "Status": "mmsearch.status:Status",
     "__version__": "mmsearch.version:VERSION",
     "open": "mmsearch.library:open_library",
 }

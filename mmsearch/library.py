@@ -2,50 +2,30 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mmsearch import evaluate as evaluation
-from mmsearch import hybrid, labels, registry
+from mmsearch import hybrid, labels, places, registry
 from mmsearch import search as searching
-from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
-from mmsearch.catalog import Catalog, Counts, RunRecord, SpaceRecord, background
+from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
 from mmsearch.criteria import Filter
-from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly
 from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
-from mmsearch.media.pool import DecodePool
-from mmsearch.types import Explanation, Failure, Hit, Labelled, Modality, OnProgress, Query, Space
+from mmsearch.parts import Parts
+from mmsearch.places import absolute, locate
+from mmsearch.status import Status, status
+from mmsearch.types import Explanation, Failure, Hit, Labelled, Modality, OnProgress, Query
 from mmsearch.version import VERSION
-
-LOCK_NAME = "writer.lock"
-INDEX_FOLDER = "indexes"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a library holds."""
-
-    path: Path
-    space: str
-    dim: int
-    fingerprint: str
-    generation: int
-    counts: tuple[Counts, ...]
-    failures: dict[str, int]
-    catalog_bytes: int
-    index_bytes: int
-    last_run: RunRecord | None
 
 
 class Library:
@@ -59,13 +39,7 @@ class Library:
     def __init__(self, path: Path, chosen: Settings) -> None:
         self.path = path
         self.settings = chosen
-        self._mutex = threading.RLock()
-        self._catalog: Catalog | None = None
-        self._space: Space | None = None
-        self._indexes: IndexSet | None = None
-        self._backgrounds: tuple[int, Backgrounds] | None = None
-        self._pool: DecodePool | None = None
-        self._query_pool: DecodePool | None = None
+        self._parts = Parts(path, chosen)
 
     def __enter__(self) -> "Library":
         return self
@@ -77,13 +51,7 @@ class Library:
 
     def close(self) -> None:
         """Stop the decode workers and close the catalog. The library may be used again: it opens anew."""
-        with self._mutex:
-            for pool in (self._pool, self._query_pool):
-                if pool is not None:
-                    pool.close()
-            if self._catalog is not None:
-                self._catalog.close()
-            self._catalog = self._space = self._indexes = self._backgrounds = self._pool = self._query_pool = None
+        self._parts.close()
 
     # Taking media in
 
@@ -109,7 +77,7 @@ class Library:
 
         Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
         """
-        roots = _roots(paths, self.path)
+        roots = places.roots(paths, self.path)
         _check_modalities(only)
         options = IngestOptions(
             exclude=tuple(exclude),
@@ -129,32 +97,32 @@ class Library:
     def retry(self, failure: str | None = None, on_progress: OnProgress | None = None) -> IngestReport:
         """Try the files of the failure ledger again, all or those of one class."""
         options = IngestOptions(retry=lambda known: True, on_progress=on_progress)
-        with self._open().reading() as snapshot:
+        with self._parts.catalog().reading() as snapshot:
             known = catalog_read.failures(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._writing():
-            catalog = self._open(create=True)
-            space, record = self._embedding(create=True)
+        with self._parts.writing():
+            catalog = self._parts.catalog(create=True)
+            space, record = self._parts.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, space, record, self._decoding(), options)
+            job = Ingest(catalog, space, record, self._parts.decoding(), options)
             state = "failed"
             try:
                 report = work(job)
                 state = "interrupted" if report.interrupted else "done"
-                with report.timed("publish"):
-                    self._index_set().publish()
                 with report.timed("calibrate"):
-                    self._calibrate(space, record)
+                    self._parts.calibrate(space, record)
+                with report.timed("publish"):
+                    self._parts.indexes().publish()
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict())
         return report
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / "catalog.sqlite").exists()
-        catalog = self._open() if exists else None
+        catalog = self._parts.catalog() if exists else None
         space = catalog.space() if catalog else None
         report = IngestReport()
         planner = Planner(
@@ -205,41 +173,20 @@ class Library:
         keywords: hybrid.Keywords,
         where: Filter | None,
     ) -> list[Hit]:
-        words = hybrid.find(query, k, self._open(), within, keywords, where)
+        words = hybrid.find(query, k, self._parts.catalog(), within, keywords, where)
         if keywords == "only":
             return hybrid.listed(words, k)
-        space, _ = self._embedding()
-        vector = searching.embed(query, space, self._query_decoding())
-        indexes = self._index_set()
-        judge = self._judge(query, space)
-        hits = searching.search(vector, hybrid.depth(words, k), self._open(), indexes, judge, within, where)
+        space, _ = self._parts.embedding()
+        vector = searching.embed(query, space, self._parts.query_decoding())
+        indexes = self._parts.indexes()
+        judge = self._parts.judge(query, space)
+        hits = searching.search(vector, hybrid.depth(words, k), self._parts.catalog(), indexes, judge, within, where)
         self._repair(indexes)
         return hybrid.fuse(hits, words, k) if words else hits
 
-    def _judge(self, query: Query, space: Space) -> Judge:
-        """What is known about scores of such a query; a query of several parts is judged like words."""
-        generation, _ = self._open().generation()
-        with self._mutex:
-            if self._backgrounds is None or self._backgrounds[0] != generation:
-                with self._open().reading() as snapshot:
-                    stored = background.load(snapshot, space.name)
-                self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
-            modality = query.parts[0].modality if len(query.parts) == 1 else "text"
-            return Judge.of(self._backgrounds[1], modality, self.settings.false_accepts)
-
-    def _calibrate(self, space: Space, record: SpaceRecord) -> None:
-        """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
-        catalog, indexes = self._open(), self._index_set()
-        with catalog.reading() as snapshot:
-            stored = background.load(snapshot, space.name)
-        if stale({key: Fitted.from_dict(found) for key, found in stored.items()}, indexes.sizes()):
-            measured = measure(catalog, indexes, space)
-            catalog.keep_backgrounds(record.id, {key: fitted.as_dict() for key, fitted in measured.items()})
-        self._backgrounds = None
-
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
-        return searching.interpret(value, self._query_decoding)
+        return searching.interpret(value, self._parts.query_decoding)
 
     def evaluate(
         self,
@@ -268,12 +215,12 @@ class Library:
         if judged.media:
             self.ingest(*judged.media, on_progress=on_progress)
         self._require_items()
-        space, record = self._embedding()
+        space, record = self._parts.embedding()
         subject = Subject(
-            self.path, self._open(), self._index_set(), record,
+            self.path, self._parts.catalog(), self._parts.indexes(), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
-            embed=lambda query: searching.embed(query, space, self._query_decoding()),
-            judge=lambda query: self._judge(query, space),
+            embed=lambda query: searching.embed(query, space, self._parts.query_decoding()),
+            judge=lambda query: self._parts.judge(query, space),
         )  # fmt: skip
         found = evaluation.evaluate(judged, subject, directions=directions, k=k)
         if plot is not None:
@@ -281,7 +228,7 @@ class Library:
         return found
 
     def _require_items(self) -> None:
-        catalog = self._open()
+        catalog = self._parts.catalog()
         with catalog.reading() as snapshot:
             if catalog_read.generation(snapshot)[0] > 0:
                 return
@@ -292,7 +239,7 @@ class Library:
         if not indexes.worth_publishing():
             return
         try:
-            with self._writing():
+            with self._parts.writing():
                 indexes.publish()
         except (LibraryLocked, LibraryReadOnly, OSError):
             # The answer was right all the same: it came from memory.
@@ -318,8 +265,8 @@ class Library:
             query = self.interpret(os.fspath(query))
         elif isinstance(query, str):
             query = Query(text=query)
-        space, _ = self._embedding()
-        pool = self._query_decoding()
+        space, _ = self._parts.embedding()
+        pool = self._parts.query_decoding()
         vector = searching.embed(query, space, pool)
         parts = [
             (
@@ -359,33 +306,25 @@ class Library:
         if not 0 <= needed <= 1:
             raise InvalidInput(f"a confidence lies between 0 and 1, {needed} does not")
         self._require_items()
-        space, _ = self._embedding()
-        with self._writing() if save else nullcontext():
-            judge = self._judge(Query(text=" "), space)
-            labelled, tags = labels.label(asked, space, self._open(), judge, within=within, where=chosen, needed=needed)
+        space, _ = self._parts.embedding()
+        with self._parts.writing() if save else nullcontext():
+            judge = self._parts.judge(Query(text=" "), space)
+            labelled, tags = labels.label(
+                asked, space, self._parts.catalog(), judge, within=within, where=chosen, needed=needed
+            )
             if save:
-                self._open().tag(asked, tags)
+                self._parts.catalog().tag(asked, tags)
         return labelled
 
     # Knowing and forgetting
 
     def status(self) -> Status:
-        catalog = self._open()
-        record = catalog.space()
-        with catalog.reading() as snapshot:
-            name = record.name if record else self.settings.space
-            counts = tuple(catalog_read.counts(snapshot, name))
-            failures = catalog_read.failure_counts(snapshot)
-            generation, _ = catalog_read.generation(snapshot)
-            last_run = catalog_read.last_run(snapshot)
-        return Status(
-            self.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
-            failures, _size(self.path, "catalog.sqlite*"), _size(self.path, f"{INDEX_FOLDER}/*/*"), last_run,
-        )  # fmt: skip
+        """What the library holds. Raises: LibraryNotFound."""
+        return status(self._parts)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
         """The failure ledger, by path; all of it or one class."""
-        with self._open().reading() as snapshot:
+        with self._parts.catalog().reading() as snapshot:
             known = catalog_read.failures(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
@@ -394,10 +333,10 @@ class Library:
 
         Raises: InvalidInput if nothing is known there.
         """
-        with self._writing():
-            catalog = self._open()
+        with self._parts.writing():
+            catalog = self._parts.catalog()
             removed = 0
-            for path in map(_absolute, paths):
+            for path in map(absolute, paths):
                 here = catalog.remove(os.fsencode(path))
                 if not here and not catalog.forget_failures([os.fsencode(path)]):
                     raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
@@ -407,8 +346,8 @@ class Library:
 
     def prune(self) -> int:
         """Forget items whose file is missing, and failures whose file is gone. Returns how many items."""
-        with self._writing():
-            catalog = self._open()
+        with self._parts.writing():
+            catalog = self._parts.catalog()
             with catalog.reading() as snapshot:
                 known = catalog_read.failures(snapshot)
             catalog.forget_failures([f.path for f in known if not os.path.lexists(f.path)])
@@ -418,80 +357,7 @@ class Library:
 
     def _published(self, catalog: Catalog) -> None:
         if catalog.space() is not None:
-            self._index_set().publish()
-
-    # What it is made of
-
-    def _open(self, *, create: bool = False) -> Catalog:
-        with self._mutex:
-            if self._catalog is None:
-                self._catalog = Catalog.open(self.path, VERSION, create=create)
-            return self._catalog
-
-    def _embedding(self, *, create: bool = False) -> tuple[Space, SpaceRecord]:
-        """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
-        with self._mutex:
-            record = self._open().space()
-            if self._space is None:
-                target = record.target if record else registry.target("spaces", self.settings.space)
-                self._space = registry.load("spaces", target)(self.settings.device, self.settings.precision)
-            space = self._space
-            if record is None:
-                if not create:
-                    raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
-                target = registry.target("spaces", self.settings.space)
-                record = self._open().add_space(space.name, target, space.dim, space.fingerprint)
-            if record.fingerprint != space.fingerprint:
-                raise SpaceChanged(
-                    f"the vectors in {self.path} were made by another version of the space {record.name!r}",
-                    hint="use the mmsearch release that made them, or ingest into a new library: --library PATH",
-                )
-            return space, record
-
-    def _index_set(self) -> IndexSet:
-        with self._mutex:
-            if self._indexes is None:
-                _, record = self._embedding()
-                self._indexes = IndexSet(self._open(), self.path / INDEX_FOLDER, record, self.settings.index)
-            return self._indexes
-
-    def _decoding(self) -> DecodePool:
-        with self._mutex:
-            if self._pool is None:
-                self._pool = self._new_pool(self.settings.decode_workers)
-            return self._pool
-
-    def _query_decoding(self) -> DecodePool:
-        with self._mutex:
-            if self._query_pool is None:
-                self._query_pool = self._new_pool(1)
-            return self._query_pool
-
-    def _new_pool(self, workers: int) -> DecodePool:
-        space, record = self._embedding()
-        return DecodePool(record.target, space.windowing, self.settings.limits, workers)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
-        if not self.path.is_dir():
-            self._open()  # says that there is none
-        lock = FileLock(self.path / LOCK_NAME, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LibraryLocked(
-                f"another process is writing to the library at {self.path}",
-                hint="wait until it is done, then repeat; searching works meanwhile",
-            ) from error
-        except OSError as error:
-            raise LibraryReadOnly(
-                f"the library at {self.path} can't be written: {error.strerror or error}", hint="check permissions"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+            self._parts.indexes().publish()
 
 
 def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
@@ -501,36 +367,8 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     library.ingest("~/Pictures")
     ...     hits = library.search("a dog on a beach", k=5)
     """
-    folder = _absolute(path) if path is not None else locate()
+    folder = absolute(path) if path is not None else locate()
     return Library(folder, settings(folder, **arguments))
-
-
-def locate(given: str | os.PathLike[str] | None = None) -> Path:
-    """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder."""
-    if given is not None:
-        return _absolute(given)
-    if named := os.environ.get("MMSEARCH_LIBRARY"):
-        return _absolute(named)
-    if Path("indexes").is_dir():
-        return _absolute("indexes/default")
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "default"
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(path)))
-
-
-def _roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]:
-    """Absolute, without those that lie below another: their files would be counted twice."""
-    if not paths:
-        raise InvalidInput("nothing to ingest", hint="name a folder or a file")
-    roots = sorted({_absolute(path) for path in paths})
-    if library in roots:
-        raise InvalidInput(f"{library} is the library itself", hint="name the folder with your media")
-    named = set(roots)
-    return [root for root in roots if named.isdisjoint(root.parents)]
 
 
 def _filter(given: str | Filter | None) -> Filter | None:
@@ -547,7 +385,3 @@ def _check_modalities(named: Collection[Modality] | None) -> None:
     for modality in named or ():
         if modality not in known:
             raise InvalidInput(f"unknown modality {modality!r}", hint=f"known: {', '.join(sorted(known))}")
-
-
-def _size(folder: Path, pattern: str) -> int:
-    return sum(path.stat().st_size for path in folder.glob(pattern) if path.is_file())

@@ -66,9 +66,9 @@ def removed(
     found = library.explain(query, hit)
     if not found.regions:
         return None
-    space, _ = library._embedding()
+    space, _ = library._parts.embedding()
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(vector, hit, space.encoders[hit.matched or ""], library._query_decoding())
+    prepared, own = _segment(vector, hit, space.encoders[hit.matched or ""], library._parts.query_decoding())
     boxes = [found.regions[0].box, moved(found.regions[0].box, rng, hit.matched == "audio")]
     without = space.encoders[hit.matched or ""].encode([change(prepared, box) for box in boxes])
     named, other = float(vector @ own) - without @ vector
@@ -78,10 +78,10 @@ def removed(
 def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Generator) -> tuple[float, float]:
     from mmsearch.explain import _segment
 
-    space, _ = library._embedding()
+    space, _ = library._parts.embedding()
     encoder = space.encoders["audio"]
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(vector, hit, encoder, library._query_decoding())
+    prepared, own = _segment(vector, hit, encoder, library._parts.query_decoding())
     parts = encoder.concepts(prepared)  # type: ignore[attr-defined]
     amounts = [weight * float(vector @ one) for _, weight, one in parts]
     best = int(np.argmax(amounts))
@@ -95,7 +95,7 @@ def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Gener
 
 
 def words(library: Library, texts: Sequence[str]) -> NDArray[np.float32]:
-    encoder = library._embedding()[0].encoders["text"]
+    encoder = library._parts.embedding()[0].encoders["text"]
     return encoder.encode([encoder.prepare(Segment("text", text)) for text in texts])
 
 

@@ -67,7 +67,7 @@ def ingest(title: str, originals: Sequence[Path], count: int, modality: Modality
         media = copies(originals, count, Path(folder) / "media")
         with mmsearch.open(Path(folder) / "library", space="starter") as library:
             library.ingest(originals[0])  # loads the weights and starts the workers
-            space, _ = library._embedding()
+            space, _ = library._parts.embedding()
             arrays = prepared(media, space, modality)
             forward_s(space, modality, arrays[:64])
             ratios, bare, whole = [], [], []
@@ -116,7 +116,7 @@ def fill(folder: Path) -> None:
 
 def warm_query(library: Library, repeat: int) -> None:
     texts = [f"a photo of thing number {n} near the sea" for n in range(40 * repeat)]
-    space, _ = library._embedding()
+    space, _ = library._parts.embedding()
     encoder = space.encoders["text"]
     library.search(texts[0])
     whole, bare = [], []

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mmsearch.errors import InvalidInput, LibraryLocked
-from mmsearch.library import LOCK_NAME, Library
+from mmsearch.library import Library
+from mmsearch.parts import LOCK_NAME
 from mmsearch.types import Progress
 from tests import tiny
 from tests.media import picture, sound, video, words

@@ -11,7 +11,8 @@ from PIL import Image
 import mmsearch
 from mmsearch import Query
 from mmsearch.errors import Corrupt, InvalidInput, LibraryEmpty, LibraryNotFound, SpaceChanged
-from mmsearch.library import Library, locate
+from mmsearch.library import Library
+from mmsearch.places import locate
 from tests.media import COLOURS, RATE, TONES, picture, sound, video, words
 
 

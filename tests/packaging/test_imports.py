@@ -28,11 +28,15 @@ ALLOWED: dict[str, set[str]] = {
     # How unusual a score is, for the stages.
     "calibration": GROUND | {"vectors", "catalog", "indexing"},
     **{name: GROUND | PARTS | {"indexing", "calibration"} for name in STAGES},
-    "library": GROUND | PARTS | STAGES | {"indexing", "calibration", "filters"},
+    "places": BASE,
+    # What a library is made of, opened when needed.
+    "parts": GROUND | PARTS | {"indexing", "calibration"},
+    "library": GROUND | PARTS | STAGES | {"indexing", "calibration", "filters", "places", "parts", "status"},
+    "status": GROUND | PARTS | {"parts"},
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", ""} for name in ("cli", "server")},
     "__main__": {"cli"},
-    "": BASE | {"library", "ingest"},
+    "": BASE | {"library", "ingest", "status"},
 }
 """Part of the package -> the other parts it may import."""
 

@@ -1,0 +1,139 @@
+"""What a library is made of, each part opened when it is first needed and kept until `close`."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mmsearch import registry
+from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
+from mmsearch.catalog import Catalog, SpaceRecord, background
+from mmsearch.config import Settings
+from mmsearch.errors import LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.indexing import IndexSet
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Query, Space
+from mmsearch.version import VERSION
+
+LOCK_NAME = "writer.lock"
+INDEX_FOLDER = "indexes"
+
+
+class Parts:
+    """Catalog, space, indexes, backgrounds and decode workers of one library. Thread safety: all methods may be called
+    from any thread."""
+
+    def __init__(self, path: Path, chosen: Settings) -> None:
+        self.path = path
+        self.settings = chosen
+        self._mutex = threading.RLock()
+        self._catalog: Catalog | None = None
+        self._space: Space | None = None
+        self._indexes: IndexSet | None = None
+        self._backgrounds: tuple[int, Backgrounds] | None = None
+        self._pool: DecodePool | None = None
+        self._query_pool: DecodePool | None = None
+
+    def close(self) -> None:
+        """Stop the decode workers and close the catalog; the next use opens them anew."""
+        with self._mutex:
+            for pool in (self._pool, self._query_pool):
+                if pool is not None:
+                    pool.close()
+            if self._catalog is not None:
+                self._catalog.close()
+            self._catalog = self._space = self._indexes = self._backgrounds = self._pool = self._query_pool = None
+
+    def catalog(self, *, create: bool = False) -> Catalog:
+        with self._mutex:
+            if self._catalog is None:
+                self._catalog = Catalog.open(self.path, VERSION, create=create)
+            return self._catalog
+
+    def embedding(self, *, create: bool = False) -> tuple[Space, SpaceRecord]:
+        """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
+        with self._mutex:
+            record = self.catalog().space()
+            if self._space is None:
+                target = record.target if record else registry.target("spaces", self.settings.space)
+                self._space = registry.load("spaces", target)(self.settings.device, self.settings.precision)
+            space = self._space
+            if record is None:
+                if not create:
+                    raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+                target = registry.target("spaces", self.settings.space)
+                record = self.catalog().add_space(space.name, target, space.dim, space.fingerprint)
+            if record.fingerprint != space.fingerprint:
+                raise SpaceChanged(
+                    f"the vectors in {self.path} were made by another version of the space {record.name!r}",
+                    hint="use the mmsearch release that made them, or ingest into a new library: --library PATH",
+                )
+            return space, record
+
+    def indexes(self) -> IndexSet:
+        with self._mutex:
+            if self._indexes is None:
+                _, record = self.embedding()
+                self._indexes = IndexSet(self.catalog(), self.path / INDEX_FOLDER, record, self.settings.index)
+            return self._indexes
+
+    def decoding(self) -> DecodePool:
+        with self._mutex:
+            if self._pool is None:
+                self._pool = self._new_pool(self.settings.decode_workers)
+            return self._pool
+
+    def query_decoding(self) -> DecodePool:
+        with self._mutex:
+            if self._query_pool is None:
+                self._query_pool = self._new_pool(1)
+            return self._query_pool
+
+    def _new_pool(self, workers: int) -> DecodePool:
+        space, record = self.embedding()
+        return DecodePool(record.target, space.windowing, self.settings.limits, workers)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
+        if not self.path.is_dir():
+            self.catalog()  # says that there is none
+        lock = FileLock(self.path / LOCK_NAME, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LibraryLocked(
+                f"another process is writing to the library at {self.path}",
+                hint="wait until it is done, then repeat; searching works meanwhile",
+            ) from error
+        except OSError as error:
+            raise LibraryReadOnly(
+                f"the library at {self.path} can't be written: {error.strerror or error}", hint="check permissions"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def judge(self, query: Query, space: Space) -> Judge:
+        """What is known about scores of such a query; a query of several parts is judged like words."""
+        generation, _ = self.catalog().generation()
+        with self._mutex:
+            if self._backgrounds is None or self._backgrounds[0] != generation:
+                with self.catalog().reading() as snapshot:
+                    stored = background.load(snapshot, space.name)
+                self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
+            modality = query.parts[0].modality if len(query.parts) == 1 else "text"
+            return Judge.of(self._backgrounds[1], modality, self.settings.false_accepts)
+
+    def calibrate(self, space: Space, record: SpaceRecord) -> None:
+        """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
+        catalog, indexes = self.catalog(), self.indexes()
+        with catalog.reading() as snapshot:
+            stored = background.load(snapshot, space.name)
+        if stale({key: Fitted.from_dict(found) for key, found in stored.items()}, indexes.sizes()):
+            measured = measure(catalog, indexes, space)
+            catalog.keep_backgrounds(record.id, {key: fitted.as_dict() for key, fitted in measured.items()})
+        self._backgrounds = None
