@@ -65,7 +65,7 @@ def find(
 
 def depth(keywords: Sequence[Keyword], k: int) -> int:
     """How many vector hits to fuse with the rows."""
-    return max(k, DEPTH) if keywords else k
+    return max(k, DEPTH) if any(_telling(row) for row in keywords) else k
 
 
 def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit]:
@@ -87,6 +87,11 @@ def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit
     # Beyond the depth nothing is lifted: what comes first must not depend on how many are wanted.
     rest = [hit for hit in vector[DEPTH:] if hit.item_id not in merged]
     return ranked([*(m.hit for m in ordered), *rest][:k])
+
+
+def _telling(row: Keyword) -> bool:
+    """Whether a row holds enough of the query to count."""
+    return row.exact or row.share >= LEAST
 
 
 def listed(keywords: Sequence[Keyword], k: int) -> list[Hit]:

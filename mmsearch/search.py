@@ -21,8 +21,8 @@ from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
 from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Vectors
 
-OVER = 4
-"""Segments asked for per wanted hit: several may lie in one file."""
+OVER = 30
+"""Segments asked for beyond the wanted hits, at first: several may lie in one file."""
 
 
 def embed(query: Query, space: Space, pool: DecodePool) -> Vectors:
@@ -157,7 +157,7 @@ def search(
     """
     if k < 1:
         raise InvalidInput(f"k must be at least 1, not {k}")
-    wanted = k * OVER
+    wanted = k + OVER
     while True:
         neighbours, sizes = indexes.search(vector, wanted, within, among=where)
         lists = _resolved(neighbours, catalog, where)
