@@ -109,7 +109,9 @@ def test_decoding_twice_gives_equal_segments(decoder: Decoder, file: Path) -> No
 
 def test_segments_have_the_promised_form(decoder: Decoder, file: Path) -> None:
     checks: dict[str, Callable[[Segment], None]] = {"image": _image, "audio": _audio, "text": _text}
-    for segment in decoder.decode(file):
+    segments = list(decoder.decode(file))
+    assert segments
+    for segment in segments:
         checks[segment.modality](segment)
 
 
