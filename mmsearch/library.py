@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from mmsearch import evaluate as evaluation
-from mmsearch import hybrid, labels, places, registry
+from mmsearch import hybrid, labels, places, registry, results
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
@@ -161,28 +161,10 @@ class Library:
             query = self.interpret(os.fspath(query))
         elif isinstance(query, str):
             query = Query(text=query)
-        if k < 1 or offset < 0:
-            raise InvalidInput(f"k must be at least 1 and offset at least 0, not {k} and {offset}")
-        return self._found(query, k + offset, within, keywords, chosen)[offset:]
-
-    def _found(
-        self,
-        query: Query,
-        k: int,
-        within: Collection[Modality] | None,
-        keywords: hybrid.Keywords,
-        where: Filter | None,
-    ) -> list[Hit]:
-        words = hybrid.find(query, k, self._parts.catalog(), within, keywords, where)
-        if keywords == "only":
-            return hybrid.listed(words, k)
-        space, _ = self._parts.embedding()
-        vector = searching.embed(query, space, self._parts.query_decoding())
-        indexes = self._parts.indexes()
-        judge = self._parts.judge(query, space)
-        hits = searching.search(vector, hybrid.depth(words, k), self._parts.catalog(), indexes, judge, within, where)
-        self._repair(indexes)
-        return hybrid.fuse(hits, words, k) if words else hits
+        found = results.search(query, results.Wanted(k, offset, within, keywords, chosen), self._parts)
+        if keywords != "only":
+            self._repair(self._parts.indexes())
+        return found
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""

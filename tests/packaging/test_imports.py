@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "places": BASE,
     # What a library is made of, opened when needed.
     "parts": GROUND | PARTS | {"indexing", "calibration"},
-    "library": GROUND | PARTS | STAGES | {"indexing", "calibration", "filters", "places", "parts", "status"},
+    # The stages of a search one after the other.
+    "results": GROUND | PARTS | {"parts", "search", "hybrid"},
+    "library": GROUND | PARTS | STAGES | {"indexing", "calibration", "filters", "places", "parts", "results", "status"},
     "status": GROUND | PARTS | {"parts"},
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", ""} for name in ("cli", "server")},
