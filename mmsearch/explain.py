@@ -18,24 +18,8 @@ from numpy.typing import NDArray
 from mmsearch.errors import FAILURES, InvalidInput, MediaError
 from mmsearch.media import overlay
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece
-from mmsearch.types import (
-    Box,
-    Encoder,
-    Explains,
-    Explanation,
-    Hit,
-    Metadata,
-    Occludes,
-    Part,
-    PartShare,
-    Prepared,
-    Region,
-    Segment,
-    Space,
-    TextCue,
-    Tie,
-    Vectors,
-)
+from mmsearch.reasons import Box, Explains, Explanation, Occludes, PartShare, Region, TextCue, Tie
+from mmsearch.types import Encoder, Hit, Metadata, Part, Prepared, Segment, Space, Vectors
 
 TIES = 5
 """Concepts named, at most."""

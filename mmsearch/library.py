@@ -24,7 +24,8 @@ from mmsearch.ingest.plan import Planner
 from mmsearch.parts import Parts
 from mmsearch.places import absolute, locate
 from mmsearch.status import Status, status
-from mmsearch.types import Explanation, Failure, Hit, Labelled, Modality, OnProgress, Query
+from mmsearch.reasons import Explanation
+from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
 from mmsearch.version import VERSION
 
 

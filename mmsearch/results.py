@@ -32,9 +32,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.offset < 0:
-            raise InvalidInput(
-                f"k must be at least 1 and offset at least 0, not {self.k} and {self.offset}",
-            )
+            raise InvalidInput(f"k must be at least 1 and offset at least 0, not {self.k} and {self.offset}")
 
     @property
     def end(self) -> int:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -308,92 +308,6 @@ class Hit:
     metadata: Metadata = field(default_factory=dict)
     by: tuple[str, ...] = ("vector",)
     """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
-
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""(left, top, right, bottom) as shares of width and height, in [0, 1]; of a sound, left and right are times."""
-
-
-@runtime_checkable
-class Explains(Protocol):
-    """An encoder whose vectors are sums of named ones; optional."""
-
-    def concepts(self, prepared: Prepared) -> Sequence[tuple[str, float, NDArray[np.float32]]]:
-        """(name, weight > 0, vector float32 (dim,)): weight times vector, summed up, is what `encode` gives."""
-        ...
-
-
-@runtime_checkable
-class Occludes(Protocol):
-    """An encoder that can do without a part of its input; optional."""
-
-    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
-        """A copy with the part inside the box hidden: grey in a picture, silent in a sound."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Tie:
-    """A concept that ties a query and a hit."""
-
-    name: str
-    weight: float
-    """In [0, 1]: its share of what the encoder saw or heard."""
-    amount: float
-    """What it adds to the score. Over all concepts, named here or not, this sums up to the score."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextCue:
-    """A sentence or a word, and how much the score drops without it."""
-
-    text: str
-    drop: float
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A part of a picture or a sound, and how much the score drops without it."""
-
-    box: Box
-    drop: float
-    start: float | None = None
-    """Seconds, in a sound."""
-    end: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PartShare:
-    """What one part of a mixed query adds to the score; below zero for what is not wanted, or far away."""
-
-    name: str
-    amount: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
-    """Why a hit was found. What its encoder can't tell is empty."""
-
-    score: float
-    """Raw cosine in [-1, 1]."""
-    by: tuple[str, ...]
-    """Which lists brought it: "vector", "keywords" or both."""
-    matched: Modality | None = None
-    start: float | None = None
-    """Seconds: the moment of a sound or a video that matched, up to `end`."""
-    end: float | None = None
-    ties: tuple[Tie, ...] = ()
-    """The concepts that add most, best first."""
-    cues: tuple[TextCue, ...] = ()
-    """Of a passage, the sentences (of a single one, the words) that count most."""
-    regions: tuple[Region, ...] = ()
-    """Of a picture or a sound, the parts that count most."""
-    parts: tuple[PartShare, ...] = ()
-    """Of a mixed query, what each part adds."""
-    heat: NDArray[np.float32] | None = None
-    """(rows, columns): score drop as that part of the picture (or, in one row, of the sound) is hidden."""
-    picture: NDArray[np.uint8] | None = None
-    """(height, width, 3): the picture as the encoder saw it."""
 
 
 @dataclass(frozen=True, slots=True)

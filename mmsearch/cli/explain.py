@@ -12,7 +12,8 @@ from mmsearch.errors import MmsearchError
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.types import Explanation, Hit, Query, Region
+    from mmsearch.reasons import Explanation, Region
+    from mmsearch.types import Hit, Query
 
 SHOWN = 3
 """Concepts, regions or sentences of a line."""

@@ -27,7 +27,8 @@ from PIL import Image, ImageFilter
 
 import mmsearch
 from mmsearch.library import Library
-from mmsearch.types import Box, Hit, Prepared, Segment
+from mmsearch.reasons import Box
+from mmsearch.types import Hit, Prepared, Segment
 
 NOTHING = "It is as it was."
 Drops = list[tuple[float, float]]

@@ -14,7 +14,8 @@ import mmsearch
 from mmsearch import Query
 from mmsearch.errors import InvalidInput, Transient
 from mmsearch.library import Library
-from mmsearch.types import Box, Explains, Hit, Occludes, Prepared, Segment, Space
+from mmsearch.reasons import Box, Explains, Occludes
+from mmsearch.types import Hit, Prepared, Segment, Space
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
 from tests.media import picture, sound, words

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
-BASE = {"errors", "types", "version", "criteria"}
+BASE = {"errors", "types", "reasons", "version", "criteria"}
 GROUND = BASE | {"registry", "config"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "types": {"errors"},
     "criteria": {"errors"},
+    "reasons": {"types"},
     "filters": {"errors", "types", "criteria"},
     **{name: BASE for name in ("registry", "config")},
     **{name: GROUND for name in PARTS},

@@ -11,7 +11,8 @@ from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.errors import InvalidInput
-from mmsearch.types import Box, EncoderSpec, Prepared
+from mmsearch.reasons import Box
+from mmsearch.types import EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,7 @@ class StarterAudio(LazyEncoder[_Loaded]):
         return combine(best * model.scale, model.concepts, TOP)
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
-        """The classes heard in a sound (see `mmsearch.types.Explains`)."""
+        """The classes heard in a sound (see `mmsearch.reasons.Explains`)."""
         model = self._loaded()
         best = self.scores(model, [prepared])[0].max(0) * model.scale
         return parts(best, model.concepts, TOP, json.loads(LABELS.verified().read_text("utf-8")))

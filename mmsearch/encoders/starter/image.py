@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
-from mmsearch.types import Box, EncoderSpec, Prepared
+from mmsearch.reasons import Box
+from mmsearch.types import EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ class StarterImage(LazyEncoder[_Loaded]):
         return scores
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
-        """The classes seen in a picture (see `mmsearch.types.Explains`)."""
+        """The classes seen in a picture (see `mmsearch.reasons.Explains`)."""
         # Where the names come from, as for convert.py; it takes seconds to load, which a search need not.
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
