@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mmsearch import backup, hybrid, labels, places, registry, results
 from mmsearch import evaluate as evaluation
-from mmsearch import hybrid, labels, places, registry, results
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
@@ -23,8 +23,8 @@ from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
 from mmsearch.parts import Parts
 from mmsearch.places import absolute, locate
-from mmsearch.status import Status, status
 from mmsearch.reasons import Explanation
+from mmsearch.status import Status, status
 from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
 from mmsearch.version import VERSION
 
@@ -337,6 +337,26 @@ class Library:
             pruned, _ = catalog.prune()
             self._published(catalog)
         return pruned
+
+    # Keeping it safe
+
+    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+        """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
+
+        Raises: LibraryNotFound, InvalidInput if the file exists and may not be overwritten.
+        """
+        return backup.back_up(self._parts.catalog(), Path(path), overwrite=overwrite)
+
+    def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+        """Make the library what it was when `backup` wrote the file. Returns how many items it has.
+
+        Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._parts.writing():
+            items = backup.restore(Path(path), self.path, overwrite=overwrite)
+            self._parts.close()
+        return items
 
     def _published(self, catalog: Catalog) -> None:
         if catalog.space() is not None:

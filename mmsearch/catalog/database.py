@@ -62,9 +62,18 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise translate(error, Path(engine.url.database or "")) from error
 
 
-def translate(error: DatabaseError, path: Path) -> LibraryError:
+@contextmanager
+def translated_sqlite(path: Path) -> Iterator[None]:
+    """The same for what goes past SQLAlchemy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def translate(error: DatabaseError | sqlite3.Error, path: Path) -> LibraryError:
     """SQLite's error in our words; unknown ones keep SQLite's text."""
-    text = str(error.orig)
+    text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
     if "readonly" in text or "unable to open" in text:
         return LibraryReadOnly(f"the catalog can't be opened for writing: {path} ({text})", hint="check permissions")
     if "locked" in text or "busy" in text:

@@ -1,12 +1,11 @@
 """Making and upgrading the schema. Migrations are the only way a schema comes to be, in tests too."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, inspect, text
 
+from mmsearch.catalog.copy import copy
 from mmsearch.catalog.database import reading, writing
 from mmsearch.errors import CatalogDamaged, SchemaTooNew
 
@@ -36,40 +35,43 @@ def revision(engine: Engine) -> str | None:
         return str(found) if found is not None else None
 
 
+def check(revision: str) -> None:
+    """Raises: SchemaTooNew for a revision that this release doesn't know."""
+    if revision == HEAD:
+        return
+    from alembic.script import ScriptDirectory
+
+    if revision not in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}:
+        raise SchemaTooNew(
+            f"this library was written by a newer release (schema {revision}, this one knows up to {HEAD})",
+            hint="upgrade: pip install --upgrade mmsearch",
+        )
+
+
 def prepare(engine: Engine) -> None:
     """Bring the schema to HEAD: a new catalog is made, an older one copied to `.bak` first. Raises: SchemaTooNew."""
     current = revision(engine)
     if current == HEAD:
         return
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    # configparser gives % a meaning; a folder may well have one in its name.
-    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        raise SchemaTooNew(
-            f"this library was written by a newer release (schema {current}, this one knows up to {HEAD})",
-            hint="upgrade: pip install --upgrade mmsearch",
-        )
     if current is not None:
-        back_up(Path(str(engine.url.database)), current)
-    _upgrade(engine, config)
-
-
-def _upgrade(engine: Engine, config: "Config") -> None:
+        check(current)
+        path = Path(str(engine.url.database))
+        kept = path.with_name(f"{path.name}.{current}.bak")
+        kept.unlink(missing_ok=True)
+        copy(path, kept)
     from alembic import command
 
+    config = _config()
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def back_up(path: Path, label: str) -> Path:
-    """Copy the catalog, with whatever its log holds, to `NAME.LABEL.bak`."""
-    target = path.with_name(f"{path.name}.{label}.bak")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
-    return target
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    # configparser gives % a meaning; a folder may well have one in its name.
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

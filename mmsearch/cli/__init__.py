@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from mmsearch.cli.backup import backup, restore
 from mmsearch.cli.demo import demo
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
@@ -34,7 +35,7 @@ def cli() -> None:
     """Search any of your media with any other: type it, show it, or play it."""
 
 
-for command in (ingest, query, status, failures, remove, prune, label, evaluate, demo):
+for command in (ingest, query, status, failures, remove, prune, backup, restore, label, evaluate, demo):
     cli.add_command(command)
 
 

@@ -34,8 +34,12 @@ ALLOWED: dict[str, set[str]] = {
     "parts": GROUND | PARTS | {"indexing", "calibration"},
     # The stages of a search one after the other.
     "results": GROUND | PARTS | {"parts", "search", "hybrid"},
-    "library": GROUND | PARTS | STAGES | {"indexing", "calibration", "filters", "places", "parts", "results", "status"},
+    "library": GROUND
+    | PARTS
+    | STAGES
+    | {"indexing", "calibration", "filters", "places", "parts", "results", "status", "backup"},
     "status": GROUND | PARTS | {"parts"},
+    "backup": BASE | PARTS,
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", ""} for name in ("cli", "server")},
     "__main__": {"cli"},

@@ -1,0 +1,80 @@
+"""Whole copies of a catalog by SQLite's backup API: readers and a writer may go on meanwhile."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from mmsearch.catalog.database import BUSY_S, translated_sqlite
+from mmsearch.errors import CatalogDamaged, InvalidInput
+
+PAGES = 4096
+"""Pages copied in one step; between steps a writer gets its turn."""
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a catalog, with whatever its log holds, into one file that needs no other; `target` must not exist.
+
+    Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
+    """
+    with translated_sqlite(source), closing(_opened(source)) as original, closing(sqlite3.connect(target)) as made:
+        original.backup(made, pages=PAGES)
+        made.execute("PRAGMA journal_mode = DELETE")
+        _check(made, source)
+
+
+def inspect_copy(path: Path) -> tuple[str, int]:
+    """(schema revision, items) of a file that should be a copy of a catalog.
+
+    Raises: InvalidInput if it is no catalog of ours, CatalogDamaged if it is a broken one.
+    """
+    strange = InvalidInput(f"{path} is no backup of a library", hint="backups are made by: mmsearch backup FILE")
+    if not path.is_file():
+        raise InvalidInput(f"no such file: {path}")
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            raise strange
+    with translated_sqlite(path), closing(_opened(path)) as made:
+        tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"alembic_version", "library", "items", "contents"} <= tables:
+            raise strange
+        _check(made, path)
+        (revision,) = made.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        (items,) = made.execute("SELECT count(*) FROM items").fetchone()
+        return str(revision), int(items)
+
+
+def overwrite(target: Path, source: Path) -> None:
+    """Make a catalog what a copy of it was, in one transaction: its readers see the old state or the new one.
+
+    The generation goes beyond that of either, and the floor with it, so that every index of before, in a file or in
+    another process's memory, is rebuilt instead of replayed. `source` is changed so before it is copied.
+    """
+    with (
+        translated_sqlite(target),
+        closing(sqlite3.connect(target, timeout=BUSY_S)) as live,
+        closing(sqlite3.connect(source)) as staged,
+    ):
+        beyond = 1 + max(_generation(live), _generation(staged))
+        staged.execute("UPDATE library SET generation = ?, floor = ?", (beyond, beyond))
+        staged.execute("DELETE FROM tombstones")
+        staged.commit()
+        staged.backup(live)
+        live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _generation(connection: sqlite3.Connection) -> int:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'library'").fetchone():
+        return 0
+    row = connection.execute("SELECT generation FROM library").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """For reading; what is missing is not made."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise CatalogDamaged(f"the catalog in {path} is damaged: {answer}", hint="use another backup")
