@@ -17,32 +17,57 @@ TOKENS = "porter unicode61 remove_diacritics 2"
 _FOLDER = "rtrim(replace({row}.display, '\\', '/'), replace(replace({row}.display, '\\', '/'), '/', ''))"
 """The path up to its last separator, of either kind: what is left when trailing characters other than / are cut."""
 
+_HELD = """(SELECT group_concat(tag, ' ') FROM (
+    SELECT tag FROM tags WHERE content_id = {row}.content_id
+    UNION SELECT tag FROM items AS near JOIN tags ON tags.content_id = near.content_id
+    WHERE near.bundle = {row}.bundle AND near.status = 'present' AND tags.confidence IS NULL))"""
+"""The tags of an item: its content's own, and those that people gave to a file of its bundle."""
+
 _ITEM = """
     INSERT INTO item_words (rowid, name, folder, title, tags) SELECT
         NEW.id, substr(NEW.display, length({folder}) + 1), {folder},
-        (SELECT title FROM contents WHERE id = NEW.content_id),
-        (SELECT group_concat(tag, ' ') FROM tags WHERE content_id = NEW.content_id);
-""".format(folder=_FOLDER.format(row="NEW"))
+        (SELECT title FROM contents WHERE id = NEW.content_id), {held};
+""".format(folder=_FOLDER.format(row="NEW"), held=_HELD.format(row="NEW"))
 
-_TAGS = """
-    UPDATE item_words SET tags = (SELECT group_concat(tag, ' ') FROM tags WHERE content_id = {row}.content_id)
-    WHERE rowid IN (SELECT id FROM items WHERE content_id = {row}.content_id);
+_RETAGGED = f"""
+    UPDATE item_words SET tags = (SELECT {_HELD.format(row="mine")} FROM items AS mine WHERE mine.id = item_words.rowid)
 """
+
+_BUNDLE = (
+    _RETAGGED
+    + """
+    WHERE rowid IN (SELECT id FROM items WHERE bundle = {row}.bundle AND id != {row}.id
+        AND EXISTS (SELECT 1 FROM tags WHERE content_id = {row}.content_id AND confidence IS NULL));
+"""
+)
+"""The other files of an item's bundle, where it brings or takes away what people said."""
+
+_TAGS = (
+    _RETAGGED
+    + """
+    WHERE rowid IN (SELECT id FROM items WHERE content_id = {row}.content_id
+        UNION SELECT near.id FROM items AS mine JOIN items AS near ON near.bundle = mine.bundle
+        WHERE mine.content_id = {row}.content_id AND {row}.confidence IS NULL);
+"""
+)
 
 _GONE = "INSERT INTO passage_words (passage_words, rowid, text) VALUES ('delete', OLD.id, OLD.text);"
 _HERE = "INSERT INTO passage_words (rowid, text) VALUES (NEW.id, NEW.text);"
 
 WORDS = {
-    "words_item_added": f"AFTER INSERT ON items BEGIN {_ITEM} END",
-    "words_item_changed": f"""AFTER UPDATE OF id, display, content_id ON items
-        WHEN (OLD.id, OLD.display, OLD.content_id) IS NOT (NEW.id, NEW.display, NEW.content_id)
-        BEGIN DELETE FROM item_words WHERE rowid = OLD.id; {_ITEM} END""",
-    "words_item_removed": "AFTER DELETE ON items BEGIN DELETE FROM item_words WHERE rowid = OLD.id; END",
+    "words_item_added": f"AFTER INSERT ON items BEGIN {_ITEM} {_BUNDLE.format(row='NEW')} END",
+    "words_item_changed": f"""AFTER UPDATE OF id, display, content_id, bundle, status ON items
+        WHEN (OLD.id, OLD.display, OLD.content_id, OLD.bundle, OLD.status)
+            IS NOT (NEW.id, NEW.display, NEW.content_id, NEW.bundle, NEW.status)
+        BEGIN DELETE FROM item_words WHERE rowid = OLD.id; {_ITEM}
+            {_BUNDLE.format(row="OLD")} {_BUNDLE.format(row="NEW")} END""",
+    "words_item_removed": f"""AFTER DELETE ON items
+        BEGIN DELETE FROM item_words WHERE rowid = OLD.id; {_BUNDLE.format(row="OLD")} END""",
     "words_titled": """AFTER UPDATE OF title ON contents WHEN OLD.title IS NOT NEW.title BEGIN
         UPDATE item_words SET title = NEW.title WHERE rowid IN (SELECT id FROM items WHERE content_id = NEW.id); END""",
     "words_tag_added": f"AFTER INSERT ON tags BEGIN {_TAGS.format(row='NEW')} END",
     "words_tag_removed": f"AFTER DELETE ON tags BEGIN {_TAGS.format(row='OLD')} END",
-    "words_tag_changed": f"""AFTER UPDATE OF content_id, tag ON tags
+    "words_tag_changed": f"""AFTER UPDATE OF content_id, tag, confidence ON tags
         BEGIN {_TAGS.format(row="OLD")} {_TAGS.format(row="NEW")} END""",
     "words_passage_added": f"AFTER INSERT ON segments WHEN NEW.text IS NOT NULL BEGIN {_HERE} END",
     "words_passage_removed": f"AFTER DELETE ON segments WHEN OLD.text IS NOT NULL BEGIN {_GONE} END",
@@ -177,6 +202,7 @@ def upgrade() -> None:
         sa.Column("path", sa.LargeBinary(), nullable=False),
         sa.Column("display", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("bundle", sa.LargeBinary(), nullable=False),
         sa.Column("root_id", sa.Integer(), nullable=False),
         sa.Column("content_id", sa.Integer(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
@@ -190,6 +216,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name=op.f("uq_items_path")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_items_bundle", "items", ["bundle"], unique=False)
     op.create_index("ix_items_content_id_status", "items", ["content_id", "status"], unique=False)
     op.create_index("ix_items_root_id", "items", ["root_id"], unique=False)
 

@@ -75,7 +75,7 @@ class Content(Base):
 
 
 class Tag(Base):
-    """A word that was given to a content, by a person or by a model."""
+    """A word that was given to a content, by a person or by a model. A person's counts for its whole bundle."""
 
     __tablename__ = "tags"
 
@@ -101,6 +101,8 @@ class Item(Base):
     """The path as text, undecodable bytes replaced: for people, never to open."""
     name: Mapped[str]
     """The last part of `display`; SQLite could cut it out, but takes its time."""
+    bundle: Mapped[bytes] = mapped_column(LargeBinary, index=True)
+    """Folder and stem (`catalog.stem`): equal for files that belong together."""
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
     size: Mapped[int]

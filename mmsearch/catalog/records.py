@@ -129,6 +129,20 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A present file of a bundle."""
+
+    item_id: int
+    content_id: int
+    path: bytes
+    bundle: bytes
+    modality: Modality
+    metadata: Metadata
+    wanted: bool
+    """Whether it meets the conditions of the search."""
+
+
+@dataclass(frozen=True, slots=True)
 class Keyword:
     """An item that holds words of a query."""
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog.models import Content, Item, Root, SegmentRow, Tag
@@ -171,8 +171,8 @@ def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
 
 def _missing(name: str, wanted: bool) -> Clause:
     if name == "tag":
-        tagged = exists().where(Tag.content_id == Content.id)
-        return ~tagged if wanted else tagged
+        tagged = _tagged(true(), few=True)
+        return not_(tagged) if wanted else tagged
     column = _NULLABLE.get(name)
     if column is None:
         return false() if wanted else true()
@@ -188,11 +188,19 @@ def _comparison(asked: Comparison, scope: _Scope) -> Clause:
         return _ordered(_NUMBERS[asked.column], asked.operator, values)
     words = [str(value) for value in values]
     if asked.column == "tag":
-        tagged = _text(Tag.tag, asked.operator, words)
-        if scope.few:
-            return exists().where(Tag.content_id == Content.id, tagged)
-        return Content.id.in_(select(Tag.content_id).where(tagged))
+        return _tagged(_text(Tag.tag, asked.operator, words), scope.few)
     return _worded(asked.column, asked.operator, words)
+
+
+def _tagged(tag: Clause, few: bool) -> Clause:
+    """Whether the content has such a tag, or a person gave one to a file of the item's bundle."""
+    near = aliased(Item)
+    given = (near.status == "present", Tag.confidence.is_(None), tag)
+    if few:
+        beside = exists().where(near.bundle == Item.bundle, Tag.content_id == near.content_id, *given)
+        return or_(exists().where(Tag.content_id == Content.id, tag), beside)
+    bundles = select(near.bundle).join(Tag, Tag.content_id == near.content_id).where(*given)
+    return or_(Content.id.in_(select(Tag.content_id).where(tag)), Item.bundle.in_(bundles))
 
 
 _ORDER: dict[str, Callable[[Any, Any], Clause]] = {

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, exists, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog import stem
 from mmsearch.catalog.models import (
     Base,
     Content,
@@ -19,6 +20,7 @@ from mmsearch.catalog.models import (
     ListRow,
     Root,
     SegmentRow,
+    Tag,
     Tombstone,
 )
 from mmsearch.catalog.records import Batch, NewContent, NewFailure, Placement
@@ -29,6 +31,9 @@ Value = TypeVar("Value")
 
 CHUNK = 500
 """Parameters in one IN list; SQLite's oldest limit is 999."""
+
+KEYWORDS = "keywords"
+"""Metadata that becomes tags: words that a person gave, a list of str."""
 
 
 def now() -> datetime:
@@ -79,6 +84,7 @@ def _insert_contents(
     rows: list[dict[str, object]] = []
     segments: list[dict[str, object]] = []
     embeddings: list[dict[str, object]] = []
+    tags: list[dict[str, object]] = []
     for content_id, content in enumerate(contents, next_content):
         row = {
             "sha256": content.sha256,
@@ -87,6 +93,7 @@ def _insert_contents(
             "changed": generation,
         }
         rows.append({"id": content_id, **row, **facts(content.metadata)})
+        tags.extend({"content_id": content_id, "tag": tag} for tag in dict.fromkeys(content.metadata.get(KEYWORDS, ())))
         vectors = np.ascontiguousarray(content.vectors, dtype="<f4")
         for ordinal, (modality, span) in enumerate(zip(content.modalities, content.spans, strict=True)):
             segments.append(
@@ -101,6 +108,7 @@ def _insert_contents(
     _insert(connection, Content, rows)
     _insert(connection, SegmentRow, segments)
     _insert(connection, Embedding, embeddings)
+    _insert(connection, Tag, tags)
     for item, segment in sorted({(c.modality, segment) for c in contents for segment in c.modalities}):
         row = {"space_id": space_id, "item": item, "segment": segment}
         connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
@@ -154,7 +162,7 @@ def _place(
         yield known[place.sha256]
         values: dict[str, object] = {
             "path": place.path, "display": display(place.path), "name": os.path.basename(display(place.path)),
-            "root_id": roots[place.root], "content_id": known[place.sha256],
+            "bundle": stem.key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
             "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": now(),
         }  # fmt: skip
         if place.moved is not None and place.path not in before:

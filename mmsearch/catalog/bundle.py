@@ -1,0 +1,84 @@
+"""Files that belong together: who they are, and what they score."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, and_, exists, select, true
+from sqlalchemy.orm import aliased
+
+from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.records import Found, Member
+from mmsearch.catalog.select import where as matches
+from mmsearch.catalog.write import chunks
+from mmsearch.criteria import Filter
+from mmsearch.types import Modality, Span, Vectors
+
+
+def members(
+    connection: Connection,
+    item_ids: Iterable[int],
+    within: Collection[Modality] | None = None,
+    where: Filter | None = None,
+) -> dict[bytes, list[Member]]:
+    """Bundle -> its present files by path, for every bundle of two or more that one of these items belongs to.
+
+    Args:
+        within, where: What a member meets if it is `wanted`.
+    """
+    found: dict[bytes, list[Member]] = defaultdict(list)
+    asked = true() if where is None else matches(where, few=True)
+    if within is not None:
+        asked = and_(Content.modality.in_(sorted(within)), asked)
+    columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
+    for part in chunks(_shared(connection, sorted(set(item_ids)))):
+        query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
+        for *facts, wanted in connection.execute(query.where(Item.status == "present", Item.bundle.in_(part))):
+            member = Member(*facts, bool(wanted))
+            found[member.bundle].append(member)
+    return dict(found)
+
+
+def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
+    """The bundles of these items that hold other present files too."""
+    near, found = aliased(Item), set[bytes]()
+    for part in chunks(item_ids):
+        more = exists().where(near.bundle == Item.bundle, near.id != Item.id, near.status == "present")
+        found.update(connection.execute(select(Item.bundle).where(Item.id.in_(part), more)).scalars())
+    return sorted(found)
+
+
+def segments(connection: Connection, space: str, dim: int, files: Sequence[Member]) -> tuple[list[Found], Vectors]:
+    """Every segment of these files that has a vector, by item and place in it; and the vectors, float32 (n, dim)."""
+    by_content: dict[int, list[Member]] = defaultdict(list)
+    for member in files:
+        by_content[member.content_id].append(member)
+    found: list[Found] = []
+    vectors: list[bytes] = []
+    segment = SegmentRow
+    query = (
+        select(
+            segment.id, segment.content_id, segment.modality, Embedding.vector,
+            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
+        )
+        .join(Embedding, Embedding.segment_id == segment.id)
+        .join(SpaceRow, SpaceRow.id == Embedding.space_id)
+        .order_by(segment.content_id, segment.ordinal)
+    )  # fmt: skip
+    for part in chunks(sorted(by_content)):
+        rows: Any = connection.execute(query.where(SpaceRow.name == space, segment.content_id.in_(part)))
+        for segment_id, content_id, modality, vector, *span in rows:
+            for owner in by_content[content_id]:
+                place = owner.item_id, owner.path, owner.modality
+                found.append(Found(segment_id, content_id, *place, modality, Span(*span), owner.metadata))
+                vectors.append(vector)
+    matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), dim)
+    return found, matrix.astype(np.float32, copy=False)
+
+
+def count(connection: Connection) -> int:
+    """How many stems are shared by two present files or more."""
+    near = aliased(Item)
+    more = exists().where(near.bundle == Item.bundle, near.id != Item.id, near.status == "present")
+    return len(connection.execute(select(Item.bundle).where(Item.status == "present", more).distinct()).all())
