@@ -1,0 +1,61 @@
+"""The losses that bring a query near to its answer and away from the others, by name."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class InfoNCE(nn.Module):
+    """Which item of the batch belongs to this query, and which query to this item? Cross-entropy in both directions.
+
+    van den Oord et al., "Representation Learning with Contrastive Predictive Coding" (2018); symmetric, with a learned
+    temperature, as in Radford et al., "CLIP" (ICML 2021).
+    """
+
+    def __init__(self, temperature: float = 0.05, *, learned: bool = True) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learned)
+
+    def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
+        """Mean over the batch.
+
+        Args:
+            queries, items: (n, dim), unit rows; row i of one belongs to row i of the other.
+            related: bool (n, n): query i and item j have something in common, so they are no example of a wrong
+                pair. The diagonal plays no part.
+        """
+        # CLIP's own bound: beyond 100 the logits leave the range of half precision.
+        logits = self.log_scale.clamp(max=math.log(100)).exp() * queries @ items.T  # (n, n)
+        logits = logits.float().masked_fill(_others(related), float("-inf"))
+        own = torch.arange(len(logits), device=logits.device)
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+class Sigmoid(nn.Module):
+    """Does this item belong to this query? Asked of every pair of the batch by itself.
+
+    Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (ICCV 2023), with their initial temperature and bias.
+    """
+
+    def __init__(self, scale: float = 10.0, bias: float = -10.0) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.bias = nn.Parameter(torch.tensor(bias))
+
+    def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
+        """Sum over the pairs of the batch by its size; see `InfoNCE.forward`."""
+        logits = (self.log_scale.exp() * queries @ items.T + self.bias).float()  # (n, n)
+        signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+        return -F.logsigmoid(signs * logits).masked_fill(_others(related), 0.0).sum() / len(logits)
+
+
+def _others(related: Tensor) -> Tensor:
+    """Pairs beside the diagonal that are neither right nor wrong."""
+    return related & ~torch.eye(len(related), dtype=torch.bool, device=related.device)
+
+
+LOSSES: Mapping[str, type[InfoNCE] | type[Sigmoid]] = {"infonce": InfoNCE, "sigmoid": Sigmoid}
+"""Name -> module; called with (queries, items, related)."""
