@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmsearch import backup, hybrid, labels, places, registry, results
+from mmsearch import backup, doctor, hybrid, labels, places, registry, results
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog
@@ -18,6 +18,7 @@ from mmsearch.config import Settings, settings
 from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly
 from mmsearch.evaluate import Evaluation, Subject
+from mmsearch.findings import Finding
 from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
@@ -142,6 +143,7 @@ class Library:
         within: Collection[Modality] | None = None,
         keywords: hybrid.Keywords = "also",
         where: str | Filter | None = None,
+        fold: bool | None = None,
     ) -> list[Hit]:
         """The k items that match best.
 
@@ -152,6 +154,8 @@ class Library:
             keywords: "also": where the query is words, a file whose name, folder, title, tags or passages hold them
                 is lifted; "only": nothing else counts; "no": only the meaning does.
             where: Only items that match, as `mmsearch.filters.parse` reads it or as a tree of `mmsearch.criteria`.
+            fold: Show near-duplicates (`mmsearch.alike`) as one hit, the others in its `folded`; by default as the
+                setting `fold` says.
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
@@ -162,7 +166,8 @@ class Library:
             query = self.interpret(os.fspath(query))
         elif isinstance(query, str):
             query = Query(text=query)
-        found = results.search(query, results.Wanted(k, offset, within, keywords, chosen), self._parts)
+        folding = self.settings.fold == "on" if fold is None else fold
+        found = results.search(query, results.Wanted(k, offset, within, keywords, chosen, folding), self._parts)
         if keywords != "only":
             self._repair(self._parts.indexes())
         return found
@@ -339,6 +344,10 @@ class Library:
         return pruned
 
     # Keeping it safe
+
+    def doctor(self) -> list[Finding]:
+        """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
+        return list(doctor.examine(self._parts))
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.

@@ -16,10 +16,10 @@ def copy(source: Path, target: Path) -> None:
 
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
     """
-    with translated_sqlite(source), closing(_opened(source)) as original, closing(sqlite3.connect(target)) as made:
+    with translated_sqlite(source), closing(opened(source)) as original, closing(sqlite3.connect(target)) as made:
         original.backup(made, pages=PAGES)
         made.execute("PRAGMA journal_mode = DELETE")
-        _check(made, source)
+        check(made, source)
 
 
 def inspect_copy(path: Path) -> tuple[str, int]:
@@ -33,11 +33,11 @@ def inspect_copy(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise strange
-    with translated_sqlite(path), closing(_opened(path)) as made:
+    with translated_sqlite(path), closing(opened(path)) as made:
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"alembic_version", "library", "items", "contents"} <= tables:
             raise strange
-        _check(made, path)
+        check(made, path)
         (revision,) = made.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
         (items,) = made.execute("SELECT count(*) FROM items").fetchone()
         return str(revision), int(items)
@@ -69,12 +69,13 @@ def _generation(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def opened(path: Path) -> sqlite3.Connection:
     """For reading; what is missing is not made."""
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """SQLite's quick check of a catalog; `path` is for the message. Raises: CatalogDamaged."""
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
         raise CatalogDamaged(f"the catalog in {path} is damaged: {answer}", hint="use another backup")

@@ -10,13 +10,14 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
-BASE = {"errors", "types", "reasons", "version", "criteria"}
+BASE = {"errors", "types", "findings", "reasons", "version", "criteria"}
 GROUND = BASE | {"registry", "config"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "findings": set(),
     "version": set(),
     "types": {"errors"},
     "criteria": {"errors"},
@@ -34,14 +35,18 @@ ALLOWED: dict[str, set[str]] = {
     "places": BASE,
     # What a library is made of, opened when needed.
     "parts": GROUND | PARTS | {"indexing", "calibration"},
+    "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
+    "alike": BASE,
+    "fold": GROUND | PARTS | {"alike"},
     # The stages of a search one after the other.
-    "results": GROUND | PARTS | {"parts", "search", "hybrid"},
+    "results": GROUND | PARTS | {"fold", "parts", "search", "hybrid", "bundles"},
     "library": GROUND
     | PARTS
     | STAGES
-    | {"indexing", "calibration", "filters", "places", "parts", "results", "status", "backup"},
+    | {"indexing", "calibration", "filters", "places", "parts", "results", "status", "backup", "doctor"},
     "status": GROUND | PARTS | {"parts"},
     "backup": BASE | PARTS,
+    "doctor": GROUND | PARTS | {"parts"},
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", ""} for name in ("cli", "server")},
     "__main__": {"cli"},

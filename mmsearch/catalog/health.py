@@ -1,0 +1,38 @@
+"""Whether SQLite can do what the catalog needs, and whether a catalog is whole."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from mmsearch.catalog.copy import check, opened
+from mmsearch.catalog.database import translated_sqlite
+from mmsearch.errors import LibraryError
+from mmsearch.findings import Finding
+
+OLDEST = (3, 38)
+"""The first release with JSON functions built in, which the catalog asks for; RETURNING is older."""
+
+
+def findings() -> Iterator[Finding]:
+    if sqlite3.sqlite_version_info < OLDEST:
+        remedy = "use a Python whose SQLite is newer (python.org, conda, your system's next release)"
+        yield Finding("sqlite", "error", f"{sqlite3.sqlite_version} is too old", remedy)
+        return
+    with closing(sqlite3.connect(":memory:")) as database:
+        try:
+            database.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
+        except sqlite3.Error as error:
+            yield Finding("sqlite", "error", f"without full-text search: {error}", "use a Python whose SQLite has FTS5")
+            return
+    yield Finding("sqlite", "ok", f"{sqlite3.sqlite_version}, with full-text search")
+
+
+def whole(path: Path) -> Finding:
+    """SQLite's own check of a catalog file, without changing it."""
+    try:
+        with translated_sqlite(path), closing(opened(path)) as database:
+            check(database, path)
+    except LibraryError as error:
+        return Finding("catalog", "error", error.message, error.hint)
+    return Finding("catalog", "ok", f"whole, {path.stat().st_size / 1e6:.1f} MB")
