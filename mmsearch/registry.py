@@ -7,9 +7,10 @@ A package adds a part with an entry point, for example:
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +36,17 @@ BUILTIN: dict[str, dict[str, str]] = {
 }
 
 
+FAMILIES: dict[str, dict[str, str]] = {
+    # (name, device, precision) -> Space
+    "spaces": {
+        "open_clip": "mmsearch.encoders.open_clip:space",
+        "hf-hub": "mmsearch.encoders.open_clip:space",
+        "local-dir": "mmsearch.encoders.open_clip:space",
+    },
+}
+"""Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
+
+
 @cache
 def targets(kind: str) -> Mapping[str, str]:
     """Name -> "module:attribute" of every known part of a kind, built-in ones first. Read once in a process."""
@@ -50,7 +62,10 @@ def targets(kind: str) -> Mapping[str, str]:
 
 
 def target(kind: str, name: str) -> str:
-    """The "module:attribute" behind a name; a name with a colon is one already."""
+    """The "module:attribute" behind a name, or the name of one of a family; a name with a colon is either already."""
+    if name.startswith("local-dir:"):
+        # It is remembered, and must mean the same from wherever it is used.
+        return f"local-dir:{Path(name.partition(':')[2]).expanduser().absolute()}"
     if ":" in name:
         return name
     # Reading the entry points takes milliseconds; most names need none of them.
@@ -62,7 +77,14 @@ def target(kind: str, name: str) -> str:
 
 def load(kind: str, name: str) -> Any:
     """Import the part behind a name. Raises: UnknownName."""
-    module, _, attribute = target(kind, name).partition(":")
+    found = target(kind, name)
+    if family := FAMILIES.get(kind, {}).get(found.partition(":")[0]):
+        return partial(_imported(kind, name, family), found)
+    return _imported(kind, name, found)
+
+
+def _imported(kind: str, name: str, found: str) -> Any:
+    module, _, attribute = found.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -1,0 +1,166 @@
+"""An open_clip checkpoint on disk: a folder as the hub has it, found without any network and read without torch.
+
+    open_clip_config.json         model_cfg (the architecture) and preprocess_cfg (how pictures are prepared)
+    open_clip_model.safetensors   or another file of weights, see `WEIGHT_NAMES`
+    tokenizer.json ...            unless the model reads CLIP's own byte-pair encoding
+
+`local-dir:PATH` names such a folder; `hf-hub:OWNER/NAME` and `open_clip:ARCH/PRETRAINED` name one that was prepared
+(`store.models_folder`), and the first also one in the Hugging Face cache.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmsearch.encoders import store
+from mmsearch.encoders.open_clip.pixels import Pixels
+from mmsearch.encoders.open_clip.tokens import BPE_FILE, TOKENIZER_FILE, TOKENIZER_FILES
+from mmsearch.errors import InvalidInput, WeightsError
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHT_NAMES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "open_clip_model.pth",
+    "pytorch_model.bin",
+)
+"""Best first; otherwise the only *.safetensors."""
+
+_NAMES = {
+    "hf-hub": re.compile(r"hf-hub:[\w.-]+/[\w.-]+"),
+    "open_clip": re.compile(r"open_clip:[\w.@-]+/[\w.-]+"),
+    "local-dir": re.compile(r"local-dir:.+", re.DOTALL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the config says, checked; the weights are not opened."""
+
+    name: str
+    folder: Path
+    model: Mapping[str, Any]
+    """open_clip's model_cfg: embed_dim, vision_cfg, text_cfg, ..."""
+    pixels: Pixels
+    dim: int
+    context: int
+    """Tokens of a text."""
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """open_clip's text_cfg."""
+        found: Mapping[str, Any] = self.model["text_cfg"]
+        return found
+
+    @property
+    def architecture(self) -> str:
+        """12 hex digits over model_cfg: what weights alone don't tell, such as the number of heads."""
+        return hashlib.sha256(json.dumps(self.model, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def reads_bpe(self) -> bool:
+        """Whether texts are cut by CLIP's own byte-pair encoding instead of a tokenizer in the folder."""
+        return not self.text.get("hf_tokenizer_name")
+
+    def weights(self) -> Path:
+        """The file with the weights, safetensors first. Raises: WeightsError if there is none, or no telling which."""
+        for name in WEIGHT_NAMES:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        others = sorted(self.folder.glob("*.safetensors"))
+        if len(others) != 1:
+            found = f"{len(others)} files of weights, and no telling which" if others else "no weights"
+            raise WeightsError(f"{self.folder} holds {found}", hint=f"name the file {WEIGHT_NAMES[0]}")
+        return others[0]
+
+    def tokenizer(self) -> Path:
+        """The folder with the tokenizer's files: its own, or that of the model it names, in the Hugging Face cache.
+
+        Raises: WeightsError if there is none.
+        """
+        if (self.folder / TOKENIZER_FILE).is_file():
+            return self.folder
+        if self.name.startswith("hf-hub:"):
+            cached = store.cached(str(self.text["hf_tokenizer_name"]), TOKENIZER_FILE)
+            if cached is not None:
+                return cached.parent
+        raise WeightsError(
+            f"the model {self.name} needs {TOKENIZER_FILE}, and {self.folder} has none",
+            hint=f"put the tokenizer of {self.text['hf_tokenizer_name']} there ({', '.join(TOKENIZER_FILES)})",
+        )
+
+    def hashes(self, *, text: bool) -> dict[str, str]:
+        """File name -> sha256 of what the vectors of one tower depend on. Raises: WeightsError."""
+        files = [self.weights()]
+        if text:
+            files.append(BPE_FILE.locate() if self.reads_bpe else self.tokenizer() / TOKENIZER_FILE)
+        return {file.name: store.sha256(file) for file in files}
+
+
+def find(name: str) -> Checkpoint:
+    """The checkpoint behind a name. Raises: InvalidInput for a malformed name, WeightsError if it isn't on this
+    machine, or its config makes no sense."""
+    scheme, _, rest = name.partition(":")
+    if scheme not in _NAMES or not _NAMES[scheme].fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} names no model", hint="known: open_clip:ARCH/PRETRAINED, hf-hub:OWNER/NAME, local-dir:PATH"
+        )
+    if scheme == "local-dir":
+        folder = Path(rest)
+        if not (folder / CONFIG_FILE).is_file():
+            raise WeightsError(
+                f"there is no open_clip model in {folder}: {CONFIG_FILE} is missing",
+                hint="name the folder that holds the config and the weights, or put it back",
+            )
+        return read(f"local-dir:{folder.name}", folder)
+    prepared = store.models_folder() / store.folder_name(name)
+    if (prepared / CONFIG_FILE).is_file():
+        return read(name, prepared)
+    cached = store.cached(rest, CONFIG_FILE) if scheme == "hf-hub" else None
+    if cached is None:
+        raise WeightsError(
+            f"the model {name} is not on this machine, and nothing is downloaded by itself",
+            hint=f"mmsearch prepare {name}   (without a network: with --from FOLDER)",
+        )
+    return read(name, cached.parent)
+
+
+def read(name: str, folder: Path) -> Checkpoint:
+    """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} can't be read: {error}") from error
+    try:
+        return _checked(name, folder, config["model_cfg"], config["preprocess_cfg"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(
+            f"{path} is no open_clip config that can be used: {said}",
+            hint="take the file that was published with the weights: with another one, vectors would be wrong silently",
+        ) from error
+
+
+def _checked(name: str, folder: Path, model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> Checkpoint:
+    """Raises: KeyError, TypeError, ValueError."""
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    dim, context = model["embed_dim"], text.get("context_length", 77)
+    for what, number in (("embed_dim", dim), ("context_length", context)):
+        if not isinstance(number, int) or number < 2:
+            raise ValueError(f"{what} = {number!r}")
+    if str(vision.get("timm_model_name", "")).startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+        raise ValueError("its picture tower is named by an address, not by an architecture of timm")
+    if "tokenizer_mode" in text or "reduction_mask" in text.get("tokenizer_kwargs", {}):
+        raise ValueError("its way of cutting texts into tokens is not supported")
+    # Like open_clip, the architecture's size counts; unlike it, a config that contradicts itself is refused.
+    size = vision.get("image_size", 224)
+    pixels = Pixels.parse(size, preprocess)
+    return Checkpoint(name, folder, model, pixels, dim, context)

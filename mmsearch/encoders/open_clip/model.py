@@ -1,0 +1,125 @@
+"""Building a checkpoint's torch module, from local files only."""
+
+import pickle
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmsearch.encoders import store
+from mmsearch.encoders.open_clip.checkpoint import Checkpoint
+from mmsearch.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+_POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
+"""Tensors that open_clip stretches without a word where the config names other sizes than the weights have."""
+
+
+class Loader:
+    """The module of one checkpoint, loaded once for both of its towers."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._lock = threading.Lock()
+        self._module: torch.nn.Module | None = None
+
+    def load(self, device: "torch.device", dtype: "torch.dtype") -> "torch.nn.Module":
+        """In evaluation mode. Raises: WeightsError."""
+        import torch
+
+        with self._lock:
+            if self._module is None:
+                module = build(self._checkpoint).to(device=device, dtype=dtype)
+                self._module = module.to(memory_format=torch.channels_last)
+            return self._module
+
+
+def build(checkpoint: Checkpoint) -> "torch.nn.Module":
+    """The module with its weights, float32 on the CPU, in evaluation mode.
+
+    Raises: WeightsError for weights that are damaged, hold code, or are not those of the architecture in the config.
+    """
+    path = checkpoint.weights()
+    shapes = _shapes(path)
+    try:
+        module = _architecture(checkpoint)
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, AssertionError, OSError) as error:
+        raise WeightsError(
+            f"the architecture of {checkpoint.name} can't be built: {error}",
+            hint="its config may be damaged, or need a newer open_clip: pip install --upgrade open_clip_torch",
+        ) from error
+    _check_positions(checkpoint, shapes, {name: tuple(t.shape) for name, t in module.state_dict().items()})
+    from open_clip.factory import load_checkpoint
+
+    try:
+        load_checkpoint(module, str(path), strict=True, weights_only=True)
+    except (RuntimeError, KeyError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path} does not hold the weights of the architecture in its config: {str(error)[:300]}",
+            hint="take config and weights of the same model",
+        ) from error
+    return module.eval()
+
+
+def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
+    """The module with random weights."""
+    # open_clip's own create_model would look for weights elsewhere, and sets up logging in the whole process.
+    from open_clip.coca_model import CoCa
+    from open_clip.model import CLIP, CustomTextCLIP
+
+    vision = {**checkpoint.model["vision_cfg"], "timm_model_pretrained": False}
+    text = {**checkpoint.text, "hf_model_pretrained": False}
+    if named := text.get("hf_model_name"):
+        text["hf_model_name"] = str(_hf_config(checkpoint, str(named)))
+    config = {**checkpoint.model, "vision_cfg": vision, "text_cfg": text}
+    custom = config.pop("custom_text", False) or named
+    kind = CLIP if not custom else CoCa if "multimodal_cfg" in config else CustomTextCLIP
+    module: torch.nn.Module = kind(**config)
+    return module
+
+
+def _hf_config(checkpoint: Checkpoint, named: str) -> Path:
+    """The folder with the config.json of a text tower of transformers. Raises: WeightsError."""
+    own = checkpoint.folder / "config.json"
+    found = own if own.is_file() else store.cached(named, "config.json")
+    if found is None:
+        raise WeightsError(
+            f"the text tower of {checkpoint.name} is {named}, whose config.json is not on this machine",
+            hint=f"put it into {checkpoint.folder}",
+        )
+    return found.parent
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the tensors in a file. Raises: WeightsError if it is damaged or holds anything but tensors."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    hint = "get the model anew; weights are best published as safetensors"
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        found = torch.load(path, map_location="meta", weights_only=True)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is damaged: {error}", hint=hint) from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(f"{path} holds more than weights, and code in it is not run", hint=hint) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is no file of weights: {error}", hint=hint) from error
+    state = found.get("state_dict", found) if isinstance(found, dict) else {}
+    if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise WeightsError(f"{path} holds no tensors by name", hint=hint)
+    return {str(name).removeprefix("module."): tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _check_positions(checkpoint: Checkpoint, stored: Mapping[str, tuple[int, ...]], built: Mapping[str, Any]) -> None:
+    for name in _POSITIONS:
+        ours = built.get(name, built.get(f"text.{name}"))
+        if name in stored and ours is not None and stored[name] != ours:
+            raise WeightsError(
+                f"{checkpoint.name} contradicts itself: {name} is {stored[name]} in its weights, {ours} by its config",
+                hint="take config and weights of the same model",
+            )

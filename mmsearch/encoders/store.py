@@ -1,0 +1,85 @@
+"""Where models lie on this machine, and what their files hash to. Nothing here ever asks a network."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import WeightsError
+
+
+def models_folder() -> Path:
+    """$MMSEARCH_MODELS, else `models` in the user's data folder: one folder for each prepared model."""
+    if named := os.environ.get("MMSEARCH_MODELS"):
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+
+
+def folder_name(name: str) -> str:
+    """A model's name as the name of its folder: "hf-hub:timm/x" -> "hf-hub--timm--x"."""
+    return re.sub(r"[:/]", "--", name)
+
+
+def cached(repository: str, file: str) -> Path | None:
+    """A file of a repository in the Hugging Face cache; None if it isn't there, or the name is none."""
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = huggingface_hub.try_to_load_from_cache(repository, file)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, remembered for as long as its size, times and inode stay.
+
+    Weights of gigabytes take seconds to hash, and each command needs the figure for the fingerprint of its space.
+    Raises: WeightsError if it can't be read.
+    """
+    memory = _Memory()
+    try:
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        key = str(path.resolve())
+        known = memory.read().get(key)
+        if isinstance(known, list) and known[:-1] == stamp:
+            return str(known[-1])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}", hint="check its permissions") from error
+    memory.note(key, [*stamp, digest])
+    return digest
+
+
+class _Memory:
+    """A file in the user's cache folder: path -> [size, mtime_ns, ctime_ns, inode, sha256]."""
+
+    def __init__(self) -> None:
+        import platformdirs
+
+        self._path = Path(platformdirs.user_cache_dir("mmsearch", appauthor=False)) / "sha256.json"
+
+    def read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def note(self, key: str, value: list[Any]) -> None:
+        """Two processes that note at once may lose one entry, which costs a hash; a folder without room for it too."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
+                json.dump({**self.read(), key: value}, file)
+            os.replace(file.name, self._path)
+        except OSError:
+            return
