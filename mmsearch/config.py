@@ -3,6 +3,7 @@
 `memory_bytes = 2_000_000_000` in mmsearch.toml and MMSEARCH_MEMORY_BYTES=2000000000 say the same.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.types import Limits
 
 FILE_NAME = "mmsearch.toml"
+FUSIONS = ("best", "mean", "weighted", "off")
 _LIMITS = Limits()
 
 
@@ -35,6 +37,14 @@ class Settings:
     """Segments an encoder takes at once; 0: the encoder's own choice."""
     false_accepts: float = 0.05
     """Share of queries about nothing in the library that may get a confident hit all the same."""
+    fusion: str = "best"
+    """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, or "off"."""
+    fusion_weights: str = "image=1,video=1,audio=1,text=0.5"
+    """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
+    fold: str = "on"
+    """Whether near-duplicates among results are shown as one: "on" or "off"."""
+    alike: str = "image=0.97,audio=0.99,text=0.98"
+    """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]."""
     commit_segments: int = 512
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
@@ -49,6 +59,30 @@ class Settings:
     @property
     def limits(self) -> Limits:
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named. Raises: InvalidInput."""
+        if self.fusion != "weighted":
+            return {}
+        found = _numbers(self.fusion_weights)
+        if not all(kind and 0 < weight < math.inf for kind, weight in found.items()):
+            raise InvalidInput(
+                f"setting fusion_weights makes no sense: {self.fusion_weights!r}",
+                hint="numbers above 0, such as image=1,audio=1,text=0.5",
+            )
+        return found
+
+    @property
+    def alike_from(self) -> Mapping[str, float]:
+        """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]. Raises: InvalidInput."""
+        found = _numbers(self.alike)
+        if not all(kind and 0 < cosine <= 1 for kind, cosine in found.items()):
+            raise InvalidInput(
+                f"setting alike makes no sense: {self.alike!r}",
+                hint="cosines above 0, at most 1, such as image=0.97,audio=0.99,text=0.98",
+            )
+        return found
 
     @property
     def decode_workers(self) -> int:
@@ -95,6 +129,18 @@ def _convert(name: str, value: Any, wanted: str, source: str) -> Any:
         raise InvalidInput(f"setting {name} = {value!r} in {source} is not a {kind.__name__}") from error
 
 
+def _numbers(pairs: str) -> dict[str, float]:
+    """ "a=1,b=2" as a dictionary; what is no number becomes NaN."""
+    found: dict[str, float] = {}
+    for pair in pairs.split(","):
+        name, _, value = pair.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            found[name.strip()] = float("nan")
+    return found
+
+
 def _checked(made: Settings) -> Settings:
     for f in fields(Settings):
         value = getattr(made, f.name)
@@ -103,6 +149,12 @@ def _checked(made: Settings) -> Settings:
             raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
     if made.false_accepts >= 1:
         raise InvalidInput(f"setting false_accepts must be less than 1, not {made.false_accepts}")
+    if made.fusion not in FUSIONS:
+        raise InvalidInput(f"unknown fusion {made.fusion!r}", hint=f"known: {', '.join(FUSIONS)}")
+    _ = made.weights
+    if made.fold not in ("on", "off"):
+        raise InvalidInput(f"setting fold can't be {made.fold!r}", hint="say on or off")
+    _ = made.alike_from
     if made.precision not in ("auto", "fp32", "fp16", "bf16"):
         raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
     return made

@@ -308,6 +308,12 @@ class Hit:
     metadata: Metadata = field(default_factory=dict)
     by: tuple[str, ...] = ("vector",)
     """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
+    folded: tuple[Path, ...] = ()
+    """Copies and near-duplicates of it that would have come further down, best first."""
+    members: tuple[Path, ...] = ()
+    """All files of a bundle, `path` first; empty if the file is alone."""
+    part: Path | None = None
+    """Of a bundle, the file that matched best: score, confidence, moment, page and passage are its own."""
 
 
 @dataclass(frozen=True, slots=True)

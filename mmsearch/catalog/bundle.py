@@ -34,9 +34,9 @@ def members(
     columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
     for part in chunks(_shared(connection, sorted(set(item_ids)))):
         query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
-        for *facts, wanted in connection.execute(query.where(Item.status == "present", Item.bundle.in_(part))):
-            member = Member(*facts, bool(wanted))
-            found[member.bundle].append(member)
+        rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
+        for item_id, content_id, path, stem, modality, metadata, wanted in rows:
+            found[stem].append(Member(item_id, content_id, path, modality, metadata, bool(wanted)))
     return dict(found)
 
 

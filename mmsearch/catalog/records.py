@@ -135,7 +135,6 @@ class Member:
     item_id: int
     content_id: int
     path: bytes
-    bundle: bytes
     modality: Modality
     metadata: Metadata
     wanted: bool

@@ -1,0 +1,202 @@
+"""Files that belong together are one result: a picture, its caption and its sound; a live photo; a sidecar.
+
+Present files of one folder that share a stem (`catalog.stem`) are a bundle if there are two to `MOST` of them and one
+is no text: main.c and main.h, or twenty files called image, are not about one thing. A bundle stands where its best
+file does ("best"), or where all its files do on average ("mean", "weighted").
+
+Averages are taken of what calibration says of each file, never of raw scores, which lie on different scales: the
+weighted geometric mean of the tails (the chance that an unrelated segment scores as high), each of the file's best
+segment. Its logarithm is the statistic of Fisher (1925), with weights that of Good (1955). Confidence comes from the
+mean as it does from a single tail; that is cautious where files err independently, since then their mean is seldom
+small by accident.
+"""
+
+import math
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmsearch import search as searching
+from mmsearch.calibration import Judge
+from mmsearch.catalog import Catalog, ListKey, Member, bundle, stem
+from mmsearch.criteria import Filter
+from mmsearch.indexing import IndexSet
+from mmsearch.types import Hit, Modality, Vectors
+from mmsearch.vectors.rank import exact_scores
+
+MOST = 10
+"""Files of a bundle. More of one stem are a series, not one thing."""
+
+LONG_S = 10.0
+"""Seconds from which a video leads the picture beside it, which is its thumbnail then, not a photo that moves."""
+
+_LEADS: tuple[Modality, ...] = ("image", "video", "audio")
+"""Which kind is shown for all, first to last; then others, then text."""
+
+_ROUNDING = 1e-9
+
+_LEAST = sys.float_info.min
+"""A tail that has become zero still has a logarithm so."""
+
+
+def ordered(files: Sequence[Member]) -> tuple[Member, ...]:
+    """The files of one stem, the one that leads them first; empty if they are no bundle."""
+    if not 2 <= len(files) <= MOST or all(file.modality == "text" for file in files):
+        return ()
+    return tuple(sorted(files, key=_lead))
+
+
+def _lead(file: Member) -> tuple[int, bool, bytes]:
+    duration = file.metadata.get("duration") or 0.0
+    kinds = {kind: place for place, kind in enumerate(_LEADS, 1)}
+    place = 0 if file.modality == "video" and duration > LONG_S else kinds.get(file.modality, len(kinds) + 1)
+    return place + (file.modality == "text"), stem.suffix(file.path) in stem.RAW | stem.SIDECARS, file.path
+
+
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """The bundles of a catalog, as a search meets them.
+
+    A file matches for itself: `within` and `where` hold of the file that was found and of the one that is shown.
+    """
+
+    catalog: Catalog
+    within: Collection[Modality] | None = None
+    where: Filter | None = None
+
+    def of(self, hits: Sequence[Hit]) -> dict[int, tuple[Member, ...]]:
+        """Item id -> all files of its bundle, the lead first; items that are alone are left out."""
+        with self.catalog.reading() as snapshot:
+            known = bundle.members(snapshot, [hit.item_id for hit in hits], self.within, self.where)
+        return {file.item_id: files for found in known.values() if (files := ordered(found)) for file in files}
+
+    def gathered(self, ranked: Callable[[int], list[Hit]]) -> Callable[[int], list[Hit]]:
+        """A ranking in which each bundle stands once, at the place of its best file."""
+
+        def first(n: int) -> list[Hit]:
+            depth = n
+            while True:
+                hits = ranked(depth)
+                found = self.one_each(hits)
+                if len(found) >= n or len(hits) < depth:
+                    return found[:n]
+                depth *= 2
+
+        return first
+
+    def one_each(self, hits: Sequence[Hit]) -> list[Hit]:
+        """The hits without those whose bundle was found before."""
+        files, seen, kept = self.of(hits), set[int](), list[Hit]()
+        for hit in hits:
+            if hit.item_id not in seen:
+                members = files.get(hit.item_id, ())
+                seen.update(member.item_id for member in members)
+                kept.append(_shown(hit, members) if members else hit)
+        return kept
+
+
+def _shown(hit: Hit, files: tuple[Member, ...]) -> Hit:
+    """A hit of one file as a hit of its bundle: the lead's path, kind and facts, and what matched in the file."""
+    lead = next((file for file in files if file.wanted), files[0])
+    paths = [Path(os.fsdecode(file.path)) for file in (lead, *(file for file in files if file is not lead))]
+    return replace(
+        hit, path=paths[0], modality=lead.modality, item_id=lead.item_id, metadata=lead.metadata,
+        part=hit.path, members=tuple(paths),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What a bundle is ranked by."""
+
+    order: float
+    hit: Hit
+    """Of its best file."""
+
+    @property
+    def place(self) -> tuple[float, float, bytes]:
+        return self.order, -self.hit.score, os.fsencode(self.hit.path)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Averages:
+    """The ranking of a query vector, float32 (1, dim), by the averages of bundles."""
+
+    vector: Vectors
+    space: str
+    bundles: Bundles
+    indexes: IndexSet
+    judge: Judge
+    weights: Mapping[Modality, float]
+    """Item modality -> what its files count for, above 0; 1 if it isn't named."""
+
+    def ranked(self, n: int) -> list[Hit]:
+        """The n best: of a bundle, the hit of its best file. Exact, by the threshold algorithm (Fagin et al., 2003).
+
+        Files are looked at best first; a bundle that was met is averaged over all its files, whether they were met or
+        not. No file to come is better than the last one, so no bundle to come has a better average.
+        """
+        depth = n
+        while True:
+            hits = self._files(depth)
+            if hits and hits[0].confidence is None:
+                return hits[:n]  # no background yet: nothing to average
+            made = sorted(self._averaged(hits), key=lambda one: one.place)
+            whole = len(hits) < depth
+            # A mean of logarithms is rounded: what is nearer than that may yet be a tie.
+            if whole or (len(made) >= n and made[n - 1].order < (1 - _ROUNDING) * self._tail(hits[-1])):
+                return self._sure(made[:n])
+            depth *= 4
+
+    def _files(self, depth: int) -> list[Hit]:
+        found = self.bundles
+        return searching.search(self.vector, depth, found.catalog, self.indexes, self.judge, found.within, found.where)
+
+    def _tail(self, hit: Hit) -> float:
+        return self.judge.tail(ListKey(self.space, hit.modality, hit.matched or hit.modality), hit.score)
+
+    def _averaged(self, hits: Sequence[Hit]) -> list[_Scored]:
+        """Every bundle that the hits belong to, and every hit that is alone."""
+        files = self.bundles.of(hits)
+        tails = {hit.item_id: self._tail(hit) for hit in hits}
+        tails |= self._unmet([file for found in files.values() for file in found if file.item_id not in tails])
+        best: dict[int, _Scored] = {}
+        for hit in hits:
+            members = [file for file in files.get(hit.item_id, ()) if file.wanted and file.item_id in tails]
+            first = members[0].item_id if members else hit.item_id
+            if first not in best:
+                weighed = [(self.weights.get(file.modality, 1.0), tails[file.item_id]) for file in members]
+                best[first] = _Scored(_mean(weighed) if weighed else tails[hit.item_id], hit)
+        return list(best.values())
+
+    def _unmet(self, files: Sequence[Member]) -> dict[int, float]:
+        """Item id -> the tail of its best segment, for files that no list was asked deep enough to bring."""
+        wanted = list({file.item_id: file for file in files if file.wanted}.values())
+        with self.bundles.catalog.reading() as snapshot:
+            found, vectors = bundle.segments(snapshot, self.space, self.vector.shape[1], wanted)
+        tails: dict[int, list[float]] = defaultdict(list)
+        for segment, score in zip(found, exact_scores(self.vector[0], vectors).tolist(), strict=True):
+            tails[segment.item_id].append(
+                self.judge.tail(ListKey(self.space, segment.modality, segment.matched), score)
+            )
+        return {item: min(those) for item, those in tails.items()}
+
+    def _sure(self, made: Sequence[_Scored]) -> list[Hit]:
+        """The hits with the confidence that their averages give."""
+        sizes = self.indexes.sizes(self.bundles.within)
+        searched = sum(sizes.values())
+        needed = self.judge.threshold((key for key, size in sizes.items() if size), searched) if made else 0.0
+        sure = [math.exp(-searched * one.order) for one in made]
+        return [
+            replace(one.hit, rank=rank, confidence=confidence, weak=confidence < needed)
+            for rank, (one, confidence) in enumerate(zip(made, sure, strict=True), 1)
+        ]
+
+
+def _mean(weighed: Sequence[tuple[float, float]]) -> float:
+    """The weighted geometric mean of (weight, tail) pairs."""
+    total = sum(weight for weight, _ in weighed)
+    return math.exp(sum(weight * math.log(max(tail, _LEAST)) for weight, tail in weighed) / total)
