@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import markup, paper, plain, sniff
+from mmsearch.media import markup, paper, plain, sidecar, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -33,11 +33,13 @@ class TextDecoder:
         return paper.is_pdf(head) or (plain.is_text(head) and sniff.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
-        """title, and for PDFs author and pages."""
+        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`)."""
         head = sniff.read_head(path, self._limits)
         if paper.is_pdf(head):
             return paper.describe(path)
         text = _beginning(path)
+        if sidecar.is_sidecar(text):
+            return sidecar.read(self._text(path)).metadata
         if markup.is_html(text):
             title = markup.title(text)
         else:
@@ -65,7 +67,10 @@ class TextDecoder:
             yield from paper.pages(path, self._limits)
             return
         text = self._text(path)
-        yield None, markup.visible_text(text) if markup.is_html(text) else text
+        if sidecar.is_sidecar(text):
+            yield None, sidecar.read(text).words
+        else:
+            yield None, markup.visible_text(text) if markup.is_html(text) else text
 
     def _text(self, path: Path) -> str:
         try:
