@@ -51,7 +51,8 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
     opened: list[Library] = []
 
     def open_it(name: str = "library", **settings: object) -> Library:
-        chosen = {"space": "tests.tiny:space", "workers": 2, **settings}
+        # Pictures of one colour are near-duplicates here: only what is about that folds them.
+        chosen = {"space": "tests.tiny:space", "workers": 2, "fold": "off", **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
         return opened[-1]
 
@@ -65,6 +66,7 @@ def run(tmp_path: Path) -> Run:
     environment = {
         **os.environ,
         "MMSEARCH_SPACE": "tests.tiny:space",
+        "MMSEARCH_FOLD": "off",
         "MMSEARCH_LIBRARY": str(tmp_path / "library"),
         "PYTHONPATH": str(CHECKOUT),
     }

@@ -36,6 +36,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--where", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Results to pass over, for the next page.")
+@click.option("--fold/--no-fold", default=None, help="Show near-duplicates as one result, or each by itself.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
@@ -60,8 +61,8 @@ def query(
     if options["keywords"] is not None:
         keywords = "only" if options["keywords"] else "no"
     with open_library(library, **settings) as opened:
-        asked, where = _asked(opened, query, options), options["where"]
-        found = opened.search(asked, k, within=within, keywords=keywords, where=where, offset=options["offset"])
+        asked, passed = _asked(opened, query, options), {name: options[name] for name in ("where", "offset", "fold")}
+        found = opened.search(asked, k, within=within, keywords=keywords, **passed)
         if options["min_confidence"] is not None:
             # What only the words themselves brought has no such number, and needs none.
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]

@@ -74,6 +74,8 @@ def where(hit: "Hit") -> str:
     if hit.passage:
         words = " ".join(hit.passage.split())
         parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+    if hit.folded:
+        parts.append(f"+{len(hit.folded)} alike")
     return " ".join(parts)
 
 

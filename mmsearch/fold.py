@@ -1,0 +1,76 @@
+"""Near-duplicates among the results become one, with those that are alike counted.
+
+Greedy by rank: a hit that is alike (`mmsearch.alike`) to one above it, of the same modality, is folded into the first
+such. It looks no further up than `REACH` places, counted from the last hit that was folded there: so what is folded
+depends only on a bounded stretch of the ranking, a page shows the same whichever page it is and however deep the
+ranking was looked into, and a hundred shots of one scene, one after the other, still are one result.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mmsearch.alike import Profile, possible, similarity
+from mmsearch.catalog import Snapshot, pieces
+from mmsearch.types import Hit, Modality
+
+REACH = 20
+"""Places between a hit and the one it is folded into, or the last one folded there before, at most."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A shown hit and what was folded into it."""
+
+    hit: Hit
+    profile: Profile
+    last: int
+    """Place of its last member in the ranking."""
+    folded: list[Hit] = field(default_factory=list)
+
+
+def profiles(snapshot: Snapshot, space_id: int, hits: Sequence[Hit]) -> dict[int, Profile]:
+    """Item id -> its content's profile, for items of the hits that are there.
+
+    Vectors are read only where there is something to compare them with: another content of nearly the same shape.
+    """
+    shapes = pieces.shapes(snapshot, [hit.item_id for hit in hits])
+    alike: dict[tuple[object, ...], set[int]] = {}
+    for shape in shapes.values():
+        kind = (shape.modality, *(modality for modality, _ in shape.counts))
+        alike.setdefault(kind, set()).add(shape.content_id)
+    wanted = sorted(content for group in alike.values() if len(group) > 1 for content in group)
+    vectors = pieces.vectors(snapshot, space_id, wanted)
+    return {item: Profile(shape.content_id, vectors.get(shape.content_id, {})) for item, shape in shapes.items()}
+
+
+def fold(
+    hits: Sequence[Hit], known: Mapping[int, Profile], least: Mapping[Modality, float], *, whole: bool
+) -> tuple[list[Hit], int]:
+    """The hits that are left, in order; and how many of them, from the first, a longer ranking would not change.
+
+    Args:
+        known: Item id -> profile; an item that is not there is folded into nothing.
+        least: Segment modality -> cosine from which two segments are alike.
+        whole: Whether the ranking ends with the last hit.
+    """
+    own = [known.get(hit.item_id, Profile(-1 - place, {})) for place, hit in enumerate(hits)]
+    groups: dict[int, _Group] = {}
+    for place, (hit, before) in enumerate(zip(hits, possible(own, least), strict=True)):
+        leader = next(
+            (
+                group
+                for group in (groups[n] for n in before.tolist() if n in groups)
+                if place - group.last <= REACH
+                and group.hit.modality == hit.modality
+                and similarity(group.profile, own[place], least) is not None
+            ),
+            None,
+        )
+        if leader is None:
+            groups[place] = _Group(hit, own[place], place)
+        else:
+            leader.last = place
+            leader.folded.append(hit)
+    shown = [replace(group.hit, folded=tuple(hit.path for hit in group.folded)) for group in groups.values()]
+    waiting = (n for n, group in enumerate(groups.values()) if not whole and len(hits) - group.last <= REACH)
+    return shown, next(waiting, len(groups))
