@@ -85,16 +85,17 @@ def _made(query: Any, own: Any, hit: Hit, parts: Sequence[tuple[str, Vectors]], 
 def _segment(query: Any, hit: Hit, encoder: Encoder, pool: DecodePool) -> tuple[Prepared, NDArray[np.float32]]:
     """The segment that matched, decoded once more, and its vector, float32 (dim,)."""
     pieces: list[Prepared] = []
-    for event in pool.run([Job(hit.path)]):
+    path = hit.part or hit.path
+    for event in pool.run([Job(path)]):
         if isinstance(event, Failed):
             kind = FAILURES.get(event.failure, MediaError)
-            raise kind(f"can't read {hit.path.name} to explain it: {event.reason}", hint="ingest its folder again")
+            raise kind(f"can't read {path.name} to explain it: {event.reason}", hint="ingest its folder again")
         if isinstance(event, Piece) and event.modality == hit.matched:
             span = event.span
             if (span.start, span.end, span.page) == (hit.start, hit.end, hit.page):
                 pieces.append(event.array)
     if not pieces:
-        raise InvalidInput(f"{hit.path.name} changed since it was found", hint="ingest its folder again")
+        raise InvalidInput(f"{path.name} changed since it was found", hint="ingest its folder again")
     vectors = np.concatenate([encoder.encode([one]) for one in pieces])
     best = int((vectors @ query).argmax())
     return pieces[best], vectors[best]

@@ -63,8 +63,10 @@ def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
 
 
 def where(hit: "Hit") -> str:
-    """The moment, the page and the passage of a hit."""
+    """The moment, the page and the passage of a hit; of a bundle, which file matched and how many more there are."""
     parts = []
+    if hit.part is not None and hit.part != hit.path:
+        parts.append(hit.part.name)
     if hit.start is not None and hit.end is not None:
         parts.append(f"{clock(hit.start)}-{clock(hit.end)}")
         if hit.modality == "video":
@@ -74,6 +76,8 @@ def where(hit: "Hit") -> str:
     if hit.passage:
         words = " ".join(hit.passage.split())
         parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+    if hit.members:
+        parts.append(f"+{len(hit.members) - 1} file{'s' if len(hit.members) > 2 else ''}")
     if hit.folded:
         parts.append(f"+{len(hit.folded)} alike")
     return " ".join(parts)

@@ -26,9 +26,13 @@ def status(library: Path | None, as_json: bool) -> None:
     for c in found.counts:
         missing = f" ({c.missing} missing)" if c.missing else ""
         click.echo(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
+    if found.bundles:
+        click.echo(f"bundles  {found.bundles} stems that several files share")
     click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}")
     failed = ", ".join(f"{kind} {n}" for kind, n in found.failures.items()) or "none"
     click.echo(f"failures {failed}")
+    if found.not_embedded:
+        click.echo(f"besides  {found.not_embedded} files of kinds that this space doesn't embed")
     if run := found.last_run:
         click.echo(f"last     {run.state}, started {run.started_at[:19]} UTC")
 
