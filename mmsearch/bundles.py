@@ -188,10 +188,12 @@ class Averages:
         """The hits with the confidence that their averages give."""
         sizes = self.indexes.sizes(self.bundles.within)
         searched = sum(sizes.values())
-        needed = self.judge.threshold((key for key, size in sizes.items() if size), searched) if made else 0.0
-        sure = [math.exp(-searched * one.order) for one in made]
+        if not made:
+            return []
+        accidents = self.judge.accidents([key for key, size in sizes.items() if size])
+        sure = [accidents.confidence(one.order, searched) for one in made]
         return [
-            replace(one.hit, rank=rank, confidence=confidence, weak=confidence < needed)
+            replace(one.hit, rank=rank, confidence=confidence, weak=confidence < self.judge.needed)
             for rank, (one, confidence) in enumerate(zip(made, sure, strict=True), 1)
         ]
 

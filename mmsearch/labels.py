@@ -7,7 +7,7 @@ score against the background of neutral words, which are bare too: see `mmsearch
 
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -79,7 +79,7 @@ def label(
     names: Sequence[str],
     space: Space,
     catalog: Catalog,
-    judge: Judge,
+    judge: Callable[[str, Vectors], Judge],
     *,
     within: Collection[Modality] | None = None,
     where: Filter | None = None,
@@ -89,6 +89,7 @@ def label(
 
     Args:
         names: Checked ones.
+        judge: Of a name and its vector, float32 (1, dim), what is known about its scores.
         needed: Confidence in [0, 1] below which none of the names is said to fit.
 
     Raises: NoSharedSpace if the space has no words, LibraryError if the library was never calibrated.
@@ -131,20 +132,28 @@ def _labelled(path: Path, modality: Modality, choice: _Choice, names: Sequence[s
 
 
 def _choices(
-    snapshot: Snapshot, key: ListKey, names: Sequence[str], space: Space, judge: Judge, where: Filter | None
+    snapshot: Snapshot,
+    key: ListKey,
+    names: Sequence[str],
+    space: Space,
+    judge: Callable[[str, Vectors], Judge],
+    where: Filter | None,
 ) -> Iterator[tuple[int, _Choice]]:
     """Of every content of a list, what it is nearest to."""
     ids = None if where is None else catalog_select.selected(snapshot, where, key)
     if ids is not None and not len(ids):
         return
     bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))
+    judges = [judge(name, bare[place : place + 1]) for place, name in enumerate(names)]
+    accidents = judges[0].accidents([key]) if judges[0].knows([key]) else None
     for content, seen in _scored(snapshot, key, space.dim, bare, prompted, ids).items():
-        if not judge.knows([key]):
+        if accidents is None:
             raise LibraryError(
                 "how usual a score is was not measured in this library yet", hint="finish an ingest: mmsearch ingest"
             )
         best, second = np.lexsort((-seen.bare, -seen.prompted))[:2].tolist()
-        sure = judge.confidence(key, float(seen.bare[best]), seen.count * len(names))
+        tail = judges[best].tail(key, float(seen.bare[best]))
+        sure = accidents.confidence(tail, seen.count * len(names))
         yield content, _Choice(seen.segment, best, second, sure if math.isfinite(sure) else 0.0)
 
 

@@ -208,7 +208,7 @@ class Library:
             self.path, self._parts.catalog(), self._parts.indexes(), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
             embed=lambda query: searching.embed(query, space, self._parts.query_decoding()),
-            judge=lambda query: self._parts.judge(query, space),
+            judge=lambda query, vector: self._parts.judge(query, vector, space),
         )  # fmt: skip
         found = evaluation.evaluate(judged, subject, directions=directions, k=k)
         if plot is not None:
@@ -296,10 +296,11 @@ class Library:
         self._require_items()
         space, _ = self._parts.embedding()
         with self._parts.writing() if save else nullcontext():
-            judge = self._parts.judge(Query(text=" "), space)
             labelled, tags = labels.label(
-                asked, space, self._parts.catalog(), judge, within=within, where=chosen, needed=needed
-            )
+                asked, space, self._parts.catalog(),
+                lambda name, vector: self._parts.judge(Query(text=name), vector, space),
+                within=within, where=chosen, needed=needed,
+            )  # fmt: skip
             if save:
                 self._parts.catalog().tag(asked, tags)
         return labelled

@@ -14,7 +14,7 @@ from mmsearch.config import Settings
 from mmsearch.errors import LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
-from mmsearch.types import Query, Space
+from mmsearch.types import Query, Space, Vectors
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
@@ -117,16 +117,16 @@ class Parts:
         finally:
             lock.release()
 
-    def judge(self, query: Query, space: Space) -> Judge:
-        """What is known about scores of such a query; a query of several parts is judged like words."""
+    def judge(self, query: Query, vector: Vectors, space: Space) -> Judge:
+        """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
         generation, _ = self.catalog().generation()
         with self._mutex:
             if self._backgrounds is None or self._backgrounds[0] != generation:
                 with self.catalog().reading() as snapshot:
                     stored = background.load(snapshot, space.name)
                 self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
-            modality = query.parts[0].modality if len(query.parts) == 1 else "text"
-            return Judge.of(self._backgrounds[1], modality, self.settings.false_accepts)
+            main = max(query.parts, key=lambda part: part.weight)
+            return Judge.of(self._backgrounds[1], main.modality, vector, self.settings.false_accepts)
 
     def calibrate(self, space: Space, record: SpaceRecord) -> None:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""

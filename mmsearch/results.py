@@ -82,7 +82,7 @@ def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles) -> Ran
     words = hybrid.find(query, wanted.end, catalog, within, wanted.keywords, where)
     space, _ = parts.embedding()
     vector = searching.embed(query, space, parts.query_decoding())
-    indexes, judge = parts.indexes(), parts.judge(query, space)
+    indexes, judge = parts.indexes(), parts.judge(query, vector, space)
     averages = Averages(vector, space.name, together, indexes, judge, parts.settings.weights)
 
     def ranked(n: int) -> list[Hit]:

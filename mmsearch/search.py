@@ -131,7 +131,6 @@ class _Candidate:
     order: float
     """Smaller is better, in whatever list."""
     score: float
-    confidence: float | None
     found: Found
 
     @property
@@ -167,19 +166,21 @@ def search(
     # A filter changes what may be shown, not how unusual a score is.
     whole = indexes.sizes(within)
     searched = sum(whole.get(key, 0) for key in sizes)
-    known = judge.knows(key for key, size in sizes.items() if size)
+    filled = [key for key in sizes if whole.get(key)]
+    known = bool(filled) and judge.knows(filled)
     candidates = [
-        _Candidate(
-            judge.tail(key, score) if known else place,
-            score,
-            judge.confidence(key, score, searched) if known else None,
-            found,
-        )
+        _Candidate(judge.tail(key, score) if known else place, score, found)
         for key, paths in lists.items()
         for place, (score, found) in enumerate(paths)
     ]
-    needed = judge.threshold((key for key, size in sizes.items() if size), searched) if known and candidates else 0.0
-    return _merged(candidates, k, needed)
+    best = _merged(candidates, k)
+    if not known:
+        return [_hit(candidate, rank, None, 0.0) for rank, candidate in enumerate(best, 1)]
+    accidents = judge.accidents(filled)
+    return [
+        _hit(candidate, rank, accidents.confidence(candidate.order, searched), judge.needed)
+        for rank, candidate in enumerate(best, 1)
+    ]
 
 
 def _resolved(
@@ -203,25 +204,25 @@ def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[tuple[floa
     return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
-def _merged(candidates: Iterable[_Candidate], k: int, needed: float) -> list[Hit]:
+def _merged(candidates: Iterable[_Candidate], k: int) -> list[_Candidate]:
+    """The k best, each item once."""
     best: dict[int, _Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.found.item_id)
         if known is None or candidate.place < known.place:
             best[candidate.found.item_id] = candidate
-    ranked = sorted(best.values(), key=lambda candidate: candidate.place)[:k]
-    return [_hit(candidate, rank, needed) for rank, candidate in enumerate(ranked, 1)]
+    return sorted(best.values(), key=lambda candidate: candidate.place)[:k]
 
 
-def _hit(candidate: _Candidate, rank: int, needed: float) -> Hit:
+def _hit(candidate: _Candidate, rank: int, confidence: float | None, needed: float) -> Hit:
     found, span = candidate.found, candidate.found.span
     return Hit(
         rank=rank,
         path=Path(os.fsdecode(found.path)),
         modality=found.modality,
         score=candidate.score,
-        confidence=candidate.confidence,
-        weak=candidate.confidence is not None and candidate.confidence < needed,
+        confidence=confidence,
+        weak=confidence is not None and confidence < needed,
         start=span.start,
         end=span.end,
         page=span.page,

@@ -3,26 +3,35 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mmsearch.calibration.fit import Fitted, confidence, threshold
+from mmsearch.calibration.fit import Accidents, Fitted, accidents
 from mmsearch.calibration.measure import Backgrounds
 from mmsearch.catalog import ListKey
-from mmsearch.types import Modality
+from mmsearch.types import Modality, Vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What is known of each list for queries of one modality."""
+    """What is known of each list for one query."""
 
     fitted: Mapping[ListKey, Fitted]
-    false_accepts: float
-    """Share of neutral queries that may pass for confident."""
+    usual: Mapping[ListKey, float]
+    """What the query usually scores there, in Fisher's z."""
+    needed: float
+    """The confidence, in [0, 1], below which a hit is called weak."""
 
     @classmethod
-    def of(cls, backgrounds: Backgrounds, modality: Modality, false_accepts: float) -> "Judge":
-        """For a modality too rare here to have backgrounds of its own, those of words stand in."""
+    def of(cls, backgrounds: Backgrounds, modality: Modality, vector: Vectors, false_accepts: float) -> "Judge":
+        """For a query vector, float32 (1, dim).
+
+        For a modality too rare here to have backgrounds of its own, those of words stand in.
+
+        Args:
+            false_accepts: Share of queries about something else that may pass for confident.
+        """
         words = {key: fitted for (query, key), fitted in backgrounds.items() if query == "text"}
         own = {key: fitted for (query, key), fitted in backgrounds.items() if query == modality}
-        return cls(own if own.keys() == words.keys() else words, false_accepts)
+        chosen = own if own.keys() == words.keys() else words
+        return cls(chosen, {key: fitted.usual(vector[0]) for key, fitted in chosen.items()}, 1 - false_accepts)
 
     def knows(self, keys: Iterable[ListKey]) -> bool:
         """Whether every one of these lists has a background: otherwise none of them can be compared."""
@@ -30,12 +39,8 @@ class Judge:
 
     def tail(self, key: ListKey, score: float) -> float:
         """The chance that an unrelated segment of the list scores at least this: comparable between lists."""
-        return self.fitted[key].tail(score)
+        return self.fitted[key].tail(score, self.usual[key])
 
-    def confidence(self, key: ListKey, score: float, searched: int) -> float:
-        """In [0, 1]: how sure it is that no unrelated segment among `searched` would score this high."""
-        return confidence(score, self.fitted[key], searched)
-
-    def threshold(self, keys: Iterable[ListKey], searched: int) -> float:
-        """The confidence below which a hit is called weak."""
-        return threshold([self.fitted[key] for key in keys], searched, self.false_accepts)
+    def accidents(self, keys: Iterable[ListKey]) -> Accidents:
+        """What a search through these lists, at least one, finds by accident: it turns tails into confidence."""
+        return accidents([self.fitted[key] for key in keys])

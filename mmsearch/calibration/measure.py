@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.calibration import neutral
 from mmsearch.calibration.fit import Fitted, fit
 from mmsearch.catalog import Catalog, ListKey, background
+from mmsearch.catalog.background import Sample
 from mmsearch.indexing import IndexSet
-from mmsearch.types import Modality, Segment, Space, Vectors
+from mmsearch.types import Ids, Modality, Neighbours, Space, Vectors
 
 SAMPLE = 1024
 """Segments of a list that are compared with each query."""
@@ -20,7 +21,10 @@ OWN_QUERIES = 128
 """Contents of the library that stand for queries of their modality."""
 
 FEWEST = 8
-"""Below this many own queries a modality has no background of its own."""
+"""Below this many own contents a modality is stood for by the packaged ones."""
+
+DEPTH = 16
+"""Neighbours among which a query's best unrelated one is looked for."""
 
 GROWN = 1.3
 """A list is measured again when it has grown (or shrunk) by this factor."""
@@ -46,48 +50,54 @@ def stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
 
 
 def measure(catalog: Catalog, indexes: IndexSet, space: Space) -> Backgrounds:
-    """Backgrounds of every query modality and list, from packaged neutral words and the library's own vectors."""
+    """Backgrounds of every query modality and list, from packaged neutral queries and the library's own vectors."""
     keys = indexes.refresh()
+    with catalog.reading() as snapshot:
+        samples = {key: background.sample(snapshot, key, space.dim, SAMPLE) for key in keys}
+    samples = {key: sample for key, sample in samples.items() if len(sample.vectors)}
     made: Backgrounds = {}
-    for modality, queries in _neutral(catalog, keys, space).items():
-        found, sizes = indexes.search(queries.vectors, 16)
-        for key in keys:
+    for modality, queries in _neutral(samples, space).items():
+        found, sizes = indexes.search(queries.vectors, DEPTH)
+        for key, sample in samples.items():
             with catalog.reading() as snapshot:
-                sample = background.sample(snapshot, key, space.dim, SAMPLE)
                 owners = background.contents_of(snapshot, np.unique(found[key].ids))
-            if not len(sample.vectors):
-                continue
-            pairs = queries.vectors @ sample.vectors.T  # (queries, sample)
-            pairs[queries.contents[:, np.newaxis] == sample.contents[np.newaxis]] = np.nan
-            if np.isnan(pairs).all():
-                continue
-            tops = [
-                _best(row_ids, row_scores, own, owners)
-                for row_ids, row_scores, own in zip(
-                    found[key].ids.tolist(), found[key].scores.tolist(), queries.contents.tolist(), strict=True
-                )
-            ]
-            made[modality, key] = fit(pairs, tops, sizes[key])
+            related = queries.contents[:, np.newaxis] == sample.contents[np.newaxis]
+            best = _best(found[key], queries.contents, owners)
+            if (fitted := fit(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:
+                made[modality, key] = fitted
     return made
 
 
-def _best(ids: list[int], scores: list[float], own: int, owners: Mapping[int, int]) -> float:
-    """The best score of another content; the last one seen if all are the query's own."""
-    return next((s for i, s in zip(ids, scores, strict=True) if owners.get(i) != own), scores[-1] if scores else 0.0)
+def _best(found: Neighbours, own: NDArray[np.int64], owners: Mapping[int, int]) -> NDArray[np.float32]:
+    """(n,) each query's best score of another content; the last one seen if all are its own."""
+    contents = _owners(found.ids, owners)
+    other = contents != own[:, np.newaxis]
+    at = np.where(other.any(axis=1), other.argmax(axis=1), found.ids.shape[1] - 1)
+    return np.take_along_axis(found.scores, at[:, np.newaxis], axis=1)[:, 0]
 
 
-def _neutral(catalog: Catalog, keys: list[ListKey], space: Space) -> dict[Modality, _Queries]:
+def _owners(ids: Ids, owners: Mapping[int, int]) -> NDArray[np.int64]:
+    """Content ids in the shape of the segment ids; -2 for segments that have gone since."""
+    return np.array([[owners.get(segment, -2) for segment in row] for row in ids.tolist()], np.int64).reshape(ids.shape)
+
+
+def _neutral(samples: Mapping[ListKey, Sample], space: Space) -> dict[Modality, _Queries]:
     made: dict[Modality, _Queries] = {}
-    if "text" in space.encoders:
-        words = files("mmsearch.calibration").joinpath("neutral.txt").read_text("utf-8").splitlines()
-        encoder = space.encoders["text"]
-        vectors = encoder.encode([encoder.prepare(Segment("text", line)) for line in words], query=True)
-        made["text"] = _Queries(vectors, np.full(len(words), -1, np.int64))
-    for modality in sorted({key.segment for key in keys} - {"text"}):
-        with catalog.reading() as snapshot:
-            own = [background.sample(snapshot, key, space.dim, OWN_QUERIES) for key in keys if key.segment == modality]
-        # One segment of each content: the windows of one long sound would all say the same.
-        contents, first = np.unique(np.concatenate([s.contents for s in own]), return_index=True)
-        if len(contents) >= FEWEST:
-            made[modality] = _Queries(np.concatenate([s.vectors for s in own])[first], contents)
+    outside = neutral.vectors(space)
+    for modality in sorted({key.segment for key in samples} | outside.keys()):
+        own = _own([sample for key, sample in samples.items() if key.segment == modality])
+        if modality != "text" and len(own.contents) >= FEWEST:
+            made[modality] = own
+        elif modality in outside:
+            made[modality] = _Queries(outside[modality], np.full(len(outside[modality]), -1, np.int64))
     return made
+
+
+def _own(samples: list[Sample]) -> _Queries:
+    """Some contents that the samples hold, evenly spaced, each with its first segment: the windows of one long sound
+    would all say the same."""
+    if not samples:
+        return _Queries(np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
+    contents, first = np.unique(np.concatenate([sample.contents for sample in samples]), return_index=True)
+    some = np.unique(np.linspace(0, len(contents) - 1, min(OWN_QUERIES, len(contents))).astype(int))
+    return _Queries(np.concatenate([sample.vectors for sample in samples])[first[some]], contents[some])

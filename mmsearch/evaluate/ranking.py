@@ -54,12 +54,12 @@ def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
 
 
 def merits(
-    vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List], tail: Tail | None
+    vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
 ) -> Iterator[NDArray[np.float64]]:
     """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
 
     As in a search, an item counts by its best segment; where a modality has two lists, by what is less usual, or
-    without a `tail` by its best place in either.
+    without `tails`, one a query, by its best place in either.
     """
     longest = max(len(one.segments) for one in lists)
     step = max(1, CELLS // longest)
@@ -68,7 +68,7 @@ def merits(
         found, _ = indexes.search(some, longest, (lists[0].key.item,))
         scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
         for query in range(len(some)):
-            yield _merit(lists, [scores[query] for scores in scored], tail)
+            yield _merit(lists, [scores[query] for scores in scored], tails[start + query] if tails else None)
 
 
 def _by_item(found: Neighbours, one: _List, count: int) -> Scores:

@@ -32,8 +32,8 @@ class Subject:
     record: SpaceRecord
     interpret: Callable[[Path], Query]
     embed: Callable[[Query], Vectors]
-    judge: Callable[[Query], Judge]
-    """What a search for such a query knows about scores."""
+    judge: Callable[[Query, Vectors], Judge]
+    """What a search for a query and its vector, float32 (1, dim), knows about scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,9 @@ def _measured(
 ) -> DirectionResult:
     items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
     outcomes = []
-    judge = subject.judge(questions[0].query)
-    tail = judge.tail if judge.knows(one.key for one in lists) else None
-    ranked = ranking.merits(vectors, subject.indexes, items, lists, tail)
+    judges = [subject.judge(q.query, vectors[row : row + 1]) for row, q in enumerate(questions)]
+    tails = [judge.tail for judge in judges] if judges[0].knows(one.key for one in lists) else None
+    ranked = ranking.merits(vectors, subject.indexes, items, lists, tails)
     for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.
         merit[items == question.own] = np.nan

@@ -1,74 +1,147 @@
-"""Calibration: the tail through two quantiles, the confidence over a search, the threshold from neutral queries."""
+"""Calibration: centring on the query, the tail through two quantiles, the confidence by what neutral queries find."""
 
 import math
 
 import numpy as np
 import pytest
 
-from mmsearch.calibration import Fitted, Judge, confidence, fit, stale, threshold
+from mmsearch import registry
+from mmsearch.calibration import Accidents, Fitted, Judge, accidents, fit, neutral, stale
 from mmsearch.catalog import ListKey
+from mmsearch.types import Segment, Space, Vectors
+from tests import tiny
 
 AUDIO, IMAGE = ListKey("s", "audio", "audio"), ListKey("s", "image", "image")
+E1, E2 = np.eye(2, dtype=np.float32)
 
 
-def made(middle: float = 0.2, high: float = 0.4, tops: tuple[float, ...] = (), segments: int = 100) -> Fitted:
-    return Fitted(math.atanh(middle), math.atanh(high) - math.atanh(middle), segments, tops)
+def made(
+    middle: float = 0.2, high: float = 0.4, tops: tuple[float, ...] = (1.0, 2.0), segments: int = 100,
+    centre: Vectors = 0 * E1, least: float = -1.0, most: float = 1.0,
+) -> Fitted:  # fmt: skip
+    spread = math.atanh(high) - math.atanh(middle)
+    return Fitted(centre, least, most, math.atanh(middle), spread, segments, np.array(tops, np.float32))
+
+
+def at(cosine: float) -> Vectors:
+    """A unit vector of this cosine with E1."""
+    return np.array([cosine, math.sqrt(1 - cosine**2)], np.float32)
 
 
 def test_the_tail_goes_through_both_quantiles_and_on_exponentially() -> None:
     fitted = made()
-    assert fitted.tail(0.2) == pytest.approx(0.5) and fitted.tail(0.4) == pytest.approx(0.05)
+    assert fitted.tail(0.2, 0) == pytest.approx(0.5) and fitted.tail(0.4, 0) == pytest.approx(0.05)
     next_step = math.tanh(2 * math.atanh(0.4) - math.atanh(0.2))
-    assert fitted.tail(next_step) == pytest.approx(0.005), "as far again, ten times rarer"
+    assert fitted.tail(next_step, 0) == pytest.approx(0.005), "as far again, ten times rarer"
     mirrored = math.tanh(2 * math.atanh(0.2) - math.atanh(0.4))
-    assert fitted.tail(mirrored) == pytest.approx(0.95)
-    assert fitted.tail(1.0) < 1e-20 and fitted.tail(-1.0) == pytest.approx(1.0)
-    scores = np.linspace(-1, 1, 200)
-    tails = [fitted.tail(s) for s in scores]
+    assert fitted.tail(mirrored, 0) == pytest.approx(0.95)
+    assert 0 < fitted.tail(1.0, 0) < 1e-20 and fitted.tail(-1.0, 0) == pytest.approx(1.0)
+    scores = np.linspace(-1, 1, 200).tolist()
+    tails = [fitted.tail(s, 0) for s in scores]
     assert tails == sorted(tails, reverse=True)
 
 
+def test_a_query_that_scores_high_with_everything_is_not_more_unusual_for_it() -> None:
+    fitted = made(centre=0.5 * E1, least=-0.1, most=0.3)
+    assert fitted.usual(at(0.4)) == pytest.approx(math.atanh(0.2)), "its mean with the list"
+    assert fitted.usual(at(1.0)) == pytest.approx(math.atanh(0.3)), "in a list of what was asked for, not all of it"
+    assert fitted.usual(at(-1.0)) == pytest.approx(math.atanh(-0.1))
+    shifted = math.tanh(math.atanh(0.4) + math.atanh(0.2))
+    assert fitted.tail(shifted, fitted.usual(at(0.4))) == pytest.approx(0.05)
+
+
 def test_fit_reads_the_quantiles_and_leaves_related_pairs_out() -> None:
-    pairs = np.tanh(np.linspace(0, 1, 101)).astype(np.float32).reshape(1, -1)
-    fitted = fit(np.concatenate([pairs, np.full((1, 101), np.nan, np.float32)]), [0.9], 101)
-    assert fitted.middle == pytest.approx(0.5, abs=1e-5) and fitted.spread == pytest.approx(0.45, abs=1e-5)
-    assert fit(np.full((2, 2), 0.3, np.float32), [], 2).spread > 0, "equal scores have no spread"
-    assert Fitted.from_dict(fitted.as_dict()) == fitted
+    sample = np.stack([at(c) for c in np.linspace(0.1, 0.5, 41).tolist()])
+    queries = np.stack([E1, E1, E1])
+    related = np.zeros((3, 41), np.bool_)
+    related[1, 20:], related[2] = True, True
+    fitted = fit(queries[:1], sample, related[:1], np.array([0.5], np.float32), 41)
+    assert fitted is not None and fitted.most == pytest.approx(0.3) and fitted.segments == 41
+    assert fitted.middle == pytest.approx(0.0, abs=1e-6), "the mean is the median here"
+    assert fitted.spread == pytest.approx(math.atanh(0.48) - math.atanh(0.3), abs=1e-6)
+    assert float(fitted.centre @ E1) == pytest.approx(0.3)
+    assert fitted.tops.tolist() == pytest.approx([-math.log(fitted.tail(0.5, fitted.usual(E1)))])
+    three = fit(queries, sample, related, np.array([0.5, 0.29, -1], np.float32), 41)
+    assert three is not None and three.least == pytest.approx(0.195, abs=2e-3), "its mean is that of the first half"
+    assert three.tops[2] == 0.0, "what is related to everything finds nothing"
+    assert fit(queries[2:], sample, related[2:], np.array([-1], np.float32), 41) is None
+    equal = fit(queries, np.stack([E2, E2]), np.zeros((3, 2), np.bool_), np.zeros(3, np.float32), 2)
+    assert equal is not None and equal.spread > 0, "equal scores have no spread"
+
+
+def test_what_is_stored_judges_alike() -> None:
+    fitted = made(centre=0.123456 * E1, tops=(0.5, 1.25))
+    again = Fitted.from_dict(fitted.as_dict())
+    assert again.as_dict() == fitted.as_dict() and again.tops.tolist() == [0.5, 1.25]
+    assert again.usual(E1) == pytest.approx(fitted.usual(E1), abs=1e-5)
+
+
+def test_confidence_is_the_share_of_neutral_searches_that_find_less() -> None:
+    rng = np.random.default_rng(0)
+    tops = tuple(3 - 0.8 * np.log(-np.log(rng.random(20_000))))
+    found = accidents([made(tops=tops)])
+    assert found.location == pytest.approx(3, abs=0.05) and found.scale == pytest.approx(0.8, abs=0.02)
+    for share in (0.3, 0.5, 0.8, 0.95, 0.99):
+        level = math.exp(-float(np.quantile(tops, share)))
+        assert found.confidence(level, 100) == pytest.approx(share, abs=0.01)
+    assert found.confidence(0.0, 100) == pytest.approx(1.0) and found.confidence(1.0, 100) < 1e-9
+
+
+def test_a_tenth_of_the_neutral_queries_may_name_what_is_there() -> None:
+    tops = np.linspace(0, 9, 1000)
+    named = np.where(np.arange(1000) >= 905, 700.0, tops)
+    assert accidents([made(tops=tuple(tops))]) == accidents([made(tops=tuple(named))])
 
 
 def test_confidence_falls_with_what_was_searched() -> None:
-    fitted = made()
-    assert confidence(0.4, fitted, 1) == pytest.approx(math.exp(-0.05))
-    assert confidence(0.4, fitted, 100) == pytest.approx(math.exp(-5))
-    assert confidence(1.0, fitted, 10**9) == pytest.approx(1.0)
+    found = Accidents(3.0, 1.0, 100)
+    assert found.confidence(math.exp(-3), 100) == pytest.approx(math.exp(-1))
+    assert found.confidence(math.exp(-3), 200) == pytest.approx(math.exp(-2))
+    assert found.confidence(math.exp(-3), 1) == pytest.approx(math.exp(-0.01))
 
 
-def test_the_threshold_is_what_neutral_queries_reach_that_often() -> None:
-    tops = tuple(np.linspace(0.2, 0.6, 101))
-    level = threshold([made(tops=tops)], 10, 0.05)
-    accepted = sum(confidence(top, made(), 10) > level for top in tops)
-    assert accepted == 5
-    both = threshold([made(tops=(0.5, 0.2)), made(tops=(0.2, 0.7))], 10, 0.5)
-    ends = sorted([confidence(0.5, made(), 10), confidence(0.7, made(), 10)])
-    assert both == pytest.approx(sum(ends) / 2), "a query's best over all lists counts"
-    assert threshold([], 10, 0.05) == 1.0
+def test_of_several_lists_a_query_s_best_counts() -> None:
+    both = accidents([made(tops=(1.0, 5.0, 2.0)), made(tops=(4.0, 1.0, 2.0), segments=50)])
+    alone = accidents([made(tops=(4.0, 5.0, 2.0), segments=150)])
+    assert both == alone
+    assert accidents([made(tops=(2.0, 2.0))]).scale > 0, "equal tops have no spread"
 
 
 def test_lists_on_different_scales_become_comparable() -> None:
-    judge = Judge({AUDIO: made(0.1, 0.3), IMAGE: made(0.4, 0.8)}, 0.05)
+    backgrounds = {("text", AUDIO): made(0.1, 0.3), ("text", IMAGE): made(0.4, 0.8)}
+    judge = Judge.of(backgrounds, "text", E1[np.newaxis], 0.05)
     assert judge.tail(AUDIO, 0.5) < judge.tail(IMAGE, 0.7), "0.5 is more unusual for a sound than 0.7 for a picture"
     assert judge.knows([AUDIO, IMAGE]) and not judge.knows([AUDIO, ListKey("s", "text", "text")])
+    assert judge.needed == 0.95
 
 
 def test_words_stand_in_for_rare_modalities() -> None:
     words, pictures = made(0.1), made(0.2)
     backgrounds = {("text", AUDIO): words, ("text", IMAGE): words, ("image", AUDIO): pictures}
-    assert Judge.of(backgrounds, "image", 0.05).fitted == {AUDIO: words, IMAGE: words}, "not for every list"
+    query = E1[np.newaxis]
+    assert Judge.of(backgrounds, "image", query, 0.05).fitted == {AUDIO: words, IMAGE: words}, "not for every list"
     backgrounds["image", IMAGE] = pictures
-    assert Judge.of(backgrounds, "image", 0.05).fitted == {AUDIO: pictures, IMAGE: pictures}
+    assert Judge.of(backgrounds, "image", query, 0.05).fitted == {AUDIO: pictures, IMAGE: pictures}
 
 
 def test_a_background_is_stale_once_its_list_has_grown() -> None:
     known = {("text", AUDIO): made(segments=100)}
     assert not stale(known, {AUDIO: 100}) and not stale(known, {AUDIO: 125, IMAGE: 0})
     assert stale(known, {AUDIO: 140}) and stale(known, {AUDIO: 60}) and stale(known, {AUDIO: 100, IMAGE: 1})
+
+
+def test_packaged_vectors_are_those_of_the_starter_s_encoders() -> None:
+    space: Space = registry.load("spaces", "starter")("cpu")
+    found = neutral.vectors(space)
+    assert {modality: len(rows) for modality, rows in found.items()} == {"text": 276, "image": 19, "audio": 16}, (
+        "an encoder has changed: python -m mmsearch.calibration.neutral"
+    )
+    encoder = space.encoders["text"]
+    again = encoder.encode([encoder.prepare(Segment("text", neutral.words()[7]))], query=True)
+    assert float(again[0] @ found["text"][7]) > 0.9999
+
+
+def test_another_space_has_the_words_encoded_and_no_media() -> None:
+    space = tiny.space("cpu")
+    found = neutral.vectors(space)
+    assert found.keys() == {"text"} and found["text"].shape == (276, tiny.DIM)

@@ -1,0 +1,87 @@
+"""Queries about nothing in particular: words written for this project, and the pictures and sounds of the demo.
+
+    python -m mmsearch.calibration.neutral
+
+writes their vectors in the starter space beside this file, so that an ingest need not encode them. Each modality's are
+tied to its encoder: of another encoder, or one that has changed since, they are not used.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+
+from mmsearch import registry
+from mmsearch.types import Encoder, Limits, Modality, Segment, Space, Vectors
+
+VECTORS = "neutral.npz"
+"""Per modality float16 (n, dim), and under "<modality>.encoder" the encoder's identity."""
+
+MEDIA = {"image": "photos", "audio": "sounds"}
+"""Modality -> folder of the samples."""
+
+
+def words() -> list[str]:
+    """A few hundred things that one may look for."""
+    return files("mmsearch.calibration").joinpath("neutral.txt").read_text("utf-8").splitlines()
+
+
+def vectors(space: Space) -> dict[Modality, Vectors]:
+    """float32 (n, dim), unit rows, per modality: the packaged ones of encoders that made them. There are always
+    words: for another encoder they are encoded now."""
+    with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
+        known = {
+            modality: _unit(stored[modality])
+            for modality, encoder in space.encoders.items()
+            if modality in stored and str(stored[f"{modality}.encoder"]) == identity(encoder)
+        }
+    if "text" in space.encoders and "text" not in known:
+        known["text"] = _encode(space.encoders["text"], map(_text, words()))
+    return known
+
+
+def identity(encoder: Encoder) -> str:
+    """sha256 over what a query's vector depends on."""
+    spec = encoder.spec
+    facts = [spec.name, spec.dim, dict(spec.weights), spec.preprocessing]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def write(space: Space) -> None:
+    """Encode everything and write it beside this file."""
+    arrays: dict[str, Any] = {"text": _encode(space.encoders["text"], map(_text, words()))}
+    arrays |= {m: _encode(space.encoders[m], _samples(space, m, folder)) for m, folder in MEDIA.items()}
+    arrays = {modality: made.astype(np.float16) for modality, made in arrays.items()}
+    arrays |= {f"{modality}.encoder": np.array(identity(space.encoders[modality])) for modality in arrays}
+    with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path:
+        np.savez_compressed(path, **arrays)
+
+
+def _samples(space: Space, modality: Modality, folder: str) -> Iterator[Segment]:
+    decoder = registry.load("decoders", modality)(space.windowing, Limits())
+    with as_file(files("mmsearch").joinpath("samples", folder)) as place:
+        for path in sorted(place.iterdir()):
+            yield next(iter(decoder.decode(path)))
+
+
+def _text(line: str) -> Segment:
+    return Segment("text", line)
+
+
+def _encode(encoder: Encoder, segments: Iterator[Segment]) -> Vectors:
+    prepared = [encoder.prepare(segment) for segment in segments]
+    size = encoder.spec.batch_size
+    parts = [encoder.encode(prepared[start : start + size], query=True) for start in range(0, len(prepared), size)]
+    return np.concatenate(parts)
+
+
+def _unit(rounded: Any) -> Vectors:
+    rows = rounded.astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+if __name__ == "__main__":
+    write(registry.load("spaces", "starter")("cpu"))
