@@ -16,7 +16,7 @@ MmsearchError                    exit  http
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
-    ├── Corrupt  Unsupported  LimitExceeded  Unreadable
+    ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     └── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
 """
 
@@ -109,6 +109,12 @@ class Unsupported(MediaError):
     failure = "unsupported"
 
 
+class NotEmbedded(MediaError):
+    """A good file of a modality that the library's space has no encoder for: kept in mind, but no failure."""
+
+    failure = "not-embedded"
+
+
 class LimitExceeded(MediaError):
     failure = "limit"
 
@@ -138,7 +144,8 @@ class Transient(MediaError):
 FAILURES: dict[str, type[MediaError]] = {
     kind.failure: kind
     for kind in (
-        Corrupt, Unsupported, LimitExceeded, Unreadable, DecodeTimeout, DecoderCrashed, OutOfMemory, Transient,
+        Corrupt, Unsupported, NotEmbedded, LimitExceeded, Unreadable, DecodeTimeout, DecoderCrashed, OutOfMemory,
+        Transient,
     )
 }  # fmt: skip
 """Failure class -> its exception."""

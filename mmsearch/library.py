@@ -100,7 +100,7 @@ class Library:
         """Try the files of the failure ledger again, all or those of one class."""
         options = IngestOptions(retry=lambda known: True, on_progress=on_progress)
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failures(snapshot, failure)
+            known = catalog_read.failed(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
@@ -312,9 +312,9 @@ class Library:
         return status(self._parts)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
-        """The failure ledger, by path; all of it or one class."""
+        """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failures(snapshot, failure)
+            known = catalog_read.failed(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:

@@ -68,7 +68,8 @@ class Parts:
             if record.fingerprint != space.fingerprint:
                 raise SpaceChanged(
                     f"the vectors in {self.path} were made by another version of the space {record.name!r}",
-                    hint="use the mmsearch release that made them, or ingest into a new library: --library PATH",
+                    hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
+                    "--library PATH",
                 )
             return space, record
 

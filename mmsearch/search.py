@@ -16,7 +16,7 @@ from mmsearch.calibration import Judge
 from mmsearch.catalog import Catalog, Found, ListKey
 from mmsearch.catalog import read as catalog_read
 from mmsearch.criteria import Filter
-from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace
+from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
 from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Vectors
@@ -46,7 +46,7 @@ def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vec
         encoder = _encoder(space, "text")
         return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
     with _as_file(modality, value) as path:
-        pieces = _decoded(path, modality, pool)
+        pieces = _decoded(path, modality, pool, space)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         by_modality.setdefault(piece.modality, []).append(piece.array)
@@ -62,10 +62,17 @@ def _encoded(encoder: Any, arrays: list[Prepared]) -> Vectors:
 
 def _encoder(space: Space, modality: Modality) -> Any:
     if modality not in space.encoders:
-        raise NoSharedSpace(
-            f"the space {space.name!r} embeds no {modality}", hint=f"it embeds {', '.join(sorted(space.encoders))}"
-        )
+        raise _not_embedded(space, modality)
     return space.encoders[modality]
+
+
+def _not_embedded(space: Space, modality: Modality) -> NoSharedSpace:
+    known = ", ".join(sorted(space.encoders))
+    return NoSharedSpace(
+        f"the space {space.name!r} embeds no {modality}, so nothing can be found by it",
+        hint=f"it embeds {known}: describe in words what you look for, or ingest into a library of a space with "
+        f"{modality}, such as starter: --space starter --library PATH",
+    )
 
 
 def _unit(vector: Any) -> Vectors:
@@ -75,11 +82,13 @@ def _unit(vector: Any) -> Vectors:
     return np.asarray(vector / norm, np.float32)
 
 
-def _decoded(path: Path, modality: Modality, pool: DecodePool) -> list[Piece]:
+def _decoded(path: Path, modality: Modality, pool: DecodePool, space: Space) -> list[Piece]:
     pieces: list[Piece] = []
     for event in pool.run([Job(path)]):
         if isinstance(event, Piece):
             pieces.append(event)
+        elif isinstance(event, Failed) and event.failure == NotEmbedded.failure:
+            raise _not_embedded(space, modality)
         elif isinstance(event, Failed):
             kind = FAILURES.get(event.failure, MediaError)
             raise kind(f"can't read the query {path.name}: {event.reason}", hint="try another file, or words")

@@ -39,6 +39,11 @@ _TIMM = {
     "image_size": 160,
 }
 _TOKENIZER = {"hf_tokenizer_name": "some/tokenizer", "tokenizer_kwargs": {"clean": "canonicalize"}}
+WORDS = (
+    *("<pad>", "</s>", "<unk>", "a", "the", "on", "dog", "rain"),
+    *("red", "green", "blue", "yellow", "circle", "square", "triangle", "star"),
+    *("crimson", "emerald", "navy", "golden", "disc", "box", "wedge", "sparkle"),
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     "clip": {},
     # As SigLIP: timm's picture tower, a text tower of its own, a tokenizer file, the whole picture squeezed.
@@ -58,6 +63,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "padded": {"preprocess_cfg": {"resize_mode": "longest", "fill_color": 7}},
     "wide": {"model_cfg": {"vision_cfg": {"image_size": [48, 80]}}},
+    # Small enough to be trained in a test (tests/shapes.py).
+    "shapes": {
+        "model_cfg": {
+            "vision_cfg": {"image_size": 48, "patch_size": 8},
+            "text_cfg": {"context_length": 8, "vocab_size": 64, **_TOKENIZER},
+        },
+        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
+    },
     "resnet": {"model_cfg": {"vision_cfg": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}}},
 }
 
@@ -87,8 +100,7 @@ def write_tokenizer(folder: Path) -> None:
     """A tokenizer of words and single characters, in the files that a hub has for one."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    words = ["<pad>", "</s>", "<unk>", "a", "red", "green", "blue", "square", "circle", "dog", "rain", "on", "the"]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]

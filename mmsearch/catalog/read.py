@@ -25,6 +25,7 @@ from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownI
 from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
 from mmsearch.criteria import Filter
+from mmsearch.errors import NotEmbedded
 from mmsearch.types import Ids, Span
 
 ROWS = 8192
@@ -76,10 +77,16 @@ def holds(connection: Connection, sha256: str, space_id: int) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def failures(connection: Connection, kind: str | None = None, below: bytes | None = None) -> list[KnownFailure]:
-    """The ledger, by path; `kind` keeps one class, `below` what lies at or below a path."""
+def failures(connection: Connection, below: bytes | None = None) -> list[KnownFailure]:
+    """The ledger, by path; `below` keeps what lies at or below a path."""
     query = select(FailureRow.path).order_by(FailureRow.path) if below is None else under(FailureRow.path, below)
-    return _failures(connection, query if kind is None else query.where(FailureRow.failure == kind))
+    return _failures(connection, query)
+
+
+def failed(connection: Connection, kind: str | None = None) -> list[KnownFailure]:
+    """Of the ledger one class, or all but the files that the space merely has no encoder for; by path."""
+    wanted = FailureRow.failure != NotEmbedded.failure if kind is None else FailureRow.failure == kind
+    return _failures(connection, select(FailureRow.path).order_by(FailureRow.path).where(wanted))
 
 
 def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure]:

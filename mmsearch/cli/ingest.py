@@ -27,6 +27,7 @@ INTERRUPTED = 130
 @click.option("--hidden", is_flag=True, help="Take hidden files and folders too.")
 @click.option("--only", callback=modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
 @click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
+@click.option("--space", metavar="NAME", help="What makes the vectors of a new library. Default: starter.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; decode and write nothing.")
 @device_options
 @json_option
@@ -36,7 +37,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     Unchanged files are not opened, moved ones cost nothing, missing ones are kept (see prune).
     Ctrl-C stops after the files in hand; run it again to go on.
     """
-    settings = {name: options.pop(name) for name in ("workers", "device", "precision")}
+    settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
     with open_library(library, **settings) as opened, _stoppable() as cancel, progress(as_json or dry_run) as shown:
         report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
     show.echo_json(report.as_dict()) if as_json else print_report(report)
@@ -68,6 +69,7 @@ def print_report(report: "IngestReport") -> None:
     rest = {
         "failed before, not tried again": report.failed_before,
         "of another kind": report.other_modality,
+        "not embedded by this space": report.not_embedded,
         "missing": report.missing,
         **failed,
         **{f"skipped ({reason})": n for reason, n in sorted(report.skipped.items())},

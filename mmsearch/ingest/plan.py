@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmsearch.catalog import Catalog, KnownFailure, KnownItem
 from mmsearch.catalog import read as catalog_read
-from mmsearch.errors import MediaError, Transient, Unreadable
+from mmsearch.errors import MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
 from mmsearch.types import SourceFile
 
@@ -81,7 +81,10 @@ class Planner:
         before = self._failures.get(path)
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
         if before and same and before.failure != Transient.failure and not self.retry(before):
-            self.report.failed_before += 1
+            if before.failure == NotEmbedded.failure:
+                self.report.not_embedded += 1
+            else:
+                self.report.failed_before += 1
             return
         try:
             yield self._classified(file, root, known)

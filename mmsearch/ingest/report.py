@@ -13,7 +13,7 @@ STAGES = ("scan", "hash", "decode", "prepare", "encode", "commit", "publish", "c
 
 @dataclass(slots=True)
 class IngestReport:
-    """Every scanned file is in exactly one of new ... failed, failed_before, other_modality."""
+    """Every scanned file is in exactly one of new ... failed, failed_before, not_embedded, other_modality."""
 
     new: int = 0
     changed: int = 0
@@ -29,6 +29,8 @@ class IngestReport:
     """Failure class -> files that failed in this run."""
     failed_before: int = 0
     """Files that failed in an earlier run and were not tried again."""
+    not_embedded: int = 0
+    """Good files of a modality that the space has no encoder for."""
     other_modality: int = 0
     """Files left out because of `only`."""
     missing: int = 0
@@ -49,7 +51,7 @@ class IngestReport:
     def files(self) -> int:
         """Files accounted for."""
         found = self.new + self.changed + self.moved + self.copied + self.unchanged + self.restored
-        return found + self.failed.total() + self.failed_before + self.other_modality
+        return found + self.failed.total() + self.failed_before + self.not_embedded + self.other_modality
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ from time import monotonic, perf_counter
 from typing import TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.embed import Embedder, FileWork
 from mmsearch.ingest.plan import Planner, Step
 from mmsearch.ingest.report import IngestReport
@@ -205,7 +205,10 @@ class Ingest:
 
     def _fail(self, step: Step, failure: str, reason: str) -> None:
         self._batch.failures.append(NewFailure(step.path, step.root, step.size, step.mtime_ns, failure, reason))
-        self.report.failed[failure] += 1
+        if failure == NotEmbedded.failure:
+            self.report.not_embedded += 1
+        else:
+            self.report.failed[failure] += 1
         self._held += 1
 
     def _commit(self) -> None:

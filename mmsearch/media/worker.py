@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch import registry
-from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, OutOfMemory, Transient, Unsupported
+from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import sniff, wire
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
@@ -122,6 +122,9 @@ class _Server:
             seen.add(segment.modality)
             encoder = self.encoders.get(segment.modality)
             if encoder is None:
+                if segment.modality == decoder.modality:
+                    # A sound is nothing but sound, whereas a video's pictures may be to come.
+                    break
                 continue
             start = time.perf_counter()
             with self._alarm():
@@ -133,7 +136,7 @@ class _Server:
         if not seen:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
-            raise Unsupported(f"this space embeds no {' or '.join(sorted(seen))}")
+            raise NotEmbedded(f"this space embeds no {' or '.join(sorted(seen))}")
         return metadata
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:

@@ -136,7 +136,7 @@ def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -
     with catalog.reading() as snapshot:
         (found,) = read.failures(snapshot, below=b"/r")
         assert (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
-        assert read.failures(snapshot, below=b"/s") == read.failures(snapshot, kind="limit") == []
+        assert read.failures(snapshot, below=b"/s") == read.failed(snapshot, "limit") == []
         assert read.failure_counts(snapshot) == {"corrupt": 1}
     catalog.commit(Batch(placements=[put("a", b"/r/a")]), 1)
     with catalog.reading() as snapshot:

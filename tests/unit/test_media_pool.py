@@ -178,7 +178,7 @@ def test_other_modalities_are_skipped(calm: DecodePool, tmp_path: Path) -> None:
 def test_segments_the_space_cannot_embed(tmp_path: Path) -> None:
     with make_pool(space=hostile.TEXT_ONLY) as pool:
         failed = only_failure(list(pool.run([Job(script(tmp_path, "x", "piece 2"))])))
-    assert (failed.failure, failed.reason) == ("unsupported", "this space embeds no image")
+    assert (failed.failure, failed.reason) == ("not-embedded", "this space embeds no image")
 
 
 def test_a_file_without_segments_is_corrupt(calm: DecodePool, tmp_path: Path) -> None:

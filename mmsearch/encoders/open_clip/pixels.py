@@ -5,13 +5,10 @@ Written after open_clip's `image_transform` for inference; what a config doesn't
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MODES = ("shortest", "longest", "squash")
 FILTERS = ("bicubic", "bilinear", "random")
@@ -75,10 +72,10 @@ class Pixels:
             return self._framed(self._resized(picture, *size))
         return self._framed(self._scaled(picture, min(high, wide)))
 
-    def _scaled(self, picture: "Image.Image", ratio: float) -> "Image.Image":
+    def _scaled(self, picture: Any, ratio: float) -> Any:
         return self._resized(picture, round(picture.height / ratio), round(picture.width / ratio))
 
-    def _resized(self, picture: "Image.Image", height: int, width: int) -> "Image.Image":
+    def _resized(self, picture: Any, height: int, width: int) -> Any:
         from PIL import Image
 
         # For frames that aren't square open_clip forgets to hand on the filter, and the model was evaluated so.
@@ -88,7 +85,7 @@ class Pixels:
         # torchvision leaves a picture alone that has its size already, and so does Pillow.
         return picture.resize((max(width, 1), max(height, 1)), filter_)
 
-    def _framed(self, picture: "Image.Image") -> NDArray[np.uint8]:
+    def _framed(self, picture: Any) -> NDArray[np.uint8]:
         """The middle of the picture, padded where it is smaller than the frame."""
         pixels = np.asarray(picture)
         high, wide = pixels.shape[:2]
