@@ -86,7 +86,7 @@ def tasks(found: Sequence[Stamp]) -> dict[str, tuple[tuple[str, ...] | None, lis
     whole = [stamp for stamp in found if stamp.sound]
     new = [stamp for stamp in found if _told(stamp.name) - _told(stamp.caption)]
     return {
-        "names": (None, [Question(stamp.name, stamp.group) for stamp in found]),
+        "names": (None, [Question(stamp.name, stamp.group) for stamp in found if stamp.name]),
         "other words": (None, [Question(stamp.name, stamp.group) for stamp in new]),
         "sound": (("image", "text"), [Question(stamp.sound, stamp.group) for stamp in whole if stamp.sound]),
         "picture": (("text", "audio"), [Question(stamp.image, stamp.group) for stamp in whole]),
