@@ -129,7 +129,9 @@ class IndexSet:
             self._catalog.raise_floor(min(self._held[key].published for key in keys))
 
     def _stamp(self, key: ListKey, generation: int) -> Stamp:
-        return Stamp(self._uuid, f"{key.space}/{key.item}/{key.segment}", self._backend, generation)
+        # Two projections may bear the same name one after the other.
+        part = f"{key.space}/{key.item}/{key.segment}/{self._space.fingerprint[:16]}"
+        return Stamp(self._uuid, part, self._backend, generation)
 
     def _load(self, key: ListKey, generation: int) -> _Held:
         path = self.path(key)

@@ -109,7 +109,7 @@ class Library:
             catalog = self._parts.catalog(create=True)
             space, record = self._parts.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, space, record, self._parts.decoding(), options)
+            job = Ingest(catalog, *self._parts.base(), self._parts.decoding(), options, self._parts.derived)
             state = "failed"
             try:
                 report = work(job)
@@ -205,7 +205,7 @@ class Library:
         self._require_items()
         space, record = self._parts.embedding()
         subject = Subject(
-            self.path, self._parts.catalog(), self._parts.indexes(), record,
+            self.path, self._parts.catalog(), self._parts.indexes(record), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
             embed=lambda query: searching.embed(query, space, self._parts.query_decoding()),
             judge=lambda query, vector: self._parts.judge(query, vector, space),

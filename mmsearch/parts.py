@@ -1,20 +1,23 @@
 """What a library is made of, each part opened when it is first needed and kept until `close`."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, SpaceRecord, background
 from mmsearch.config import Settings
+from mmsearch.encoders.projected import ProjectedEncoder, Projector
+from mmsearch.encoders.projected import space as projected_space
 from mmsearch.errors import LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
-from mmsearch.types import Query, Space, Vectors
+from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
@@ -30,9 +33,10 @@ class Parts:
         self.settings = chosen
         self._mutex = threading.RLock()
         self._catalog: Catalog | None = None
-        self._space: Space | None = None
-        self._indexes: IndexSet | None = None
-        self._backgrounds: tuple[int, Backgrounds] | None = None
+        self._base: Space | None = None
+        self._space: tuple[SpaceRecord, Space] | None = None
+        self._indexes: tuple[SpaceRecord, IndexSet] | None = None
+        self._backgrounds: tuple[int, str, Backgrounds] | None = None
         self._pool: DecodePool | None = None
         self._query_pool: DecodePool | None = None
 
@@ -44,7 +48,8 @@ class Parts:
                     pool.close()
             if self._catalog is not None:
                 self._catalog.close()
-            self._catalog = self._space = self._indexes = self._backgrounds = self._pool = self._query_pool = None
+            self._catalog = self._base = self._space = self._indexes = self._backgrounds = None
+            self._pool = self._query_pool = None
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:
@@ -56,29 +61,69 @@ class Parts:
         """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
         with self._mutex:
             record = self.catalog().space()
-            if self._space is None:
-                target = record.target if record else registry.target("spaces", self.settings.space)
-                self._space = registry.load("spaces", target)(self.settings.device, self.settings.precision)
-            space = self._space
             if record is None:
                 if not create:
                     raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
                 target = registry.target("spaces", self.settings.space)
-                record = self.catalog().add_space(space.name, target, space.dim, space.fingerprint)
-            if record.fingerprint != space.fingerprint:
-                raise SpaceChanged(
-                    f"the vectors in {self.path} were made by another version of the space {record.name!r}",
-                    hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
-                    "--library PATH",
-                )
-            return space, record
+                base = self._loaded(target)
+                record = self.catalog().add_space(base.name, target, base.dim, base.fingerprint)
+            return self._built(record), record
 
-    def indexes(self) -> IndexSet:
+    def base(self) -> tuple[Space, SpaceRecord]:
+        """The space that encoders make; another one may be made of it by a projection. Raises: as `embedding`."""
+        self.embedding()
+        record = self.catalog().spaces()[0]
         with self._mutex:
-            if self._indexes is None:
+            return self._checked(self._loaded(record.target), record), record
+
+    def derived(self, vectors: Vectors, modalities: Sequence[Modality]) -> dict[int, Vectors]:
+        """What the active space's projection makes of base vectors, float32 (n, dim), by the space's id; nothing if
+        there is none."""
+        space, record = self.embedding()
+        if record.base is None:
+            return {}
+        made = vectors.copy()
+        for modality in set(modalities):
+            rows = np.array([one == modality for one in modalities])
+            encoder = space.encoders[modality]
+            if isinstance(encoder, ProjectedEncoder):
+                made[rows] = encoder.projector(vectors[rows], modality)
+        return {record.id: made}
+
+    def _loaded(self, target: str) -> Space:
+        if self._base is None:
+            self._base = registry.load("spaces", target)(self.settings.device, self.settings.precision)
+        return self._base
+
+    def _built(self, record: SpaceRecord) -> Space:
+        # Another process may have switched the space since the last call.
+        if self._space is None or self._space[0] != record:
+            base = self._loaded(record.target)
+            if record.base is None:
+                made = base
+            else:
+                made = projected_space(base, record.name, Projector(self.catalog().projection(record)))
+            self._space = record, self._checked(made, record)
+        return self._space[1]
+
+    def _checked(self, space: Space, record: SpaceRecord) -> Space:
+        if record.fingerprint == space.fingerprint:
+            return space
+        raise SpaceChanged(
+            f"the vectors in {self.path} were made by another version of the space {record.name!r}",
+            hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
+            "--library PATH",
+        )
+
+    def indexes(self, record: SpaceRecord | None = None) -> IndexSet:
+        """Those of a space, kept for as long as the same one is asked for; of the active one if none is named."""
+        with self._mutex:
+            if record is None:
                 _, record = self.embedding()
-                self._indexes = IndexSet(self.catalog(), self.path / INDEX_FOLDER, record, self.settings.index)
-            return self._indexes
+            if self._indexes is None or self._indexes[0] != record:
+                made = IndexSet(self.catalog(), self.path / INDEX_FOLDER, record, self.settings.index)
+                self._indexes = record, made
+            return self._indexes[1]
 
     def decoding(self) -> DecodePool:
         with self._mutex:
@@ -122,16 +167,17 @@ class Parts:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
         generation, _ = self.catalog().generation()
         with self._mutex:
-            if self._backgrounds is None or self._backgrounds[0] != generation:
+            if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
                 with self.catalog().reading() as snapshot:
                     stored = background.load(snapshot, space.name)
-                self._backgrounds = generation, {key: Fitted.from_dict(found) for key, found in stored.items()}
+                known = {key: Fitted.from_dict(found) for key, found in stored.items()}
+                self._backgrounds = generation, space.name, known
             main = max(query.parts, key=lambda part: part.weight)
-            return Judge.of(self._backgrounds[1], main.modality, vector, self.settings.false_accepts)
+            return Judge.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
 
     def calibrate(self, space: Space, record: SpaceRecord) -> None:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
-        catalog, indexes = self.catalog(), self.indexes()
+        catalog, indexes = self.catalog(), self.indexes(record)
         with catalog.reading() as snapshot:
             stored = background.load(snapshot, space.name)
         if stale({key: Fitted.from_dict(found) for key, found in stored.items()}, indexes.sizes()):

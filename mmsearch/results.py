@@ -80,9 +80,9 @@ def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles) -> Ran
     if wanted.keywords == "only":
         return lambda n: hybrid.listed(hybrid.find(query, n, catalog, within, "only", where), n)
     words = hybrid.find(query, wanted.end, catalog, within, wanted.keywords, where)
-    space, _ = parts.embedding()
+    space, record = parts.embedding()
     vector = searching.embed(query, space, parts.query_decoding())
-    indexes, judge = parts.indexes(), parts.judge(query, vector, space)
+    indexes, judge = parts.indexes(record), parts.judge(query, vector, space)
     averages = Averages(vector, space.name, together, indexes, judge, parts.settings.weights)
 
     def ranked(n: int) -> list[Hit]:

@@ -109,7 +109,9 @@ def upgrade() -> None:
         sa.Column("floor", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
+        sa.Column("space_id", sa.Integer(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_library_one_row")),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_library_space_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_library")),
     )
     op.create_table(
@@ -149,6 +151,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("content_id", "tag", name=op.f("pk_tags")),
     )
     op.create_index("ix_tags_tag", "tags", ["tag"], unique=False)
+    op.create_table(
+        "projections",
+        sa.Column("space_id", sa.Integer(), nullable=False),
+        sa.Column("base_id", sa.Integer(), nullable=False),
+        sa.Column("weights", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["base_id"], ["spaces.id"], name=op.f("fk_projections_base_id")),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_projections_space_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("space_id", name=op.f("pk_projections")),
+    )
     op.create_table(
         "backgrounds",
         sa.Column("space_id", sa.Integer(), nullable=False),
@@ -278,10 +289,11 @@ def downgrade() -> None:
         "items",
         "failures",
         "tombstones",
+        "projections",
+        "library",
         "spaces",
         "runs",
         "roots",
     ):
         op.drop_table(table)
-    op.drop_table("library")
     op.drop_table("contents")

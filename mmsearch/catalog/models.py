@@ -37,6 +37,8 @@ class LibraryRow(Base):
     """Removals before this generation are no longer listed: an older index must be rebuilt whole."""
     created_at: Mapped[datetime]
     version: Mapped[str]
+    space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"))
+    """The space that searches use."""
 
 
 class Root(Base):
@@ -144,6 +146,16 @@ class SpaceRow(Base):
     target: Mapped[str]
     dim: Mapped[int]
     fingerprint: Mapped[str]
+
+
+class ProjectionRow(Base):
+    """What makes the vectors of a space out of those of its base: a safetensors file."""
+
+    __tablename__ = "projections"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    base_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"))
+    weights: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Embedding(Base):

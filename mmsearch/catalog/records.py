@@ -1,6 +1,6 @@
 """What the catalog takes and gives: plain frozen values, no SQLAlchemy in sight."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
@@ -55,6 +55,8 @@ class NewContent:
     modalities: Sequence[Modality]
     spans: Sequence[Span]
     vectors: Vectors
+    derived: Mapping[int, Vectors] = field(default_factory=dict)
+    """Space id -> what that space's projection makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,17 @@ class SpaceRecord:
     target: str
     dim: int
     fingerprint: str
+    base: int | None = None
+    """Id of the space whose vectors a projection turns into its own; None: encoders make them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Segments of one modality: ids (n,) and vectors float32 (n, dim)."""
+
+    modality: Modality
+    ids: Ids
+    vectors: Vectors
 
 
 @dataclass(frozen=True, slots=True)

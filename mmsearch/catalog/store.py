@@ -1,7 +1,7 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,16 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import background, read, schema, tags, write
+from mmsearch.catalog import background, read, schema, spaces, tags, write
 from mmsearch.catalog.database import connect, reading, writing
-from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, SpaceRow, Tombstone
+from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, Tombstone
 from mmsearch.catalog.records import Batch, ListKey, NewTag, SpaceRecord
-from mmsearch.errors import LibraryNotFound
-from mmsearch.types import Metadata, Modality
+from mmsearch.errors import CatalogDamaged, LibraryNotFound
+from mmsearch.types import Metadata, Modality, Vectors
 
 FILE_NAME = "catalog.sqlite"
+
+HINT_DROP = "go back to the base space: mmsearch train apply --base"
 
 
 class Catalog:
@@ -79,18 +81,58 @@ class Catalog:
     # Spaces
 
     def space(self) -> SpaceRecord | None:
-        """The space this library's vectors live in; None before the first ingest."""
+        """The space that searches use; None before the first ingest."""
         with self.reading() as connection:
-            row = connection.execute(
-                select(SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint)
-            ).first()
-        return SpaceRecord(*row) if row else None
+            return spaces.active(connection)
 
     def add_space(self, name: str, target: str, dim: int, fingerprint: str) -> SpaceRecord:
+        """Record the library's base space, which is active from now on."""
         with writing(self._engine) as connection:
-            row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint}
-            space_id = connection.execute(insert(SpaceRow).values(row).returning(SpaceRow.id)).scalar_one()
-        return SpaceRecord(space_id, name, target, dim, fingerprint)
+            return SpaceRecord(spaces.add(connection, name, target, dim, fingerprint), name, target, dim, fingerprint)
+
+    def spaces(self) -> list[SpaceRecord]:
+        """Every space that vectors are kept of, the base first."""
+        with self.reading() as connection:
+            return spaces.every(connection)
+
+    def add_projected(self, base: SpaceRecord, name: str, fingerprint: str, weights: bytes) -> SpaceRecord:
+        """Record a space that a projection makes of the base's vectors; it is empty, and not active."""
+        with writing(self._engine) as connection:
+            space_id = spaces.add(connection, name, base.target, base.dim, fingerprint)
+            spaces.keep_projection(connection, space_id, base.id, weights)
+        return SpaceRecord(space_id, name, base.target, base.dim, fingerprint, base.id)
+
+    def projection(self, space: SpaceRecord) -> bytes:
+        """The projection of a projected space, a safetensors file. Raises: CatalogDamaged if it isn't there."""
+        with self.reading() as connection:
+            weights = spaces.projection(connection, space.id)
+        if weights is None:
+            raise CatalogDamaged(f"the projection of the space {space.name!r} is gone", hint=HINT_DROP)
+        return weights
+
+    def project(self, space: SpaceRecord, limit: int, project: Callable[[Vectors, Modality], Vectors]) -> int:
+        """Give at most `limit` segments the vector that a projected space lacks; returns how many got one."""
+        with writing(self._engine) as connection:
+            found = list(spaces.lacking(connection, space, limit))
+            for rows in found:
+                spaces.fill(connection, space.id, rows.ids, project(rows.vectors, rows.modality))
+            if not found:
+                spaces.copy_lists(connection, space)
+        return sum(len(rows.ids) for rows in found)
+
+    def activate(self, space: SpaceRecord) -> None:
+        """Let every search from now on use this space."""
+        with writing(self._engine) as connection:
+            write.bump(connection)
+            spaces.activate(connection, space.id)
+
+    def drop_space(self, space: SpaceRecord) -> None:
+        """Forget a projected space, going back to its base if it is active."""
+        with writing(self._engine) as connection:
+            if spaces.active(connection) == space and space.base is not None:
+                write.bump(connection)
+                spaces.activate(connection, space.base)
+            spaces.drop(connection, [space.id])
 
     # Ingest
 

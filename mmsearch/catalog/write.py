@@ -94,7 +94,8 @@ def _insert_contents(
         }
         rows.append({"id": content_id, **row, **facts(content.metadata)})
         tags.extend({"content_id": content_id, "tag": tag} for tag in dict.fromkeys(content.metadata.get(KEYWORDS, ())))
-        vectors = np.ascontiguousarray(content.vectors, dtype="<f4")
+        by_space = {space_id: content.vectors, **content.derived}
+        little = {space: np.ascontiguousarray(vectors, dtype="<f4") for space, vectors in by_space.items()}
         for ordinal, (modality, span) in enumerate(zip(content.modalities, content.spans, strict=True)):
             segments.append(
                 {
@@ -103,15 +104,19 @@ def _insert_contents(
                     "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
                 }
             )  # fmt: skip
-            embeddings.append({"space_id": space_id, "segment_id": next_segment, "vector": vectors[ordinal].tobytes()})
+            embeddings.extend(
+                {"space_id": space, "segment_id": next_segment, "vector": vectors[ordinal].tobytes()}
+                for space, vectors in little.items()
+            )
             next_segment += 1
     _insert(connection, Content, rows)
     _insert(connection, SegmentRow, segments)
     _insert(connection, Embedding, embeddings)
     _insert(connection, Tag, tags)
     for item, segment in sorted({(c.modality, segment) for c in contents for segment in c.modalities}):
-        row = {"space_id": space_id, "item": item, "segment": segment}
-        connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
+        for space in sorted({space_id, *(space for content in contents for space in content.derived)}):
+            row = {"space_id": space, "item": item, "segment": segment}
+            connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
     return {content.sha256: content_id for content_id, content in enumerate(contents, next_content)}
 
 

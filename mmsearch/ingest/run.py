@@ -3,7 +3,7 @@
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -17,13 +17,16 @@ from mmsearch.ingest.plan import Planner, Step
 from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.scan import Scan, size_of
 from mmsearch.media.pool import DecodePool, Done, Failed, Job, Piece, Skipped
-from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space
+from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
 AHEAD = 256
 """Steps planned (scanned, compared, hashed) before they are needed."""
 
 NOT_WANTED = ("", "")
 """In the place of (class, reason): the file is of a modality that was not asked for."""
+
+Derive: TypeAlias = Callable[[Vectors, Sequence[Modality]], Mapping[int, Vectors]]
+"""From a file's vectors, float32 (segments, dim), and the segments' modalities: space id -> other vectors of them."""
 
 _Planned: TypeAlias = Step | BaseException | None
 
@@ -49,16 +52,26 @@ class IngestOptions:
 
 
 class Ingest:
-    """A run over some roots. `pool` and `space` must be of the same space; `record` is the catalog's row of it."""
+    """A run over some roots. `pool` and `space` must be of the same space; `record` is the catalog's row of it.
+
+    `derive` gives the vectors of spaces that projections make out of this one.
+    """
 
     def __init__(
-        self, catalog: Catalog, space: Space, record: SpaceRecord, pool: DecodePool, options: IngestOptions
+        self,
+        catalog: Catalog,
+        space: Space,
+        record: SpaceRecord,
+        pool: DecodePool,
+        options: IngestOptions,
+        derive: Derive = lambda vectors, modalities: {},
     ) -> None:
         self._catalog = catalog
         self._space = space
         self._record = record
         self._pool = pool
         self._options = options
+        self._derive = derive
         self.report = IngestReport()
         self._embedder = Embedder(space, options.batch_size, self.report)
         self._batch = Batch()
@@ -184,7 +197,8 @@ class Ingest:
                 self._drop(each, work.failure)
             return
         vectors = work.matrix(self._space.dim)
-        content = NewContent(step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors)
+        derived = self._derive(vectors, work.modalities)
+        content = NewContent(step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors, derived)
         self._batch.contents.append(content)
         self._held += len(work.spans)
         self.report.segments += len(work.spans)

@@ -41,7 +41,7 @@ class Stamp:
     library: str
     """Id of the catalog it was made from."""
     part: str
-    """Which of its lists: space and item modality, for example "starter/image"."""
+    """Which of its lists: space, modalities and the space's fingerprint, such as "starter/video/image/0a1b2c3d"."""
     backend: str
     """Name in the registry's table of indexes."""
     generation: int

@@ -1,0 +1,92 @@
+"""The spaces of a library: the base that encoders made, and what projections make of its vectors."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
+from mmsearch.catalog.records import Rows, SpaceRecord
+from mmsearch.types import Ids, Vectors
+
+
+def active(connection: Connection) -> SpaceRecord | None:
+    """The space that searches use; None before the first ingest."""
+    row = connection.execute(_records().join(LibraryRow, LibraryRow.space_id == SpaceRow.id)).first()
+    return SpaceRecord(*row) if row else None
+
+
+def every(connection: Connection) -> list[SpaceRecord]:
+    """All spaces, the base first."""
+    return [SpaceRecord(*row) for row in connection.execute(_records().order_by(SpaceRow.id))]
+
+
+def _records() -> Any:
+    row = SpaceRow
+    columns: Any = select(row.id, row.name, row.target, row.dim, row.fingerprint, ProjectionRow.base_id)
+    return columns.outerjoin(ProjectionRow, ProjectionRow.space_id == row.id)
+
+
+def add(connection: Connection, name: str, target: str, dim: int, fingerprint: str) -> int:
+    """A new space; the first one is active at once. Returns its id."""
+    row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint}
+    space_id = int(connection.execute(insert(SpaceRow).values(row).returning(SpaceRow.id)).scalar_one())
+    connection.execute(update(LibraryRow).where(LibraryRow.space_id.is_(None)).values(space_id=space_id))
+    return space_id
+
+
+def keep_projection(connection: Connection, space_id: int, base_id: int, weights: bytes) -> None:
+    connection.execute(insert(ProjectionRow).values(space_id=space_id, base_id=base_id, weights=weights))
+
+
+def projection(connection: Connection, space_id: int) -> bytes | None:
+    """The projection that makes a space out of its base, a safetensors file; None for the base."""
+    return connection.execute(select(ProjectionRow.weights).where(ProjectionRow.space_id == space_id)).scalar()
+
+
+def lacking(connection: Connection, space: SpaceRecord, limit: int) -> Iterator[Rows]:
+    """Segments whose vector the space lacks, with that of its base, by modality; at most `limit`."""
+    there = select(Embedding.segment_id).where(Embedding.space_id == space.id)
+    query = (
+        select(SegmentRow.modality, SegmentRow.id, Embedding.vector)
+        .join(Embedding, Embedding.segment_id == SegmentRow.id)
+        .where(Embedding.space_id == space.base, Embedding.segment_id.not_in(there))
+        .limit(limit)
+    )
+    found: dict[str, list[tuple[int, bytes]]] = {}
+    for modality, segment, vector in connection.execute(query):
+        found.setdefault(modality, []).append((segment, vector))
+    for modality, rows in sorted(found.items()):
+        matrix = np.frombuffer(b"".join(vector for _, vector in rows), "<f4").reshape(len(rows), space.dim)
+        yield Rows(modality, np.array([segment for segment, _ in rows], np.int64), matrix.astype(np.float32))
+
+
+def fill(connection: Connection, space_id: int, ids: Ids, vectors: Vectors) -> None:
+    """Add the vectors, float32 (n, dim), of segments to a space."""
+    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    values = [
+        {"space_id": space_id, "segment_id": i, "vector": row.tobytes()}
+        for i, row in zip(ids.tolist(), rows, strict=True)
+    ]
+    if values:
+        connection.execute(insert(Embedding), values)
+
+
+def copy_lists(connection: Connection, space: SpaceRecord) -> None:
+    """Give a projected space the lists of its base."""
+    lists = connection.execute(select(ListRow.item, ListRow.segment).where(ListRow.space_id == space.base)).all()
+    for item, segment in lists:
+        row = {"space_id": space.id, "item": item, "segment": segment}
+        connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
+
+
+def activate(connection: Connection, space_id: int) -> None:
+    """Let searches use another space from now on."""
+    connection.execute(update(LibraryRow).values(space_id=space_id))
+
+
+def drop(connection: Connection, space_ids: Sequence[int]) -> None:
+    """Forget spaces and their vectors; none of them may be active."""
+    connection.execute(delete(SpaceRow).where(SpaceRow.id.in_(list(space_ids))))
