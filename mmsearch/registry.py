@@ -27,6 +27,12 @@ BUILTIN: dict[str, dict[str, str]] = {
     # (device, precision) -> Space
     "spaces": {
         "starter": "mmsearch.encoders.starter:space",
+        # What is known of these is in encoders/presets.py.
+        "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
+        "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",
+        "siglip2-b-16": "open_clip:ViT-B-16-SigLIP2/webli",
+        "siglip2-so400m-14": "open_clip:ViT-SO400M-14-SigLIP2-378/webli",
+        "siglip-i18n-b-16": "open_clip:ViT-B-16-SigLIP-i18n-256/webli",
     },
     # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
     "indexes": {

@@ -5,9 +5,13 @@ hold; `VARIANTS` are other towers, other preprocessing, another tokenizer. Only 
 loads it in the product's own way.
 """
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +75,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
     },
+    # Its picture tower takes 224 pixels and nothing else, whatever is said here.
+    "stiff": {"model_cfg": {"vision_cfg": _TIMM | {"timm_model_name": "vit_tiny_patch16_224"}, "custom_text": True}},
     "resnet": {"model_cfg": {"vision_cfg": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}}},
 }
 
@@ -94,6 +100,14 @@ def save(folder: Path, variant: str = "clip", seed: int = 1, *, weights: str = "
     state = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     save_file(state, folder / weights) if weights.endswith(".safetensors") else torch.save(state, folder / weights)
     return folder
+
+
+@cache
+def space(variant: str) -> str:
+    """The name of a variant's space; its folder is made once in a process."""
+    parent = Path(tempfile.mkdtemp(prefix="mmsearch-clip-"))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    return f"local-dir:{save(parent / variant, variant)}"
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -1,7 +1,11 @@
 """Drawn shapes with captions, and a small CLIP that has learned them in seconds: for tests where meaning matters."""
 
+import atexit
 import math
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,14 @@ def draw(folder: Path, captions: Sequence[str], seed: int, **options: Any) -> li
     for number, (path, caption) in enumerate(zip(paths, captions, strict=True)):
         Image.fromarray(drawn(caption, 1000 * seed + number, **options)).save(path)
     return paths
+
+
+@cache
+def space() -> str:
+    """The name of the trained model's space; it is trained once in a process."""
+    parent = Path(tempfile.mkdtemp(prefix="mmsearch-shapes-"))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    return f"local-dir:{train(parent / 'shapes')}"
 
 
 def train(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What every Encoder promises, run on each: the starter space's three and the tiny space's three."""
+"""What every Encoder promises, run on each: those of starter, the tiny space and small open_clip models."""
 
 import math
 import pickle
@@ -38,18 +38,28 @@ def sounds() -> list[Segment]:
 
 
 class Case(NamedTuple):
-    space: str
+    named: str
+    """A space, or "clip-" and a variant of `tests.clip`, which is made when it is needed."""
     modality: str
     segments: Callable[[], list[Segment]]
+
+    @property
+    def space(self) -> str:
+        if not self.named.startswith("clip-"):
+            return self.named
+        from tests import clip
+
+        return clip.space(self.named.removeprefix("clip-"))
 
 
 SEGMENTS = {"text": texts, "image": pictures, "audio": sounds}
 CASES = [Case(space, m, SEGMENTS[m]) for space in ("starter", "tests.tiny:space") for m in ("text", "image", "audio")]
+CASES += [Case(f"clip-{variant}", m, SEGMENTS[m]) for variant in ("clip", "siglip") for m in ("text", "image")]
 
 _LOADED: dict[tuple[str, str], Encoder] = {}
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case.space.rpartition(':')[0] or case.space}-{case.modality}")
+@pytest.fixture(params=CASES, ids=lambda case: f"{case.named.rpartition(':')[0] or case.named}-{case.modality}")
 def case(request: pytest.FixtureRequest) -> Case:
     chosen: Case = request.param
     return chosen
@@ -173,7 +183,7 @@ def test_spec_and_prepare_import_no_torch(case: Case) -> None:
 
 
 def test_dimensions_of_a_space_agree() -> None:
-    for name in ("starter", "tests.tiny:space"):
+    for name in {case.space for case in CASES}:
         space = registry.load("spaces", name)()
         assert {encoder.spec.dim for encoder in space.encoders.values()} == {space.dim}
         assert all(modality == encoder.spec.modality for modality, encoder in space.encoders.items())

@@ -107,7 +107,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise WeightsError(f"{path} is damaged: {error}", hint=hint) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path} holds more than weights, and code in it is not run", hint=hint) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # of what isn't a pickle, the unpickler stumbles over anything
         raise WeightsError(f"{path} is no file of weights: {error}", hint=hint) from error
     state = found.get("state_dict", found) if isinstance(found, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):

@@ -1,0 +1,100 @@
+"""Models with short names: the facts about them, readable without loading anything.
+
+What each name stands for is in the registry's table of spaces, and nowhere else.
+"""
+
+from dataclasses import dataclass
+
+from mmsearch import registry
+from mmsearch.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A model one may choose by name."""
+
+    name: str
+    summary: str
+    """What it is good for, in a line."""
+    modalities: tuple[Modality, ...]
+    """Segment modalities it embeds; videos by their frames ("image") and their sound ("audio")."""
+    dim: int
+    bytes: int
+    """Of its weights, in float32; what is downloaded may be half of it."""
+    languages: str
+    licence: str
+    """SPDX identifier, or the licence's own name."""
+    non_commercial: bool = False
+    repository: str | None = None
+    """Where its publishers keep it on the Hugging Face hub; None: it comes with the installation."""
+
+    @property
+    def target(self) -> str:
+        """What the registry knows it by: "open_clip:ARCH/PRETRAINED", "module:attribute"."""
+        return registry.target("spaces", self.name)
+
+
+_SEEN = ("text", "image")
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "starter",
+        "works at once, for sounds too; the only one for words in documents at length",
+        ("text", "image", "audio"),
+        384,
+        120_565_249,
+        "English",
+        "Apache-2.0",
+    ),
+    Preset(
+        "mobileclip2-s2",
+        "small and quick, good on a CPU",
+        _SEEN,
+        512,
+        397_472_148,
+        "English",
+        "Apple Machine Learning Research Model License",
+        non_commercial=True,
+        repository="timm/MobileCLIP2-S2-OpenCLIP",
+    ),
+    Preset(
+        "clip-vit-b-32",
+        "quick, the least work per picture of the ViTs",
+        _SEEN,
+        512,
+        605_109_252,
+        "English",
+        "MIT",
+        repository="laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K",
+    ),
+    Preset(
+        "siglip2-b-16",
+        "recommended: much better than starter at a bearable price",
+        _SEEN,
+        768,
+        1_500_751_880,
+        "over 100, English best",
+        "Apache-2.0",
+        repository="timm/ViT-B-16-SigLIP2",
+    ),
+    Preset(
+        "siglip2-so400m-14",
+        "the best, and slow without a GPU",
+        _SEEN,
+        1152,
+        4_544_033_992,
+        "over 100, English best",
+        "Apache-2.0",
+        repository="timm/ViT-SO400M-14-SigLIP2-378",
+    ),
+    Preset(
+        "siglip-i18n-b-16",
+        "trained on captions in many languages",
+        _SEEN,
+        768,
+        1_482_504_200,
+        "over 100",
+        "Apache-2.0",
+        repository="timm/ViT-B-16-SigLIP-i18n-256",
+    ),
+)
