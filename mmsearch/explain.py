@@ -19,7 +19,7 @@ from mmsearch.errors import FAILURES, InvalidInput, MediaError
 from mmsearch.media import overlay
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece
 from mmsearch.reasons import Box, Explains, Explanation, Occludes, PartShare, Region, TextCue, Tie
-from mmsearch.types import Encoder, Hit, Metadata, Part, Prepared, Segment, Space, Vectors
+from mmsearch.types import Encoder, Hit, Metadata, Part, Prepared, Segment, Space, Stored, Vectors
 
 TIES = 5
 """Concepts named, at most."""
@@ -166,5 +166,6 @@ def _text_cues(query: Any, own: Any, passage: str, encoder: Encoder) -> tuple[Te
 
 def part_name(part: Part) -> str:
     """What to call a part of a query: its words, its file's name, or its modality."""
-    named = Path(part.value).name if isinstance(part.value, os.PathLike) else part.value
+    file = part.value.path if isinstance(part.value, Stored) else part.value
+    named = Path(file).name if isinstance(file, os.PathLike) else file
     return named if isinstance(named, str) else f"the {part.modality}"

@@ -4,22 +4,21 @@ import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmsearch import backup, doctor, hybrid, labels, places, registry, results
+from mmsearch import backup, doctor, duplicates, hybrid, labels, places, registry, results
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
 from mmsearch.criteria import Filter
-from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryReadOnly
+from mmsearch.duplicates import DuplicateGroup
+from mmsearch.errors import InvalidInput, LibraryEmpty
 from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.findings import Finding
-from mmsearch.indexing import IndexSet
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
 from mmsearch.parts import Parts
@@ -144,6 +143,7 @@ class Library:
         keywords: hybrid.Keywords = "also",
         where: str | Filter | None = None,
         fold: bool | None = None,
+        moments: bool = False,
     ) -> list[Hit]:
         """The k items that match best.
 
@@ -156,21 +156,41 @@ class Library:
             where: Only items that match, as `mmsearch.filters.parse` reads it or as a tree of `mmsearch.criteria`.
             fold: Show near-duplicates (`mmsearch.alike`) as one hit, the others in its `folded`; by default as the
                 setting `fold` says.
+            moments: Say in each hit's `moments` all stretches and passages that match, not just the best.
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
         _check_modalities(within)
         chosen = _filter(where)
         self._require_items()
-        if isinstance(query, os.PathLike):
-            query = self.interpret(os.fspath(query))
-        elif isinstance(query, str):
-            query = Query(text=query)
         folding = self.settings.fold == "on" if fold is None else fold
-        found = results.search(query, results.Wanted(k, offset, within, keywords, chosen, folding), self._parts)
+        wanted = results.Wanted(k, offset, within, keywords, chosen, folding, moments)
+        found = results.search(results.asked(query, self._parts), wanted, self._parts)
         if keywords != "only":
-            self._repair(self._parts.indexes())
+            self._parts.repair()
         return found
+
+    def duplicates(
+        self,
+        threshold: float | None = None,
+        *,
+        within: Collection[Modality] | None = None,
+        where: str | Filter | None = None,
+    ) -> list[DuplicateGroup]:
+        """Copies and near-duplicates, those that take most space first. Deletes nothing.
+
+        Args:
+            threshold: Cosine in (0, 1] from which two pictures, windows or passages are alike; by default what the
+                setting `alike` says of each kind.
+            within, where: Only such items, as in `search`.
+
+        Raises: InvalidInput for a senseless threshold, LibraryEmpty.
+        """
+        _check_modalities(within)
+        least, chosen = duplicates.thresholds(threshold, self.settings.alike_from), _filter(where)
+        self._require_items()
+        _, record = self._parts.embedding()
+        return duplicates.find(self._parts.catalog(), self._parts.indexes(record), record, least, within, chosen)
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
@@ -222,17 +242,6 @@ class Library:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
-    def _repair(self, indexes: IndexSet) -> None:
-        """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        if not indexes.worth_publishing():
-            return
-        try:
-            with self._parts.writing():
-                indexes.publish()
-        except (LibraryLocked, LibraryReadOnly, OSError):
-            # The answer was right all the same: it came from memory.
-            return
-
     def explain(
         self, query: str | os.PathLike[str] | Query, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
     ) -> Explanation:
@@ -246,27 +255,8 @@ class Library:
 
         Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
         """
-        # Nobody else needs Pillow in this process.
-        from mmsearch import explain as explaining
-
-        if isinstance(query, os.PathLike):
-            query = self.interpret(os.fspath(query))
-        elif isinstance(query, str):
-            query = Query(text=query)
-        space, _ = self._parts.embedding()
-        pool = self._parts.query_decoding()
-        vector = searching.embed(query, space, pool)
-        parts = [
-            (
-                explaining.part_name(part),
-                part.weight * searching.embed(Query(mixed=(replace(part, weight=1.0),)), space, pool),
-            )
-            for part in (query.parts if len(query.parts) > 1 else ())
-        ]
-        found = explaining.explain(vector, hit, space, pool, parts)
-        if overlay is not None:
-            explaining.draw(found, hit.metadata, Path(overlay))
-        return found
+        asked = results.asked(query, self._parts)
+        return results.explain(asked, hit, self._parts, None if overlay is None else Path(overlay))
 
     def label(
         self,

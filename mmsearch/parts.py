@@ -163,6 +163,17 @@ class Parts:
         finally:
             lock.release()
 
+    def repair(self) -> None:
+        """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
+        if not self.indexes().worth_publishing():
+            return
+        try:
+            with self.writing():
+                self.indexes().publish()
+        except (LibraryLocked, LibraryReadOnly, OSError):
+            # The answer was right all the same: it came from memory.
+            return
+
     def judge(self, query: Query, vector: Vectors, space: Space) -> Judge:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
         generation, _ = self.catalog().generation()

@@ -1,17 +1,24 @@
 """From a query to a page of results: ranked, folded, cut."""
 
+import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from mmsearch import hybrid
 from mmsearch import search as searching
 from mmsearch.bundles import Averages, Bundles
+from mmsearch.calibration import Judge
+from mmsearch.catalog import SpaceRecord, pieces
 from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput
 from mmsearch.fold import REACH, fold, profiles
+from mmsearch.indexing import IndexSet
+from mmsearch.moments import with_moments
 from mmsearch.parts import Parts
-from mmsearch.types import Hit, Modality, Query
+from mmsearch.reasons import Explanation
+from mmsearch.types import Hit, Modality, Part, Query, Stored, Vectors
 
 GROWTH = 4
 """How many times deeper a ranking is looked into where it did not yield enough."""
@@ -33,10 +40,14 @@ class Wanted:
     where: Filter | None = None
     fold: bool = True
     """Whether near-duplicates are shown as one."""
+    moments: bool = False
+    """Whether to say all moments of each hit that match, which is about meaning: not with words alone."""
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.offset < 0:
             raise InvalidInput(f"k must be at least 1 and offset at least 0, not {self.k} and {self.offset}")
+        if self.moments and self.keywords == "only":
+            raise InvalidInput("moments are found by meaning, not by words alone", hint="leave one of the two out")
 
     @property
     def end(self) -> int:
@@ -44,21 +55,73 @@ class Wanted:
         return self.offset + self.k
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Meaning:
+    """A query as a vector, float32 (1, dim), and what its scores are judged by."""
+
+    vector: Vectors
+    space: SpaceRecord
+    indexes: IndexSet
+    judge: Judge
+
+
+def asked(query: str | os.PathLike[str] | Query, parts: Parts) -> Query:
+    """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
+
+    Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
+    """
+    if isinstance(query, os.PathLike):
+        return searching.interpret(os.fspath(query), parts.query_decoding)
+    if isinstance(query, str):
+        return Query(text=query)
+    return Query(mixed=tuple(_recalled(part, parts) if part.modality == "like" else part for part in query.parts))
+
+
+def _recalled(part: Part, parts: Parts) -> Part:
+    """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
+    named = part.value.item_id if isinstance(part.value, Hit) else part.value
+    if not isinstance(named, int) or isinstance(named, bool):
+        raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
+    space = parts.catalog().space()
+    with parts.catalog().reading() as snapshot:
+        known = pieces.item(snapshot, space.id, named) if space else None
+    if known is None:
+        raise InvalidInput(
+            f"there is no item {named} in this library", hint="ids are in the JSON of a search, as item_id"
+        )
+    return replace(part, modality=known.modality, value=Stored(named, known.path, searching.mean(known.vectors)))
+
+
 def search(query: Query, wanted: Wanted, parts: Parts) -> list[Hit]:
-    """One page of results."""
-    ranked = ranking(query, wanted, parts)
-    depth = wanted.end + (REACH if wanted.fold else 0)
+    """One page of results for a query as `asked` gives it."""
+    meaning = None if wanted.keywords == "only" else _meaning(query, parts)
+    ranked = ranking(query, wanted, parts, meaning)
+    own = {part.value.item_id: part.value.path for part in query.parts if isinstance(part.value, Stored)}
+    depth = wanted.end + len(own) + (REACH if wanted.fold else 0)
     while True:
         hits = ranked(depth)
         whole = len(hits) < depth
         # Every step after the ranking looks at earlier hits only, or waits until it has seen enough of the later ones:
         # a page is the same however deep the ranking was looked into.
+        hits = [hit for hit in hits if hit.item_id not in own and not set(own.values()) & set(hit.members)]
         settled = len(hits)
         if wanted.fold:
             hits, settled = _folded(hits, parts, whole=whole)
         if whole or settled >= wanted.end:
-            return hybrid.ranked(hits[: wanted.end])[wanted.offset :]
+            break
         depth *= GROWTH
+    page = hybrid.ranked(hits[: wanted.end])[wanted.offset :]
+    if not wanted.moments or meaning is None:
+        return page
+    return with_moments(
+        page, meaning.vector, parts.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.within
+    )
+
+
+def _meaning(query: Query, parts: Parts) -> _Meaning:
+    space, record = parts.embedding()
+    vector = searching.embed(query, space, parts.query_decoding())
+    return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
 
 
 def _folded(hits: list[Hit], parts: Parts, *, whole: bool) -> tuple[list[Hit], int]:
@@ -68,22 +131,20 @@ def _folded(hits: list[Hit], parts: Parts, *, whole: bool) -> tuple[list[Hit], i
     return fold(hits, known, parts.settings.alike_from, whole=whole)
 
 
-def ranking(query: Query, wanted: Wanted, parts: Parts) -> Ranking:
+def ranking(query: Query, wanted: Wanted, parts: Parts, meaning: _Meaning | None) -> Ranking:
     """All that matches, best first: what vectors and words found, as one list, each bundle of files once."""
     together = Bundles(parts.catalog(), wanted.within, wanted.where)
-    files = _files(query, wanted, parts, together)
+    files = _files(query, wanted, parts, together, meaning)
     return files if parts.settings.fusion == "off" else together.gathered(files)
 
 
-def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles) -> Ranking:
+def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles, meaning: _Meaning | None) -> Ranking:
     catalog, within, where = parts.catalog(), wanted.within, wanted.where
-    if wanted.keywords == "only":
+    if meaning is None:
         return lambda n: hybrid.listed(hybrid.find(query, n, catalog, within, "only", where), n)
     words = hybrid.find(query, wanted.end, catalog, within, wanted.keywords, where)
-    space, record = parts.embedding()
-    vector = searching.embed(query, space, parts.query_decoding())
-    indexes, judge = parts.indexes(record), parts.judge(query, vector, space)
-    averages = Averages(vector, space.name, together, indexes, judge, parts.settings.weights)
+    vector, indexes, judge = meaning.vector, meaning.indexes, meaning.judge
+    averages = Averages(vector, meaning.space.name, together, indexes, judge, parts.settings.weights)
 
     def ranked(n: int) -> list[Hit]:
         depth = hybrid.depth(words, n)
@@ -94,3 +155,24 @@ def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles) -> Ran
         return hybrid.fuse(hits, words, n) if words else hits
 
     return ranked
+
+
+def explain(query: Query, hit: Hit, parts: Parts, overlay: Path | None) -> Explanation:
+    """Why a hit was found; its file is decoded once more."""
+    # Nobody else needs Pillow in this process.
+    from mmsearch import explain as explaining
+
+    space, _ = parts.embedding()
+    pool = parts.query_decoding()
+    vector = searching.embed(query, space, pool)
+    shares = [
+        (
+            explaining.part_name(part),
+            part.weight * searching.embed(Query(mixed=(replace(part, weight=1.0),)), space, pool),
+        )
+        for part in (query.parts if len(query.parts) > 1 else ())
+    ]
+    found = explaining.explain(vector, hit, space, pool, shares)
+    if overlay is not None:
+        explaining.draw(found, hit.metadata, overlay)
+    return found

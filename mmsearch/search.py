@@ -19,7 +19,7 @@ from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
-from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Vectors
+from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Stored, Vectors
 
 OVER = 30
 """Segments asked for beyond the wanted hits, at first: several may lie in one file."""
@@ -40,6 +40,8 @@ def embed(query: Query, space: Space, pool: DecodePool) -> Vectors:
 
 def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vectors:
     """float32 (dim,), unit length."""
+    if isinstance(value, Stored):
+        return value.vector
     if modality == "text" and isinstance(value, str):
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
@@ -50,9 +52,13 @@ def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vec
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         by_modality.setdefault(piece.modality, []).append(piece.array)
+    return mean({m: _encoded(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
+
+
+def mean(vectors: Mapping[Modality, Vectors]) -> Vectors:
+    """What a file means as a whole, float32 (dim,), unit length, from its segments' vectors (n, dim) by modality."""
     # A video's frames and its sound weigh the same, however many there are of each.
-    means = [_unit(_encoded(_encoder(space, m), arrays).mean(axis=0)) for m, arrays in sorted(by_modality.items())]
-    return _unit(np.sum(means, axis=0))
+    return _unit(np.sum([_unit(rows.mean(axis=0)) for _, rows in sorted(vectors.items())], axis=0))
 
 
 def _encoded(encoder: Any, arrays: list[Prepared]) -> Vectors:

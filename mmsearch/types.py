@@ -239,6 +239,15 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """An item of the library as a part of a query: float32 (dim,), a unit vector."""
+
+    item_id: int
+    path: Path
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """What to look for: words, a picture, a sound, a video, or a mix of them.
 
@@ -256,6 +265,8 @@ class Query:
     video: Any = None
     mixed: tuple[Part, ...] = ()
     """Further parts, as arithmetic leaves them."""
+    like: Any = None
+    """An item of the library, by its stored vectors: a `Hit`, or its `item_id`. It is not its own answer."""
 
     @classmethod
     def mix(cls, *, without: Any = None, **parts: Any) -> "Query":
@@ -265,7 +276,10 @@ class Query:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        named = (("text", self.text), ("image", self.image), ("audio", self.audio), ("video", self.video))
+        named = (
+            ("text", self.text), ("image", self.image), ("audio", self.audio), ("video", self.video),
+            ("like", self.like),
+        )  # fmt: skip
         return (*(Part(modality, value) for modality, value in named if value is not None), *self.mixed)
 
     def __add__(self, other: "Query") -> "Query":
@@ -278,6 +292,23 @@ class Query:
         return Query(mixed=tuple(Part(part.modality, part.value, part.weight * weight) for part in self.parts))
 
     __rmul__ = __mul__
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of a sound or a video, or a passage of a document, that matches (see `mmsearch.moments`)."""
+
+    start: float | None
+    """Seconds, up to `end`."""
+    end: float | None
+    page: int | None
+    passage: str | None
+    score: float
+    """Raw cosine in [-1, 1], of its best part."""
+    confidence: float | None
+    """In [0, 1], as a hit's."""
+    matched: Modality
+    """Segment modality: "image" for what is seen, "audio" for what is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +341,8 @@ class Hit:
     """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
     folded: tuple[Path, ...] = ()
     """Copies and near-duplicates of it that would have come further down, best first."""
+    moments: tuple[Moment, ...] = ()
+    """If they were asked for: all moments that match, in order."""
     members: tuple[Path, ...] = ()
     """All files of a bundle, `path` first; empty if the file is alone."""
     part: Path | None = None

@@ -1,13 +1,17 @@
 """What contents are made of: their segments' vectors in order, for comparing items as wholes and for their moments."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection, func, select
 
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
+from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
+from mmsearch.criteria import Filter
 from mmsearch.types import Modality, Span, Vectors
 
 
@@ -30,6 +34,27 @@ class Piece:
     modality: Modality
     span: Span
     vector: Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredItem:
+    """An item as a query."""
+
+    modality: Modality
+    path: Path
+    vectors: Mapping[Modality, Vectors]
+    """Segment modality -> float32 (n, dim), unit rows in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A present item, as a report on duplicates tells it."""
+
+    item_id: int
+    path: bytes
+    size: int
+    width: int | None
+    height: int | None
 
 
 def shapes(connection: Connection, item_ids: Iterable[int]) -> dict[int, Shape]:
@@ -69,8 +94,18 @@ def vectors(connection: Connection, space_id: int, content_ids: Sequence[int]) -
     }
 
 
-def pieces(connection: Connection, space_id: int, content_id: int) -> list[Piece]:
-    """A content's segments, in order."""
+def of_hit(connection: Connection, space_id: int, item_id: int, segment_id: int) -> tuple[Modality, list[Piece]]:
+    """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
+    named = select(Content.id, Content.modality)
+    if segment_id < 0:
+        named = named.join(Item, Item.content_id == Content.id).where(Item.id == item_id)
+    else:
+        named = named.join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id == segment_id)
+    row = connection.execute(named).first()
+    return (row[1], _pieces(connection, space_id, row[0])) if row else ("", [])
+
+
+def _pieces(connection: Connection, space_id: int, content_id: int) -> list[Piece]:
     query = (
         select(
             SegmentRow.id, SegmentRow.modality, Embedding.vector,
@@ -82,6 +117,95 @@ def pieces(connection: Connection, space_id: int, content_id: int) -> list[Piece
         .order_by(SegmentRow.ordinal)
     )  # fmt: skip
     return [Piece(row[0], row[1], Span(*row[3:]), _matrix([row[2]])[0]) for row in connection.execute(query)]
+
+
+def best_first(
+    connection: Connection, within: Collection[Modality] | None = None, where: Filter | None = None
+) -> list[tuple[Modality, int]]:
+    """(item modality, content id) of all that have a present item that matches, by modality, the one to keep first.
+
+    That is the one with more pixels, then more bytes, then the one that changed longer ago, then the first by path.
+    """
+    query = (
+        select(Content.modality, Content.id)
+        .join(Item, Item.content_id == Content.id)
+        .where(Item.status == "present", *([] if where is None else [matches(where)]))
+        .group_by(Content.id)
+        .order_by(
+            Content.modality,
+            func.coalesce(Content.width * Content.height, 0).desc(),
+            func.max(Item.size).desc(),
+            func.min(Item.mtime_ns),
+            func.min(Item.path),
+        )
+    )
+    if within is not None:
+        query = query.where(Content.modality.in_(within))
+    return [(modality, content) for modality, content in connection.execute(query)]
+
+
+def outlines(connection: Connection, content_ids: Sequence[int]) -> dict[int, dict[Modality, list[int]]]:
+    """Content id -> segment modality -> segment ids in order."""
+    found: dict[int, dict[Modality, list[int]]] = {}
+    for part in chunks(content_ids):
+        query = (
+            select(SegmentRow.content_id, SegmentRow.modality, SegmentRow.id)
+            .where(SegmentRow.content_id.in_(part))
+            .order_by(SegmentRow.content_id, SegmentRow.ordinal)
+        )
+        for content, modality, segment in connection.execute(query):
+            found.setdefault(content, {}).setdefault(modality, []).append(segment)
+    return found
+
+
+def vectors_of(connection: Connection, space_id: int, segment_ids: Sequence[int]) -> dict[int, Vectors]:
+    """Segment id -> float32 (dim,), for those that have a vector."""
+    found: dict[int, Vectors] = {}
+    for part in chunks(segment_ids):
+        query = select(Embedding.segment_id, Embedding.vector).where(
+            Embedding.space_id == space_id, Embedding.segment_id.in_(part)
+        )
+        found |= {segment: _matrix([vector])[0] for segment, vector in connection.execute(query)}
+    return found
+
+
+def files(connection: Connection, content_ids: Sequence[int], where: Filter | None = None) -> dict[int, list[File]]:
+    """Content id -> its present items that match, the oldest first."""
+    found: dict[int, list[File]] = {}
+    for part in chunks(content_ids):
+        query = (
+            select(Item.content_id, Item.id, Item.path, Item.size, Content.width, Content.height)
+            .join(Content, Content.id == Item.content_id)
+            .where(
+                Item.status == "present", Content.id.in_(part), *([] if where is None else [matches(where, few=True)])
+            )
+            .order_by(Item.content_id, Item.mtime_ns, Item.path)
+        )
+        for content, item_id, path, size, width, height in connection.execute(query):
+            found.setdefault(content, []).append(File(item_id, path, size, width, height))
+    return found
+
+
+def copied(connection: Connection, within: Collection[Modality] | None = None, where: Filter | None = None) -> set[int]:
+    """Contents that several present items hold that match."""
+    query = (
+        select(Content.id)
+        .join(Item, Item.content_id == Content.id)
+        .where(Item.status == "present", *([] if where is None else [matches(where)]))
+        .group_by(Content.id)
+        .having(func.count() > 1)
+    )
+    if within is not None:
+        query = query.where(Content.modality.in_(within))
+    return set(connection.execute(query).scalars())
+
+
+def item(connection: Connection, space_id: int, item_id: int) -> StoredItem | None:
+    """An item, present or missing, with its vectors; None if there is no such, or it has none."""
+    query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
+    row = connection.execute(query.where(Item.id == item_id)).first()
+    held = vectors(connection, space_id, [row[0]]).get(row[0]) if row else None
+    return StoredItem(row[1], Path(os.fsdecode(row[2])), held) if row and held else None
 
 
 def _matrix(rows: Sequence[bytes]) -> Vectors:

@@ -38,12 +38,16 @@ ALLOWED: dict[str, set[str]] = {
     "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
     "alike": BASE,
     "fold": GROUND | PARTS | {"alike"},
+    "duplicates": GROUND | PARTS | {"indexing", "alike"},
+    "moments": GROUND | PARTS | {"indexing", "calibration"},
     # The stages of a search one after the other.
-    "results": GROUND | PARTS | {"fold", "parts", "search", "hybrid", "bundles"},
+    "results": GROUND
+    | PARTS
+    | {"indexing", "calibration", "fold", "moments", "explain", "parts", "search", "hybrid", "bundles"},
     "library": GROUND
     | PARTS
     | STAGES
-    | {"indexing", "calibration", "filters", "places", "parts", "results", "status", "backup", "doctor"},
+    | {"indexing", "calibration", "filters", "places", "parts", "results", "duplicates", "status", "backup", "doctor"},
     "status": GROUND | PARTS | {"parts"},
     "backup": BASE | PARTS,
     "doctor": GROUND | PARTS | {"parts"},
@@ -70,7 +74,7 @@ OWNERS: dict[str, set[str]] = {
 LAZY = {("encoders", "PIL")}
 """Exceptions: allowed inside a function only. Resizing is part of an image encoder's preprocessing."""
 
-TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in ("ingest", "evaluate")}
+TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in ("ingest", "evaluate", "duplicates")}
 """Exceptions: allowed under `if TYPE_CHECKING` only. The reports that the library hands on are theirs."""
 
 
