@@ -1,22 +1,24 @@
 """From a raw cosine to how unusual it is, by what unrelated pairs of the same two modalities score.
 
 Pairs of a picture and a caption, of two sounds, of a sound and a passage lie on different scales (the modality gap,
-Liang et al., NeurIPS 2022), and some queries score higher than others with whatever there is ("the sound of ..." with
-every sound). So a score is taken in three steps:
+Liang et al., NeurIPS 2022). So of each pair of a query modality and a list we keep two robust numbers of the scores of
+unrelated pairs, the median and the 95th percentile, and take the tail above for exponential (a Laplace distribution
+through these two), in Fisher's z, the inverse hyperbolic tangent of the cosine (Fisher, 1915), which has no upper end:
+an equal vector is infinitely unusual. The tail p is the chance that an unrelated segment scores as high; lists are
+merged by it.
 
-1. Centred: the query's own mean score with the list is taken off, as test normalisation does for speakers (Auckenthaler
-   et al., "Score Normalization for Text-Independent Speaker Verification Systems", 2000), but no more of it than 98 of
-   100 neutral queries have: in a library of nothing but cats a cat's mean is high because cats are there. Scores are
-   in Fisher's z, the inverse hyperbolic tangent of the cosine (Fisher, 1915), which has no upper end: an equal vector
-   is infinitely unusual. Their deviation is left as it is: a few right answers in the list would spoil it.
-2. Compared with unrelated pairs: of their centred scores two robust numbers are kept, the median and the 95th
-   percentile, and the tail above is taken for exponential (a Laplace distribution through these two). The tail p is
-   the chance that an unrelated segment scores as high. Lists are merged by it.
-3. Compared with whole searches: the best of many exponential scores follows Gumbel's distribution (Gumbel, 1935;
-   Fisher and Tippett, 1928). It is drawn through two quantiles of the best that neutral queries find in the lists
-   searched, which allows for segments that say the same; the upper one is the 90th percentile, since now and then a
-   neutral query names something that is there. Its distribution function is the confidence: how sure one can be that
-   no unrelated segment would have come so high. It means the same in every list.
+Some queries score higher than others with whatever there is ("the sound of ..." with every sound). For the confidence,
+the query's own level is taken off its best -ln p, as test normalisation does for speakers (Auckenthaler et al., "Score
+Normalization for Text-Independent Speaker Verification Systems", 2000): how unusual its mean score with the list is,
+the most unusual of all lists searched, so that the order of the lists stays. No more counts than the means of 98 of 100
+neutral queries: in a library of nothing but cats a cat's mean is high because cats are there. The deviation is left as
+it is: a few right answers would spoil it.
+
+What is left is compared with what whole searches of neutral queries leave. The best of many exponential scores follows
+Gumbel's distribution (Fisher and Tippett, 1928; Gumbel, 1935), drawn through two quantiles of those searches, which
+allows for segments that say the same; the upper one is the 90th percentile, since now and then a neutral query names
+something that is there. Its distribution function is the confidence: how sure one can be that no unrelated segment
+would have come so high. It means the same in every list.
 """
 
 import math
@@ -51,46 +53,56 @@ _END = 1 - 1e-7
 """A cosine of 1 has a large z so, instead of an infinite one."""
 
 
+_STEEP = math.log((1 - MIDDLE) / (1 - HIGH))
+"""How much -ln of the tail grows from the one quantile to the other."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     """What was measured for one query modality and one list."""
 
-    centre: NDArray[np.float32]
-    """(dim,) mean of the list's vectors: its product with a query is the query's mean score."""
-    least: float
-    """What a query's own mean counts for at least, a cosine."""
-    most: float
     middle: float
-    """Median of unrelated pairs' centred scores, in Fisher's z."""
+    """Median of unrelated pairs, in Fisher's z."""
     spread: float
     """95th percentile minus median, in Fisher's z, > 0."""
     segments: int
     """Length of the list when it was measured."""
+    centre: NDArray[np.float32]
+    """(dim,) mean of the list's vectors: its product with a query is the query's mean score."""
+    least: float
+    """What a query's mean counts for at least, a cosine."""
+    most: float
+    levels: NDArray[np.float32]
+    """(queries,) each neutral query's own level, in the order of the queries."""
     tops: NDArray[np.float32]
-    """(queries,) -ln of the tail of each neutral query's best find, in the order of the queries."""
+    """(queries,) how unusual each one's best find is."""
 
-    def usual(self, query: Vectors) -> float:
-        """What a query, float32 (dim,), usually scores in this list, in Fisher's z."""
-        return _z(min(max(float(query @ self.centre), self.least), self.most))
+    def unusual(self, score: float) -> float:
+        """-ln of the tail above the median; on below it in a straight line."""
+        return math.log(2) + _STEEP * (_z(score) - self.middle) / self.spread
 
-    def tail(self, score: float, usual: float) -> float:
-        """p in (0, 1]: the chance that an unrelated segment scores at least this, for a query that usually gets
-        `usual`."""
-        # p = 0.5 at the median and 1 - HIGH at the 95th percentile.
-        distance = (_z(score) - usual - self.middle) / self.spread
-        above = 0.5 * math.exp(-abs(distance) * math.log(0.5 / (1 - HIGH)))
-        return max(above, _LEAST) if distance >= 0 else 1.0 - above
+    def level(self, query: Vectors) -> float:
+        """How unusual the mean score of a query, float32 (dim,), is: its own level in this list."""
+        return self.unusual(min(max(float(query @ self.centre), self.least), self.most))
+
+    def tail(self, score: float) -> float:
+        """p in (0, 1]: the chance that an unrelated segment scores at least this."""
+        unusual = self.unusual(score)
+        if unusual >= math.log(2):
+            return max(math.exp(-unusual), _LEAST)
+        return 1.0 - 0.25 * math.exp(unusual)  # the mirror image: 0.5 at the median
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "centre": [round(value, 5) for value in self.centre.tolist()],
-            "least": self.least, "most": self.most, "middle": self.middle, "spread": self.spread,
-            "segments": self.segments, "tops": [round(value, 3) for value in self.tops.tolist()],
+            "middle": self.middle, "spread": self.spread, "segments": self.segments, "least": self.least,
+            "most": self.most, "centre": [round(value, 5) for value in self.centre.tolist()],
+            "levels": [round(value, 3) for value in self.levels.tolist()],
+            "tops": [round(value, 3) for value in self.tops.tolist()],
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Fitted":
-        arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "tops")}
+        arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "levels", "tops")}
         return cls(**{**stored, **arrays})
 
 
@@ -110,17 +122,16 @@ def fit(
     if not len(some):
         return None
     cosines = np.where(related[some], np.nan, queries[some] @ sample.T)  # (some, s)
+    middle, high = np.nanquantile(_fisher(cosines), (MIDDLE, HIGH)).tolist()
     means = np.nanmean(cosines, axis=1)
     least, most = np.quantile(means, (RARE, 1 - RARE)).tolist()
-    usual = _fisher(np.clip(means, least, most))
-    middle, high = np.nanquantile(_fisher(cosines) - usual[:, np.newaxis], (MIDDLE, HIGH)).tolist()
-    made = Fitted(
-        sample.mean(axis=0), least, most, middle, max(high - middle, NARROWEST), segments, np.zeros(0, np.float32)
-    )
-    # A query without any unrelated segment finds nothing: p = 1.
-    tops = np.zeros(len(queries), np.float32)
-    tops[some] = [-math.log(made.tail(top, own)) for top, own in zip(best[some].tolist(), usual.tolist(), strict=True)]
-    return Fitted(made.centre, least, most, middle, made.spread, segments, tops)
+    spread = max(high - middle, NARROWEST)
+    # A query without any unrelated segment is taken for one of no distinction.
+    levels, tops = np.full((2, len(queries)), math.log(2))
+    levels[some] += _STEEP * (_fisher(np.clip(means, least, most)) - middle) / spread
+    tops[some] += _STEEP * (_fisher(best[some]) - middle) / spread
+    centre = sample.mean(axis=0)
+    return Fitted(middle, spread, segments, centre, least, most, levels.astype(np.float32), tops.astype(np.float32))
 
 
 def _fisher(cosine: Any) -> NDArray[np.float64]:
@@ -136,20 +147,23 @@ class Accidents:
     """What the best of a search is where nothing is related: -ln of its tail, in Gumbel's distribution."""
 
     location: float
+    """With the query's own level."""
     scale: float
     segments: int
     """Segments of the lists when they were measured, > 0."""
 
     def confidence(self, tail: float, searched: int) -> float:
         """In [0, 1]: how sure it is that no unrelated segment among `searched` would have so small a tail."""
-        unusual = (-math.log(max(tail, _LEAST)) - self.location) / self.scale
-        return math.exp(-searched / self.segments * math.exp(-unusual))
+        above = (-math.log(max(tail, _LEAST)) - self.location) / self.scale
+        return math.exp(-searched / self.segments * math.exp(-above))
 
 
-def accidents(fitted: Sequence[Fitted]) -> Accidents:
-    """Of a search through these lists, at least one."""
-    tops = np.max([one.tops for one in fitted], axis=0)  # (queries,)
+def accidents(fitted: Sequence[Fitted], query: Vectors) -> Accidents:
+    """Of a search through these lists, at least one, for a query, float32 (dim,)."""
+    # (queries,): what each finds in any list, above its own level in any
+    tops = np.max([one.tops for one in fitted], axis=0) - np.max([one.levels for one in fitted], axis=0)
     low, high = np.quantile(tops, BODY).tolist()
     below, above = (-math.log(-math.log(share)) for share in BODY)
     scale = max((high - low) / (above - below), SHARPEST)
-    return Accidents(low - below * scale, scale, max(sum(one.segments for one in fitted), 1))
+    level = max(one.level(query) for one in fitted)
+    return Accidents(level + low - below * scale, scale, max(sum(one.segments for one in fitted), 1))

@@ -9,29 +9,27 @@ from mmsearch.catalog import ListKey
 from mmsearch.types import Modality, Vectors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judge:
     """What is known of each list for one query."""
 
     fitted: Mapping[ListKey, Fitted]
-    usual: Mapping[ListKey, float]
-    """What the query usually scores there, in Fisher's z."""
+    vector: Vectors
+    """float32 (1, dim), the query's."""
     needed: float
     """The confidence, in [0, 1], below which a hit is called weak."""
 
     @classmethod
     def of(cls, backgrounds: Backgrounds, modality: Modality, vector: Vectors, false_accepts: float) -> "Judge":
-        """For a query vector, float32 (1, dim).
-
-        For a modality too rare here to have backgrounds of its own, those of words stand in.
+        """For a modality too rare here to have backgrounds of its own, those of words stand in.
 
         Args:
+            vector: float32 (1, dim), the query's.
             false_accepts: Share of queries about something else that may pass for confident.
         """
         words = {key: fitted for (query, key), fitted in backgrounds.items() if query == "text"}
         own = {key: fitted for (query, key), fitted in backgrounds.items() if query == modality}
-        chosen = own if own.keys() == words.keys() else words
-        return cls(chosen, {key: fitted.usual(vector[0]) for key, fitted in chosen.items()}, 1 - false_accepts)
+        return cls(own if own.keys() == words.keys() else words, vector, 1 - false_accepts)
 
     def knows(self, keys: Iterable[ListKey]) -> bool:
         """Whether every one of these lists has a background: otherwise none of them can be compared."""
@@ -39,8 +37,8 @@ class Judge:
 
     def tail(self, key: ListKey, score: float) -> float:
         """The chance that an unrelated segment of the list scores at least this: comparable between lists."""
-        return self.fitted[key].tail(score, self.usual[key])
+        return self.fitted[key].tail(score)
 
     def accidents(self, keys: Iterable[ListKey]) -> Accidents:
         """What a search through these lists, at least one, finds by accident: it turns tails into confidence."""
-        return accidents([self.fitted[key] for key in keys])
+        return accidents([self.fitted[key] for key in keys], self.vector[0])

@@ -20,7 +20,8 @@ def made(
     centre: Vectors = 0 * E1, least: float = -1.0, most: float = 1.0,
 ) -> Fitted:  # fmt: skip
     spread = math.atanh(high) - math.atanh(middle)
-    return Fitted(centre, least, most, math.atanh(middle), spread, segments, np.array(tops, np.float32))
+    found = np.array(tops, np.float32)
+    return Fitted(math.atanh(middle), spread, segments, centre, least, most, 0 * found, found)
 
 
 def at(cosine: float) -> Vectors:
@@ -30,24 +31,32 @@ def at(cosine: float) -> Vectors:
 
 def test_the_tail_goes_through_both_quantiles_and_on_exponentially() -> None:
     fitted = made()
-    assert fitted.tail(0.2, 0) == pytest.approx(0.5) and fitted.tail(0.4, 0) == pytest.approx(0.05)
+    assert fitted.tail(0.2) == pytest.approx(0.5) and fitted.tail(0.4) == pytest.approx(0.05)
     next_step = math.tanh(2 * math.atanh(0.4) - math.atanh(0.2))
-    assert fitted.tail(next_step, 0) == pytest.approx(0.005), "as far again, ten times rarer"
+    assert fitted.tail(next_step) == pytest.approx(0.005), "as far again, ten times rarer"
     mirrored = math.tanh(2 * math.atanh(0.2) - math.atanh(0.4))
-    assert fitted.tail(mirrored, 0) == pytest.approx(0.95)
-    assert 0 < fitted.tail(1.0, 0) < 1e-20 and fitted.tail(-1.0, 0) == pytest.approx(1.0)
+    assert fitted.tail(mirrored) == pytest.approx(0.95)
+    assert 0 < fitted.tail(1.0) < 1e-20 and fitted.tail(-1.0) == pytest.approx(1.0)
     scores = np.linspace(-1, 1, 200).tolist()
-    tails = [fitted.tail(s, 0) for s in scores]
+    tails = [fitted.tail(s) for s in scores]
     assert tails == sorted(tails, reverse=True)
 
 
-def test_a_query_that_scores_high_with_everything_is_not_more_unusual_for_it() -> None:
+def test_a_query_s_own_level_is_how_unusual_its_mean_is() -> None:
     fitted = made(centre=0.5 * E1, least=-0.1, most=0.3)
-    assert fitted.usual(at(0.4)) == pytest.approx(math.atanh(0.2)), "its mean with the list"
-    assert fitted.usual(at(1.0)) == pytest.approx(math.atanh(0.3)), "in a list of what was asked for, not all of it"
-    assert fitted.usual(at(-1.0)) == pytest.approx(math.atanh(-0.1))
-    shifted = math.tanh(math.atanh(0.4) + math.atanh(0.2))
-    assert fitted.tail(shifted, fitted.usual(at(0.4))) == pytest.approx(0.05)
+    assert fitted.level(at(0.4)) == pytest.approx(-math.log(fitted.tail(0.2))), "its mean with the list"
+    assert fitted.level(at(1.0)) == fitted.unusual(0.3), "in a list of what was asked for, not all of it"
+    assert fitted.level(at(-1.0)) == fitted.unusual(-0.1)
+    assert fitted.unusual(0.2) == pytest.approx(math.log(2))
+    assert fitted.unusual(0.4) - fitted.unusual(0.2) == pytest.approx(math.log(10))
+
+
+def test_a_query_that_scores_high_with_everything_is_less_sure() -> None:
+    fitted = made(centre=0.5 * E1, tops=(1.0, 2.0, 3.0))
+    low, high = accidents([fitted], at(0.1)), accidents([fitted], at(0.6))
+    assert high.location - low.location == pytest.approx(fitted.unusual(0.3) - fitted.unusual(0.05))
+    assert high.scale == low.scale
+    assert high.confidence(0.01, 100) < low.confidence(0.01, 100)
 
 
 def test_fit_reads_the_quantiles_and_leaves_related_pairs_out() -> None:
@@ -57,13 +66,13 @@ def test_fit_reads_the_quantiles_and_leaves_related_pairs_out() -> None:
     related[1, 20:], related[2] = True, True
     fitted = fit(queries[:1], sample, related[:1], np.array([0.5], np.float32), 41)
     assert fitted is not None and fitted.most == pytest.approx(0.3) and fitted.segments == 41
-    assert fitted.middle == pytest.approx(0.0, abs=1e-6), "the mean is the median here"
-    assert fitted.spread == pytest.approx(math.atanh(0.48) - math.atanh(0.3), abs=1e-6)
+    assert fitted.middle == pytest.approx(math.atanh(0.3)) and fitted.tail(0.48) == pytest.approx(0.05)
     assert float(fitted.centre @ E1) == pytest.approx(0.3)
-    assert fitted.tops.tolist() == pytest.approx([-math.log(fitted.tail(0.5, fitted.usual(E1)))])
+    assert fitted.tops.tolist() == pytest.approx([-math.log(fitted.tail(0.5))])
+    assert fitted.levels.tolist() == pytest.approx([math.log(2)]), "the mean is the median here"
     three = fit(queries, sample, related, np.array([0.5, 0.29, -1], np.float32), 41)
-    assert three is not None and three.least == pytest.approx(0.195, abs=2e-3), "its mean is that of the first half"
-    assert three.tops[2] == 0.0, "what is related to everything finds nothing"
+    assert three is not None and three.least == pytest.approx(0.196, abs=1e-3), "its mean is that of the first half"
+    assert three.tops[2] == three.levels[2] == pytest.approx(math.log(2)), "related to everything: no distinction"
     assert fit(queries[2:], sample, related[2:], np.array([-1], np.float32), 41) is None
     equal = fit(queries, np.stack([E2, E2]), np.zeros((3, 2), np.bool_), np.zeros(3, np.float32), 2)
     assert equal is not None and equal.spread > 0, "equal scores have no spread"
@@ -73,24 +82,25 @@ def test_what_is_stored_judges_alike() -> None:
     fitted = made(centre=0.123456 * E1, tops=(0.5, 1.25))
     again = Fitted.from_dict(fitted.as_dict())
     assert again.as_dict() == fitted.as_dict() and again.tops.tolist() == [0.5, 1.25]
-    assert again.usual(E1) == pytest.approx(fitted.usual(E1), abs=1e-5)
+    assert again.level(E1) == pytest.approx(fitted.level(E1), abs=1e-3)
 
 
 def test_confidence_is_the_share_of_neutral_searches_that_find_less() -> None:
     rng = np.random.default_rng(0)
     tops = tuple(3 - 0.8 * np.log(-np.log(rng.random(20_000))))
-    found = accidents([made(tops=tops)])
-    assert found.location == pytest.approx(3, abs=0.05) and found.scale == pytest.approx(0.8, abs=0.02)
+    fitted = made(tops=tops)
+    found, level = accidents([fitted], E1), fitted.level(E1)
+    assert found.location == pytest.approx(3 + level, abs=0.05) and found.scale == pytest.approx(0.8, abs=0.02)
     for share in (0.3, 0.5, 0.8, 0.95, 0.99):
-        level = math.exp(-float(np.quantile(tops, share)))
-        assert found.confidence(level, 100) == pytest.approx(share, abs=0.01)
-    assert found.confidence(0.0, 100) == pytest.approx(1.0) and found.confidence(1.0, 100) < 1e-9
+        tail = math.exp(-level - float(np.quantile(tops, share)))
+        assert found.confidence(tail, 100) == pytest.approx(share, abs=0.01)
+    assert found.confidence(0.0, 100) == pytest.approx(1.0) and found.confidence(1.0, 100) < 1e-3
 
 
 def test_a_tenth_of_the_neutral_queries_may_name_what_is_there() -> None:
     tops = np.linspace(0, 9, 1000)
     named = np.where(np.arange(1000) >= 905, 700.0, tops)
-    assert accidents([made(tops=tuple(tops))]) == accidents([made(tops=tuple(named))])
+    assert accidents([made(tops=tuple(tops))], E1) == accidents([made(tops=tuple(named))], E1)
 
 
 def test_confidence_falls_with_what_was_searched() -> None:
@@ -101,10 +111,16 @@ def test_confidence_falls_with_what_was_searched() -> None:
 
 
 def test_of_several_lists_a_query_s_best_counts() -> None:
-    both = accidents([made(tops=(1.0, 5.0, 2.0)), made(tops=(4.0, 1.0, 2.0), segments=50)])
-    alone = accidents([made(tops=(4.0, 5.0, 2.0), segments=150)])
+    both = accidents([made(tops=(1.0, 5.0, 2.0)), made(tops=(4.0, 1.0, 2.0), segments=50)], E1)
+    alone = accidents([made(tops=(4.0, 5.0, 2.0), segments=150)], E1)
     assert both == alone
-    assert accidents([made(tops=(2.0, 2.0))]).scale > 0, "equal tops have no spread"
+    assert accidents([made(tops=(2.0, 2.0))], E1).scale > 0, "equal tops have no spread"
+
+
+def test_of_several_lists_the_highest_level_is_taken_off() -> None:
+    low, high = made(centre=0.1 * E1), made(centre=0.5 * E1)
+    both = accidents([low, high], E1)
+    assert both.location == pytest.approx(accidents([high], E1).location)
 
 
 def test_lists_on_different_scales_become_comparable() -> None:
