@@ -26,9 +26,9 @@ RRF_K = 60
 METHODS = ("raw cosine", "rank fusion", "calibrated", "its own list alone")
 
 LOOKED_AT = """\
-What was looked at: the method was chosen on sounds that are not here (GCompris and other free packages, 57 names), on every
-other class of ESC-10 and on Flickr8k's training photos; ESC-10 as a whole had been seen with simpler methods before.
-The other five classes, COCO's captions and the stamps' names chose nothing."""
+What was looked at: the method was chosen on sounds that are not here (GCompris and other free packages, 57 names), on
+every other class of ESC-10 and on Flickr8k's training photos; ESC-10 as a whole had been seen with simpler methods
+before. The other five classes, COCO's captions and the stamps' names chose nothing."""
 
 
 def questions(dev: Path) -> dict[tuple[str, str], set[Path]]:
@@ -69,10 +69,10 @@ def everything(library: Library, dev: Path) -> None:
     library.ingest(*(dev / name for name in ("coco", "stamps", "esc10", "videos")), notes)
 
 
-def mixed(dev: Path, folder: Path) -> Iterator[str]:
+def mixed(dev: Path, folder: Path, space: str) -> Iterator[str]:
     """Files are looked at one by one here: neither bundled nor folded."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with mmsearch.open(folder / "all", space="starter", fusion="off", fold="off") as library:
+    with mmsearch.open(folder / "all", space=space, fusion="off", fold="off") as library:
         everything(library, dev)
         for (words, kind), relevant in questions(dev).items():
             hits = library.search(words, 100_000, keywords="no")
@@ -90,8 +90,8 @@ def mixed(dev: Path, folder: Path) -> Iterator[str]:
     yield ""
 
 
-def cost(dev: Path, folder: Path) -> Iterator[str]:
-    with mmsearch.open(folder / "cost", space="starter") as library:
+def cost(dev: Path, folder: Path, space: str) -> Iterator[str]:
+    with mmsearch.open(folder / "cost", space=space) as library:
         report = library.ingest(dev / "coco", dev / "esc10")
     spent = report.seconds["calibrate"]
     yield (
@@ -100,30 +100,36 @@ def cost(dev: Path, folder: Path) -> Iterator[str]:
     )
 
 
-def section(dev: Path, folder: Path, only: Sequence[str] = (), curves: Path | None = None) -> Iterator[str]:
+def section(dev: Path, folder: Path, space: str, only: Sequence[str] = (), curves: Path | None = None) -> Iterator[str]:
     """Markdown, as the report has it."""
 
-    def rejecting(dev: Path, folder: Path) -> Iterator[str]:
-        found = rejection.measured(dev, folder)
+    def rejecting(dev: Path, folder: Path, space: str) -> Iterator[str]:
+        found = rejection.measured(dev, folder, space)
         if curves is not None:
             rejection.plot(found, curves)
         yield from rejection.tables(found)
 
-    parts: dict[str, Callable[[Path, Path], Iterator[str]]] = {"mixed": mixed, "rejection": rejecting, "cost": cost}
+    parts: dict[str, Callable[[Path, Path, str], Iterator[str]]] = {
+        "mixed": mixed,
+        "rejection": rejecting,
+        "cost": cost,
+    }
     yield f"## Calibration\n\n{LOOKED_AT}\n"
     for name, part in parts.items():
         if not only or name in only:
-            yield from part(dev, folder)
+            yield from part(dev, folder, space)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--space", default="starter")
     parser.add_argument("--only", nargs="+", choices=("mixed", "rejection", "cost"), default=())
     parser.add_argument("--plot", type=Path, help="Draw the curves into this file.")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        for line in section(given.shared.resolve() / "data" / "dev", Path(folder), given.only, given.plot):
+        dev = given.shared.resolve() / "data" / "dev"
+        for line in section(dev, Path(folder), given.space, given.only, given.plot):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
     return 0

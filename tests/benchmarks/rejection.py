@@ -44,7 +44,7 @@ def sure(found: Sequence[Sequence[Hit]]) -> Sure:
 def without(library: Library, files: Sequence[Path], folder: Path) -> Library:
     """A copy of a library that has never seen these files."""
     shutil.copytree(library.path, folder)
-    copy = mmsearch.open(folder, space="starter")
+    copy = mmsearch.open(folder)
     copy.remove(*files)
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as database, database:
         database.execute("DELETE FROM backgrounds")
@@ -57,12 +57,12 @@ def words(library: Library, asked: Sequence[str]) -> Sure:
     return sure([library.search(text, 1, keywords="no") for text in asked])
 
 
-def sounds(dev: Path, folder: Path) -> Iterator[Measured]:
+def sounds(dev: Path, folder: Path, space: str) -> Iterator[Measured]:
     """ESC-10's class names in five phrasings, the class there or not; all ten, and by halves."""
     files = sorted((dev / "esc10").iterdir())
     classes = sorted({path.name.split("__")[0] for path in files})
     present, absent = dict[str, Sure](), dict[str, Sure]()
-    with mmsearch.open(folder / "esc10", space="starter") as library:
+    with mmsearch.open(folder / "esc10", space=space) as library:
         library.ingest(dev / "esc10")
         for name in classes:
             asked = [phrase.format(name.replace("_", " ")) for phrase in PHRASINGS]
@@ -79,7 +79,7 @@ def sounds(dev: Path, folder: Path) -> Iterator[Measured]:
         )  # fmt: skip
 
 
-def photos(dev: Path, folder: Path) -> Iterator[Measured]:
+def photos(dev: Path, folder: Path, space: str) -> Iterator[Measured]:
     """COCO's captions; without: everything that shares a label with the photo."""
     labels = {}
     for line in (dev / "manifest.jsonl").read_text("utf-8").splitlines():
@@ -91,7 +91,7 @@ def photos(dev: Path, folder: Path) -> Iterator[Measured]:
         if row["relevant"].startswith("coco/"):
             captions.setdefault(dev / row["relevant"], []).append(row["query"])
     present, absent = list[Sure](), list[Sure]()
-    with mmsearch.open(folder / "coco", space="starter") as library:
+    with mmsearch.open(folder / "coco", space=space) as library:
         library.ingest(dev / "coco")
         for photo, asked in captions.items():
             present.append(words(library, asked))
@@ -102,19 +102,19 @@ def photos(dev: Path, folder: Path) -> Iterator[Measured]:
     yield Measured("words -> photos, COCO", np.concatenate(present), np.concatenate(absent))
 
 
-def strangers(dev: Path, folder: Path) -> Iterator[Measured]:
+def strangers(dev: Path, folder: Path, space: str) -> Iterator[Measured]:
     """Names of the stamps (animals, tools, food, ...) asked of photos and sounds that are mostly about none of them."""
     asked = sorted({r["query"] for r in rows(dev / "queries" / "text_to_image.tsv") if r["dataset"].startswith("Tux")})
     nothing = np.zeros(0)
-    with mmsearch.open(folder / "strangers", space="starter") as library:
+    with mmsearch.open(folder / "strangers", space=space) as library:
         library.ingest(dev / "coco", dev / "esc10")
         for title, within in (("photos", ("image",)), ("sounds", ("audio",)), ("both in one list", None)):
             found = [library.search(text, 1, keywords="no", within=within) for text in asked]
             yield Measured(f"stamps' names -> {title}", nothing, sure(found))
 
 
-def measured(dev: Path, folder: Path) -> list[Measured]:
-    return [*sounds(dev, folder), *photos(dev, folder), *strangers(dev, folder)]
+def measured(dev: Path, folder: Path, space: str) -> list[Measured]:
+    return [one for part in (sounds, photos, strangers) for one in part(dev, folder, space)]
 
 
 def rejected(one: Measured, rate: float) -> float:

@@ -1,6 +1,6 @@
-"""Writes REPORT.md: `python -m tests.benchmarks.report --shared ../shared`, about five minutes on two cores.
+"""Writes REPORT.md: `python -m tests.benchmarks.report --shared ../shared`, about ten minutes on two cores.
 
-What it measures is `mmsearch evaluate --dataset`, in a library that is thrown away.
+What it measures is `mmsearch evaluate --dataset` and `tests.benchmarks.calibration`, in libraries that are thrown away.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import mmsearch
 from mmsearch.evaluate import Estimate, Evaluation
+from tests.benchmarks import calibration
 
 REPORT = Path(__file__).with_name("REPORT.md")
 COMMAND = "python -m tests.benchmarks.report --shared DIR"
@@ -57,6 +58,10 @@ def main(arguments: Sequence[str]) -> int:
         parts.append("\n".join(section(title, asked, found)))
         sys.stdout.write(parts[-1] + "\n")
         sys.stdout.flush()
+    with tempfile.TemporaryDirectory() as place:
+        dev = options.shared.resolve() / "data" / "dev"
+        parts.append("\n".join(calibration.section(dev, Path(place), options.space)))
+    sys.stdout.write(parts[-1] + "\n")
     options.out.write_text("\n".join(parts), "utf-8")
     return 0
 
