@@ -1,9 +1,9 @@
 """When two items are near-duplicates: the same content, or contents whose segments are alike one by one.
 
-Two contents are alike if they hold segments of the same modalities, of each as many or one more or fewer, and if, laid
-side by side in order (the one more left out at the beginning or at the end), every two segments that meet have a
-cosine of at least the threshold of their modality. So a sound that was encoded again is alike, one that was cut in two
-is not; of two documents that share all passages but one neither is a near-duplicate of the other.
+Two contents are alike if they hold segments of the same modalities, of each equally many (or, of `FEW` at least, one
+more), and if, laid side by side in order, the one more left out at the beginning or at the end, every two segments that
+meet have a cosine of at least the threshold of their modality. So a sound that was encoded again is alike, one that was
+cut in two is not; of two documents that share all passages but one neither is a near-duplicate of the other.
 """
 
 import math
@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.types import Modality, Vectors
+
+FEW = 3
+"""Of fewer segments than this none may be left out: it would be a large part of the whole."""
 
 SLACK = 1e-6
 """Cosines of equal unit vectors in float32 may be this much below 1."""
@@ -56,7 +59,7 @@ def similarity(one: Profile, other: Profile, least: Mapping[Modality, float]) ->
 def _aligned(one: Vectors, other: Vectors) -> float:
     """The smallest cosine of rows that meet, (n, dim) and (m, dim), in the better of the ways they can; -1 for none."""
     longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
-    if len(longer) - len(shorter) > 1:
+    if len(longer) - len(shorter) > (len(shorter) >= FEW):
         return -1.0
     count = len(shorter)
     # Row by row in float64, so that it is the same wherever the rows lie.

@@ -12,9 +12,9 @@ bounded by a block and by the largest group, time by one search for each content
 
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -142,43 +142,34 @@ class _Search:
         found: dict[int, dict[int, float]] = {}
         for block in _blocks(ordered):
             probes = self._probes([(modality, content) for modality, content in block if content in self._free])
-            near = self._near([probe for one in probes.values() for probe in one])
-            for content in probes:
-                if content in self._free:
-                    self._free.discard(content)
-                    members = self._alike(content, self._candidates(content, probes[content], near[content]))
+            for probe, near, more in self._near(probes):
+                if probe.content in self._free:
+                    self._free.discard(probe.content)
+                    members = self._alike(probe.content, self._candidates(probe, near, more))
                     self._free -= members.keys()
                     if members:
-                        found[content] = members
+                        found[probe.content] = members
         return found
 
-    def _probes(self, block: Sequence[tuple[Modality, int]]) -> dict[int, list[_Probe]]:
-        """The middle segment of each content; of two, both, since one of them may be left out."""
+    def _probes(self, block: Sequence[tuple[Modality, int]]) -> list[_Probe]:
+        """The middle segment of each content."""
         outlines = pieces.outlines(self._snapshot, [content for _, content in block])
-        chosen: dict[int, tuple[ListKey, list[int]]] = {}
+        chosen: list[tuple[int, ListKey, int]] = []
         for item, content in block:
             by_modality = outlines.get(content, {})
             if by_modality and by_modality.keys() <= self._least.keys():
                 main = max(by_modality)
                 segments = by_modality[main]
-                middle = len(segments) // 2
-                probed = segments if len(segments) == 2 else segments[middle : middle + 1]
-                chosen[content] = ListKey(self._space.name, item, main), probed
-        wanted = [segment for _, probed in chosen.values() for segment in probed]
-        vectors = pieces.vectors_of(self._snapshot, self._space.id, wanted)
-        return {
-            content: [_Probe(content, key, vectors[segment]) for segment in probed if segment in vectors]
-            for content, (key, probed) in chosen.items()
-        }
+                chosen.append((content, ListKey(self._space.name, item, main), segments[len(segments) // 2]))
+        vectors = pieces.vectors_of(self._snapshot, self._space.id, [segment for _, _, segment in chosen])
+        return [_Probe(content, key, vectors[one]) for content, key, one in chosen if one in vectors]
 
-    def _near(self, probes: Sequence[_Probe]) -> dict[int, list[tuple[list[int], bool]]]:
-        """Content -> for each of its probes, the near segments and whether there may be more."""
-        found: dict[int, list[tuple[list[int], bool]]] = {}
-        for key in sorted({probe.key for probe in probes}):
-            of_key = [probe for probe in probes if probe.key == key]
-            for probe, answer in zip(of_key, self._looked_up(key, of_key, NEAR), strict=True):
-                found.setdefault(probe.content, []).append(answer)
-        return found
+    def _near(self, probes: Sequence[_Probe]) -> Iterator[tuple[_Probe, list[int], bool]]:
+        """Each probe in turn, with the segments near it and whether there may be more."""
+        for key, group in groupby(probes, lambda probe: probe.key):
+            of_key = list(group)
+            for probe, (near, more) in zip(of_key, self._looked_up(key, of_key, NEAR), strict=True):
+                yield probe, near, more
 
     def _looked_up(self, key: ListKey, probes: Sequence[_Probe], k: int) -> list[tuple[list[int], bool]]:
         queries = np.stack([probe.vector for probe in probes])
@@ -187,17 +178,16 @@ class _Search:
         full = neighbours.ids.shape[1] == k
         return [(ids[row].tolist(), bool(full and row[-1])) for ids, row in zip(neighbours.ids, close, strict=True)]
 
-    def _candidates(self, content: int, probes: Sequence[_Probe], near: Iterable[tuple[list[int], bool]]) -> list[int]:
+    def _candidates(self, probe: _Probe, near: list[int], more: bool) -> list[int]:
         """Contents in no group yet of which some segment is near a probe."""
-        segments: set[int] = set()
-        for probe, (ids, more) in zip(probes, near, strict=True):
-            k = NEAR
-            while more:
-                k *= NEAR
-                ((ids, more),) = self._looked_up(probe.key, [probe], k)
-            segments.update(ids)
-        contents = background.contents_of(self._snapshot, np.array(sorted(segments), np.int64))
-        return sorted({other for other in contents.values() if other in self._free and other != content})
+        k = NEAR
+        while more:
+            k *= NEAR
+            ((near, more),) = self._looked_up(probe.key, [probe], k)
+        if len(near) < 2:
+            return []  # nothing but itself
+        contents = background.contents_of(self._snapshot, np.array(near, np.int64))
+        return sorted({other for other in contents.values() if other in self._free})
 
     def _alike(self, content: int, candidates: Sequence[int]) -> dict[int, float]:
         """Those of the candidates that are alike to a content, with their similarity."""

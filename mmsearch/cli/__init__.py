@@ -8,6 +8,7 @@ import click
 from mmsearch.cli.backup import backup, restore
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
+from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.ingest import ingest
@@ -36,7 +37,21 @@ def cli() -> None:
     """Search any of your media with any other: type it, show it, or play it."""
 
 
-for command in (ingest, query, status, failures, remove, prune, backup, restore, label, evaluate, doctor, demo):
+for command in (
+    ingest,
+    query,
+    duplicates,
+    status,
+    failures,
+    remove,
+    prune,
+    backup,
+    restore,
+    label,
+    evaluate,
+    doctor,
+    demo,
+):
     cli.add_command(command)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.types import Hit, Query
 
+PASSED = ("where", "offset", "fold", "moments")
+"""Options that `Library.search` takes as they are."""
+
 WEAK = 3
 """Results shown when none is confident."""
 
@@ -29,6 +32,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--image", type=_FILE, help="A picture to search with.")
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
+@click.option("--like", type=int, metavar="ID", help="More like this result, by its id (see --ids).")
 @click.option("--in", "within", callback=modalities, metavar="KINDS", help="Search only these, e.g. image,audio.")
 @click.option(
     "--keywords/--no-keywords", default=None, help="Only look for the words themselves; or only for what they mean."
@@ -39,6 +43,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--fold/--no-fold", default=None, help="Show near-duplicates as one result, or each by itself.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
+@click.option("--moments", is_flag=True, help="Show all moments and passages that match, not only the best.")
+@click.option("--ids", is_flag=True, help="Show each result's id, for --like.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @click.option("--explain", is_flag=True, help="Say for each result why it was found.")
@@ -61,7 +67,7 @@ def query(
     if options["keywords"] is not None:
         keywords = "only" if options["keywords"] else "no"
     with open_library(library, **settings) as opened:
-        asked, passed = _asked(opened, query, options), {name: options[name] for name in ("where", "offset", "fold")}
+        asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
         found = opened.search(asked, k, within=within, keywords=keywords, **passed)
         if options["min_confidence"] is not None:
             # What only the words themselves brought has no such number, and needs none.
@@ -72,11 +78,11 @@ def query(
             wanted = found if as_json else shown
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
     if options["only_paths"] or options["null"]:
-        show.paths(found, b"\0" if options["null"] else b"\n")
+        show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
     elif as_json:
         show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        show.hits(shown)
+        show.hits(shown, ids=options["ids"])
         if options["explain"]:
             print_reasons(shown, why)
     if options["show_best"] and found:
@@ -97,7 +103,7 @@ def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -
     """One Query from the bare words, the files among them, and the options."""
     from mmsearch.types import Query
 
-    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video")})
+    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video", "like")})
     for sign, group in _groups(words):
         weight, group = _weight(group)
         query = query + sign * weight * _meant(opened, group)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from mmsearch.types import Hit
+    from mmsearch.types import Hit, Modality, Moment
 
 PASSAGE = 160
 """Characters of a passage that a table shows."""
@@ -40,9 +40,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | Non
     Console(highlight=False, markup=False).print(made)
 
 
-def hits(found: Sequence["Hit"]) -> None:
-    rows = [(str(h.rank), sure(h), f"{h.score:.3f}", h.modality, shorter(h.path), where(h)) for h in found]
-    table(("#", "sure", "score", "kind", "path", "where"), rows, wrap="where")
+def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
+    """A row for each, and below it one for each of its moments, if any were asked for."""
+    rows: list[tuple[str, ...]] = []
+    for hit in found:
+        shown = (str(hit.rank), sure(hit), f"{hit.score:.3f}", hit.modality, shorter(hit.path), where(hit))
+        rows.append((*shown, str(hit.item_id)) if ids else shown)
+        for one in hit.moments:
+            confidence = "-" if one.confidence is None else f"{one.confidence:.2f}"
+            below = ("", confidence, f"{one.score:.3f}", "", "", " ".join(_place(one, hit.modality)))
+            rows.append((*below, "") if ids else below)
+    columns = ("#", "sure", "score", "kind", "path", "where")
+    table((*columns, "id") if ids else columns, rows, wrap="where")
 
 
 def sure(hit: "Hit") -> str:
@@ -50,10 +59,10 @@ def sure(hit: "Hit") -> str:
     return "-" if hit.confidence is None else f"{hit.confidence:.2f}{'?' if hit.weak else ''}"
 
 
-def paths(found: Sequence["Hit"], end: bytes) -> None:
+def paths(found: Sequence[Path], end: bytes) -> None:
     """One path a line (or a null), byte for byte as the file system has it."""
-    for hit in found:
-        sys.stdout.buffer.write(os.fsencode(hit.path) + end)
+    for path in found:
+        sys.stdout.buffer.write(os.fsencode(path) + end)
     sys.stdout.buffer.flush()
 
 
@@ -67,20 +76,26 @@ def where(hit: "Hit") -> str:
     parts = []
     if hit.part is not None and hit.part != hit.path:
         parts.append(hit.part.name)
-    if hit.start is not None and hit.end is not None:
-        parts.append(f"{clock(hit.start)}-{clock(hit.end)}")
-        if hit.modality == "video":
-            parts.append("sound" if hit.matched == "audio" else "picture")
-    if hit.page is not None:
-        parts.append(f"p. {hit.page}")
-    if hit.passage:
-        words = " ".join(hit.passage.split())
-        parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+    parts += _place(hit, hit.modality)
     if hit.members:
         parts.append(f"+{len(hit.members) - 1} file{'s' if len(hit.members) > 2 else ''}")
     if hit.folded:
         parts.append(f"+{len(hit.folded)} alike")
     return " ".join(parts)
+
+
+def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
+    parts = []
+    if found.start is not None and found.end is not None:
+        parts.append(f"{clock(found.start)}-{clock(found.end)}")
+        if modality == "video":
+            parts.append("sound" if found.matched == "audio" else "picture")
+    if found.page is not None:
+        parts.append(f"p. {found.page}")
+    if found.passage:
+        words = " ".join(found.passage.split())
+        parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+    return parts
 
 
 def clock(seconds: float) -> str:

@@ -34,12 +34,18 @@ def test_segments_that_meet_are_compared_and_the_worst_counts() -> None:
 
 @pytest.mark.parametrize(
     ("degrees", "alike"),
-    [((0, 90, 180, 33), True), ((33, 0, 90, 180), True), ((0, 90), True), ((90, 180), True), ((0, 180), False),
+    [((0, 90, 180, 33), True), ((33, 0, 90, 180), True), ((0, 90), False), ((90, 180), False), ((0, 180), False),
      ((0, 45, 90, 180), False), ((0,), False), ((0, 90, 180, 270, 0), False)],
 )  # fmt: skip
 def test_one_segment_more_or_fewer_at_either_end(degrees: tuple[float, ...], alike: bool) -> None:
     one, other = sound(1, 0, 90, 180), sound(2, *degrees)
     assert (similarity(one, other, LEAST) is not None) == alike == (similarity(other, one, LEAST) is not None)
+
+
+def test_of_few_segments_none_is_left_out() -> None:
+    assert similarity(sound(1, 0, 90, 180), sound(2, 0, 90), LEAST) is None
+    assert similarity(sound(1, 0), sound(2, 0, 0), LEAST) is None
+    assert similarity(sound(1, 0, 90, 180, 270), sound(2, 90, 180, 270), LEAST) is not None
 
 
 def test_every_modality_counts() -> None:
