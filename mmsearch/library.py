@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmsearch import backup, doctor, duplicates, hybrid, labels, places, registry, results
 from mmsearch import evaluate as evaluation
@@ -27,6 +27,9 @@ from mmsearch.reasons import Explanation
 from mmsearch.status import Status, status
 from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
 from mmsearch.version import VERSION
+
+if TYPE_CHECKING:
+    from mmsearch.training.training import Training
 
 
 class Library:
@@ -294,6 +297,13 @@ class Library:
             if save:
                 self._parts.catalog().tag(asked, tags)
         return labelled
+
+    @property
+    def train(self) -> "Training":
+        """Learning from your own pairs, and searching with it (`mmsearch.training.training`); loads torch."""
+        from mmsearch.training.training import Training
+
+        return Training(self._parts, self.interpret, searching.embed)
 
     # Knowing and forgetting
 

@@ -15,6 +15,7 @@ from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
+from mmsearch.cli.train import train
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
@@ -49,6 +50,7 @@ for command in (
     restore,
     label,
     evaluate,
+    train,
     doctor,
     demo,
 ):

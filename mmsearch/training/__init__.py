@@ -5,5 +5,13 @@
 | losses, optimisers | tables: name -> loss, name -> optimiser; the schedule |
 | recipe, loop, checkpoint | settings; epochs with validation, checkpoints, resuming, early stopping |
 | splits | which examples may be on which side |
-| card, plot | what is written down of a training |
+| card, plot, folder | what is written down of a training, and where |
+| examples, projection | pairs as vectors; maps on a space's vectors that learn from them |
+| apply | a library's vectors through such a map, as a new space |
+| training | what `Library.train` offers |
 """
+
+from mmsearch.encoders.device import import_torch
+
+# Before any module here imports it by itself: with threads that sleep when they wait.
+import_torch()

@@ -1,11 +1,12 @@
 """Optimisers by name, torch's own, and the one schedule of the learning rate."""
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import nn, optim
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 OPTIMISERS: Mapping[str, Any] = {
     "adamw": optim.AdamW,
@@ -30,6 +31,13 @@ def optimiser(name: str, modules: Iterable[nn.Module], lr: float, weight_decay: 
     return made
 
 
-def schedule(made: optim.Optimizer, lr: float, steps: int, warmup: float) -> OneCycleLR:
-    """Up to `lr` during the first `warmup` (a share of the steps), then down to nothing along a cosine."""
-    return OneCycleLR(made, lr, total_steps=max(steps, 2), pct_start=warmup, cycle_momentum=False)
+def schedule(made: optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
+    """Up to the optimiser's rate during the first `warmup` (a share of the steps), then down to nothing along a cosine."""
+    rising = max(1, round(steps * warmup))
+
+    def share(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
+
+    return LambdaLR(made, share)

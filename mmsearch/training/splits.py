@@ -18,11 +18,18 @@ Groups = NDArray[np.int64]
 """(n,), the group of each example: 0, 1, 2, ... in the order of their first members."""
 
 
-def groups(count: int, *same: Sequence[Hashable | None], vectors: Vectors | None = None, near: float = NEAR) -> Groups:
+def groups(
+    count: int,
+    *same: Sequence[Hashable | None],
+    ties: Iterable[tuple[int, int]] = (),
+    vectors: Vectors | None = None,
+    near: float = NEAR,
+) -> Groups:
     """Examples that belong together, directly or by way of others, share a group.
 
     Args:
         same: Each (count,): equal values (hashes, names of recordings) belong together; None says nothing.
+        ties: Pairs of examples that belong together.
         vectors: float32 (count, dim), unit rows; NaN rows are near to nothing.
         near: Cosine from which two rows belong together.
     """
@@ -32,7 +39,7 @@ def groups(count: int, *same: Sequence[Hashable | None], vectors: Vectors | None
         for at, value in enumerate(values):
             if value is not None:
                 _join(parents, first.setdefault(value, at), at)
-    for a, b in _near(vectors, near) if vectors is not None else ():
+    for a, b in (*ties, *(_near(vectors, near) if vectors is not None else ())):
         _join(parents, a, b)
     roots = [_root(parents, at) for at in range(count)]
     numbers: dict[int, int] = {}

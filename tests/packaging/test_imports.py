@@ -74,7 +74,7 @@ OWNERS: dict[str, set[str]] = {
 LAZY = {("encoders", "PIL")}
 """Exceptions: allowed inside a function only. Resizing is part of an image encoder's preprocessing."""
 
-TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in ("ingest", "evaluate", "duplicates")}
+TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in ("ingest", "evaluate", "duplicates", "training")}
 """Exceptions: allowed under `if TYPE_CHECKING` only. The reports that the library hands on are theirs."""
 
 

@@ -1,0 +1,97 @@
+"""From stored vectors to a new space, beside the one that serves, and the switch: one transaction."""
+
+import shutil
+from urllib.parse import quote
+
+from mmsearch.catalog import SpaceRecord
+from mmsearch.encoders.projected import Projector
+from mmsearch.encoders.projected import space as projected_space
+from mmsearch.encoders.projection import facts
+from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
+from mmsearch.parts import INDEX_FOLDER, Parts
+from mmsearch.training.folder import PROJECTION, ModelFolder, every
+
+ROWS = 2000
+"""Vectors of one transaction: what a kill can lose, and how long another writer's read would wait."""
+
+
+def apply(parts: Parts, name: str) -> SpaceRecord:
+    """Re-project the library with a trained model and search in the new space from then on; no medium is opened.
+
+    Killed at any moment it has changed nothing that searches see; called again it goes on where it was.
+
+    Raises: InvalidInput if there is no such model, SpaceChanged if it was trained in another space, LibraryLocked.
+    """
+    content = _content(parts, name)
+    with parts.writing():
+        base, record = parts.base()
+        if facts(content).get("fingerprint") != base.fingerprint:
+            raise SpaceChanged(
+                f"{name!r} was trained on vectors of another space than this library's {base.name!r}",
+                hint="train it again here: mmsearch train drop, then mmsearch train projection",
+            )
+        projector = Projector(content)
+        space = projected_space(base, f"{base.name}+{name}", projector)
+        catalog = parts.catalog()
+        known = {one.name: one for one in catalog.spaces()}.get(space.name)
+        if known is not None and known.fingerprint != space.fingerprint:
+            # Of an earlier model of this name, or of an earlier release's base.
+            catalog.drop_space(known)
+            known = None
+        target = known or catalog.add_projected(record, space.name, space.fingerprint, content)
+        while catalog.project(target, ROWS, projector):
+            pass
+        parts.calibrate(space, target)
+        parts.indexes(target).publish()
+        catalog.activate(target)
+    return target
+
+
+def to_base(parts: Parts) -> SpaceRecord:
+    """Search in the base space again; what was projected is kept. Raises: LibraryEmpty, LibraryLocked."""
+    with parts.writing():
+        base, record = parts.base()
+        parts.calibrate(base, record)
+        parts.indexes(record).publish()
+        parts.catalog().activate(record)
+    return record
+
+
+def drop(parts: Parts, name: str) -> None:
+    """Forget a model: its space, going back to the base if it serves, its vectors, indexes and files.
+
+    Raises: InvalidInput if there is no such model, LibraryLocked.
+    """
+    folder = ModelFolder.of(parts.path, name)
+    with parts.writing():
+        spaces = parts.catalog().spaces()
+        wanted = next((one for one in spaces if one.base is not None and one.name == f"{spaces[0].name}+{name}"), None)
+        if wanted is None and not folder.path.is_dir():
+            raise InvalidInput(f"there is no model {name!r}", hint="see what there is: mmsearch train list")
+        if wanted is not None:
+            if parts.catalog().space() == wanted:
+                base, record = parts.base()
+                parts.calibrate(base, record)
+                parts.indexes(record).publish()
+            parts.catalog().drop_space(wanted)
+            shutil.rmtree(parts.path / INDEX_FOLDER / quote(wanted.name, safe=""), ignore_errors=True)
+        with folder.writing():
+            pass  # raises if it is being trained
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _content(parts: Parts, name: str) -> bytes:
+    """The projection of a model: its file, or where that is gone, what the catalog keeps of it."""
+    path = ModelFolder.of(parts.path, name).path / PROJECTION
+    if path.is_file():
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
+    catalog = parts.catalog()
+    spaces = catalog.spaces()
+    kept = next((one for one in spaces if one.base is not None and one.name == f"{spaces[0].name}+{name}"), None)
+    if kept is not None:
+        return catalog.projection(kept)
+    names = ", ".join(folder.name for folder in every(parts.path) if folder.finished) or "none yet"
+    raise InvalidInput(f"there is no finished model {name!r}", hint=f"there are: {names}; mmsearch train projection")

@@ -1,0 +1,122 @@
+"""Training a projection: small maps on a frozen space's own vectors, so that your queries find your items.
+
+A map starts as the identity. What keeps it there where your pairs say nothing: it is pulled back on the library's
+other vectors and on neutral words (after the distillation term of Li and Hoiem, "Learning without Forgetting", 2016),
+and the weights kept are those of the best validation, epoch 0 (nothing changed) among them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmsearch.encoders.projection import Projection
+from mmsearch.errors import InvalidInput
+from mmsearch.evaluate import metrics
+from mmsearch.training.examples import KINDS, Examples, Ints
+from mmsearch.training.losses import LOSSES
+from mmsearch.types import Modality, Vectors
+
+K = (1, 5, 10)
+
+REPLAYED = 256
+"""Other vectors of each modality that a step looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a projection looks like, and how much it is held back."""
+
+    modalities: tuple[Modality, ...]
+    hidden: int = 128
+    dropout: float = 0.3
+    keep: float = 5.0
+    """Weight of leaving other vectors where they are."""
+
+    def __post_init__(self) -> None:
+        """Raises: InvalidInput."""
+        if unknown := set(self.modalities) - set(KINDS):
+            raise InvalidInput(f"no projection for {', '.join(sorted(unknown))}", hint=f"known: {', '.join(KINDS)}")
+        if not self.modalities or self.hidden < 1 or not 0 <= self.dropout < 1 or self.keep < 0:
+            raise InvalidInput("a projection needs a modality, hidden >= 1, 0 <= dropout < 1 and keep >= 0")
+
+
+class ProjectionTask:
+    """Maps that learn from some pairs and are judged by others; a `loop.Task`."""
+
+    def __init__(
+        self, shape: Shape, found: Examples, replay: Mapping[Modality, Vectors], loss: str, seed: int,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        """`replay`: other vectors, float32 (n, dim), that should stay, by modality. Raises: InvalidInput."""
+        if loss not in LOSSES:
+            raise InvalidInput(f"unknown loss {loss!r}", hint=f"known: {', '.join(LOSSES)}")
+        self.shape, self.found = shape, found
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.projection = Projection(found.queries.shape[1], shape.hidden, shape.modalities, shape.dropout)
+        self.projection.to(device)
+        self.criterion = LOSSES[loss]().to(device)
+        self._device = device
+        self._queries, self._segments = (torch.from_numpy(v).to(device) for v in (found.queries, found.segments))
+        self._replay = {m: torch.from_numpy(v).to(device) for m, v in replay.items() if m in shape.modalities}
+        self._pairs, self._groups = found.pairs[~found.held], found.groups[~found.held]
+        self._starts = np.searchsorted(found.owners, np.arange(int(found.owners[-1]) + 2))
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"projection": self.projection, "loss": self.criterion}
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
+        chosen = rows.numpy()
+        queries, items = self._pairs[chosen].T
+        first, last = self._starts[items], self._starts[items + 1]
+        segments = first + (draw.random(len(items)) * (last - first)).astype(np.int64)
+        a = self._projected(self._queries, self.found.query_kinds, queries)
+        b = self._projected(self._segments, self.found.segment_kinds, segments)
+        made: Tensor = self.criterion(a, b, torch.from_numpy(self._related(chosen, queries)).to(self._device))
+        for modality, vectors in self._replay.items():
+            if len(vectors):
+                some = vectors[torch.from_numpy(draw.integers(0, len(vectors), REPLAYED)).to(self._device)]
+                moved = 1 - (self.projection(some, modality) * some).sum(dim=1)
+                made = made + self.shape.keep * moved.mean()
+        return made
+
+    def _related(self, chosen: Ints, queries: Ints) -> NDArray[np.bool_]:
+        """(n, n): pairs of one group or of one query."""
+        groups = self._groups[chosen]
+        related: NDArray[np.bool_] = (groups[:, None] == groups) | (queries[:, None] == queries)
+        return related
+
+    def _projected(self, vectors: Tensor, kinds: Ints, rows: Ints) -> Tensor:
+        """(n, dim): each row by the map of its kind."""
+        made = vectors[torch.from_numpy(rows).to(self._device)]
+        for number in np.unique(kinds[rows]).tolist():
+            if number >= 0 and KINDS[number] in self.projection.maps:
+                own = torch.from_numpy(kinds[rows] == number).to(self._device)
+                made = torch.where(own[:, None], self.projection(made, KINDS[number]).to(made.dtype), made)
+        return made
+
+    def validate(self) -> dict[str, float]:
+        """ "recall", the mean of recall@1, 5 and 10 over the queries that validate, among all items; then these."""
+        found = self.found
+        held = found.pairs[found.held]
+        asked = np.unique(held[:, 0])
+        queries = self._projected(self._queries, found.query_kinds, asked)
+        segments = self._projected(self._segments, found.segment_kinds, np.arange(len(found.segments), dtype=np.int64))
+        scores = (queries @ segments.T).float().cpu().numpy()  # (q, s)
+        scores = np.maximum.reduceat(scores, self._starts[:-1], axis=1)  # (q, items)
+        relevant = np.zeros(scores.shape, np.bool_)
+        relevant[np.searchsorted(asked, held[:, 0]), held[:, 1]] = True
+        # What a query was trained on is neither a right nor a wrong answer here.
+        trained = found.pairs[~found.held & np.isin(found.pairs[:, 0], asked)]
+        scores[np.searchsorted(asked, trained[:, 0]), trained[:, 1]] = np.nan
+        ranks = [metrics.ranks(row, wanted) for row, wanted in zip(scores, relevant, strict=True)]
+        recalls = {f"recall@{k}": float(np.mean([metrics.recall_at(r, k) for r in ranks])) for k in K}
+        return {"recall": float(np.mean(list(recalls.values()))), **recalls}

@@ -1,0 +1,269 @@
+"""What `Library.train` offers: training from your own pairs, and using what was learned."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmsearch import evaluate as evaluation
+from mmsearch.catalog import SpaceRecord, features
+from mmsearch.encoders.device import resolve
+from mmsearch.encoders.projection import Projection, dump
+from mmsearch.errors import InvalidInput, SpaceChanged
+from mmsearch.evaluate import Judged, Unused
+from mmsearch.media.pool import DecodePool
+from mmsearch.parts import Parts
+from mmsearch.training import apply as applying
+from mmsearch.training import card, checkpoint, plot
+from mmsearch.training.examples import KINDS, Examples, gather
+from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
+from mmsearch.training.loop import Fitted, OnEpoch, fit
+from mmsearch.training.projection import ProjectionTask, Shape
+from mmsearch.training.recipe import Recipe
+from mmsearch.types import Modality, Query, Space, Vectors
+from mmsearch.version import VERSION
+
+REPLAY = 4096
+"""Other vectors of each modality that a projection is held back on, at most."""
+
+EmbedQuery = Callable[[Query, Space, DecodePool], Vectors]
+"""A query's vector in a space, float32 (1, dim)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training was begun with."""
+
+    name: str
+    base: str
+    fingerprint: str
+    command: str
+    recipe: dict[str, Any]
+    shape: dict[str, Any]
+    sources: tuple[dict[str, Any], ...]
+    splits: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training."""
+
+    name: str
+    path: Path
+    """The folder of the model."""
+    best_epoch: int
+    """0: nothing helped, and the model changes nothing."""
+    epochs: int
+    before: dict[str, float]
+    after: dict[str, float]
+    unused: tuple[Unused, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What `mmsearch train list` tells of a model."""
+
+    name: str
+    kind: str
+    finished: bool
+    active: bool
+    """Searches use it."""
+    after: dict[str, float]
+
+
+class Training:
+    """Learning for one library. Nothing changes for its searches before `apply`."""
+
+    def __init__(self, parts: Parts, interpret: Callable[[str], Query], embed: EmbedQuery) -> None:
+        self._parts = parts
+        self._interpret = interpret
+        self._embed = embed
+
+    def projection(
+        self,
+        pairs: str | os.PathLike[str],
+        name: str = "mine",
+        *,
+        valid: str | os.PathLike[str] | None = None,
+        modality: Sequence[Modality] = (),
+        plot: str | os.PathLike[str] | None = None,
+        on_epoch: OnEpoch | None = None,
+        command: str = "library.train.projection(...)",
+        **chosen: Any,
+    ) -> Trained:
+        """Learn from pairs, as `evaluate` reads them, to find your items by your queries.
+
+        Args:
+            valid: Pairs to validate with; by default a fifth of `pairs` is held back, by whole groups.
+            modality: Whose vectors get a map; by default the items' modalities other than text, or text if there is
+                none.
+            command: For the model card.
+            chosen: Fields of `mmsearch.training.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
+                dropout and keep of `mmsearch.training.projection.Shape`.
+
+        Raises: InvalidInput if there is a model of this name, or the pairs are too few or unusable.
+        """
+        folder = ModelFolder.of(self._parts.path, name)
+        if folder.begun:
+            raise InvalidInput(
+                f"there is a {'model' if folder.finished else 'training'} {name!r} already",
+                hint=f"choose another --name, {'' if folder.finished else 'go on with --resume, '}"
+                f"or first: mmsearch train drop {name}",
+            )
+        _check_plot(plot)
+        recipe, shaped = _settled(chosen)
+        sources = [evaluation.pairs.read(Path(pairs))] + ([evaluation.pairs.read(Path(valid))] if valid else [])
+        base, record = self._parts.base()
+        found = gather(
+            sources[0], sources[1] if valid else None, self._parts.catalog(), (base, record),
+            lambda path: self._file(path, base), recipe.seed,
+        )  # fmt: skip
+        shape = Shape(tuple(modality) or _modalities(found.examples), **shaped)
+        missing = [one for one in shape.modalities if one not in base.encoders]
+        if missing:
+            raise InvalidInput(f"the space {base.name!r} embeds no {', '.join(missing)}")
+        plan = Plan(
+            name, base.name, base.fingerprint, command, asdict(recipe), asdict(shape),
+            tuple(asdict(_source(one, found.used)) for one in sources), _splits(found.examples), found.warnings,
+        )  # fmt: skip
+        with folder.writing():
+            replay = self._replay(record, base, shape, found.contents)
+            folder.begin(plan, {**found.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
+            return replace(self._train(folder, plot, on_epoch), unused=found.unused)
+
+    def resume(
+        self, name: str = "mine", *, plot: str | os.PathLike[str] | None = None, on_epoch: OnEpoch | None = None
+    ) -> Trained:
+        """Go on with a training that was cut off, from its last checkpoint, to the weights it would have had.
+
+        Raises: LibraryError if there is none, SpaceChanged if it was begun in another space.
+        """
+        folder = ModelFolder.of(self._parts.path, name)
+        plan = folder.plan()
+        base, _ = self._parts.base()
+        if plan["fingerprint"] != base.fingerprint:
+            raise SpaceChanged(
+                f"the training {name!r} was begun in another space than {base.name!r} as it is now",
+                hint=f"start anew: mmsearch train drop {name}",
+            )
+        _check_plot(plot)
+        with folder.writing():
+            return self._train(folder, plot, on_epoch)
+
+    def apply(self, name: str) -> SpaceRecord:
+        """Search with a model from now on: see `mmsearch.training.apply`."""
+        return applying.apply(self._parts, name)
+
+    def to_base(self) -> SpaceRecord:
+        """Search without any model again."""
+        return applying.to_base(self._parts)
+
+    def drop(self, name: str) -> None:
+        """Forget a model and what it made."""
+        applying.drop(self._parts, name)
+
+    def models(self) -> list[Model]:
+        """The library's models, by name."""
+        serving = self._parts.catalog().space()
+        found = []
+        for folder in every(self._parts.path):
+            written = card.read(folder.path) if folder.finished else {}
+            active = serving is not None and serving.base is not None and serving.name.endswith(f"+{folder.name}")
+            kind = written.get("kind", "projection")
+            found.append(Model(folder.name, kind, folder.finished, active, written.get("after", {})))
+        return found
+
+    def _file(self, path: Path, base: Space) -> tuple[Modality, Vectors]:
+        query = self._interpret(os.fspath(path))
+        return query.parts[0].modality, self._embed(query, base, self._parts.query_decoding())[0]
+
+    def _replay(
+        self, record: SpaceRecord, base: Space, shape: Shape, contents: Sequence[int]
+    ) -> dict[Modality, Vectors]:
+        with self._parts.catalog().reading() as snapshot:
+            found = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
+        return {one: rows[np.isfinite(rows).all(axis=1)] for one, rows in found.items()}
+
+    def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
+        plan, arrays = folder.plan(), folder.data()
+        replay = {m: arrays.pop(f"replay.{m}") for m in plan["shape"]["modalities"]}
+        recipe = Recipe(**plan["recipe"])
+        shape = Shape(**{**plan["shape"], "modalities": tuple(plan["shape"]["modalities"])})
+        device, dtype = resolve(self._parts.settings.device, self._parts.settings.precision)
+        task = ProjectionTask(shape, Examples(**arrays), replay, recipe.loss, recipe.seed, device)
+        half = dtype if device.type == "cuda" and dtype != torch.float32 else None
+        keep = folder.path / CHECKPOINT
+        fitted = fit(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
+        self._finish(folder, plan, task.projection.cpu(), fitted, recipe, shape)
+        if plot is not None:
+            _draw(fitted, Path(plot))
+        warnings = list(plan["warnings"])
+        if fitted.best == 0:
+            warnings.append("no epoch was better than changing nothing: more pairs may help, or --modality with text")
+        return Trained(
+            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
+            fitted.measures, (), tuple(warnings),
+        )  # fmt: skip
+
+    def _finish(
+        self, folder: ModelFolder, plan: dict[str, Any], made: Projection, fitted: Fitted, recipe: Recipe, shape: Shape
+    ) -> None:
+        facts = {"base": plan["base"], "fingerprint": plan["fingerprint"], "name": plan["name"]}
+        content = dump(made, facts)
+        checkpoint.write(content, folder.path / PROJECTION)
+        history = [
+            {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
+            for e in fitted.history
+        ]
+        written = card.Card(
+            plan["name"], "projection", plan["base"], plan["fingerprint"],
+            [card.Source(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
+            fitted.history[0].measures, fitted.measures, fitted.best, history, {PROJECTION: card.sha256(content)},
+            VERSION, asdict(shape), plan["warnings"],
+        )  # fmt: skip
+        card.write(written, folder.path)
+        (folder.path / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, and what is chosen of the shape. Raises: InvalidInput for anything unknown."""
+    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, Shape))
+    if unknown := set(chosen) - of_recipe - of_shape:
+        raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
+    recipe = Recipe(**{name: value for name, value in chosen.items() if name in of_recipe})
+    return recipe, {name: value for name, value in chosen.items() if name in of_shape}
+
+
+def _check_plot(path: str | os.PathLike[str] | None) -> None:
+    if path is not None:
+        evaluation.plot.require(Path(path))
+
+
+def _draw(fitted: Fitted, path: Path) -> None:
+    plot.draw(fitted.history, fitted.best, path)
+
+
+def _source(judged: Judged, used: int) -> card.Source:
+    return card.Source(os.fspath(judged.source), card.sha256(judged.source.read_bytes()), used, len(judged.unused))
+
+
+def _modalities(found: Examples) -> tuple[Modality, ...]:
+    seen = {KINDS[number] for number in np.unique(found.segment_kinds).tolist()}
+    seen |= {KINDS[number] for number in np.unique(found.query_kinds).tolist() if number >= 0}
+    return tuple(sorted(seen - {"text"})) or ("text",)
+
+
+def _splits(found: Examples) -> dict[str, int]:
+    held = found.held
+    return {
+        "training pairs": int((~held).sum()),
+        "validation pairs": int(held.sum()),
+        "training groups": len(np.unique(found.groups[~held])),
+        "validation groups": len(np.unique(found.groups[held])),
+    }
