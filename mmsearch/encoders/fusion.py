@@ -1,0 +1,161 @@
+"""Fusions: the vectors of an item's segments, whatever their modalities, become one vector of the same space.
+
+| strategy | the fused vector, before it is brought to length 1 |
+|---|---|
+| sum | sum of all segments |
+| mean | sum of the modalities' means, each of length 1: many segments of a kind weigh no more than one |
+| weights | the same with a learned weight for each modality |
+| concat | weights, corrected by a perceptron on the concatenated means |
+| cross | weights, corrected by what each modality's mean attends to in the other modalities' segments |
+| transformer | weights, corrected by a small Transformer over all segments |
+
+A correction starts at zero, so that an untrained fusion is the mean.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Fusion(Protocol):
+    """What turns segments into one vector; a module, with the parameters that it has."""
+
+    def __call__(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        """(n, dim), unit rows.
+
+        Args:
+            vectors: (n, segments, dim), unit rows; what stands where there is no segment doesn't matter.
+            kinds: int64 (n, segments), number of the segment's modality from 0; -1: no segment there.
+        """
+        ...
+
+
+def means(vectors: Tensor, kinds: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean direction of each modality, (n, count, dim), unit or zero rows; and bool (n, count), which are there."""
+    member = kinds[..., None] == torch.arange(count, device=kinds.device)  # (n, segments, count)
+    summed = torch.einsum("nsm,nsd->nmd", member.to(vectors.dtype), vectors)
+    return F.normalize(summed, dim=-1), member.any(dim=1)
+
+
+class Sum(nn.Module):
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__()
+
+    def forward(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        return F.normalize((vectors * (kinds >= 0)[..., None]).sum(dim=1), dim=-1)
+
+
+class Mean(nn.Module):
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        return F.normalize(means(vectors, kinds, self.count)[0].sum(dim=1), dim=-1)
+
+
+class Weights(nn.Module):
+    """The base of all that learn more than weights."""
+
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.count = count
+        self.log_weights = nn.Parameter(torch.zeros(count))
+
+    @property
+    def weights(self) -> Tensor:
+        """(count,), positive."""
+        # Ten times as steep: a step that suits the matrices of a correction moves these too.
+        return (10 * self.log_weights).exp()
+
+    def forward(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        mixed = (means(vectors, kinds, self.count)[0] * self.weights[:, None]).sum(dim=1)
+        return F.normalize(F.normalize(mixed, dim=-1) + self.correction(vectors, kinds), dim=-1)
+
+    def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        """(n, dim)."""
+        return torch.zeros((), device=vectors.device)
+
+
+class Concat(Weights):
+    """A modality that is missing is zero in the concatenation, and a flag says so."""
+
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__(dim, count, dropout)
+        self.hidden = nn.Linear(count * (dim + 1), dim)
+        self.dropout = nn.Dropout(dropout)
+        self.out = _silent(nn.Linear(dim, dim))
+
+    def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        own, present = means(vectors, kinds, self.count)
+        joined = torch.cat([own * math.sqrt(own.shape[-1]), present[..., None].to(own.dtype)], dim=-1)
+        made: Tensor = self.out(self.dropout(F.gelu(self.hidden(joined.flatten(1)))))
+        return made
+
+
+class Cross(Weights):
+    """Queries from one modality, keys and values from the others; each modality asks in turn.
+
+    Attention after Vaswani et al., "Attention Is All You Need" (2017); between modalities as in Tsai et al.,
+    "Multimodal Transformer for Unaligned Multimodal Language Sequences" (ACL 2019), on pooled queries.
+    """
+
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__(dim, count, dropout)
+        self.kinds = nn.Embedding(count, dim)
+        # A zero key to look at: an item of one modality has nothing else, and a softmax over nothing is NaN.
+        self.attention = nn.MultiheadAttention(dim, _heads(dim), dropout, add_zero_attn=True, batch_first=True)
+        self.out = _silent(nn.Linear(dim, dim))
+
+    def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        own, present = means(vectors, kinds, self.count)
+        scale = math.sqrt(own.shape[-1])
+        asking = own * scale + self.kinds.weight  # (n, count, dim)
+        asked = vectors * scale + self.kinds(kinds.clamp(min=0))  # (n, segments, dim)
+        numbers = torch.arange(self.count, device=kinds.device)
+        closed = (kinds < 0)[:, None, :] | (kinds[:, None, :] == numbers[:, None])  # (n, count, segments)
+        mask = closed.repeat_interleave(self.attention.num_heads, dim=0)
+        heard, _ = self.attention(asking, asked, asked, attn_mask=mask, need_weights=False)
+        present = present[..., None].to(own.dtype)
+        made: Tensor = self.out((heard * present).sum(dim=1) / present.sum(dim=1).clamp(min=1))
+        return made
+
+
+class Transformer(Weights):
+    """One layer, normalised before each part (Xiong et al., 2020), read from a token of its own."""
+
+    def __init__(self, dim: int, count: int, dropout: float = 0.0) -> None:
+        super().__init__(dim, count, dropout)
+        self.kinds = nn.Embedding(count, dim)
+        self.token = nn.Parameter(torch.zeros(dim))
+        self.layer = nn.TransformerEncoderLayer(
+            dim, _heads(dim), 2 * dim, dropout, F.gelu, batch_first=True, norm_first=True
+        )
+        self.out = _silent(nn.Linear(dim, dim))
+
+    def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
+        segments = vectors * math.sqrt(vectors.shape[-1]) + self.kinds(kinds.clamp(min=0))
+        tokens = torch.cat([self.token.expand(len(segments), 1, -1), segments], dim=1)
+        nothing = F.pad(kinds < 0, (1, 0))  # the token itself is always there
+        made: Tensor = self.out(self.layer(tokens, src_key_padding_mask=nothing)[:, 0])
+        return made
+
+
+STRATEGIES: Mapping[str, type[nn.Module]] = {
+    "sum": Sum, "mean": Mean, "weights": Weights, "concat": Concat, "cross": Cross, "transformer": Transformer,
+}  # fmt: skip
+"""Name -> module that is a `Fusion`; called with (dim, number of modalities, dropout)."""
+
+
+def _heads(dim: int) -> int:
+    return math.gcd(dim, 4)
+
+
+def _silent(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
