@@ -25,7 +25,7 @@ def read(path: Path) -> Judged:
     Raises: InvalidInput for a file that can't be read or has no such header.
     """
     path = Path(os.path.abspath(path))
-    lines = _lines(path)
+    lines = tsv(path)
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if any(name not in header for name in COLUMNS):
         raise InvalidInput(
@@ -52,12 +52,13 @@ def read(path: Path) -> Judged:
     return Judged(path, tuple(asked.values()), tuple(unused))
 
 
-def _lines(path: Path) -> list[str]:
+def tsv(path: Path) -> list[str]:
+    """The lines of a UTF-8 file. Raises: InvalidInput."""
     try:
         # Not splitlines: a caption may hold a form feed or a Unicode line separator.
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InvalidInput(f"can't read {path}: {error.strerror or error}", hint="name a TSV file of pairs") from error
+        raise InvalidInput(f"can't read {path}: {error.strerror or error}", hint="name a TSV file") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8: {error}", hint="save it as UTF-8 text") from error
     lines = [line.removesuffix("\r") for line in text.split("\n")]

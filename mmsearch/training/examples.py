@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -80,14 +80,15 @@ def gather(
     space, record = base
     sources = [(pair, False) for pair in judged.pairs] + [(pair, True) for pair in (valid.pairs if valid else ())]
     unused = [*judged.unused, *(valid.unused if valid else ())]
-    known = _known(sources, catalog)
+    files = {path for pair, _ in sources for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
+    known = at_paths(files, catalog)
     links: list[tuple[Pair, int, bool]] = []
     for pair, held in sources:
         for path in pair.relevant:
             if path in known:
                 links.append((pair, known[path], held))
             else:
-                unused.append(Unused(pair.source, pair.line, _absence(path)))
+                unused.append(Unused(pair.source, pair.line, absence(path)))
     vectors, refused = _queries([pair for pair, _, _ in links], space, embed_file)
     unused += refused
     links = [link for link in links if id(link[0]) in vectors]
@@ -100,16 +101,16 @@ def gather(
     return Gathered(made, (*unused, *dropped), _warnings(links, space), contents, used)
 
 
-def _known(sources: Sequence[tuple[Pair, bool]], catalog: Catalog) -> dict[Path, int]:
+def at_paths(files: Collection[Path], catalog: Catalog) -> dict[Path, int]:
     """Content ids of what the library has at these paths, as they are written or with symbolic links followed."""
-    files = {path for pair, _ in sources for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
     names = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
     with catalog.reading() as snapshot:
         at = features.contents_at(snapshot, sorted({name for both in names.values() for name in both}))
     return {path: at[name] for path, both in names.items() for name in reversed(both) if name in at}
 
 
-def _absence(path: Path) -> str:
+def absence(path: Path) -> str:
+    """Why a path can't be used."""
     return f"not in the library: {path}" if path.exists() else f"no such file: {path}"
 
 

@@ -1,0 +1,148 @@
+"""From LABELS.tsv to examples: the files that somebody named, as vectors, split into training and validation."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmsearch.catalog import Catalog, SpaceRecord, features
+from mmsearch.errors import InvalidInput
+from mmsearch.evaluate import Unused
+from mmsearch.evaluate.pairs import tsv
+from mmsearch.training import labels, splits
+from mmsearch.training.examples import HELD_BACK, absence, at_paths
+from mmsearch.types import Ids, Vectors
+
+COLUMNS = ("path", "label")
+
+FEW = 20
+"""Examples in validation below which its figures are said to be rough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line that names a file."""
+
+    path: Path
+    """Absolute."""
+    label: str
+    """Empty: none of the others."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Examples, and what could not be one."""
+
+    found: labels.Named
+    classes: tuple[str, ...]
+    splits: Mapping[str, int]
+    unused: tuple[Unused, ...]
+    warnings: tuple[str, ...]
+
+
+def read(path: Path) -> tuple[list[Row], list[Unused]]:
+    """The rows of a file with the header path<TAB>label, and the lines that are none; further columns are left alone.
+
+    Paths are relative to the file's folder or absolute. Names that differ only in case or blanks are one.
+
+    Raises: InvalidInput for a file that can't be read or has no such header.
+    """
+    path = Path(os.path.abspath(path))
+    lines = tsv(path)
+    header = [name.strip() for name in lines[0].split("\t")] if lines else []
+    if any(name not in header for name in COLUMNS):
+        raise InvalidInput(f"{path.name} does not begin with the header path<TAB>label", hint="see README, Labels")
+    rows: list[Row] = []
+    unused: list[Unused] = []
+    spelled: dict[str, str] = {"": ""}
+    seen: dict[Path, Row] = {}
+    path_at, label_at = (header.index(name) for name in COLUMNS)
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.split("\t")
+        if len(cells) <= max(path_at, label_at) or not cells[path_at].strip():
+            unused.append(Unused(path, number, "no path and label" if line.strip() else "empty line"))
+            continue
+        name = " ".join(cells[label_at].split())
+        file = Path(os.path.abspath(path.parent / cells[path_at].strip()))
+        row = Row(file, spelled.setdefault(name.casefold(), name), number)
+        if (known := seen.setdefault(file, row)) is not row:
+            unused.append(Unused(path, number, _again(row, known)))
+            continue
+        rows.append(row)
+    return rows, unused
+
+
+def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int) -> Gathered:
+    """What the library knows of the named files.
+
+    Raises: InvalidInput if fewer than two names have examples, or a vector is not a number.
+    """
+    rows, unused = read(source)
+    known = at_paths({row.path for row in rows}, catalog)
+    unused += [Unused(source, row.line, absence(row.path)) for row in rows if row.path not in known]
+    by_content: dict[int, Row] = {}
+    for row in rows:
+        if row.path in known and (other := by_content.setdefault(known[row.path], row)) is not row:
+            unused.append(Unused(source, row.line, _again(row, other)))
+    classes = tuple(sorted({row.label for row in by_content.values() if row.label}))
+    if len(classes) < 2:
+        first = f"; line {unused[0].line}: {unused[0].why}" if unused else ""
+        raise InvalidInput(
+            f"{source.name} gives {len(classes)} names to files of the library; a head tells at least two apart{first}",
+            hint="name what else there is, and ingest the files first",
+        )
+    with catalog.reading() as snapshot:
+        segments = features.of_contents(snapshot, record, sorted(by_content))
+    contents, vectors = profiles(segments)
+    if not np.isfinite(vectors).all():
+        lines = [by_content[c].line for c in contents[~np.isfinite(vectors).all(axis=1)].tolist()]
+        raise InvalidInput(
+            f"lines of {source.name} lead to vectors that are not numbers: {', '.join(map(str, sorted(lines)[:5]))}",
+            hint="remove these files from the library and ingest them again",
+        )
+    number = {name: at for at, name in enumerate(classes)} | {"": -1}
+    named = np.array([number[by_content[content].label] for content in contents.tolist()], np.int64)
+    grouped = splits.groups(len(contents), vectors=vectors)
+    held = labels.split(named, grouped, HELD_BACK, seed)
+    judged = held & (named >= 0)
+    counts = {"training examples": int((~held).sum()), "validation examples": int(judged.sum())}
+    counts |= {"examples of none": int((named < 0).sum()), "groups": int(grouped.max()) + 1}
+    found = labels.Named(vectors, named, held)
+    return Gathered(found, classes, counts, tuple(unused), _warnings(int(judged.sum())))
+
+
+def profiles(segments: features.Segments) -> tuple[Ids, Vectors]:
+    """One vector of each content, as of a query's file: the modalities' mean directions, added up, to length 1.
+
+    Returns content ids, ascending, and float32 (n, dim).
+    """
+    contents, owners = np.unique(segments.contents, return_inverse=True)
+    whole = np.zeros((len(contents), segments.vectors.shape[1]), np.float32)
+    kinds = np.array(segments.kinds)
+    for kind in sorted(set(segments.kinds)):
+        own = kinds == kind
+        sums = np.zeros_like(whole)
+        np.add.at(sums, owners[own], segments.vectors[own])
+        whole += _unit(sums)
+    return contents, _unit(whole)
+
+
+def _unit(rows: Vectors) -> Vectors:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _again(row: Row, first: Row) -> str:
+    if row.label == first.label:
+        return f"the same file as on line {first.line}"
+    return f"the same file as on line {first.line}, where it is {first.label or 'none of these'!r}"
+
+
+def _warnings(judged: int) -> tuple[str, ...]:
+    if not judged:
+        return ("too few examples to validate with: nothing says how good it is, and its sureness isn't calibrated",)
+    if judged < FEW:
+        return (f"only {judged} examples validate: take the figures as rough",)
+    return ()
