@@ -1,7 +1,10 @@
-"""Drawing a training: loss and validation over the epochs. Needs the extra `plot`."""
+"""Drawing a training: loss and validation over the epochs; a confusion matrix. Needs the extra `plot`."""
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.errors import InvalidInput
 from mmsearch.training.loop import Epoch
@@ -27,6 +30,34 @@ def draw(history: Sequence[Epoch], best: int, path: Path) -> None:
     losses.plot(numbers[1:], [epoch.loss for epoch in history[1:]], color="black", alpha=0.4)
     losses.set_ylabel("training loss")
     axes.legend(loc="lower right")
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InvalidInput(f"can't write {path}: {error.strerror or error}") from error
+
+
+def confusion(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """Write a confusion matrix to a file: shares of each row as shade, counts as figures.
+
+    Args:
+        counts: (classes, classes), row what it is, column what was said.
+
+    Raises: InvalidInput if the file can't be written.
+    """
+    from matplotlib.figure import Figure
+
+    side = 2.5 + 0.45 * len(classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("said")
+    axes.set_ylabel("is")
+    for row, column in np.argwhere(counts).tolist():
+        shade = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade)
     try:
         figure.savefig(path)
     except OSError as error:
