@@ -18,7 +18,7 @@ from mmsearch.evaluate import Judged, Unused
 from mmsearch.media.pool import DecodePool
 from mmsearch.parts import Parts
 from mmsearch.training import apply as applying
-from mmsearch.training import card, checkpoint, plot
+from mmsearch.training import card, checkpoint, heads, plot
 from mmsearch.training.examples import KINDS, Examples, gather
 from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch, fit
@@ -136,6 +136,31 @@ class Training:
             replay = self._replay(record, base, shape, found.contents)
             folder.begin(plan, {**found.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
             return replace(self._train(folder, plot, on_epoch), unused=found.unused)
+
+    def labels(
+        self,
+        table: str | os.PathLike[str],
+        name: str = "names",
+        *,
+        confusion: str | os.PathLike[str] | None = None,
+        on_epoch: OnEpoch | None = None,
+        command: str = "library.train.labels(...)",
+        **chosen: Any,
+    ) -> heads.Learned:
+        """Learn names from examples of them; `Library.label(model=name)` gives them to other items.
+
+        Args:
+            table: A TSV file with the header path<TAB>label; where the label is empty, none of the names is right.
+            confusion: Draw the confusion matrix of the validation side into this file.
+            chosen: Fields of `mmsearch.training.labels.Shape`, and of `Recipe` that aren't `labels.HEAD_RECIPE`'s.
+
+        Raises: InvalidInput if there is a model of this name, or fewer than two names have usable examples.
+        """
+        _check_plot(confusion)
+        learned = heads.learn(self._parts, Path(table), name, chosen, command, on_epoch)
+        if confusion is not None:
+            heads.draw_confusion(learned, Path(confusion))
+        return learned
 
     def resume(
         self, name: str = "mine", *, plot: str | os.PathLike[str] | None = None, on_epoch: OnEpoch | None = None
