@@ -40,9 +40,9 @@ class Sigmoid(nn.Module):
     Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (ICCV 2023), with their initial temperature and bias.
     """
 
-    def __init__(self, scale: float = 10.0, bias: float = -10.0) -> None:
+    def __init__(self, temperature: float = 0.1, bias: float = -10.0) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
@@ -58,4 +58,4 @@ def _others(related: Tensor) -> Tensor:
 
 
 LOSSES: Mapping[str, type[InfoNCE] | type[Sigmoid]] = {"infonce": InfoNCE, "sigmoid": Sigmoid}
-"""Name -> module; called with (queries, items, related)."""
+"""Name -> module, made with a temperature; called with (queries, items, related)."""

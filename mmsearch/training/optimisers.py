@@ -32,7 +32,7 @@ def optimiser(name: str, modules: Iterable[nn.Module], lr: float, weight_decay: 
 
 
 def schedule(made: optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
-    """Up to the optimiser's rate during the first `warmup` (a share of the steps), then down to nothing along a cosine."""
+    """Up to the optimiser's rate in the first `warmup` (a share of the steps), then down to nothing along a cosine."""
     rising = max(1, round(steps * warmup))
 
     def share(step: int) -> float:

@@ -22,6 +22,10 @@ from mmsearch.types import Modality, Vectors
 
 K = (1, 5, 10)
 
+BATCH = 64
+RATES: Mapping[str, float] = {"adamw": 3e-4, "adam": 3e-4, "sgd": 3e-2}
+"""Pairs of a step, and learning rates by optimiser: what a few hundred pairs need, unless something else is chosen."""
+
 REPLAYED = 256
 """Other vectors of each modality that a step looks at."""
 
@@ -33,6 +37,8 @@ class Shape:
     modalities: tuple[Modality, ...]
     hidden: int = 128
     dropout: float = 0.3
+    temperature: float = 0.1
+    """Of the loss, where it begins."""
     keep: float = 5.0
     """Weight of leaving other vectors where they are."""
 
@@ -40,8 +46,14 @@ class Shape:
         """Raises: InvalidInput."""
         if unknown := set(self.modalities) - set(KINDS):
             raise InvalidInput(f"no projection for {', '.join(sorted(unknown))}", hint=f"known: {', '.join(KINDS)}")
-        if not self.modalities or self.hidden < 1 or not 0 <= self.dropout < 1 or self.keep < 0:
-            raise InvalidInput("a projection needs a modality, hidden >= 1, 0 <= dropout < 1 and keep >= 0")
+        if (
+            not self.modalities
+            or self.hidden < 1
+            or not 0 <= self.dropout < 1
+            or self.keep < 0
+            or self.temperature <= 0
+        ):
+            raise InvalidInput("a projection needs a modality, hidden >= 1, 0 <= dropout < 1, keep >= 0")
 
 
 class ProjectionTask:
@@ -59,7 +71,7 @@ class ProjectionTask:
             torch.manual_seed(seed)
             self.projection = Projection(found.queries.shape[1], shape.hidden, shape.modalities, shape.dropout)
         self.projection.to(device)
-        self.criterion = LOSSES[loss]().to(device)
+        self.criterion = LOSSES[loss](shape.temperature).to(device)
         self._device = device
         self._queries, self._segments = (torch.from_numpy(v).to(device) for v in (found.queries, found.segments))
         self._replay = {m: torch.from_numpy(v).to(device) for m, v in replay.items() if m in shape.modalities}
@@ -104,13 +116,13 @@ class ProjectionTask:
         return made
 
     def validate(self) -> dict[str, float]:
-        """ "recall", the mean of recall@1, 5 and 10 over the queries that validate, among all items; then these."""
+        """The "recall" is the mean of recall@1, 5 and 10 over the queries that validate, among all items; they follow."""
         found = self.found
         held = found.pairs[found.held]
         asked = np.unique(held[:, 0])
         queries = self._projected(self._queries, found.query_kinds, asked)
         segments = self._projected(self._segments, found.segment_kinds, np.arange(len(found.segments), dtype=np.int64))
-        scores = (queries @ segments.T).float().cpu().numpy()  # (q, s)
+        scores = (queries @ segments.T).detach().float().cpu().numpy()  # (q, s)
         scores = np.maximum.reduceat(scores, self._starts[:-1], axis=1)  # (q, items)
         relevant = np.zeros(scores.shape, np.bool_)
         relevant[np.searchsorted(asked, held[:, 0]), held[:, 1]] = True

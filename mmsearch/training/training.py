@@ -22,7 +22,9 @@ from mmsearch.training import card, checkpoint, heads, plot
 from mmsearch.training.examples import KINDS, Examples, gather
 from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch, fit
-from mmsearch.training.projection import ProjectionTask, Shape
+from mmsearch.training.losses import LOSSES
+from mmsearch.training.optimisers import OPTIMISERS
+from mmsearch.training.projection import BATCH, RATES, ProjectionTask, Shape
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.version import VERSION
@@ -261,7 +263,13 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, Shape))
     if unknown := set(chosen) - of_recipe - of_shape:
         raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
-    recipe = Recipe(**{name: value for name, value in chosen.items() if name in of_recipe})
+    recipe = Recipe(**{"batch": BATCH, **{name: value for name, value in chosen.items() if name in of_recipe}})
+    if recipe.loss not in LOSSES:
+        raise InvalidInput(f"unknown loss {recipe.loss!r}", hint=f"known: {', '.join(LOSSES)}")
+    if recipe.optimizer not in OPTIMISERS:
+        raise InvalidInput(f"unknown optimizer {recipe.optimizer!r}", hint=f"known: {', '.join(OPTIMISERS)}")
+    if not recipe.lr:
+        recipe = replace(recipe, lr=RATES[recipe.optimizer])
     return recipe, {name: value for name, value in chosen.items() if name in of_shape}
 
 

@@ -44,10 +44,24 @@ ALLOWED: dict[str, set[str]] = {
     "results": GROUND
     | PARTS
     | {"indexing", "calibration", "fold", "moments", "explain", "parts", "search", "hybrid", "bundles"},
+    # Names that need no training, and those of a trained head.
+    "naming": GROUND | PARTS | {"parts", "labels", "training"},
     "library": GROUND
     | PARTS
     | STAGES
-    | {"indexing", "calibration", "filters", "places", "parts", "results", "duplicates", "status", "backup", "doctor"},
+    | {
+        "indexing",
+        "calibration",
+        "filters",
+        "places",
+        "naming",
+        "parts",
+        "results",
+        "duplicates",
+        "status",
+        "backup",
+        "doctor",
+    },
     "status": GROUND | PARTS | {"parts"},
     "backup": BASE | PARTS,
     "doctor": GROUND | PARTS | {"parts"},
@@ -74,7 +88,8 @@ OWNERS: dict[str, set[str]] = {
 LAZY = {("encoders", "PIL")}
 """Exceptions: allowed inside a function only. Resizing is part of an image encoder's preprocessing."""
 
-TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in ("ingest", "evaluate", "duplicates", "training")}
+REPORTING = ("ingest", "evaluate", "duplicates", "training")
+TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in REPORTING}
 """Exceptions: allowed under `if TYPE_CHECKING` only. The reports that the library hands on are theirs."""
 
 

@@ -31,7 +31,7 @@ def test_infonce_without_negatives_is_zero() -> None:
 
 
 def test_sigmoid_of_orthogonal_pairs() -> None:
-    loss = Sigmoid(scale=2.0, bias=-1.0)
+    loss = Sigmoid(temperature=0.5, bias=-1.0)
     expected = math.log(1 + math.exp(-1)) + 2 * math.log(1 + math.exp(-1))
     assert loss(torch.eye(3), torch.eye(3), ALONE).item() == pytest.approx(expected, abs=1e-6)
 

@@ -1,0 +1,390 @@
+"""mmsearch train: from pairs to a space that serves, and back; killed, cut off, full, wrong."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+
+from mmsearch.encoders.projected import Projector
+from mmsearch.encoders.projection import Projection, dump
+from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
+from mmsearch.library import Library
+from mmsearch.training import apply as applying
+from mmsearch.training.loop import Epoch
+from mmsearch.types import Vectors
+from tests import tiny
+from tests.conftest import Run
+
+Open = Callable[..., Library]
+
+COUNT = 24
+
+
+def colours() -> list[tuple[int, int, int]]:
+    """Colours in directions far enough from each other to be no near-duplicates."""
+    grid = [(r, g, b) for r in (0, 80, 255) for g in (0, 80, 255) for b in (0, 80, 255) if max(r, g, b) == 255]
+    return [*grid, (255, 160, 40), (40, 255, 160), (160, 40, 255), (255, 40, 160), (40, 160, 255)][:COUNT]
+
+
+@pytest.fixture
+def pairs(folder: Path, library: Library) -> Path:
+    """A library of pictures, and a TSV that gives each its own words."""
+    lines = ["query\trelevant"]
+    for number, colour in enumerate(colours()):
+        Image.new("RGB", (16, 16), colour).save(folder / f"{number:02d}.png")
+        lines.append(f"word {number}\t{number:02d}.png")
+    library.ingest(folder)
+    table = folder.parent / "media" / "pairs.tsv"
+    table.write_text("\n".join(lines) + "\n", "utf-8")
+    return table
+
+
+def stored(library: Library, space: str) -> dict[int, Vectors]:
+    """Segment id -> vector."""
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
+        rows = db.execute(
+            "SELECT segment_id, vector FROM embeddings JOIN spaces ON id = space_id WHERE name = ?", (space,)
+        ).fetchall()
+    return {segment: np.frombuffer(vector, "<f4") for segment, vector in rows}
+
+
+def swapping(library: Library, name: str = "swap") -> bytes:
+    """Put a finished model into the library that makes red of green and green of red, in pictures."""
+    projection = Projection(tiny.DIM, 2, ("image",))
+    layer = projection.maps["image"]
+    with torch.no_grad():
+        difference = torch.from_numpy(tiny.axis("green") - tiny.axis("red"))
+        layer.down.weight.copy_(torch.stack([-difference, difference]) * 3)  # type: ignore[union-attr, operator]
+        layer.down.bias.zero_()  # type: ignore[union-attr, operator]
+        # GELU lets one of the two through: what is red is moved towards green, and the other way round.
+        layer.up.weight.copy_(torch.stack([difference, -difference], dim=1) * 1.0)  # type: ignore[union-attr, operator]
+    content = dump(projection, {"base": "tiny", "fingerprint": tiny.space().fingerprint, "name": name})
+    folder = library.path / "training" / name
+    folder.mkdir(parents=True)
+    (folder / "projection.safetensors").write_bytes(content)
+    return content
+
+
+def first(library: Library, words: str) -> str:
+    return library.search(words, k=1, keywords="no")[0].path.name
+
+
+@pytest.fixture
+def red_and_green(folder: Path, library: Library) -> Library:
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (8, 8), name if name != "green" else (0, 255, 0)).save(folder / f"{name}.png")
+    library.ingest(folder)
+    return library
+
+
+# Applying
+
+
+def test_applied_it_serves_and_can_be_taken_back(red_and_green: Library) -> None:
+    library = red_and_green
+    content = swapping(library)
+    assert (first(library, "red"), first(library, "green")) == ("red.png", "green.png")
+    assert library.train.apply("swap").name == "tiny+swap" == library.status().space
+    assert (first(library, "red"), first(library, "green")) == ("green.png", "red.png")
+    base, made = stored(library, "tiny"), stored(library, "tiny+swap")
+    assert base.keys() == made.keys()
+    expected = Projector(content)(np.stack(list(base.values())), "image")
+    assert np.allclose(np.stack([made[segment] for segment in base]), expected, atol=1e-6)
+    library.train.to_base()
+    assert (first(library, "red"), library.status().space) == ("red.png", "tiny")
+
+
+def test_no_medium_is_opened_or_embedded(red_and_green: Library, folder: Path) -> None:
+    swapping(red_and_green)
+    for path in folder.iterdir():
+        path.unlink()
+    tiny.reset()
+    red_and_green.train.apply("swap")
+    assert not tiny.ENCODED["image"]
+    assert first(red_and_green, "red") == "green.png"
+
+
+def test_what_is_taken_in_later_is_in_both_spaces(red_and_green: Library, folder: Path) -> None:
+    swapping(red_and_green)
+    red_and_green.train.apply("swap")
+    Image.new("RGB", (8, 8), (0, 250, 60)).save(folder / "new.png")
+    red_and_green.ingest(folder)
+    assert {hit.path.name for hit in red_and_green.search("red", k=2, keywords="no")} == {"green.png", "new.png"}
+    assert stored(red_and_green, "tiny").keys() == stored(red_and_green, "tiny+swap").keys()
+    red_and_green.train.to_base()
+    assert {hit.path.name for hit in red_and_green.search("green", k=2, keywords="no")} == {"green.png", "new.png"}
+
+
+def test_what_was_taken_in_meanwhile_is_projected_too(red_and_green: Library, folder: Path) -> None:
+    swapping(red_and_green)
+    red_and_green.train.apply("swap")
+    red_and_green.train.to_base()
+    Image.new("RGB", (8, 8), (0, 250, 60)).save(folder / "new.png")
+    red_and_green.ingest(folder)
+    red_and_green.train.apply("swap")
+    assert {hit.path.name for hit in red_and_green.search("red", k=2, keywords="no")} == {"green.png", "new.png"}
+
+
+@pytest.mark.parametrize("when", ["project", "keep_backgrounds", "activate"])
+def test_killed_it_changes_nothing_and_goes_on(
+    red_and_green: Library, open_tiny: Open, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    swapping(red_and_green)
+    monkeypatch.setattr(applying, "ROWS", 1)
+    catalog = red_and_green._parts.catalog()
+    real, calls = getattr(catalog, when), iter([0, 1])
+
+    def killed(*arguments: object) -> object:
+        if next(calls, 1) or when != "project":
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(catalog, when, killed)
+    with pytest.raises(KeyboardInterrupt):
+        red_and_green.train.apply("swap")
+    monkeypatch.undo()
+    again = open_tiny()
+    assert (first(again, "red"), again.status().space) == ("red.png", "tiny")
+    again.train.apply("swap")
+    assert first(again, "red") == "green.png"
+
+
+def test_another_process_notices_the_switch(red_and_green: Library, open_tiny: Open) -> None:
+    swapping(red_and_green)
+    other = open_tiny()
+    assert first(other, "red") == "red.png"
+    red_and_green.train.apply("swap")
+    assert first(other, "red") == "green.png"
+    red_and_green.train.drop("swap")
+    assert first(other, "red") == "red.png"
+
+
+def test_searches_meanwhile_are_of_one_space_or_the_other(red_and_green: Library, open_tiny: Open) -> None:
+    swapping(red_and_green)
+    reader, seen, done = open_tiny(), set(), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(first(reader, "red"))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for _ in range(3):
+        red_and_green.train.apply("swap")
+        red_and_green.train.to_base()
+    done.set()
+    thread.join()
+    assert seen <= {"red.png", "green.png"} and "red.png" in seen
+
+
+def test_dropped_nothing_is_left_of_it(red_and_green: Library) -> None:
+    swapping(red_and_green)
+    red_and_green.train.apply("swap")
+    red_and_green.train.drop("swap")
+    assert (first(red_and_green, "red"), red_and_green.status().space) == ("red.png", "tiny")
+    assert not stored(red_and_green, "tiny+swap")
+    assert not list(red_and_green.path.glob("indexes/*swap*")) and not list(red_and_green.path.glob("training/*"))
+    with pytest.raises(InvalidInput, match="no model"):
+        red_and_green.train.drop("swap")
+
+
+def test_a_lost_file_is_no_loss_once_it_was_applied(red_and_green: Library, open_tiny: Open) -> None:
+    swapping(red_and_green)
+    red_and_green.train.apply("swap")
+    red_and_green.train.to_base()
+    (red_and_green.path / "training/swap/projection.safetensors").unlink()
+    red_and_green.train.apply("swap")
+    assert first(open_tiny(), "red") == "green.png"
+
+
+def test_another_model_of_the_same_name_takes_no_old_index(red_and_green: Library, open_tiny: Open) -> None:
+    swapping(red_and_green)
+    red_and_green.train.apply("swap")
+    content = dump(Projection(tiny.DIM, 2, ("image",)), {"fingerprint": tiny.space().fingerprint})
+    (red_and_green.path / "training/swap/projection.safetensors").write_bytes(content)
+    red_and_green.train.apply("swap")
+    assert first(red_and_green, "red") == "red.png" == first(open_tiny(), "red")
+
+
+def test_a_model_of_another_space_is_refused(red_and_green: Library) -> None:
+    swapping(red_and_green)
+    content = dump(Projection(tiny.DIM, 2, ("image",)), {"fingerprint": tiny.other_weights().fingerprint})
+    (red_and_green.path / "training/swap/projection.safetensors").write_bytes(content)
+    with pytest.raises(SpaceChanged, match="another space"):
+        red_and_green.train.apply("swap")
+    assert red_and_green.status().space == "tiny"
+
+
+def test_an_unknown_model_is_refused(red_and_green: Library) -> None:
+    with pytest.raises(InvalidInput, match="no finished model 'birds'"):
+        red_and_green.train.apply("birds")
+
+
+# Training
+
+
+def weights(library: Library, name: str) -> dict[str, np.ndarray]:
+    return load_file(library.path / "training" / name / "projection.safetensors")
+
+
+def test_training_leaves_a_model_with_its_card(library: Library, pairs: Path) -> None:
+    epochs: list[int] = []
+    found = library.train.projection(
+        pairs, "mine", epochs=3, modality=("image", "text"), on_epoch=lambda epoch: epochs.append(epoch.number)
+    )
+    assert epochs == [0, 1, 2, 3] and found.unused == ()
+    card = json.loads((found.path / "model.json").read_text("utf-8"))
+    assert card["fingerprint"] == tiny.space().fingerprint and card["recipe"]["seed"] == 0
+    assert card["splits"]["training pairs"] + card["splits"]["validation pairs"] == len(colours())
+    assert "library.train.projection" in (found.path / "README.md").read_text("utf-8")
+    assert [(model.name, model.finished, model.active) for model in library.train.models()] == [("mine", True, False)]
+    library.train.apply("mine")
+    assert library.train.models()[0].active and library.search("word 3", k=1, keywords="no")
+    with pytest.raises(InvalidInput, match="already"):
+        library.train.projection(pairs, "mine")
+
+
+def test_killed_and_resumed_gives_the_same_weights(library: Library, pairs: Path) -> None:
+    settings = {"epochs": 6, "modality": ("image", "text"), "patience": 6, "batch": 8}
+    library.train.projection(pairs, "whole", **settings)  # type: ignore[arg-type]
+
+    def kill(epoch: Epoch) -> None:
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.train.projection(pairs, "killed", on_epoch=kill, **settings)  # type: ignore[arg-type]
+    assert not library.train.models()[0].finished
+    pairs.unlink()  # what it learns from was kept
+    library.train.resume("killed")
+    whole, killed = weights(library, "whole"), weights(library, "killed")
+    assert all(np.abs(whole[name] - killed[name]).max() <= 1e-6 for name in whole)
+
+
+def test_a_training_begun_in_another_space_is_not_resumed(library: Library, pairs: Path) -> None:
+    def kill(epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.train.projection(pairs, "mine", on_epoch=kill)
+    path = library.path / "training/mine/plan.json"
+    path.write_text(path.read_text("utf-8").replace(tiny.space().fingerprint, "0" * 64), "utf-8")
+    with pytest.raises(SpaceChanged, match="another space"):
+        library.train.resume("mine")
+
+
+def test_nothing_to_resume(library: Library, pairs: Path) -> None:
+    with pytest.raises(LibraryError, match="no training 'mine'"):
+        library.train.resume("mine")
+
+
+def test_missing_files_and_duplicates_are_listed(library: Library, pairs: Path) -> None:
+    Image.new("RGB", (8, 8)).save(pairs.parent / "later.png")
+    with pairs.open("a", encoding="utf-8") as file:
+        file.write("gone\tgone.png\nlater\tlater.png\nword 1\t01.png\nnothing\n")
+    found = library.train.projection(pairs, epochs=1)
+    lines = len(colours()) + 1
+    assert [(one.line - lines, one.why.split(":")[0]) for one in sorted(found.unused, key=lambda one: one.line)] == [
+        (1, "no such file"),
+        (2, "not in the library"),
+        (3, "duplicate of line 3"),
+        (4, "too few columns"),
+    ]
+
+
+@pytest.mark.parametrize("lines", [["a\t00.png"], ["a\t00.png", "b\t00.png", "c\t00.png"]])
+def test_one_pair_is_too_few(library: Library, pairs: Path, lines: list[str]) -> None:
+    pairs.write_text("\n".join(["query\trelevant", *lines]), "utf-8")
+    with pytest.raises(InvalidInput, match="can't be split"):
+        library.train.projection(pairs)
+    assert not library.train.models()
+
+
+def test_no_usable_pair_says_why(library: Library, pairs: Path) -> None:
+    pairs.write_text("query\trelevant\na\tgone.png\n", "utf-8")
+    with pytest.raises(InvalidInput, match=r"line 2: no such file: .*gone\.png"):
+        library.train.projection(pairs)
+
+
+def test_what_validates_is_not_trained_on(library: Library, pairs: Path) -> None:
+    table = pairs.with_name("valid.tsv")
+    table.write_text("query\trelevant\nanother word\t03.png\nmore\t04.png\n", "utf-8")
+    found = library.train.projection(pairs, valid=table, epochs=1)
+    assert [(one.line, "also validates" in one.why) for one in found.unused] == [(5, True), (6, True)]
+    card = json.loads((found.path / "model.json").read_text("utf-8"))
+    assert card["splits"]["validation pairs"] == 2 and card["splits"]["training pairs"] == len(colours()) - 2
+
+
+def test_vectors_that_are_no_numbers_are_named(library: Library, pairs: Path) -> None:
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db, db:
+        nan = np.full(tiny.DIM, np.nan, "<f4").tobytes()
+        db.execute(
+            "UPDATE embeddings SET vector = ? WHERE segment_id = (SELECT min(segment_id) FROM embeddings)", (nan,)
+        )
+    with pytest.raises(InvalidInput, match=r"1 lines of pairs\.tsv lead to vectors that are not numbers: 2"):
+        library.train.projection(pairs)
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_loses_nothing(library: Library, pairs: Path) -> None:
+    def fill(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            limit.__enter__()
+
+    limit = no_file_beyond(1000)
+    settings = {"epochs": 4, "modality": ("image", "text"), "patience": 4}
+    try:
+        with pytest.raises(LibraryError, match="can't write"):
+            library.train.projection(pairs, "full", on_epoch=fill, **settings)  # type: ignore[arg-type]
+    finally:
+        limit.__exit__(None, None, None)
+    library.train.resume("full")
+    library.train.projection(pairs, "whole", **settings)  # type: ignore[arg-type]
+    full, whole = weights(library, "full"), weights(library, "whole")
+    assert all((full[name] == whole[name]).all() for name in whole)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"loss": "hinge"}, {"optimizer": "lion"}, {"modality": ("smell",)}, {"warm": 1}, {"keep": -1.0}, {"epochs": 0}],
+)
+def test_senseless_settings_are_refused(library: Library, pairs: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        library.train.projection(pairs, **wrong)  # type: ignore[arg-type]
+    assert not library.train.models()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65])
+def test_senseless_names_are_refused(library: Library, pairs: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="can't be a model's name"):
+        library.train.projection(pairs, name)
+
+
+def test_the_shell(run: Run, library: Library, pairs: Path) -> None:
+    trained = run("train", "projection", pairs, "--name", "mine", "--epochs", "2", "--seed", "1", "--json")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["name"] == "mine"
+    assert b"mine" in run("train", "list").stdout
+    assert run("train", "apply", "mine").stdout == b"searches use the space tiny+mine now\n"
+    assert run("train", "apply", "--base").stdout == b"searches use the space tiny now\n"
+    assert run("train", "drop", "mine").returncode == 0
+    assert run("train", "apply", "mine").returncode == 2
+    assert run("train", "projection").returncode == 2
