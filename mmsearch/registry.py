@@ -48,6 +48,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "open_clip": "mmsearch.encoders.open_clip:space",
         "hf-hub": "mmsearch.encoders.open_clip:space",
         "local-dir": "mmsearch.encoders.open_clip:space",
+        "adapter": "mmsearch.encoders.open_clip:space",
     },
 }
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
@@ -69,9 +70,10 @@ def targets(kind: str) -> Mapping[str, str]:
 
 def target(kind: str, name: str) -> str:
     """The "module:attribute" behind a name, or the name of one of a family; a name with a colon is either already."""
-    if name.startswith("local-dir:"):
+    family, _, rest = name.partition(":")
+    if family in ("local-dir", "adapter"):
         # It is remembered, and must mean the same from wherever it is used.
-        return f"local-dir:{Path(name.partition(':')[2]).expanduser().absolute()}"
+        return f"{family}:{Path(rest).expanduser().absolute()}"
     if ":" in name:
         return name
     # Reading the entry points takes milliseconds; most names need none of them.

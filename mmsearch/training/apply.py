@@ -4,6 +4,7 @@ import shutil
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord
+from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import space as projected_space
 from mmsearch.encoders.projection import facts
@@ -82,7 +83,13 @@ def drop(parts: Parts, name: str) -> None:
 
 def _content(parts: Parts, name: str) -> bytes:
     """The projection of a model: its file, or where that is gone, what the catalog keeps of it."""
-    path = ModelFolder.of(parts.path, name).path / PROJECTION
+    folder = ModelFolder.of(parts.path, name).path
+    if (folder / ADAPTER).is_file():
+        raise InvalidInput(
+            f"{name!r} is an adapter: it sees pictures differently, so stored vectors can't be turned into its own",
+            hint=f"mmsearch ingest FOLDER --library NEW --space adapter:{folder}",
+        )
+    path = folder / PROJECTION
     if path.is_file():
         try:
             return path.read_bytes()

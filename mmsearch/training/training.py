@@ -17,11 +17,13 @@ from mmsearch.errors import InvalidInput, SpaceChanged
 from mmsearch.evaluate import Judged, Unused
 from mmsearch.media.pool import DecodePool
 from mmsearch.parts import Parts
+from mmsearch.training import adapter as adapting
 from mmsearch.training import apply as applying
 from mmsearch.training import card, checkpoint, heads, plot
 from mmsearch.training.examples import KINDS, Examples, gather
 from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch, fit
+from mmsearch.training.lora import Low
 from mmsearch.training.losses import LOSSES
 from mmsearch.training.optimisers import OPTIMISERS
 from mmsearch.training.projection import BATCH, RATES, ProjectionTask, Shape
@@ -65,6 +67,8 @@ class Trained:
     after: dict[str, float]
     unused: tuple[Unused, ...]
     warnings: tuple[str, ...]
+    space: str | None = None
+    """What `--space` takes to ingest with it; None: `apply` it to the library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,7 @@ class Training:
 
         Raises: InvalidInput if there is a model of this name, or the pairs are too few or unusable.
         """
-        folder = ModelFolder.of(self._parts.path, name)
-        if folder.begun:
-            raise InvalidInput(
-                f"there is a {'model' if folder.finished else 'training'} {name!r} already",
-                hint=f"choose another --name, {'' if folder.finished else 'go on with --resume, '}"
-                f"or first: mmsearch train drop {name}",
-            )
+        folder = self._new(name)
         _check_plot(plot)
         recipe, shaped = _settled(chosen)
         sources = [evaluation.pairs.read(Path(pairs))] + ([evaluation.pairs.read(Path(valid))] if valid else [])
@@ -138,6 +136,41 @@ class Training:
             replay = self._replay(record, base, shape, found.contents)
             folder.begin(plan, {**found.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
             return replace(self._train(folder, plot, on_epoch), unused=found.unused)
+
+    def adapter(
+        self,
+        pairs: str | os.PathLike[str],
+        name: str = "mine",
+        *,
+        valid: str | os.PathLike[str] | None = None,
+        plot: str | os.PathLike[str] | None = None,
+        on_epoch: OnEpoch | None = None,
+        command: str = "library.train.adapter(...)",
+        **chosen: Any,
+    ) -> Trained:
+        """Adapt the towers of the library's open_clip model to pairs of words and pictures, which need not be in it.
+
+        The result is a space of its own, `Trained.space`, for a library into which the files are ingested anew.
+
+        Args:
+            chosen: Fields of `mmsearch.training.recipe.Recipe`, and of `mmsearch.training.lora.Low`.
+
+        Raises: InvalidInput as `projection`, if peft isn't installed, or for a space without such towers.
+        """
+        folder = self._new(name)
+        _check_plot(plot)
+        recipe, low = adapting.settled(chosen)
+        sources = [evaluation.pairs.read(Path(pairs))] + ([evaluation.pairs.read(Path(valid))] if valid else [])
+        base, _ = self._parts.base()
+        given = sources[1] if valid else None
+        shown, unused = adapting.gather(sources[0], given, base, self._parts.decoding(), recipe.seed)
+        plan = Plan(
+            name, base.name, base.fingerprint, command, asdict(recipe), asdict(low),
+            tuple(asdict(_source(one, len(one.pairs))) for one in sources), shown.splits, (),
+        )  # fmt: skip
+        with folder.writing():
+            folder.begin(plan, shown.arrays())
+            return replace(self._adapt(folder, plot, on_epoch), unused=tuple(unused))
 
     def labels(
         self,
@@ -181,7 +214,7 @@ class Training:
             )
         _check_plot(plot)
         with folder.writing():
-            return self._train(folder, plot, on_epoch)
+            return (self._adapt if "rank" in plan["shape"] else self._train)(folder, plot, on_epoch)
 
     def apply(self, name: str) -> SpaceRecord:
         """Search with a model from now on: see `mmsearch.training.apply`."""
@@ -205,6 +238,31 @@ class Training:
             kind = written.get("kind", "projection")
             found.append(Model(folder.name, kind, folder.finished, active, written.get("after", {})))
         return found
+
+    def _new(self, name: str) -> ModelFolder:
+        """Raises: InvalidInput if there is a model of this name."""
+        folder = ModelFolder.of(self._parts.path, name)
+        if folder.begun:
+            raise InvalidInput(
+                f"there is a {'model' if folder.finished else 'training'} {name!r} already",
+                hint=f"choose another --name, {'' if folder.finished else 'go on with --resume, '}"
+                f"or first: mmsearch train drop {name}",
+            )
+        return folder
+
+    def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
+        plan = folder.plan()
+        low = Low(**{**plan["shape"], "towers": tuple(plan["shape"]["towers"])})
+        recipe = Recipe(**plan["recipe"])
+        fitted, files = adapting.train(self._parts, folder, low, recipe, on_epoch)
+        _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
+        if plot is not None:
+            _draw(fitted, Path(plot))
+        worse = ("no epoch was better than changing nothing: more pairs may help",) if fitted.best == 0 else ()
+        return Trained(
+            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
+            fitted.measures, (), worse, f"adapter:{folder.path}",
+        )  # fmt: skip
 
     def _file(self, path: Path, base: Space) -> tuple[Modality, Vectors]:
         query = self._interpret(os.fspath(path))
@@ -244,18 +302,25 @@ class Training:
         facts = {"base": plan["base"], "fingerprint": plan["fingerprint"], "name": plan["name"]}
         content = dump(made, facts)
         checkpoint.write(content, folder.path / PROJECTION)
-        history = [
-            {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
-            for e in fitted.history
-        ]
-        written = card.Card(
-            plan["name"], "projection", plan["base"], plan["fingerprint"],
-            [card.Source(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
-            fitted.history[0].measures, fitted.measures, fitted.best, history, {PROJECTION: card.sha256(content)},
-            VERSION, asdict(shape), plan["warnings"],
-        )  # fmt: skip
-        card.write(written, folder.path)
-        (folder.path / CHECKPOINT).unlink(missing_ok=True)
+        _write_card(folder, "projection", plan, fitted, recipe, {PROJECTION: card.sha256(content)}, asdict(shape))
+
+
+def _write_card(
+    folder: ModelFolder, kind: str, plan: dict[str, Any], fitted: Fitted, recipe: Recipe, files: dict[str, str],
+    shape: dict[str, Any],
+) -> None:  # fmt: skip
+    """With it the model is finished."""
+    history = [
+        {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
+        for e in fitted.history
+    ]
+    written = card.Card(
+        plan["name"], kind, plan["base"], plan["fingerprint"],
+        [card.Source(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
+        fitted.history[0].measures, fitted.measures, fitted.best, history, files, VERSION, shape, plan["warnings"],
+    )  # fmt: skip
+    card.write(written, folder.path)
+    (folder.path / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:

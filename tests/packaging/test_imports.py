@@ -76,6 +76,7 @@ OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
     **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "selectolax")},
+    "peft": {"training"},
     "faiss": {"vectors"},
     **{name: {"catalog"} for name in ("sqlalchemy", "alembic")},
     **{name: {"cli"} for name in ("click", "rich")},

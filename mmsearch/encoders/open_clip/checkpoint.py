@@ -5,18 +5,21 @@
     tokenizer.json ...            unless the model reads CLIP's own byte-pair encoding
 
 `local-dir:PATH` names such a folder; `hf-hub:OWNER/NAME` and `open_clip:ARCH/PRETRAINED` name one that was prepared
-(`store.models_folder`), and the first also one in the Hugging Face cache.
+(`store.models_folder`), and the first also one in the Hugging Face cache; `adapter:PATH` is one of these with an
+adapter that lies in a folder of its own (see `adapter`).
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmsearch.encoders import store
+from mmsearch.encoders.open_clip import adapter as adapters
+from mmsearch.encoders.open_clip.adapter import Adapter
 from mmsearch.encoders.open_clip.pixels import Pixels
 from mmsearch.encoders.open_clip.tokens import BPE_FILE, TOKENIZER_FILE, TOKENIZER_FILES
 from mmsearch.errors import InvalidInput, WeightsError
@@ -37,6 +40,7 @@ _NAMES = {
     "hf-hub": re.compile(r"hf-hub:[\w.-]+/[\w.-]+"),
     "open_clip": re.compile(r"open_clip:[\w.@-]+/[\w.-]+"),
     "local-dir": re.compile(r"local-dir:.+", re.DOTALL),
+    "adapter": re.compile(r"adapter:.+", re.DOTALL),
 }
 
 
@@ -52,6 +56,7 @@ class Checkpoint:
     dim: int
     context: int
     """Tokens of a text."""
+    adapter: Adapter | None = None
 
     @property
     def text(self) -> Mapping[str, Any]:
@@ -61,8 +66,9 @@ class Checkpoint:
 
     @property
     def architecture(self) -> str:
-        """12 hex digits over model_cfg: what weights alone don't tell, such as the number of heads."""
-        return hashlib.sha256(json.dumps(self.model, sort_keys=True).encode()).hexdigest()[:12]
+        """12 hex digits over model_cfg and an adapter's scale: what weights alone don't tell, such as their heads."""
+        said = [self.model, self.adapter.scale] if self.adapter else self.model
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def reads_bpe(self) -> bool:
@@ -87,7 +93,7 @@ class Checkpoint:
         """
         if (self.folder / TOKENIZER_FILE).is_file():
             return self.folder
-        if self.name.startswith("hf-hub:"):
+        if (self.adapter.base if self.adapter else self.name).startswith("hf-hub:"):
             cached = store.cached(str(self.text["hf_tokenizer_name"]), TOKENIZER_FILE)
             if cached is not None:
                 return cached.parent
@@ -101,7 +107,8 @@ class Checkpoint:
         files = [self.weights()]
         if text:
             files.append(BPE_FILE.locate() if self.reads_bpe else self.tokenizer() / TOKENIZER_FILE)
-        return {file.name: store.sha256(file) for file in files}
+        found = {file.name: store.sha256(file) for file in files}
+        return found | self.adapter.hashes(found[files[0].name]) if self.adapter else found
 
 
 def find(name: str) -> Checkpoint:
@@ -110,8 +117,14 @@ def find(name: str) -> Checkpoint:
     scheme, _, rest = name.partition(":")
     if scheme not in _NAMES or not _NAMES[scheme].fullmatch(name):
         raise InvalidInput(
-            f"{name!r} names no model", hint="known: open_clip:ARCH/PRETRAINED, hf-hub:OWNER/NAME, local-dir:PATH"
+            f"{name!r} names no model",
+            hint="known: open_clip:ARCH/PRETRAINED, hf-hub:OWNER/NAME, local-dir:PATH, adapter:PATH",
         )
+    if scheme == "adapter":
+        found = adapters.read(Path(rest))
+        if not found.base.startswith(tuple(f"{known}:" for known in _NAMES if known != "adapter")):
+            raise WeightsError(f"the adapter in {rest} is of {found.base!r}, which is no open_clip model")
+        return replace(find(found.base), name=f"adapter:{found.folder.name}", adapter=found)
     if scheme == "local-dir":
         folder = Path(rest)
         if not (folder / CONFIG_FILE).is_file():

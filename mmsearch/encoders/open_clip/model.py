@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.encoders import store
+from mmsearch.encoders.open_clip.adapter import merge
 from mmsearch.encoders.open_clip.checkpoint import Checkpoint
 from mmsearch.errors import WeightsError
 
@@ -60,6 +61,8 @@ def build(checkpoint: Checkpoint) -> "torch.nn.Module":
             f"{path} does not hold the weights of the architecture in its config: {str(error)[:300]}",
             hint="take config and weights of the same model",
         ) from error
+    if checkpoint.adapter is not None:
+        merge(module, checkpoint.adapter)
     return module.eval()
 
 
