@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mmsearch import evaluate as evaluation
+from mmsearch.calibration import neutral
 from mmsearch.catalog import SpaceRecord, features
 from mmsearch.encoders.device import resolve
 from mmsearch.encoders.projection import Projection, dump
@@ -273,6 +274,9 @@ class Training:
     ) -> dict[Modality, Vectors]:
         with self._parts.catalog().reading() as snapshot:
             found = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
+        if "text" in found:
+            # Most libraries hold few passages, and all are searched by words.
+            found["text"] = np.concatenate([found["text"], neutral.vectors(base)["text"]])
         return {one: rows[np.isfinite(rows).all(axis=1)] for one, rows in found.items()}
 
     def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
