@@ -150,7 +150,8 @@ def test_what_trains_comes_in_many_kinds_and_strengths() -> None:
     random = draw()
     pictures = {corruptions.augmented(PICTURE, random).tobytes() for _ in range(40)}
     # Greyscale has no strength, so it is the same each time.
-    assert len(pictures) > 30
+    assert len(pictures) > 25
     assert corruptions.grey(PICTURE, random).tobytes() in pictures
-    sounds = {corruptions.resounded(WAVE, WAVE[::-1], random).tobytes() for _ in range(40)}
+    loud = random.uniform(-1, 1, 4000).astype(np.float32)
+    sounds = {corruptions.resounded(loud, WAVE, random).tobytes() for _ in range(40)}
     assert len(sounds) == 40
