@@ -1,5 +1,6 @@
 """mmsearch train"""
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.options import Command, device_options, json_option, library_option, modalities, open_library
 
 if TYPE_CHECKING:
     from mmsearch.training.loop import Epoch
@@ -20,28 +21,59 @@ def train() -> None:
     """Learn from your own pairs, and search with what was learned."""
 
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_PAIRS = (
+    click.argument("pairs", required=False, type=_FILE),
+    library_option,
+    click.option("--name", default="mine", show_default=True, help="What the model will be called."),
+    click.option("--resume", is_flag=True, help="Go on with a training that was cut off, with what it began with."),
+    click.option("--valid", type=_FILE, help="Pairs to validate with."),
+    click.option("--loss", help="infonce or sigmoid."),
+    click.option("--optimizer", help="adamw, adam or sgd."),
+    click.option("--epochs", type=int, help="At most."),
+    click.option("--batch", type=int, help="Pairs in a step."),
+    click.option("--lr", type=float, help="Highest learning rate."),
+    click.option("--patience", type=int, help="Epochs without a better validation after which it ends."),
+    click.option("--seed", type=int, help="Of everything random."),
+    click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file."),
+    device_options,
+    json_option,
+)
+"""What the trainings on pairs have in common."""
+
+
+def _on_pairs(command: Command) -> Command:
+    for option in reversed(_PAIRS):
+        command = option(command)
+    return command
+
+
 @train.command()
-@click.argument("pairs", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@library_option
-@click.option("--name", default="mine", show_default=True, help="What the model will be called.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was cut off; everything else is as it began.")
+@_on_pairs
 @click.option("--modality", callback=modalities, help="Whose vectors to move: image, audio, text.  [default: items']")
-@click.option("--valid", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Pairs to validate with.")
-@click.option("--loss", help="infonce or sigmoid.")
-@click.option("--optimizer", help="adamw, adam or sgd.")
-@click.option("--epochs", type=int, help="At most.")
-@click.option("--batch", type=int, help="Pairs in a step.")
-@click.option("--lr", type=float, help="Highest learning rate.")
-@click.option("--patience", type=int, help="Epochs without a better validation after which it ends.")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
-@click.option("--seed", type=int, help="Of everything random.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file.")
-@device_options
-@json_option
-def projection(
-    pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any
-) -> None:
+def projection(**options: Any) -> None:
     """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it."""
+    _train("projection", **options)
+
+
+@train.command()
+@_on_pairs
+@click.option("--rank", type=int, help="Of the adapters: how much they may learn.  [default: 8]")
+@click.option("--alpha", type=int, help="Their scale is alpha / rank.  [default: 16]")
+@click.option("--towers", callback=modalities, help="What learns.  [default: image,text]")
+@click.option("--checkpointing", is_flag=True, default=None, help="Less memory on a GPU, more time.")
+def adapter(**options: Any) -> None:
+    """Adapt the towers of the library's open_clip model to PAIRS of words and pictures (LoRA).
+
+    Its vectors are new: ingest into a new library with the --space that is printed in the end.
+    """
+    _train("adapter", **options)
+
+
+def _train(
+    kind: str, pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any
+) -> None:
     if (pairs is None) != resume:
         raise click.UsageError("name a file of pairs, or say --resume")
     settings = {key: options.pop(key) for key in ("device", "precision")}
@@ -51,7 +83,8 @@ def projection(
         if pairs is None:
             found = opened.train.resume(name, plot=drawn, on_epoch=shown)
         else:
-            found = opened.train.projection(pairs, name, plot=drawn, on_epoch=shown, command=_command(), **given)
+            learn = getattr(opened.train, kind)
+            found = learn(pairs, name, plot=drawn, on_epoch=shown, command=_command(), **given)
     show.echo_json(asdict(found)) if as_json else _print(found)
 
 
@@ -71,11 +104,11 @@ def list_models(library: Path | None, as_json: bool) -> None:
             m.name,
             m.kind,
             states[m.active] if m.finished else "unfinished",
-            f"{m.after['recall']:.3f}" if m.after else "",
+            _first(m.after),
         )
         for m in models
     ]
-    show.table(("name", "kind", "state", "validation recall"), rows)
+    show.table(("name", "kind", "state", "validation"), rows)
 
 
 @train.command()
@@ -102,6 +135,10 @@ def drop(name: str, library: Path | None) -> None:
     click.echo(f"{name} is gone")
 
 
+def _first(measures: dict[str, float]) -> str:
+    return next((f"{name} {value:.3f}" for name, value in measures.items()), "")
+
+
 def _command() -> str:
     return " ".join(["mmsearch", *sys.argv[1:]])
 
@@ -122,4 +159,7 @@ def _print(found: "Trained") -> None:
         click.echo(f"not used: {len(found.unused)}")
         rows = [(show.shorter(one.file), str(one.line), one.why) for one in found.unused]
         show.table(("file", "line", "why"), rows, wrap="why")
-    click.echo(f"search with it: mmsearch train apply {found.name}")
+    if found.space is None:
+        click.echo(f"search with it: mmsearch train apply {found.name}")
+    else:
+        click.echo(f"search with it: mmsearch ingest FOLDER --library NEW --space {shlex.quote(found.space)}")

@@ -28,6 +28,7 @@ from mmsearch.training.folder import CHECKPOINT, ModelFolder
 from mmsearch.training.loop import Fitted, OnEpoch, fit
 from mmsearch.training.lora import Low, Towers
 from mmsearch.training.losses import LOSSES
+from mmsearch.training.optimisers import OPTIMISERS
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Segment, Space
 
@@ -71,6 +72,8 @@ def settled(chosen: Mapping[str, Any]) -> tuple[Recipe, Low]:
     recipe: dict[str, Any] = {**RECIPE, **{name: value for name, value in chosen.items() if name in of_recipe}}
     if recipe.get("loss", "infonce") not in LOSSES:
         raise InvalidInput(f"unknown loss {recipe['loss']!r}", hint=f"known: {', '.join(LOSSES)}")
+    if recipe.get("optimizer", "adamw") not in OPTIMISERS:
+        raise InvalidInput(f"unknown optimizer {recipe['optimizer']!r}", hint=f"known: {', '.join(OPTIMISERS)}")
     return Recipe(**recipe), Low(**{name: value for name, value in chosen.items() if name in of_low})
 
 

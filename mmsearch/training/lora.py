@@ -36,7 +36,7 @@ class Low:
     """The adapter's product is scaled by alpha / rank."""
     towers: tuple[str, ...] = TOWERS
     checkpointing: bool = False
-    """Keep only some activations and compute the others again: less memory, a third more time."""
+    """Keep only some activations and compute the others again: less memory, more time."""
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""

@@ -22,6 +22,7 @@ from mmsearch.training.lora import Low, Towers
 from mmsearch.training.training import Trained
 from mmsearch.types import Segment, Space
 from tests import clip, shapes
+from tests.conftest import Run
 
 OpenTiny = Callable[..., Library]
 
@@ -255,6 +256,21 @@ def test_a_damaged_adapter_is_refused(tmp_path: Path) -> None:
     config.write_text("{}")
     with pytest.raises(WeightsError, match="holds no adapter"):
         registry.load("spaces", f"adapter:{folder}")("cpu")
+
+
+def test_in_the_shell(run: Run, tmp_path: Path, folder: Path) -> None:
+    shapes.draw(folder, shapes.CAPTIONS[:2], seed=1)
+    assert run("ingest", folder, "--space", shapes.space()).returncode == 0
+    quick = ("--epochs", 1, "--batch", 16, "--rank", 2, "--towers", "text", "--loss", "sigmoid", "--lr", 0.001)
+    pairs, valid = write_pairs(tmp_path, 2, seed=15), write_pairs(tmp_path, 1, seed=16)
+    done = run("train", "adapter", pairs, "--valid", valid, "--name", "words", *quick)
+    assert done.returncode == 0, done.stderr.decode()
+    space = f"adapter:{tmp_path / 'library' / 'training' / 'words'}"
+    assert f"--space {space}" in done.stdout.decode()
+    again = run("ingest", folder, "--space", space, "--library", tmp_path / "second")
+    assert again.returncode == 0 and again.stdout.startswith(b"new 2"), again.stderr.decode()
+    listed = json.loads(run("train", "list", "--json").stdout)
+    assert [(model["name"], model["kind"]) for model in listed] == [("words", "adapter")]
 
 
 def test_what_cannot_be_learned_from_is_said(library: Library, tmp_path: Path, open_tiny: OpenTiny) -> None:
