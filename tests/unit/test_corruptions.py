@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.benchmarks import corruptions
 
@@ -95,13 +96,22 @@ def test_a_sound_is_changed_the_same_way_every_time_within_range(name: str) -> N
     assert not np.allclose(made, loud, atol=1e-3)
 
 
+def ratio(made: NDArray[np.float32]) -> float:
+    """Decibels between what WAVE explains of a sum, however that was scaled, and the rest."""
+    own = made @ WAVE.astype(np.float64) / (WAVE.astype(np.float64) @ WAVE) * WAVE
+    return float(10 * np.log10(np.mean(own**2) / np.mean((made - own) ** 2)))
+
+
 @pytest.mark.parametrize("decibels", [20, 10, 0, -10])
-def test_noise_is_added_at_the_ratio_asked_for(decibels: float) -> None:
-    made = corruptions.white(WAVE, draw(), decibels).astype(np.float64)
-    # What the wave explains of the sum, whatever the sum was scaled by, is the wave; the rest is noise.
-    share = made @ WAVE / (WAVE.astype(np.float64) @ WAVE)
-    rest = made - share * WAVE
-    assert 10 * np.log10(np.mean((share * WAVE) ** 2) / np.mean(rest**2)) == pytest.approx(decibels, abs=0.1)
+def test_another_sound_is_added_at_the_ratio_asked_for(decibels: float) -> None:
+    # A whole number of periods of another frequency: nothing of it looks like the wave.
+    other = np.sin(2 * np.pi * 50 * np.arange(3200) / 16_000).astype(np.float32)
+    assert ratio(corruptions.mixed(WAVE, other, decibels)) == pytest.approx(decibels, abs=0.001)
+
+
+@pytest.mark.parametrize("decibels", [20, 10, 0])
+def test_white_noise_is_added_at_the_ratio_asked_for(decibels: float) -> None:
+    assert ratio(corruptions.white(WAVE, draw(), decibels)) == pytest.approx(decibels, abs=0.1)
 
 
 def test_silence_takes_no_noise() -> None:
