@@ -168,7 +168,7 @@ class Library:
         self._require_items()
         folding = self.settings.fold == "on" if fold is None else fold
         wanted = results.Wanted(k, offset, within, keywords, chosen, folding, moments)
-        found = results.search(results.asked(query, self._parts), wanted, self._parts)
+        found = results.search(query, wanted, self._parts)
         if keywords != "only":
             self._parts.repair()
         return found

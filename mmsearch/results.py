@@ -92,8 +92,17 @@ def _recalled(part: Part, parts: Parts) -> Part:
     return replace(part, modality=known.modality, value=Stored(named, known.path, searching.mean(known.vectors)))
 
 
-def search(query: Query, wanted: Wanted, parts: Parts) -> list[Hit]:
-    """One page of results for a query as `asked` gives it."""
+def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) -> list[Hit]:
+    """One page of results. Raises: as `asked`."""
+    while True:
+        serving = parts.catalog().space()
+        page = _page(asked(query, parts), wanted, parts)
+        # Whoever switches the space meanwhile may have forgotten the vectors that were being looked through.
+        if parts.catalog().space() == serving:
+            return page
+
+
+def _page(query: Query, wanted: Wanted, parts: Parts) -> list[Hit]:
     meaning = None if wanted.keywords == "only" else _meaning(query, parts)
     ranked = ranking(query, wanted, parts, meaning)
     own = {part.value.item_id: part.value.path for part in query.parts if isinstance(part.value, Stored)}

@@ -116,7 +116,7 @@ class ProjectionTask:
         return made
 
     def validate(self) -> dict[str, float]:
-        """The "recall" is the mean of recall@1, 5 and 10 over the queries that validate, among all items; they follow."""
+        """Mean recall@1, 5 and 10 over the queries that validate, among all items; and each of the three."""
         found = self.found
         held = found.pairs[found.held]
         asked = np.unique(held[:, 0])
