@@ -164,7 +164,8 @@ def test_real_media(tmp_path: Path) -> None:
         assert {"Bark", "Dog"} <= {tie.name for tie in barking.ties}
         pizza = best(library, "a pizza", "image")
         seen = library.explain("a pizza", pizza, overlay=tmp_path / "heat.png")
-        assert "pizza" in seen.ties[0].name.lower()
+        # What captions taught has no name of its own; of what has one, pizza ties most.
+        assert "pizza" in next(tie.name.lower() for tie in seen.ties if not tie.name.startswith("("))
         with Image.open(tmp_path / "heat.png") as drawn:
             shape = pizza.metadata["width"] / pizza.metadata["height"]
             assert drawn.size[0] / drawn.size[1] == pytest.approx(shape, abs=0.01)

@@ -165,7 +165,7 @@ def test_usable_vectors_pass() -> None:
     np.testing.assert_array_equal(checked(vectors, 2, SPEC), vectors)
 
 
-RECORDED = [text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS]
+RECORDED = [text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS, image.CAPTIONS]
 
 
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.name)

