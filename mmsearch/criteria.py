@@ -46,7 +46,10 @@ Operand: TypeAlias = str | int | float | Period
 """str for a text column, a finite number for a number column (bytes, seconds, pixels, degrees), a Period for a time."""
 
 FILTER_TERMS = 100
-"""Values in one filter; SQLite takes expressions up to a depth of 1000."""
+"""Conditions in one filter; SQLite takes expressions up to a depth of 1000, and time for each that it must try."""
+FILTER_LISTED = 100
+"""Values of a list that count as one condition, where a column is looked up in it: so a list may hold 10,000, and a
+statement stays below SQLite's 32,766 parameters."""
 FILTER_DEPTH = 50
 FILTER_TEXT = 10_000
 """Characters of one text value."""
@@ -76,7 +79,9 @@ class Comparison:
         for value in values:
             if not _operand_of(self.column, value):
                 raise InvalidInput(f"{self.column!r} can't be compared with {value!r}")
-        object.__setattr__(self, "terms", max(len(values), 1))
+        # Folders and times are no values that could be looked up: each is a condition.
+        listed = FILTER_LISTED if self.column not in TIMES | {"folder"} else 1
+        object.__setattr__(self, "terms", max(-(-len(values) // listed), 1))
         _check_extent(self)
 
 
@@ -136,5 +141,6 @@ A tree that is too large or too deep can't be built, so whoever walks one may re
 def _check_extent(part: Filter | _Several) -> None:
     if part.terms > FILTER_TERMS or part.depth > FILTER_DEPTH:
         raise InvalidInput(
-            f"the filter is too large: up to {FILTER_TERMS} values, {FILTER_DEPTH} levels deep", hint="ask in parts"
+            f"the filter is too large: up to {FILTER_TERMS} conditions, {FILTER_DEPTH} levels deep",
+            hint=f"say COLUMN in (…), which may hold {FILTER_TERMS * FILTER_LISTED} values, or ask in parts",
         )

@@ -46,7 +46,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from mmsearch.criteria import OPERATORS, TEXTS, TIMES, And, Column, Comparison, Filter, Not, Operand, Or, Period
 from mmsearch.errors import InvalidInput
 
-LENGTH = 10_000
+LENGTH = 500_000
 """Characters of a filter."""
 
 SHOWN = 76

@@ -19,7 +19,8 @@ from sqlalchemy import insert
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.models import Tag
-from mmsearch.criteria import And, Comparison, Filter, Not, Or, Period
+from mmsearch.catalog.words import search as search_words
+from mmsearch.criteria import FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
 from mmsearch.errors import InvalidInput
 from mmsearch.filters import parse
 from mmsearch.indexing import IndexSet
@@ -255,10 +256,28 @@ def test_the_largest_filter_is_answered(tmp_path: Path, empty: Path) -> None:
     long = And(
         tuple(Not(Comparison("taken", "!=", Period(datetime(n, 1, 1), datetime(n, 1, 2)))) for n in range(1, 101))
     )
-    many = Comparison("name", "in", tuple(f"name {n}" for n in range(100)))
-    for one in (deep, wide, long, many, Not(wide), Not(long), Not(many), Comparison("name", "glob", "a" * 10_000)):
+    most = range(FILTER_TERMS * FILTER_LISTED)
+    many = Comparison("name", "in", tuple(f"name {n}" for n in most))
+    paths = Comparison("path", "in", tuple(f"/r/{n}" for n in most))
+    tags = Comparison("tag", "in", tuple(f"tag {n}" for n in most))
+    sizes = Comparison("size", "in", tuple(most))
+    for one in (
+        deep,
+        wide,
+        long,
+        many,
+        paths,
+        tags,
+        sizes,
+        Not(wide),
+        Not(long),
+        Not(many),
+        Comparison("name", "glob", "a" * 10_000),
+    ):
         with catalog.reading() as snapshot:
             assert select.selected(snapshot, one, ListKey("tiny", "image", "image")) is not None
+            assert {row.path for row in read.resolve(snapshot, np.arange(1, 600), one)} <= {b"/r/a"}
+            assert len(search_words(snapshot, "a", 10, None, one)) <= 1
     catalog.close()
 
 
@@ -375,3 +394,13 @@ def test_in_a_shell(filled: Library, tmp_path: Path, where: str, status: int) ->
         assert "did you mean width?\n  widht = 64\n  ^^^^^\n" in done.stderr
     else:
         assert [Path(line).name for line in done.stdout.splitlines()] == ["wide.png"]
+
+
+def test_thousands_of_values_keep_what_they_name(filled: Library, folder: Path) -> None:
+    wanted = [f"{n}.png" for n in range(3990)] + ["03.png", "07.png", "small.png"]
+    expected = {"03.png", "07.png", "small.png"} | {f"{n}.png" for n in range(10, 30)}
+    listed = ", ".join(wanted)
+    assert names(filled, f"name in ({listed})", k=100) == expected
+    assert names(filled, f"not name in ({listed})", k=100) & expected == set()
+    paths = ", ".join(f"'{folder / 'near' / name}'" for name in wanted)
+    assert names(filled, f"path in ({paths})", k=100) == expected - {"small.png"}
