@@ -52,6 +52,7 @@ def _on_pairs(command: Command) -> Command:
 @_on_pairs
 @click.option("--modality", callback=modalities, help="Whose vectors to move: image, audio, text.  [default: items']")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
+@click.option("--adversarial", help="Learn from small changes that hurt most, too: fgm or pgd.")
 def projection(**options: Any) -> None:
     """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it."""
     _train("projection", **options)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmsearch.encoders.projection import Projection
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
+from mmsearch.training.attack import Attack, hardened
 from mmsearch.training.examples import KINDS, Examples, Ints
 from mmsearch.training.losses import LOSSES
 from mmsearch.types import Modality, Vectors
@@ -41,6 +42,10 @@ class Shape:
     """Of the loss, where it begins."""
     keep: float = 5.0
     """Weight of leaving other vectors where they are."""
+    adversarial: str = "none"
+    """Learn from the small changes of queries and segments that hurt most, too: see `mmsearch.training.attack`."""
+    radius: float = 0.3
+    """L2 norm of such a change."""
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
@@ -54,6 +59,7 @@ class Shape:
             or self.temperature <= 0
         ):
             raise InvalidInput("a projection needs a modality, hidden >= 1, 0 <= dropout < 1, keep >= 0")
+        Attack(self.adversarial, self.radius)
 
 
 class ProjectionTask:
@@ -72,6 +78,7 @@ class ProjectionTask:
             self.projection = Projection(found.queries.shape[1], shape.hidden, shape.modalities, shape.dropout)
         self.projection.to(device)
         self.criterion = LOSSES[loss](shape.temperature).to(device)
+        self._attack = Attack(shape.adversarial, shape.radius)
         self._device = device
         self._queries, self._segments = (torch.from_numpy(v).to(device) for v in (found.queries, found.segments))
         self._replay = {m: torch.from_numpy(v).to(device) for m, v in replay.items() if m in shape.modalities}
@@ -90,9 +97,16 @@ class ProjectionTask:
         queries, items = self._pairs[chosen].T
         first, last = self._starts[items], self._starts[items + 1]
         segments = first + (draw.random(len(items)) * (last - first)).astype(np.int64)
-        a = self._projected(self._queries, self.found.query_kinds, queries)
-        b = self._projected(self._segments, self.found.segment_kinds, segments)
-        made: Tensor = self.criterion(a, b, torch.from_numpy(self._related(chosen, queries)).to(self._device))
+        kinds = self.found.query_kinds[queries], self.found.segment_kinds[segments]
+        related = torch.from_numpy(self._related(chosen, queries)).to(self._device)
+
+        def contrast(both: Tensor) -> Tensor:
+            a, b = (self._projected(some, of) for some, of in zip(both.unbind(), kinds, strict=True))
+            value: Tensor = self.criterion(a, b, related)
+            return value
+
+        both = torch.stack([_taken(self._queries, queries), _taken(self._segments, segments)])  # (2, n, dim)
+        made = hardened(contrast, both, self._attack, draw)
         for modality, vectors in self._replay.items():
             if len(vectors):
                 some = vectors[torch.from_numpy(draw.integers(0, len(vectors), REPLAYED)).to(self._device)]
@@ -106,12 +120,12 @@ class ProjectionTask:
         related: NDArray[np.bool_] = (groups[:, None] == groups) | (queries[:, None] == queries)
         return related
 
-    def _projected(self, vectors: Tensor, kinds: Ints, rows: Ints) -> Tensor:
+    def _projected(self, vectors: Tensor, kinds: Ints) -> Tensor:
         """(n, dim): each row by the map of its kind."""
-        made = vectors[torch.from_numpy(rows).to(self._device)]
-        for number in np.unique(kinds[rows]).tolist():
+        made = vectors
+        for number in np.unique(kinds).tolist():
             if number >= 0 and KINDS[number] in self.projection.maps:
-                own = torch.from_numpy(kinds[rows] == number).to(self._device)
+                own = torch.from_numpy(kinds == number).to(self._device)
                 made = torch.where(own[:, None], self.projection(made, KINDS[number]).to(made.dtype), made)
         return made
 
@@ -120,8 +134,8 @@ class ProjectionTask:
         found = self.found
         held = found.pairs[found.held]
         asked = np.unique(held[:, 0])
-        queries = self._projected(self._queries, found.query_kinds, asked)
-        segments = self._projected(self._segments, found.segment_kinds, np.arange(len(found.segments), dtype=np.int64))
+        queries = self._projected(_taken(self._queries, asked), found.query_kinds[asked])
+        segments = self._projected(self._segments, found.segment_kinds)
         scores = (queries @ segments.T).detach().float().cpu().numpy()  # (q, s)
         scores = np.maximum.reduceat(scores, self._starts[:-1], axis=1)  # (q, items)
         relevant = np.zeros(scores.shape, np.bool_)
@@ -132,3 +146,7 @@ class ProjectionTask:
         ranks = [metrics.ranks(row, wanted) for row, wanted in zip(scores, relevant, strict=True)]
         recalls = {f"recall@{k}": float(np.mean([metrics.recall_at(r, k) for r in ranks])) for k in K}
         return {"recall": float(np.mean(list(recalls.values()))), **recalls}
+
+
+def _taken(vectors: Tensor, rows: Ints) -> Tensor:
+    return vectors[torch.from_numpy(rows).to(vectors.device)]

@@ -1,6 +1,7 @@
 """Projections: the identity until trained, a rotation learned from pairs, chance learned from shuffled ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders import projected
 from mmsearch.encoders.projection import Projection, dump, facts, restore
-from mmsearch.errors import WeightsError
+from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.training.examples import Examples, _foreign
 from mmsearch.training.loop import fit
 from mmsearch.training.projection import ProjectionTask, Shape
@@ -57,6 +58,24 @@ def test_training_on_shuffled_pairs_gives_chance() -> None:
     task.found = Examples(**{**true.arrays(), "pairs": true.pairs})
     # Chance is 10 of 240, 0.04; 80 queries have a standard error of 0.02.
     assert task.validate()["recall@10"] < 0.12
+
+
+@pytest.mark.parametrize("adversarial", ["fgm", "pgd"])
+def test_under_attack_one_learns_from_what_hurts_more(adversarial: str) -> None:
+    found = rotated(np.arange(ITEMS))
+    losses = []
+    for shape in (SHAPE, replace(SHAPE, adversarial=adversarial, radius=0.2), replace(SHAPE, adversarial=adversarial)):
+        task = ProjectionTask(shape, found, {}, "infonce", 0, torch.device("cpu"))
+        loss = task.loss(torch.arange(40), np.random.default_rng(0))
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert all(torch.isfinite(one.grad).all() for one in task.projection.parameters() if one.grad is not None)
+        losses.append(float(loss.detach()))
+    assert losses[0] + 0.1 < losses[1] < losses[2] - 0.1
+
+
+def test_an_attack_nobody_knows_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="unknown attack 'bim'"):
+        Shape(("image",), adversarial="bim")
 
 
 def test_other_vectors_are_held_in_place() -> None:
