@@ -388,3 +388,11 @@ def test_the_shell(run: Run, library: Library, pairs: Path) -> None:
     assert run("train", "drop", "mine").returncode == 0
     assert run("train", "apply", "mine").returncode == 2
     assert run("train", "projection").returncode == 2
+
+
+def test_the_curves_are_drawn(library: Library, pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(InvalidInput, match="can't draw"):
+        library.train.projection(pairs, plot=tmp_path / "curves.txt")
+    library.train.projection(pairs, epochs=2, plot=tmp_path / "curves.svg")
+    assert "<svg" in (tmp_path / "curves.svg").read_text("utf-8")
