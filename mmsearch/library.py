@@ -3,12 +3,11 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mmsearch import backup, doctor, duplicates, hybrid, labels, places, registry, results
+from mmsearch import backup, doctor, duplicates, hybrid, naming, places, registry, results
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
 from mmsearch.catalog import Catalog
@@ -263,8 +262,9 @@ class Library:
 
     def label(
         self,
-        names: Sequence[str],
+        names: Sequence[str] = (),
         *,
+        model: str | None = None,
         where: str | Filter | None = None,
         within: Collection[Modality] | None = None,
         save: bool = False,
@@ -274,29 +274,18 @@ class Library:
 
         Args:
             names: Two or more, such as ["cat", "dog", "car"].
+            model: Instead, a head that `train.labels` made: its names, and its sureness.
             where, within: Only such items, as in `search`.
             save: Keep the labels as tags with their confidence, which filters and searches then know. They replace
                 what earlier calls said of these items with the same names, and never a person's tag.
-            min_confidence: In [0, 1]; below it none of the names fits. By default 1 - `false_accepts`.
+            min_confidence: In [0, 1]; below it none of the names fits. By default 1 - `false_accepts`, 0 for a model.
 
-        Raises: InvalidInput for senseless names, LibraryEmpty, LibraryLocked.
+        Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
-        asked, chosen = labels.checked(names), _filter(where)
+        wanted = naming.Wanted(names, model, _filter(where), within, min_confidence)
         _check_modalities(within)
-        needed = 1 - self.settings.false_accepts if min_confidence is None else min_confidence
-        if not 0 <= needed <= 1:
-            raise InvalidInput(f"a confidence lies between 0 and 1, {needed} does not")
         self._require_items()
-        space, _ = self._parts.embedding()
-        with self._parts.writing() if save else nullcontext():
-            labelled, tags = labels.label(
-                asked, space, self._parts.catalog(),
-                lambda name, vector: self._parts.judge(Query(text=name), vector, space),
-                within=within, where=chosen, needed=needed,
-            )  # fmt: skip
-            if save:
-                self._parts.catalog().tag(asked, tags)
-        return labelled
+        return naming.label(wanted, self._parts, save=save)
 
     @property
     def train(self) -> "Training":

@@ -16,6 +16,7 @@ from mmsearch.cli.label import label
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
+from mmsearch.cli.train_labels import labels as train_labels
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
@@ -55,6 +56,8 @@ for command in (
     demo,
 ):
     cli.add_command(command)
+
+train.add_command(train_labels)
 
 
 def main() -> None:

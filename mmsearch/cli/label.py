@@ -16,7 +16,8 @@ NONE = "none of these"
 
 
 @click.command()
-@click.option("--as", "names", required=True, metavar="NAMES", help='The labels, as in "cat,dog,car"; two or more.')
+@click.option("--as", "names", metavar="NAMES", help='The labels, as in "cat,dog,car"; two or more.')
+@click.option("--with", "model", metavar="NAME", help="Instead, the names of a head: see `mmsearch train labels`.")
 @library_option
 @click.option("--where", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
 @click.option("--in", "within", callback=modalities, metavar="KINDS", help="Label only these, e.g. image,audio.")
@@ -24,10 +25,12 @@ NONE = "none of these"
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Less sure than this means {NONE!r}.")
 @device_options
 @json_option
-def label(names: str, library: Path | None, as_json: bool, device: Any, precision: Any, **options: Any) -> None:
+def label(names: str | None, library: Path | None, as_json: bool, device: Any, precision: Any, **options: Any) -> None:
     """Say which of the names fits each item best, or that none does."""
+    if (names is None) == (options["model"] is None):
+        raise click.UsageError("say which names with --as, or which head with --with")
     with open_library(library, device=device, precision=precision) as opened:
-        found = opened.label(names.split(","), **options)
+        found = opened.label(names.split(",") if names is not None else (), **options)
     if as_json:
         show.echo_json([asdict(one) for one in found])
         return

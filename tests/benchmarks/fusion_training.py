@@ -35,7 +35,9 @@ MODALITIES: tuple[Modality, ...] = ("image", "audio", "text")
 SEEDS = (0, 1, 2)
 NOISE = 0.7
 """L2 norm of the noise put on every segment's unit vector for the noisy column."""
-RECIPE = Recipe(epochs=12, batch=256, lr=1e-3, weight_decay=0.05, patience=4)
+EACH = 3
+"""Items of each photo that train, with as many of its captions."""
+RECIPE = Recipe(epochs=8, batch=256, lr=1e-3, weight_decay=0.05, patience=4)
 
 SHAPES: Mapping[str, Shape] = {
     **{name: Shape(name) for name in ("weights", "concat", "cross", "transformer")},
@@ -77,11 +79,11 @@ class Measured:
     stamps_missing: Ranks
 
 
-def photo_items(photos: Photos, caption: NDArray[np.int64]) -> Parts:
-    """Every photo with one of its captions."""
+def photo_items(photos: Photos, rows: NDArray[np.int64], captions: NDArray[np.int64]) -> Parts:
+    """Photos, each with one of its captions."""
     return [
-        {"image": image[None], "text": captions[which][None]}
-        for image, captions, which in zip(photos.images, photos.captions, caption, strict=True)
+        {"image": photos.images[row][None], "text": photos.captions[row, caption][None]}
+        for row, caption in zip(rows, captions, strict=True)
     ]
 
 
@@ -112,11 +114,12 @@ def in_turn(known: Stamps, chosen: NDArray[np.bool_]) -> tuple[Parts, Asked]:
 def training(photos: Photos, known: Stamps, half: NDArray[np.bool_], seed: int) -> tuple[Items, Asked, Asked]:
     """Items, the queries that train, and those that choose the epoch."""
     draw = np.random.default_rng(seed)
-    count = len(photos.images)
-    own = draw.integers(0, 5, count)
+    count = EACH * len(photos.images)
+    rows = np.repeat(np.arange(len(photos.images)), EACH)
+    own = np.concatenate([draw.permutation(5)[:EACH] for _ in photos.images])
     other = (own + draw.integers(1, 5, count)) % 5
-    alike = splits.groups(count, vectors=photos.images)
-    asked = Asked(photos.captions[np.arange(count), other], np.arange(count), alike)
+    alike = splits.groups(len(photos.images), vectors=photos.images)[rows]
+    asked = Asked(photos.captions[rows, other], np.arange(count), alike)
     held = splits.split(alike, 1 / 12, seed)
     parts, turns = in_turn(known, half)
     times = max(1, count // 8 // len(parts))
@@ -125,7 +128,7 @@ def training(photos: Photos, known: Stamps, half: NDArray[np.bool_], seed: int) 
         np.concatenate([asked.items[~held], np.tile(turns.items + count, times)]),
         np.concatenate([asked.groups[~held], np.tile(turns.groups + count, times)]),
     )
-    return items(photo_items(photos, own) + parts, MODALITIES), train, asked.only(held)
+    return items(photo_items(photos, rows, own) + parts, MODALITIES), train, asked.only(held)
 
 
 def stamp_ranks(known: Stamps, half: NDArray[np.bool_], fuse: Fuse, lacking: bool) -> Ranks:
@@ -246,7 +249,7 @@ def main(arguments: Sequence[str]) -> int:
     count = len(dev.images)
     owners = np.repeat(np.arange(count), 4)
     asked = Asked(dev.captions[:, 1:].reshape(4 * count, -1), owners, owners)
-    test = Test(items(photo_items(dev, np.zeros(count, np.int64)), MODALITIES), asked)
+    test = Test(items(photo_items(dev, np.arange(count), np.zeros(count, np.int64)), MODALITIES), asked)
     sys.stdout.write(table(test, train, known, range(options.seeds), sys.stderr.write))
     return 0
 

@@ -1,0 +1,50 @@
+"""mmsearch train labels"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import device_options, json_option, library_option, open_library
+
+if TYPE_CHECKING:
+    from mmsearch.training.heads import Learned
+
+
+@click.command()
+@click.argument("table", metavar="LABELS", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@library_option
+@click.option("--name", default="names", show_default=True, help="What the model will be called.")
+@click.option("--head", "kind", help="linear or mlp.")
+@click.option("--balanced/--unbalanced", default=None, help="Count every name the same, or every example.")
+@click.option("--optimizer", help="adamw, adam or sgd.")
+@click.option("--epochs", type=int, help="At most.")
+@click.option("--lr", type=float, help="Highest learning rate.")
+@click.option("--patience", type=int, help="Epochs without a better validation after which it ends.")
+@click.option("--seed", type=int, help="Of everything random.")
+@click.option("--confusion", type=click.Path(path_type=Path), help="Draw what is taken for what: .png, .svg or .pdf.")
+@device_options
+@json_option
+def labels(table: Path, library: Path | None, name: str, as_json: bool, confusion: Path | None, **options: Any) -> None:
+    """Learn names from LABELS, a TSV file with the header path<TAB>label; `mmsearch label --with NAME` gives them."""
+    settings = {key: options.pop(key) for key in ("device", "precision")}
+    given = {key: value for key, value in options.items() if value is not None}
+    command = " ".join(["mmsearch", *sys.argv[1:]])
+    with open_library(library, **settings) as opened:
+        learned = opened.train.labels(table, name, confusion=confusion, command=command, **given)
+    show.echo_json(asdict(learned)) if as_json else _print(learned)
+
+
+def _print(learned: "Learned") -> None:
+    show.table(("validation", ""), [(name, f"{value:.3f}") for name, value in learned.after.items()])
+    click.echo(f"{len(learned.classes)} names, epoch {learned.best_epoch} of {learned.epochs} kept")
+    for warning in learned.warnings:
+        click.echo(f"note: {warning}", err=True)
+    if learned.unused:
+        click.echo(f"not used: {len(learned.unused)}")
+        rows = [(show.shorter(one.file), str(one.line), one.why) for one in learned.unused]
+        show.table(("file", "line", "why"), rows, wrap="why")
+    click.echo(f"label with it: mmsearch label --with {learned.name}")

@@ -1,0 +1,68 @@
+"""What `Library.label` does: zero-shot names, or those of a trained head; kept as tags if asked to."""
+
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from mmsearch import labels
+from mmsearch.catalog import NewTag
+from mmsearch.criteria import Filter
+from mmsearch.errors import InvalidInput
+from mmsearch.parts import Parts
+from mmsearch.types import Labelled, Modality, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is labelled, and with what."""
+
+    names: Sequence[str]
+    """Zero-shot; or none, and `model` is the name of a trained head."""
+    model: str | None = None
+    where: Filter | None = None
+    within: Collection[Modality] | None = None
+    needed: float | None = None
+    """Confidence below which nothing fits; None: 1 - `false_accepts` for names, 0 for a head, which knows itself what
+    is none of its classes."""
+
+    def __post_init__(self) -> None:
+        """Raises: InvalidInput."""
+        if self.needed is not None and not 0 <= self.needed <= 1:
+            raise InvalidInput(f"a confidence lies between 0 and 1, {self.needed} does not")
+        if self.names and self.model is not None:
+            raise InvalidInput("items are labelled with names or with a model, not both", hint="leave one out")
+        if self.model is None:
+            labels.checked(self.names)
+
+
+def label(wanted: Wanted, parts: Parts, *, save: bool) -> list[Labelled]:
+    """By path. Raises: InvalidInput for senseless names or an unknown model, SpaceChanged, LibraryLocked."""
+    names = () if wanted.model is not None else labels.checked(wanted.names)
+    with parts.writing() if save else nullcontext():
+        names, labelled, tags = (
+            _zero_shot(names, wanted, parts) if names else _learned(str(wanted.model), wanted, parts)
+        )
+        if save:
+            parts.catalog().tag(names, tags)
+    return labelled
+
+
+def _zero_shot(
+    names: tuple[str, ...], wanted: Wanted, parts: Parts
+) -> tuple[tuple[str, ...], list[Labelled], list[NewTag]]:
+    space, _ = parts.embedding()
+    needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
+    labelled, tags = labels.label(
+        names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),
+        within=wanted.within, where=wanted.where, needed=needed,
+    )  # fmt: skip
+    return names, labelled, tags
+
+
+def _learned(name: str, wanted: Wanted, parts: Parts) -> tuple[tuple[str, ...], list[Labelled], list[NewTag]]:
+    # Loads torch, which zero-shot names may not need.
+    from mmsearch.training import heads, naming
+
+    head = heads.load(parts, name)
+    labelled, tags = naming.label(parts, head, within=wanted.within, where=wanted.where, needed=wanted.needed or 0.0)
+    return head.facts.classes, labelled, tags
