@@ -2,9 +2,9 @@
 
 Every file goes through the real decoder and encoder; similarity is the best cosine over an item's segments, and ranks
 count ties against us.
-Flickr8k's dev split chose between recipes of the picture encoder's learned part (see TRAINING.md), and the words of the
-Tux Paint stamps' sounds chose the sound encoder's prompts and centring: the stamp pairs share those sounds. Nothing
-else measured here was used to choose a setting.
+Flickr8k's dev split chose between recipes of the picture encoder's learned part, with COCO and the stamps in view (see
+TRAINING.md); the words of the Tux Paint stamps' sounds chose the sound encoder's prompts and centring, and the stamp
+pairs share those sounds. ESC-10 was used to choose nothing.
 """
 
 import argparse
