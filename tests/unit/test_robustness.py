@@ -1,0 +1,95 @@
+"""The robustness benchmark counts what it says it counts."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmsearch.encoders.starter.captions import DIM, FEATURES
+from mmsearch.training import starter
+from mmsearch.training.attack import NO_ATTACK, Attack
+from tests.benchmarks.corrupted import Pictures
+from tests.benchmarks.measured import Row, Table
+from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits
+from tests.benchmarks.robust_sounds import beside
+from tests.benchmarks.robustness import replaced
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
+
+
+def test_a_changed_photo_is_asked_for_among_the_others_as_they_were() -> None:
+    count = 12
+    clean = np.eye(count, dtype=np.float32)
+    nothing = np.zeros((count, 1), np.float32)
+    changed = clean[:3].copy()
+    # The second photo became something no words ask for, so ten others, which score as little, come first.
+    changed[1] = -clean[1]
+    asked = Asked(
+        Pictures(nothing, clean), {}, np.arange(3), ("a", "b", "c"), np.arange(3), size=1
+    )  # fmt: skip
+    assert hits(clean[:3], asked, Pictures(nothing[:3], changed), None).tolist() == [100, 0, 100]
+
+
+def test_a_table_has_the_cost_of_a_change_and_what_a_variant_gains() -> None:
+    clean = {"first": np.full((2, 4), 50.0), "base": np.full((2, 4), 80.0), "other": np.full((2, 4), 79.0)}
+    hurt = {
+        "first": np.full((2, 4), 20.0),
+        "base": np.array([[40.0] * 4, [42.0] * 4]),
+        "other": np.full((2, 4), 60.0),
+    }
+    lines = list(Table("words", Row("as it was", clean), (Row("noise", hurt),), 2, 1).lines())
+    assert lines[0] == "| words | first | base | 95 % of its drop | other | less base, 95 % |"
+    assert lines[2] == "| as it was | 50.0 | 80.0 |  | 79.0 | -1.0 [-1.0, -1.0] |"
+    assert (
+        lines[3]
+        == "| noise | 20.0 (-30.0) | 41.0 ± 1.4 (-39.0) | [-39.0, -39.0] | 60.0 (-19.0) | +19.0 [+19.0, +19.0] |"
+    )
+
+
+def test_the_section_takes_the_place_of_its_old_one() -> None:
+    made = "## Robustness\n\nnew\n"
+    assert replaced("# Title\n\ntext\n", made) == "# Title\n\ntext\n\n## Robustness\n\nnew\n"
+    old = "# Title\n\n## Robustness\n\nold\n\n## Next\n\nmore\n"
+    assert replaced(old, made) == "# Title\n\n## Robustness\n\nnew\n\n## Next\n\nmore\n"
+    assert replaced(replaced(old, made), made) == replaced(old, made)
+
+
+def test_a_clip_is_disturbed_by_another_class_of_its_own_fold() -> None:
+    classes, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([1, 2, 1, 2, 1, 2])
+    found = beside(classes, folds)
+    assert (folds[found] == folds).all()
+    assert (classes[found] != classes).all()
+
+
+@pytest.fixture(scope="module")
+def photos() -> tuple[starter.Photos, starter.Others]:
+    draw = np.random.default_rng(0)
+    features = draw.random((8, FEATURES), np.float32)
+    classes, captions = (unit(draw.standard_normal(shape)) for shape in ((8, DIM), (8, 5, DIM)))
+    return starter.Photos(features, classes, captions), starter.Others(features, classes)
+
+
+def loss(task: starter.CaptionTask) -> float:
+    return float(task.loss(torch.arange(8), np.random.default_rng(0)).detach())
+
+
+def test_without_copies_and_attack_the_starter_trains_as_ever(photos: tuple[starter.Photos, starter.Others]) -> None:
+    plain, same = (
+        kind(*photos, 0, *more) for kind, more in ((starter.CaptionTask, ()), (HardenedTask, (None, NO_ATTACK)))
+    )
+    for task in (plain, same):
+        task.module.eval()
+    assert loss(same) == pytest.approx(loss(plain), abs=1e-3)
+
+
+def test_copies_and_attacks_change_what_is_learned_from(photos: tuple[starter.Photos, starter.Others]) -> None:
+    given, others = photos
+    copies = Copies(Pictures(given.features[::2][::-1].copy(), given.classes[::2][::-1].copy()), given.captions[::2, 0])
+    plain = HardenedTask(given, others, 0, None, NO_ATTACK)
+    attacked = HardenedTask(given, others, 0, None, Attack("fgm", 0.3))
+    augmented = HardenedTask(given, others, 0, copies, NO_ATTACK)
+    for task in (plain, attacked, augmented):
+        task.module.eval()
+    assert loss(attacked) > loss(plain) + 0.01
+    assert abs(loss(augmented) - loss(plain)) > 0.01
