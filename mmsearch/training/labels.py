@@ -22,6 +22,9 @@ HEAD_RECIPE = Recipe(loss="cross-entropy", epochs=100, batch=256, lr=1e-2, weigh
 KEPT = 0.95
 """Share of the named examples that validate whose name must fit."""
 
+SEVERAL = 4
+"""Groups that a class needs for some to be held back: below it, learning from all is worth more."""
+
 _TEMPERATURES = np.geomspace(0.05, 20, 241)
 
 Ints = NDArray[np.int64]
@@ -59,7 +62,7 @@ class Named:
 
 
 def split(labels: Ints, groups: Ints, share: float, seed: int) -> NDArray[np.bool_]:
-    """(n,): which examples are held back: whole groups, about `share` of each class, none where it has one group only.
+    """(n,): which examples are held back: whole groups, about `share` of each class, none where it has few groups.
 
     What is of no class is all held back: nothing is learned from it.
     """
@@ -68,7 +71,7 @@ def split(labels: Ints, groups: Ints, share: float, seed: int) -> NDArray[np.boo
     training = set[int]()
     for label in np.unique(labels[labels >= 0]).tolist():
         own = draw.permutation(np.unique(groups[labels == label]))
-        count = min(max(1, round(share * len(own))), len(own) - 1)
+        count = max(1, round(share * len(own))) if len(own) >= SEVERAL else 0
         # A group of several classes stays where an earlier one has put it.
         training.update(group for group in own[count:].tolist() if not held[groups == group].any())
         chosen = [group for group in own[:count].tolist() if group not in training]
