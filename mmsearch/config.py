@@ -44,7 +44,8 @@ class Settings:
     fold: str = "on"
     """Whether near-duplicates among results are shown as one: "on" or "off"."""
     alike: str = "image=0.985,audio=0.999,text=0.98"
-    """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]."""
+    """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
+    photos (1 pair in 500,000) or sounds reach it with the starter space, see `tests.benchmarks.duplicates`."""
     commit_segments: int = 512
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0

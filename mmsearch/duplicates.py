@@ -26,7 +26,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Modality, Vectors
 
-BLOCK = 256
+BLOCK = 1024
 """Contents looked up at once."""
 
 NEAR = 16

@@ -9,6 +9,8 @@ ranking was looked into, and a hundred shots of one scene, one after the other, 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from mmsearch.alike import Profile, possible, similarity
 from mmsearch.catalog import Snapshot, pieces
 from mmsearch.types import Hit, Modality
@@ -31,16 +33,25 @@ class _Group:
 def profiles(snapshot: Snapshot, space_id: int, hits: Sequence[Hit]) -> dict[int, Profile]:
     """Item id -> its content's profile, for items of the hits that are there.
 
-    Vectors are read only where there is something to compare them with: another content of nearly the same shape.
+    The vectors of long items are read only where there is something to compare them with: another content that holds
+    segments of the same modalities.
     """
-    shapes = pieces.shapes(snapshot, [hit.item_id for hit in hits])
-    alike: dict[tuple[object, ...], set[int]] = {}
-    for shape in shapes.values():
-        kind = (shape.modality, *(modality for modality, _ in shape.counts))
-        alike.setdefault(kind, set()).add(shape.content_id)
+    shapes = pieces.shapes(snapshot, space_id, [hit.item_id for hit in hits])
+    alike: dict[tuple[Modality, ...], set[int]] = {}
+    for shape in shapes:
+        if shape.vector is None:
+            alike.setdefault(tuple(modality for modality, _ in shape.counts), set()).add(shape.content_id)
     wanted = sorted(content for group in alike.values() if len(group) > 1 for content in group)
-    vectors = pieces.vectors(snapshot, space_id, wanted)
-    return {item: Profile(shape.content_id, vectors.get(shape.content_id, {})) for item, shape in shapes.items()}
+    vectors = pieces.vectors(snapshot, space_id, wanted) if wanted else {}
+    return {
+        shape.item_id: Profile(
+            shape.content_id,
+            vectors.get(shape.content_id, {})
+            if shape.vector is None
+            else {shape.counts[0][0]: shape.vector[np.newaxis]},
+        )
+        for shape in shapes
+    }
 
 
 def fold(

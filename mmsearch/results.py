@@ -96,13 +96,13 @@ def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) 
     """One page of results. Raises: as `asked`."""
     while True:
         serving = parts.catalog().space()
-        page = _page(asked(query, parts), wanted, parts)
+        page = _page(asked(query, parts), wanted, parts, serving)
         # Whoever switches the space meanwhile may have forgotten the vectors that were being looked through.
         if parts.catalog().space() == serving:
             return page
 
 
-def _page(query: Query, wanted: Wanted, parts: Parts) -> list[Hit]:
+def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None) -> list[Hit]:
     meaning = None if wanted.keywords == "only" else _meaning(query, parts)
     ranked = ranking(query, wanted, parts, meaning)
     own = {part.value.item_id: part.value.path for part in query.parts if isinstance(part.value, Stored)}
@@ -114,8 +114,10 @@ def _page(query: Query, wanted: Wanted, parts: Parts) -> list[Hit]:
         # a page is the same however deep the ranking was looked into.
         hits = [hit for hit in hits if hit.item_id not in own and not set(own.values()) & set(hit.members)]
         settled = len(hits)
-        if wanted.fold:
-            hits, settled = _folded(hits, parts, whole=whole)
+        if wanted.fold and space is not None:
+            with parts.catalog().reading() as snapshot:
+                known = profiles(snapshot, space.id, hits)
+            hits, settled = fold(hits, known, parts.settings.alike_from, whole=whole)
         if whole or settled >= wanted.end:
             break
         depth *= GROWTH
@@ -131,13 +133,6 @@ def _meaning(query: Query, parts: Parts) -> _Meaning:
     space, record = parts.embedding()
     vector = searching.embed(query, space, parts.query_decoding())
     return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
-
-
-def _folded(hits: list[Hit], parts: Parts, *, whole: bool) -> tuple[list[Hit], int]:
-    space = parts.catalog().space()
-    with parts.catalog().reading() as snapshot:
-        known = profiles(snapshot, space.id, hits) if space else {}
-    return fold(hits, known, parts.settings.alike_from, whole=whole)
 
 
 def ranking(query: Query, wanted: Wanted, parts: Parts, meaning: _Meaning | None) -> Ranking:

@@ -1,12 +1,13 @@
 """What contents are made of: their segments' vectors in order, for comparing items as wholes and for their moments."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
 from mmsearch.catalog.select import where as matches
@@ -15,15 +16,16 @@ from mmsearch.criteria import Filter
 from mmsearch.types import Modality, Span, Vectors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What an item holds, without its vectors."""
+    """What an item holds, without the vectors of long ones."""
 
     item_id: int
     content_id: int
-    modality: Modality
     counts: tuple[tuple[Modality, int], ...]
     """Segments of each modality, sorted."""
+    vector: Vectors | None
+    """Where it has one segment only, its vector, float32 (dim,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,23 +59,30 @@ class File:
     height: int | None
 
 
-def shapes(connection: Connection, item_ids: Iterable[int]) -> dict[int, Shape]:
-    """Item id -> its shape; present or missing, but not unknown ones."""
-    rows: dict[int, tuple[int, Modality, list[tuple[Modality, int]]]] = {}
+def shapes(connection: Connection, space_id: int, item_ids: Collection[int]) -> list[Shape]:
+    """The shapes of items, present or missing, in no particular order; unknown ones are left out."""
+    rows: dict[int, list[Any]] = {}
     for part in chunks(list(item_ids)):
+        first = and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == space_id, SegmentRow.ordinal == 0)
         query = (
-            select(Item.id, Item.content_id, Content.modality, SegmentRow.modality, func.count())
-            .join(Content, Content.id == Item.content_id)
-            .join(SegmentRow, SegmentRow.content_id == Content.id)
+            select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.max(Embedding.vector))
+            .join(SegmentRow, SegmentRow.content_id == Item.content_id)
+            .outerjoin(Embedding, first)
             .where(Item.id.in_(part))
             .group_by(Item.id, SegmentRow.modality)
         )
-        for item, content, modality, segment, count in connection.execute(query):
-            rows.setdefault(item, (content, modality, []))[2].append((segment, count))
-    return {
-        item: Shape(item, content, modality, tuple(sorted(counts)))
-        for item, (content, modality, counts) in rows.items()
-    }
+        for row in connection.execute(query):
+            rows.setdefault(row[0], []).append(row)
+    return [
+        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), _only(those))
+        for item, those in rows.items()
+    ]
+
+
+def _only(rows: Sequence[Any]) -> Vectors | None:
+    """The vector of an item's one segment, float32 (dim,); None if it has several, or none."""
+    (_, _, _, count, vector), *more = rows
+    return None if more or count > 1 or vector is None else _matrix([vector])[0]
 
 
 def vectors(connection: Connection, space_id: int, content_ids: Sequence[int]) -> dict[int, dict[Modality, Vectors]]:
