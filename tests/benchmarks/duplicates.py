@@ -26,7 +26,7 @@ from mmsearch.types import Span, Vectors
 from mmsearch.version import VERSION
 from tests.benchmarks.speed import TARGET, clustered
 
-PHOTO_THRESHOLDS = (0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
+PHOTO_THRESHOLDS = (0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.95, 0.98)
 SOUND_THRESHOLDS = (0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
 
 
