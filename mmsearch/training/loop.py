@@ -100,7 +100,8 @@ def fit(
     device = device or torch.device("cpu")
     lr = recipe.lr or LEARNING_RATES[recipe.optimizer]
     made = optimiser(recipe.optimizer, task.modules.values(), lr, recipe.weight_decay)
-    rate = schedule(made, recipe.epochs * math.ceil(len(task) / recipe.batch), recipe.warmup)
+    steps = recipe.epochs * math.ceil(len(task) / recipe.batch)
+    rate = schedule(recipe.schedule, made, lr, steps, recipe.warmup)
     scaler = torch.amp.GradScaler(device.type, enabled=half == torch.float16)
     parts = {"optimizer": made, "schedule": rate, "scaler": scaler}
     state = _resumed(keep, task, parts, recipe) or _begun(task, on_epoch)

@@ -1,12 +1,14 @@
-"""Optimisers by name, torch's own, and the one schedule of the learning rate."""
+"""Optimisers and schedules of the learning rate by name, torch's own."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import nn, optim
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from mmsearch.errors import InvalidInput
 
 OPTIMISERS: Mapping[str, Any] = {
     "adamw": optim.AdamW,
@@ -31,8 +33,14 @@ def optimiser(name: str, modules: Iterable[nn.Module], lr: float, weight_decay: 
     return made
 
 
-def schedule(made: optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
-    """Up to the optimiser's rate in the first `warmup` (a share of the steps), then down to nothing along a cosine."""
+def schedule(name: str, made: optim.Optimizer, lr: float, steps: int, warmup: float) -> LRScheduler:
+    """One of `SCHEDULES`, over so many steps. Raises: InvalidInput for another name."""
+    if name not in SCHEDULES:
+        raise InvalidInput(f"unknown schedule {name!r}", hint=f"known: {', '.join(SCHEDULES)}")
+    return SCHEDULES[name](made, lr, steps, warmup)
+
+
+def _linear(made: optim.Optimizer, _lr: float, steps: int, warmup: float) -> LRScheduler:
     rising = max(1, round(steps * warmup))
 
     def share(step: int) -> float:
@@ -41,3 +49,17 @@ def schedule(made: optim.Optimizer, steps: int, warmup: float) -> LambdaLR:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
 
     return LambdaLR(made, share)
+
+
+def _one_cycle(made: optim.Optimizer, lr: float, steps: int, warmup: float) -> LRScheduler:
+    # It divides by the number of rising steps less one, so it needs some.
+    return OneCycleLR(made, lr, total_steps=max(steps, 3 + int(2 / warmup)), pct_start=warmup, cycle_momentum=False)
+
+
+SCHEDULES: Mapping[str, Callable[[optim.Optimizer, float, int, float], LRScheduler]] = {
+    # Up to the optimiser's rate in a line, then down to nothing along a cosine.
+    "linear": _linear,
+    # Up along a cosine from a 25th of it, and down (Smith and Topin, "Super-Convergence", 2018).
+    "onecycle": _one_cycle,
+}
+"""Name -> constructor; called with (optimizer, highest rate, steps, share of them in which it rises)."""

@@ -16,6 +16,8 @@ class Recipe:
     """Pairs of a step. The others of a batch are a contrastive loss's wrong answers."""
     lr: float = 0.0
     """Highest learning rate; 0: what suits the optimiser."""
+    schedule: str = "linear"
+    """How the learning rate rises: linear or onecycle; it falls along a cosine."""
     weight_decay: float = 0.01
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises."""

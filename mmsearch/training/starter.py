@@ -41,7 +41,7 @@ from mmsearch.types import Limits, Segment, Vectors, Windowing
 
 _log = logging.getLogger(__name__)
 
-RECIPE = Recipe(epochs=15, batch=512, lr=1e-3, weight_decay=0.05, warmup=0.15, patience=15)
+RECIPE = Recipe(epochs=15, batch=512, lr=1e-3, schedule="onecycle", weight_decay=0.05, warmup=0.15, patience=15)
 DROPOUT = 0.5
 TEMPERATURE = 0.05
 CAPTIONS_EACH = 5

@@ -13,7 +13,7 @@ from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.training import checkpoint, splits
 from mmsearch.training.loop import Epoch, Fitted, fit
 from mmsearch.training.losses import LOSSES, InfoNCE, Sigmoid
-from mmsearch.training.optimisers import OPTIMISERS
+from mmsearch.training.optimisers import OPTIMISERS, SCHEDULES, schedule
 from mmsearch.training.recipe import Recipe
 
 ALONE = torch.eye(3, dtype=torch.bool)
@@ -176,3 +176,26 @@ def test_a_senseless_recipe_is_refused(wrong: dict[str, float]) -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(InvalidInput, match="lion"):
         fit(_Line(), Recipe(optimizer="lion"))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [1, 2, 3, 40])
+def test_the_rate_rises_to_what_was_asked_for_and_falls(name: str, steps: int) -> None:
+    made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    rate = schedule(name, made, 0.5, steps, 0.25)
+    seen = []
+    for _ in range(steps):
+        seen.append(rate.get_last_lr()[0])
+        made.step()
+        rate.step()
+    assert 0 < min(seen) and max(seen) <= 0.5
+    if steps == 40:
+        top = seen.index(max(seen))
+        assert max(seen) == pytest.approx(0.5) and top in (9, 10)
+        assert seen[:top] == sorted(seen[:top]) and seen[top:] == sorted(seen[top:], reverse=True)
+        assert seen[-1] < 0.01
+
+
+def test_a_schedule_nobody_knows() -> None:
+    with pytest.raises(InvalidInput, match="unknown schedule 'waves'"):
+        schedule("waves", torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1), 1.0, 10, 0.1)
