@@ -188,7 +188,7 @@ def test_the_rate_rises_to_what_was_asked_for_and_falls(name: str, steps: int) -
         seen.append(rate.get_last_lr()[0])
         made.step()
         rate.step()
-    assert 0 < min(seen) and max(seen) <= 0.5
+    assert min(seen) > 0 and max(seen) <= 0.5
     if steps == 40:
         top = seen.index(max(seen))
         assert max(seen) == pytest.approx(0.5) and top in (9, 10)
