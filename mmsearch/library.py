@@ -39,10 +39,10 @@ class Library:
     needed; the folder is made by the first ingest.
     """
 
-    def __init__(self, path: Path, chosen: Settings) -> None:
+    def __init__(self, path: Path, chosen: Settings, space: str | None = None) -> None:
         self.path = path
         self.settings = chosen
-        self._parts = Parts(path, chosen)
+        self._parts = Parts(path, chosen, space)
 
     def __enter__(self) -> "Library":
         return self
@@ -109,6 +109,7 @@ class Library:
         with self._parts.writing():
             catalog = self._parts.catalog(create=True)
             space, record = self._parts.embedding(create=True)
+            self._parts.check_named()
             run_id = catalog.begin_run()
             job = Ingest(catalog, *self._parts.base(), self._parts.decoding(), options, self._parts.derived)
             state = "failed"
@@ -127,6 +128,8 @@ class Library:
         exists = (self.path / "catalog.sqlite").exists()
         catalog = self._parts.catalog() if exists else None
         space = catalog.space() if catalog else None
+        if catalog:
+            self._parts.check_named()
         report = IngestReport()
         planner = Planner(
             catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
@@ -365,12 +368,14 @@ class Library:
 def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
     """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.config.Settings`).
 
+    A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
+
     >>> with mmsearch.open("photos.mmsearch") as library:  # doctest: +SKIP
     ...     library.ingest("~/Pictures")
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute(path) if path is not None else locate()
-    return Library(folder, settings(folder, **arguments))
+    return Library(folder, settings(folder, **arguments), arguments.get("space"))
 
 
 def _filter(given: str | Filter | None) -> Filter | None:

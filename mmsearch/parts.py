@@ -28,9 +28,11 @@ class Parts:
     """Catalog, space, indexes, backgrounds and decode workers of one library. Thread safety: all methods may be called
     from any thread."""
 
-    def __init__(self, path: Path, chosen: Settings) -> None:
+    def __init__(self, path: Path, chosen: Settings, named: str | None = None) -> None:
+        """`named`: the space that was asked for by name, not by a default for new libraries."""
         self.path = path
         self.settings = chosen
+        self._named = named
         self._mutex = threading.RLock()
         self._catalog: Catalog | None = None
         self._base: Space | None = None
@@ -68,6 +70,16 @@ class Parts:
                 base = self._loaded(target)
                 record = self.catalog().add_space(base.name, target, base.dim, base.fingerprint)
             return self._built(record), record
+
+    def check_named(self) -> None:
+        """Raises: SpaceChanged if another space was asked for than the library has, or has a projection of."""
+        spaces = self.catalog().spaces()
+        if self._named is None or not spaces or registry.target("spaces", self._named) == spaces[0].target:
+            return
+        raise SpaceChanged(
+            f"the library at {self.path} has the space {spaces[0].name!r} and keeps it: {self._named!r} is another",
+            hint=f"leave it out, or make a new library: mmsearch ingest FOLDER --library NEW --space {self._named}",
+        )
 
     def base(self) -> tuple[Space, SpaceRecord]:
         """The space that encoders make; another one may be made of it by a projection. Raises: as `embedding`."""

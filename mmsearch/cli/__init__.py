@@ -13,6 +13,7 @@ from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
+from mmsearch.cli.models import models, prepare
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
@@ -53,6 +54,8 @@ for command in (
     evaluate,
     train,
     doctor,
+    models,
+    prepare,
     demo,
 ):
     cli.add_command(command)

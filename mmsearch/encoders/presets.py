@@ -98,3 +98,8 @@ PRESETS: tuple[Preset, ...] = (
         repository="timm/ViT-B-16-SigLIP-i18n-256",
     ),
 )
+
+
+def find(target: str) -> Preset | None:
+    """The facts about the model that the registry knows by this name, if it is one of these."""
+    return next((preset for preset in PRESETS if preset.target == target), None)

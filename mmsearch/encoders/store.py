@@ -5,10 +5,14 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import WeightsError
+
+RECORD = "mmsearch.json"
+"""In a model's folder: what `mmsearch prepare` made it of."""
 
 
 def models_folder() -> Path:
@@ -35,6 +39,40 @@ def cached(repository: str, file: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
+
+
+def record(folder: Path, name: str, source: str, hashes: Mapping[str, str]) -> None:
+    """Note in a model's folder what it is, where it came from and what it is made of: file name -> sha256."""
+    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": digest} for file, digest in hashes.items()}
+    with (folder / RECORD).open("w", encoding="utf-8") as written:
+        json.dump({"name": name, "source": source, "files": files}, written, indent=2)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def damage(folder: Path, *, thorough: bool) -> str | None:
+    """What is not as recorded in a model's folder, in words; None if nothing is, or nothing was recorded.
+
+    Sizes only, unless it is to be thorough: then hashes too. Raises: WeightsError if a file can't be read.
+    """
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    try:
+        files = {str(name): (said["bytes"], said["sha256"]) for name, said in _json(path)["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{path} can't be read: {error}"
+    for name, (size, digest) in files.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{file} is missing"
+        if file.stat().st_size != size or (thorough and sha256(file) != digest):
+            return f"{file} is not as it was when it was prepared"
+    return None
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
 
 
 def sha256(path: Path) -> str:
@@ -69,7 +107,7 @@ class _Memory:
 
     def read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_text("utf-8"))
+            found = _json(self._path)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

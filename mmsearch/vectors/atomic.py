@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _to_disk(temporary)
         os.replace(temporary, path)
-        _folder_to_disk(path.parent)
+        folder_to_disk(path.parent)
     except PermissionError as error:
         raise LibraryReadOnly(f"can't write {path}: {error}", hint="check the folder's permissions") from error
     except OSError as error:
@@ -50,7 +50,7 @@ def _to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _folder_to_disk(folder: Path) -> None:
+def folder_to_disk(folder: Path) -> None:
     """Make the rename itself durable, where the platform lets a folder be opened."""
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -178,6 +178,18 @@ def test_other_weights_are_refused(filled: Library) -> None:
 def test_an_existing_library_keeps_its_space(filled: Library) -> None:
     with mmsearch.open(filled.path, space="starter") as again:
         assert again.search("red", 1, within=("image",))[0].path.name == "red.png"
+        for dry_run in (False, True):
+            with pytest.raises(SpaceChanged, match="has the space 'tiny' and keeps it: 'starter' is another") as caught:
+                again.ingest(filled.path.parent / "media", dry_run=dry_run)
+            assert caught.value.hint is not None and "--library NEW --space starter" in caught.value.hint
+    with mmsearch.open(filled.path, space="tests.tiny:space") as again:
+        assert again.ingest(filled.path.parent / "media").unchanged > 0
+
+
+def test_a_default_for_new_libraries_leaves_the_others_alone(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMSEARCH_SPACE", "starter")
+    with mmsearch.open(filled.path) as again:
+        assert again.ingest(filled.path.parent / "media").unchanged > 0
 
 
 def test_threads_get_the_same_answers(filled: Library) -> None:

@@ -66,7 +66,10 @@ ALLOWED: dict[str, set[str]] = {
     "backup": BASE | PARTS,
     "doctor": GROUND | PARTS | {"parts"},
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
-    **{name: GROUND | {"library", ""} for name in ("cli", "server")},
+    **{name: GROUND | {"library", "models", "preparation", ""} for name in ("cli", "server")},
+    # No library is needed to look at models and to get one.
+    "models": GROUND | {"encoders"},
+    "preparation": GROUND | {"encoders", "vectors", "places"},
     "__main__": {"cli"},
     "": BASE | {"library", "ingest", "status"},
 }
@@ -79,6 +82,7 @@ OWNERS: dict[str, set[str]] = {
     "peft": {"training"},
     "faiss": {"vectors"},
     **{name: {"catalog"} for name in ("sqlalchemy", "alembic")},
+    "huggingface_hub": {"encoders"},
     **{name: {"cli"} for name in ("click", "rich")},
     "fastapi": {"server"},
     "lark": {"filters"},

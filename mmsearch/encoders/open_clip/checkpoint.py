@@ -12,7 +12,7 @@ adapter that lies in a folder of its own (see `adapter`).
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,7 @@ class Checkpoint:
 
     def weights(self) -> Path:
         """The file with the weights, safetensors first. Raises: WeightsError if there is none, or no telling which."""
-        for name in WEIGHT_NAMES:
-            if (self.folder / name).is_file():
-                return self.folder / name
-        others = sorted(self.folder.glob("*.safetensors"))
-        if len(others) != 1:
-            found = f"{len(others)} files of weights, and no telling which" if others else "no weights"
-            raise WeightsError(f"{self.folder} holds {found}", hint=f"name the file {WEIGHT_NAMES[0]}")
-        return others[0]
+        return self.folder / weights_among({path.name for path in self.folder.glob("*") if path.is_file()}, self.folder)
 
     def tokenizer(self) -> Path:
         """The folder with the tokenizer's files: its own, or that of the model it names, in the Hugging Face cache.
@@ -111,15 +104,33 @@ class Checkpoint:
         return found | self.adapter.hashes(found[files[0].name]) if self.adapter else found
 
 
-def find(name: str) -> Checkpoint:
-    """The checkpoint behind a name. Raises: InvalidInput for a malformed name, WeightsError if it isn't on this
-    machine, or its config makes no sense."""
+def weights_among(names: Collection[str], place: object) -> str:
+    """The file with the weights among those of a place. Raises: WeightsError if there is none, or no telling which."""
+    for name in WEIGHT_NAMES:
+        if name in names:
+            return name
+    others = [name for name in names if name.endswith(".safetensors")]
+    if len(others) != 1:
+        found = f"{len(others)} files of weights, and no telling which" if others else "no weights"
+        raise WeightsError(f"{place} holds {found}", hint=f"name the file {WEIGHT_NAMES[0]}")
+    return others[0]
+
+
+def split(name: str) -> tuple[str, str]:
+    """Scheme and rest of a model's name. Raises: InvalidInput for a malformed one."""
     scheme, _, rest = name.partition(":")
     if scheme not in _NAMES or not _NAMES[scheme].fullmatch(name):
         raise InvalidInput(
             f"{name!r} names no model",
             hint="known: open_clip:ARCH/PRETRAINED, hf-hub:OWNER/NAME, local-dir:PATH, adapter:PATH",
         )
+    return scheme, rest
+
+
+def find(name: str) -> Checkpoint:
+    """The checkpoint behind a name. Raises: InvalidInput for a malformed name, WeightsError if it isn't on this
+    machine, or its config makes no sense."""
+    scheme, rest = split(name)
     if scheme == "adapter":
         found = adapters.read(Path(rest))
         if not found.base.startswith(tuple(f"{known}:" for known in _NAMES if known != "adapter")):

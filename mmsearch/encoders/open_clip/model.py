@@ -75,7 +75,7 @@ def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
     vision = {**checkpoint.model["vision_cfg"], "timm_model_pretrained": False}
     text = {**checkpoint.text, "hf_model_pretrained": False}
     if named := text.get("hf_model_name"):
-        text["hf_model_name"] = str(_hf_config(checkpoint, str(named)))
+        text["hf_model_name"] = str(hf_config(checkpoint, str(named)))
     config = {**checkpoint.model, "vision_cfg": vision, "text_cfg": text}
     custom = config.pop("custom_text", False) or named
     kind = CLIP if not custom else CoCa if "multimodal_cfg" in config else CustomTextCLIP
@@ -83,7 +83,7 @@ def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
     return module
 
 
-def _hf_config(checkpoint: Checkpoint, named: str) -> Path:
+def hf_config(checkpoint: Checkpoint, named: str) -> Path:
     """The folder with the config.json of a text tower of transformers. Raises: WeightsError."""
     own = checkpoint.folder / "config.json"
     found = own if own.is_file() else store.cached(named, "config.json")

@@ -60,6 +60,10 @@ class _Tower(LazyEncoder[_Loaded]):
             raise InvalidInput(f"{self.checkpoint.name} takes {self.modality} here, not {segment.modality}")
         return self._prepare(segment.data, segment.rate)
 
+    def try_out(self) -> None:
+        """Load the weights and put something through them. Raises: WeightsError."""
+        self._loaded()
+
     def _tag(self) -> str:
         raise NotImplementedError
 

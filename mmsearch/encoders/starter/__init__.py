@@ -1,9 +1,13 @@
 """The embedded default space: 384-d, the text space of all-MiniLM-L6-v2. Works with no hub and no network."""
 
+from mmsearch.encoders.starter import audio, conse, image, text
 from mmsearch.encoders.starter.audio import StarterAudio
 from mmsearch.encoders.starter.image import StarterImage
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.types import Encoder, Modality, Space, Windowing
+
+FILES = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, image.CAPTIONS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
+"""All that it is loaded from."""
 
 
 def space(device: str = "auto", precision: str = "auto") -> Space:

@@ -1,0 +1,93 @@
+"""mmsearch models, mmsearch prepare"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import json_option
+from mmsearch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mmsearch.models import Model
+
+
+@click.command()
+@json_option
+def models(as_json: bool) -> None:
+    """List the models to choose from, and those that are on this machine. `prepare` gets one."""
+    from mmsearch.models import models
+
+    found = models()
+    if as_json:
+        show.echo_json([asdict(model) for model in found])
+        return
+    columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
+    show.table(columns, map(_row, found), wrap="licence")
+
+
+def _row(model: "Model") -> tuple[str, ...]:
+    return (
+        model.name,
+        ",".join(model.modalities) or "-",
+        str(model.dim or "-"),
+        model.languages or "-",
+        show.size(model.bytes) if model.bytes else "-",
+        _terms(model.licence, model.non_commercial),
+        f"damaged: {model.problem}" if model.problem else "yes" if model.installed else "no",
+    )
+
+
+def _terms(licence: str | None, non_commercial: bool) -> str:
+    return (licence or "see its publisher") + (" (NON-COMMERCIAL)" if non_commercial else "")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Copy it from this folder, laid out as on the hub, instead of downloading it.",
+)
+@click.option("--yes", is_flag=True, help="Download without asking.")
+def prepare(name: str, source: Path | None, yes: bool) -> None:
+    """Get the model NAME (see `mmsearch models`) onto this machine: the only command that ever downloads anything."""
+    from mmsearch import preparation
+
+    if (there := preparation.present(name)) is not None:
+        click.echo(f"{name} is already here: {there}")
+        return
+    planned = preparation.plan(name, source)
+    total, facts = planned.bytes, planned.preset
+    click.echo(f"{name}: {show.size(total)} from {planned.source}")
+    click.echo(f"to {planned.folder}")
+    click.echo(f"licence: {_terms(facts.licence, facts.non_commercial) if facts else _terms(None, False)}")
+    if source is None and not yes and not _agreed():
+        click.echo("nothing was downloaded")
+        return
+    with _progress(total, shown=source is not None) as on_bytes:
+        preparation.prepare(planned, on_bytes)
+    click.echo(f"prepared; to use it: mmsearch ingest FOLDER --library NEW --space {name}")
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise InvalidInput("nothing is downloaded unasked, and there is nobody to ask", hint="say --yes")
+    return click.confirm("Download it?")
+
+
+@contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error; a download shows its own."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=total, file=sys.stderr) as bar:
+        yield bar.update

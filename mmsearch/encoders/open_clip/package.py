@@ -1,0 +1,104 @@
+"""What has to be got of an open_clip model, and whether it is what its name says and works."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, Checkpoint, split, weights_among
+from mmsearch.encoders.open_clip.model import Loader, hf_config
+from mmsearch.encoders.open_clip.tokens import TOKENIZER_FILES
+from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
+from mmsearch.errors import InvalidInput, WeightsError
+
+PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
+"""Terms that travel with the weights, if they are there."""
+
+POINTER = b"version https://git-lfs"
+
+_SIZES = (
+    ("model_cfg", "embed_dim"),
+    ("vision_cfg", "image_size"),
+    ("text_cfg", "context_length"),
+    ("text_cfg", "vocab_size"),
+)
+"""What tells models apart that have the same architecture's name by mistake."""
+
+
+def repository(name: str) -> str:
+    """Where the hub keeps a model. Raises: InvalidInput for a malformed name, or a model open_clip knows no such
+    place of."""
+    scheme, rest = split(name)
+    if scheme == "hf-hub":
+        return rest
+    import open_clip
+
+    architecture, _, tag = rest.partition("/")
+    where = str((open_clip.get_pretrained_cfg(architecture, tag) or {}).get("hf_hub") or "")
+    if where.count("/") < 1:
+        raise InvalidInput(
+            f"open_clip knows no place on the hub for {name}",
+            hint="name its repository, hf-hub:OWNER/NAME, or a folder with it: --from FOLDER",
+        )
+    return "/".join(where.split("/")[:2])
+
+
+def needed(names: Collection[str], place: object) -> list[str]:
+    """Those files of a repository that the model is made of. Raises: WeightsError if some are missing."""
+    if CONFIG_FILE not in names:
+        raise WeightsError(
+            f"{place} holds no open_clip model: {CONFIG_FILE} is missing",
+            hint="take the files as they were published for open_clip",
+        )
+    beside = ("config.json", *TOKENIZER_FILES, *PAPERS)
+    return [CONFIG_FILE, weights_among(names, place), *(name for name in beside if name in names)]
+
+
+def files(checkpoint: Checkpoint) -> list[Path]:
+    """The files of a model on disk, those too that lie elsewhere. Raises: WeightsError if some are missing."""
+    here = {path.name: path for path in checkpoint.folder.glob("*") if path.is_file()}
+    found = [here[name] for name in needed(here, checkpoint.folder)]
+    others = [] if checkpoint.reads_bpe else [checkpoint.tokenizer() / name for name in TOKENIZER_FILES]
+    if named := checkpoint.text.get("hf_model_name"):
+        others.append(hf_config(checkpoint, str(named)) / "config.json")
+    known = {path.name for path in found}
+    return [*found, *(path for path in others if path.name not in known and path.is_file())]
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Load it on the CPU and put something through both towers.
+
+    Raises: WeightsError if it is damaged, holds code, contradicts itself, or is another model than its name says.
+    """
+    _check_name(checkpoint)
+    _check_pointer(checkpoint.weights())
+    loader = Loader(checkpoint)
+    for tower in (OpenClipText, OpenClipImage):
+        tower(checkpoint, "cpu", "fp32", loader).try_out()
+
+
+def _check_name(checkpoint: Checkpoint) -> None:
+    scheme, rest = split(checkpoint.name)
+    if scheme != "open_clip":
+        return
+    import open_clip
+
+    published: Mapping[str, Any] = open_clip.get_model_config(rest.partition("/")[0]) or {}
+    for part, size in _SIZES:
+        there = checkpoint.model if part == "model_cfg" else checkpoint.model[part]
+        wanted = (published if part == "model_cfg" else published.get(part, {})).get(size)
+        if wanted is not None and there.get(size, wanted) != wanted:
+            raise WeightsError(
+                f"{checkpoint.folder} holds another model than {checkpoint.name}: "
+                f"its {size} is {there[size]}, not {wanted}",
+                hint="name the folder with that model, or say what it is: --space local-dir:FOLDER needs no preparing",
+            )
+
+
+def _check_pointer(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(POINTER))
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}", hint="check its permissions") from error
+    if start == POINTER:
+        raise WeightsError(f"{path} is what Git LFS has in place of the weights", hint="there: git lfs pull")

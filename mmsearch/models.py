@@ -1,0 +1,116 @@
+"""Which models there are to choose from, and which of them are on this machine. Loads none, asks no network."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch import registry
+from mmsearch.encoders import starter, store
+from mmsearch.encoders.open_clip import checkpoint, package
+from mmsearch.encoders.presets import PRESETS, Preset
+from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
+from mmsearch.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model and what is known of it; None where nothing is."""
+
+    name: str
+    """What `--space` takes."""
+    modalities: tuple[Modality, ...]
+    """Segment modalities it embeds; videos by their frames ("image") and their sound ("audio")."""
+    dim: int | None
+    bytes: int | None
+    """Of its weights."""
+    languages: str | None
+    licence: str | None
+    non_commercial: bool
+    """Whether its licence is known to forbid commercial use."""
+    installed: bool
+    folder: Path | None = None
+    problem: str | None = None
+    """What is wrong with what is installed."""
+
+
+def models() -> list[Model]:
+    """Those with short names, those of other packages, then those that lie in the models folder."""
+    known = [preset.name for preset in PRESETS]
+    others = [_packaged(name) for name in sorted(registry.targets("spaces")) if name not in known]
+    return [*map(_preset, PRESETS), *others, *_prepared()]
+
+
+def _preset(preset: Preset) -> Model:
+    folder = problem = None
+    installed = True
+    try:
+        if preset.repository is None:
+            for file in starter.FILES:
+                file.locate()
+        else:
+            folder = store.models_folder() / store.folder_name(preset.target)
+            installed = folder.is_dir()
+            if installed:
+                _check(preset.target, folder)
+    except WeightsError as error:
+        installed, problem = False, error.message
+    return Model(
+        preset.name, preset.modalities, preset.dim, preset.bytes, preset.languages, preset.licence,
+        preset.non_commercial, installed, folder if installed else None, problem,
+    )  # fmt: skip
+
+
+def _packaged(name: str) -> Model:
+    """One of another package's entry points."""
+    try:
+        space = registry.load("spaces", name)("cpu", "fp32")
+    except MmsearchError as error:
+        return Model(name, (), None, None, None, None, False, False, None, error.message)
+    return Model(name, tuple(space.encoders), space.dim, None, None, None, False, True)
+
+
+def _prepared() -> Iterator[Model]:
+    place = store.models_folder()
+    shown = {store.folder_name(preset.target) for preset in PRESETS}
+    for folder in sorted(place.iterdir()) if place.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in shown:
+            name = _name(folder)
+            try:
+                found = _check(name, folder)
+                size = found.weights().stat().st_size
+                licence = _licence(folder)
+                forbids = licence is not None and "-nc" in licence.lower()
+                yield Model(name, ("text", "image"), found.dim, size, None, licence, forbids, True, folder)
+            except WeightsError as error:
+                yield Model(name, (), None, None, None, None, False, False, None, error.message)
+
+
+def _check(name: str, folder: Path) -> checkpoint.Checkpoint:
+    """Raises: WeightsError if something is missing, or not of the recorded size."""
+    problem = store.damage(folder, thorough=False)
+    if problem is not None:
+        raise WeightsError(problem)
+    found = checkpoint.read(name, folder)
+    package.files(found)
+    return found
+
+
+def _name(folder: Path) -> str:
+    """The model's name, or where it has none, the folder's: "hf-hub--timm--x" -> "hf-hub:timm/x"."""
+    name = folder.name.replace("--", ":", 1).replace("--", "/", 1)
+    try:
+        return name if checkpoint.split(name)[0] in ("hf-hub", "open_clip") else f"local-dir:{folder}"
+    except InvalidInput:
+        return f"local-dir:{folder}"
+
+
+def _licence(folder: Path) -> str | None:
+    """What the head of the model card says."""
+    try:
+        card = (folder / "README.md").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    head = card.split("\n---", 1)[0] if card.startswith("---") else ""
+    said = {key: value.strip() for key, value in re.findall(r"^(license|license_name):(.+)$", head, re.MULTILINE)}
+    return said.get("license_name") or said.get("license")
