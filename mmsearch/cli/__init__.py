@@ -53,9 +53,9 @@ for command in (
     label,
     evaluate,
     train,
-    doctor,
     models,
     prepare,
+    doctor,
     demo,
 ):
     cli.add_command(command)

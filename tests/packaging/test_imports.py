@@ -65,11 +65,11 @@ ALLOWED: dict[str, set[str]] = {
     "status": GROUND | PARTS | {"parts"},
     "backup": BASE | PARTS,
     "doctor": GROUND | PARTS | {"parts"},
-    # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
-    **{name: GROUND | {"library", "models", "preparation", ""} for name in ("cli", "server")},
     # No library is needed to look at models and to get one.
     "models": GROUND | {"encoders"},
     "preparation": GROUND | {"encoders", "vectors", "places"},
+    # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
+    **{name: GROUND | {"library", "models", "preparation", ""} for name in ("cli", "server")},
     "__main__": {"cli"},
     "": BASE | {"library", "ingest", "status"},
 }
@@ -80,9 +80,9 @@ OWNERS: dict[str, set[str]] = {
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
     **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "selectolax")},
     "peft": {"training"},
+    "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},
     **{name: {"catalog"} for name in ("sqlalchemy", "alembic")},
-    "huggingface_hub": {"encoders"},
     **{name: {"cli"} for name in ("click", "rich")},
     "fastapi": {"server"},
     "lark": {"filters"},
