@@ -65,8 +65,9 @@ def _packaged(name: str) -> Model:
     """One of another package's entry points."""
     try:
         space = registry.load("spaces", name)("cpu", "fp32")
-    except MmsearchError as error:
-        return Model(name, (), None, None, None, None, False, False, None, error.message)
+    except Exception as error:  # whatever is wrong with that package, the other models are still wanted
+        said = error.message if isinstance(error, MmsearchError) else f"{type(error).__name__}: {error}"
+        return Model(name, (), None, None, None, None, False, False, None, said)
     return Model(name, tuple(space.encoders), space.dim, None, None, None, False, True)
 
 
