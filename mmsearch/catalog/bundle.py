@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, exists, select, true
+from sqlalchemy import Connection, and_, bindparam, exists, select, true
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
@@ -42,11 +42,18 @@ def members(
 
 def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
     """The bundles of these items that hold other present files too."""
-    near, found = aliased(Item), set[bytes]()
+    found = set[bytes]()
     for part in chunks(item_ids):
-        more = exists().where(near.bundle == Item.bundle, near.id != Item.id, near.status == "present")
-        found.update(connection.execute(select(Item.bundle).where(Item.id.in_(part), more)).scalars())
+        found.update(connection.execute(_SHARED, {"ids": list(part)}).scalars())
     return sorted(found)
+
+
+_near = aliased(Item)
+# Built once: every search asks.
+_SHARED = select(Item.bundle).where(
+    Item.id.in_(bindparam("ids", expanding=True)),
+    exists().where(_near.bundle == Item.bundle, _near.id != Item.id, _near.status == "present"),
+)
 
 
 def segments(connection: Connection, space: str, dim: int, files: Sequence[Member]) -> tuple[list[Found], Vectors]:

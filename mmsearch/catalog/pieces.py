@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, bindparam, func, select
 
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
 from mmsearch.catalog.select import where as matches
@@ -63,20 +63,25 @@ def shapes(connection: Connection, space_id: int, item_ids: Collection[int]) -> 
     """The shapes of items, present or missing, in no particular order; unknown ones are left out."""
     rows: dict[int, list[Any]] = {}
     for part in chunks(list(item_ids)):
-        first = and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == space_id, SegmentRow.ordinal == 0)
-        query = (
-            select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.max(Embedding.vector))
-            .join(SegmentRow, SegmentRow.content_id == Item.content_id)
-            .outerjoin(Embedding, first)
-            .where(Item.id.in_(part))
-            .group_by(Item.id, SegmentRow.modality)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_SHAPES, {"space": space_id, "ids": list(part)}):
             rows.setdefault(row[0], []).append(row)
     return [
         Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), _only(those))
         for item, those in rows.items()
     ]
+
+
+# Built once: every search asks.
+_SHAPES = (
+    select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.max(Embedding.vector))
+    .join(SegmentRow, SegmentRow.content_id == Item.content_id)
+    .outerjoin(
+        Embedding,
+        and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == bindparam("space"), SegmentRow.ordinal == 0),
+    )
+    .where(Item.id.in_(bindparam("ids", expanding=True)))
+    .group_by(Item.id, SegmentRow.modality)
+)
 
 
 def _only(rows: Sequence[Any]) -> Vectors | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog.models import (
@@ -36,8 +36,26 @@ SEPARATOR = os.fsencode(os.sep)
 
 def generation(connection: Connection) -> tuple[int, int]:
     """(generation, floor)."""
-    row = connection.execute(select(LibraryRow.generation, LibraryRow.floor)).one()
+    row = connection.execute(_GENERATION).one()
     return row.generation, row.floor
+
+
+# Statements that every search asks are built once: building one takes longer than SQLite takes to answer it.
+_GENERATION = select(LibraryRow.generation, LibraryRow.floor)
+_LISTS = (
+    select(ListRow.item, ListRow.segment)
+    .join(SpaceRow, SpaceRow.id == ListRow.space_id)
+    .where(SpaceRow.name == bindparam("space"))
+)
+_RESOLVED = (
+    select(
+        SegmentRow.id, Content.id, Item.id, Item.path, Content.modality, SegmentRow.modality, Content.meta,
+        SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end, SegmentRow.text,
+    )
+    .join(Content, Content.id == SegmentRow.content_id)
+    .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
+    .where(SegmentRow.id.in_(bindparam("ids", expanding=True)))
+)  # fmt: skip
 
 
 def under(column: InstrumentedAttribute[bytes], root: bytes, after: bytes | None = None) -> Select[bytes]:
@@ -101,8 +119,8 @@ def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure
 
 def list_keys(connection: Connection, space: str) -> list[ListKey]:
     """Every list that has vectors in the space."""
-    query = select(ListRow.item, ListRow.segment).join(SpaceRow).where(SpaceRow.name == space)
-    return sorted(ListKey(space, item, segment) for item, segment in connection.execute(query))
+    rows = connection.execute(_LISTS, {"space": space})
+    return sorted(ListKey(space, item, segment) for item, segment in rows)
 
 
 def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Iterator[Change]:
@@ -141,17 +159,8 @@ def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = Non
 
 
 def _resolve(connection: Connection, part: Sequence[int], where: Filter | None) -> Iterator[Found]:
-    segment = SegmentRow
-    query = (
-        select(
-            segment.id, Content.id, Item.id, Item.path, Content.modality, segment.modality, Content.meta,
-            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
-        )
-        .join(Content, Content.id == segment.content_id)
-        .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
-        .where(segment.id.in_(part), *([] if where is None else [matches(where, few=True)]))
-    )  # fmt: skip
-    for row in connection.execute(query):
+    query = _RESOLVED if where is None else _RESOLVED.where(matches(where, few=True))
+    for row in connection.execute(query, {"ids": list(part)}):
         yield Found(row[0], row[1], row[2], row[3], row[4], row[5], Span(*row[7:]), row[6])
 
 

@@ -14,19 +14,20 @@ from mmsearch.types import Ids, Vectors
 
 def active(connection: Connection) -> SpaceRecord | None:
     """The space that searches use; None before the first ingest."""
-    row = connection.execute(_records().join(LibraryRow, LibraryRow.space_id == SpaceRow.id)).first()
+    row = connection.execute(_ACTIVE).first()
     return SpaceRecord(*row) if row else None
 
 
 def every(connection: Connection) -> list[SpaceRecord]:
     """All spaces, the base first."""
-    return [SpaceRecord(*row) for row in connection.execute(_records().order_by(SpaceRow.id))]
+    return [SpaceRecord(*row) for row in connection.execute(_RECORDS.order_by(SpaceRow.id))]
 
 
-def _records() -> Any:
-    row = SpaceRow
-    columns: Any = select(row.id, row.name, row.target, row.dim, row.fingerprint, ProjectionRow.base_id)
-    return columns.outerjoin(ProjectionRow, ProjectionRow.space_id == row.id)
+# Built once: every search asks which space is active.
+_RECORDS: Any = select(
+    SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, ProjectionRow.base_id
+).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)
+_ACTIVE: Any = _RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
 
 
 def add(connection: Connection, name: str, target: str, dim: int, fingerprint: str) -> int:

@@ -167,6 +167,8 @@ class _Search:
         """Whether the folders of more than half of all items hold a term."""
         counted = text("SELECT count(*) FROM item_words WHERE item_words MATCH :match")
         here = int(self.connection.execute(counted, {"match": f"{{folder}} : {term}"}).scalar_one())
+        if here == 0:
+            return False
         # Counting stops where the answer is known: a large library is counted whole for common words only.
         some = select(Item.id).limit(2 * here).subquery()
         return int(self.connection.execute(select(func.count()).select_from(some)).scalar_one()) < 2 * here
@@ -199,12 +201,16 @@ class _Search:
 
     def _holders(self) -> set[int]:
         """Items of the candidate passages: their names count too."""
+        if not self.passages:
+            return set()
         query = select(Item.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
         return set(self.connection.execute(query.where(_among(SegmentRow.id, self.passages), *self.allowed)).scalars())
 
     def _rows(self, name: str, terms: dict[str, str], ids: Iterable[int]) -> dict[int, _Row]:
         """Scores, terms and columns of the candidates."""
         rows = {rowid: _Row() for rowid in ids}
+        if not rows:
+            return rows
         # The + keeps SQLite from running the match anew for every single id.
         among = f"FROM {name} WHERE {name} MATCH :match AND +rowid IN (SELECT value FROM json_each(:ids))"
         listed = json.dumps(sorted(rows))
