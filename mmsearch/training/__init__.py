@@ -7,6 +7,7 @@
 | splits | which examples may be on which side |
 | card, plot, folder | what is written down of a training, and where |
 | examples, projection | pairs as vectors; maps on a space's vectors that learn from them |
+| weak | pairs out of names, folders, sidecars and tags |
 | lora, adapter | low-rank adapters in the towers of an open_clip model, and pairs of words and pictures for them |
 | apply | a library's vectors through such a map, as a new space |
 | training | what `Library.train` offers |
