@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mmsearch import search as searching
 from mmsearch.calibration import Judge
-from mmsearch.catalog import Catalog, ListKey, Member, bundle, stem
+from mmsearch.catalog import Catalog, Found, ListKey, Member, bundle, stem
 from mmsearch.criteria import Filter
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Hit, Modality, Vectors
@@ -54,6 +54,22 @@ def _lead(file: Member) -> tuple[int, bool, bytes]:
     kinds = {kind: place for place, kind in enumerate(_LEADS, 1)}
     place = 0 if file.modality == "video" and duration > LONG_S else kinds.get(file.modality, len(kinds) + 1)
     return place + (file.modality == "text"), stem.suffix(file.path) in stem.RAW | stem.SIDECARS, file.path
+
+
+def by_kind(
+    groups: Sequence[Sequence[Member]], found: Sequence[Found], vectors: Vectors
+) -> list[dict[Modality, Vectors]]:
+    """Of each group of files, its segments' vectors by segment modality; `found` and `vectors` as `bundle.segments`."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, segment in enumerate(found):
+        rows[segment.item_id].append(row)
+    made = []
+    for files in groups:
+        own: dict[Modality, list[int]] = defaultdict(list)
+        for row in (row for file in files for row in rows.get(file.item_id, ())):
+            own[found[row].matched].append(row)
+        made.append({kind: vectors[some] for kind, some in own.items()})
+    return made
 
 
 @dataclass(frozen=True, slots=True)

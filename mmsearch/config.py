@@ -16,6 +16,8 @@ from mmsearch.types import Limits
 
 FILE_NAME = "mmsearch.toml"
 FUSIONS = ("best", "mean", "weighted", "off")
+LEARNED = "learned:"
+"""Begins the fusion that is a trained model's; its name follows."""
 _LIMITS = Limits()
 
 
@@ -38,7 +40,8 @@ class Settings:
     false_accepts: float = 0.05
     """Share of queries about nothing in the library that may get a confident hit all the same."""
     fusion: str = "best"
-    """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, or "off"."""
+    """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, "learned:NAME", a
+    model that `mmsearch train fusion` made, or "off"."""
     fusion_weights: str = "image=1,video=1,audio=1,text=0.5"
     """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
     fold: str = "on"
@@ -150,8 +153,8 @@ def _checked(made: Settings) -> Settings:
             raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
     if made.false_accepts >= 1:
         raise InvalidInput(f"setting false_accepts must be less than 1, not {made.false_accepts}")
-    if made.fusion not in FUSIONS:
-        raise InvalidInput(f"unknown fusion {made.fusion!r}", hint=f"known: {', '.join(FUSIONS)}")
+    if made.fusion not in FUSIONS and not made.fusion.startswith(LEARNED):
+        raise InvalidInput(f"unknown fusion {made.fusion!r}", hint=f"known: {', '.join(FUSIONS)}, {LEARNED}NAME")
     _ = made.weights
     if made.fold not in ("on", "off"):
         raise InvalidInput(f"setting fold can't be {made.fold!r}", hint="say on or off")

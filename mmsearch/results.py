@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mmsearch import hybrid
 from mmsearch import search as searching
 from mmsearch.bundles import Averages, Bundles
 from mmsearch.calibration import Judge
 from mmsearch.catalog import SpaceRecord, pieces
+from mmsearch.config import LEARNED
 from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput
 from mmsearch.fold import REACH, fold, profiles
@@ -19,6 +20,9 @@ from mmsearch.moments import with_moments
 from mmsearch.parts import Parts
 from mmsearch.reasons import Explanation
 from mmsearch.types import Hit, Modality, Part, Query, Stored, Vectors
+
+if TYPE_CHECKING:
+    from mmsearch.fused import Learned
 
 GROWTH = 4
 """How many times deeper a ranking is looked into where it did not yield enough."""
@@ -148,17 +152,28 @@ def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles, meanin
         return lambda n: hybrid.listed(hybrid.find(query, n, catalog, within, "only", where), n)
     words = hybrid.find(query, wanted.end, catalog, within, wanted.keywords, where)
     vector, indexes, judge = meaning.vector, meaning.indexes, meaning.judge
+    learned = _learned(meaning, together, parts) if parts.settings.fusion.startswith(LEARNED) else None
     averages = Averages(vector, meaning.space.name, together, indexes, judge, parts.settings.weights)
 
     def ranked(n: int) -> list[Hit]:
         depth = hybrid.depth(words, n)
         if parts.settings.fusion in ("mean", "weighted"):
             hits = averages.ranked(depth)
+        elif learned is not None:
+            hits = learned.ranked(depth)
         else:
             hits = searching.search(vector, depth, catalog, indexes, judge, within, where)
         return hybrid.fuse(hits, words, n) if words else hits
 
     return ranked
+
+
+def _learned(meaning: _Meaning, together: Bundles, parts: Parts) -> "Learned":
+    # It loads torch, which no other search needs at this point.
+    from mmsearch.fused import Learned, load
+
+    fusion = load(parts, parts.settings.fusion.removeprefix(LEARNED), meaning.space)
+    return Learned(meaning.vector, meaning.space.name, together, meaning.indexes, meaning.judge, fusion)
 
 
 def explain(query: Query, hit: Hit, parts: Parts, overlay: Path | None) -> Explanation:

@@ -32,6 +32,15 @@ def contents_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, i
     return found
 
 
+def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
+    """Item ids of the present items among these paths."""
+    found: dict[bytes, int] = {}
+    for part in chunks(list(paths)):
+        query = select(Item.path, Item.id).where(Item.path.in_(part), Item.status == "present")
+        found |= {path: item for path, item in connection.execute(query)}
+    return found
+
+
 def of_contents(connection: Connection, space: SpaceRecord, contents: Sequence[int]) -> Segments:
     """Every segment of some contents."""
     rows: list[tuple[int, int, str, bytes]] = []

@@ -17,6 +17,7 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
+from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
 from mmsearch.errors import MmsearchError
 
@@ -61,6 +62,7 @@ for command in (
     cli.add_command(command)
 
 train.add_command(train_labels)
+train.add_command(train_fusion)
 
 
 def main() -> None:

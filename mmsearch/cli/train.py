@@ -78,7 +78,7 @@ def _train(
     if (pairs is None) != resume:
         raise click.UsageError("name a file of pairs, or say --resume")
     settings = {key: options.pop(key) for key in ("device", "precision")}
-    shown, drawn = (None if as_json else _epoch), options.pop("plot")
+    shown, drawn = (None if as_json else report_epoch), options.pop("plot")
     given = {key: value for key, value in options.items() if value is not None}
     with open_library(library, **settings) as opened:
         if pairs is None:
@@ -86,7 +86,7 @@ def _train(
         else:
             learn = getattr(opened.train, kind)
             found = learn(pairs, name, plot=drawn, on_epoch=shown, command=_command(), **given)
-    show.echo_json(asdict(found)) if as_json else _print(found)
+    show.echo_json(asdict(found)) if as_json else report_trained(found, _use(found))
 
 
 @train.command("list")
@@ -144,13 +144,15 @@ def _command() -> str:
     return " ".join(["mmsearch", *sys.argv[1:]])
 
 
-def _epoch(epoch: "Epoch") -> None:
+def report_epoch(epoch: "Epoch") -> None:
+    """A line of progress."""
     measures = "  ".join(f"{name} {value:.3f}" for name, value in epoch.measures.items())
     loss = f"loss {epoch.loss:.3f}" if epoch.number else "untrained "
     click.echo(f"epoch {epoch.number:3}  {loss}  {measures}", err=True)
 
 
-def _print(found: "Trained") -> None:
+def report_trained(found: "Trained", use: str) -> None:
+    """What a training gave, and how to use it."""
     rows = [(name, f"{found.before[name]:.3f}", f"{value:.3f}") for name, value in found.after.items()]
     show.table(("validation", "before", "after"), rows)
     click.echo(f"epoch {found.best_epoch} of {found.epochs} kept in {show.shorter(found.path)}")
@@ -160,7 +162,10 @@ def _print(found: "Trained") -> None:
         click.echo(f"not used: {len(found.unused)}")
         rows = [(show.shorter(one.file), str(one.line), one.why) for one in found.unused]
         show.table(("file", "line", "why"), rows, wrap="why")
+    click.echo(use)
+
+
+def _use(found: "Trained") -> str:
     if found.space is None:
-        click.echo(f"search with it: mmsearch train apply {found.name}")
-    else:
-        click.echo(f"search with it: mmsearch ingest FOLDER --library NEW --space {shlex.quote(found.space)}")
+        return f"search with it: mmsearch train apply {found.name}"
+    return f"search with it: mmsearch ingest FOLDER --library NEW --space {shlex.quote(found.space)}"

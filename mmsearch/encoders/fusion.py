@@ -12,13 +12,30 @@
 A correction starts at zero, so that an untrained fusion is the mean.
 """
 
+import json
 import math
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.types import Modality, Vectors
+
+FORMAT = "mmsearch-fusion-1"
+
+ROWS = 1024
+"""Items fused at once."""
+
+Module: TypeAlias = nn.Module
+"""What a strategy is, for those who hold one and don't look into it."""
 
 
 class Fusion(Protocol):
@@ -149,6 +166,96 @@ STRATEGIES: Mapping[str, type[nn.Module]] = {
     "sum": Sum, "mean": Mean, "weights": Weights, "concat": Concat, "cross": Cross, "transformer": Transformer,
 }  # fmt: skip
 """Name -> module that is a `Fusion`; called with (dim, number of modalities, dropout)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """Items as a fusion takes them."""
+
+    vectors: NDArray[np.float32]
+    """(n, segments, dim), unit rows, or zero where there is no segment."""
+    kinds: NDArray[np.int64]
+    """(n, segments), place of the segment's modality in `modalities`, or -1."""
+    modalities: tuple[Modality, ...]
+
+    def only(self, rows: NDArray[np.int64]) -> "Items":
+        return Items(self.vectors[rows], self.kinds[rows], self.modalities)
+
+    def without(self, modality: Modality) -> "Items":
+        """The same with all segments of a modality taken away."""
+        gone = self.kinds == self.modalities.index(modality)
+        return Items(np.where(gone[..., None], 0, self.vectors), np.where(gone, -1, self.kinds), self.modalities)
+
+
+def items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Modality]) -> Items:
+    """One item from each mapping of modality -> its segments' vectors, float32 (segments, dim). Raises: InvalidInput
+    for an item without segments or of NaN vectors."""
+    order = {modality: place for place, modality in enumerate(modalities)}
+    sizes = [sum(map(len, part.values())) for part in parts]
+    if not parts or not all(sizes):
+        raise InvalidInput("an item without vectors can't be fused")
+    dim = next(iter(parts[0].values())).shape[1]
+    vectors = np.zeros((len(parts), max(sizes), dim), np.float32)
+    kinds = np.full((len(parts), max(sizes)), -1, np.int64)
+    for row, part in enumerate(parts):
+        vectors[row, : sizes[row]] = np.concatenate(list(part.values()))
+        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(found) for found in part.values()])
+    if not np.isfinite(vectors).all():
+        raise InvalidInput("a vector with NaN among the items", hint="forget that file and ingest it again")
+    return Items(vectors, kinds, tuple(modalities))
+
+
+def fused(fusion: nn.Module, found: Items) -> Vectors:
+    """float32 (n, dim), unit rows, or zero for an item that has no segment."""
+    fusion.eval()
+    with torch.inference_mode():
+        parts = [
+            fusion(torch.from_numpy(found.vectors[some]), torch.from_numpy(found.kinds[some])).numpy()
+            for some in np.array_split(np.arange(len(found.kinds)), max(1, len(found.kinds) // ROWS))
+        ]
+    made = np.concatenate(parts)
+    made[(found.kinds < 0).all(axis=1)] = 0
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a trained fusion says of itself."""
+
+    strategy: str
+    dim: int
+    modalities: tuple[Modality, ...]
+    base: str
+    """Space whose vectors it takes."""
+    fingerprint: str
+    """Of that space."""
+
+
+def dump(fusion: nn.Module, facts: Facts) -> bytes:
+    """The content of a safetensors file; the same fusion gives the same bytes."""
+    written = {name: getattr(facts, name) for name in Facts.__slots__}
+    # One entry: the library writes several of them in any order.
+    header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
+    return save({name: tensor.contiguous() for name, tensor in fusion.state_dict().items()}, header)
+
+
+def restore(content: bytes) -> tuple[nn.Module, Facts]:
+    """The fusion in a safetensors file, ready to use. Raises: WeightsError."""
+    try:
+        length = int.from_bytes(content[:8], "little")
+        found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        known, modalities = found.pop("format"), tuple(found.pop("modalities"))
+        facts = Facts(**found, modalities=modalities)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError("this is no fusion that mmsearch made", hint="train it again") from error
+    if known != FORMAT:
+        raise WeightsError(f"unknown format of a fusion: {known!r}", hint="upgrade mmsearch")
+    try:
+        made = STRATEGIES[facts.strategy](facts.dim, len(modalities))
+        made.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise WeightsError(f"the fusion is damaged: {error}", hint="train it again") from error
+    return made.eval(), facts
 
 
 def _heads(dim: int) -> int:

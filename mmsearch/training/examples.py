@@ -89,7 +89,7 @@ def gather(
                 links.append((pair, known[path], held))
             else:
                 unused.append(Unused(pair.source, pair.line, absence(path)))
-    vectors, refused = _queries([pair for pair, _, _ in links], space, embed_file)
+    vectors, refused = embedded([pair for pair, _, _ in links], space, embed_file)
     unused += refused
     links = [link for link in links if id(link[0]) in vectors]
     if not links:
@@ -114,7 +114,7 @@ def absence(path: Path) -> str:
     return f"not in the library: {path}" if path.exists() else f"no such file: {path}"
 
 
-def _queries(
+def embedded(
     asked: Sequence[Pair], space: Space, embed_file: EmbedFile
 ) -> tuple[dict[int, tuple[Modality, Vectors]], list[Unused]]:
     """Modality and vector of every pair's query, by the pair's identity; and the ones that can't be embedded."""

@@ -20,7 +20,8 @@ from mmsearch.training.card import JSON_NAME
 
 FOLDER = "training"
 
-PLAN, DATA, CHECKPOINT, PROJECTION = "plan.json", "data.safetensors", "checkpoint.pt", "projection.safetensors"
+PLAN, DATA, CHECKPOINT = "plan.json", "data.safetensors", "checkpoint.pt"
+PROJECTION, FUSION = "projection.safetensors", "fusion.safetensors"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -5,7 +5,7 @@ step hides a modality of an item, so that one that is missing later hurts little
 "ModDrop", 2016).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,53 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmsearch.encoders.fusion import STRATEGIES
+from mmsearch.encoders.fusion import STRATEGIES, Items, fused
 from mmsearch.errors import InvalidInput
 from mmsearch.training.attack import NO_ATTACK, Attack, hardened
 from mmsearch.training.losses import LOSSES
-from mmsearch.types import Modality, Vectors
+from mmsearch.types import Vectors
 
 K = (1, 5, 10)
-
-ROWS = 1024
-"""Items fused at once."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Items:
-    """Items as a fusion takes them."""
-
-    vectors: NDArray[np.float32]
-    """(n, segments, dim), unit rows, or zero where there is no segment."""
-    kinds: NDArray[np.int64]
-    """(n, segments), place of the segment's modality in `modalities`, or -1."""
-    modalities: tuple[Modality, ...]
-
-    def only(self, rows: NDArray[np.int64]) -> "Items":
-        return Items(self.vectors[rows], self.kinds[rows], self.modalities)
-
-    def without(self, modality: Modality) -> "Items":
-        """The same with all segments of a modality taken away."""
-        gone = self.kinds == self.modalities.index(modality)
-        return Items(np.where(gone[..., None], 0, self.vectors), np.where(gone, -1, self.kinds), self.modalities)
-
-
-def items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Modality]) -> Items:
-    """One item from each mapping of modality -> its segments' vectors, float32 (segments, dim). Raises: InvalidInput
-    for an item without segments or of NaN vectors."""
-    order = {modality: place for place, modality in enumerate(modalities)}
-    sizes = [sum(map(len, part.values())) for part in parts]
-    if not parts or not all(sizes):
-        raise InvalidInput("an item without vectors can't be fused")
-    dim = next(iter(parts[0].values())).shape[1]
-    vectors = np.zeros((len(parts), max(sizes), dim), np.float32)
-    kinds = np.full((len(parts), max(sizes)), -1, np.int64)
-    for row, part in enumerate(parts):
-        vectors[row, : sizes[row]] = np.concatenate(list(part.values()))
-        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(found) for found in part.values()])
-    if not np.isfinite(vectors).all():
-        raise InvalidInput("a vector with NaN among the items", hint="forget that file and ingest it again")
-    return Items(vectors, kinds, tuple(modalities))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +63,8 @@ class FusionTask:
     def __init__(self, shape: Shape, found: Items, train: Asked, valid: Asked, loss: str, seed: int) -> None:
         self.shape, self.found, self.train, self.valid = shape, found, train, valid
         self.fusion = untrained(shape, found, seed)
-        rows, self._own = np.unique(valid.items, return_inverse=True)
-        self._judged = found.only(rows)
+        rows, first, self._own = np.unique(valid.items, return_index=True, return_inverse=True)
+        self._judged, self._judged_groups = found.only(rows), valid.groups[first]
         self.criterion = LOSSES[loss]()
         self._vectors, self._kinds = torch.from_numpy(found.vectors), torch.from_numpy(found.kinds)
         self._queries, self._groups = torch.from_numpy(train.queries), torch.from_numpy(train.groups)
@@ -140,7 +100,8 @@ class FusionTask:
         return {"recall": float(np.mean([np.mean(list(whole.values())), *missing.values()])), **whole, **missing}
 
     def _recalls(self, judged: Items) -> list[float]:
-        places = ranks(self.valid.queries, fused(self.fusion, judged), self._own)
+        related = self.valid.groups[:, None] == self._judged_groups
+        places = ranks(self.valid.queries, fused(self.fusion, judged), self._own, related)
         # What has nothing left isn't asked for.
         places = places[np.asarray((judged.kinds >= 0).any(axis=1))[self._own]]
         return [float(np.mean(places <= k)) if len(places) else 0.0 for k in K]
@@ -162,20 +123,17 @@ def hidden(kinds: Tensor, count: int, share: float, draw: np.random.Generator) -
     return torch.where(kinds == gone[:, None], -1, kinds)
 
 
-def fused(fusion: nn.Module, found: Items) -> Vectors:
-    """float32 (n, dim), unit rows, or zero for an item that has no segment."""
-    fusion.eval()
-    with torch.inference_mode():
-        parts = [
-            fusion(torch.from_numpy(found.vectors[some]), torch.from_numpy(found.kinds[some])).numpy()
-            for some in np.array_split(np.arange(len(found.kinds)), max(1, len(found.kinds) // ROWS))
-        ]
-    made = np.concatenate(parts)
-    made[(found.kinds < 0).all(axis=1)] = 0
-    return made
+def ranks(
+    queries: Vectors, candidates: Vectors, own: NDArray[np.int64], related: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """(queries,), 1-based rank of each query's own candidate by cosine; ties count against it.
 
-
-def ranks(queries: Vectors, candidates: Vectors, own: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(queries,), 1-based rank of each query's own candidate by cosine; ties count against it."""
+    Args:
+        related: (queries, candidates): neither right nor wrong, as another item of the same group; but for the own.
+    """
     scores = queries @ candidates.T
-    return np.asarray((scores >= scores[np.arange(len(own)), own, None]).sum(axis=1), np.int64)
+    best = scores[np.arange(len(own)), own, None].copy()
+    if related is not None:
+        scores[related] = -np.inf
+        scores[np.arange(len(own)), own] = best[:, 0]
+    return np.asarray((scores >= best).sum(axis=1), np.int64)

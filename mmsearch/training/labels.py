@@ -25,6 +25,9 @@ KEPT = 0.95
 SEVERAL = 4
 """Groups that a class needs for some to be held back: below it, learning from all is worth more."""
 
+ENOUGH = 40
+"""Examples that validate from which a temperature is believed: fitted to fewer it made sureness worse."""
+
 _TEMPERATURES = np.geomspace(0.05, 20, 241)
 
 Ints = NDArray[np.int64]
@@ -134,16 +137,17 @@ def train(
 
 
 def calibrated(head: Head, found: Named) -> Head:
-    """The head with a temperature and a least nearness: from what was held back, or, where nothing was, the least
-    nearness alone, from each training example's cosine to the mean of the others of its class."""
+    """The head with a temperature, if enough was held back, and a least nearness: from what was held back, or, where
+    nothing was, from each training example's cosine to the mean of the others of its class."""
     judged = found.held & (found.labels >= 0)
     if not judged.any():
         return head.calibrated(1.0, _least(_others(found)))
     vectors, labels = found.vectors[judged], found.labels[judged]
     strange = found.vectors[found.labels < 0]
     known = head.judge(vectors).nearness
+    heat = temperature(head.logits(vectors), labels) if len(labels) >= ENOUGH else 1.0
     return head.calibrated(
-        temperature(head.logits(vectors), labels),
+        heat,
         between(known, head.judge(strange).nearness) if len(strange) else _least(known),
     )
 

@@ -17,9 +17,6 @@ from mmsearch.types import Ids, Vectors
 
 COLUMNS = ("path", "label")
 
-FEW = 20
-"""Examples in validation below which its figures are said to be rough."""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -143,6 +140,6 @@ def _again(row: Row, first: Row) -> str:
 def _warnings(judged: int) -> tuple[str, ...]:
     if not judged:
         return ("too few examples to validate with: nothing says how good it is, and its sureness isn't calibrated",)
-    if judged < FEW:
-        return (f"only {judged} examples validate: take the figures as rough",)
+    if judged < labels.ENOUGH:
+        return (f"only {judged} examples validate: take the figures, and how sure a label is, as rough",)
     return ()

@@ -20,7 +20,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.parts import Parts
 from mmsearch.training import adapter as adapting
 from mmsearch.training import apply as applying
-from mmsearch.training import card, checkpoint, heads, plot
+from mmsearch.training import card, checkpoint, fusing, heads, plot
 from mmsearch.training.examples import KINDS, Examples, gather
 from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch, fit
@@ -173,6 +173,33 @@ class Training:
             folder.begin(plan, shown.arrays())
             return replace(self._adapt(folder, plot, on_epoch), unused=tuple(unused))
 
+    def fusion(
+        self,
+        pairs: str | os.PathLike[str],
+        name: str = "fused",
+        *,
+        plot: str | os.PathLike[str] | None = None,
+        on_epoch: OnEpoch | None = None,
+        command: str = "library.train.fusion(...)",
+        **chosen: Any,
+    ) -> Trained:
+        """Learn to make one vector of the files of a bundle; the setting `fusion = "learned:NAME"` ranks by it.
+
+        Args:
+            pairs: As `evaluate` reads them; what is asked for is the bundle that a relevant file belongs to.
+            chosen: Fields of `Recipe`, of `mmsearch.training.fusion.Shape`, and `attack`, `radius`, `steps`.
+
+        Raises: InvalidInput as `projection`, or if no pair asks for a bundle.
+        """
+        folder = self._new(name)
+        _check_plot(plot)
+        base, _ = self._parts.base()
+        judged = evaluation.pairs.read(Path(pairs))
+        plan, found = fusing.prepare(self._parts, judged, name, chosen, lambda path: self._file(path, base), command)
+        with folder.writing():
+            folder.begin(plan, found.arrays())
+            return replace(self._fuse(folder, plot, on_epoch), unused=found.unused)
+
     def labels(
         self,
         table: str | os.PathLike[str],
@@ -215,6 +242,8 @@ class Training:
             )
         _check_plot(plot)
         with folder.writing():
+            if plan.get("kind") == fusing.KIND:
+                return self._fuse(folder, plot, on_epoch)
             return (self._adapt if "rank" in plan["shape"] else self._train)(folder, plot, on_epoch)
 
     def apply(self, name: str) -> SpaceRecord:
@@ -250,6 +279,16 @@ class Training:
                 f"or first: mmsearch train drop {name}",
             )
         return folder
+
+    def _fuse(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
+        fitted = fusing.train(folder, on_epoch)
+        if plot is not None:
+            _draw(fitted, Path(plot))
+        warnings = ("no epoch was better than the mean: more pairs may help",) if fitted.best == 0 else ()
+        return Trained(
+            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
+            fitted.measures, (), warnings,
+        )  # fmt: skip
 
     def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
         plan = folder.plan()

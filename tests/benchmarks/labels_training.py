@@ -6,10 +6,10 @@
 
 1, 2, 4, 8 and 16 examples of each class are drawn anew for each seed, or all there are. Zero-shot is the class name in
 the prompt that `mmsearch label --as` uses, of the same test side. Sureness: the expected calibration error of what a
-head says, before and after its temperature (from a fifth held back, so that fewer learn there; "all" only). None of
-these: each seed withholds half of the classes from training; AUROC says how well named and withheld test examples are
-told apart, by the height of the softmax, by its energy (Liu et al., 2020), and by the nearness that is used; then the
-shares that are rightly none and wrongly none.
+head says, before and after a temperature from what is held back, a fifth, a third or half of all. None of these: each
+seed withholds half of the classes from training; AUROC says how well named and withheld test examples are told apart,
+by the height of the softmax, by its energy (Liu et al., 2020), and by the nearness that is used; then the shares that
+are rightly none, wrongly none, and named rightly.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from mmsearch.evaluate import metrics
 from mmsearch.labels import PROMPTS
 from mmsearch.training import splits
 from mmsearch.training.examples import HELD_BACK
-from mmsearch.training.labels import HEAD_RECIPE, Named, Shape, calibration_error, macro_f1, split, train
+from mmsearch.training.labels import HEAD_RECIPE, Named, Shape, calibration_error, macro_f1, split, temperature, train
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Vectors
 from tests.benchmarks.embedded import Embedder, manifest
@@ -103,10 +103,10 @@ def few(data: Data, training: NDArray[np.bool_], shots: int, seed: int) -> Ints:
 
 
 def head(
-    data: Data, rows: Ints, kind: str, seed: int, validate: bool = False, labels: Ints | None = None
+    data: Data, rows: Ints, kind: str, seed: int, share: float = 0.0, labels: Ints | None = None
 ) -> tuple[Head, NDArray[np.bool_]]:
     named = (data.labels if labels is None else labels)[rows]
-    held = split(named, data.groups[rows], HELD_BACK, seed) if validate else np.zeros(len(rows), np.bool_)
+    held = split(named, data.groups[rows], share, seed) if share else np.zeros(len(rows), np.bool_)
     facts = Facts(kind, data.vectors.shape[1], Shape().hidden, tuple(map(str, range(int(named.max()) + 1))), "", "")
     recipe = Recipe(**{**{name: getattr(HEAD_RECIPE, name) for name in Recipe.__slots__}, "seed": seed})
     return train(Shape(kind), Named(data.vectors[rows], named, held), facts, recipe)[0], held
@@ -116,6 +116,9 @@ def accuracy_lines(data: Data, seeds: Sequence[int]) -> Iterator[str]:
     zero = (data.vectors @ data.words.T).argmax(axis=1)
     tests = [[test for test in data.tested(seed)] for seed in seeds]
     yield f"| {data.name} | zero-shot | 0 | {_figures(data, [[(t, zero[t]) for t in folds] for folds in tests])} |"
+    common = np.full(len(data.labels), np.bincount(data.labels).argmax())
+    frequent = [[(t, common[t]) for t in folds] for folds in tests]
+    yield f"| {data.name} | most frequent name | all | {_figures(data, frequent)} |"
     chance = [[(t, np.random.default_rng(s).integers(0, len(data.classes), int(t.sum()))) for t in folds]
               for s, folds in zip(seeds, tests, strict=True)]  # fmt: skip
     yield f"| {data.name} | chance | 0 | {_figures(data, chance)} |"
@@ -152,19 +155,21 @@ def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
-def sureness_line(data: Data, seeds: Sequence[int]) -> str:
-    before, after, temperatures = [], [], []
+def sureness_line(data: Data, seeds: Sequence[int], share: float) -> str:
+    before, after, heats, counts = [], [], [], []
     for seed in seeds:
         errors = []
         for test in data.tested(seed):
-            made, _ = head(data, np.flatnonzero(~test), "linear", seed, validate=True)
-            temperatures.append(made.facts.temperature)
-            for one in (made.calibrated(1.0, -1.0), made):
+            rows = np.flatnonzero(~test)
+            made, held = head(data, rows, "linear", seed, share)
+            heats.append(temperature(made.logits(data.vectors[rows[held]]), data.labels[rows[held]]))
+            counts.append(int(held.sum()))
+            for one in (made.calibrated(1.0, -1.0), made.calibrated(heats[-1], -1.0)):
                 said = one.judge(data.vectors[test])
                 errors.append(100 * calibration_error(said.sure, said.best == data.labels[test]))
         before.append(float(np.mean(errors[::2])))
         after.append(float(np.mean(errors[1::2])))
-    return f"| {data.name} | {_spread(before)} | {_spread(after)} | {np.mean(temperatures):.2f} |"
+    return f"| {data.name} | {np.mean(counts):.0f} | {_spread(before)} | {_spread(after)} | {np.mean(heats):.2f} |"
 
 
 def none_line(data: Data, seeds: Sequence[int]) -> str:
@@ -174,7 +179,7 @@ def none_line(data: Data, seeds: Sequence[int]) -> str:
         labels = np.where(np.isin(data.labels, kept), np.searchsorted(kept, data.labels), -1)
         figures = []
         for test in data.tested(seed):
-            made, _ = head(data, np.flatnonzero(~test & (labels >= 0)), "linear", seed, validate=True, labels=labels)
+            made, _ = head(data, np.flatnonzero(~test & (labels >= 0)), "linear", seed, HELD_BACK, labels)
             said, logits = made.judge(data.vectors[test]), made.logits(data.vectors[test])
             energy = np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)) + logits.max(axis=1)
             named = labels[test] >= 0
@@ -194,7 +199,7 @@ def auroc(known: NDArray[np.float32], strange: NDArray[np.float32]) -> float:
 def tables(sets: Sequence[Data], seeds: Sequence[int], log: Callable[[str], object]) -> str:
     parts: list[list[str]] = [
         ["| data | head | examples a class | accuracy | 95 % | macro-F1 |", "|---|---|---|---|---|---|"],
-        ["", "| data | calibration error before | after | temperature |", "|---|---|---|---|"],
+        ["", "| data | held back | calibration error before | after | temperature |", "|---|---|---|---|---|"],
         ["", "| data | AUROC softmax | AUROC energy | AUROC nearness | withheld: none | named: none | named: right |",
          "|---|---|---|---|---|---|---|"],
     ]  # fmt: skip
@@ -202,7 +207,7 @@ def tables(sets: Sequence[Data], seeds: Sequence[int], log: Callable[[str], obje
         for line in accuracy_lines(data, seeds):
             parts[0].append(line)
             log(f"{line}\n")
-        parts[1].append(sureness_line(data, seeds))
+        parts[1] += [sureness_line(data, seeds, share) for share in (HELD_BACK, 0.35, 0.5)]
         parts[2].append(none_line(data, seeds))
     return "\n".join(line for part in parts for line in part) + "\n"
 

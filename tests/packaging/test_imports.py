@@ -31,11 +31,13 @@ ALLOWED: dict[str, set[str]] = {
     "calibration": GROUND | {"vectors", "catalog", "indexing"},
     **{name: GROUND | PARTS | {"indexing", "calibration"} for name in STAGES},
     # What is learned is measured as a search is.
-    "training": GROUND | PARTS | {"indexing", "calibration", "evaluate", "parts"},
+    "training": GROUND | PARTS | {"indexing", "calibration", "evaluate", "parts", "bundles"},
     "places": BASE,
     # What a library is made of, opened when needed.
     "parts": GROUND | PARTS | {"indexing", "calibration"},
     "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
+    # Bundles by what training made of them.
+    "fused": GROUND | PARTS | {"indexing", "calibration", "search", "bundles", "parts", "training"},
     "alike": BASE,
     "fold": GROUND | PARTS | {"alike"},
     "duplicates": GROUND | PARTS | {"indexing", "alike"},
@@ -43,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     # The stages of a search one after the other.
     "results": GROUND
     | PARTS
-    | {"indexing", "calibration", "fold", "moments", "explain", "parts", "search", "hybrid", "bundles"},
+    | {"indexing", "calibration", "fold", "moments", "explain", "parts", "search", "hybrid", "bundles", "fused"},
     # Names that need no training, and those of a trained head.
     "naming": GROUND | PARTS | {"parts", "labels", "training"},
     "library": GROUND

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmsearch.encoders.fusion import STRATEGIES
-from mmsearch.errors import InvalidInput
+from mmsearch.encoders.fusion import STRATEGIES, Facts, Items, dump, fused, items, restore
+from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.training.attack import Attack, attacked
-from mmsearch.training.fusion import Asked, FusionTask, Items, Shape, fused, hidden, items, ranks
+from mmsearch.training.fusion import Asked, FusionTask, Shape, hidden, ranks
 from mmsearch.training.loop import Epoch, fit
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Vectors
@@ -129,6 +129,8 @@ def test_hiding_leaves_one_modality() -> None:
 def test_ranks_count_ties_against_us() -> None:
     candidates = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     assert ranks(np.array([[1, 0], [0, 1]], np.float32), candidates, np.array([0, 2])).tolist() == [2, 1]
+    related = np.array([[True, True, False], [False, False, True]])
+    assert ranks(np.array([[1, 0], [0, 1]], np.float32), candidates, np.array([0, 2]), related).tolist() == [1, 1]
 
 
 def test_items_without_vectors_or_with_nan_are_refused() -> None:
@@ -144,3 +146,16 @@ def test_an_unknown_strategy_or_attack_is_refused() -> None:
     with pytest.raises(InvalidInput, match="cw"):
         Attack("cw")
     assert isinstance(task("mean").found, Items)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_fusion_is_kept_to_the_bit(name: str) -> None:
+    found = items([{"image": random(1), "audio": random(2, seed=1)}], KINDS)
+    torch.manual_seed(0)
+    fusion = STRATEGIES[name](8, 2)
+    facts = Facts(name, 8, KINDS, "tiny", "f" * 64)
+    again, said = restore(dump(fusion, facts))
+    assert said == facts and dump(again, facts) == dump(fusion, facts)
+    assert (fused(again, found) == fused(fusion, found)).all()
+    with pytest.raises(WeightsError):
+        restore(dump(fusion, facts)[:-20] if name in LEARNED else b"nonsense")

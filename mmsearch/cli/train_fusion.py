@@ -1,0 +1,50 @@
+"""mmsearch train fusion"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.cli.train import report_epoch, report_trained
+
+
+@click.command()
+@click.argument("pairs", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@library_option
+@click.option("--name", default="fused", show_default=True, help="What the model will be called.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was cut off; everything else is as it began.")
+@click.option("--strategy", help="sum, mean, weights, concat, cross or transformer.")
+@click.option("--hide", type=float, help="How often a modality is hidden while learning, in [0, 1].")
+@click.option("--attack", help="Harden it against small changes: none, fgm or pgd.")
+@click.option("--radius", type=float, help="How large a change the attack makes, as a share of a vector's length.")
+@click.option("--loss", help="infonce or sigmoid.")
+@click.option("--optimizer", help="adamw, adam or sgd.")
+@click.option("--epochs", type=int, help="At most.")
+@click.option("--batch", type=int, help="Pairs in a step.")
+@click.option("--lr", type=float, help="Highest learning rate.")
+@click.option("--patience", type=int, help="Epochs without a better validation after which it ends.")
+@click.option("--seed", type=int, help="Of everything random.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file.")
+@device_options
+@json_option
+def fusion(pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any) -> None:
+    """Learn from PAIRS, as `mmsearch evaluate` reads them, to make one vector of the files of a bundle."""
+    if (pairs is None) != resume:
+        raise click.UsageError("name a file of pairs, or say --resume")
+    settings = {key: options.pop(key) for key in ("device", "precision")}
+    shown, drawn = (None if as_json else report_epoch), options.pop("plot")
+    given = {key: value for key, value in options.items() if value is not None}
+    with open_library(library, **settings) as opened:
+        if pairs is None:
+            found = opened.train.resume(name, plot=drawn, on_epoch=shown)
+        else:
+            command = " ".join(["mmsearch", *sys.argv[1:]])
+            found = opened.train.fusion(pairs, name, plot=drawn, on_epoch=shown, command=command, **given)
+    if as_json:
+        show.echo_json(asdict(found))
+    else:
+        report_trained(found, f"rank bundles by it: the setting fusion = learned:{found.name}")

@@ -1,0 +1,100 @@
+"""Ranking bundles by a vector that a trained fusion makes of their files.
+
+The bundles that the search finds by their best files change places among each other: the one whose fused vector is
+nearest to the query takes the first place that a bundle had. Files that are alone stay where they are, since cosines
+to fused vectors lie on a scale of their own; and so does every hit's confidence, which is its best file's.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmsearch import search as searching
+from mmsearch.bundles import Bundles, by_kind
+from mmsearch.calibration import Judge
+from mmsearch.catalog import Member, SpaceRecord, bundle
+from mmsearch.encoders.fusion import Items, Module, fused, items, restore
+from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
+from mmsearch.indexing import IndexSet
+from mmsearch.parts import Parts
+from mmsearch.training.folder import FUSION, ModelFolder
+from mmsearch.types import Hit, Modality, Vectors
+from mmsearch.vectors.rank import exact_scores
+
+FIRST = 100
+"""Places among which bundles are moved: always the same, so that a page doesn't depend on how deep one looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """A trained fusion of this library."""
+
+    module: Module
+    modalities: tuple[Modality, ...]
+
+
+def load(parts: Parts, name: str, space: SpaceRecord) -> Fusion:
+    """Raises: InvalidInput if there is none, SpaceChanged if it is of another space than searches use, WeightsError."""
+    path = ModelFolder.of(parts.path, name).path / FUSION
+    if not path.is_file():
+        raise InvalidInput(f"there is no trained fusion {name!r}", hint="mmsearch train list; mmsearch train fusion")
+    try:
+        module, facts = restore(path.read_bytes())
+    except OSError as error:
+        raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
+    if facts.fingerprint != space.fingerprint:
+        raise SpaceChanged(
+            f"the fusion {name!r} was trained in the space {facts.base!r}, searches use {space.name!r}",
+            hint="mmsearch train apply --base, or another setting `fusion`",
+        )
+    return Fusion(module, facts.modalities)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """The ranking of a query vector, float32 (1, dim)."""
+
+    vector: Vectors
+    space: str
+    bundles: Bundles
+    indexes: IndexSet
+    judge: Judge
+    fusion: Fusion
+
+    def ranked(self, n: int) -> list[Hit]:
+        """The n best: of a bundle, the hit of its best file."""
+        size = depth = max(n, FIRST)
+        while True:
+            found = self.bundles
+            hits = searching.search(
+                self.vector, depth, found.catalog, self.indexes, self.judge, found.within, found.where
+            )
+            files = found.of(hits)
+            seen, best = set[int](), list[Hit]()
+            for hit in hits:
+                if hit.item_id not in seen:
+                    best.append(hit)
+                    seen.update(member.item_id for member in files.get(hit.item_id, ()))
+            if len(best) >= size or len(hits) < depth:
+                break
+            depth *= 2
+        ordered = self._moved(best[:FIRST], files) + best[FIRST:]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(ordered[:n], 1)]
+
+    def _moved(self, hits: list[Hit], files: dict[int, tuple[Member, ...]]) -> list[Hit]:
+        places = [place for place, hit in enumerate(hits) if hit.item_id in files]
+        if len(places) < 2:
+            return hits
+        vectors = fused(self.fusion.module, self._items([files[hits[place].item_id] for place in places]))
+        scores = exact_scores(self.vector[0], vectors)
+        moved = list(hits)
+        # Equals stay in their order.
+        for place, at in zip(places, np.argsort(-scores, kind="stable").tolist(), strict=True):
+            moved[place] = hits[places[at]]
+        return moved
+
+    def _items(self, groups: list[tuple[Member, ...]]) -> Items:
+        wanted = list({file.item_id: file for files in groups for file in files if file.wanted}.values())
+        with self.bundles.catalog.reading() as snapshot:
+            found, vectors = bundle.segments(snapshot, self.space, self.vector.shape[1], wanted)
+        return items(by_kind(groups, found, vectors), self.fusion.modalities)
