@@ -51,10 +51,14 @@ def _on_pairs(command: Command) -> Command:
 @train.command()
 @_on_pairs
 @click.option("--modality", callback=modalities, help="Whose vectors to move: image, audio, text.  [default: items']")
+@click.option("--weak", callback=modalities, help="Pairs from the library itself: names,folders,sidecars,tags.")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
 @click.option("--adversarial", help="Learn from small changes that hurt most, too: fgm or pgd.")
 def projection(**options: Any) -> None:
-    """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it."""
+    """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it.
+
+    Or, with --weak, on what files are called; or on both.
+    """
     _train("projection", **options)
 
 
@@ -75,13 +79,14 @@ def adapter(**options: Any) -> None:
 def _train(
     kind: str, pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any
 ) -> None:
-    if (pairs is None) != resume:
-        raise click.UsageError("name a file of pairs, or say --resume")
+    if (pairs is None and not options.get("weak")) != resume:
+        ways = "name a file of pairs, or say --resume" if kind == "adapter" else "name pairs, --weak, or say --resume"
+        raise click.UsageError(ways)
     settings = {key: options.pop(key) for key in ("device", "precision")}
     shown, drawn = (None if as_json else report_epoch), options.pop("plot")
     given = {key: value for key, value in options.items() if value is not None}
     with open_library(library, **settings) as opened:
-        if pairs is None:
+        if resume:
             found = opened.train.resume(name, plot=drawn, on_epoch=shown)
         else:
             learn = getattr(opened.train, kind)

@@ -21,6 +21,7 @@ from mmsearch.parts import Parts
 from mmsearch.training import adapter as adapting
 from mmsearch.training import apply as applying
 from mmsearch.training import card, checkpoint, fusing, heads, plot
+from mmsearch.training import weak as weakly
 from mmsearch.training.examples import KINDS, Examples, gather
 from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch, fit
@@ -94,9 +95,10 @@ class Training:
 
     def projection(
         self,
-        pairs: str | os.PathLike[str],
+        pairs: str | os.PathLike[str] | None = None,
         name: str = "mine",
         *,
+        weak: Sequence[str] = (),
         valid: str | os.PathLike[str] | None = None,
         modality: Sequence[Modality] = (),
         plot: str | os.PathLike[str] | None = None,
@@ -107,9 +109,12 @@ class Training:
         """Learn from pairs, as `evaluate` reads them, to find your items by your queries.
 
         Args:
-            valid: Pairs to validate with; by default a fifth of `pairs` is held back, by whole groups.
-            modality: Whose vectors get a map; by default the items' modalities other than text, or text if there is
-                none.
+            pairs: May be left out if `weak` finds some.
+            weak: Where the library itself is asked for pairs: names of `mmsearch.training.weak.SOURCES`. They count
+                like given ones, are kept in the model's folder as weak.tsv, and counted in the warnings.
+            valid: Pairs to validate with; by default a fifth of all pairs is held back, by whole groups.
+            modality: Whose vectors get a map, and whose files get weak pairs; by default the items' modalities other
+                than text, or text if there is none.
             command: For the model card.
             chosen: Fields of `mmsearch.training.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
                 dropout and keep of `mmsearch.training.projection.Shape`.
@@ -119,19 +124,23 @@ class Training:
         folder = self._new(name)
         _check_plot(plot)
         recipe, shaped = _settled(chosen)
-        sources = [evaluation.pairs.read(Path(pairs))] + ([evaluation.pairs.read(Path(valid))] if valid else [])
+        given = evaluation.pairs.read(Path(pairs)) if pairs is not None else None
+        validating = evaluation.pairs.read(Path(valid)) if valid is not None else None
         base, record = self._parts.base()
+        asked = weakly.gather(given, weak, modality, self._parts.catalog(), folder)
         found = gather(
-            sources[0], sources[1] if valid else None, self._parts.catalog(), (base, record),
+            asked.judged, validating, self._parts.catalog(), (base, record),
             lambda path: self._file(path, base), recipe.seed,
         )  # fmt: skip
         shape = Shape(tuple(modality) or _modalities(found.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
         if missing:
             raise InvalidInput(f"the space {base.name!r} embeds no {', '.join(missing)}")
+        judged = [(given, found.used - asked.weak[1]), (validating, found.used)]
         plan = Plan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(shape),
-            tuple(asdict(_source(one, found.used)) for one in sources), _splits(found.examples), found.warnings,
+            tuple(asdict(_source(one, used)) for one, used in (*judged, asked.weak) if one is not None),
+            _splits(found.examples), (*asked.notes, *found.warnings),
         )  # fmt: skip
         with folder.writing():
             replay = self._replay(record, base, shape, found.contents)

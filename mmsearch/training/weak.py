@@ -142,7 +142,7 @@ class Asked:
 
     judged: Judged
     weak: tuple[Judged | None, int]
-    """The weak ones alone, and how many."""
+    """The weak ones alone, and how many of them are not given too."""
     notes: tuple[str, ...]
     """What each source gave."""
 
@@ -163,8 +163,13 @@ def gather(
     path = folder.path / FILE_NAME
     with folder.writing():
         checkpoint.write(_table(found).encode("utf-8", "replace"), path)
-    alone, count = _merged(None, found, path), sum(one.count for one in found)
-    return Asked(alone if given is None else _merged(given, found, path), (alone, count), tuple(map(str, found)))
+    judged = _merged(given, found, path)
+    more = _count(judged) - (_count(given) if given else 0)
+    return Asked(judged, (_merged(None, found, path), more), tuple(map(str, found)))
+
+
+def _count(judged: Judged) -> int:
+    return sum(len(pair.relevant) for pair in judged.pairs)
 
 
 def _table(found: Iterable[Weak]) -> str:
