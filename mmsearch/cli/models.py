@@ -28,7 +28,7 @@ def models(as_json: bool) -> None:
         show.echo_json([asdict(model) for model in found])
         return
     columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
-    show.table(columns, map(_row, found), wrap="licence")
+    show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
 
 
 def _row(model: "Model") -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def _row(model: "Model") -> tuple[str, ...]:
 
 
 def _terms(licence: str | None, non_commercial: bool) -> str:
-    return (licence or "see its publisher") + (" (NON-COMMERCIAL)" if non_commercial else "")
+    return (licence or "see its publisher") + (", NO COMMERCIAL USE" if non_commercial else "")
 
 
 @click.command()

@@ -22,8 +22,8 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, default=str, indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | None = None) -> None:
-    """Print rows; `wrap` names the column that may be folded where the terminal is too narrow."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = ()) -> None:
+    """Print rows; `wrap` names the columns that may be folded where the terminal is too narrow."""
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(printable(cell) for cell in row))
@@ -31,10 +31,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | Non
     from rich.console import Console
     from rich.table import Table
 
+    foldable = (wrap,) if isinstance(wrap, str) else wrap
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         numeric = column in ("#", "sure", "score")
-        made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column != wrap)
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
     for row in rows:
         made.add_row(*(printable(cell) for cell in row))
     Console(highlight=False, markup=False).print(made)

@@ -304,7 +304,7 @@ def test_in_the_shell(run: Run, source: Path, folder: Path) -> None:
         "starter": "yes",
         NAME: "yes",
     }
-    assert [row[0] for row in rows if "NON-COMMERCIAL" in row[-2]] == ["mobileclip2-s2"]
+    assert [row[0] for row in rows if "NO COMMERCIAL USE" in row[-2]] == ["mobileclip2-s2"]
     assert {row["name"] for row in json.loads(run("models", "--json").stdout)} == {row[0] for row in rows}
     picture(folder / "red.png", "red")
     assert run("ingest", folder, "--space", NAME).returncode == 0
