@@ -81,6 +81,23 @@ def test_the_shell_session(environment: dict[str, str]) -> None:
         assert alike(expected, printed), f"$ {command}\n" + "\n".join(printed)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
+def test_the_picture_of_a_terminal_shows_what_is_printed(environment: dict[str, str]) -> None:
+    from rich.text import Text
+
+    from tests.packaging import terminal
+
+    assert f"]({terminal.PICTURE.relative_to(CHECKOUT).as_posix()})" in README
+    shell = {**environment, **terminal.LOOKS}
+    terminal.on_terminal(terminal.SETUP, shell)
+    printed = []
+    for command in terminal.SHOWN:
+        output = Text.from_ansi(terminal.on_terminal(command, shell)).plain
+        printed += [f"$ {command}", *(line for line in output.splitlines() if line.strip())]
+    drawn = terminal.lines(terminal.PICTURE.read_text("utf-8"))
+    assert alike(drawn, printed), "draw it anew: python -m tests.packaging.terminal\n" + "\n".join(printed)
+
+
 def test_the_python_example(environment: dict[str, str], tmp_path: Path) -> None:
     (example,) = blocks("python")
     code = example.replace('"my.library"', repr(str(tmp_path / "my.library")))
