@@ -153,10 +153,12 @@ def test_in_the_shell(run: Run, folder: Path) -> None:
 
 def test_a_confusion_matrix_is_drawn(filled: Library, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    for n in range(20):
-        for colour in NAMES:
-            words(folder / f"{colour}-{n}.txt", f"{n} {colour}")
+    for n in range(24):
+        words(folder / f"note{n}.txt", f"matter number {n}")  # no word of the space: a vector like no other
     filled.ingest(folder)
-    lines = [f"{colour}-{n}.txt\t{name}" for n in range(20) for colour, name in NAMES.items()]
-    filled.train.labels(table(folder, *lines), confusion=tmp_path / "confusion.svg")
-    assert "sea or sky" in (tmp_path / "confusion.svg").read_text() or (tmp_path / "confusion.svg").stat().st_size
+    lines = [f"note{n}.txt\t{('lawn', 'stop sign')[n % 2]}" for n in range(24)]
+    learned = filled.train.labels(table(folder, *lines), confusion=tmp_path / "confusion.svg")
+    assert sum(map(sum, learned.confusion)) >= 2
+    assert (tmp_path / "confusion.svg").read_text().startswith("<?xml")
+    with pytest.raises(InvalidInput, match="nothing was held back"):
+        filled.train.labels(table(folder), "few", confusion=tmp_path / "few.svg")
