@@ -13,7 +13,7 @@ from mmsearch.cli.options import Command, device_options, json_option, library_o
 
 if TYPE_CHECKING:
     from mmsearch.training.loop import Epoch
-    from mmsearch.training.training import Trained
+    from mmsearch.training.records import Trained
 
 
 @click.group()

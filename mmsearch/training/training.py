@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mmsearch.catalog import SpaceRecord, features
 from mmsearch.encoders.device import resolve
 from mmsearch.encoders.projection import Projection, dump
 from mmsearch.errors import InvalidInput, SpaceChanged
-from mmsearch.evaluate import Judged, Unused
+from mmsearch.evaluate import Judged
 from mmsearch.media.pool import DecodePool
 from mmsearch.parts import Parts
 from mmsearch.training import adapter as adapting
@@ -30,6 +30,7 @@ from mmsearch.training.losses import LOSSES
 from mmsearch.training.optimisers import OPTIMISERS
 from mmsearch.training.projection import BATCH, RATES, ProjectionTask, Shape
 from mmsearch.training.recipe import Recipe
+from mmsearch.training.records import Model, Plan, Trained
 from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.version import VERSION
 
@@ -38,51 +39,6 @@ REPLAY = 4096
 
 EmbedQuery = Callable[[Query, Space, DecodePool], Vectors]
 """A query's vector in a space, float32 (1, dim)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training was begun with."""
-
-    name: str
-    base: str
-    fingerprint: str
-    command: str
-    recipe: dict[str, Any]
-    shape: dict[str, Any]
-    sources: tuple[dict[str, Any], ...]
-    splits: dict[str, int]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished training."""
-
-    name: str
-    path: Path
-    """The folder of the model."""
-    best_epoch: int
-    """0: nothing helped, and the model changes nothing."""
-    epochs: int
-    before: dict[str, float]
-    after: dict[str, float]
-    unused: tuple[Unused, ...]
-    warnings: tuple[str, ...]
-    space: str | None = None
-    """What `--space` takes to ingest with it; None: `apply` it to the library."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What `mmsearch train list` tells of a model."""
-
-    name: str
-    kind: str
-    finished: bool
-    active: bool
-    """Searches use it."""
-    after: dict[str, float]
 
 
 class Training:

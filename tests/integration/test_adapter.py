@@ -19,7 +19,7 @@ from mmsearch.encoders.open_clip.model import build
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.library import Library
 from mmsearch.training.lora import Low, Towers
-from mmsearch.training.training import Trained
+from mmsearch.training.records import Trained
 from mmsearch.types import Segment, Space
 from tests import clip, shapes
 from tests.conftest import Run

@@ -53,7 +53,8 @@ def stopped(epoch: Epoch) -> None:
 
 
 def test_it_learns_from_bundles_and_goes_on_after_a_kill(filled: Library, folder: Path) -> None:
-    pairs = table(folder, "a red one\tmedia/alone.png", "red and gone\tmedia/gone.png", "media/red-low.wav\tmedia/red-low.png")
+    lines = ("a red one\tmedia/alone.png", "red and gone\tmedia/gone.png", "media/red-low.wav\tmedia/red-low.png")
+    pairs = table(folder, *lines)
     whole = filled.train.fusion(pairs, "whole", strategy="concat", epochs=4, batch=4)
     said = {one.line: one.why.split(":")[0] for one in whole.unused}
     assert said == {2 + 9: "shares its stem with no other file", 2 + 10: "no such file"}

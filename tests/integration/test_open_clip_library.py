@@ -1,4 +1,4 @@
-"""A library over a small CLIP that has learned shapes: words, pictures and videos find each other, sounds wait outside."""
+"""A library over a small CLIP that has learned shapes: words, pictures and videos meet, sounds wait outside."""
 
 import json
 from collections.abc import Callable
