@@ -1,6 +1,7 @@
 """Public data as pairs: the layouts that are known by name. Nothing here is shown to anything that learns."""
 
 import csv
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ def read(name: str, folder: Path) -> Judged:
     """The pairs of a dataset in a folder, and the media they need. Raises: InvalidInput."""
     if name not in DATASETS:
         raise InvalidInput(f"unknown dataset {name!r}", hint=f"known: {', '.join(sorted(DATASETS))}")
-    return DATASETS[name](Path(folder).absolute())
+    # As an ingest writes paths: `..` taken out first, symbolic links left as they are.
+    return DATASETS[name](Path(os.path.abspath(folder)))
 
 
 def flickr8k(folder: Path) -> Judged:

@@ -186,6 +186,16 @@ def test_stamps_are_read_both_ways_and_without_speech(tmp_path: Path) -> None:
     ]
 
 
+def test_a_dataset_s_folder_is_written_as_an_ingest_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "real" / "checkout").mkdir(parents=True)
+    (tmp_path / "here" / "flickr8k").mkdir(parents=True)
+    (tmp_path / "here" / "flickr8k" / "captions.tsv").write_text("split\tfilename\tcaption\ndev\ta.jpg\ta dog\n")
+    # `here/link/../flickr8k` means here/flickr8k to a scan, whatever the link points to.
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "real" / "checkout", target_is_directory=True)
+    judged = datasets.read("flickr8k", tmp_path / "here" / "link" / ".." / "flickr8k")
+    assert judged.pairs[0].relevant == (tmp_path / "here" / "flickr8k" / "images" / "a.jpg",)
+
+
 def test_datasets_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="unknown dataset 'mnist'"):
         datasets.read("mnist", tmp_path)
