@@ -33,7 +33,7 @@ class Table:
     def lines(self) -> Iterator[str]:
         first, base, *others = self.clean.values
         head = ["", first, base, "95 % of its drop"]
-        head += [cell for name in others for cell in (name, f"less {base}, 95 %")]
+        head += [cell for name in others for cell in (name, f"minus {base}, 95 %")]
         yield f"| {' | '.join([self.title, *head[1:]])} |"
         yield "|---" * len(head) + "|"
         for row in (self.clean, *self.rows):

@@ -126,20 +126,24 @@ def folds(clips: Clips) -> list[int]:
 
 
 def projection(name: str, clips: Clips, words: Vectors, fold: int, seed: int) -> ProjectionTask:
-    """Learned from the other folds, as `mmsearch train projection` learns."""
-    sounds = [clips.clean, *(clips.copies if name == AUGMENTED else ())]
+    """Learned from the other folds, as `mmsearch train projection` learns.
+
+    Changed copies are among what chooses the epoch of every variant; they train the augmented one alone.
+    """
     count = len(clips.classes)
-    clip = np.concatenate([one.owners for one in sounds])
-    owners = np.concatenate([one.owners + number * count for number, one in enumerate(sounds)])
-    taken = clips.folds[clip] != fold
-    vectors, clip = np.concatenate([one.vectors for one in sounds])[taken], clip[taken]
-    items, first, owners = np.unique(owners[taken], return_index=True, return_inverse=True)
-    groups = splits.groups(len(items), [clips.sources[one] for one in clip[first]])
+    learning = np.flatnonzero(clips.folds != fold)
+    groups, held = np.zeros(count, np.int64), np.zeros(count, np.bool_)
+    groups[learning] = splits.groups(len(learning), [clips.sources[one] for one in learning])
+    held[learning] = splits.split(groups[learning], 0.2, seed)
+    sounds = [clips.clean, *clips.copies]
+    items = np.concatenate([one.owners + number * count for number, one in enumerate(sounds)])
+    taken = np.isin(items % count, learning) & ((items < count) | held[items % count] | (name == AUGMENTED))
+    items, owners = np.unique(items[taken], return_inverse=True)
+    vectors, clip = np.concatenate([one.vectors for one in sounds])[taken], items % count
     found = Examples(
         queries=words, query_kinds=np.full(len(words), KINDS.index("text")),
         segments=vectors, segment_kinds=np.full(len(vectors), KINDS.index("audio")), owners=owners,
-        pairs=np.stack([clips.classes[clip[first]], np.arange(len(items))], axis=1),
-        groups=groups, held=splits.split(groups, 0.2, seed),
+        pairs=np.stack([clips.classes[clip], np.arange(len(items))], axis=1), groups=groups[clip], held=held[clip],
     )  # fmt: skip
     task = ProjectionTask(SHAPES[name], found, {}, RECIPE.loss, seed, torch.device("cpu"))
     fit(task, replace(RECIPE, seed=seed))

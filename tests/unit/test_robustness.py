@@ -39,7 +39,7 @@ def test_a_table_has_the_cost_of_a_change_and_what_a_variant_gains() -> None:
         "other": np.full((2, 4), 60.0),
     }
     lines = list(Table("words", Row("as it was", clean), (Row("noise", hurt),), 2, 1).lines())
-    assert lines[0] == "| words | first | base | 95 % of its drop | other | less base, 95 % |"
+    assert lines[0] == "| words | first | base | 95 % of its drop | other | minus base, 95 % |"
     assert lines[2] == "| as it was | 50.0 | 80.0 |  | 79.0 | -1.0 [-1.0, -1.0] |"
     assert (
         lines[3]
