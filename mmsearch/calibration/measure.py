@@ -59,6 +59,8 @@ def measure(catalog: Catalog, indexes: IndexSet, space: Space) -> Backgrounds:
     for modality, queries in _neutral(samples, space).items():
         found, sizes = indexes.search(queries.vectors, DEPTH)
         for key, sample in samples.items():
+            if not found[key].ids.shape[1]:
+                continue  # an index that finds nothing: there is nothing to measure
             with catalog.reading() as snapshot:
                 owners = background.contents_of(snapshot, np.unique(found[key].ids))
             related = queries.contents[:, np.newaxis] == sample.contents[np.newaxis]

@@ -18,8 +18,6 @@ from rich.text import Text
 CHECKOUT = Path(__file__).parents[2]
 PICTURE = CHECKOUT / "tests/assets/terminal.svg"
 WIDTH = 118
-LOOKS = {"COLUMNS": str(WIDTH), "TERM": "xterm-256color"}
-"""What a program takes from the environment to fit its terminal."""
 SETUP = "mmsearch ingest mmsearch/samples --exclude CREDITS.md"
 SHOWN = (
     "mmsearch query waves rolling onto a beach -k 5",
@@ -39,7 +37,8 @@ def environment(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]),
         "PYTHONPATH": str(CHECKOUT),
         "MMSEARCH_LIBRARY": str(folder / "library"),
-        **LOOKS,
+        "COLUMNS": str(WIDTH),
+        "TERM": "xterm-256color",
     }
 
 

@@ -82,13 +82,13 @@ def test_the_shell_session(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
-def test_the_picture_of_a_terminal_shows_what_is_printed(environment: dict[str, str]) -> None:
+def test_the_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path) -> None:
     from rich.text import Text
 
     from tests.packaging import terminal
 
     assert f"]({terminal.PICTURE.relative_to(CHECKOUT).as_posix()})" in README
-    shell = {**environment, **terminal.LOOKS}
+    shell = terminal.environment(tmp_path)
     terminal.on_terminal(terminal.SETUP, shell)
     printed = []
     for command in terminal.SHOWN:

@@ -5,15 +5,18 @@ import json
 import os
 import pickle
 import shutil
+import unicodedata
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ftfy
 import numpy as np
 import open_clip
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -80,11 +83,16 @@ def test_tokens_and_vectors_of_texts_are_open_clips_own(variant: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-# What the two libraries' tables of characters disagree about are characters that Python's doesn't know yet.
-@given(st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF, exclude_categories=["Cn"]), max_size=60))
+@given(st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), max_size=60))
 def test_byte_pairs_are_open_clips_own(text: str) -> None:
-    theirs = open_clip.SimpleTokenizer(context_length=24)
-    np.testing.assert_array_equal(cutter({}, 24, None)(text), theirs([text])[0])
+    # The two libraries' tables disagree about characters that Unicode hasn't assigned yet, which mending a text makes.
+    assume(all(unicodedata.category(c) != "Cn" for c in text + ftfy.fix_text(text)))
+    np.testing.assert_array_equal(cutter({}, 24, None)(text), simple_tokenizer()([text])[0])
+
+
+@cache
+def simple_tokenizer() -> open_clip.SimpleTokenizer:
+    return open_clip.SimpleTokenizer(context_length=24)
 
 
 def test_half_precision_stays_close_and_unit_length() -> None:
