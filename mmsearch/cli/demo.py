@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 QUERIES: tuple[tuple[str, str, str], ...] = (
-    ("words -> photos", "a big grey animal with a trunk", "image"),
+    ("words -> photos", "people waiting for a bus in the rain", "image"),
     ("words -> sounds", "waves rolling onto a beach", "audio"),
     ("a photo -> sounds", "photos/dog-at-a-laptop.jpg", "audio"),
     ("a sound -> photos", "sounds/dog-barking-sharply.ogg", "image"),
