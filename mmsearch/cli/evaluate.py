@@ -74,8 +74,4 @@ def _print(found: "Evaluation") -> None:
         )
         rows = [(name, f"{e.value:.3f}", f"{e.low:.3f}", f"{e.high:.3f}") for name, e in result.metrics.items()]
         show.table(("measure", "value", "95 % from", "to"), rows)
-    if found.unused:
-        click.echo(f"not used: {len(found.unused)}")
-        show.table(
-            ("file", "line", "why"), [(show.shorter(u.file), str(u.line), u.why) for u in found.unused], wrap="why"
-        )
+    show.unused(found.unused)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from mmsearch.evaluate import Unused
     from mmsearch.types import Hit, Modality, Moment
 
 PASSAGE = 160
@@ -53,6 +54,13 @@ def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
             rows.append((*below, "") if ids else below)
     columns = ("#", "sure", "score", "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap="where")
+
+
+def unused(lines: Sequence["Unused"]) -> None:
+    """What of a file of pairs or labels could not be used, and why; nothing if all could."""
+    if lines:
+        click.echo(f"not used: {len(lines)}")
+        table(("file", "line", "why"), [(shorter(one.file), str(one.line), one.why) for one in lines], wrap="why")
 
 
 def sure(hit: "Hit") -> str:

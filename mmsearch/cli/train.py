@@ -163,10 +163,7 @@ def report_trained(found: "Trained", use: str) -> None:
     click.echo(f"epoch {found.best_epoch} of {found.epochs} kept in {show.shorter(found.path)}")
     for warning in found.warnings:
         click.echo(f"note: {warning}", err=True)
-    if found.unused:
-        click.echo(f"not used: {len(found.unused)}")
-        rows = [(show.shorter(one.file), str(one.line), one.why) for one in found.unused]
-        show.table(("file", "line", "why"), rows, wrap="why")
+    show.unused(found.unused)
     click.echo(use)
 
 

@@ -43,8 +43,5 @@ def _print(learned: "Learned") -> None:
     click.echo(f"{len(learned.classes)} names, epoch {learned.best_epoch} of {learned.epochs} kept")
     for warning in learned.warnings:
         click.echo(f"note: {warning}", err=True)
-    if learned.unused:
-        click.echo(f"not used: {len(learned.unused)}")
-        rows = [(show.shorter(one.file), str(one.line), one.why) for one in learned.unused]
-        show.table(("file", "line", "why"), rows, wrap="why")
+    show.unused(learned.unused)
     click.echo(f"label with it: mmsearch label --with {learned.name}")

@@ -22,6 +22,7 @@ from mmsearch.training.fusion import Asked, FusionTask, Shape
 from mmsearch.training.loop import Fitted, OnEpoch, fit
 from mmsearch.training.losses import LOSSES
 from mmsearch.training.recipe import Recipe
+from mmsearch.training.records import Plan
 from mmsearch.types import Modality, Space, Vectors
 from mmsearch.version import VERSION
 
@@ -32,20 +33,11 @@ _Link: TypeAlias = tuple[Pair, tuple[Member, ...], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training was begun with."""
+class FusionPlan(Plan):
+    """The modalities as well."""
 
-    name: str
     kind: str
-    base: str
-    fingerprint: str
-    command: str
-    recipe: dict[str, Any]
-    shape: dict[str, Any]
     modalities: tuple[Modality, ...]
-    sources: tuple[dict[str, Any], ...]
-    splits: dict[str, int]
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +74,7 @@ def settled(chosen: Mapping[str, Any]) -> tuple[Recipe, Shape]:
 
 def prepare(
     parts: Parts, judged: Judged, name: str, chosen: Mapping[str, Any], embed_file: EmbedFile, command: str
-) -> tuple[Plan, Gathered]:
+) -> tuple[FusionPlan, Gathered]:
     """What a training begins with. Raises: InvalidInput."""
     recipe, shape = settled(chosen)
     found = gather(judged, parts, embed_file, recipe.seed)
@@ -90,9 +82,9 @@ def prepare(
     digest = card.sha256(judged.source.read_bytes())
     origin = card.Source(os.fspath(judged.source), digest, len(found.held), len(found.unused))
     sides = {"training pairs": int((~found.held).sum()), "validation pairs": int(found.held.sum())}
-    plan = Plan(
-        name, KIND, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), found.found.modalities,
-        (asdict(origin),), sides, (),
+    plan = FusionPlan(
+        name, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), (asdict(origin),), sides, (),
+        KIND, found.found.modalities,
     )  # fmt: skip
     return plan, found
 

@@ -16,6 +16,7 @@ from mmsearch.training import card, checkpoint, labels, named, plot
 from mmsearch.training.folder import Arrays, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch
 from mmsearch.training.recipe import Recipe
+from mmsearch.training.records import Plan
 from mmsearch.version import VERSION
 
 KIND, HEAD = "labels", "head.safetensors"
@@ -43,20 +44,11 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training was begun with."""
+class HeadPlan(Plan):
+    """The names as well."""
 
-    name: str
     kind: str
-    base: str
-    fingerprint: str
-    command: str
-    recipe: dict[str, Any]
-    shape: dict[str, Any]
     classes: tuple[str, ...]
-    sources: tuple[dict[str, Any], ...]
-    splits: dict[str, int]
-    warnings: tuple[str, ...]
 
 
 def learn(
@@ -81,9 +73,9 @@ def learn(
     facts = Facts(shape.kind, space.dim, shape.hidden, found.classes, space.name, space.fingerprint)
     used = len(found.found.labels)
     origin = card.Source(os.path.abspath(source), card.sha256(source.read_bytes()), used, len(found.unused))
-    plan = Plan(
-        name, KIND, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), found.classes,
-        (asdict(origin),), dict(found.splits), found.warnings,
+    plan = HeadPlan(
+        name, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), (asdict(origin),),
+        dict(found.splits), found.warnings, KIND, found.classes,
     )  # fmt: skip
     with folder.writing():
         data: Arrays = {"vectors": found.found.vectors, "labels": found.found.labels, "held": found.found.held}
@@ -133,7 +125,7 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[labels.Shape, Recipe]:
     return labels.Shape(**{name: value for name, value in chosen.items() if name in of_shape}), recipe
 
 
-def _keep(folder: ModelFolder, plan: Plan, head: Head, fitted: Fitted, recipe: Recipe) -> None:
+def _keep(folder: ModelFolder, plan: HeadPlan, head: Head, fitted: Fitted, recipe: Recipe) -> None:
     content = dump(head)
     checkpoint.write(content, folder.path / HEAD)
     history = [
