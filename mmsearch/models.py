@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch import registry
-from mmsearch.encoders import starter, store
+from mmsearch.encoders import names, starter, store
 from mmsearch.encoders.open_clip import checkpoint, package
 from mmsearch.encoders.presets import PRESETS, Preset
 from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
@@ -101,7 +101,7 @@ def _name(folder: Path) -> str:
     """The model's name, or where it has none, the folder's: "hf-hub--timm--x" -> "hf-hub:timm/x"."""
     name = folder.name.replace("--", ":", 1).replace("--", "/", 1)
     try:
-        return name if checkpoint.split(name)[0] in ("hf-hub", "open_clip") else f"local-dir:{folder}"
+        return name if names.split(name)[0] in ("hf-hub", "open_clip") else f"local-dir:{folder}"
     except InvalidInput:
         return f"local-dir:{folder}"
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
-from mmsearch.encoders import hub, presets, starter, store
+from mmsearch.encoders import hub, names, presets, starter, store
 from mmsearch.encoders.hub import RemoteFile, Repository
 from mmsearch.encoders.open_clip import checkpoint, package
 from mmsearch.encoders.open_clip.tokens import TOKENIZER_FILE, TOKENIZER_FILES
@@ -70,7 +70,7 @@ def present(name: str) -> Path | None:
         return _packaged(target.partition(":")[0])
     if family in ("local-dir", "adapter"):
         return checkpoint.find(target).folder
-    checkpoint.split(target)
+    names.split(target)
     folder = store.models_folder() / store.folder_name(target)
     if folder.is_dir():
         problem = store.damage(folder, thorough=True)

@@ -315,7 +315,7 @@ def test_a_malformed_name_is_refused(name: str) -> None:
 
 
 def test_a_folder_that_is_gone_says_which() -> None:
-    with pytest.raises(WeightsError, match="no open_clip model in /nowhere"):
+    with pytest.raises(WeightsError, match="no model in /nowhere"):
         opened("local-dir:/nowhere")
 
 

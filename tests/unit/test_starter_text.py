@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from mmsearch.encoders.starter.text import MAX_TOKENS, WEIGHTS, StarterText, buckets
+from mmsearch.encoders.batching import buckets
+from mmsearch.encoders.starter.text import MAX_TOKENS, WEIGHTS, StarterText
 from mmsearch.types import Segment, Vectors
 
 TEXTS = (

@@ -5,7 +5,6 @@ out like them (see `checkpoint`).
 """
 
 from mmsearch.encoders.open_clip.checkpoint import Checkpoint, find
-from mmsearch.encoders.open_clip.model import Loader
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
@@ -19,11 +18,9 @@ def space(name: str, device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a malformed name, WeightsError for a model that isn't here or contradicts itself.
     """
     checkpoint = find(name)
-    loader = Loader(checkpoint)
-    encoders: dict[Modality, Encoder] = {
-        "text": OpenClipText(checkpoint, device, precision, loader),
-        "image": OpenClipImage(checkpoint, device, precision, loader),
-    }
+    text = OpenClipText(checkpoint, device, precision)
+    image = OpenClipImage(checkpoint, device, precision, text.loader)
+    encoders: dict[Modality, Encoder] = {"text": text, "image": image}
     return Space(checkpoint.name, checkpoint.dim, _windowing(checkpoint), encoders)
 
 

@@ -1,28 +1,24 @@
 """An open_clip checkpoint on disk: a folder as the hub has it, found without any network and read without torch.
 
-    open_clip_config.json         model_cfg (the architecture) and preprocess_cfg (how pictures are prepared)
-    open_clip_model.safetensors   or another file of weights, see `WEIGHT_NAMES`
-    tokenizer.json ...            unless the model reads CLIP's own byte-pair encoding
-
-`local-dir:PATH` names such a folder; `hf-hub:OWNER/NAME` and `open_clip:ARCH/PRETRAINED` name one that was prepared
-(`store.models_folder`), and the first also one in the Hugging Face cache; `adapter:PATH` is one of these with an
-adapter that lies in a folder of its own (see `adapter`).
+open_clip_config.json         model_cfg (the architecture) and preprocess_cfg (how pictures are prepared)
+open_clip_model.safetensors   or another file of weights, see `WEIGHT_NAMES`
+tokenizer.json ...            unless the model reads CLIP's own byte-pair encoding
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmsearch.encoders import store
+from mmsearch.encoders.names import located, split
 from mmsearch.encoders.open_clip import adapter as adapters
 from mmsearch.encoders.open_clip.adapter import Adapter
-from mmsearch.encoders.open_clip.pixels import Pixels
 from mmsearch.encoders.open_clip.tokens import BPE_FILE, TOKENIZER_FILE, TOKENIZER_FILES
-from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.encoders.pixels import Pixels
+from mmsearch.errors import WeightsError
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_NAMES = (
@@ -35,13 +31,6 @@ WEIGHT_NAMES = (
     "pytorch_model.bin",
 )
 """Best first; otherwise the only *.safetensors."""
-
-_NAMES = {
-    "hf-hub": re.compile(r"hf-hub:[\w.-]+/[\w.-]+"),
-    "open_clip": re.compile(r"open_clip:[\w.@-]+/[\w.-]+"),
-    "local-dir": re.compile(r"local-dir:.+", re.DOTALL),
-    "adapter": re.compile(r"adapter:.+", re.DOTALL),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,44 +105,16 @@ def weights_among(names: Collection[str], place: object) -> str:
     return others[0]
 
 
-def split(name: str) -> tuple[str, str]:
-    """Scheme and rest of a model's name. Raises: InvalidInput for a malformed one."""
-    scheme, _, rest = name.partition(":")
-    if scheme not in _NAMES or not _NAMES[scheme].fullmatch(name):
-        raise InvalidInput(
-            f"{name!r} names no model",
-            hint="known: open_clip:ARCH/PRETRAINED, hf-hub:OWNER/NAME, local-dir:PATH, adapter:PATH",
-        )
-    return scheme, rest
-
-
 def find(name: str) -> Checkpoint:
     """The checkpoint behind a name. Raises: InvalidInput for a malformed name, WeightsError if it isn't on this
     machine, or its config makes no sense."""
     scheme, rest = split(name)
     if scheme == "adapter":
         found = adapters.read(Path(rest))
-        if not found.base.startswith(tuple(f"{known}:" for known in _NAMES if known != "adapter")):
+        if found.base.partition(":")[0] not in ("open_clip", "hf-hub", "local-dir"):
             raise WeightsError(f"the adapter in {rest} is of {found.base!r}, which is no open_clip model")
         return replace(find(found.base), name=f"adapter:{found.folder.name}", adapter=found)
-    if scheme == "local-dir":
-        folder = Path(rest)
-        if not (folder / CONFIG_FILE).is_file():
-            raise WeightsError(
-                f"there is no open_clip model in {folder}: {CONFIG_FILE} is missing",
-                hint="name the folder that holds the config and the weights, or put it back",
-            )
-        return read(f"local-dir:{folder.name}", folder)
-    prepared = store.models_folder() / store.folder_name(name)
-    if (prepared / CONFIG_FILE).is_file():
-        return read(name, prepared)
-    cached = store.cached(rest, CONFIG_FILE) if scheme == "hf-hub" else None
-    if cached is None:
-        raise WeightsError(
-            f"the model {name} is not on this machine, and nothing is downloaded by itself",
-            hint=f"mmsearch prepare {name}   (without a network: with --from FOLDER)",
-        )
-    return read(name, cached.parent)
+    return read(*located(name, (CONFIG_FILE,)))
 
 
 def read(name: str, folder: Path) -> Checkpoint:

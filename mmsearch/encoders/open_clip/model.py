@@ -1,12 +1,11 @@
 """Building a checkpoint's torch module, from local files only."""
 
 import pickle
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.encoders import store
+from mmsearch.encoders import store, tensors
 from mmsearch.encoders.open_clip.adapter import merge
 from mmsearch.encoders.open_clip.checkpoint import Checkpoint
 from mmsearch.errors import WeightsError
@@ -16,25 +15,6 @@ if TYPE_CHECKING:
 
 _POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 """Tensors that open_clip stretches without a word where the config names other sizes than the weights have."""
-
-
-class Loader:
-    """The module of one checkpoint, loaded once for both of its towers."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-        self._lock = threading.Lock()
-        self._module: torch.nn.Module | None = None
-
-    def load(self, device: "torch.device", dtype: "torch.dtype") -> "torch.nn.Module":
-        """In evaluation mode. Raises: WeightsError."""
-        import torch
-
-        with self._lock:
-            if self._module is None:
-                module = build(self._checkpoint).to(device=device, dtype=dtype)
-                self._module = module.to(memory_format=torch.channels_last)
-            return self._module
 
 
 def build(checkpoint: Checkpoint) -> "torch.nn.Module":
@@ -97,24 +77,19 @@ def hf_config(checkpoint: Checkpoint, named: str) -> Path:
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors in a file. Raises: WeightsError if it is damaged or holds anything but tensors."""
+    if path.suffix == ".safetensors":
+        return tensors.shapes(path)
     import torch
-    from safetensors import SafetensorError, safe_open
 
-    hint = "get the model anew; weights are best published as safetensors"
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         found = torch.load(path, map_location="meta", weights_only=True)
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged: {error}", hint=hint) from error
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path} holds more than weights, and code in it is not run", hint=hint) from error
+        raise WeightsError(f"{path} holds more than weights, and code in it is not run", hint=tensors.HINT) from error
     except Exception as error:  # of what isn't a pickle, the unpickler stumbles over anything
-        raise WeightsError(f"{path} is no file of weights: {error}", hint=hint) from error
+        raise WeightsError(f"{path} is no file of weights: {error}", hint=tensors.HINT) from error
     state = found.get("state_dict", found) if isinstance(found, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise WeightsError(f"{path} holds no tensors by name", hint=hint)
+        raise WeightsError(f"{path} holds no tensors by name", hint=tensors.HINT)
     return {str(name).removeprefix("module."): tuple(tensor.shape) for name, tensor in state.items()}
 
 

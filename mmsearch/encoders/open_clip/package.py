@@ -4,16 +4,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, Checkpoint, split, weights_among
-from mmsearch.encoders.open_clip.model import Loader, hf_config
+from mmsearch.encoders.names import split
+from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, Checkpoint, weights_among
+from mmsearch.encoders.open_clip.model import hf_config
 from mmsearch.encoders.open_clip.tokens import TOKENIZER_FILES
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
+from mmsearch.encoders.tensors import check_pointer
 from mmsearch.errors import InvalidInput, WeightsError
 
 PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
 """Terms that travel with the weights, if they are there."""
-
-POINTER = b"version https://git-lfs"
 
 _SIZES = (
     ("model_cfg", "embed_dim"),
@@ -70,10 +70,10 @@ def check(checkpoint: Checkpoint) -> None:
     Raises: WeightsError if it is damaged, holds code, contradicts itself, or is another model than its name says.
     """
     _check_name(checkpoint)
-    _check_pointer(checkpoint.weights())
-    loader = Loader(checkpoint)
-    for tower in (OpenClipText, OpenClipImage):
-        tower(checkpoint, "cpu", "fp32", loader).try_out()
+    check_pointer(checkpoint.weights())
+    text = OpenClipText(checkpoint, "cpu", "fp32")
+    text.try_out()
+    OpenClipImage(checkpoint, "cpu", "fp32", text.loader).try_out()
 
 
 def _check_name(checkpoint: Checkpoint) -> None:
@@ -92,13 +92,3 @@ def _check_name(checkpoint: Checkpoint) -> None:
                 f"its {size} is {there[size]}, not {wanted}",
                 hint="name the folder with that model, or say what it is: --space local-dir:FOLDER needs no preparing",
             )
-
-
-def _check_pointer(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(POINTER))
-    except OSError as error:
-        raise WeightsError(f"{path} can't be read: {error.strerror or error}", hint="check its permissions") from error
-    if start == POINTER:
-        raise WeightsError(f"{path} is what Git LFS has in place of the weights", hint="there: git lfs pull")

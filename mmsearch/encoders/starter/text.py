@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.types import EncoderSpec, Prepared
@@ -65,30 +66,10 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
         vectors = np.empty((len(batch), self.spec.dim), np.float32)
         with torch.inference_mode():
             for rows in buckets([len(ids) for ids in batch], TOKENS_AT_ONCE):
-                ids = np.zeros((len(rows), len(batch[rows[-1]])), np.int64)
-                padding = np.ones(ids.shape, np.bool_)
-                for line, row in enumerate(rows):
-                    ids[line, : len(batch[row])] = batch[row]
-                    padding[line, : len(batch[row])] = False
-                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(padding).to(device))
+                ids, real = padded([batch[row] for row in rows], 0)
+                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(~real).to(device))
                 vectors[rows] = out.cpu().numpy()
         return vectors
-
-
-def buckets(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Rows in groups of like length, shortest first, each padded to at most `budget` in all (or a single row).
-
-    Sorting saves the padding; a row goes to the next group once it is over a quarter longer than the first of this.
-    """
-    groups: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        group = groups[-1] if groups else None
-        fits = group is not None and (len(group) + 1) * lengths[row] <= budget
-        if group is not None and fits and lengths[row] <= lengths[group[0]] * 1.25 + 4:
-            group.append(row)
-        else:
-            groups.append([row])
-    return groups
 
 
 @cache

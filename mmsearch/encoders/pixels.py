@@ -1,4 +1,4 @@
-"""Pictures as open_clip prepares them for a checkpoint, with Pillow and numpy alone.
+"""Pictures as a checkpoint wants them prepared, with Pillow and numpy alone.
 
 Written after open_clip's `image_transform` for inference; what a config doesn't say is what open_clip assumes.
 """

@@ -1,0 +1,158 @@
+"""What the towers of a checkpoint share, whichever library its module is from."""
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.pixels import Pixels
+from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.reasons import Box
+from mmsearch.types import EncoderSpec, Modality, Prepared, Segment
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Checkpointed(Protocol):
+    """A model's folder, its config read and checked, its weights unopened."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+
+
+Checkpoint = TypeVar("Checkpoint", bound=Checkpointed)
+
+
+class Loaded(NamedTuple):
+    """A module where it runs."""
+
+    module: Any  # the libraries' classes have no types, or too many
+    device: "torch.device"
+    dtype: "torch.dtype"
+
+
+class Loader:
+    """The module of one checkpoint, loaded once for all of its towers."""
+
+    def __init__(self, build: "Callable[[], torch.nn.Module]") -> None:
+        """`build` gives the module with its weights, float32 on the CPU, in evaluation mode."""
+        self._build = build
+        self._lock = threading.Lock()
+        self._module: torch.nn.Module | None = None
+
+    def load(self, device: "torch.device", dtype: "torch.dtype") -> "torch.nn.Module":
+        """In evaluation mode. Raises: WeightsError."""
+        import torch
+
+        with self._lock:
+            if self._module is None:
+                module = self._build().to(device=device, dtype=dtype)
+                self._module = module.to(memory_format=torch.channels_last)
+            return self._module
+
+
+class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
+    """One modality of a checkpoint; all of them share a `Loader`."""
+
+    modality: Modality
+    batch_size = 32
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto", loader: Loader | None = None
+    ) -> None:
+        super().__init__(device, precision)
+        self.checkpoint = checkpoint
+        self.loader = loader or Loader(self._build)
+        self._spec: EncoderSpec | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.checkpoint, self.device, self.precision)
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Its first use hashes the weights, unless that was done before. Raises: WeightsError."""
+        if self._spec is None:
+            name, dim = f"{self.checkpoint.name}-{self.modality}", self.checkpoint.dim
+            self._spec = EncoderSpec(name, self.modality, dim, self._hashes(), self._tag(), self.batch_size)
+        return self._spec
+
+    def prepare(self, segment: Segment) -> Prepared:
+        """The model's input for one segment. Raises: InvalidInput for another modality."""
+        # Not by the spec: decode workers prepare, and need not hash the weights.
+        if segment.modality != self.modality:
+            raise InvalidInput(f"{self.checkpoint.name} takes {self.modality} here, not {segment.modality}")
+        return self._prepare(segment.data, segment.rate)
+
+    def try_out(self) -> None:
+        """Load the weights and put something through them. Raises: WeightsError."""
+        self._loaded()
+
+    @abstractmethod
+    def _build(self) -> "torch.nn.Module":
+        """See `Loader`. Raises: WeightsError."""
+
+    @abstractmethod
+    def _hashes(self) -> Mapping[str, str]:
+        """File name -> sha256 of what the vectors depend on. Raises: WeightsError."""
+
+    @abstractmethod
+    def _tag(self) -> str:
+        """Of the preprocessing, and of what the weights don't tell."""
+
+    @abstractmethod
+    def _trial(self) -> Prepared:
+        """Any input, as large as they come."""
+
+    def _load(self, device: "torch.device", dtype: "torch.dtype") -> Loaded:
+        loaded = Loaded(self.loader.load(device, dtype), device, dtype)
+        try:
+            width = self._forward(loaded, [self._trial()]).shape[1]
+        except (RuntimeError, AssertionError, IndexError, ValueError) as error:
+            raise WeightsError(
+                f"the {self.modality} tower of {self.checkpoint.name} doesn't take what its config says: {error}",
+                hint="take config and weights of the same model",
+            ) from error
+        if width != self.checkpoint.dim:
+            raise WeightsError(f"{self.checkpoint.name} gives {width} numbers, not the {self.checkpoint.dim} it says")
+        return loaded
+
+
+class ImageTower(Tower[Checkpoint]):
+    """Pictures and video frames."""
+
+    modality = "image"
+
+    @property
+    @abstractmethod
+    def pixels(self) -> Pixels: ...
+
+    def _prepare(self, data: Any, rate: int | None) -> Prepared:
+        """uint8 (height, width, 3) as the checkpoint wants it."""
+        return self.pixels.prepare(data)
+
+    def _trial(self) -> Prepared:
+        return np.zeros((self.pixels.height, self.pixels.width, 3), np.uint8)
+
+    def normalised(self, pixels: "torch.Tensor") -> "torch.Tensor":
+        """float32 (n, 3, h, w), mean 0 and deviation 1 over the training data, of uint8 (n, h, w, 3)."""
+        import torch
+
+        mean, std = (
+            torch.tensor(numbers, device=pixels.device).view(1, 3, 1, 1)
+            for numbers in (self.pixels.mean, self.pixels.std)
+        )
+        return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        """A copy with the box grey (see `mmsearch.reasons.Occludes`)."""
+        hidden = prepared.copy()
+        high, wide = hidden.shape[:2]
+        left, top, right, bottom = box
+        hidden[round(top * high) : round(bottom * high), round(left * wide) : round(right * wide)] = 128
+        return hidden
