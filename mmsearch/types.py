@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +64,11 @@ class Windowing:
     """Words two neighbouring passages share."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A regular file that a scan found."""
+class SourceFile(NamedTuple):
+    """A regular file that a scan found. One is made for every file of every scan: a tuple costs a third."""
 
-    path: Path
+    path: bytes
+    """As the file system gives it."""
     size: int
     mtime_ns: int
 

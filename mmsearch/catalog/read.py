@@ -58,47 +58,68 @@ _RESOLVED = (
 )  # fmt: skip
 
 
-def under(column: InstrumentedAttribute[bytes], root: bytes, after: bytes | None = None) -> Select[bytes]:
-    """Rows of the column's table at `root` or below it, by path, beyond `after`."""
+def below(root: bytes, after: bytes | None = None) -> dict[str, bytes]:
+    """The open interval of paths, "after" and "stop", that lie below `root`, or of those of them beyond `after`."""
     prefix = root if root.endswith(SEPARATOR) else root + SEPARATOR
-    stop = prefix[:-1] + bytes([prefix[-1] + 1])
-    query = select(column).where(or_(column == root, and_(column >= prefix, column < stop)))
-    return (query if after is None else query.where(column > after)).order_by(column)
+    return {"after": prefix if after is None else max(after, prefix), "stop": prefix[:-1] + bytes([prefix[-1] + 1])}
+
+
+def under(column: InstrumentedAttribute[bytes], root: bytes) -> Select[bytes]:
+    """Rows of the column's table at `root` or below it, by path."""
+    bounds = below(root)
+    between = and_(column > bounds["after"], column < bounds["stop"])
+    return select(column).where(or_(column == root, between)).order_by(column)
 
 
 def items_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownItem]:
     """The next `limit` known items at or below a path, in byte order of their paths."""
-    query = under(Item.path, root, after).join(Content, Content.id == Item.content_id).limit(limit)
-    return _items(connection, query)
+    first = [] if after is not None else connection.execute(_ITEM_AT, {"root": root}).all()
+    rows = connection.execute(_ITEMS_BELOW, {**below(root, after), "limit": limit - len(first)})
+    return [KnownItem._make(row) for row in (*first, *rows)]
 
 
 def items_of(connection: Connection, sha256: str) -> list[KnownItem]:
     """Every item that holds a content; empty for an unknown one or one that no path holds now."""
-    return _items(connection, select(Item.path).join(Content).where(Content.sha256 == sha256).order_by(Item.path))
+    return [KnownItem._make(row) for row in connection.execute(_ITEMS_OF, {"sha256": sha256})]
 
 
-def _items(connection: Connection, query: Select[bytes]) -> list[KnownItem]:
-    columns = query.with_only_columns(
-        Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Content.sha256, maintain_column_froms=True
-    )
-    return [KnownItem(*row) for row in connection.execute(columns)]
+def sha256_of(connection: Connection, content_id: int) -> str:
+    return str(connection.execute(_SHA256_OF, {"id": content_id}).scalar_one())
 
 
 def holds(connection: Connection, sha256: str, space_id: int) -> bool:
     """Whether a content is in the catalog with its vectors in the space."""
-    query = (
-        select(Embedding.segment_id)
-        .join(SegmentRow, SegmentRow.id == Embedding.segment_id)
-        .join(Content, Content.id == SegmentRow.content_id)
-        .where(Content.sha256 == sha256, Embedding.space_id == space_id)
-    )
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_HOLDS, {"sha256": sha256, "space": space_id}).first() is not None
 
 
-def failures(connection: Connection, below: bytes | None = None) -> list[KnownFailure]:
-    """The ledger, by path; `below` keeps what lies at or below a path."""
-    query = select(FailureRow.path).order_by(FailureRow.path) if below is None else under(FailureRow.path, below)
-    return _failures(connection, query)
+# Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
+# lies below it: with an OR between them SQLite would read and sort everything below for every page.
+_ITEMS: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id).order_by(Item.path)
+_ITEM_AT = _ITEMS.where(Item.path == bindparam("root"))
+_ITEMS_BELOW = _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
+_ITEMS_OF = _ITEMS.join(Content).where(Content.sha256 == bindparam("sha256"))
+_SHA256_OF = select(Content.sha256).where(Content.id == bindparam("id"))
+_HOLDS = (
+    select(Embedding.segment_id)
+    .join(SegmentRow, SegmentRow.id == Embedding.segment_id)
+    .join(Content, Content.id == SegmentRow.content_id)
+    .where(Content.sha256 == bindparam("sha256"), Embedding.space_id == bindparam("space"))
+    .limit(1)
+)
+
+
+def failures_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownFailure]:
+    """The next `limit` rows of the ledger at or below a path, in byte order of their paths."""
+    at = select(FailureRow.path).where(FailureRow.path == root)
+    first = [] if after is not None else _failures(connection, at)
+    bounds = below(root, after)
+    rest = select(FailureRow.path).where(FailureRow.path > bounds["after"], FailureRow.path < bounds["stop"])
+    return first + _failures(connection, rest.order_by(FailureRow.path).limit(limit - len(first)))
+
+
+def failures(connection: Connection) -> list[KnownFailure]:
+    """The whole ledger, by path."""
+    return _failures(connection, select(FailureRow.path).order_by(FailureRow.path))
 
 
 def failed(connection: Connection, kind: str | None = None) -> list[KnownFailure]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
 
@@ -19,16 +20,15 @@ class ListKey:
     segment: Modality
 
 
-@dataclass(frozen=True, slots=True)
-class KnownItem:
-    """A path the catalog knows."""
+class KnownItem(NamedTuple):
+    """A path the catalog knows. One is made for every known file of every scan: a tuple costs a third."""
 
     id: int
     path: bytes
     size: int
     mtime_ns: int
     status: str
-    sha256: str
+    content_id: int
 
 
 @dataclass(frozen=True, slots=True)

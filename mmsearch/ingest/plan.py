@@ -2,18 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from mmsearch.catalog import Catalog, KnownFailure, KnownItem
+from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
 from mmsearch.catalog import read as catalog_read
 from mmsearch.errors import MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
 from mmsearch.types import SourceFile
 
 PAGE = 2000
-"""Known items read at once: no read transaction stays open for the length of a job."""
+"""Known items or failures read at once: no read transaction stays open for the length of a job."""
+
+Known = TypeVar("Known", KnownItem, KnownFailure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +55,40 @@ class Planner:
     """Hashes given out to be decoded."""
     claimed: set[int] = field(default_factory=set)
     """Items that are being moved: their old path is not missing."""
-    _failures: dict[bytes, KnownFailure] = field(default_factory=dict)
-    """The failure ledger below the present root."""
 
     def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[Step]:
         """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
         base = os.fsencode(root)
-        self._failures = self._known_failures(base)
-        known = _Peekable(self._known(base))
+        items = self._paged(base, catalog_read.items_under)
+        failures = self._paged(base, catalog_read.failures_under)
+        item, failure = next(items, None), next(failures, None)
+        # A million unchanged files come through here: what is done for each of them counts.
         for file in files:
-            path = os.fsencode(file.path)
-            while (item := known.peek()) is not None and item.path < path:
-                yield from self._gone(known.take(), base, blocked)
-            matching = known.take() if item is not None and item.path == path else None
-            yield from self.step(file, base, matching)
-        while known.peek() is not None:
-            yield from self._gone(known.take(), base, blocked)
+            path = file.path
+            while item is not None and item.path < path:
+                yield from self._gone(item, base, blocked)
+                item = next(items, None)
+            while failure is not None and failure.path < path:
+                failure = next(failures, None)
+            known = None
+            if item is not None and item.path == path:
+                known, item = item, next(items, None)
+                if known.size == file.size and known.mtime_ns == file.mtime_ns and known.status == "present":
+                    self.report.unchanged += 1
+                    continue
+            before = failure if failure is not None and failure.path == path else None
+            yield from self.step(file, base, known, before)
+        while item is not None:
+            yield from self._gone(item, base, blocked)
+            item = next(items, None)
 
-    def step(self, file: SourceFile, root: bytes, known: KnownItem | None) -> Iterator[Step]:
-        """The step for one existing file; none if there is nothing to do."""
+    def step(
+        self, file: SourceFile, root: bytes, known: KnownItem | None = None, before: KnownFailure | None = None
+    ) -> Iterator[Step]:
+        """The step for one existing file that is new, changed or back; none if it failed `before` as it is now."""
         if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
-            if known.status == "present":
-                self.report.unchanged += 1
-            else:
-                yield self._place(file, root, known, known.sha256, "restored")
+            yield self._place(file, root, known, self._sha256_of(known), "restored")
             return
-        path = os.fsencode(file.path)
-        before = self._failures.get(path)
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
         if before and same and before.failure != Transient.failure and not self.retry(before):
             if before.failure == NotEmbedded.failure:
@@ -89,7 +99,7 @@ class Planner:
         try:
             yield self._classified(file, root, known)
         except MediaError as error:
-            yield Step("fail", path, root, file.size, file.mtime_ns, error=error, known=known)
+            yield Step("fail", file.path, root, file.size, file.mtime_ns, error=error, known=known)
 
     def _classified(self, file: SourceFile, root: bytes, known: KnownItem | None) -> Step:
         if file.size > self.max_bytes:
@@ -97,7 +107,7 @@ class Planner:
             return self._decode(file, root, known, "")
         with self.report.timed("hash"):
             sha256 = content_hash(file)
-        if known and known.sha256 == sha256:
+        if known and self._sha256_of(known) == sha256:
             return self._place(file, root, known, sha256, "unchanged" if known.status == "present" else "restored")
         holders, held = self._holders(sha256)
         if held:
@@ -124,8 +134,7 @@ class Planner:
         action: str, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str, kind: str,
         moved: int | None = None,
     ) -> Step:  # fmt: skip
-        path = os.fsencode(file.path)
-        return Step(action, path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
+        return Step(action, file.path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
 
     def _has_left(self, item: KnownItem) -> bool:
         return item.id not in self.claimed and not os.path.lexists(item.path)
@@ -136,21 +145,24 @@ class Planner:
         if item.status == "present" and not hidden and not os.path.lexists(item.path):
             yield Step("missing", item.path, root, known=item)
 
-    def _known(self, root: bytes) -> Iterator[KnownItem]:
+    def _paged(
+        self, root: bytes, read: Callable[[Snapshot, bytes, bytes | None, int], Sequence[Known]]
+    ) -> Iterator[Known]:
+        """What is known at or below the root, by path."""
         after: bytes | None = None
         while self.catalog is not None:
-            with self.catalog.reading() as connection:
-                page = catalog_read.items_under(connection, root, after, PAGE)
+            with self.catalog.reading() as snapshot:
+                page = read(snapshot, root, after, PAGE)
             yield from page
             if len(page) < PAGE:
                 return
             after = page[-1].path
 
-    def _known_failures(self, root: bytes) -> dict[bytes, KnownFailure]:
+    def _sha256_of(self, item: KnownItem) -> str:
         if self.catalog is None:
-            return {}
+            return ""
         with self.catalog.reading() as snapshot:
-            return {failure.path: failure for failure in catalog_read.failures(snapshot, below=root)}
+            return catalog_read.sha256_of(snapshot, item.content_id)
 
     def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
         if self.catalog is None:
@@ -173,20 +185,3 @@ def content_hash(file: SourceFile) -> str:
     if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
         raise Transient("it changed while it was read")
     return digest
-
-
-class _Peekable:
-    """An iterator of known items that can be looked at before it is moved on."""
-
-    def __init__(self, items: Iterator[KnownItem]) -> None:
-        self._items = items
-        self._next = next(items, None)
-
-    def peek(self) -> KnownItem | None:
-        return self._next
-
-    def take(self) -> KnownItem:
-        if self._next is None:
-            raise StopIteration
-        taken, self._next = self._next, next(self._items, None)
-        return taken

@@ -283,19 +283,19 @@ def _is_empty(root: Path) -> bool:
 
 
 def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[SourceFile]:
-    while True:
-        with report.timed("scan"):
-            file = next(files, None)
-        if file is None:
-            return
+    start = perf_counter()
+    for file in files:
+        report.seconds["scan"] += perf_counter() - start
         yield file
+        start = perf_counter()
+    report.seconds["scan"] += perf_counter() - start
 
 
 def _listed(failures: Sequence[KnownFailure], planner: Planner, report: IngestReport) -> Iterator[Step]:
     for failure in failures:
         path = Path(os.fsdecode(failure.path))
         for file in Scan(path, hidden=True).files():
-            yield from planner.step(file, failure.root, None)
+            yield from planner.step(file, failure.root)
 
 
 class _Ahead:

@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from operator import itemgetter
 from pathlib import Path
 
 from mmsearch.types import SourceFile
 
-JUNK = frozenset({"Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "__MACOSX"})
+JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
 """Names that operating systems and disk stations leave behind; skipped like hidden files."""
 
-LIBRARY_MARK = "catalog.sqlite"
+LIBRARY_MARK = b"catalog.sqlite"
 """A folder with this file in it is a library, never media."""
+
+_SEPARATOR = os.fsencode(os.sep)
 
 
 @dataclass(slots=True)
@@ -32,59 +35,62 @@ class Scan:
 
     def files(self) -> Iterator[SourceFile]:
         """The regular files at or below the root. A link to a folder is followed only if it leads out of the root."""
-        if self.root.is_dir():
-            yield from self._folder(str(self.root), "", set())
-        elif (found := self._file(str(self.root))) is not None:
+        root = os.fsencode(self.root)
+        if os.path.isdir(root):
+            yield from self._folder(root, b"", frozenset())
+        elif (found := self._file(root)) is not None:
             yield found
 
-    def _folder(self, folder: str, below: str, above: set[tuple[int, int]]) -> Iterator[SourceFile]:
+    def _folder(self, folder: bytes, below: bytes, above: frozenset[tuple[int, int]]) -> Iterator[SourceFile]:
         try:
             status = os.stat(folder)
             with os.scandir(folder) as entries:
-                listed = [(entry, self._kind(entry)) for entry in entries]
+                listed = sorted(((self._key(entry), entry) for entry in entries), key=itemgetter(0))
         except OSError:
-            self.blocked.append(Path(folder))
+            self.blocked.append(Path(os.fsdecode(folder)))
             return
-        if any(entry.name == LIBRARY_MARK for entry, _ in listed):
+        if any(name == LIBRARY_MARK for name, _ in listed):
             self.skipped["library"] += 1
             return
         here = above | {(status.st_dev, status.st_ino)}
-        # A folder sorts as if its name ended in the separator: then the walk is in byte order of whole paths.
-        for entry, kind in sorted(listed, key=lambda pair: os.fsencode(pair[0].name + os.sep * (pair[1] == "folder"))):
-            path = f"{below}{entry.name}"
-            if reason := self._refused(entry.name, path):
+        for name, entry in listed:
+            if reason := self._refused(entry.name, below):
                 self.skipped[reason] += 1
-            elif kind == "folder":
-                if self._loops(entry, here):
-                    self.skipped["link loop"] += 1
-                else:
-                    yield from self._folder(entry.path, path + "/", here)
-            elif (found := self._file(entry.path)) is not None:
-                yield found
+            elif not name.endswith(_SEPARATOR):
+                if (found := self._file(entry.path)) is not None:
+                    yield found
+            elif self._loops(entry, here):
+                self.skipped["link loop"] += 1
+            else:
+                yield from self._folder(entry.path, below + entry.name + b"/", here)
 
     @staticmethod
-    def _kind(entry: "os.DirEntry[str]") -> str:
+    def _key(entry: "os.DirEntry[bytes]") -> bytes:
+        """A folder sorts as if its name ended in the separator: then the walk is in byte order of whole paths."""
+        name = entry.name
         try:
-            return "folder" if entry.is_dir() else "file"
+            return name + _SEPARATOR if entry.is_dir() else name
         except OSError:
-            return "file"
+            return name
 
-    def _refused(self, name: str, path: str) -> str | None:
-        if not self.hidden and (name.startswith(".") or name in JUNK):
+    def _refused(self, name: bytes, below: bytes) -> str | None:
+        if not self.hidden and (name.startswith(b".") or name in JUNK):
             return "hidden"
-        if any(fnmatch(path if "/" in glob else name, glob) for glob in self.exclude):
+        if self.exclude and any(
+            fnmatch(os.fsdecode(below + name if "/" in glob else name), glob) for glob in self.exclude
+        ):
             return "excluded"
         return None
 
-    def _loops(self, entry: "os.DirEntry[str]", above: set[tuple[int, int]]) -> bool:
+    def _loops(self, entry: "os.DirEntry[bytes]", above: frozenset[tuple[int, int]]) -> bool:
         if not entry.is_symlink():
             return False
         status = entry.stat()
-        target, root = os.path.realpath(entry.path), os.path.realpath(self.root)
+        target, root = os.path.realpath(entry.path), os.path.realpath(os.fsencode(self.root))
         # What lies inside the root is found under its own name.
         return (status.st_dev, status.st_ino) in above or os.path.commonpath([target, root]) == root
 
-    def _file(self, path: str) -> SourceFile | None:
+    def _file(self, path: bytes) -> SourceFile | None:
         try:
             status = os.stat(path)
         except OSError:
@@ -93,7 +99,7 @@ class Scan:
         if not stat.S_ISREG(status.st_mode):
             self.skipped["not a regular file"] += 1
             return None
-        return SourceFile(Path(path), status.st_size, status.st_mtime_ns)
+        return SourceFile(path, status.st_size, status.st_mtime_ns)
 
 
 def size_of(root: Path) -> int:

@@ -134,9 +134,11 @@ def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -
     catalog.commit(Batch(failures=[NewFailure(b"/r/a", ROOT, 3, 4, "corrupt", "cut")]), 1)
     assert changed(catalog, 1) == ([], [], [1])
     with catalog.reading() as snapshot:
-        (found,) = read.failures(snapshot, below=b"/r")
+        (found,) = read.failures_under(snapshot, b"/r", None, 10)
         assert (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
-        assert read.failures(snapshot, below=b"/s") == read.failed(snapshot, "limit") == []
+        assert read.failures_under(snapshot, b"/s", None, 10) == read.failed(snapshot, "limit") == []
+        assert read.failures_under(snapshot, b"/r", b"/r/a", 10) == []
+        assert read.failures_under(snapshot, b"/r/a", None, 10) == read.failures(snapshot) == [found]
         assert read.failure_counts(snapshot) == {"corrupt": 1}
     catalog.commit(Batch(placements=[put("a", b"/r/a")]), 1)
     with catalog.reading() as snapshot:
