@@ -153,7 +153,7 @@ class _Search:
 
     def _probes(self, block: Sequence[tuple[Modality, int]]) -> list[_Probe]:
         """The middle segment of each content."""
-        outlines = pieces.outlines(self._snapshot, [content for _, content in block])
+        outlines = pieces.outlines(self._snapshot, self._space, [content for _, content in block])
         chosen: list[tuple[int, ListKey, int]] = []
         for item, content in block:
             by_modality = outlines.get(content, {})

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from mmsearch import registry
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
-from mmsearch.catalog import Catalog, SpaceRecord, background
+from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder, Projector
 from mmsearch.encoders.projected import space as projected_space
@@ -68,7 +68,7 @@ class Parts:
                     raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
                 target = registry.target("spaces", self.settings.space)
                 base = self._loaded(target)
-                record = self.catalog().add_space(base.name, target, base.dim, base.fingerprint)
+                record = self.catalog().add_space(base.name, target, base.dim, base.fingerprint, layouts.of(base))
             return self._built(record), record
 
     def check_named(self) -> None:

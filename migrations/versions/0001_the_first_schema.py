@@ -139,6 +139,8 @@ def upgrade() -> None:
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("dim", sa.Integer(), nullable=False),
         sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("layout", sa.String(), nullable=False),
+        sa.Column("filled", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_spaces")),
         sa.UniqueConstraint("name", name=op.f("uq_spaces_name")),
     )
@@ -151,6 +153,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("content_id", "tag", name=op.f("pk_tags")),
     )
     op.create_index("ix_tags_tag", "tags", ["tag"], unique=False)
+    op.create_table(
+        "refusals",
+        sa.Column("space_id", sa.Integer(), nullable=False),
+        sa.Column("content_id", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("version", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["content_id"], ["contents.id"], name=op.f("fk_refusals_content_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_refusals_space_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("space_id", "content_id", name=op.f("pk_refusals")),
+    )
+    op.create_index("ix_refusals_content_id", "refusals", ["content_id"], unique=False)
     op.create_table(
         "projections",
         sa.Column("space_id", sa.Integer(), nullable=False),
@@ -235,6 +251,7 @@ def upgrade() -> None:
         "segments",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("content_id", sa.Integer(), nullable=False),
+        sa.Column("layout", sa.String(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("modality", sa.String(), nullable=False),
         sa.Column("start", sa.Double(), nullable=True),
@@ -249,8 +266,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_segments")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_segments_content_id_ordinal", "segments", ["content_id", "ordinal"], unique=True)
-    op.create_index("ix_segments_content_id_modality", "segments", ["content_id", "modality"], unique=False)
+    op.create_index(
+        "ix_segments_content_id_layout_ordinal", "segments", ["content_id", "layout", "ordinal"], unique=True
+    )
+    op.create_index(
+        "ix_segments_content_id_modality_layout", "segments", ["content_id", "modality", "layout"], unique=False
+    )
 
     op.create_table(
         "embeddings",
@@ -282,6 +303,7 @@ def downgrade() -> None:
         "item_words",
         "passage_words",
         "tags",
+        "refusals",
         "backgrounds",
         "embeddings",
         "lists",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
+from mmsearch.catalog import layouts
 from mmsearch.catalog.models import Background, Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.write import chunks
@@ -29,6 +30,7 @@ def sample(connection: Connection, key: ListKey, dim: int, count: int) -> Sample
         select(SegmentRow.id, Content.id)
         .join(Content, Content.id == SegmentRow.content_id)
         .where(Content.modality == key.item, SegmentRow.modality == key.segment, live)
+        .where(SegmentRow.layout == layouts.within(SpaceRow.name, key.space))
         .order_by(SegmentRow.id)
     )
     rows = np.array([tuple(row) for row in connection.execute(listed)], np.int64).reshape(-1, 2)

@@ -63,7 +63,7 @@ def others(connection: Connection, space: SpaceRecord, kind: Modality, besides: 
     query = (
         select(SegmentRow.id, SegmentRow.content_id)
         .join(Content, Content.id == SegmentRow.content_id)
-        .where(SegmentRow.modality == kind, live)
+        .where(SegmentRow.modality == kind, SegmentRow.layout == space.layout, live)
         .order_by(SegmentRow.id)
     )
     excluded = set(besides)

@@ -118,14 +118,16 @@ class SegmentRow(Base):
 
     __tablename__ = "segments"
     __table_args__ = (
-        Index("ix_segments_content_id_ordinal", "content_id", "ordinal", unique=True),
+        Index("ix_segments_content_id_layout_ordinal", "content_id", "layout", "ordinal", unique=True),
         # Filters go from contents to a list's segments without reading their passages.
-        Index("ix_segments_content_id_modality", "content_id", "modality"),
+        Index("ix_segments_content_id_modality_layout", "content_id", "modality", "layout"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"))
+    layout: Mapped[str]
+    """How the content was cut (`catalog.layouts`): a content has segments once for each layout of the spaces here."""
     ordinal: Mapped[int]
     modality: Mapped[str]
     start: Mapped[float | None]
@@ -146,6 +148,22 @@ class SpaceRow(Base):
     target: Mapped[str]
     dim: Mapped[int]
     fingerprint: Mapped[str]
+    layout: Mapped[str]
+    """Of the segments that have vectors in it."""
+    filled: Mapped[int]
+    """Generation at which contents that were there before last got vectors in it: an older index lacks some."""
+
+
+class Refusal(Base):
+    """A content that a space has no vectors for, because its encoders or the decoders can't take it: and why."""
+
+    __tablename__ = "refusals"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True, index=True)
+    failure: Mapped[str]
+    reason: Mapped[str]
+    version: Mapped[str]
 
 
 class ProjectionRow(Base):

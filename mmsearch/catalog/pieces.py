@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, bindparam, func, select
 
-from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
+from mmsearch.catalog import layouts
+from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
 from mmsearch.criteria import Filter
@@ -80,6 +82,7 @@ _SHAPES = (
         and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == bindparam("space"), SegmentRow.ordinal == 0),
     )
     .where(Item.id.in_(bindparam("ids", expanding=True)))
+    .where(SegmentRow.layout == layouts.within(SpaceRow.id, bindparam("space")))
     .group_by(Item.id, SegmentRow.modality)
 )
 
@@ -158,13 +161,15 @@ def best_first(
     return [(modality, content) for modality, content in connection.execute(query)]
 
 
-def outlines(connection: Connection, content_ids: Sequence[int]) -> dict[int, dict[Modality, list[int]]]:
-    """Content id -> segment modality -> segment ids in order."""
+def outlines(
+    connection: Connection, space: SpaceRecord, content_ids: Sequence[int]
+) -> dict[int, dict[Modality, list[int]]]:
+    """Content id -> segment modality -> ids of its segments in the space, in order."""
     found: dict[int, dict[Modality, list[int]]] = {}
     for part in chunks(content_ids):
         query = (
             select(SegmentRow.content_id, SegmentRow.modality, SegmentRow.id)
-            .where(SegmentRow.content_id.in_(part))
+            .where(SegmentRow.content_id.in_(part), SegmentRow.layout == space.layout)
             .order_by(SegmentRow.content_id, SegmentRow.ordinal)
         )
         for content, modality, segment in connection.execute(query):

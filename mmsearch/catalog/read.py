@@ -195,8 +195,9 @@ def counts(connection: Connection, space: str) -> list[Counts]:
     }
     sized = (
         select(Content.modality, func.count(SegmentRow.id), func.count(Embedding.segment_id))
-        .join(SegmentRow, SegmentRow.content_id == Content.id)
+        .select_from(Content)
         .outerjoin(SpaceRow, SpaceRow.name == space)
+        .outerjoin(SegmentRow, and_(SegmentRow.content_id == Content.id, SegmentRow.layout == SpaceRow.layout))
         .outerjoin(Embedding, and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == SpaceRow.id))
         .group_by(Content.modality)
     )

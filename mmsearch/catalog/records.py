@@ -186,6 +186,8 @@ class SpaceRecord:
     target: str
     dim: int
     fingerprint: str
+    layout: str = ""
+    """How the segments that have vectors in it were cut (`catalog.layouts`)."""
     base: int | None = None
     """Id of the space whose vectors a projection turns into its own; None: encoders make them."""
 

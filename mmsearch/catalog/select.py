@@ -32,7 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
-from mmsearch.catalog.models import Content, Item, Root, SegmentRow, Tag
+from mmsearch.catalog import layouts
+from mmsearch.catalog.models import Content, Item, Root, SegmentRow, SpaceRow, Tag
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.write import chunks
 from mmsearch.criteria import TIMES, And, Comparison, Filter, Not, Period
@@ -91,7 +92,7 @@ def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
         return np.empty(0, np.int64)
     # First the contents, then their segments: a condition is not tried again for every segment of a long file.
     contents = _present(clause).where(Content.modality == key.item)
-    query = select(SegmentRow.id).where(SegmentRow.modality == key.segment, SegmentRow.content_id.in_(contents))
+    query = select(SegmentRow.id).where(*_listed(key), SegmentRow.content_id.in_(contents))
     return np.sort(np.array(list(snapshot.execute(query).scalars()), np.int64))
 
 
@@ -114,10 +115,15 @@ def share(snapshot: Connection, filter: Filter, key: ListKey) -> float:
     in_list = (
         select(SegmentRow.id)
         .join(Content, Content.id == SegmentRow.content_id)
-        .where(Content.modality == key.item, SegmentRow.modality == key.segment, SegmentRow.id.in_(drawn.tolist()))
+        .where(Content.modality == key.item, *_listed(key), SegmentRow.id.in_(drawn.tolist()))
     )
     listed = np.array(list(snapshot.execute(in_list).scalars()), np.int64)
     return len(matching(snapshot, filter, key, listed)) / max(len(listed), 1)
+
+
+def _listed(key: ListKey) -> tuple[Clause, Clause]:
+    """The segments of a list, among those of contents of its item modality."""
+    return SegmentRow.modality == key.segment, SegmentRow.layout == layouts.within(SpaceRow.name, key.space)
 
 
 def _present(clause: Clause) -> Select[int]:

@@ -25,14 +25,15 @@ def every(connection: Connection) -> list[SpaceRecord]:
 
 # Built once: every search asks which space is active.
 _RECORDS: Any = select(
-    SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, ProjectionRow.base_id
-).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)
+    SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, SpaceRow.layout,
+    ProjectionRow.base_id,
+).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)  # fmt: skip
 _ACTIVE: Any = _RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
 
 
-def add(connection: Connection, name: str, target: str, dim: int, fingerprint: str) -> int:
+def add(connection: Connection, name: str, target: str, dim: int, fingerprint: str, layout: str) -> int:
     """A new space; the first one is active at once. Returns its id."""
-    row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint}
+    row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint, "layout": layout, "filled": 0}
     space_id = int(connection.execute(insert(SpaceRow).values(row).returning(SpaceRow.id)).scalar_one())
     connection.execute(update(LibraryRow).where(LibraryRow.space_id.is_(None)).values(space_id=space_id))
     return space_id

@@ -85,10 +85,11 @@ class Catalog:
         with self.reading() as connection:
             return spaces.active(connection)
 
-    def add_space(self, name: str, target: str, dim: int, fingerprint: str) -> SpaceRecord:
-        """Record the library's base space, which is active from now on."""
+    def add_space(self, name: str, target: str, dim: int, fingerprint: str, layout: str = "") -> SpaceRecord:
+        """Record a space that encoders make; the library's first one is active from now on."""
         with writing(self._engine) as connection:
-            return SpaceRecord(spaces.add(connection, name, target, dim, fingerprint), name, target, dim, fingerprint)
+            space_id = spaces.add(connection, name, target, dim, fingerprint, layout)
+        return SpaceRecord(space_id, name, target, dim, fingerprint, layout)
 
     def spaces(self) -> list[SpaceRecord]:
         """Every space that vectors are kept of, the base first."""
@@ -98,9 +99,9 @@ class Catalog:
     def add_projected(self, base: SpaceRecord, name: str, fingerprint: str, weights: bytes) -> SpaceRecord:
         """Record a space that a projection makes of the base's vectors; it is empty, and not active."""
         with writing(self._engine) as connection:
-            space_id = spaces.add(connection, name, base.target, base.dim, fingerprint)
+            space_id = spaces.add(connection, name, base.target, base.dim, fingerprint, base.layout)
             spaces.keep_projection(connection, space_id, base.id, weights)
-        return SpaceRecord(space_id, name, base.target, base.dim, fingerprint, base.id)
+        return SpaceRecord(space_id, name, base.target, base.dim, fingerprint, base.layout, base.id)
 
     def projection(self, space: SpaceRecord) -> bytes:
         """The projection of a projected space, a safetensors file. Raises: CatalogDamaged if it isn't there."""

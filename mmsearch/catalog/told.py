@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from mmsearch.catalog import layouts
 from mmsearch.catalog.models import Content, Item, SegmentRow, Tag
 from mmsearch.types import Modality
 
@@ -25,12 +26,13 @@ class Told:
 
 def files(connection: Connection) -> list[Told]:
     """By path. A text file is what tells, and none of them."""
+    here = SegmentRow.layout == layouts.active()
     kinds: dict[int, set[Modality]] = defaultdict(set)
-    for content, kind in connection.execute(select(SegmentRow.content_id, SegmentRow.modality).distinct()):
+    for content, kind in connection.execute(select(SegmentRow.content_id, SegmentRow.modality).where(here).distinct()):
         kinds[content].add(kind)
     first: dict[int, str] = {}
     passages = select(SegmentRow.content_id, SegmentRow.text).join(Content, Content.id == SegmentRow.content_id)
-    passages = passages.where(SegmentRow.ordinal == 0, SegmentRow.text.is_not(None), Content.modality == "text")
+    passages = passages.where(here, SegmentRow.ordinal == 0, SegmentRow.text.is_not(None), Content.modality == "text")
     first = {content: text for content, text in connection.execute(passages) if text}
     tagged: dict[int, list[str]] = defaultdict(list)
     for content, tag in connection.execute(

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
+from mmsearch.catalog import layouts
 from mmsearch.catalog.models import Content, Item, SegmentRow
 from mmsearch.catalog.records import Keyword
 from mmsearch.catalog.select import where
@@ -193,7 +194,7 @@ class _Search:
         found: set[int] = set()
         for match in (" OR ".join(asked.terms), phrases):
             query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
-            query = query.where(_match(PASSAGE_WORDS, match), here).order_by(
+            query = query.where(_match(PASSAGE_WORDS, match), SegmentRow.layout == layouts.active(), here).order_by(
                 text(_bm25("passage_words")), SegmentRow.id
             )
             found.update(self.connection.execute(query.limit(self.limit)).scalars() if match else ())

@@ -1,7 +1,7 @@
 """Applying one batch: a single transaction that leaves items, segments, vectors and the generation in step."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from mmsearch.catalog.models import (
     ListRow,
     Root,
     SegmentRow,
+    SpaceRow,
     Tag,
     Tombstone,
 )
@@ -50,7 +51,8 @@ def apply(connection: Connection, batch: Batch, space_id: int, version: str) -> 
     """Write the batch; returns the new generation."""
     generation = bump(connection)
     roots = _roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
-    ids = _insert_contents(connection, batch.contents, space_id, generation)
+    ids = _insert_contents(connection, batch.contents, generation)
+    embed(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
     touched = set(_place(connection, batch.placements, roots, ids))
     touched |= set(_fail(connection, batch.failures, roots, version))
     touched |= set(_mark_missing(connection, batch.missing))
@@ -76,16 +78,19 @@ def _roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
     return {row.path: row.id for row in connection.execute(select(Root.path, Root.id))}
 
 
-def _insert_contents(
-    connection: Connection, contents: Sequence[NewContent], space_id: int, generation: int
-) -> dict[str, int]:
-    # One writer, so ids can be handed out here: a few statements for the whole batch instead of some for each row.
-    next_content, next_segment = _last_id(connection, "contents") + 1, _last_id(connection, "segments") + 1
+def _insert_contents(connection: Connection, contents: Sequence[NewContent], generation: int) -> dict[str, int]:
+    """Ids of contents by their hash; those that are there already (without vectors in some space) stay as they are."""
+    ids = content_ids(connection, [content.sha256 for content in contents])
+    # One transaction writes, so ids can be handed out here: a few statements for a batch instead of some for each row.
+    fresh = {
+        content_id: content
+        for content_id, content in enumerate(
+            (content for content in contents if content.sha256 not in ids), _last_id(connection, "contents") + 1
+        )
+    }
     rows: list[dict[str, object]] = []
-    segments: list[dict[str, object]] = []
-    embeddings: list[dict[str, object]] = []
     tags: list[dict[str, object]] = []
-    for content_id, content in enumerate(contents, next_content):
+    for content_id, content in fresh.items():
         row = {
             "sha256": content.sha256,
             "modality": content.modality,
@@ -94,30 +99,60 @@ def _insert_contents(
         }
         rows.append({"id": content_id, **row, **facts(content.metadata)})
         tags.extend({"content_id": content_id, "tag": tag} for tag in dict.fromkeys(content.metadata.get(KEYWORDS, ())))
-        by_space = {space_id: content.vectors, **content.derived}
-        little = {space: np.ascontiguousarray(vectors, dtype="<f4") for space, vectors in by_space.items()}
-        for ordinal, (modality, span) in enumerate(zip(content.modalities, content.spans, strict=True)):
-            segments.append(
-                {
-                    "id": next_segment, "content_id": content_id, "ordinal": ordinal, "modality": modality,
-                    "start": span.start, "end": span.end, "page": span.page,
-                    "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
-                }
-            )  # fmt: skip
-            embeddings.extend(
-                {"space_id": space, "segment_id": next_segment, "vector": vectors[ordinal].tobytes()}
-                for space, vectors in little.items()
-            )
-            next_segment += 1
     _insert(connection, Content, rows)
+    _insert(connection, Tag, tags)
+    return ids | {content.sha256: content_id for content_id, content in fresh.items()}
+
+
+def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], space_id: int) -> None:
+    """Give contents, by their ids, their vectors in a space, and segments where another space's don't serve."""
+    layout = str(connection.execute(select(SpaceRow.layout).where(SpaceRow.id == space_id)).scalar_one())
+    there = _segment_ids(connection, [content_id for content_id, _ in contents], layout)
+    next_segment = _last_id(connection, "segments") + 1
+    segments: list[dict[str, object]] = []
+    embeddings: list[dict[str, object]] = []
+    for content_id, content in contents:
+        ids = there.get(content_id, [])
+        if not ids:
+            ids = list(range(next_segment, next_segment + len(content.spans)))
+            next_segment += len(ids)
+            segments.extend(_segment_rows(content, content_id, ids, layout))
+        by_space = {space_id: content.vectors, **content.derived}
+        for space, vectors in by_space.items():
+            little = np.ascontiguousarray(vectors, dtype="<f4")
+            embeddings.extend(
+                {"space_id": space, "segment_id": segment, "vector": row.tobytes()}
+                for segment, row in zip(ids, little, strict=True)
+            )
     _insert(connection, SegmentRow, segments)
     _insert(connection, Embedding, embeddings)
-    _insert(connection, Tag, tags)
-    for item, segment in sorted({(c.modality, segment) for c in contents for segment in c.modalities}):
-        for space in sorted({space_id, *(space for content in contents for space in content.derived)}):
+    for item, segment in sorted({(c.modality, segment) for _, c in contents for segment in c.modalities}):
+        for space in sorted({space_id, *(space for _, content in contents for space in content.derived)}):
             row = {"space_id": space, "item": item, "segment": segment}
             connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
-    return {content.sha256: content_id for content_id, content in enumerate(contents, next_content)}
+
+
+def _segment_ids(connection: Connection, contents: Sequence[int], layout: str) -> dict[int, list[int]]:
+    """Content id -> ids of its segments in a layout, in order."""
+    found: dict[int, list[int]] = {}
+    for part in chunks(contents):
+        query = (
+            select(SegmentRow.content_id, SegmentRow.id)
+            .where(SegmentRow.content_id.in_(part), SegmentRow.layout == layout)
+            .order_by(SegmentRow.content_id, SegmentRow.ordinal)
+        )
+        for content_id, segment in connection.execute(query):
+            found.setdefault(content_id, []).append(segment)
+    return found
+
+
+def _segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layout: str) -> Iterator[dict[str, object]]:
+    for ordinal, (segment, modality, span) in enumerate(zip(ids, content.modalities, content.spans, strict=True)):
+        yield {
+            "id": segment, "content_id": content_id, "layout": layout, "ordinal": ordinal, "modality": modality,
+            "start": span.start, "end": span.end, "page": span.page,
+            "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
+        }  # fmt: skip
 
 
 def facts(metadata: Metadata) -> dict[str, object]:
@@ -157,7 +192,7 @@ def _last_id(connection: Connection, table: str) -> int:
 def _place(
     connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
 ) -> Iterable[int]:
-    known = fresh | _content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
+    known = fresh | content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
     before = _contents_at(connection, [p.path for p in placements])
     yield from before.values()
     rows: list[dict[str, object]] = []
@@ -182,7 +217,8 @@ def _place(
         connection.execute(delete(FailureRow).where(FailureRow.path.in_(part)))
 
 
-def _content_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
+def content_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]:
+    """Hash -> id, of the contents that are known."""
     found: dict[str, int] = {}
     for part in chunks(hashes):
         query = select(Content.sha256, Content.id).where(Content.sha256.in_(part))

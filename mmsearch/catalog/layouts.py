@@ -1,0 +1,33 @@
+"""How files are cut into segments, as a short name: spaces of one layout share their segments.
+
+A layout is all that decides which segments a file has: the windows, and the modalities that the space embeds. So every
+segment of a layout has a vector in each space of that layout, and whoever reads segments keeps to one layout.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from sqlalchemy import ScalarSelect, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from mmsearch.catalog.models import LibraryRow, SpaceRow
+from mmsearch.types import Space
+
+
+def of(space: Space) -> str:
+    """16 hexadecimal digits."""
+    cut = asdict(space.windowing)
+    del cut["image_side"]  # how far a picture is reduced changes its pixels, not what is a segment
+    text = json.dumps([cut, sorted(space.encoders)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def active() -> ScalarSelect[str]:
+    """That of the space that searches use, inside a statement."""
+    return select(SpaceRow.layout).join(LibraryRow, LibraryRow.space_id == SpaceRow.id).scalar_subquery()
+
+
+def within(column: InstrumentedAttribute[int] | InstrumentedAttribute[str], value: object) -> ScalarSelect[str]:
+    """That of the space with this id, or of this name, inside a statement."""
+    return select(SpaceRow.layout).where(column == value).scalar_subquery()
