@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 
 import mmsearch
-from mmsearch.catalog import ListKey
+from mmsearch.catalog import Batch, ListKey, NewContent, Placement
 from mmsearch.catalog import read as catalog_read
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport
 from mmsearch.library import Library
 from mmsearch.media.pool import Done, Event, Job, Piece
-from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Span, Vectors, Windowing
+from mmsearch.types import EncoderSpec, Metadata, Prepared, Segment, Space, Span, Vectors, Windowing
 
 DIM = 32
 BATCH = 512
@@ -40,8 +40,6 @@ BATCH = 512
 BATCHES = 7
 IN_FOLDER = 1000
 """Files of one folder."""
-WIDTH = 100_000
-"""Files ingested at once between the powers of ten."""
 
 
 class MadeUp:
@@ -73,20 +71,47 @@ class NoDecoding:
 
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         for number, job in enumerate(jobs):
-            vector = self._centres[number % 64] + 0.5 * self._chance.standard_normal(self._centres.shape[1], np.float32)
-            yield Piece(job, 0, "image", Span(), vector / np.linalg.norm(vector))
-            facts = {"width": 4000, "height": 3000, "format": "JPEG", "make": "NIKON", "model": f"D{number % 90}"}
+            vector, facts = self.made(number)
+            yield Piece(job, 0, "image", Span(), vector)
             yield Done(job, "image", facts, 0.0, 0.0)
 
+    def made(self, number: int) -> tuple[Vectors, Metadata]:
+        """A vector, float32 (dim,), and what a decoder would tell of the file."""
+        vector = self._centres[number % 64] + 0.5 * self._chance.standard_normal(self._centres.shape[1], np.float32)
+        facts = {"width": 4000, "height": 3000, "format": "JPEG", "make": "NIKON", "model": f"D{number % 90}"}
+        return vector / np.linalg.norm(vector), facts
 
-def write(root: Path, numbers: Iterable[int]) -> None:
-    """Small files of distinct content, a thousand to a folder."""
+
+def write(root: Path, numbers: Iterable[int]) -> list[str]:
+    """Small files of distinct content, a thousand to a folder. Returns their paths, in order."""
+    paths = []
     for number in numbers:
-        folder = root / f"{number // IN_FOLDER:05d} holidays at the sea"
-        if number % IN_FOLDER == 0 or not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f"IMG_{number:07d}.jpg", "wb", buffering=0) as file:
+        folder = f"{root}/{number // IN_FOLDER:06d} holidays at the sea"
+        if number % IN_FOLDER == 0 or not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+        paths.append(f"{folder}/IMG_{number:08d}.jpg")
+        with open(paths[-1], "wb", buffering=0) as file:
             file.write(b"%d" % number)
+    return paths
+
+
+def lay(library: Library, media: Path, numbers: range) -> None:
+    """Files and what a library knows of them, by commits as an ingest makes them, without looking for what is there."""
+    parts = library._parts
+    library.path.mkdir(parents=True, exist_ok=True)
+    catalog = parts.catalog(create=True)
+    space, record = parts.embedding(create=True)
+    pool = NoDecoding(space.dim)
+    for start in range(numbers.start, numbers.stop, BATCH):
+        some = range(start, min(start + BATCH, numbers.stop))
+        batch = Batch()
+        for number, path in zip(some, write(media, some), strict=True):
+            status, sha256 = os.stat(path), hashlib.sha256(b"%d" % number).hexdigest()
+            vector, facts = pool.made(number)
+            batch.contents.append(NewContent(sha256, "image", facts, ["image"], [Span()], vector[np.newaxis]))
+            place = Placement(os.fsencode(path), os.fsencode(media), sha256, status.st_size, status.st_mtime_ns)
+            batch.placements.append(place)
+        catalog.commit(batch, record.id)
 
 
 def ingest(library: Library, *roots: Path) -> IngestReport:
@@ -208,10 +233,7 @@ def main(arguments: Sequence[str]) -> int:
         print("files     wall us/file  CPU us/file  bare us/file  status s  read s  bytes/file  peak MB  WAL MB")
         size, there = 1000, 0
         while size <= given.most:
-            for start in range(there, size, WIDTH):
-                root = media / f"{start:07d}"
-                write(root, range(start, min(start + WIDTH, size)))
-                ingest(library, root)
+            lay(library, media / "laid", range(there, size))
             there = size
             wall, cpu, bare = batches(library, media / f"at-{size}", 10**8 + size)
             status = timed(library.status)[0]
