@@ -1,13 +1,14 @@
 """Backups of a library: its catalog in one file. Indexes aren't in it, they are made from the catalog."""
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME, Catalog, schema
 from mmsearch.catalog import copy as catalog_copy
 from mmsearch.errors import CatalogDamaged, InvalidInput
-from mmsearch.vectors.atomic import replacing
+from mmsearch.vectors.atomic import folder_to_disk, replacing, told
 
 
 def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
@@ -41,12 +42,15 @@ def restore(source: Path, folder: Path, *, overwrite: bool = False) -> int:
     if live.exists() and not overwrite:
         raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or say --force")
     staged = folder / f".{FILE_NAME}.restoring"
-    staged.unlink(missing_ok=True)
-    catalog_copy.copy(source, staged)
-    try:
-        _replace(live, staged)
-    finally:
+    with told(live):
         staged.unlink(missing_ok=True)
+        catalog_copy.copy(source, staged)
+        try:
+            _replace(live, staged)
+        finally:
+            # What can't be removed now is, by the next restore.
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
     return items
 
 
@@ -60,9 +64,11 @@ def _replace(live: Path, staged: Path) -> None:
         except CatalogDamaged:
             # There is no state of it that a reader could go on with.
             kept.unlink(missing_ok=True)
-            for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
-                if (there := live.with_name(name)).exists():
-                    there.rename(live.with_name(kept.name + name.removeprefix(FILE_NAME)))
+    # The log first: what was left of it would be taken for the new catalog's.
+    for suffix in ("-wal", "-shm", ""):
+        if (there := live.with_name(FILE_NAME + suffix)).exists():
+            there.rename(kept.with_name(kept.name + suffix))
     # An index in the folder may be of a later state than the backup, and both reach the same generation one day.
     shutil.rmtree(live.parent / "indexes", ignore_errors=True)
     staged.rename(live)
+    folder_to_disk(live.parent)

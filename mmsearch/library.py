@@ -105,8 +105,7 @@ class Library:
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._parts.writing():
+        with self._parts.writing(create=True):
             catalog = self._parts.catalog(create=True)
             space, record = self._parts.embedding(create=True)
             self._parts.check_named()
@@ -354,8 +353,7 @@ class Library:
 
         Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._parts.writing():
+        with self._parts.writing(create=True):
             items = backup.restore(Path(path), self.path, overwrite=overwrite)
             self._parts.close()
         return items

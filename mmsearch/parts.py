@@ -14,10 +14,11 @@ from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder, Projector
 from mmsearch.encoders.projected import space as projected_space
-from mmsearch.errors import LibraryEmpty, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, LibraryReadOnly, SpaceChanged
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, Query, Space, Vectors
+from mmsearch.vectors.atomic import make_folder
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
@@ -154,9 +155,11 @@ class Parts:
         return DecodePool(record.target, space.windowing, self.settings.limits, workers)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, create: bool = False) -> Iterator[None]:
         """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
-        if not self.path.is_dir():
+        if create:
+            make_folder(self.path)
+        elif not self.path.is_dir():
             self.catalog()  # says that there is none
         lock = FileLock(self.path / LOCK_NAME, timeout=0)
         try:
@@ -182,7 +185,7 @@ class Parts:
         try:
             with self.writing():
                 self.indexes().publish()
-        except (LibraryLocked, LibraryReadOnly, OSError):
+        except LibraryError:
             # The answer was right all the same: it came from memory.
             return
 

@@ -1,5 +1,6 @@
 """Writing a file so that a reader sees the old content or the new one, and a crash leaves one of them."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,19 +22,35 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        yield temporary
-        _to_disk(temporary)
-        os.replace(temporary, path)
-        folder_to_disk(path.parent)
-    except PermissionError as error:
-        raise LibraryReadOnly(f"can't write {path}: {error}", hint="check the folder's permissions") from error
-    except OSError as error:
-        raise LibraryError(f"can't write {path}: {error}", hint="check free space and the folder") from error
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
+            yield temporary
+            _to_disk(temporary)
+            os.replace(temporary, path)
+            folder_to_disk(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """The operating system's errors about a file in our words. Raises: LibraryReadOnly, LibraryError."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise LibraryReadOnly(f"can't write {path}: {error}", hint="check the folder's permissions") from error
+        raise LibraryError(f"can't write {path}: {error}", hint="check free space and the folder") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, on disk when this returns, unless it is there. Raises: LibraryReadOnly, LibraryError."""
+    with told(path):
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            folder_to_disk(path.parent)
 
 
 def _sweep(path: Path) -> None:
