@@ -154,7 +154,7 @@ class SpaceRow(Base):
     """Generation at which contents that were there before last got vectors in it: an older index lacks some."""
 
 
-class Refusal(Base):
+class RefusalRow(Base):
     """A content that a space has no vectors for, because its encoders or the decoders can't take it: and why."""
 
     __tablename__ = "refusals"

@@ -15,6 +15,7 @@ from mmsearch.catalog.models import (
     Item,
     LibraryRow,
     ListRow,
+    RefusalRow,
     Root,
     Run,
     SegmentRow,
@@ -88,8 +89,9 @@ def sha256_of(connection: Connection, content_id: int) -> str:
 
 
 def holds(connection: Connection, sha256: str, space_id: int) -> bool:
-    """Whether a content is in the catalog with its vectors in the space."""
-    return connection.execute(_HOLDS, {"sha256": sha256, "space": space_id}).first() is not None
+    """Whether a content is in the catalog with its vectors in the space, or is known to have none there."""
+    asked = {"sha256": sha256, "space": space_id}
+    return any(connection.execute(query, asked).first() for query in (_HOLDS, _REFUSES))
 
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
@@ -105,6 +107,11 @@ _HOLDS = (
     .join(Content, Content.id == SegmentRow.content_id)
     .where(Content.sha256 == bindparam("sha256"), Embedding.space_id == bindparam("space"))
     .limit(1)
+)
+_REFUSES = (
+    select(RefusalRow.content_id)
+    .join(Content, Content.id == RefusalRow.content_id)
+    .where(Content.sha256 == bindparam("sha256"), RefusalRow.space_id == bindparam("space"))
 )
 
 

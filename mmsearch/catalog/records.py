@@ -84,6 +84,25 @@ class NewFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRefusal:
+    """A content that a space can't have vectors of."""
+
+    sha256: str
+    failure: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A findable content without vectors in a space."""
+
+    content_id: int
+    sha256: str
+    files: tuple[tuple[bytes, int, int], ...]
+    """(path, size, mtime_ns) of its present items."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewTag:
     """What a model says of a content, in place of what it said before. `tag` None: none of the names fits."""
 

@@ -1,4 +1,4 @@
-"""The spaces of a library: the base that encoders made, and what projections make of its vectors."""
+"""The spaces of a library: bases, whose vectors encoders made, and what projections make of those."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,8 +18,16 @@ def active(connection: Connection) -> SpaceRecord | None:
     return SpaceRecord(*row) if row else None
 
 
+def base(connection: Connection) -> SpaceRecord | None:
+    """The space whose vectors encoders make for the active one: itself, or what its projection takes."""
+    record = active(connection)
+    if record is None or record.base is None:
+        return record
+    return SpaceRecord(*connection.execute(_RECORDS.where(SpaceRow.id == record.base)).one())
+
+
 def every(connection: Connection) -> list[SpaceRecord]:
-    """All spaces, the base first."""
+    """All spaces, in the order in which they came."""
     return [SpaceRecord(*row) for row in connection.execute(_RECORDS.order_by(SpaceRow.id))]
 
 
@@ -90,5 +98,9 @@ def activate(connection: Connection, space_id: int) -> None:
 
 
 def drop(connection: Connection, space_ids: Sequence[int]) -> None:
-    """Forget spaces and their vectors; none of them may be active."""
-    connection.execute(delete(SpaceRow).where(SpaceRow.id.in_(list(space_ids))))
+    """Forget spaces, their vectors, and segments that no other space uses; none of them may be active."""
+    ids = list(space_ids)
+    connection.execute(delete(ProjectionRow).where(ProjectionRow.space_id.in_(ids)))
+    connection.execute(delete(SpaceRow).where(SpaceRow.id.in_(ids)))
+    # No tombstones: only indexes of these spaces knew them, and ids are never used again.
+    connection.execute(delete(SegmentRow).where(SegmentRow.layout.not_in(select(SpaceRow.layout))))

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import background, read, schema, spaces, tags, write
+from mmsearch.catalog import background, fill, read, schema, spaces, tags, write
 from mmsearch.catalog.database import connect, reading, writing
 from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, Tombstone
-from mmsearch.catalog.records import Batch, ListKey, NewTag, SpaceRecord
-from mmsearch.errors import CatalogDamaged, LibraryNotFound
+from mmsearch.catalog.records import Batch, ListKey, NewContent, NewRefusal, NewTag, SpaceRecord
+from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, Modality, Vectors
 
 FILE_NAME = "catalog.sqlite"
@@ -91,8 +91,13 @@ class Catalog:
             space_id = spaces.add(connection, name, target, dim, fingerprint, layout)
         return SpaceRecord(space_id, name, target, dim, fingerprint, layout)
 
+    def base(self) -> SpaceRecord | None:
+        """The space whose vectors encoders make for the active one: itself, or what its projection takes."""
+        with self.reading() as connection:
+            return spaces.base(connection)
+
     def spaces(self) -> list[SpaceRecord]:
-        """Every space that vectors are kept of, the base first."""
+        """Every space that vectors are kept of, in the order in which they came."""
         with self.reading() as connection:
             return spaces.every(connection)
 
@@ -117,23 +122,40 @@ class Catalog:
             found = list(spaces.lacking(connection, space, limit))
             for rows in found:
                 spaces.fill(connection, space.id, rows.ids, project(rows.vectors, rows.modality))
-            if not found:
+            if found:
+                fill.mark(connection, [space.id])
+            else:
                 spaces.copy_lists(connection, space)
         return sum(len(rows.ids) for rows in found)
 
-    def activate(self, space: SpaceRecord) -> None:
-        """Let every search from now on use this space."""
+    def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewRefusal]) -> int:
+        """Give contents that are there their vectors in a space; see `catalog.fill`. Needs no writer's lock."""
         with writing(self._engine) as connection:
+            return fill.complete(connection, space, contents, refusals, self.version)
+
+    def forget_refusals(self, space: SpaceRecord) -> None:
+        """Let what a space could not take be tried again, but for kinds that it doesn't embed."""
+        with writing(self._engine) as connection:
+            fill.forget_refusals(connection, space, NotEmbedded.failure)
+
+    def activate(self, space: SpaceRecord) -> None:
+        """Let every search from now on use this space; and files that the last base didn't embed be tried again."""
+        with writing(self._engine) as connection:
+            before = spaces.base(connection)
             write.bump(connection)
             spaces.activate(connection, space.id)
+            if spaces.base(connection) != before:
+                connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure))
 
     def drop_space(self, space: SpaceRecord) -> None:
-        """Forget a projected space, going back to its base if it is active."""
+        """Forget a space with all that projections made of it. Searches go from a projected one back to its base;
+        a base that they use must not be dropped."""
         with writing(self._engine) as connection:
             if spaces.active(connection) == space and space.base is not None:
                 write.bump(connection)
                 spaces.activate(connection, space.base)
-            spaces.drop(connection, [space.id])
+            projected = [one.id for one in spaces.every(connection) if one.base == space.id]
+            spaces.drop(connection, [*projected, space.id])
 
     # Ingest
 

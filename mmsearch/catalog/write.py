@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, delete, exists, insert, literal, select, text, update
@@ -107,16 +107,21 @@ def _insert_contents(connection: Connection, contents: Sequence[NewContent], gen
 def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], space_id: int) -> None:
     """Give contents, by their ids, their vectors in a space, and segments where another space's don't serve."""
     layout = str(connection.execute(select(SpaceRow.layout).where(SpaceRow.id == space_id)).scalar_one())
-    there = _segment_ids(connection, [content_id for content_id, _ in contents], layout)
+    there = segments(connection, [content_id for content_id, _ in contents], layout)
+    done = held(connection, list(there), space_id)
+    contents = [(content_id, content) for content_id, content in contents if content_id not in done]
+    same = same_cut(contents, there)
+    # Another release cut it into other pieces: whoever has vectors of those will lack some.
+    bury(connection, [row[0] for content_id, _ in contents if content_id not in same for row in there[content_id]])
     next_segment = _last_id(connection, "segments") + 1
-    segments: list[dict[str, object]] = []
+    made: list[dict[str, object]] = []
     embeddings: list[dict[str, object]] = []
     for content_id, content in contents:
-        ids = there.get(content_id, [])
+        ids = [row[0] for row in there.get(content_id, ())] if content_id in same else []
         if not ids:
             ids = list(range(next_segment, next_segment + len(content.spans)))
             next_segment += len(ids)
-            segments.extend(_segment_rows(content, content_id, ids, layout))
+            made.extend(_segment_rows(content, content_id, ids, layout))
         by_space = {space_id: content.vectors, **content.derived}
         for space, vectors in by_space.items():
             little = np.ascontiguousarray(vectors, dtype="<f4")
@@ -124,7 +129,7 @@ def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], sp
                 {"space_id": space, "segment_id": segment, "vector": row.tobytes()}
                 for segment, row in zip(ids, little, strict=True)
             )
-    _insert(connection, SegmentRow, segments)
+    _insert(connection, SegmentRow, made)
     _insert(connection, Embedding, embeddings)
     for item, segment in sorted({(c.modality, segment) for _, c in contents for segment in c.modalities}):
         for space in sorted({space_id, *(space for _, content in contents for space in content.derived)}):
@@ -132,18 +137,60 @@ def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], sp
             connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
 
 
-def _segment_ids(connection: Connection, contents: Sequence[int], layout: str) -> dict[int, list[int]]:
-    """Content id -> ids of its segments in a layout, in order."""
-    found: dict[int, list[int]] = {}
+def held(connection: Connection, contents: Sequence[int], space_id: int) -> set[int]:
+    """Those of the contents that have vectors in a space."""
+    found: set[int] = set()
     for part in chunks(contents):
         query = (
-            select(SegmentRow.content_id, SegmentRow.id)
-            .where(SegmentRow.content_id.in_(part), SegmentRow.layout == layout)
-            .order_by(SegmentRow.content_id, SegmentRow.ordinal)
+            select(SegmentRow.content_id)
+            .join(Embedding, Embedding.segment_id == SegmentRow.id)
+            .where(SegmentRow.content_id.in_(part), Embedding.space_id == space_id)
         )
-        for content_id, segment in connection.execute(query):
-            found.setdefault(content_id, []).append(segment)
+        found.update(connection.execute(query).scalars())
     return found
+
+
+def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[tuple[Any, ...]]]) -> set[int]:
+    """Those of the contents whose segments are the ones they have, as `segments` tells, or that have none yet."""
+    return {
+        content_id
+        for content_id, content in contents
+        if content_id not in there or [row[1:] for row in there[content_id]] == _cut(content)
+    }
+
+
+def segments(connection: Connection, contents: Sequence[int], layout: str) -> dict[int, list[tuple[Any, ...]]]:
+    """Content id -> (id, then what `_cut` tells) of its segments in a layout, in order."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    row = SegmentRow
+    for part in chunks(contents):
+        query = (
+            select(
+                row.content_id, row.id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end,
+            )
+            .where(row.content_id.in_(part), row.layout == layout)
+            .order_by(row.content_id, row.ordinal)
+        )  # fmt: skip
+        for content_id, *segment in connection.execute(query):
+            found.setdefault(content_id, []).append(tuple(segment))
+    return found
+
+
+def _cut(content: NewContent) -> list[tuple[Any, ...]]:
+    """Where its segments lie."""
+    return [
+        (modality, span.start, span.end, span.page, span.char_start, span.char_end)
+        for modality, span in zip(content.modalities, content.spans, strict=True)
+    ]
+
+
+def bury(connection: Connection, segment_ids: Sequence[int]) -> None:
+    """Delete segments, leaving tombstones for the indexes that hold them."""
+    generation = connection.execute(select(LibraryRow.generation)).scalar_one()
+    for part in chunks(segment_ids):
+        gone = select(SegmentRow.id, literal(generation)).where(SegmentRow.id.in_(part))
+        connection.execute(insert(Tombstone).from_select(["segment_id", "generation"], gone))
+        connection.execute(delete(SegmentRow).where(SegmentRow.id.in_(part)))
 
 
 def _segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layout: str) -> Iterator[dict[str, object]]:

@@ -87,7 +87,7 @@ class Planner:
     ) -> Iterator[Step]:
         """The step for one existing file that is new, changed or back; none if it failed `before` as it is now."""
         if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
-            yield self._place(file, root, known, self._sha256_of(known), "restored")
+            yield self._again(file, root, known, self._sha256_of(known))
             return
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
         if before and same and before.failure != Transient.failure and not self.retry(before):
@@ -108,7 +108,7 @@ class Planner:
         with self.report.timed("hash"):
             sha256 = content_hash(file)
         if known and self._sha256_of(known) == sha256:
-            return self._place(file, root, known, sha256, "unchanged" if known.status == "present" else "restored")
+            return self._again(file, root, known, sha256)
         holders, held = self._holders(sha256)
         if held:
             left = None if known else next((item for item in holders if self._has_left(item)), None)
@@ -120,6 +120,17 @@ class Planner:
             return self._step("await", file, root, known, sha256, "changed" if known else "copied")
         self.planned.add(sha256)
         return self._decode(file, root, known, sha256)
+
+    def _again(self, file: SourceFile, root: bytes, known: KnownItem, sha256: str) -> Step:
+        """A known path with the content it had."""
+        if known.status == "present":
+            return self._place(file, root, known, sha256, "unchanged")
+        # While it was away, the library may have got another model.
+        if self._holders(sha256)[1]:
+            return self._place(file, root, known, sha256, "restored")
+        action = "await" if sha256 in self.planned else "decode"
+        self.planned.add(sha256)
+        return self._step(action, file, root, known, sha256, "restored")
 
     def _decode(self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str) -> Step:
         return self._step("decode", file, root, known, sha256, "changed" if known else "new")

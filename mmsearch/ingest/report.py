@@ -25,6 +25,8 @@ class IngestReport:
     unchanged: int = 0
     restored: int = 0
     """Items that had been missing and are back as they were."""
+    completed: int = 0
+    """Known contents that got the vectors which another model's space lacked."""
     failed: Counter[str] = field(default_factory=Counter)
     """Failure class -> files that failed in this run."""
     failed_before: int = 0
@@ -50,7 +52,7 @@ class IngestReport:
     @property
     def files(self) -> int:
         """Files accounted for."""
-        found = self.new + self.changed + self.moved + self.copied + self.unchanged + self.restored
+        found = self.new + self.changed + self.moved + self.copied + self.unchanged + self.restored + self.completed
         return found + self.failed.total() + self.failed_before + self.not_embedded + self.other_modality
 
     @contextmanager

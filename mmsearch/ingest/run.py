@@ -354,6 +354,11 @@ class _Meter:
         self._total = sum(size_of(root) for root in roots)
         self._tell("scan", None)
 
+    def total(self, files: int) -> None:
+        """For what needs no scan."""
+        self._total = files
+        self._tell("work", None)
+
     def at(self, path: bytes) -> None:
         if self._on_progress is not None:
             self._tell("work", Path(os.fsdecode(path)))
