@@ -9,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog import fill
 from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import select as catalog_select
 from mmsearch.criteria import Filter
@@ -142,7 +143,8 @@ class IndexSet:
         return _Held(index, stamp.generation, stamp.generation)
 
     def _catch_up(self, snapshot: Snapshot, key: ListKey, held: _Held, generation: int, floor: int) -> None:
-        since = held.generation
+        # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
+        since, floor = held.generation, max(floor, fill.filled(snapshot, self._space.id))
         with self._gate.writing():
             if since < floor or since > generation:
                 # Its past is not listed any more, or it is of a future this catalog (a restored copy) never had.
