@@ -49,6 +49,8 @@ class Settings:
     alike: str = "image=0.92,audio=0.999,text=0.98"
     """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
     files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
+    storage: str = "float32"
+    """What the vectors of a new library are stored as: "float32" or "float16", half as large."""
     commit_segments: int = 512
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
@@ -161,4 +163,6 @@ def _checked(made: Settings) -> Settings:
     _ = made.alike_from
     if made.precision not in ("auto", "fp32", "fp16", "bf16"):
         raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
+    if made.storage not in ("float32", "float16"):
+        raise InvalidInput(f"unknown storage {made.storage!r}", hint="known: float32, float16")
     return made

@@ -161,7 +161,7 @@ class _Search:
                 main = max(by_modality)
                 segments = by_modality[main]
                 chosen.append((content, ListKey(self._space.name, item, main), segments[len(segments) // 2]))
-        vectors = pieces.vectors_of(self._snapshot, self._space.id, [segment for _, _, segment in chosen])
+        vectors = pieces.vectors_of(self._snapshot, self._space, [segment for _, _, segment in chosen])
         return [_Probe(content, key, vectors[one]) for content, key, one in chosen if one in vectors]
 
     def _near(self, probes: Sequence[_Probe]) -> Iterator[tuple[_Probe, list[int], bool]]:
@@ -193,10 +193,10 @@ class _Search:
         """Those of the candidates that are alike to a content, with their similarity."""
         if not candidates:
             return {}
-        own = Profile(content, pieces.vectors(self._snapshot, self._space.id, [content]).get(content, {}))
+        own = Profile(content, pieces.vectors(self._snapshot, self._space, [content]).get(content, {}))
         found: dict[int, float] = {}
         for start in range(0, len(candidates), BLOCK):
-            held = pieces.vectors(self._snapshot, self._space.id, candidates[start : start + BLOCK])
+            held = pieces.vectors(self._snapshot, self._space, candidates[start : start + BLOCK])
             for other, vectors in held.items():
                 similar = similarity(own, Profile(other, vectors), self._least)
                 if similar is not None:

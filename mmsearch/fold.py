@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mmsearch.alike import Profile, possible, similarity
-from mmsearch.catalog import Snapshot, pieces
+from mmsearch.catalog import Snapshot, SpaceRecord, pieces
 from mmsearch.types import Hit, Modality
 
 REACH = 20
@@ -30,19 +30,19 @@ class _Group:
     folded: list[Hit] = field(default_factory=list)
 
 
-def profiles(snapshot: Snapshot, space_id: int, hits: Sequence[Hit]) -> dict[int, Profile]:
+def profiles(snapshot: Snapshot, space: SpaceRecord, hits: Sequence[Hit]) -> dict[int, Profile]:
     """Item id -> its content's profile, for items of the hits that are there.
 
     The vectors of long items are read only where there is something to compare them with: another content that holds
     segments of the same modalities.
     """
-    shapes = pieces.shapes(snapshot, space_id, [hit.item_id for hit in hits])
+    shapes = pieces.shapes(snapshot, space, [hit.item_id for hit in hits])
     alike: dict[tuple[Modality, ...], set[int]] = {}
     for shape in shapes:
         if shape.vector is None:
             alike.setdefault(tuple(modality for modality, _ in shape.counts), set()).add(shape.content_id)
     wanted = sorted(content for group in alike.values() if len(group) > 1 for content in group)
-    vectors = pieces.vectors(snapshot, space_id, wanted) if wanted else {}
+    vectors = pieces.vectors(snapshot, space, wanted) if wanted else {}
     return {
         shape.item_id: Profile(
             shape.content_id,

@@ -38,7 +38,7 @@ def with_moments(
     made: list[Hit] = []
     for hit in hits:
         with catalog.reading() as snapshot:
-            modality, held = pieces.of_hit(snapshot, space.id, hit.item_id, hit.segment_id)
+            modality, held = pieces.of_hit(snapshot, space, hit.item_id, hit.segment_id)
         judged: list[tuple[float, bool, Moment]] = []  # (order, whether it is sure, moment); small orders are good
         for piece in held:
             score = float(exact_scores(vector[0], piece.vector[np.newaxis])[0])

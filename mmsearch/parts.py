@@ -69,7 +69,9 @@ class Parts:
                     raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
                 target = registry.target("spaces", self.settings.space)
                 base = self._loaded(target)
-                record = self.catalog().add_space(base.name, target, base.dim, base.fingerprint, layouts.of(base))
+                record = self.catalog().add_space(
+                    base.name, target, base.dim, base.fingerprint, layouts.of(base), self.settings.storage
+                )
             return self._built(record), record
 
     def check_named(self) -> None:

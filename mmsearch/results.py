@@ -88,7 +88,7 @@ def _recalled(part: Part, parts: Parts) -> Part:
         raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
     space = parts.catalog().space()
     with parts.catalog().reading() as snapshot:
-        known = pieces.item(snapshot, space.id, named) if space else None
+        known = pieces.item(snapshot, space, named) if space else None
     if known is None:
         raise InvalidInput(
             f"there is no item {named} in this library", hint="ids are in the JSON of a search, as item_id"
@@ -120,7 +120,7 @@ def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None)
         settled = len(hits)
         if wanted.fold and space is not None:
             with parts.catalog().reading() as snapshot:
-                known = profiles(snapshot, space.id, hits)
+                known = profiles(snapshot, space, hits)
             hits, settled = fold(hits, known, parts.settings.alike_from, whole=whole)
         if whole or settled >= wanted.end:
             break

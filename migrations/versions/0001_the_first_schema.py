@@ -141,6 +141,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("layout", sa.String(), nullable=False),
         sa.Column("filled", sa.Integer(), nullable=False),
+        sa.Column("storage", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_spaces")),
         sa.UniqueConstraint("name", name=op.f("uq_spaces_name")),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
-from mmsearch.catalog import layouts
+from mmsearch.catalog import blobs, layouts
 from mmsearch.catalog.models import Background, Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.write import chunks
@@ -44,8 +44,8 @@ def sample(connection: Connection, key: ListKey, dim: int, count: int) -> Sample
         )
         vectors |= {segment: vector for segment, vector in connection.execute(query)}
     kept = [(vectors[segment], content) for segment, content in chosen.tolist() if segment in vectors]
-    matrix = np.frombuffer(b"".join(vector for vector, _ in kept), "<f4").reshape(len(kept), dim)
-    return Sample(matrix.astype(np.float32, copy=False), np.array([content for _, content in kept], np.int64))
+    matrix = blobs.decode([vector for vector, _ in kept], dim)
+    return Sample(matrix, np.array([content for _, content in kept], np.int64))
 
 
 def contents_of(connection: Connection, segment_ids: Ids) -> dict[int, int]:

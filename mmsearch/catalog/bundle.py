@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, and_, bindparam, exists, select, true
 from sqlalchemy.orm import aliased
 
+from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.records import Found, Member
 from mmsearch.catalog.select import where as matches
@@ -80,8 +80,7 @@ def segments(connection: Connection, space: str, dim: int, files: Sequence[Membe
                 place = owner.item_id, owner.path, owner.modality
                 found.append(Found(segment_id, content_id, *place, modality, Span(*span), owner.metadata))
                 vectors.append(vector)
-    matrix = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), dim)
-    return found, matrix.astype(np.float32, copy=False)
+    return found, blobs.decode(vectors, dim)
 
 
 def count(connection: Connection) -> int:

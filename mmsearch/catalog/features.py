@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection, select
 
+from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.write import chunks
@@ -53,7 +54,9 @@ def of_contents(connection: Connection, space: SpaceRecord, contents: Sequence[i
         rows.extend((a, b, c, d) for a, b, c, d in connection.execute(query))
     rows.sort()
     return Segments(
-        np.array([row[1] for row in rows], np.int64), [row[2] for row in rows], _matrix([row[3] for row in rows], space)
+        np.array([row[1] for row in rows], np.int64),
+        [row[2] for row in rows],
+        blobs.decode([row[3] for row in rows], space.dim),
     )
 
 
@@ -75,8 +78,4 @@ def others(connection: Connection, space: SpaceRecord, kind: Modality, besides: 
         vectors = select(Embedding.segment_id, Embedding.vector)
         wanted = vectors.where(Embedding.space_id == space.id, Embedding.segment_id.in_(part))
         found |= {segment: vector for segment, vector in connection.execute(wanted)}
-    return _matrix([found[segment] for segment in ids.tolist() if segment in found], space)
-
-
-def _matrix(rows: Sequence[bytes], space: SpaceRecord) -> Vectors:
-    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), space.dim).astype(np.float32)
+    return blobs.decode([found[segment] for segment in ids.tolist() if segment in found], space.dim)

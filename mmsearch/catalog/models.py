@@ -152,6 +152,8 @@ class SpaceRow(Base):
     """Of the segments that have vectors in it."""
     filled: Mapped[int]
     """Generation at which contents that were there before last got vectors in it: an older index lacks some."""
+    storage: Mapped[str]
+    """What its vectors are stored as: float32 or float16."""
 
 
 class RefusalRow(Base):
@@ -177,7 +179,7 @@ class ProjectionRow(Base):
 
 
 class Embedding(Base):
-    """A segment's vector in a space: little-endian float32, `4 * dim` bytes."""
+    """A segment's vector in a space: little-endian float32 or float16 (`catalog.blobs`), 4 or 2 bytes a dimension."""
 
     __tablename__ = "embeddings"
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, and_, bindparam, func, select
 
-from mmsearch.catalog import layouts
+from mmsearch.catalog import blobs, layouts
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.select import where as matches
@@ -61,14 +60,14 @@ class File:
     height: int | None
 
 
-def shapes(connection: Connection, space_id: int, item_ids: Collection[int]) -> list[Shape]:
+def shapes(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[Shape]:
     """The shapes of items, present or missing, in no particular order; unknown ones are left out."""
     rows: dict[int, list[Any]] = {}
     for part in chunks(list(item_ids)):
-        for row in connection.execute(_SHAPES, {"space": space_id, "ids": list(part)}):
+        for row in connection.execute(_SHAPES, {"space": space.id, "ids": list(part)}):
             rows.setdefault(row[0], []).append(row)
     return [
-        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), _only(those))
+        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), _only(those, space.dim))
         for item, those in rows.items()
     ]
 
@@ -87,31 +86,33 @@ _SHAPES = (
 )
 
 
-def _only(rows: Sequence[Any]) -> Vectors | None:
+def _only(rows: Sequence[Any], dim: int) -> Vectors | None:
     """The vector of an item's one segment, float32 (dim,); None if it has several, or none."""
     (_, _, _, count, vector), *more = rows
-    return None if more or count > 1 or vector is None else _matrix([vector])[0]
+    return None if more or count > 1 or vector is None else blobs.decode([vector], dim)[0]
 
 
-def vectors(connection: Connection, space_id: int, content_ids: Sequence[int]) -> dict[int, dict[Modality, Vectors]]:
+def vectors(
+    connection: Connection, space: SpaceRecord, content_ids: Sequence[int]
+) -> dict[int, dict[Modality, Vectors]]:
     """Content id -> segment modality -> float32 (n, dim), unit rows in order; nothing for what has no vectors."""
     found: dict[int, dict[Modality, list[bytes]]] = {}
     for part in chunks(content_ids):
         query = (
             select(SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
             .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(Embedding.space_id == space_id, SegmentRow.content_id.in_(part))
+            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part))
             .order_by(SegmentRow.content_id, SegmentRow.ordinal)
         )
         for content, modality, vector in connection.execute(query):
             found.setdefault(content, {}).setdefault(modality, []).append(vector)
     return {
-        content: {modality: _matrix(rows) for modality, rows in by_modality.items()}
+        content: {modality: blobs.decode(rows, space.dim) for modality, rows in by_modality.items()}
         for content, by_modality in found.items()
     }
 
 
-def of_hit(connection: Connection, space_id: int, item_id: int, segment_id: int) -> tuple[Modality, list[Piece]]:
+def of_hit(connection: Connection, space: SpaceRecord, item_id: int, segment_id: int) -> tuple[Modality, list[Piece]]:
     """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
     named = select(Content.id, Content.modality)
     if segment_id < 0:
@@ -119,10 +120,10 @@ def of_hit(connection: Connection, space_id: int, item_id: int, segment_id: int)
     else:
         named = named.join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id == segment_id)
     row = connection.execute(named).first()
-    return (row[1], _pieces(connection, space_id, row[0])) if row else ("", [])
+    return (row[1], _pieces(connection, space, row[0])) if row else ("", [])
 
 
-def _pieces(connection: Connection, space_id: int, content_id: int) -> list[Piece]:
+def _pieces(connection: Connection, space: SpaceRecord, content_id: int) -> list[Piece]:
     query = (
         select(
             SegmentRow.id, SegmentRow.modality, Embedding.vector,
@@ -130,10 +131,12 @@ def _pieces(connection: Connection, space_id: int, content_id: int) -> list[Piec
             SegmentRow.text,
         )
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
-        .where(Embedding.space_id == space_id, SegmentRow.content_id == content_id)
+        .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
         .order_by(SegmentRow.ordinal)
     )  # fmt: skip
-    return [Piece(row[0], row[1], Span(*row[3:]), _matrix([row[2]])[0]) for row in connection.execute(query)]
+    return [
+        Piece(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0]) for row in connection.execute(query)
+    ]
 
 
 def best_first(
@@ -177,14 +180,14 @@ def outlines(
     return found
 
 
-def vectors_of(connection: Connection, space_id: int, segment_ids: Sequence[int]) -> dict[int, Vectors]:
+def vectors_of(connection: Connection, space: SpaceRecord, segment_ids: Sequence[int]) -> dict[int, Vectors]:
     """Segment id -> float32 (dim,), for those that have a vector."""
     found: dict[int, Vectors] = {}
     for part in chunks(segment_ids):
         query = select(Embedding.segment_id, Embedding.vector).where(
-            Embedding.space_id == space_id, Embedding.segment_id.in_(part)
+            Embedding.space_id == space.id, Embedding.segment_id.in_(part)
         )
-        found |= {segment: _matrix([vector])[0] for segment, vector in connection.execute(query)}
+        found |= {segment: blobs.decode([vector], space.dim)[0] for segment, vector in connection.execute(query)}
     return found
 
 
@@ -219,13 +222,9 @@ def copied(connection: Connection, within: Collection[Modality] | None = None, w
     return set(connection.execute(query).scalars())
 
 
-def item(connection: Connection, space_id: int, item_id: int) -> StoredItem | None:
+def item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
     """An item, present or missing, with its vectors; None if there is no such, or it has none."""
     query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
     row = connection.execute(query.where(Item.id == item_id)).first()
-    held = vectors(connection, space_id, [row[0]]).get(row[0]) if row else None
+    held = vectors(connection, space, [row[0]]).get(row[0]) if row else None
     return StoredItem(row[1], Path(os.fsdecode(row[2])), held) if row and held else None
-
-
-def _matrix(rows: Sequence[bytes]) -> Vectors:
-    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1).astype(np.float32, copy=False)

@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from mmsearch.catalog import blobs
 from mmsearch.catalog.models import (
     Content,
     Embedding,
@@ -174,8 +175,7 @@ def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Itera
     )
     for found in connection.execute(present.execution_options(yield_per=ROWS)).partitions(ROWS):
         ids = np.array([row[0] for row in found], np.int64)
-        vectors = np.frombuffer(b"".join(row[1] for row in found), "<f4").reshape(len(found), dim)
-        yield Change(ids, vectors.astype(np.float32, copy=False), nothing)
+        yield Change(ids, blobs.decode([row[1] for row in found], dim), nothing)
 
 
 def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:

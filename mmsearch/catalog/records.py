@@ -209,6 +209,8 @@ class SpaceRecord:
     """How the segments that have vectors in it were cut (`catalog.layouts`)."""
     base: int | None = None
     """Id of the space whose vectors a projection turns into its own; None: encoders make them."""
+    storage: str = "float32"
+    """What its vectors are stored as: a key of `catalog.blobs.TYPES`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

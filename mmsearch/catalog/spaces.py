@@ -1,12 +1,14 @@
 """The spaces of a library: bases, whose vectors encoders made, and what projections make of those."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
 from mmsearch.catalog.records import Rows, SpaceRecord
 from mmsearch.types import Ids, Vectors
@@ -34,17 +36,20 @@ def every(connection: Connection) -> list[SpaceRecord]:
 # Built once: every search asks which space is active.
 _RECORDS: Any = select(
     SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, SpaceRow.layout,
-    ProjectionRow.base_id,
+    ProjectionRow.base_id, SpaceRow.storage,
 ).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)  # fmt: skip
 _ACTIVE: Any = _RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
 
 
-def add(connection: Connection, name: str, target: str, dim: int, fingerprint: str, layout: str) -> int:
-    """A new space; the first one is active at once. Returns its id."""
-    row = {"name": name, "target": target, "dim": dim, "fingerprint": fingerprint, "layout": layout, "filled": 0}
+def add(connection: Connection, made: SpaceRecord) -> SpaceRecord:
+    """A new space; the first one is active at once. Returns the record with its id."""
+    row = {
+        "name": made.name, "target": made.target, "dim": made.dim, "fingerprint": made.fingerprint,
+        "layout": made.layout, "filled": 0, "storage": made.storage,
+    }  # fmt: skip
     space_id = int(connection.execute(insert(SpaceRow).values(row).returning(SpaceRow.id)).scalar_one())
     connection.execute(update(LibraryRow).where(LibraryRow.space_id.is_(None)).values(space_id=space_id))
-    return space_id
+    return replace(made, id=space_id)
 
 
 def keep_projection(connection: Connection, space_id: int, base_id: int, weights: bytes) -> None:
@@ -69,16 +74,15 @@ def lacking(connection: Connection, space: SpaceRecord, limit: int) -> Iterator[
     for modality, segment, vector in connection.execute(query):
         found.setdefault(modality, []).append((segment, vector))
     for modality, rows in sorted(found.items()):
-        matrix = np.frombuffer(b"".join(vector for _, vector in rows), "<f4").reshape(len(rows), space.dim)
-        yield Rows(modality, np.array([segment for segment, _ in rows], np.int64), matrix.astype(np.float32))
+        matrix = blobs.decode([vector for _, vector in rows], space.dim)
+        yield Rows(modality, np.array([segment for segment, _ in rows], np.int64), matrix)
 
 
-def fill(connection: Connection, space_id: int, ids: Ids, vectors: Vectors) -> None:
+def fill(connection: Connection, space: SpaceRecord, ids: Ids, vectors: Vectors) -> None:
     """Add the vectors, float32 (n, dim), of segments to a space."""
-    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    stored = blobs.encode(vectors, space.storage)
     values = [
-        {"space_id": space_id, "segment_id": i, "vector": row.tobytes()}
-        for i, row in zip(ids.tolist(), rows, strict=True)
+        {"space_id": space.id, "segment_id": i, "vector": blob} for i, blob in zip(ids.tolist(), stored, strict=True)
     ]
     if values:
         connection.execute(insert(Embedding), values)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -85,11 +86,12 @@ class Catalog:
         with self.reading() as connection:
             return spaces.active(connection)
 
-    def add_space(self, name: str, target: str, dim: int, fingerprint: str, layout: str = "") -> SpaceRecord:
+    def add_space(
+        self, name: str, target: str, dim: int, fingerprint: str, layout: str = "", storage: str = "float32"
+    ) -> SpaceRecord:
         """Record a space that encoders make; the library's first one is active from now on."""
         with writing(self._engine) as connection:
-            space_id = spaces.add(connection, name, target, dim, fingerprint, layout)
-        return SpaceRecord(space_id, name, target, dim, fingerprint, layout)
+            return spaces.add(connection, SpaceRecord(0, name, target, dim, fingerprint, layout, storage=storage))
 
     def base(self) -> SpaceRecord | None:
         """The space whose vectors encoders make for the active one: itself, or what its projection takes."""
@@ -104,9 +106,9 @@ class Catalog:
     def add_projected(self, base: SpaceRecord, name: str, fingerprint: str, weights: bytes) -> SpaceRecord:
         """Record a space that a projection makes of the base's vectors; it is empty, and not active."""
         with writing(self._engine) as connection:
-            space_id = spaces.add(connection, name, base.target, base.dim, fingerprint, base.layout)
-            spaces.keep_projection(connection, space_id, base.id, weights)
-        return SpaceRecord(space_id, name, base.target, base.dim, fingerprint, base.layout, base.id)
+            made = spaces.add(connection, replace(base, name=name, fingerprint=fingerprint, base=base.id))
+            spaces.keep_projection(connection, made.id, base.id, weights)
+        return made
 
     def projection(self, space: SpaceRecord) -> bytes:
         """The projection of a projected space, a safetensors file. Raises: CatalogDamaged if it isn't there."""
@@ -121,7 +123,7 @@ class Catalog:
         with writing(self._engine) as connection:
             found = list(spaces.lacking(connection, space, limit))
             for rows in found:
-                spaces.fill(connection, space.id, rows.ids, project(rows.vectors, rows.modality))
+                spaces.fill(connection, space, rows.ids, project(rows.vectors, rows.modality))
             if found:
                 fill.mark(connection, [space.id])
             else:

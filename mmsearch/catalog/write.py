@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import numpy as np
 from sqlalchemy import Connection, delete, exists, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog import stem
+from mmsearch.catalog import blobs, stem
 from mmsearch.catalog.models import (
     Base,
     Content,
@@ -107,6 +106,7 @@ def _insert_contents(connection: Connection, contents: Sequence[NewContent], gen
 def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], space_id: int) -> None:
     """Give contents, by their ids, their vectors in a space, and segments where another space's don't serve."""
     layout = str(connection.execute(select(SpaceRow.layout).where(SpaceRow.id == space_id)).scalar_one())
+    storage = {row.id: row.storage for row in connection.execute(select(SpaceRow.id, SpaceRow.storage))}
     there = segments(connection, [content_id for content_id, _ in contents], layout)
     done = held(connection, list(there), space_id)
     contents = [(content_id, content) for content_id, content in contents if content_id not in done]
@@ -124,10 +124,10 @@ def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], sp
             made.extend(_segment_rows(content, content_id, ids, layout))
         by_space = {space_id: content.vectors, **content.derived}
         for space, vectors in by_space.items():
-            little = np.ascontiguousarray(vectors, dtype="<f4")
+            stored = blobs.encode(vectors, storage[space])
             embeddings.extend(
-                {"space_id": space, "segment_id": segment, "vector": row.tobytes()}
-                for segment, row in zip(ids, little, strict=True)
+                {"space_id": space, "segment_id": segment, "vector": blob}
+                for segment, blob in zip(ids, stored, strict=True)
             )
     _insert(connection, SegmentRow, made)
     _insert(connection, Embedding, embeddings)
