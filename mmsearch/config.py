@@ -31,8 +31,10 @@ class Settings:
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = "auto"
     """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
-    index: str = "faiss"
-    """Index backend: faiss or flat."""
+    index: str = "auto"
+    """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
+    recall: float = 0.95
+    """Share of the ten nearest that an index has to find, to be published."""
     workers: int = 0
     """Decode workers; 0: one per CPU core, at most 8."""
     batch_size: int = 0
@@ -155,6 +157,8 @@ def _checked(made: Settings) -> Settings:
             raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
     if made.false_accepts >= 1:
         raise InvalidInput(f"setting false_accepts must be less than 1, not {made.false_accepts}")
+    if made.recall > 1:
+        raise InvalidInput(f"setting recall is a share of 1, not {made.recall}")
     if made.fusion not in FUSIONS and not made.fusion.startswith(LEARNED):
         raise InvalidInput(f"unknown fusion {made.fusion!r}", hint=f"known: {', '.join(FUSIONS)}, {LEARNED}NAME")
     _ = made.weights

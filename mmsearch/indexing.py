@@ -1,41 +1,88 @@
-"""Indexes kept in step with the catalog: loaded, replayed, rebuilt or quarantined as need be, without being asked."""
+"""Indexes kept in step with the catalog: loaded, replayed, rebuilt or quarantined as need be, without being asked.
 
-from collections.abc import Collection
+A list has a file with everything in it that is searched exactly: all of it, or, where a structure has been built
+(`mmsearch.building`), what has changed since. The structure lies beside it in a file of its own.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import quote
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
-from mmsearch.catalog import fill
+from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord, fill
 from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import select as catalog_select
+from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.criteria import Filter
-from mmsearch.errors import IndexDamaged
-from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
-from mmsearch.vectors import Gate, Stamp, create, publish, quarantine, read
+from mmsearch.errors import CatalogDamaged, IndexDamaged
+from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
+from mmsearch.vectors import Gate, Stamp, create, presets, publish, quarantine, read, read_as
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.built import Built
+    from mmsearch.vectors.layered import Fetch, LayeredIndex
 
 REPLAY_LIMIT = 5000
 """Vectors a reader replays at every start before it is worth publishing the index anew."""
+
+SMALL = 4096
+"""Up to so many vectors a file is written with every change; a larger one when an eighth has changed."""
+
+LAYERED = "faiss"
+"""The backend that presets are of."""
+
+BUILT = ".built"
+"""Ends the name of a structure's file."""
+
+REBUILD = (2_000, 20_000)
+"""A structure is built anew when a tenth of it has changed, but not before and not after so many: what has changed is
+searched by comparing everything."""
 
 PROBE = 4
 """Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
 
 
+_File: TypeAlias = tuple[int, int, int] | None
+"""What tells a file from the one that takes its place: inode, size, time."""
+
+
 @dataclass(slots=True)
 class _Held:
-    """An index in memory, and how it compares with its file."""
+    """An index in memory, and how it compares with its files."""
 
     index: VectorIndex
     generation: int
     published: int
-    """Generation of the file; -1: none that can be used."""
+    """Generation of the files; -1: none that can be used."""
     unpublished: int = 0
-    """Vectors added or removed since the file was written."""
+    """Vectors added or removed since the files were written."""
     damaged: bool = False
     """There is something in the file's place, and it is no good."""
+    file: _File = None
+    """The structure's, when it was looked at last."""
+    layered: bool = True
+    """Whether the index can have a structure."""
+
+    @property
+    def layers(self) -> "LayeredIndex | None":
+        return cast("LayeredIndex", self.index) if self.layered else None
+
+    @property
+    def built(self) -> "Built | None":
+        return self.layers.built if self.layers is not None else None
+
+    @property
+    def behind(self) -> int:
+        """How many unpublished changes are too few to write the file anew: one file more in a large library must not
+        cost a large file."""
+        held = self.layers.exact_size if self.layers is not None else len(self.index)
+        return 0 if held <= SMALL else min(REPLAY_LIMIT, held // 8)
 
 
 class IndexSet:
@@ -44,15 +91,18 @@ class IndexSet:
     Thread safety: any number of threads may search; each search sees one committed generation.
     """
 
-    def __init__(self, catalog: Catalog, folder: Path, space: SpaceRecord, backend: str) -> None:
+    def __init__(self, catalog: Catalog, folder: Path, space: SpaceRecord, kind: str) -> None:
+        """`kind`: "auto", the name of a preset (`mmsearch.vectors.presets`), or of another registered backend."""
         self._catalog = catalog
-        self._folder = folder
+        self.folder = folder
         self._space = space
-        self._backend = backend
+        self.kind = kind
+        self._backend = LAYERED if kind in presets.NAMES else kind
         self._held: dict[ListKey, _Held] = {}
         self._uuid = catalog.uuid()
         self._refreshing = Lock()
         self._gate = Gate()
+        self._switching: dict[ListKey, Thread] = {}
 
     def search(
         self, queries: Vectors, k: int, within: Collection[str] | None = None, *, among: Filter | None = None
@@ -64,28 +114,37 @@ class IndexSet:
             among: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
                 match, or, where k were found without counting them, still that of the list.
         """
-        if among is not None:
-            return self._search_among(queries, k, within, among)
-        keys = self.refresh(within)
-        with self._gate.reading():
-            held = {key: self._held[key].index for key in keys}
-            return {key: index.search(queries, k) for key, index in held.items()}, {
-                key: len(index) for key, index in held.items()
-            }
-
-    def _search_among(
-        self, queries: Vectors, k: int, within: Collection[str] | None, among: Filter
-    ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
         while True:
             keys = self.refresh(within)
-            with self._gate.reading(), self._catalog.reading() as snapshot:
+            with self._gate.reading():
                 held = {key: self._held[key] for key in keys}
-                generation, _ = catalog_read.generation(snapshot)
-                # If a commit came in between, the filter would speak of other items than the indexes do: once more.
-                if all(one.generation == generation for one in held.values()):
-                    found = {key: _nearest(snapshot, among, key, one.index, queries, k) for key, one in held.items()}
-                    break
+                if among is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
+                    return {key: one.index.search(queries, k) for key, one in held.items()}, _lengths(held)
+                with self._catalog.reading() as snapshot:
+                    generation, _ = catalog_read.generation(snapshot)
+                    # If a commit came in between, the catalog would speak of other segments than they: once more.
+                    if all(one.generation == generation for one in held.values()):
+                        return self._search_in(snapshot, held, queries, k, among)
+
+    def _search_in(
+        self, snapshot: Snapshot, held: Mapping[ListKey, _Held], queries: Vectors, k: int, among: Filter | None
+    ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
+        views = {key: _View(one, partial(self.fetch, snapshot)) for key, one in held.items()}
+        if among is None:
+            return {key: view.search(queries, k) for key, view in views.items()}, _lengths(held)
+        found = {key: _nearest(snapshot, among, key, view, queries, k) for key, view in views.items()}
         return {key: near for key, (near, _) in found.items()}, {key: size for key, (_, size) in found.items()}
+
+    def fetch(self, snapshot: Snapshot, ids: Ids) -> Vectors:
+        """The catalog's vectors of segments of the space, float32 (n, dim); ids (n,) ascending and unique."""
+        found, vectors = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
+        if len(found) != len(ids):
+            lost = np.setdiff1d(ids, found)
+            raise CatalogDamaged(
+                f"the catalog has no vectors of {len(lost)} segments that an index has, such as {lost[0]}",
+                hint="mmsearch index verify --repair",
+            )
+        return vectors
 
     def refresh(self, within: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
@@ -100,7 +159,9 @@ class IndexSet:
                 held = self._held.get(key) or self._load(key, generation)
                 self._held[key] = held
                 if held.generation != generation:
-                    self._catch_up(connection, key, held, generation, floor)
+                    with self._gate.writing():
+                        self._catch_up(connection, key, held, generation, floor)
+                self._look_for_a_newer(key, held)
             return keys
 
     def sizes(self, within: Collection[str] | None = None) -> dict[ListKey, int]:
@@ -109,56 +170,198 @@ class IndexSet:
 
     def path(self, key: ListKey) -> Path:
         """Where a list is published."""
-        return self._folder / quote(key.space, safe="") / f"{quote(key.item, safe='')}-{quote(key.segment, safe='')}"
+        return self.folder / quote(key.space, safe="") / f"{quote(key.item, safe='')}-{quote(key.segment, safe='')}"
 
     def worth_publishing(self) -> bool:
         """Whether the files are so far behind, or so damaged, that a mere reader should have them written."""
         return any(h.damaged or h.published < 0 or h.unpublished > REPLAY_LIMIT for h in self._held.values())
 
     def publish(self) -> None:
-        """Write every list that differs from its file. The caller holds the library's writer lock."""
+        """Write every list that differs enough from its file. The caller holds the library's writer lock."""
         keys = self.refresh()
         for key in keys:
             held, path = self._held[key], self.path(key)
             if held.damaged:
                 quarantine(path)
-            if held.published < 0 or held.unpublished:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                publish(held.index, path, self._stamp(key, held.generation))
-                held.published, held.unpublished, held.damaged = held.generation, 0, False
+            if held.published < 0 or held.damaged or held.unpublished > held.behind:
+                self._publish(key, held)
         if keys:
             self._catalog.raise_floor(min(self._held[key].published for key in keys))
 
-    def _stamp(self, key: ListKey, generation: int) -> Stamp:
+    def _publish(self, key: ListKey, held: _Held) -> None:
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        publish(held.index, path, self._stamp(key, held.generation, held.built))
+        if held.built is None:
+            # Nothing there, or no good, or not wanted any more.
+            quarantine(self.built_path(key)) if held.damaged else self.built_path(key).unlink(missing_ok=True)
+        held.published, held.unpublished, held.damaged = held.generation, 0, False
+
+    # Structures
+
+    def built_path(self, key: ListKey) -> Path:
+        """Where a list's structure is published."""
+        path = self.path(key)
+        return path.with_name(path.name + BUILT)
+
+    def built(self, key: ListKey) -> "tuple[Built, int] | None":
+        """A list's structure, and how many vectors have changed since it was built. None: there is none."""
+        layers = self._held[key].layers
+        return (layers.built, layers.since) if layers is not None and layers.built is not None else None
+
+    def due(self) -> dict[ListKey, presets.Preset]:
+        """The lists whose structure should be built, or built anew, and which preset suits them."""
+        found = {}
+        for key in self.refresh():
+            layers = self._held[key].layers
+            if layers is None:
+                continue
+            serving = layers.built.preset.name if layers.built is not None else presets.FLAT
+            preset = presets.suited(len(layers), self.kind, serving)
+            if preset.name != serving or layers.since > np.clip((len(layers) - layers.since) // 10, *REBUILD):
+                found[key] = preset
+        return {key: preset for key, preset in found.items() if not (preset.exact and self._held[key].built is None)}
+
+    def adopt(self, key: ListKey, built: "Built", generation: int) -> None:
+        """Publish a structure of some past generation and search with it from now on. One caller at a time, for all
+        processes; searches go on meanwhile."""
+        path = self.built_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        publish(built, path, self._stamp(key, generation, kind=BUILT))
+        self._switch(key, self._over(built, generation, _file(path)))
+
+    def drop(self, key: ListKey) -> None:
+        """Search a list without a structure from now on, and without its file."""
+        self.built_path(key).unlink(missing_ok=True)
+        self._switch(key, self._empty())
+
+    def _look_for_a_newer(self, key: ListKey, held: _Held) -> None:
+        """If another process has built a structure, read it beside, and search with the old one until that is done."""
+        if held.layers is None or _file(self.built_path(key)) == held.file:
+            return
+        going = self._switching.get(key)
+        if going is None or not going.is_alive():
+            self._switching[key] = Thread(target=self._reload, args=(key,), name="mmsearch-index", daemon=True)
+            self._switching[key].start()
+
+    def _reload(self, key: ListKey) -> None:
+        with self._catalog.reading() as snapshot:
+            generation, _ = catalog_read.generation(snapshot)
+        self._switch(key, self._load(key, generation))
+
+    def _switch(self, key: ListKey, made: _Held) -> None:
+        """Bring an index up to date while the old one serves, then put it in its place."""
+        with self._catalog.reading() as snapshot:
+            self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
+        with self._refreshing, self._catalog.reading() as snapshot:
+            self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
+            with self._gate.writing():
+                self._held[key] = made
+
+    # Loading and catching up
+
+    def _stamp(self, key: ListKey, generation: int, built: "Built | None" = None, kind: str = "") -> Stamp:
         # Two projections may bear the same name one after the other.
-        part = f"{key.space}/{key.item}/{key.segment}/{self._space.fingerprint[:16]}"
+        part = f"{key.space}/{key.item}/{key.segment}/{self._space.fingerprint[:16]}{kind}"
+        # What has changed since a structure was built is nothing without that very structure.
+        part += f"+{built.facts.token}" if built is not None else ""
         return Stamp(self._uuid, part, self._backend, generation)
 
     def _load(self, key: ListKey, generation: int) -> _Held:
-        path = self.path(key)
+        if self._backend != LAYERED:
+            return self._loaded(key, partial(read, self.path(key), self._stamp(key, generation)))
+        path, dim = self.built_path(key), self._space.dim
+        # Loads faiss, which other backends don't need.
+        from mmsearch.vectors.built import Built
+        from mmsearch.vectors.layered import LayeredIndex
+
+        file = _file(path)
+        built, stamp = None, self._stamp(key, generation, kind=BUILT)
+        if file is not None and self.kind != presets.FLAT:
+            with suppress(IndexDamaged):
+                built, stamp = read_as(Built.load, path, stamp, dim)
+        load = partial(LayeredIndex.load, built=built)
+        held = self._loaded(key, partial(read_as, load, self.path(key), self._stamp(key, generation, built)))
+        if built is not None and held.published < 0:
+            return self._over(built, stamp.generation, file)
+        held.file = file
+        return held
+
+    def _loaded(self, key: ListKey, load: Callable[[int], tuple[VectorIndex, Stamp]]) -> _Held:
         try:
-            index, stamp = read(path, self._stamp(key, generation), self._space.dim)
+            index, stamp = load(self._space.dim)
         except IndexDamaged:
-            return _Held(create(self._backend, self._space.dim), -1, -1, damaged=path.exists())
-        return _Held(index, stamp.generation, stamp.generation)
+            return self._empty(damaged=self.path(key).exists())
+        return _Held(index, stamp.generation, stamp.generation, layered=self._backend == LAYERED)
+
+    def _empty(self, *, damaged: bool = False) -> _Held:
+        index = create(self._backend, self._space.dim)
+        return _Held(index, -1, -1, damaged=damaged, layered=self._backend == LAYERED)
+
+    def _over(self, built: "Built", generation: int, file: _File) -> _Held:
+        """Nothing but a structure."""
+        from mmsearch.vectors.layered import LayeredIndex
+
+        return _Held(LayeredIndex(self._space.dim, built), generation, generation, file=file)
 
     def _catch_up(self, snapshot: Snapshot, key: ListKey, held: _Held, generation: int, floor: int) -> None:
+        """Bring an index to the snapshot's generation; where it is searched, the caller has the gate for itself."""
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
         since, floor = held.generation, max(floor, fill.filled(snapshot, self._space.id))
-        with self._gate.writing():
-            if since < floor or since > generation:
-                # Its past is not listed any more, or it is of a future this catalog (a restored copy) never had.
-                held.index, held.published, since = create(self._backend, self._space.dim), -1, -1
+        if since > generation or (since < floor and held.built is None):
+            # It is of a future this catalog (a restored copy) never had, or its past is not listed any more.
+            held.index, held.published, since = create(self._backend, self._space.dim), -1, -1
+        if 0 <= since < floor:
+            self._compare(snapshot, key, held)
+        else:
             for change in catalog_read.changes(snapshot, key, self._space.dim, since):
                 held.unpublished += held.index.remove(change.gone) if len(change.gone) else 0
                 if len(change.ids):
                     held.index.add(change.ids, change.vectors)
                     held.unpublished += len(change.ids)
-            held.generation = generation
+        held.generation = generation
+
+    def _compare(self, snapshot: Snapshot, key: ListKey, held: _Held) -> None:
+        """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""
+        listed, known = catalog_vectors.listed(snapshot, key), held.index.ids()
+        held.unpublished += held.index.remove(np.setdiff1d(known, listed))
+        lacking = np.setdiff1d(listed, known)
+        for start in range(0, len(lacking), catalog_read.ROWS):
+            part = lacking[start : start + catalog_read.ROWS]
+            held.index.add(part, self.fetch(snapshot, part))
+            held.unpublished += len(part)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """An index, with the catalog's vectors as of one snapshot at hand."""
+
+    held: _Held
+    fetch: "Fetch"
+
+    def __len__(self) -> int:
+        return len(self.held.index)
+
+    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+        if self.held.layers is not None:
+            return self.held.layers.search(queries, k, among=among, fetch=self.fetch)
+        return self.held.index.search(queries, k, among=among)
+
+
+def _lengths(held: Mapping[ListKey, _Held]) -> dict[ListKey, int]:
+    return {key: len(one.index) for key, one in held.items()}
+
+
+def _file(path: Path) -> _File:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _nearest(
-    snapshot: Snapshot, among: Filter, key: ListKey, index: VectorIndex, queries: Vectors, k: int
+    snapshot: Snapshot, among: Filter, key: ListKey, index: _View, queries: Vectors, k: int
 ) -> tuple[Neighbours, int]:
     """The k nearest that match, and how many could be.
 

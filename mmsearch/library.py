@@ -122,6 +122,9 @@ class Library:
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict())
         return report
+        # Others may ingest meanwhile: nobody waits for it but the caller.
+        with report.timed("build"):
+            self._parts.builder().due()
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / "catalog.sqlite").exists()

@@ -9,6 +9,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
+from mmsearch.building import Builder
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
@@ -184,6 +185,11 @@ class Parts:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
         if not self.indexes().worth_publishing():
             return
+    def builder(self) -> Builder:
+        """What builds structures for the active space's large lists."""
+        space, record = self.embedding()
+        return Builder(self.catalog(), self.indexes(record), space, record, self.settings.recall)
+
         try:
             with self.writing():
                 self.indexes().publish()

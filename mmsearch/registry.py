@@ -36,8 +36,8 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
     "indexes": {
-        "flat": "mmsearch.vectors.flat:FlatIndex",
-        "faiss": "mmsearch.vectors.faiss_flat:FaissFlatIndex",
+        "faiss": "mmsearch.vectors.layered:LayeredIndex",
+        "numpy": "mmsearch.vectors.flat:FlatIndex",
     },
 }
 

@@ -212,6 +212,10 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    def ids(self) -> Ids:
+        """Every id in it, ascending."""
+        ...
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Insert; a known id is replaced. Raises: InvalidInput for NaN, zero or non-unit rows, or another dim."""
         ...

@@ -129,7 +129,7 @@ def index_recall(vectors: Vectors, catalog: Catalog, indexes: IndexSet, record: 
 
 
 def _shares(vectors: Vectors, live: Neighbours, key: ListKey, catalog: Catalog, dim: int) -> Iterator[float]:
-    exhaustive = create("flat", dim)
+    exhaustive = create("numpy", dim)
     with catalog.reading() as snapshot:
         changes = list(catalog_read.changes(snapshot, key, dim, -1))
     if not changes:

@@ -1,8 +1,8 @@
-"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. The only module that imports faiss."""
+"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. `built` takes faiss from here."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import faiss as _faiss
 import numpy as np
@@ -122,8 +122,16 @@ class FaissFlatIndex:
         """Read what `save` wrote; bytes after it are ignored. Raises: IndexDamaged."""
         try:
             with path.open("rb") as file:
-                read = faiss.read_index(faiss.PyCallbackIOReader(file.read))
-        except (OSError, RuntimeError, MemoryError) as error:
+                return cls.read(file, path, dim)
+        except OSError as error:
+            raise IndexDamaged(f"{path} can't be read: {error}") from error
+
+    @classmethod
+    def read(cls, file: BinaryIO, path: Path, dim: int) -> "FaissFlatIndex":
+        """The same from an open file, which is then at the end of it. Raises: IndexDamaged."""
+        try:
+            read = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        except (RuntimeError, MemoryError) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         flat = isinstance(read, faiss.IndexIDMap2) and faiss.downcast_index(read.index)
         if not isinstance(flat, faiss.IndexFlatIP) or read.d != dim:

@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, TypeVar
 
 from mmsearch import registry
 from mmsearch.errors import IndexDamaged
@@ -32,6 +32,20 @@ QUARANTINED = 3
 _LENGTH, _DIGEST = 8, hashlib.sha256().digest_size
 _TAIL = _LENGTH + _DIGEST + len(MAGIC)
 _CHUNK = 1 << 20
+
+
+class Kept(Protocol):
+    """What can be published: an index, or a part of one."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def save(self, path: Path) -> None: ...
+
+
+Read = TypeVar("Read", bound=Kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ def create(backend: str, dim: int) -> VectorIndex:
     return index
 
 
-def publish(index: VectorIndex, path: Path, stamp: Stamp) -> None:
+def publish(index: Kept, path: Path, stamp: Stamp) -> None:
     """Put the index in the place of `path`, on disk before this returns; readers see the old file or the new one.
 
     Raises: LibraryReadOnly, LibraryError; the old file is then still there.
@@ -72,18 +86,23 @@ def publish(index: VectorIndex, path: Path, stamp: Stamp) -> None:
 
 
 def read(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
-    """The index at `path` and the stamp it bears, which may be of another generation than `stamp`, and of no other.
+    """What `read_as` gives, by the registered backend. Raises: IndexDamaged, UnknownName."""
+    load: Callable[[Path, int], VectorIndex] = registry.load("indexes", stamp.backend).load
+    return read_as(load, path, stamp, dim)
+
+
+def read_as(load: Callable[[Path, int], Read], path: Path, stamp: Stamp, dim: int) -> tuple[Read, Stamp]:
+    """What `load` reads at `path`, and the stamp it bears, which may be of another generation than `stamp`, and of no
+    other library, part, backend or dimension.
 
     The caller compares generations: an older file lacks changes, a newer one means that the catalog moved on.
 
-    Raises: IndexDamaged if the file is missing, incomplete, altered, foreign or of another library, part, backend
-        or dimension. UnknownName if the backend is not registered.
+    Raises: IndexDamaged if the file is missing, incomplete, altered or foreign.
     """
-    backend = registry.load("indexes", stamp.backend)
     for _ in range(5):
         footer = _footer(path, verify=True)
         found, count = _matching(path, footer, stamp, dim)
-        index: VectorIndex = backend.load(path, dim)
+        index = load(path, dim)
         # A writer may have published between the check and the load: then check what was loaded.
         if _footer(path, verify=False) == footer:
             break

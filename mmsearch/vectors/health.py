@@ -11,7 +11,7 @@ from mmsearch.registry import targets
 
 def findings() -> Iterator[Finding]:
     if find_spec("faiss") is None:
-        yield Finding("faiss", "error", "not installed", "pip install faiss-cpu (or faiss-gpu), or set index = 'flat'")
+        yield Finding("faiss", "error", "not installed", "pip install faiss-cpu (or faiss-gpu), or set index = 'numpy'")
         return
     try:
         import faiss

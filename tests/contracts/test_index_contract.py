@@ -265,7 +265,7 @@ def test_the_order_and_history_of_adding_do_not_matter(backend: Backend) -> None
 
 def test_every_backend_gives_the_same_bits(backend: Backend) -> None:
     index, numbers, rows = filled(backend)
-    reference = registry.load("indexes", "flat")(DIM)
+    reference = registry.load("indexes", "numpy")(DIM)
     reference.add(numbers, rows)
     queries = clustered(30, seed=9)
     assert same(index.search(queries, 20), reference.search(queries, 20))

@@ -223,7 +223,7 @@ def test_the_same_as_an_exhaustive_search(
     catalog = fill(folder, held, empty)
     space = catalog.space()
     assert space is not None
-    indexes = IndexSet(catalog, folder / "indexes", space, "flat")
+    indexes = IndexSet(catalog, folder / "indexes", space, "numpy")
     query = np.full((1, DIM), DIM**-0.5, np.float32)
     everything, _ = indexes.search(query, 100)
     for one in asked:

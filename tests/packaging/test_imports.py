@@ -29,12 +29,15 @@ ALLOWED: dict[str, set[str]] = {
     "indexing": GROUND | {"vectors", "catalog"},
     # How unusual a score is, for the stages.
     "calibration": GROUND | {"vectors", "catalog", "indexing"},
+    # Structures for large lists, measured with calibration's queries.
+    "building": GROUND | PARTS | {"indexing", "calibration"},
     **{name: GROUND | PARTS | {"indexing", "calibration"} for name in STAGES},
     # What is learned is measured as a search is.
     "training": GROUND | PARTS | {"indexing", "calibration", "evaluate", "parts", "bundles"},
     "places": BASE,
     # What a library is made of, opened when needed.
-    "parts": GROUND | PARTS | {"indexing", "calibration"},
+    "spaces": GROUND | PARTS,
+    "parts": GROUND | PARTS | {"spaces", "indexing", "calibration", "building"},
     "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
     # Bundles by what training made of them.
     "fused": GROUND | PARTS | {"indexing", "calibration", "search", "bundles", "parts", "training"},

@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "image.index"
 
 
-@pytest.mark.parametrize("backend", ["faiss", "flat"])
+@pytest.mark.parametrize("backend", ["faiss", "numpy"])
 def test_what_is_published_is_read_back(backend: str, tmp_path: Path) -> None:
     path, stamp = tmp_path / "not yet" / "image.index", replace(STAMP, backend=backend)
     publish(index(backend), path, stamp)
@@ -58,7 +58,7 @@ def test_another_generation_is_reported(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "expected", [replace(STAMP, library="77"), replace(STAMP, part="starter/audio"), replace(STAMP, backend="flat")]
+    "expected", [replace(STAMP, library="77"), replace(STAMP, part="starter/audio"), replace(STAMP, backend="numpy")]
 )
 def test_a_file_of_something_else_is_refused(path: Path, expected: Stamp) -> None:
     with pytest.raises(IndexDamaged, match="of another"):
@@ -167,21 +167,21 @@ def test_publishing_onto_a_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_replaced_while_it_is_read_is_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stamp that is returned is the one of the vectors that are returned."""
-    from mmsearch.vectors.faiss_flat import FaissFlatIndex
+    from mmsearch.vectors.layered import LayeredIndex
 
-    load = FaissFlatIndex.load.__func__  # type: ignore[attr-defined]
+    load = LayeredIndex.load.__func__  # type: ignore[attr-defined]
     loads: list[Path] = []
 
-    def late(cls: type[FaissFlatIndex], path: Path, dim: int) -> FaissFlatIndex:
+    def late(cls: type[LayeredIndex], path: Path, dim: int) -> LayeredIndex:
         if not loads:
             newer = index()
             newer.remove(NUMBERS[:1])
             publish(newer, path, replace(STAMP, generation=13))
         loads.append(path)
-        made: FaissFlatIndex = load(cls, path, dim)
+        made: LayeredIndex = load(cls, path, dim)
         return made
 
-    monkeypatch.setattr(FaissFlatIndex, "load", classmethod(late))
+    monkeypatch.setattr(LayeredIndex, "load", classmethod(late))
     found, stamp = read(path, STAMP, 3)
     assert (len(loads), len(found), stamp.generation) == (2, 2, 13)
 

@@ -1,0 +1,245 @@
+"""Structures for large lists: built from the catalog beside the index that serves, measured, and published if they
+find enough.
+
+Nothing here holds up a search or a commit: the catalog is read in short snapshots, and what is committed meanwhile is
+replayed when the new structure takes over.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from mmsearch.calibration import neutral
+from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.errors import LibraryLocked
+from mmsearch.indexing import IndexSet
+from mmsearch.types import Ids, Modality, Space, Vectors
+from mmsearch.vectors.presets import AUTO, PRESETS, Preset
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.built import Built
+
+LOCK_NAME = "build.lock"
+NEAREST = 10
+"""Neighbours over which recall is measured."""
+
+OWN_QUERIES = 128
+"""Vectors of a list that stand for queries of their modality."""
+
+CHUNK = 8192
+"""Vectors read from the catalog at once."""
+
+TIE = 1e-6
+"""Two scores that differ by less are the same neighbour as good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of building one list's structure."""
+
+    key: ListKey
+    preset: str
+    size: int
+    effort: int
+    """Value of the preset's search parameter."""
+    target: float
+    recall: Mapping[Modality, float]
+    """Modality of the query -> recall@10 against an exact search."""
+    published: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """Queries of one modality with their true answers among some vectors."""
+
+    queries: Vectors
+    own: Ids
+    """(q,), a query's own segment, which is no answer; -1 for those from outside."""
+    bars: Vectors
+    """(q,), the score of the tenth nearest."""
+    most: int
+    """How many true answers a query has."""
+
+
+class Builder:
+    """Builds and measures the structures of one library and space."""
+
+    def __init__(self, catalog: Catalog, indexes: IndexSet, space: Space, record: SpaceRecord, target: float) -> None:
+        self._catalog = catalog
+        self._indexes = indexes
+        self._space = space
+        self._record = record
+        self._target = target
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the one that builds. Raises: LibraryLocked at once if another process or thread does."""
+        self._indexes.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._indexes.folder / LOCK_NAME, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LibraryLocked(
+                "another process is building an index of this library", hint="wait until it is done; searching works"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def due(self) -> list[Outcome]:
+        """Build what should be built, unless somebody else is at it; a list that has shrunk loses its structure."""
+        made: list[Outcome] = []
+        due = self._indexes.due()
+        if not due:
+            return made
+        try:
+            with self.alone():
+                for key, preset in due.items():
+                    if preset.exact:
+                        self._indexes.drop(key)
+                    elif not self._refused(key, preset):
+                        made.extend(self._best(key, preset))
+        except LibraryLocked:
+            return made
+        return made
+
+    def _best(self, key: ListKey, preset: Preset) -> Iterator[Outcome]:
+        """Build until one is published: what was asked for, or, where nobody asked, what takes more bytes after it."""
+        for one in (preset, *(alternatives(preset) if self._indexes.kind == AUTO else ())):
+            outcome = self.build(key, one)
+            yield outcome
+            if outcome.published:
+                break
+
+    def build(self, key: ListKey, preset: Preset) -> Outcome:
+        """Build a list's structure and publish it, unless it misses the target; the caller is `alone`."""
+        start = perf_counter()
+        from mmsearch.vectors import built as structures
+
+        with self._catalog.reading() as snapshot:
+            generation, _ = catalog_read.generation(snapshot)
+            ids = catalog_vectors.listed(snapshot, key)
+        some = np.unique(np.linspace(0, len(ids) - 1, structures.sample_size(preset, len(ids))).astype(np.int64))
+        sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
+        made = structures.build(preset, sample, len(ids), self._chunks(ids), self._target)
+        del sample
+        tuned = self.tuned(key, made, self._target)
+        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        refusal = self._refusal(key)
+        if published:
+            self._indexes.adopt(key, tuned, generation)
+            refusal.unlink(missing_ok=True)
+        else:
+            refusal.parent.mkdir(parents=True, exist_ok=True)
+            refusal.write_text(json.dumps({"preset": preset.name, "size": len(ids), "target": self._target}))
+        facts = tuned.facts
+        seconds = perf_counter() - start
+        return Outcome(key, preset.name, len(made), facts.effort, self._target, facts.recall, published, seconds)
+
+    def _refusal(self, key: ListKey) -> Path:
+        path = self._indexes.path(key)
+        return path.with_name(f"{path.name}.refused")
+
+    def _refused(self, key: ListKey, preset: Preset) -> bool:
+        """Whether the same was tried in vain, with a list of about this size."""
+        try:
+            found = json.loads(self._refusal(key).read_text())
+            return bool(
+                found["preset"] == preset.name
+                and found["target"] <= self._target
+                and self._indexes.sizes()[key] < 1.5 * found["size"]
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def tuned(self, key: ListKey, built: "Built", target: float) -> "Built":
+        """The structure with the least effort that reaches the target with queries of every modality, or the most."""
+        trials = self._trials(key, built)
+        efforts = [effort for effort in built.preset.efforts if effort <= built.most] or [built.most]
+        low, high = 0, len(efforts) - 1
+        measured: dict[int, Mapping[Modality, float]] = {}
+        while low < high:
+            middle = (low + high) // 2
+            measured[middle] = self._recall(built.with_facts(effort=efforts[middle]), trials)
+            if min(measured[middle].values(), default=1.0) >= target:
+                high = middle
+            else:
+                low = middle + 1
+        recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
+        return built.with_facts(effort=efforts[low], recall=recall, target=target)
+
+    def recall(self, key: ListKey, built: "Built") -> Mapping[Modality, float]:
+        """Modality of the query -> share of the ten nearest that are found; in [0, 1]."""
+        return self._recall(built, self._trials(key, built))
+
+    def _recall(self, built: "Built", trials: Mapping[Modality, _Trial]) -> dict[Modality, float]:
+        from mmsearch.vectors.layered import LayeredIndex
+
+        index = LayeredIndex(self._space.dim, built)
+        made: dict[Modality, float] = {}
+        for modality, trial in trials.items():
+            with self._catalog.reading() as snapshot:
+                found = index.search(trial.queries, NEAREST + 1, fetch=partial(self._lenient, snapshot))
+            good = (found.scores >= trial.bars[:, np.newaxis] - TIE) & (found.ids != trial.own[:, np.newaxis])
+            made[modality] = float(np.minimum(good.sum(axis=1), trial.most).mean() / trial.most)
+        return made
+
+    def _lenient(self, snapshot: Snapshot, ids: Ids) -> Vectors:
+        """What has gone since the trial was made is as far away as can be."""
+        rows = np.zeros((len(ids), self._space.dim), np.float32)
+        found, vectors = catalog_vectors.fetch(snapshot, self._record.id, self._space.dim, ids)
+        rows[np.searchsorted(ids, found)] = vectors
+        return rows
+
+    def _trials(self, key: ListKey, built: "Built") -> dict[Modality, _Trial]:
+        """Neutral queries of every modality, and vectors of the list itself for its own; exact answers for all."""
+        asked = {modality: (rows, np.full(len(rows), -1)) for modality, rows in neutral.vectors(self._space).items()}
+        some = np.unique(np.linspace(0, len(built) - 1, min(OWN_QUERIES, len(built))).astype(np.int64))
+        for own, rows in self._chunks(built.ids[some]):
+            asked[key.segment] = rows, own
+        most = min(NEAREST, len(built) - 1)
+        if most < 1:
+            return {}
+        queries = np.concatenate([rows for rows, _ in asked.values()])
+        bars = self._bars(queries, np.concatenate([own for _, own in asked.values()]), built.ids, most)
+        ends = np.cumsum([len(rows) for rows, _ in asked.values()])
+        parts = np.split(bars, ends[:-1])
+        return {
+            modality: _Trial(rows, own, bar, most)
+            for (modality, (rows, own)), bar in zip(asked.items(), parts, strict=True)
+        }
+
+    def _bars(self, queries: Vectors, own: Ids, ids: Ids, count: int) -> Vectors:
+        """(q,), the score of the `count`-th nearest of each query but for its own segment, from the whole catalog."""
+        best = np.full((len(queries), count), -np.inf, np.float32)
+        for part, rows in self._chunks(ids):
+            scores = queries @ rows.T  # (q, chunk)
+            scores[part[np.newaxis] == own[:, np.newaxis]] = -np.inf
+            best = np.partition(np.concatenate([best, scores], axis=1), -count, axis=1)[:, -count:]
+        return np.asarray(best.min(axis=1))
+
+    def _chunks(self, ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
+        """Those segments that are still there, and their vectors: each chunk as of its own moment, so that no snapshot
+        is held for long."""
+        for start in range(0, len(ids), CHUNK):
+            with self._catalog.reading() as snapshot:
+                found = catalog_vectors.fetch(snapshot, self._record.id, self._space.dim, ids[start : start + CHUNK])
+            yield found
+
+
+def alternatives(preset: Preset) -> list[Preset]:
+    """Presets to try where one misses its target: those with more bits, the fewest first."""
+    more = [one for one in PRESETS if one.effort == preset.effort and one.code_bits > preset.code_bits]
+    return sorted(more, key=lambda one: one.code_bits)

@@ -1,0 +1,42 @@
+"""The vectors of a list as an index asks for them: which there are, and some of them by their ids."""
+
+import json
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from mmsearch.catalog import blobs
+from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.records import ListKey
+from mmsearch.types import Ids, Vectors
+
+# Past SQLAlchemy's own expressions, whose lists of parameters take longer to write out than SQLite takes to answer.
+_FETCH = (
+    "SELECT segment_id, vector FROM embeddings WHERE space_id = ? AND segment_id IN (SELECT value FROM json_each(?))"
+)
+
+
+def listed(snapshot: Connection, key: ListKey) -> Ids:
+    """The ids of all findable segments of a list that have a vector, int64 (n,), ascending."""
+    live = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
+    query = (
+        select(SegmentRow.id)
+        .join(Content, Content.id == SegmentRow.content_id)
+        .join(Embedding, Embedding.segment_id == SegmentRow.id)
+        .join(SpaceRow, SpaceRow.id == Embedding.space_id)
+        .where(SpaceRow.name == key.space, Content.modality == key.item, SegmentRow.modality == key.segment, live)
+    )
+    return np.sort(np.fromiter(snapshot.execute(query).scalars(), np.int64))
+
+
+def fetch(snapshot: Connection, space_id: int, dim: int, ids: Ids) -> tuple[Ids, Vectors]:
+    """The vectors of segments, and their ids ascending: int64 (m,) and float32 (m, dim), m < n where some have none.
+
+    Args:
+        ids: int64 (n,), unique.
+    """
+    rows: Any = snapshot.exec_driver_sql(_FETCH, (space_id, json.dumps(ids.tolist()))).all()
+    found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    order = np.argsort(found)
+    return found[order], blobs.decode([row[1] for row in rows], dim)[order]

@@ -1,0 +1,175 @@
+"""A FAISS structure over the vectors of one moment: it proposes neighbours and never changes.
+
+The structure knows vectors by their place, 0 to n - 1, in ascending order of their ids. What has been added, replaced
+or removed since is kept beside it (`mmsearch.vectors.layered`).
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.errors import IndexDamaged
+from mmsearch.types import Ids, Modality, Vectors
+from mmsearch.vectors import presets
+from mmsearch.vectors.atomic import replacing
+from mmsearch.vectors.faiss_flat import faiss
+from mmsearch.vectors.presets import Preset
+
+Places = NDArray[np.int64]
+
+PER_CELL = 40
+"""Vectors a structure is trained on, for each of its cells."""
+
+SAMPLE = 20_000
+"""It is trained on so many at least, if there are."""
+
+ROUNDS = 10
+"""Of k-means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a built structure besides the structure; kept in its file."""
+
+    preset: str
+    effort: int
+    """Value of the preset's search parameter."""
+    target: float
+    """Recall it was to reach."""
+    recall: Mapping[Modality, float] = field(default_factory=dict)
+    """Modality of the query -> recall@10 against an exact search, as measured when it was built or tuned."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Of the structure, so that what is kept beside it can name it."""
+    trained: int = 0
+    """Vectors it had when it was trained; others may have been put in since."""
+
+
+class Built:
+    """See above. Thread safety: nothing changes, so any number of threads may use it."""
+
+    def __init__(self, index: Any, ids: Ids, facts: Facts) -> None:
+        self._index = index
+        self._ids = ids
+        self.facts = facts
+        self.preset = presets.named(facts.preset)
+        first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
+        self._run = first if last - first + 1 == len(ids) else None
+        """The first id, where none is left out between it and the last: then places need no looking up."""
+        if self.preset.effort == "nprobe":
+            # Lets vectors be had by their places.
+            faiss.downcast_index(index).make_direct_map()
+
+    @property
+    def dim(self) -> int:
+        return int(self._index.d)
+
+    @property
+    def ids(self) -> Ids:
+        """(n,), ascending, by place. Not to be changed."""
+        return self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def most(self) -> int:
+        """The effort beyond which a search gets no better."""
+        return int(self._index.nlist) if self.preset.effort == "nprobe" else len(self)
+
+    def with_facts(self, **changed: Any) -> "Built":
+        """The same structure, to be searched in another way."""
+        return Built(self._index, self._ids, replace(self.facts, **changed))
+
+    def places(self, ids: Ids) -> Places:
+        """The places of those ids, ascending and unique, that are in the structure."""
+        if self._run is not None:
+            return ids[np.searchsorted(ids, self._run) : np.searchsorted(ids, self._run + len(self))] - self._run
+        at = np.searchsorted(self._ids, ids)
+        found = at < len(self._ids)
+        found[found] = self._ids[at[found]] == ids[found]
+        return at[found]
+
+    def rows(self, places: Places) -> Vectors:
+        """float32 (m, dim): the vectors at these places, or what their codes say of them."""
+        made = np.empty((len(places), self.dim), np.float32)
+        if len(places):
+            self._index.reconstruct_batch(np.ascontiguousarray(places), made)
+        return made
+
+    def near(self, queries: Vectors, want: int, effort: int, among: Any = None) -> Places:
+        """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
+
+        Args:
+            among: What `selector` made: the only places that count.
+        """
+        if self.preset.effort == "nprobe":
+            options = faiss.SearchParametersIVF(nprobe=min(effort, self.most), sel=among)
+        else:
+            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=among)
+        _, found = self._index.search(queries, want, params=options)
+        near: Places = found
+        return near
+
+    def save(self, path: Path) -> None:
+        """Write atomically: FAISS's own format, then the ids and the facts, each as an .npy record."""
+        facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
+        with replacing(path) as temporary, temporary.open("xb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+            np.save(file, self._ids)
+            np.save(file, facts)
+
+    @classmethod
+    def load(cls, path: Path, dim: int) -> "Built":
+        """Read what `save` wrote; bytes after it are ignored. Raises: IndexDamaged."""
+        try:
+            with path.open("rb") as file:
+                index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+                ids = np.load(file, allow_pickle=False)
+                facts = Facts(**json.loads(np.load(file, allow_pickle=False).tobytes()))
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError) as error:
+            raise IndexDamaged(f"{path} can't be read: {error}") from error
+        if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
+            raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
+        return cls(index, ids, facts)
+
+
+def selector(places: Places, count: int) -> Any:
+    """These places, ascending and unique, of `count`, as FAISS asks for them: a range where they are one, or a bitmap,
+    either of which answers in constant time."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return faiss.IDSelectorRange(int(places[0]), int(places[-1]) + 1)
+    mask = np.zeros(count, bool)
+    mask[places] = True
+    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+
+
+def sample_size(preset: Preset, count: int) -> int:
+    """How many of so many vectors a structure is trained on."""
+    return min(count, max(SAMPLE, PER_CELL * presets.cells(count)))
+
+
+def build(preset: Preset, sample: Vectors, count: int, chunks: Iterable[tuple[Ids, Vectors]], target: float) -> Built:
+    """A structure over all chunks: memory for one of them, the sample and the codes.
+
+    Args:
+        sample: float32 (m, dim), what it is trained on, see `sample_size`.
+        count: How many vectors there will be, about.
+        chunks: ids (n,), and vectors (n, dim); ids ascend from each to the next.
+    """
+    dim = sample.shape[1]
+    index = faiss.index_factory(dim, preset.structure(count, dim), faiss.METRIC_INNER_PRODUCT)
+    if preset.effort == "nprobe":
+        index.cp.niter, index.cp.min_points_per_centroid, index.cp.seed = ROUNDS, 1, 1
+    index.train(sample)
+    taken: list[Ids] = []
+    for ids, vectors in chunks:
+        index.add(np.ascontiguousarray(vectors))
+        taken.append(ids)
+    ids = np.concatenate(taken) if taken else np.empty(0, np.int64)
+    return Built(index, ids, Facts(preset.name, preset.efforts[-1], target, trained=len(ids)))
