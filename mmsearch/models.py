@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch import registry
-from mmsearch.encoders import names, starter, store
-from mmsearch.encoders.open_clip import checkpoint, package
+from mmsearch.encoders import names, pretrained, starter, store
 from mmsearch.encoders.presets import PRESETS, Preset
 from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
 from mmsearch.types import Modality
@@ -79,21 +78,21 @@ def _prepared() -> Iterator[Model]:
             name = _name(folder)
             try:
                 found = _check(name, folder)
-                size = found.weights().stat().st_size
+                size = found.size
                 licence = _licence(folder)
                 forbids = licence is not None and "-nc" in licence.lower()
-                yield Model(name, ("text", "image"), found.dim, size, None, licence, forbids, True, folder)
+                yield Model(name, found.modalities, found.dim, size, None, licence, forbids, True, folder)
             except WeightsError as error:
                 yield Model(name, (), None, None, None, None, False, False, None, error.message)
 
 
-def _check(name: str, folder: Path) -> checkpoint.Checkpoint:
+def _check(name: str, folder: Path) -> pretrained.Checkpoint:
     """Raises: WeightsError if something is missing, or not of the recorded size."""
     problem = store.damage(folder, thorough=False)
     if problem is not None:
         raise WeightsError(problem)
-    found = checkpoint.read(name, folder)
-    package.files(found)
+    found = pretrained.read(name, folder)
+    pretrained.files(found)
     return found
 
 

@@ -13,11 +13,11 @@ from typing import TypeAlias
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
-from mmsearch.encoders import hub, names, presets, starter, store
+from mmsearch.encoders import hub, names, presets, pretrained, starter, store
 from mmsearch.encoders.hub import RemoteFile, Repository
-from mmsearch.encoders.open_clip import checkpoint, package
-from mmsearch.encoders.open_clip.tokens import TOKENIZER_FILE, TOKENIZER_FILES
+from mmsearch.encoders.open_clip import package
 from mmsearch.encoders.presets import Preset
+from mmsearch.encoders.tokenizer import TOKENIZER_FILES
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.places import absolute
 from mmsearch.vectors.atomic import folder_to_disk
@@ -29,6 +29,9 @@ UNFINISHED = ".preparing-"
 """What the folder of a model is called until it is whole; nothing looks for a model there."""
 
 CHUNK = 2**20
+
+HEAVY = (".safetensors", ".bin", ".pth")
+"""How files of weights end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Plan:
     def files(self) -> tuple[Path, ...] | tuple[RemoteFile, ...]:
         if isinstance(self.origin, Repository):
             return self.origin.files
-        return tuple(package.files(checkpoint.read(self.name, self.origin)))
+        return tuple(pretrained.files(pretrained.read(self.name, self.origin)))
 
     @property
     def bytes(self) -> int:
@@ -69,18 +72,18 @@ def present(name: str) -> Path | None:
     if family not in registry.FAMILIES["spaces"]:
         return _packaged(target.partition(":")[0])
     if family in ("local-dir", "adapter"):
-        return checkpoint.find(target).folder
+        return pretrained.find(target).folder
     names.split(target)
     folder = store.models_folder() / store.folder_name(target)
     if folder.is_dir():
         problem = store.damage(folder, thorough=True)
         if problem is None:
-            package.files(checkpoint.read(target, folder))
+            pretrained.files(pretrained.read(target, folder))
             return folder
         raise WeightsError(problem, hint=f"remove the folder {folder}, then prepare {name} again")
     try:
-        found = checkpoint.find(target)
-        package.files(found)
+        found = pretrained.find(target)
+        pretrained.files(found)
     except WeightsError:
         return None
     return found.folder
@@ -107,12 +110,12 @@ def plan(name: str, source: Path | None = None) -> Plan:
     preset = presets.find(target)
     if source is None:
         found = hub.look((preset and preset.repository) or package.repository(target))
-        wanted = package.needed({file.name for file in found.files}, found.name)
+        wanted = pretrained.needed({file.name for file in found.files}, found.name)
         files = {file.name: file for file in found.files}
         return Plan(target, folder, replace(found, files=tuple(files[name] for name in wanted)), preset)
     if not source.is_dir():
-        raise InvalidInput(f"there is no folder {source}", hint="name the one with open_clip_config.json")
-    package.needed({path.name for path in source.glob("*") if path.is_file()}, source)
+        raise InvalidInput(f"there is no folder {source}", hint="name the one with the model's config and weights")
+    pretrained.needed({path.name for path in source.glob("*") if path.is_file()}, source)
     return Plan(target, folder, absolute(source), preset)
 
 
@@ -149,7 +152,7 @@ def _prepared(planned: Plan, on_bytes: OnBytes) -> Path:
         temporary.mkdir()
         origin = planned.origin
         if isinstance(origin, Path):
-            hashes = _copied(checkpoint.read(planned.name, origin), temporary, on_bytes)
+            hashes = _copied(pretrained.read(planned.name, origin), temporary, on_bytes)
             said = str(origin)
         else:
             hashes = _downloaded(planned.name, origin, temporary)
@@ -163,11 +166,11 @@ def _prepared(planned: Plan, on_bytes: OnBytes) -> Path:
     return planned.folder
 
 
-def _copied(model: checkpoint.Checkpoint, folder: Path, on_bytes: OnBytes) -> dict[str, str]:
+def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> dict[str, str]:
     """File name -> sha256. What can't be used is refused before gigabytes are copied."""
-    package.check(model)
+    pretrained.check(model)
     hashes = {}
-    for source in package.files(model):
+    for source in pretrained.files(model):
         read, target = hashlib.sha256(), folder / source.name
         with target.open("xb") as file:
             for chunk in _chunks(source):
@@ -192,18 +195,17 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _downloaded(name: str, origin: Repository, folder: Path) -> dict[str, str]:
-    """File name -> sha256. The config comes first: one that makes no sense spares the rest."""
+    """File name -> sha256. Weights come last: a config that makes no sense spares them."""
+    heavy = [file for file in origin.files if file.name.endswith(HEAVY)]
     try:
-        hashes = {}
-        for file in origin.files:
-            hashes[file.name] = _fetched(origin, file, folder)
-            model = checkpoint.read(name, folder)
-        if not model.reads_bpe and TOKENIZER_FILE not in hashes:
-            other = hub.look(str(model.text["hf_tokenizer_name"]))
-            for file in (one for one in other.files if one.name in TOKENIZER_FILES):
-                hashes[file.name] = _fetched(other, file, folder)
+        hashes = {file.name: _fetched(origin, file, folder) for file in origin.files if file not in heavy}
+        if (other := pretrained.tokenizer_repository(pretrained.read(name, folder))) is not None:
+            found = hub.look(other)
+            beside = [file for file in found.files if file.name in TOKENIZER_FILES]
+            hashes |= {file.name: _fetched(found, file, folder) for file in beside}
+        hashes |= {file.name: _fetched(origin, file, folder) for file in heavy}
         shutil.rmtree(folder / ".cache", ignore_errors=True)
-        package.check(model)
+        pretrained.check(pretrained.read(name, folder))
     except WeightsError as error:
         # The folder will be gone when this is read.
         raise WeightsError(error.message.replace(str(folder), origin.name), hint=error.hint) from error

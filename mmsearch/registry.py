@@ -33,6 +33,9 @@ BUILTIN: dict[str, dict[str, str]] = {
         "siglip2-b-16": "open_clip:ViT-B-16-SigLIP2/webli",
         "siglip2-so400m-14": "open_clip:ViT-SO400M-14-SigLIP2-378/webli",
         "siglip-i18n-b-16": "open_clip:ViT-B-16-SigLIP-i18n-256/webli",
+        "clap-htsat": "hf-hub:laion/clap-htsat-unfused",
+        "clap-general": "hf-hub:laion/larger_clap_general",
+        "pe-av-large": "hf-hub:facebook/pe-av-large",
     },
     # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
     "indexes": {
@@ -45,10 +48,10 @@ BUILTIN: dict[str, dict[str, str]] = {
 FAMILIES: dict[str, dict[str, str]] = {
     # (name, device, precision) -> Space
     "spaces": {
-        "open_clip": "mmsearch.encoders.open_clip:space",
-        "hf-hub": "mmsearch.encoders.open_clip:space",
-        "local-dir": "mmsearch.encoders.open_clip:space",
-        "adapter": "mmsearch.encoders.open_clip:space",
+        "open_clip": "mmsearch.encoders.pretrained:space",
+        "hf-hub": "mmsearch.encoders.pretrained:space",
+        "local-dir": "mmsearch.encoders.pretrained:space",
+        "adapter": "mmsearch.encoders.pretrained:space",
     },
 }
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""

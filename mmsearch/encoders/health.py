@@ -16,7 +16,7 @@ def findings(space: Space) -> Iterator[Finding]:
     """Looks at the devices, then has every encoder embed something small, which loads and checks its weights."""
     yield from _devices()
     for modality, encoder in space.encoders.items():
-        yield _embeds(modality, encoder)
+        yield _embeds(modality, encoder, space.windowing.audio_rate)
 
 
 def _devices() -> Iterator[Finding]:
@@ -39,11 +39,11 @@ def _devices() -> Iterator[Finding]:
         yield Finding("device", "ok", "cpu (no GPU here)")
 
 
-def _embeds(modality: Modality, encoder: Encoder) -> Finding:
+def _embeds(modality: Modality, encoder: Encoder, rate: int) -> Finding:
     subject = f"{modality} encoder"
     start = perf_counter()
     try:
-        vector = encoder.encode([encoder.prepare(_something(modality))])[0]
+        vector = encoder.encode([encoder.prepare(_something(modality, rate))])[0]
     except MmsearchError as error:
         return Finding(subject, "error", error.message, error.hint)
     except Exception as error:  # whatever a library at fault raises, the other findings are still wanted
@@ -54,10 +54,10 @@ def _embeds(modality: Modality, encoder: Encoder) -> Finding:
     return Finding(subject, "ok", f"{encoder.spec.name}, weights as recorded, first vector after {seconds:.1f} s")
 
 
-def _something(modality: Modality) -> Segment:
+def _something(modality: Modality, rate: int) -> Segment:
     if modality == "image":
         return Segment("image", np.full((300, 300, 3), (90, 140, 60), np.uint8))
     if modality == "audio":
-        noise = np.random.default_rng(0).normal(0, 0.1, 16_000 * 5)
-        return Segment("audio", noise.astype(np.float32), rate=16_000)
+        noise = np.random.default_rng(0).normal(0, 0.1, rate * 5)
+        return Segment("audio", noise.astype(np.float32), rate=rate)
     return Segment("text", "a dog on the beach")

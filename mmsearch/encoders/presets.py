@@ -34,7 +34,7 @@ class Preset:
         return registry.target("spaces", self.name)
 
 
-_SEEN = ("text", "image")
+_SEEN, _HEARD = ("text", "image"), ("text", "audio")
 
 PRESETS: tuple[Preset, ...] = (
     Preset(
@@ -96,6 +96,36 @@ PRESETS: tuple[Preset, ...] = (
         "over 100",
         "Apache-2.0",
         repository="timm/ViT-B-16-SigLIP-i18n-256",
+    ),
+    Preset(
+        "clap-htsat",
+        "sounds by words, and sounds alike",
+        _HEARD,
+        512,
+        614_373_520,
+        "English",
+        "Apache-2.0",
+        repository="laion/clap-htsat-unfused",
+    ),
+    Preset(
+        "clap-general",
+        "the same, larger: music and speech too",
+        _HEARD,
+        512,
+        776_254_096,
+        "English",
+        "Apache-2.0",
+        repository="laion/larger_clap_general",
+    ),
+    Preset(
+        "pe-av-large",
+        "words, pictures and sounds in one space; slow without a GPU",
+        (*_SEEN, "audio"),
+        3072,
+        5_834_991_416,
+        "English",
+        "Apache-2.0",
+        repository="facebook/pe-av-large",
     ),
 )
 

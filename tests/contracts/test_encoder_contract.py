@@ -1,4 +1,4 @@
-"""What every Encoder promises, run on each: those of starter, the tiny space and small open_clip models."""
+"""What every Encoder promises, run on each: those of starter, the tiny space, small models of open_clip and others."""
 
 import math
 import pickle
@@ -39,22 +39,25 @@ def sounds() -> list[Segment]:
 
 class Case(NamedTuple):
     named: str
-    """A space, or "clip-" and a variant of `tests.clip`, which is made when it is needed."""
+    """A space, or "clip-" and a variant of `tests.clip`, or "hf-" and one of `tests.huggingface`, made when needed."""
     modality: str
     segments: Callable[[], list[Segment]]
 
     @property
     def space(self) -> str:
-        if not self.named.startswith("clip-"):
+        family, _, variant = self.named.partition("-")
+        if family not in ("clip", "hf"):
             return self.named
-        from tests import clip
+        from tests import clip, huggingface
 
-        return clip.space(self.named.removeprefix("clip-"))
+        return clip.space(variant) if family == "clip" else huggingface.space(variant)
 
 
 SEGMENTS = {"text": texts, "image": pictures, "audio": sounds}
 CASES = [Case(space, m, SEGMENTS[m]) for space in ("starter", "tests.tiny:space") for m in ("text", "image", "audio")]
 CASES += [Case(f"clip-{variant}", m, SEGMENTS[m]) for variant in ("clip", "siglip") for m in ("text", "image")]
+CASES += [Case("hf-clap", m, SEGMENTS[m]) for m in ("text", "audio")]
+CASES += [Case("hf-pe", m, SEGMENTS[m]) for m in ("text", "image", "audio")]
 
 _LOADED: dict[tuple[str, str], Encoder] = {}
 

@@ -4,7 +4,7 @@
 out like them (see `checkpoint`).
 """
 
-from mmsearch.encoders.open_clip.checkpoint import Checkpoint, find
+from mmsearch.encoders.open_clip.checkpoint import Checkpoint
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
@@ -12,12 +12,8 @@ WORDS_PER_TOKEN = 0.55
 """English takes 1.3 tokens a word, other languages more: a passage should fit, since models don't see the rest."""
 
 
-def space(name: str, device: str = "auto", precision: str = "auto") -> Space:
-    """The space of one model. Reads its config, not its weights.
-
-    Raises: InvalidInput for a malformed name, WeightsError for a model that isn't here or contradicts itself.
-    """
-    checkpoint = find(name)
+def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
+    """The space of one model; its weights are not read."""
     text = OpenClipText(checkpoint, device, precision)
     image = OpenClipImage(checkpoint, device, precision, text.loader)
     encoders: dict[Modality, Encoder] = {"text": text, "image": image}

@@ -16,9 +16,11 @@ from mmsearch.encoders import store
 from mmsearch.encoders.names import located, split
 from mmsearch.encoders.open_clip import adapter as adapters
 from mmsearch.encoders.open_clip.adapter import Adapter
-from mmsearch.encoders.open_clip.tokens import BPE_FILE, TOKENIZER_FILE, TOKENIZER_FILES
+from mmsearch.encoders.open_clip.tokens import BPE_FILE
 from mmsearch.encoders.pixels import Pixels
+from mmsearch.encoders.tokenizer import TOKENIZER_FILE, TOKENIZER_FILES
 from mmsearch.errors import WeightsError
+from mmsearch.types import Modality
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_NAMES = (
@@ -46,6 +48,15 @@ class Checkpoint:
     context: int
     """Tokens of a text."""
     adapter: Adapter | None = None
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        return ("text", "image")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights. Raises: WeightsError if there are none."""
+        return self.weights().stat().st_size
 
     @property
     def text(self) -> Mapping[str, Any]:

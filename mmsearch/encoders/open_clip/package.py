@@ -7,13 +7,10 @@ from typing import Any
 from mmsearch.encoders.names import split
 from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, Checkpoint, weights_among
 from mmsearch.encoders.open_clip.model import hf_config
-from mmsearch.encoders.open_clip.tokens import TOKENIZER_FILES
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
 from mmsearch.encoders.tensors import check_pointer
+from mmsearch.encoders.tokenizer import TOKENIZER_FILES
 from mmsearch.errors import InvalidInput, WeightsError
-
-PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
-"""Terms that travel with the weights, if they are there."""
 
 _SIZES = (
     ("model_cfg", "embed_dim"),
@@ -43,25 +40,25 @@ def repository(name: str) -> str:
 
 
 def needed(names: Collection[str], place: object) -> list[str]:
-    """Those files of a repository that the model is made of. Raises: WeightsError if some are missing."""
+    """Those files of a repository that the model is made of, the config first and the weights last.
+
+    Raises: WeightsError if some are missing.
+    """
     if CONFIG_FILE not in names:
         raise WeightsError(
             f"{place} holds no open_clip model: {CONFIG_FILE} is missing",
             hint="take the files as they were published for open_clip",
         )
-    beside = ("config.json", *TOKENIZER_FILES, *PAPERS)
-    return [CONFIG_FILE, weights_among(names, place), *(name for name in beside if name in names)]
+    beside = ("config.json", *TOKENIZER_FILES)
+    return [CONFIG_FILE, *(name for name in beside if name in names), weights_among(names, place)]
 
 
-def files(checkpoint: Checkpoint) -> list[Path]:
-    """The files of a model on disk, those too that lie elsewhere. Raises: WeightsError if some are missing."""
-    here = {path.name: path for path in checkpoint.folder.glob("*") if path.is_file()}
-    found = [here[name] for name in needed(here, checkpoint.folder)]
+def elsewhere(checkpoint: Checkpoint) -> list[Path]:
+    """The files of a model that lie in other folders than its own. Raises: WeightsError if some are missing."""
     others = [] if checkpoint.reads_bpe else [checkpoint.tokenizer() / name for name in TOKENIZER_FILES]
     if named := checkpoint.text.get("hf_model_name"):
         others.append(hf_config(checkpoint, str(named)) / "config.json")
-    known = {path.name for path in found}
-    return [*found, *(path for path in others if path.name not in known and path.is_file())]
+    return [path for path in others if path.parent != checkpoint.folder and path.is_file()]
 
 
 def check(checkpoint: Checkpoint) -> None:

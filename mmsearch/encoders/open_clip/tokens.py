@@ -6,7 +6,6 @@ the tokenizer.json of a checkpoint.
 
 import gzip
 import html
-import json
 import string
 import threading
 from collections.abc import Callable, Mapping
@@ -17,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.tokenizer import declared, opened, whole
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TOKENIZER_FILE = "tokenizer.json"
-TOKENIZER_FILES = (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json")
 BPE_FILE = WeightFile(
     "open_clip",
     "bpe_simple_vocab_16e6.txt.gz",
@@ -67,25 +65,18 @@ def _by_bpe(clean: Callable[[str], str], context: int, special: tuple[str, ...])
 
 
 def _by_file(clean: Callable[[str], str], context: int, folder: Path, strip: bool) -> Cut:
-    from tokenizers import Tokenizer
-
-    path = folder / TOKENIZER_FILE
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more exact
-        raise WeightsError(f"{path} is damaged: {error}", hint="get the model anew") from error
-    declared = _declared(folder)
-    padding = _special(tokenizer, declared, "pad_token")
+    tokenizer, beside = opened(folder), declared(folder)
+    padding = _special(tokenizer, beside, "pad_token")
     if padding is None and tokenizer.padding is not None:
         padding = tokenizer.padding["pad_id"]
     if padding is None:
         raise WeightsError(
             f"the tokenizer in {folder} doesn't say what it pads with", hint="add its tokenizer_config.json"
         )
-    separator = _special(tokenizer, declared, "sep_token") if strip else None
+    separator = _special(tokenizer, beside, "sep_token") if strip else None
     tokenizer.no_padding()
-    tokenizer.enable_truncation(context, direction=declared.get("truncation_side", "right"))
-    left = declared.get("padding_side") == "left"
+    tokenizer.enable_truncation(context, direction=beside.get("truncation_side", "right"))
+    left = beside.get("padding_side") == "left"
 
     def cut(text: str) -> NDArray[np.int64]:
         ids = _padded(tokenizer.encode(clean(text)).ids, context, padding, left=left)
@@ -94,20 +85,8 @@ def _by_file(clean: Callable[[str], str], context: int, folder: Path, strip: boo
     return cut
 
 
-def _declared(folder: Path) -> dict[str, Any]:
-    """The special tokens and sides that stand beside tokenizer.json."""
-    found: dict[str, Any] = {}
-    for name in reversed(TOKENIZER_FILES[1:]):
-        path = folder / name
-        try:
-            found |= json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        except (OSError, ValueError, TypeError) as error:
-            raise WeightsError(f"{path} is damaged: {error}", hint="get the model anew") from error
-    return found
-
-
-def _special(tokenizer: "Tokenizer", declared: Mapping[str, Any], which: str) -> int | None:
-    token = declared.get(which)
+def _special(tokenizer: "Tokenizer", beside: Mapping[str, Any], which: str) -> int | None:
+    token = beside.get(which)
     text = token.get("content") if isinstance(token, dict) else token
     return tokenizer.token_to_id(text) if isinstance(text, str) else None
 
@@ -121,9 +100,7 @@ def _cleaner(how: str) -> Callable[[str], str]:
     import ftfy
 
     def clean(text: str) -> str:
-        # A lone surrogate can't be handed to a tokenizer as UTF-8.
-        whole = text.encode("utf-8", "replace").decode("utf-8")
-        plain = " ".join(html.unescape(html.unescape(ftfy.fix_text(whole))).split())
+        plain = " ".join(html.unescape(html.unescape(ftfy.fix_text(whole(text)))).split())
         if how == "canonicalize":
             plain = " ".join(plain.replace("_", " ").translate(_PUNCTUATION).lower().split())
         return plain.lower() if how == "lower" else plain

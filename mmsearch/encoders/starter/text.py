@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.tokenizer import whole
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.types import EncoderSpec, Prepared
 
@@ -50,9 +51,7 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
         """int64 (n,) token ids, 2 <= n <= 256."""
         with _TOKENIZER_LOCK:
             tokenizer = _tokenizer()
-        # A lone surrogate can't be handed to the tokenizer as UTF-8.
-        text = str(data).encode("utf-8", "replace").decode("utf-8")
-        return np.array(tokenizer.encode(text).ids, np.int64)
+        return np.array(tokenizer.encode(whole(data)).ids, np.int64)
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> "tuple[MiniLM, torch.device]":
         from mmsearch.encoders.starter import minilm

@@ -1,0 +1,79 @@
+"""Spaces of transformers' models: CLAP, for sound and words, and Perception Encoder audio-video, for pictures too.
+
+A folder of either kind, as the hub has it, is loaded from safetensors alone and without any network.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mmsearch.encoders.huggingface import clap, pe
+from mmsearch.encoders.huggingface.checkpoint import (
+    CONFIG_FILE,
+    PROCESSOR_FILE,
+    PROCESSOR_PARTS,
+    Checkpoint,
+    config_of,
+    weights_among,
+)
+from mmsearch.encoders.tensors import check_pointer
+from mmsearch.encoders.tokenizer import TOKENIZER_FILE, TOKENIZER_FILES
+from mmsearch.errors import WeightsError
+from mmsearch.types import Space
+
+KINDS: dict[str, ModuleType] = {"clap": clap, "pe_audio_video": pe}
+"""model_type of a config -> the module for such models."""
+
+
+def read(name: str, folder: Path) -> Checkpoint:
+    """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
+    config = config_of(folder)
+    kind = config.get("model_type")
+    if kind not in KINDS:
+        raise WeightsError(
+            f"{folder} holds a model of the kind {kind!r}, which mmsearch doesn't know",
+            hint=f"known: open_clip's models, and transformers' {', '.join(KINDS)}",
+        )
+    try:
+        found: Checkpoint = KINDS[kind].read(name, folder, config)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(
+            f"the config in {folder} can't be used: {said}",
+            hint="take the files that were published with the weights: with others, vectors would be wrong silently",
+        ) from error
+    return found
+
+
+def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
+    """The space of one model; its weights are not read."""
+    found: Space = KINDS[checkpoint.config["model_type"]].space(checkpoint, device, precision)
+    return found
+
+
+def needed(names: Collection[str], place: object) -> list[str]:
+    """Those files of a repository that the model is made of, small ones first.
+
+    Raises: WeightsError if some are missing.
+    """
+    for name in (CONFIG_FILE, TOKENIZER_FILE):
+        if name not in names:
+            raise WeightsError(
+                f"{place} holds no model that mmsearch knows: {name} is missing",
+                hint="take the files as they were published for open_clip or transformers",
+            )
+    beside = (PROCESSOR_FILE, *PROCESSOR_PARTS.values(), *TOKENIZER_FILES)
+    return [CONFIG_FILE, *(name for name in beside if name in names), *weights_among(names, place)]
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Load it on the CPU and put something through all towers.
+
+    Raises: WeightsError if it is damaged or contradicts itself.
+    """
+    for path in checkpoint.weights():
+        check_pointer(path)
+    towers: dict[str, Any] = KINDS[checkpoint.config["model_type"]].encoders(checkpoint, "cpu", "fp32")
+    for tower in towers.values():
+        tower.try_out()
