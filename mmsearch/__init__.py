@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.status import Status
     from mmsearch.types import Failure, Hit, Labelled, Part, Progress, Query
+    from mmsearch.upkeep import Pruned
     from mmsearch.version import VERSION as __version__
 
 _HOMES = {
@@ -31,6 +32,7 @@ _HOMES = {
     "MmsearchError": "mmsearch.errors:MmsearchError",
     "Part": "mmsearch.types:Part",
     "Progress": "mmsearch.types:Progress",
+    "Pruned": "mmsearch.upkeep:Pruned",
     "Query": "mmsearch.types:Query",
     "Status": "mmsearch.status:Status",
     "__version__": "mmsearch.version:VERSION",
@@ -46,6 +48,7 @@ __all__ = [
     "MmsearchError",
     "Part",
     "Progress",
+    "Pruned",
     "Query",
     "Status",
     "__version__",

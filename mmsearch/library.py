@@ -7,10 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mmsearch import backup, doctor, duplicates, hybrid, naming, places, registry, results
+from mmsearch import backup, doctor, duplicates, hybrid, naming, places, registry, results, upkeep
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
-from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
 from mmsearch.criteria import Filter
@@ -25,6 +24,7 @@ from mmsearch.places import absolute, locate
 from mmsearch.reasons import Explanation
 from mmsearch.status import Status, status
 from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
+from mmsearch.upkeep import Pruned
 from mmsearch.version import VERSION
 
 if TYPE_CHECKING:
@@ -316,27 +316,14 @@ class Library:
 
         Raises: InvalidInput if nothing is known there.
         """
-        with self._parts.writing():
-            catalog = self._parts.catalog()
-            removed = 0
-            for path in map(absolute, paths):
-                here = catalog.remove(os.fsencode(path))
-                if not here and not catalog.forget_failures([os.fsencode(path)]):
-                    raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
-                removed += here
-            self._published(catalog)
-        return removed
+        return upkeep.remove(self._parts, paths)
 
-    def prune(self) -> int:
-        """Forget items whose file is missing, and failures whose file is gone. Returns how many items."""
-        with self._parts.writing():
-            catalog = self._parts.catalog()
-            with catalog.reading() as snapshot:
-                known = catalog_read.failures(snapshot)
-            catalog.forget_failures([f.path for f in known if not os.path.lexists(f.path)])
-            pruned, _ = catalog.prune()
-            self._published(catalog)
-        return pruned
+    def prune(self) -> Pruned:
+        """Forget items whose file is missing, and failures whose file is gone; give their room back to the disk.
+
+        Searches go on meanwhile. The files themselves are not touched.
+        """
+        return upkeep.prune(self._parts)
 
     # Keeping it safe
 
@@ -360,10 +347,6 @@ class Library:
             items = backup.restore(Path(path), self.path, overwrite=overwrite)
             self._parts.close()
         return items
-
-    def _published(self, catalog: Catalog) -> None:
-        if catalog.space() is not None:
-            self._parts.indexes().publish()
 
 
 def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:

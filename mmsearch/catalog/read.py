@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import blobs
@@ -66,11 +66,10 @@ def below(root: bytes, after: bytes | None = None) -> dict[str, bytes]:
     return {"after": prefix if after is None else max(after, prefix), "stop": prefix[:-1] + bytes([prefix[-1] + 1])}
 
 
-def under(column: InstrumentedAttribute[bytes], root: bytes) -> Select[bytes]:
-    """Rows of the column's table at `root` or below it, by path."""
+def at_or_below(column: InstrumentedAttribute[bytes], root: bytes) -> ColumnElement[bool]:
+    """Whether a path is `root` or lies below it."""
     bounds = below(root)
-    between = and_(column > bounds["after"], column < bounds["stop"])
-    return select(column).where(or_(column == root, between)).order_by(column)
+    return or_(column == root, and_(column > bounds["after"], column < bounds["stop"]))
 
 
 def items_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownItem]:
@@ -85,6 +84,19 @@ def items_of(connection: Connection, sha256: str) -> list[KnownItem]:
     return [KnownItem._make(row) for row in connection.execute(_ITEMS_OF, {"sha256": sha256})]
 
 
+def missing(connection: Connection, after: int, limit: int) -> list[KnownItem]:
+    """The next `limit` items beyond an id whose file is missing, by id."""
+    query = _KNOWN.where(Item.status == "missing", Item.id > after).order_by(Item.id).limit(limit)
+    return [KnownItem._make(row) for row in connection.execute(query)]
+
+
+def orphans(connection: Connection, after: int, limit: int) -> list[int]:
+    """The next `limit` contents beyond an id that no path holds, by id."""
+    held = select(Item.id).where(Item.content_id == Content.id).exists()
+    query = select(Content.id).where(Content.id > after, ~held).order_by(Content.id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
 def sha256_of(connection: Connection, content_id: int) -> str:
     return str(connection.execute(_SHA256_OF, {"id": content_id}).scalar_one())
 
@@ -97,7 +109,8 @@ def holds(connection: Connection, sha256: str, space_id: int) -> bool:
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
 # lies below it: with an OR between them SQLite would read and sort everything below for every page.
-_ITEMS: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id).order_by(Item.path)
+_KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id)
+_ITEMS = _KNOWN.order_by(Item.path)
 _ITEM_AT = _ITEMS.where(Item.path == bindparam("root"))
 _ITEMS_BELOW = _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
 _ITEMS_OF = _ITEMS.join(Content).where(Content.sha256 == bindparam("sha256"))

@@ -11,13 +11,16 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, insert, select, update
 
 from mmsearch.catalog import background, fill, read, schema, spaces, tags, write
-from mmsearch.catalog.database import connect, reading, writing
-from mmsearch.catalog.models import FailureRow, Item, LibraryRow, Run, Tombstone
+from mmsearch.catalog.database import checkpoint, connect, reading, release, writing
+from mmsearch.catalog.models import FailureRow, LibraryRow, Run, Tombstone
 from mmsearch.catalog.records import Batch, ListKey, NewContent, NewRefusal, NewTag, SpaceRecord
 from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, Modality, Vectors
 
 FILE_NAME = "catalog.sqlite"
+
+FORGOTTEN = 2000
+"""Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
 
 HINT_DROP = "go back to the base space: mmsearch train apply --base"
 
@@ -172,6 +175,7 @@ class Catalog:
         with writing(self._engine) as connection:
             values = {"state": state, "report": report, "finished_at": write.now()}
             connection.execute(update(Run).where(Run.id == run_id).values(values))
+        checkpoint(self._engine)
 
     def commit(self, batch: Batch, space_id: int) -> int:
         """Apply a batch in one transaction; returns the generation that holds it."""
@@ -191,27 +195,46 @@ class Catalog:
 
     # Forgetting
 
-    def remove(self, path: bytes) -> int:
-        """Forget every item and failure at or below a path, and contents no other path holds. Returns how many items.
+    def remove(self, path: bytes) -> tuple[int, int]:
+        """Forget every item and failure at or below a path, and what they held that no other path holds.
 
-        Nothing on disk outside the library is touched.
+        Returns (items, failures). One transaction for every few thousand; nothing outside the library is touched.
         """
         with writing(self._engine) as connection:
-            items = list(connection.execute(read.under(Item.path, path)).scalars())
-            failures = list(connection.execute(read.under(FailureRow.path, path)).scalars())
-            for name in items:
-                connection.execute(delete(Item).where(Item.path == name))
-            for name in failures:
-                connection.execute(delete(FailureRow).where(FailureRow.path == name))
-            if items:
-                write.collect(connection, write.bump(connection))
-        return len(items)
+            there = delete(FailureRow).where(read.at_or_below(FailureRow.path, path))
+            failures = connection.execute(there).rowcount
+        removed = 0
+        while True:
+            with writing(self._engine) as connection:
+                items = read.items_under(connection, path, None, FORGOTTEN)
+                write.forget(connection, items)
+            removed += len(items)
+            if len(items) < FORGOTTEN:
+                return removed, failures
 
     def prune(self) -> tuple[int, int]:
-        """Forget missing items and contents that no path holds. Returns (items, contents)."""
-        with writing(self._engine) as connection:
-            gone = connection.execute(delete(Item).where(Item.status == "missing").returning(Item.id)).all()
-            return len(gone), write.collect(connection, write.bump(connection))
+        """Forget missing items and contents that no path holds, a few thousand at a time. Returns (items, contents)."""
+        items = contents = last = 0
+        while True:
+            with writing(self._engine) as connection:
+                missing = read.missing(connection, last, FORGOTTEN)
+                contents += write.forget(connection, missing)
+            items += len(missing)
+            if len(missing) < FORGOTTEN:
+                break
+            last = missing[-1].id
+        last = 0
+        while True:
+            with writing(self._engine) as connection:
+                orphans = read.orphans(connection, last, FORGOTTEN)
+                contents += write.collect(connection, orphans)
+            if len(orphans) < FORGOTTEN:
+                return items, contents
+            last = orphans[-1]
+
+    def release(self) -> int:
+        """Give what is not needed any more back to the file system, while others search. Returns bytes."""
+        return release(self._engine)
 
     def forget_failures(self, paths: Sequence[bytes]) -> int:
         """Drop rows of the failure ledger; returns how many there were."""

@@ -23,7 +23,7 @@ from mmsearch.catalog.models import (
     Tag,
     Tombstone,
 )
-from mmsearch.catalog.records import Batch, NewContent, NewFailure, Placement
+from mmsearch.catalog.records import Batch, KnownItem, NewContent, NewFailure, Placement
 from mmsearch.errors import LibraryError
 from mmsearch.types import Metadata
 
@@ -307,12 +307,25 @@ def _mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) 
             yield found
 
 
-def collect(connection: Connection, generation: int) -> int:
-    """Delete contents that no path holds any more, leaving tombstones for the indexes. Returns how many."""
-    orphan = ~exists().where(Item.content_id == Content.id)
-    ids = list(connection.execute(select(Content.id).where(orphan)).scalars())
-    for part in chunks(ids):
-        buried = select(SegmentRow.id, literal(generation)).where(SegmentRow.content_id.in_(part))
+def forget(connection: Connection, items: Sequence[KnownItem]) -> int:
+    """Delete items, and contents that only they held. Returns how many contents."""
+    for part in chunks([item.id for item in items]):
+        connection.execute(delete(Item).where(Item.id.in_(part)))
+    return collect(connection, [item.content_id for item in items])
+
+
+def collect(connection: Connection, contents: Sequence[int]) -> int:
+    """Delete those of the contents that no path holds any more, leaving tombstones for the indexes. Returns how many.
+
+    Those that are still held count as changed.
+    """
+    if not contents:
+        return 0
+    generation, collected = bump(connection), 0
+    for part in chunks(sorted(set(contents))):
+        orphan = Content.id.in_(part), ~exists().where(Item.content_id == Content.id)
+        buried = select(SegmentRow.id, literal(generation)).join(Content).where(*orphan)
         connection.execute(insert(Tombstone).from_select(["segment_id", "generation"], buried))
-        connection.execute(delete(Content).where(Content.id.in_(part)))
-    return len(ids)
+        collected += connection.execute(delete(Content).where(*orphan)).rowcount
+        connection.execute(update(Content).where(Content.id.in_(part)).values(changed=generation))
+    return collected

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mmsearch.cli import show
 from mmsearch.cli.options import library_option, open_library
 
 
@@ -19,6 +20,7 @@ def remove(paths: tuple[Path, ...], library: Path | None) -> None:
 @click.command()
 @library_option
 def prune(library: Path | None) -> None:
-    """Forget items whose files are missing. Ingest never does this by itself."""
+    """Forget items whose files are missing, and give their room back. Ingest never does this by itself."""
     with open_library(library) as opened:
-        click.echo(f"forgot {opened.prune()} missing items")
+        pruned = opened.prune()
+    click.echo(f"forgot {pruned.items} missing items, freed {show.size(pruned.freed)}")

@@ -111,7 +111,7 @@ def test_missing_files_are_kept_until_prune(library: Library, folder: Path) -> N
     assert tiny.ENCODED.total() == 0
     path.unlink()
     library.ingest(folder)
-    assert library.prune() == 1
+    assert library.prune().items == 1
     assert library.status().counts[0].missing == 0
 
 

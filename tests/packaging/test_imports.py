@@ -66,9 +66,11 @@ ALLOWED: dict[str, set[str]] = {
         "status",
         "backup",
         "doctor",
+        "upkeep",
     },
     "status": GROUND | PARTS | {"parts"},
     "backup": BASE | PARTS,
+    "upkeep": GROUND | PARTS | {"parts", "places"},
     "doctor": GROUND | PARTS | {"parts"},
     # No library is needed to look at models and to get one.
     "models": GROUND | {"encoders"},
@@ -76,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", "models", "preparation", ""} for name in ("cli", "server")},
     "__main__": {"cli"},
-    "": BASE | {"library", "ingest", "status"},
+    "": BASE | {"library", "ingest", "status", "upkeep"},
 }
 """Part of the package -> the other parts it may import."""
 
