@@ -24,6 +24,7 @@ from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.errors import LibraryLocked
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Ids, Modality, Space, Vectors
+from mmsearch.vectors.atomic import make_folder
 from mmsearch.vectors.presets import AUTO, PRESETS, Preset
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Builder:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the one that builds. Raises: LibraryLocked at once if another process or thread does."""
-        self._indexes.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._indexes.folder)
         lock = FileLock(self._indexes.folder / LOCK_NAME, timeout=0)
         try:
             lock.acquire()
@@ -129,7 +130,7 @@ class Builder:
         from mmsearch.vectors import built as structures
 
         with self._catalog.reading() as snapshot:
-            generation, _ = catalog_read.generation(snapshot)
+            generation, _, mark = catalog_read.moment(snapshot)
             ids = catalog_vectors.listed(snapshot, key)
         some = np.unique(np.linspace(0, len(ids) - 1, structures.sample_size(preset, len(ids))).astype(np.int64))
         sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
@@ -139,7 +140,7 @@ class Builder:
         published = min(tuned.facts.recall.values(), default=1.0) >= self._target
         refusal = self._refusal(key)
         if published:
-            self._indexes.adopt(key, tuned, generation)
+            self._indexes.adopt(key, tuned, generation, mark)
             refusal.unlink(missing_ok=True)
         else:
             refusal.parent.mkdir(parents=True, exist_ok=True)

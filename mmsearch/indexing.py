@@ -23,6 +23,7 @@ from mmsearch.criteria import Filter
 from mmsearch.errors import CatalogDamaged, IndexDamaged
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import Gate, Stamp, create, presets, publish, quarantine, read, read_as
+from mmsearch.vectors.atomic import told
 
 if TYPE_CHECKING:
     from mmsearch.vectors.built import Built
@@ -58,6 +59,8 @@ class _Held:
 
     index: VectorIndex
     generation: int
+    mark: int
+    """Of the commit that made the generation."""
     published: int
     """Generation of the files; -1: none that can be used."""
     unpublished: int = 0
@@ -149,7 +152,7 @@ class IndexSet:
     def refresh(self, within: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
         with self._refreshing, self._catalog.reading() as connection:
-            generation, floor = catalog_read.generation(connection)
+            generation, floor, mark = catalog_read.moment(connection)
             keys = [
                 key
                 for key in catalog_read.list_keys(connection, self._space.name)
@@ -158,7 +161,7 @@ class IndexSet:
             for key in keys:
                 held = self._held.get(key) or self._load(key, generation)
                 self._held[key] = held
-                if held.generation != generation:
+                if (held.generation, held.mark) != (generation, mark):
                     with self._gate.writing():
                         self._catch_up(connection, key, held, generation, floor)
                 self._look_for_a_newer(key, held)
@@ -182,19 +185,19 @@ class IndexSet:
         for key in keys:
             held, path = self._held[key], self.path(key)
             if held.damaged:
-                quarantine(path)
+                with told(path):
+                    quarantine(path)
             if held.published < 0 or held.damaged or held.unpublished > held.behind:
                 self._publish(key, held)
         if keys:
             self._catalog.raise_floor(min(self._held[key].published for key in keys))
 
     def _publish(self, key: ListKey, held: _Held) -> None:
-        path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        publish(held.index, path, self._stamp(key, held.generation, held.built))
+        publish(held.index, self.path(key), self._stamp(key, held.generation, held.mark, held.built))
         if held.built is None:
             # Nothing there, or no good, or not wanted any more.
-            quarantine(self.built_path(key)) if held.damaged else self.built_path(key).unlink(missing_ok=True)
+            with told(self.built_path(key)):
+                quarantine(self.built_path(key)) if held.damaged else self.built_path(key).unlink(missing_ok=True)
         held.published, held.unpublished, held.damaged = held.generation, 0, False
 
     # Structures
@@ -222,17 +225,17 @@ class IndexSet:
                 found[key] = preset
         return {key: preset for key, preset in found.items() if not (preset.exact and self._held[key].built is None)}
 
-    def adopt(self, key: ListKey, built: "Built", generation: int) -> None:
+    def adopt(self, key: ListKey, built: "Built", generation: int, mark: int) -> None:
         """Publish a structure of some past generation and search with it from now on. One caller at a time, for all
         processes; searches go on meanwhile."""
         path = self.built_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        publish(built, path, self._stamp(key, generation, kind=BUILT))
-        self._switch(key, self._over(built, generation, _file(path)))
+        publish(built, path, self._stamp(key, generation, mark, kind=BUILT))
+        self._switch(key, self._over(built, generation, mark, _file(path)))
 
     def drop(self, key: ListKey) -> None:
         """Search a list without a structure from now on, and without its file."""
-        self.built_path(key).unlink(missing_ok=True)
+        with told(self.built_path(key)):
+            self.built_path(key).unlink(missing_ok=True)
         self._switch(key, self._empty())
 
     def _look_for_a_newer(self, key: ListKey, held: _Held) -> None:
@@ -260,12 +263,14 @@ class IndexSet:
 
     # Loading and catching up
 
-    def _stamp(self, key: ListKey, generation: int, built: "Built | None" = None, kind: str = "") -> Stamp:
+    def _stamp(
+        self, key: ListKey, generation: int, mark: int = 0, built: "Built | None" = None, kind: str = ""
+    ) -> Stamp:
         # Two projections may bear the same name one after the other.
         part = f"{key.space}/{key.item}/{key.segment}/{self._space.fingerprint[:16]}{kind}"
         # What has changed since a structure was built is nothing without that very structure.
         part += f"+{built.facts.token}" if built is not None else ""
-        return Stamp(self._uuid, part, self._backend, generation)
+        return Stamp(self._uuid, part, self._backend, generation, mark)
 
     def _load(self, key: ListKey, generation: int) -> _Held:
         if self._backend != LAYERED:
@@ -281,9 +286,9 @@ class IndexSet:
             with suppress(IndexDamaged):
                 built, stamp = read_as(Built.load, path, stamp, dim)
         load = partial(LayeredIndex.load, built=built)
-        held = self._loaded(key, partial(read_as, load, self.path(key), self._stamp(key, generation, built)))
+        held = self._loaded(key, partial(read_as, load, self.path(key), self._stamp(key, generation, built=built)))
         if built is not None and held.published < 0:
-            return self._over(built, stamp.generation, file)
+            return self._over(built, stamp.generation, stamp.mark, file)
         held.file = file
         return held
 
@@ -292,24 +297,26 @@ class IndexSet:
             index, stamp = load(self._space.dim)
         except IndexDamaged:
             return self._empty(damaged=self.path(key).exists())
-        return _Held(index, stamp.generation, stamp.generation, layered=self._backend == LAYERED)
+        return _Held(index, stamp.generation, stamp.mark, stamp.generation, layered=self._backend == LAYERED)
 
     def _empty(self, *, damaged: bool = False) -> _Held:
         index = create(self._backend, self._space.dim)
-        return _Held(index, -1, -1, damaged=damaged, layered=self._backend == LAYERED)
+        return _Held(index, -1, 0, -1, damaged=damaged, layered=self._backend == LAYERED)
 
-    def _over(self, built: "Built", generation: int, file: _File) -> _Held:
+    def _over(self, built: "Built", generation: int, mark: int, file: _File) -> _Held:
         """Nothing but a structure."""
         from mmsearch.vectors.layered import LayeredIndex
 
-        return _Held(LayeredIndex(self._space.dim, built), generation, generation, file=file)
+        return _Held(LayeredIndex(self._space.dim, built), generation, mark, generation, file=file)
 
     def _catch_up(self, snapshot: Snapshot, key: ListKey, held: _Held, generation: int, floor: int) -> None:
         """Bring an index to the snapshot's generation; where it is searched, the caller has the gate for itself."""
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
         since, floor = held.generation, max(floor, fill.filled(snapshot, self._space.id))
-        if since > generation or (since < floor and held.built is None):
-            # It is of a future this catalog (a restored copy) never had, or its past is not listed any more.
+        foreign = since >= 0 and catalog_read.mark(snapshot, since) != held.mark
+        if foreign or (since < floor and held.built is None):
+            # It is of a past or future that this catalog (a restored copy) never had, or what has gone since then is
+            # not listed any more.
             held.index, held.published, since = create(self._backend, self._space.dim), -1, -1
         if 0 <= since < floor:
             self._compare(snapshot, key, held)
@@ -319,7 +326,7 @@ class IndexSet:
                 if len(change.ids):
                     held.index.add(change.ids, change.vectors)
                     held.unpublished += len(change.ids)
-        held.generation = generation
+        held.generation, held.mark = generation, catalog_read.mark(snapshot, generation)
 
     def _compare(self, snapshot: Snapshot, key: ListKey, held: _Held) -> None:
         """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""

@@ -197,6 +197,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("space_id", "item", "segment", name=op.f("pk_lists")),
     )
     op.create_table(
+        "commits",
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("mark", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("generation", name=op.f("pk_commits")),
+    )
+
+    op.create_table(
         "tombstones",
         sa.Column("segment_id", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
@@ -312,6 +319,7 @@ def downgrade() -> None:
         "items",
         "failures",
         "tombstones",
+        "commits",
         "projections",
         "library",
         "spaces",

@@ -1,5 +1,6 @@
 """Whole copies of a catalog by SQLite's backup API: readers and a writer may go on meanwhile."""
 
+import secrets
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -47,7 +48,8 @@ def overwrite(target: Path, source: Path) -> None:
     """Make a catalog what a copy of it was, in one transaction: its readers see the old state or the new one.
 
     The generation goes beyond that of either, and the floor with it, so that every index of before, in a file or in
-    another process's memory, is rebuilt instead of replayed. `source` is changed so before it is copied.
+    another process's memory, is rebuilt instead of replayed. `source` is changed so before it is copied. Its commits
+    are those up to the backup and one more: what came in between is unknown to it.
     """
     with (
         translated_sqlite(target),
@@ -56,6 +58,7 @@ def overwrite(target: Path, source: Path) -> None:
     ):
         beyond = 1 + max(_generation(live), _generation(staged))
         staged.execute("UPDATE library SET generation = ?, floor = ?", (beyond, beyond))
+        staged.execute("INSERT INTO commits (generation, mark) VALUES (?, ?)", (beyond, secrets.randbits(63)))
         staged.execute("DELETE FROM tombstones")
         staged.commit()
         staged.backup(live)

@@ -214,6 +214,16 @@ class Background(Base):
     """What `mmsearch.calibration` measured."""
 
 
+class Commit(Base):
+    """Every commit that there was, by the generation it made, with a random number that tells it from the commit of
+    the same generation in another copy of the library, or before it was set back."""
+
+    __tablename__ = "commits"
+
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    mark: Mapped[int]
+
+
 class Tombstone(Base):
     """A segment that is gone, for indexes that still hold it."""
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.models import (
+    Commit,
     Content,
     Embedding,
     FailureRow,
@@ -42,8 +43,23 @@ def generation(connection: Connection) -> tuple[int, int]:
     return row.generation, row.floor
 
 
+def moment(connection: Connection) -> tuple[int, int, int]:
+    """(generation, floor, mark): the last commit as a whole."""
+    row = connection.execute(_MOMENT).one()
+    return row.generation, row.floor, row.mark or 0
+
+
+def mark(connection: Connection, generation: int) -> int:
+    """The mark of the commit that made a generation; 0 if this catalog never had it."""
+    return int(connection.execute(_MARK, {"generation": generation}).scalar() or 0)
+
+
 # Statements that every search asks are built once: building one takes longer than SQLite takes to answer it.
 _GENERATION = select(LibraryRow.generation, LibraryRow.floor)
+_MOMENT = select(LibraryRow.generation, LibraryRow.floor, Commit.mark).outerjoin(
+    Commit, Commit.generation == LibraryRow.generation
+)
+_MARK = select(Commit.mark).where(Commit.generation == bindparam("generation"))
 _LISTS = (
     select(ListRow.item, ListRow.segment)
     .join(SpaceRow, SpaceRow.id == ListRow.space_id)

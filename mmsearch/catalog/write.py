@@ -1,6 +1,7 @@
 """Applying one batch: a single transaction that leaves items, segments, vectors and the generation in step."""
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch.catalog import blobs, stem
 from mmsearch.catalog.models import (
     Base,
+    Commit,
     Content,
     Embedding,
     FailureRow,
@@ -63,7 +65,9 @@ def apply(connection: Connection, batch: Batch, space_id: int, version: str) -> 
 def bump(connection: Connection) -> int:
     """The next generation, already written."""
     connection.execute(update(LibraryRow).values(generation=LibraryRow.generation + 1))
-    return int(connection.execute(select(LibraryRow.generation)).scalar_one())
+    generation = int(connection.execute(select(LibraryRow.generation)).scalar_one())
+    connection.execute(insert(Commit).values(generation=generation, mark=secrets.randbits(63)))
+    return generation
 
 
 def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:

@@ -60,6 +60,8 @@ class Stamp:
     """Name in the registry's table of indexes."""
     generation: int
     """The catalog's generation it reflects."""
+    mark: int = 0
+    """Of the commit that made that generation: another copy of a library has other commits under the same number."""
 
 
 def create(backend: str, dim: int) -> VectorIndex:
@@ -142,14 +144,14 @@ def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, 
     """The stamp and the count in a footer. Raises: IndexDamaged."""
     try:
         footer = dict(json.loads(text))
-        generation, count = int(footer["generation"]), int(footer["count"])
+        generation, mark, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
     except (ValueError, TypeError, KeyError) as error:
         raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error
     expected = {"format": FORMAT, "library": wanted.library, "part": wanted.part, "backend": wanted.backend, "dim": dim}
     for name, value in expected.items():
         if footer.get(name) != value:
             raise IndexDamaged(f"{path} is of another {name}: {footer.get(name)!r}, not {value!r}")
-    return replace(wanted, generation=generation), count
+    return replace(wanted, generation=generation, mark=mark), count
 
 
 def _footer(path: Path, *, verify: bool) -> bytes:

@@ -48,7 +48,7 @@ def test_the_layout_is_payload_footer_length_digest_magic(path: Path, tmp_path: 
     assert content.endswith(MAGIC)
     assert content[: -48 - length] == payload.read_bytes()
     assert json.loads(content[-48 - length : -48]) == {
-        "format": 1, "library": "5f0c", "part": "starter/image", "backend": "faiss", "generation": 12,
+        "format": 1, "library": "5f0c", "part": "starter/image", "backend": "faiss", "generation": 12, "mark": 0,
         "count": 3, "dim": 3,
     }  # fmt: skip
 

@@ -1,0 +1,25 @@
+"""A few random sequences in the default suite; more with MMSEARCH_TEST_SEQUENCES=N (see CONTRIBUTING.md)."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.faults.sequences import TAKEN, Sequences
+
+ASKED = int(os.environ.get("FAULTS_SEQUENCES", 0))
+
+
+def test_random_sequences() -> None:
+    chosen = settings(
+        max_examples=ASKED or 10,
+        stateful_step_count=50 if ASKED else 20,
+        derandomize=not ASKED,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    TAKEN.clear()
+    run_state_machine_as_test(Sequences, settings=chosen)
+    print(f"\n{sum(TAKEN.values())} checked steps: {dict(TAKEN)}")
+    assert TAKEN["ingest"] and TAKEN["crash"]
