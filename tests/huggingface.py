@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,6 @@ def video_processor() -> Any:
 
 def save(folder: Path, variant: str, seed: int = 1) -> Path:
     """Write a model folder; the same seed gives the same weights. Returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = module(variant)
@@ -106,8 +106,9 @@ def save(folder: Path, variant: str, seed: int = 1) -> Path:
     return folder
 
 
-def write(folder: Path, variant: str, made: Any) -> None:
+def write(folder: Path, variant: str, made: Any, words: Sequence[str] = clip.WORDS) -> None:
     """What the hub would hold of a module."""
+    folder.mkdir(parents=True, exist_ok=True)
     made.config.save_pretrained(folder)
     # As the library does: what serves in two places is stored once.
     state = made.state_dict()
@@ -120,7 +121,7 @@ def write(folder: Path, variant: str, made: Any) -> None:
         (folder / "processor_config.json").write_text(json.dumps(parts))
     else:
         extractor(variant).save_pretrained(folder)
-    clip.write_tokenizer(folder)
+    clip.write_tokenizer(folder, words)
 
 
 @cache
