@@ -181,7 +181,7 @@ class Sequences(RuleBasedStateMachine):
 
     # What happens to index files
 
-    @precondition(lambda self: _files(self.home))
+    @precondition(lambda self: bool(_files(self.home)))
     @rule(data=st.data(), harm=st.sampled_from(["delete", "flip", "cut", "empty", "swap", "all"]), now=st.booleans())
     def harm(self, data: Any, harm: str, now: bool) -> None:
         files = _files(self.home)

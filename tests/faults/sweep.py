@@ -32,6 +32,7 @@ class Totals:
     runs: Counter[str] = field(default_factory=Counter)
     """By fault."""
     refused: Counter[str] = field(default_factory=Counter)
+    unnoticed: int = 0
     wrong: int = 0
     lost: int = 0
     unclear: int = 0
@@ -44,6 +45,7 @@ class Totals:
         self.lost += bool(outcome.lost)
         self.unclear += bool(outcome.unclear)
         self.stuck += bool(outcome.stuck)
+        self.unnoticed += bool(outcome.unnoticed)
         for one in outcome.refused:
             self.refused[one] += 1
         if outcome.bad:
@@ -54,7 +56,7 @@ class Totals:
         return json.dumps({
             "points": self.points, "runs": sum(self.runs.values()), "by fault": self.runs, "wrong answers": self.wrong,
             "lost committed items": self.lost, "unclear errors": self.unclear, "not mended by repeating": self.stuck,
-            "refused": sum(self.refused.values()), "problems": self.problems, "calls": self.kinds,
+            "damaged catalogs refused": self.refused, "unnoticed": self.unnoticed, "problems": self.problems, "calls": self.kinds,
             "seconds": round(self.seconds, 1),
         }, indent=1)  # fmt: skip
 

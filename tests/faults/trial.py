@@ -111,6 +111,8 @@ class Outcome:
     """Doing it again did not lead to the end."""
     refused: list[str] = field(default_factory=list)
     """Damage to the catalog itself that was noticed and said clearly."""
+    unnoticed: list[str] = field(default_factory=list)
+    """Damage to the catalog itself that changed none of the answers that were looked at."""
     met: bool = True
     """Whether the fault was met at all."""
 
@@ -211,7 +213,9 @@ def tried(place: Place, reference: Reference, at: int, fault: Fault, shim: Shim)
 
 def _faulted(place: Place, reference: Reference, at: int, fault: Fault, shim: Shim) -> dict[str, Any]:
     """What happened to the operation, told by the process that met the fault and lived."""
-    operation, wrong, unclear = reference.operation, [], []
+    operation = reference.operation
+    wrong: list[str] = []
+    unclear: list[str] = []
     shim.watch(place.harmed)
     library = open_library(place.library)
     shim.arm(at, fault)
@@ -282,7 +286,7 @@ def judge(place: Place, reference: Reference, floor: int, outcome: Outcome, *, f
             if not outcome.bad:
                 reference.operation.work(library, place)
         if not outcome.bad:
-            _judge_end(place, reference, outcome)
+            _judge_end(place, reference, outcome, forgiving)
         if not outcome.bad:
             _JUDGED.add(image)
     except MmsearchError as error:
@@ -315,10 +319,11 @@ def _judge_state(place: Place, library: Library, allowed: list[State], outcome: 
         outcome.wrong.append(f"SQLite says: {found}")
 
 
-def _judge_end(place: Place, reference: Reference, outcome: Outcome) -> None:
+def _judge_end(place: Place, reference: Reference, outcome: Outcome, forgiving: bool) -> None:
     """After doing it again, from the published files alone."""
     with closing(open_library(place.library)) as library:
         wrong = wrong_answers(library, place.known(reference.operation.after))
         outcome.stuck += [f"done again: {one}" for one in wrong]
     if state(place.library) != reference.states[-1]:
-        outcome.stuck.append("done again, the catalog is in another state than without a fault")
+        found = outcome.unnoticed if forgiving else outcome.stuck
+        found.append("done again, the catalog is in another state than without a fault")
