@@ -11,6 +11,7 @@ MmsearchError                    exit  http
 │   ├── LibraryReadOnly             3   403   the folder or the database can't be written
 │   ├── SchemaTooNew                3   409   written by a newer release
 │   ├── SpaceChanged                3   409   its vectors were made by other weights or windows
+│   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
@@ -74,6 +75,10 @@ class SchemaTooNew(LibraryError):
 
 
 class SpaceChanged(LibraryError):
+    http_status = 409
+
+
+class SpaceIncomplete(LibraryError):
     http_status = 409
 
 

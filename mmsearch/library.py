@@ -19,6 +19,7 @@ from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.findings import Finding
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
+from mmsearch.lifecycle import Models
 from mmsearch.parts import Parts
 from mmsearch.places import absolute, locate
 from mmsearch.reasons import Explanation
@@ -129,7 +130,7 @@ class Library:
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / "catalog.sqlite").exists()
         catalog = self._parts.catalog() if exists else None
-        space = catalog.space() if catalog else None
+        space = catalog.base() if catalog else None
         if catalog:
             self._parts.check_named()
         report = IngestReport()
@@ -262,8 +263,7 @@ class Library:
 
         Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
         """
-        asked = results.asked(query, self._parts)
-        return results.explain(asked, hit, self._parts, None if overlay is None else Path(overlay))
+        return results.explain(query, hit, self._parts, None if overlay is None else Path(overlay))
 
     def label(
         self,
@@ -298,6 +298,11 @@ class Library:
         from mmsearch.training.training import Training
 
         return Training(self._parts, self.interpret, searching.embed)
+
+    @property
+    def model(self) -> Models:
+        """Other models for the files that are here, made beside the one that serves (`mmsearch.lifecycle`)."""
+        return Models(self._parts)
 
     # Knowing and forgetting
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +13,17 @@ from mmsearch.building import Builder
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
-from mmsearch.encoders.projected import ProjectedEncoder, Projector
-from mmsearch.encoders.projected import space as projected_space
-from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, LibraryReadOnly, SpaceChanged
+from mmsearch.encoders.projected import ProjectedEncoder
+from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, LibraryReadOnly, SpaceChanged, WeightsError
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
+from mmsearch.spaces import Spaces
 from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.vectors.atomic import make_folder
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
+ADDING_NAME = "adding.lock"
 INDEX_FOLDER = "indexes"
 
 
@@ -37,23 +38,19 @@ class Parts:
         self._named = named
         self._mutex = threading.RLock()
         self._catalog: Catalog | None = None
-        self._base: Space | None = None
-        self._space: tuple[SpaceRecord, Space] | None = None
-        self._indexes: tuple[SpaceRecord, IndexSet] | None = None
+        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self._mutex)
+        self._active: SpaceRecord | None = None
+        self._indexes: dict[SpaceRecord, IndexSet] = {}
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
-        self._pool: DecodePool | None = None
-        self._query_pool: DecodePool | None = None
 
     def close(self) -> None:
         """Stop the decode workers and close the catalog; the next use opens them anew."""
         with self._mutex:
-            for pool in (self._pool, self._query_pool):
-                if pool is not None:
-                    pool.close()
+            self._spaces.close()
             if self._catalog is not None:
                 self._catalog.close()
-            self._catalog = self._base = self._space = self._indexes = self._backgrounds = None
-            self._pool = self._query_pool = None
+            self._catalog = self._active = self._backgrounds = None
+            self._indexes = {}
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:
@@ -69,28 +66,54 @@ class Parts:
                 if not create:
                     raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
                 target = registry.target("spaces", self.settings.space)
-                base = self._loaded(target)
+                base = self._spaces.loaded(target)
                 record = self.catalog().add_space(
                     base.name, target, base.dim, base.fingerprint, layouts.of(base), self.settings.storage
                 )
-            return self._built(record), record
+            space = self.space_of(record)
+            if record != self._active:
+                # Another thread or process may have switched the model since the last call.
+                self._active, self._indexes = record, {one: it for one, it in self._indexes.items() if one == record}
+                self._spaces.keep_only(record)
+            return space, record
+
+    def load(self, target: str) -> Space:
+        """A space that the library may not have yet, by its target string."""
+        return self._spaces.loaded(target)
+
+    def space_of(self, record: SpaceRecord) -> Space:
+        """A space of the library, checked. Raises: SpaceChanged, WeightsError."""
+        try:
+            return self._spaces.of(record)
+        except WeightsError as error:
+            others = [one.name for one in self.catalog().spaces() if one.base is None and one.target != record.target]
+            if not others:
+                raise
+            way = f"search with another model that this library has: mmsearch model use {others[0]}"
+            raise WeightsError(error.message, hint=f"{error.hint}; or {way}" if error.hint else way) from error
 
     def check_named(self) -> None:
-        """Raises: SpaceChanged if another space was asked for than the library has, or has a projection of."""
-        spaces = self.catalog().spaces()
-        if self._named is None or not spaces or registry.target("spaces", self._named) == spaces[0].target:
+        """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
+        base = self.catalog().base()
+        if self._named is None or base is None or registry.target("spaces", self._named) == base.target:
             return
         raise SpaceChanged(
-            f"the library at {self.path} has the space {spaces[0].name!r} and keeps it: {self._named!r} is another",
-            hint=f"leave it out, or make a new library: mmsearch ingest FOLDER --library NEW --space {self._named}",
+            f"the library at {self.path} has the space {base.name!r}: {self._named!r} is another",
+            hint=f"leave it out; or make a new library: mmsearch ingest FOLDER --library NEW --space {self._named}; "
+            f"or change this one's model: mmsearch model add {self._named}",
         )
 
+    def take_any(self) -> None:
+        """Forget which space was asked for by name: another one was chosen since."""
+        self._named = None
+
     def base(self) -> tuple[Space, SpaceRecord]:
-        """The space that encoders make; another one may be made of it by a projection. Raises: as `embedding`."""
+        """The space that encoders make; the active one may be made of it by a projection. Raises: as `embedding`."""
         self.embedding()
-        record = self.catalog().spaces()[0]
-        with self._mutex:
-            return self._checked(self._loaded(record.target), record), record
+        record = self.catalog().base()
+        if record is None:
+            raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+        return self.space_of(record), record
 
     def derived(self, vectors: Vectors, modalities: Sequence[Modality]) -> dict[int, Vectors]:
         """What the active space's projection makes of base vectors, float32 (n, dim), by the space's id; nothing if
@@ -106,70 +129,44 @@ class Parts:
                 made[rows] = encoder.projector(vectors[rows], modality)
         return {record.id: made}
 
-    def _loaded(self, target: str) -> Space:
-        if self._base is None:
-            self._base = registry.load("spaces", target)(self.settings.device, self.settings.precision)
-        return self._base
-
-    def _built(self, record: SpaceRecord) -> Space:
-        # Another process may have switched the space since the last call.
-        if self._space is None or self._space[0] != record:
-            base = self._loaded(record.target)
-            if record.base is None:
-                made = base
-            else:
-                made = projected_space(base, record.name, Projector(self.catalog().projection(record)))
-            self._space = record, self._checked(made, record)
-        return self._space[1]
-
-    def _checked(self, space: Space, record: SpaceRecord) -> Space:
-        if record.fingerprint == space.fingerprint:
-            return space
-        raise SpaceChanged(
-            f"the vectors in {self.path} were made by another version of the space {record.name!r}",
-            hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
-            "--library PATH",
-        )
-
     def indexes(self, record: SpaceRecord | None = None) -> IndexSet:
-        """Those of a space, kept for as long as the same one is asked for; of the active one if none is named."""
+        """Those of a space, kept until another one becomes active; of the active one if none is named."""
         with self._mutex:
             if record is None:
                 _, record = self.embedding()
-            if self._indexes is None or self._indexes[0] != record:
-                made = IndexSet(self.catalog(), self.path / INDEX_FOLDER, record, self.settings.index)
-                self._indexes = record, made
-            return self._indexes[1]
+            if record not in self._indexes:
+                folder = self.path / INDEX_FOLDER
+                self._indexes[record] = IndexSet(self.catalog(), folder, record, self.settings.index)
+            return self._indexes[record]
 
     def decoding(self) -> DecodePool:
-        with self._mutex:
-            if self._pool is None:
-                self._pool = self._new_pool(self.settings.decode_workers)
-            return self._pool
+        """The decode workers of an ingest."""
+        return self._spaces.pool(self.embedding()[1], self.settings.decode_workers)
 
-    def query_decoding(self) -> DecodePool:
-        with self._mutex:
-            if self._query_pool is None:
-                self._query_pool = self._new_pool(1)
-            return self._query_pool
+    def query_decoding(self, record: SpaceRecord | None = None) -> DecodePool:
+        """The one decode worker of queries, for a space; for the active one if none is named."""
+        return self._spaces.pool(record or self.embedding()[1], 1)
 
-    def _new_pool(self, workers: int) -> DecodePool:
-        space, record = self.embedding()
-        return DecodePool(record.target, space.windowing, self.settings.limits, workers)
-
-    @contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[None]:
+    def writing(self, *, create: bool = False) -> AbstractContextManager[None]:
         """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
         if create:
             make_folder(self.path)
-        elif not self.path.is_dir():
+        return self._locked(LOCK_NAME, "writing to")
+
+    def adding(self) -> AbstractContextManager[None]:
+        """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
+        return self._locked(ADDING_NAME, "adding a model to")
+
+    @contextmanager
+    def _locked(self, name: str, doing: str) -> Iterator[None]:
+        if not self.path.is_dir():
             self.catalog()  # says that there is none
-        lock = FileLock(self.path / LOCK_NAME, timeout=0)
+        lock = FileLock(self.path / name, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
             raise LibraryLocked(
-                f"another process is writing to the library at {self.path}",
+                f"another process is {doing} the library at {self.path}",
                 hint="wait until it is done, then repeat; searching works meanwhile",
             ) from error
         except OSError as error:
@@ -185,17 +182,17 @@ class Parts:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
         if not self.indexes().worth_publishing():
             return
-    def builder(self) -> Builder:
-        """What builds structures for the active space's large lists."""
-        space, record = self.embedding()
-        return Builder(self.catalog(), self.indexes(record), space, record, self.settings.recall)
-
         try:
             with self.writing():
                 self.indexes().publish()
         except LibraryError:
             # The answer was right all the same: it came from memory.
             return
+
+    def builder(self) -> Builder:
+        """What builds structures for the active space's large lists."""
+        space, record = self.embedding()
+        return Builder(self.catalog(), self.indexes(record), space, record, self.settings.recall)
 
     def judge(self, query: Query, vector: Vectors, space: Space) -> Judge:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""

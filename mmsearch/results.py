@@ -13,7 +13,7 @@ from mmsearch.calibration import Judge
 from mmsearch.catalog import SpaceRecord, pieces
 from mmsearch.config import LEARNED
 from mmsearch.criteria import Filter
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import InvalidInput, MmsearchError
 from mmsearch.fold import REACH, fold, profiles
 from mmsearch.indexing import IndexSet
 from mmsearch.moments import with_moments
@@ -69,7 +69,7 @@ class _Meaning:
     judge: Judge
 
 
-def asked(query: str | os.PathLike[str] | Query, parts: Parts) -> Query:
+def asked(query: str | os.PathLike[str] | Query, parts: Parts, space: SpaceRecord | None) -> Query:
     """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
 
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
@@ -78,15 +78,16 @@ def asked(query: str | os.PathLike[str] | Query, parts: Parts) -> Query:
         return searching.interpret(os.fspath(query), parts.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
-    return Query(mixed=tuple(_recalled(part, parts) if part.modality == "like" else part for part in query.parts))
+    return Query(
+        mixed=tuple(_recalled(part, parts, space) if part.modality == "like" else part for part in query.parts)
+    )
 
 
-def _recalled(part: Part, parts: Parts) -> Part:
+def _recalled(part: Part, parts: Parts, space: SpaceRecord | None) -> Part:
     """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
     named = part.value.item_id if isinstance(part.value, Hit) else part.value
     if not isinstance(named, int) or isinstance(named, bool):
         raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
-    space = parts.catalog().space()
     with parts.catalog().reading() as snapshot:
         known = pieces.item(snapshot, space, named) if space else None
     if known is None:
@@ -100,14 +101,19 @@ def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) 
     """One page of results. Raises: as `asked`."""
     while True:
         serving = parts.catalog().space()
-        page = _page(asked(query, parts), wanted, parts, serving)
+        try:
+            page = _page(asked(query, parts, serving), wanted, parts, serving)
+        except MmsearchError:
+            if parts.catalog().space() == serving:
+                raise
+            continue
         # Whoever switches the space meanwhile may have forgotten the vectors that were being looked through.
         if parts.catalog().space() == serving:
             return page
 
 
 def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None) -> list[Hit]:
-    meaning = None if wanted.keywords == "only" else _meaning(query, parts)
+    meaning = None if wanted.keywords == "only" else _meaning(query, parts, space)
     ranked = ranking(query, wanted, parts, meaning)
     own = {part.value.item_id: part.value.path for part in query.parts if isinstance(part.value, Stored)}
     depth = wanted.end + len(own) + (REACH if wanted.fold else 0)
@@ -133,9 +139,12 @@ def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None)
     )
 
 
-def _meaning(query: Query, parts: Parts) -> _Meaning:
+def _meaning(query: Query, parts: Parts, serving: SpaceRecord | None) -> _Meaning:
     space, record = parts.embedding()
-    vector = searching.embed(query, space, parts.query_decoding())
+    if serving is not None and record != serving:
+        # Switched since the search began: it goes on as it began, and is made again in the end.
+        space, record = parts.space_of(serving), serving
+    vector = searching.embed(query, space, parts.query_decoding(record))
     return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
 
 
@@ -176,13 +185,17 @@ def _learned(meaning: _Meaning, together: Bundles, parts: Parts) -> "Learned":
     return Learned(meaning.vector, meaning.space.name, together, meaning.indexes, meaning.judge, fusion)
 
 
-def explain(query: Query, hit: Hit, parts: Parts, overlay: Path | None) -> Explanation:
+def explain(query: str | os.PathLike[str] | Query, hit: Hit, parts: Parts, overlay: Path | None) -> Explanation:
     """Why a hit was found; its file is decoded once more."""
     # Nobody else needs Pillow in this process.
     from mmsearch import explain as explaining
 
-    space, _ = parts.embedding()
-    pool = parts.query_decoding()
+    space, record = parts.embedding()
+    with parts.catalog().reading() as snapshot:
+        layout = pieces.layout_of(snapshot, hit.segment_id)
+    if layout not in (None, record.layout):
+        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
+    query, pool = asked(query, parts, record), parts.query_decoding(record)
     vector = searching.embed(query, space, pool)
     shares = [
         (

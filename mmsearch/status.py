@@ -3,10 +3,28 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.catalog import Counts, RunRecord, bundle
+from mmsearch.catalog import Catalog, Counts, RunRecord, bundle, fill
 from mmsearch.catalog import read as catalog_read
 from mmsearch.errors import NotEmbedded
 from mmsearch.parts import INDEX_FOLDER, Parts
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryModel:
+    """A model that a library has vectors of, or a projection of one."""
+
+    name: str
+    base: str | None
+    """Of what it is a projection."""
+    active: bool
+    """Whether searches use it."""
+    dim: int
+    fingerprint: str
+    vectors: int
+    lacking: int
+    """Contents without vectors, which `mmsearch model add` gives them; a projection gets its own when it is applied."""
+    refused: int
+    """Items that it has no vectors for, since it embeds no such kind, or can't take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,7 @@ class Status:
     catalog_bytes: int
     index_bytes: int
     last_run: RunRecord | None
+    models: tuple[LibraryModel, ...]
 
 
 def status(parts: Parts) -> Status:
@@ -45,7 +64,29 @@ def status(parts: Parts) -> Status:
         parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
         _size(parts.path, "catalog.sqlite*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        library_models(catalog),
     )  # fmt: skip
+
+
+def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
+    """All that a library has, in the order in which they came."""
+    spaces, active = catalog.spaces(), catalog.space()
+    names = {one.id: one.name for one in spaces}
+    # A library's only model lacks nothing: what is ingested gets its vectors at once.
+    several = sum(one.base is None for one in spaces) > 1
+    found = []
+    with catalog.reading() as snapshot:
+        vectors = fill.vectors(snapshot)
+        for one in spaces:
+            asked = several and one.base is None
+            found.append(
+                LibraryModel(
+                    one.name, None if one.base is None else names[one.base], one == active, one.dim, one.fingerprint,
+                    vectors.get(one.id, 0), fill.count_lacking(snapshot, one) if asked else 0,
+                    sum(fill.refused(snapshot, one).values()) if asked else 0,
+                )
+            )  # fmt: skip
+    return tuple(found)
 
 
 def _size(folder: Path, pattern: str) -> int:

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exist
 
 from mmsearch.catalog.models import Content, Embedding, Item, RefusalRow, SegmentRow, SpaceRow
 from mmsearch.catalog.records import Lacking, NewContent, NewRefusal, SpaceRecord
-from mmsearch.catalog.write import bump, chunks, content_ids, embed, held, same_cut, segments
+from mmsearch.catalog.write import bump, chunks, content_ids, embed, same_cut, segments
+from mmsearch.catalog.write import held as held_contents
 from mmsearch.errors import LibraryError
 from mmsearch.types import Modality
 
@@ -18,13 +19,13 @@ RECUT = ("recut", "this release cuts it into other pieces than the one that took
 
 def _settled(space: SpaceRecord) -> ColumnElement[bool]:
     """Whether a content has its vectors in a space, or can't have any."""
-    vectors = (
+    held = (
         exists()
         .where(SegmentRow.content_id == Content.id, SegmentRow.layout == space.layout)
         .where(Embedding.segment_id == SegmentRow.id, Embedding.space_id == space.id)
     )
     refused = exists().where(RefusalRow.space_id == space.id, RefusalRow.content_id == Content.id)
-    return vectors | refused
+    return held | refused
 
 
 _FINDABLE = exists().where(Item.content_id == Content.id, Item.status == "present")
@@ -66,6 +67,12 @@ def refused(connection: Connection, space: SpaceRecord) -> dict[tuple[Modality, 
     return {(modality, failure): n for modality, failure, n in connection.execute(query)}
 
 
+def vectors(connection: Connection) -> dict[int, int]:
+    """Space id -> how many vectors there are."""
+    query = select(Embedding.space_id, func.count()).group_by(Embedding.space_id)
+    return {space_id: n for space_id, n in connection.execute(query)}
+
+
 def complete(
     connection: Connection,
     space: SpaceRecord,
@@ -83,7 +90,7 @@ def complete(
     hashes = [*(one.sha256 for one in contents), *(one.sha256 for one in refusals)]
     ids = content_ids(connection, hashes)
     wanted = [(ids[one.sha256], one) for one in contents if one.sha256 in ids]
-    there = held(connection, [content_id for content_id, _ in wanted], space.id)
+    there = held_contents(connection, [content_id for content_id, _ in wanted], space.id)
     wanted = [(content_id, one) for content_id, one in wanted if content_id not in there]
     same = same_cut(wanted, segments(connection, [content_id for content_id, _ in wanted], space.layout))
     refused = [(content_id, *RECUT) for content_id, _ in wanted if content_id not in same]

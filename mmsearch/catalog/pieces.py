@@ -112,6 +112,11 @@ def vectors(
     }
 
 
+def layout_of(connection: Connection, segment_id: int) -> str | None:
+    """How the content was cut that a segment belongs to; None if there is no such segment."""
+    return connection.execute(select(SegmentRow.layout).where(SegmentRow.id == segment_id)).scalar()
+
+
 def of_hit(connection: Connection, space: SpaceRecord, item_id: int, segment_id: int) -> tuple[Modality, list[Piece]]:
     """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
     named = select(Content.id, Content.modality)

@@ -143,14 +143,16 @@ class Catalog:
         with writing(self._engine) as connection:
             fill.forget_refusals(connection, space, NotEmbedded.failure)
 
-    def activate(self, space: SpaceRecord) -> None:
-        """Let every search from now on use this space; and files that the last base didn't embed be tried again."""
+    def activate(self, space: SpaceRecord) -> int:
+        """Let every search from now on use this space; and files that the last base didn't embed be tried again:
+        how many they are."""
         with writing(self._engine) as connection:
             before = spaces.base(connection)
             write.bump(connection)
             spaces.activate(connection, space.id)
-            if spaces.base(connection) != before:
-                connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure))
+            if spaces.base(connection) == before:
+                return 0
+            return connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure)).rowcount
 
     def drop_space(self, space: SpaceRecord) -> None:
         """Forget a space with all that projections made of it. Searches go from a projected one back to its base;

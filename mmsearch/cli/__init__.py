@@ -6,6 +6,7 @@ import sys
 import click
 
 from mmsearch.cli.backup import backup, restore
+from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
@@ -13,6 +14,7 @@ from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
+from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
@@ -54,8 +56,10 @@ for command in (
     label,
     evaluate,
     train,
+    model,
     models,
     prepare,
+    connect,
     doctor,
     demo,
 ):

@@ -38,7 +38,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     Ctrl-C stops after the files in hand; run it again to go on.
     """
     settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
-    with open_library(library, **settings) as opened, _stoppable() as cancel, progress(as_json or dry_run) as shown:
+    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json or dry_run) as shown:
         report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
     show.echo_json(report.as_dict()) if as_json else print_report(report)
     if report.interrupted:
@@ -46,7 +46,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
 
 
 @contextmanager
-def _stoppable() -> Iterator[threading.Event]:
+def stoppable() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C sets; the second one stops at once, as ever."""
     cancel = threading.Event()
 

@@ -16,19 +16,19 @@ EVERY_S = 5.0
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator["OnProgress | None"]:
-    """A callback for `Library.ingest`; None if nothing is to be shown."""
+def progress(quiet: bool, doing: str = "ingest") -> Iterator["OnProgress | None"]:
+    """A callback for `Library.ingest` and the like; None if nothing is to be shown."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar() as callback:
+        with _bar(doing) as callback:
             yield callback
     else:
         yield _Lines()
 
 
 @contextmanager
-def _bar() -> Iterator["OnProgress"]:
+def _bar(doing: str) -> Iterator["OnProgress"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -38,7 +38,7 @@ def _bar() -> Iterator["OnProgress"]:
         TimeRemainingColumn(), TextColumn("{task.fields[failed]}", style="yellow"),
     )  # fmt: skip
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("ingest", total=None, rate="", failed="")
+        task = bar.add_task(doing, total=None, rate="", failed="")
         start = monotonic()
 
         def show(now: "Progress") -> None:

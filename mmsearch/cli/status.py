@@ -33,6 +33,9 @@ def status(library: Path | None, as_json: bool) -> None:
     click.echo(f"failures {failed}")
     if found.not_embedded:
         click.echo(f"besides  {found.not_embedded} files of kinds that this space doesn't embed")
+    for model in found.models:
+        if model.lacking:
+            click.echo(f"model    {model.name} lacks {model.lacking} contents: mmsearch model add {model.name}")
     if run := found.last_run:
         click.echo(f"last     {run.state}, started {run.started_at[:19]} UTC")
 

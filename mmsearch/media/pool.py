@@ -159,6 +159,13 @@ class DecodePool:
             worker.stop()
         self._watchdog.close()
 
+    def rest(self) -> None:
+        """End the workers that are idle; the next use starts others."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.stop()
+
     def __enter__(self) -> "DecodePool":
         return self
 

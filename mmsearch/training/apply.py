@@ -3,7 +3,7 @@
 import shutil
 from urllib.parse import quote
 
-from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import space as projected_space
@@ -29,7 +29,8 @@ def apply(parts: Parts, name: str) -> SpaceRecord:
         if facts(content).get("fingerprint") != base.fingerprint:
             raise SpaceChanged(
                 f"{name!r} was trained on vectors of another space than this library's {base.name!r}",
-                hint="train it again here: mmsearch train drop, then mmsearch train projection",
+                hint="search with that one again: mmsearch model use NAME; or train it again here: "
+                "mmsearch train drop, then mmsearch train projection",
             )
         projector = Projector(content)
         space = projected_space(base, f"{base.name}+{name}", projector)
@@ -65,8 +66,7 @@ def drop(parts: Parts, name: str) -> None:
     """
     folder = ModelFolder.of(parts.path, name)
     with parts.writing():
-        spaces = parts.catalog().spaces()
-        wanted = next((one for one in spaces if one.base is not None and one.name == f"{spaces[0].name}+{name}"), None)
+        wanted = _made(parts.catalog(), name)
         if wanted is None and not folder.path.is_dir():
             raise InvalidInput(f"there is no model {name!r}", hint="see what there is: mmsearch train list")
         if wanted is not None:
@@ -79,6 +79,13 @@ def drop(parts: Parts, name: str) -> None:
         with folder.writing():
             pass  # raises if it is being trained
         shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _made(catalog: Catalog, name: str) -> SpaceRecord | None:
+    """The space that a model of this name made, of whichever base."""
+    spaces = catalog.spaces()
+    bases = {one.id: one.name for one in spaces if one.base is None}
+    return next((one for one in spaces if one.base and one.name == f"{bases[one.base]}+{name}"), None)
 
 
 def _content(parts: Parts, name: str) -> bytes:
@@ -96,8 +103,7 @@ def _content(parts: Parts, name: str) -> bytes:
         except OSError as error:
             raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
     catalog = parts.catalog()
-    spaces = catalog.spaces()
-    kept = next((one for one in spaces if one.base is not None and one.name == f"{spaces[0].name}+{name}"), None)
+    kept = _made(catalog, name)
     if kept is not None:
         return catalog.projection(kept)
     names = ", ".join(folder.name for folder in every(parts.path) if folder.finished) or "none yet"

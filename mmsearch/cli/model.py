@@ -1,0 +1,125 @@
+"""mmsearch model"""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.ingest import INTERRUPTED, stoppable
+from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.cli.progress import progress
+
+if TYPE_CHECKING:
+    from mmsearch.lifecycle import Added, Switched
+
+SHOWN = 20
+"""Files listed that got no vectors; --json has all."""
+
+
+@click.group()
+def model() -> None:
+    """Change a library's model: add another beside it, then use that. Searching goes on meanwhile."""
+
+
+@model.command("list")
+@library_option
+@json_option
+def list_models(library: Path | None, as_json: bool) -> None:
+    """The models that the library has vectors of; `mmsearch models` has those to choose from."""
+    with open_library(library) as opened:
+        found = opened.model.list()
+    if as_json:
+        show.echo_json([asdict(one) for one in found])
+        return
+    rows = [
+        (
+            one.name,
+            "in use"
+            if one.active
+            else "projection"
+            if one.base
+            else f"lacks {one.lacking}"
+            if one.lacking
+            else "ready",
+            str(one.dim),
+            str(one.vectors),
+            str(one.refused or "-"),
+        )
+        for one in found
+    ]
+    show.table(("name", "state", "dim", "vectors", "not taken"), rows)
+
+
+@model.command()
+@click.argument("name")
+@library_option
+@click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
+@click.option("--retry", is_flag=True, help="Try again what the model couldn't take before.")
+@device_options
+@json_option
+def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings: Any) -> None:
+    """Embed all that is here with the model NAME too.
+
+    Searching and ingesting go on. Ctrl-C or a kill loses at most the files in hand; the same command goes on there.
+    """
+    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
+        done = opened.model.add(name, retry=retry, on_progress=shown, cancel=cancel)
+    show.echo_json(asdict(done)) if as_json else _print_added(done)
+    if done.interrupted:
+        raise SystemExit(INTERRUPTED)
+
+
+@model.command()
+@click.argument("name")
+@library_option
+@click.option("--when-complete", is_flag=True, help="First add what is missing, after an ingest that runs.")
+@device_options
+@json_option
+def use(name: str, library: Path | None, when_complete: bool, as_json: bool, **settings: Any) -> None:
+    """Search and ingest with the model NAME from now on; the one before is kept."""
+    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
+        done = opened.model.use(name, when_complete=when_complete, on_progress=shown, cancel=cancel)
+    if done is None:
+        click.echo("Interrupted: what was done is kept, nothing was switched.", err=True)
+        raise SystemExit(INTERRUPTED)
+    show.echo_json(asdict(done)) if as_json else _print_switched(done)
+
+
+@model.command()
+@click.argument("name")
+@library_option
+def drop(name: str, library: Path | None) -> None:
+    """Forget the model NAME and its vectors. Their place in the catalog is used again, the file gets no smaller."""
+    with open_library(library) as opened:
+        opened.model.drop(name)
+    click.echo(f"{name} is gone")
+
+
+def _print_added(done: "Added") -> None:
+    click.echo(f"{done.name}: {done.completed} contents, {done.segments} segments embedded in {done.wall_s:.1f} s")
+    if done.not_embedded:
+        click.echo(f"not embedded by this model: {done.not_embedded}")
+    for kind, n in sorted(Counter(problem.failure for problem in done.problems).items()):
+        click.echo(f"left out ({kind}): {n}")
+    for problem in done.problems[:SHOWN]:
+        click.echo(f"  {show.shorter(problem.path)}: {problem.reason}", err=True)
+    if done.interrupted:
+        click.echo("Interrupted: what was done is kept, the same command goes on from here.", err=True)
+    elif done.lacking:
+        click.echo(f"still lacking: {done.lacking}; ingest the folders of files that moved or changed, then repeat")
+    else:
+        click.echo(f"search with it: mmsearch model use {done.name}")
+
+
+def _print_switched(done: "Switched") -> None:
+    click.echo(f"searches use {done.name} now")
+    if done.unreachable:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(done.unreachable.items()))
+        click.echo(
+            f"Warning: only names, tags and words find these, the model has no vectors of them: {kinds}", err=True
+        )
+    if done.forgotten:
+        click.echo(f"{done.forgotten} files that {done.before} didn't embed: the next ingest tries them again")

@@ -1,0 +1,83 @@
+"""The spaces that a process has at hand, and the decode workers of each: several for as long as models are switched."""
+
+import threading
+from collections.abc import Callable
+
+from mmsearch import registry
+from mmsearch.catalog import SpaceRecord
+from mmsearch.config import Settings
+from mmsearch.encoders.projected import Projector
+from mmsearch.encoders.projected import space as projected_space
+from mmsearch.errors import SpaceChanged
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Space
+
+
+class Spaces:
+    """Spaces by what the library recorded of them. Thread safety: all methods may be called from any thread."""
+
+    def __init__(self, settings: Settings, projection: Callable[[SpaceRecord], bytes], mutex: threading.RLock) -> None:
+        """`projection`: the safetensors file that makes a projected space of its base; it may take the mutex too."""
+        self._settings = settings
+        self._projection = projection
+        self._mutex = mutex
+        self._bases: dict[str, Space] = {}
+        self._spaces: dict[SpaceRecord, Space] = {}
+        self._pools: dict[tuple[str, int], DecodePool] = {}
+        """By target and workers."""
+
+    def close(self) -> None:
+        """Stop the decode workers and forget the models."""
+        with self._mutex:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+            self._bases.clear()
+            self._spaces.clear()
+
+    def loaded(self, target: str) -> Space:
+        """The space behind a target string; its weights load with the first vector."""
+        with self._mutex:
+            if target not in self._bases:
+                load = registry.load("spaces", target)
+                self._bases[target] = load(self._settings.device, self._settings.precision)
+            return self._bases[target]
+
+    def of(self, record: SpaceRecord) -> Space:
+        """A recorded space. Raises: SpaceChanged if it isn't the one that was recorded, WeightsError."""
+        with self._mutex:
+            if record not in self._spaces:
+                made = self.loaded(record.target)
+                if record.base is not None:
+                    made = projected_space(made, record.name, Projector(self._projection(record)))
+                self._spaces[record] = checked(made, record)
+            return self._spaces[record]
+
+    def pool(self, record: SpaceRecord, workers: int) -> DecodePool:
+        """Decode workers that prepare segments for a space's encoders."""
+        space = self.of(record)
+        with self._mutex:
+            key = record.target, workers
+            if key not in self._pools:
+                self._pools[key] = DecodePool(record.target, space.windowing, self._settings.limits, workers)
+            return self._pools[key]
+
+    def keep_only(self, record: SpaceRecord) -> None:
+        """Let go of all other spaces, once nobody uses them; their decode workers end as they become idle."""
+        with self._mutex:
+            self._spaces = {one: space for one, space in self._spaces.items() if one.target == record.target}
+            self._bases = {target: space for target, space in self._bases.items() if target == record.target}
+            for (target, _), pool in self._pools.items():
+                if target != record.target:
+                    pool.rest()
+
+
+def checked(space: Space, record: SpaceRecord) -> Space:
+    """The space, if it is what was recorded. Raises: SpaceChanged."""
+    if record.fingerprint == space.fingerprint:
+        return space
+    raise SpaceChanged(
+        f"the vectors in this library were made by another version of the space {record.name!r}",
+        hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
+        "--library PATH",
+    )
