@@ -6,7 +6,6 @@ import sys
 import click
 
 from mmsearch.cli.backup import backup, restore
-from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
@@ -59,7 +58,6 @@ for command in (
     model,
     models,
     prepare,
-    connect,
     doctor,
     demo,
 ):

@@ -102,7 +102,7 @@ OWNERS: dict[str, set[str]] = {
 LAZY = {("encoders", "PIL")}
 """Exceptions: allowed inside a function only. Resizing is part of an image encoder's preprocessing."""
 
-REPORTING = ("ingest", "evaluate", "duplicates", "training")
+REPORTING = ("ingest", "evaluate", "duplicates", "training", "lifecycle")
 TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in REPORTING}
 """Exceptions: allowed under `if TYPE_CHECKING` only. The reports that the library hands on are theirs."""
 
