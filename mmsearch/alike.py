@@ -78,12 +78,14 @@ def possible(profiles: Sequence[Profile], least: Mapping[Modality, float]) -> It
     if not profiles:
         return
     contents = np.array([profile.content_id for profile in profiles])
-    rows = [profile.vectors[_main(profile)] if profile.vectors else None for profile in profiles]
+    kinds = [_main(profile) if profile.vectors else None for profile in profiles]
+    rows = [None if kind is None else profile.vectors[kind] for kind, profile in zip(kinds, profiles, strict=True)]
     dim = next((one.shape[1] for one in rows if one is not None), 1)
     nothing = np.zeros((1, dim), np.float32)
-    means = np.stack([(nothing if one is None else one).mean(axis=0) for one in rows])  # (n, dim)
+    means = np.stack([_mean(nothing if one is None else one) for one in rows])  # (n, dim)
     sizes = np.array([0 if one is None else len(one) for one in rows])
-    apart = np.array([_apart(least.get(_main(profile), math.inf)) if profile.vectors else -1.0 for profile in profiles])
+    by_kind = {kind: -1.0 if kind is None else _apart(least.get(kind, math.inf)) for kind in set(kinds)}
+    apart = np.array([by_kind[kind] for kind in kinds])
     lengths = (means * means).sum(axis=1)
     for start in range(0, len(profiles), _BLOCK):
         block, before = slice(start, start + _BLOCK), slice(0, start + _BLOCK)
@@ -94,8 +96,13 @@ def possible(profiles: Sequence[Profile], least: Mapping[Modality, float]) -> It
         )
         near = (squares <= bounds**2 + _ROUGH) & (apart[block, np.newaxis] >= 0) & (apart[before] >= 0)
         near |= contents[block, np.newaxis] == contents[before]
-        for place, row in enumerate(near, start):
-            yield np.flatnonzero(row[:place])
+        later, earlier = np.nonzero(np.tril(near, start - 1))
+        yield from np.split(earlier, np.searchsorted(later, np.arange(1, len(near))))
+
+
+def _mean(rows: Vectors) -> Vectors:
+    """(dim,), of (n, dim)."""
+    return rows[0] if len(rows) == 1 else np.asarray(rows.mean(axis=0))
 
 
 def _main(profile: Profile) -> Modality:

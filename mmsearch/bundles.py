@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mmsearch import search as searching
 from mmsearch.calibration import Judge
-from mmsearch.catalog import Catalog, Found, ListKey, Member, bundle, stem
+from mmsearch.catalog import Catalog, ListKey, Member, Owned, bundle, stem
 from mmsearch.criteria import Filter
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Hit, Modality, Vectors
@@ -57,7 +57,7 @@ def _lead(file: Member) -> tuple[int, bool, bytes]:
 
 
 def by_kind(
-    groups: Sequence[Sequence[Member]], found: Sequence[Found], vectors: Vectors
+    groups: Sequence[Sequence[Member]], found: Sequence[Owned], vectors: Vectors
 ) -> list[dict[Modality, Vectors]]:
     """Of each group of files, its segments' vectors by segment modality; `found` and `vectors` as `bundle.segments`."""
     rows: dict[int, list[int]] = defaultdict(list)

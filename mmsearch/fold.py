@@ -30,6 +30,10 @@ class _Group:
     folded: list[Hit] = field(default_factory=list)
 
 
+def _over(group: _Group) -> Hit:
+    return replace(group.hit, folded=tuple(hit.path for hit in group.folded))
+
+
 def profiles(snapshot: Snapshot, space: SpaceRecord, hits: Sequence[Hit]) -> dict[int, Profile]:
     """Item id -> its content's profile, for items of the hits that are there.
 
@@ -67,21 +71,22 @@ def fold(
     own = [known.get(hit.item_id, Profile(-1 - place, {})) for place, hit in enumerate(hits)]
     groups: dict[int, _Group] = {}
     for place, (hit, before) in enumerate(zip(hits, possible(own, least), strict=True)):
-        leader = next(
-            (
-                group
-                for group in (groups[n] for n in before.tolist() if n in groups)
-                if place - group.last <= REACH
+        leader = None
+        for n in before.tolist():
+            group = groups.get(n)
+            if (
+                group is not None
+                and place - group.last <= REACH
                 and group.hit.modality == hit.modality
                 and similarity(group.profile, own[place], least) is not None
-            ),
-            None,
-        )
+            ):
+                leader = group
+                break
         if leader is None:
             groups[place] = _Group(hit, own[place], place)
         else:
             leader.last = place
             leader.folded.append(hit)
-    shown = [replace(group.hit, folded=tuple(hit.path for hit in group.folded)) for group in groups.values()]
+    shown = [group.hit if not group.folded else _over(group) for group in groups.values()]
     waiting = (n for n, group in enumerate(groups.values()) if not whole and len(hits) - group.last <= REACH)
     return shown, next(waiting, len(groups))

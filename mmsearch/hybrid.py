@@ -101,7 +101,7 @@ def listed(keywords: Sequence[Keyword], k: int) -> list[Hit]:
 
 def ranked(hits: Sequence[Hit]) -> list[Hit]:
     """The hits with the ranks of their places."""
-    return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
+    return [hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
 
 def hit_of(row: Keyword) -> Hit:

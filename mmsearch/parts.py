@@ -180,7 +180,8 @@ class Parts:
 
     def repair(self) -> None:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        if not self.indexes().worth_publishing():
+        held = self._indexes
+        if held is None or not held[1].worth_publishing():
             return
         try:
             with self.writing():

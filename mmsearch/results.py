@@ -131,7 +131,7 @@ def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None)
         if whole or settled >= wanted.end:
             break
         depth *= GROWTH
-    page = hybrid.ranked(hits[: wanted.end])[wanted.offset :]
+    page = searching.shown(hybrid.ranked(hits[: wanted.end])[wanted.offset :], parts.catalog())
     if not wanted.moments or meaning is None:
         return page
     return with_moments(

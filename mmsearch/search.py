@@ -4,22 +4,22 @@ import math
 import os
 import tempfile
 import wave
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmsearch.calibration import Judge
-from mmsearch.catalog import Catalog, Found, ListKey
+from mmsearch.catalog import Catalog, Found, ListKey, Snapshot
 from mmsearch.catalog import read as catalog_read
 from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
-from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Stored, Vectors
+from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Span, Stored, Vectors
 
 OVER = 30
 """Segments asked for beyond the wanted hits, at first: several may lie in one file."""
@@ -139,8 +139,7 @@ def _write_wave(path: Path, samples: Any, rate: int) -> None:
         file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     """A path in one list, and the segment that put it there."""
 
     order: float
@@ -162,7 +161,8 @@ def search(
     within: Collection[Modality] | None = None,
     where: Filter | None = None,
 ) -> list[Hit]:
-    """The k best items for a query vector, float32 (1, dim); fewer only if fewer can be found.
+    """The k best items for a query vector, float32 (1, dim); fewer only if fewer can be found. What only a shown hit
+    needs, its metadata and place in the file, `shown` adds.
 
     Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
     any query (the modality gap, Liang et al., 2022): lists are merged by how unusual a score is in its own list
@@ -174,12 +174,12 @@ def search(
     wanted = k + OVER
     while True:
         neighbours, sizes = indexes.search(vector, wanted, within, among=where)
-        lists = _resolved(neighbours, catalog, where)
+        lists = _resolved(neighbours, k, catalog, where)
         if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
             break
         wanted *= 4
     # A filter changes what may be shown, not how unusual a score is.
-    whole = indexes.sizes(within)
+    whole = sizes if where is None else indexes.sizes(within)
     searched = sum(whole.get(key, 0) for key in sizes)
     filled = [key for key in sizes if whole.get(key)]
     known = bool(filled) and judge.knows(filled)
@@ -199,17 +199,32 @@ def search(
 
 
 def _resolved(
-    neighbours: Mapping[ListKey, Neighbours], catalog: Catalog, where: Filter | None
+    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, where: Filter | None
 ) -> dict[ListKey, list[tuple[float, Found]]]:
-    """Per list, the paths that its segments belong to, each with its best segment and score, best first."""
+    """Per list, the paths that its segments belong to, each with its best segment and score, best first; where more
+    than k are to be had, the k best at least."""
     with catalog.reading() as snapshot:
-        return {
-            key: _paths(found, catalog_read.resolve(snapshot, found.ids[0], where)) for key, found in neighbours.items()
-        }
+        return {key: _first(snapshot, key, found, k, where) for key, found in neighbours.items()}
 
 
-def _paths(neighbours: Neighbours, resolved: Iterable[Found]) -> list[tuple[float, Found]]:
-    scores = dict(zip(neighbours.ids[0].tolist(), neighbours.scores[0].tolist(), strict=True))
+def _first(
+    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, where: Filter | None
+) -> list[tuple[float, Found]]:
+    ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
+    looked = k
+    while True:
+        some = ids[:looked]
+        resolved = (
+            catalog_read.placed(snapshot, key, some) if where is None else catalog_read.resolve(snapshot, some, where)
+        )
+        paths = _paths(dict(zip(some.tolist(), scores, strict=False)), resolved)
+        # Further segments score less than what is found, or may tie with it.
+        if looked >= len(ids) or (len(paths) >= k and scores[looked] < paths[k - 1][0]):
+            return paths
+        looked = len(ids)
+
+
+def _paths(scores: Mapping[int, float], resolved: Iterable[Found]) -> list[tuple[float, Found]]:
     best: dict[int, tuple[float, Found]] = {}
     for found in resolved:
         score = scores[found.segment_id]
@@ -230,7 +245,7 @@ def _merged(candidates: Iterable[_Candidate], k: int) -> list[_Candidate]:
 
 
 def _hit(candidate: _Candidate, rank: int, confidence: float | None, needed: float) -> Hit:
-    found, span = candidate.found, candidate.found.span
+    found = candidate.found
     return Hit(
         rank=rank,
         path=Path(os.fsdecode(found.path)),
@@ -238,15 +253,28 @@ def _hit(candidate: _Candidate, rank: int, confidence: float | None, needed: flo
         score=candidate.score,
         confidence=confidence,
         weak=confidence is not None and confidence < needed,
-        start=span.start,
-        end=span.end,
-        page=span.page,
-        passage=span.text,
         matched=found.matched,
         item_id=found.item_id,
         segment_id=found.segment_id,
-        metadata=found.metadata,
     )
+
+
+def shown(hits: Sequence[Hit], catalog: Catalog) -> list[Hit]:
+    """The hits with their metadata and places in their files."""
+    with catalog.reading() as snapshot:
+        known = catalog_read.shown(
+            snapshot, {hit.item_id for hit in hits}, {hit.segment_id for hit in hits if hit.segment_id >= 0}
+        )
+    made = []
+    for hit in hits:
+        span = known.spans.get(hit.segment_id, Span())
+        made.append(
+            replace(
+                hit, start=span.start, end=span.end, page=span.page, passage=span.text,
+                metadata=known.metadata.get(hit.item_id, {}),
+            )
+        )  # fmt: skip
+    return made
 
 
 def interpret(value: str, pool: Callable[[], DecodePool]) -> Query:

@@ -23,7 +23,8 @@ would have come so high. It means the same in every list.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,10 +161,17 @@ class Accidents:
 
 def accidents(fitted: Sequence[Fitted], query: Vectors) -> Accidents:
     """Of a search through these lists, at least one, for a query, float32 (dim,)."""
+    usual = _usual(tuple(fitted))
+    level = max(one.level(query) for one in fitted)
+    return replace(usual, location=level + usual.location)
+
+
+@lru_cache(maxsize=64)
+def _usual(fitted: tuple[Fitted, ...]) -> Accidents:
+    """Of queries that stand out no more than others: the same for every query, so it is worked out once."""
     # (queries,): what each finds in any list, above its own level in any
     tops = np.max([one.tops for one in fitted], axis=0) - np.max([one.levels for one in fitted], axis=0)
     low, high = np.quantile(tops, BODY).tolist()
     below, above = (-math.log(-math.log(share)) for share in BODY)
     scale = max((high - low) / (above - below), SHARPEST)
-    level = max(one.level(query) for one in fitted)
-    return Accidents(level + low - below * scale, scale, max(sum(one.segments for one in fitted), 1))
+    return Accidents(low - below * scale, scale, max(sum(one.segments for one in fitted), 1))

@@ -16,8 +16,10 @@ from mmsearch.catalog.records import (
     NewFailure,
     NewRefusal,
     NewTag,
+    Owned,
     Placement,
     RunRecord,
+    Shown,
     SpaceRecord,
 )
 from mmsearch.catalog.store import FILE_NAME, Catalog
@@ -38,8 +40,10 @@ __all__ = [
     "NewFailure",
     "NewRefusal",
     "NewTag",
+    "Owned",
     "Placement",
     "RunRecord",
+    "Shown",
     "Snapshot",
     "SpaceRecord",
 ]

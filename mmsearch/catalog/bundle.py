@@ -4,16 +4,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, select, true
+from sqlalchemy import Connection, and_, exists, select, true
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
-from mmsearch.catalog.records import Found, Member
+from mmsearch.catalog.ready import Ready, listed, numbers
+from mmsearch.catalog.records import Member, Owned
 from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
 from mmsearch.criteria import Filter
-from mmsearch.types import Modality, Span, Vectors
+from mmsearch.types import Modality, Vectors
 
 
 def members(
@@ -42,43 +43,37 @@ def members(
 
 def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
     """The bundles of these items that hold other present files too."""
-    found = set[bytes]()
-    for part in chunks(item_ids):
-        found.update(connection.execute(_SHARED, {"ids": list(part)}).scalars())
-    return sorted(found)
+    return sorted({stem for (stem,) in _SHARED.rows(connection, ids=numbers(item_ids))})
 
 
 _near = aliased(Item)
-# Built once: every search asks.
-_SHARED = select(Item.bundle).where(
-    Item.id.in_(bindparam("ids", expanding=True)),
-    exists().where(_near.bundle == Item.bundle, _near.id != Item.id, _near.status == "present"),
+_SHARED = Ready(
+    select(Item.bundle).where(
+        Item.id.in_(listed("ids")),
+        exists().where(_near.bundle == Item.bundle, _near.id != Item.id, _near.status == "present"),
+    )
 )
 
 
-def segments(connection: Connection, space: str, dim: int, files: Sequence[Member]) -> tuple[list[Found], Vectors]:
+def segments(connection: Connection, space: str, dim: int, files: Sequence[Member]) -> tuple[list[Owned], Vectors]:
     """Every segment of these files that has a vector, by item and place in it; and the vectors, float32 (n, dim)."""
     by_content: dict[int, list[Member]] = defaultdict(list)
     for member in files:
         by_content[member.content_id].append(member)
-    found: list[Found] = []
+    found: list[Owned] = []
     vectors: list[bytes] = []
     segment = SegmentRow
     query = (
-        select(
-            segment.id, segment.content_id, segment.modality, Embedding.vector,
-            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
-        )
+        select(segment.content_id, segment.modality, Embedding.vector)
         .join(Embedding, Embedding.segment_id == segment.id)
         .join(SpaceRow, SpaceRow.id == Embedding.space_id)
         .order_by(segment.content_id, segment.ordinal)
-    )  # fmt: skip
+    )
     for part in chunks(sorted(by_content)):
         rows: Any = connection.execute(query.where(SpaceRow.name == space, segment.content_id.in_(part)))
-        for segment_id, content_id, modality, vector, *span in rows:
+        for content_id, modality, vector in rows:
             for owner in by_content[content_id]:
-                place = owner.item_id, owner.path, owner.modality
-                found.append(Found(segment_id, content_id, *place, modality, Span(*span), owner.metadata))
+                found.append(Owned(owner.item_id, owner.modality, modality))
                 vectors.append(vector)
     return found, blobs.decode(vectors, dim)
 

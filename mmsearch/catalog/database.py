@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,10 +28,17 @@ KEPT_LOG_BYTES = 16 * 2**20
 RELEASED = 2000
 """Pages given back in one transaction."""
 
+CACHE_KIB = 16 * 1024
+"""Pages a connection may keep: the inner ones of a catalog of millions, which every lookup passes through."""
+
+KEPT = 16
+"""Reading connections that stay open while nobody uses them."""
+
 
 def connect(path: Path) -> Engine:
     """An engine over the catalog file; nothing is opened before the first use."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S})
+    # As many connections as there are readers at one time: a bound would only make them wait for each other.
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S}, max_overflow=-1)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
@@ -47,11 +54,70 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
 def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("begun", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
+
+
+class Readers:
+    """Snapshots over connections that stay open: making one anew takes longer than most questions to SQLite.
+
+    Thread safety: any number of threads; each snapshot has a connection to itself.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._idle: list[Connection] = []  # append and pop are atomic
+        self._closed = False
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Every statement inside sees the same committed state."""
+        connection = None
+        try:
+            connection = self._taken()
+            raw = driver(connection)
+            raw.execute("BEGIN")
+            yield connection
+            if connection.in_transaction():
+                connection.rollback()
+            else:
+                raw.rollback()
+        except BaseException as error:
+            if connection is not None:
+                with suppress(DatabaseError, sqlite3.Error):
+                    connection.close()
+            if isinstance(error, DatabaseError | sqlite3.Error):
+                raise translate(error, Path(self._engine.url.database or "")) from error
+            raise
+        if self._closed or len(self._idle) >= KEPT:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle ones; those in use follow when their snapshots end."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _taken(self) -> Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._engine.connect().execution_options(begun=True)
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
+    raw = connection.connection.dbapi_connection
+    if not isinstance(raw, sqlite3.Connection):
+        raise LibraryError("the catalog's connection is closed", hint="please report this")
+    return raw
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from mmsearch.catalog import blobs, layouts
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.ready import Ready, listed, numbers
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.write import chunks
@@ -63,33 +64,24 @@ class File:
 def shapes(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[Shape]:
     """The shapes of items, present or missing, in no particular order; unknown ones are left out."""
     rows: dict[int, list[Any]] = {}
-    for part in chunks(list(item_ids)):
-        for row in connection.execute(_SHAPES, {"space": space.id, "ids": list(part)}):
-            rows.setdefault(row[0], []).append(row)
+    for row in _SHAPES.rows(connection, space=space.id, ids=numbers(item_ids)):
+        rows.setdefault(row[0], []).append(row)
+    alone = {item: those[0][4] for item, those in rows.items() if len(those) == 1 and those[0][3] == 1}
+    own = vectors_of(connection, space, list(set(alone.values())))
     return [
-        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), _only(those, space.dim))
+        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), own.get(alone.get(item, -1)))
         for item, those in rows.items()
     ]
 
 
-# Built once: every search asks.
-_SHAPES = (
-    select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.max(Embedding.vector))
+_SHAPES = Ready(
+    # No more than an index holds: which vector it is is enough.
+    select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.min(SegmentRow.id))
     .join(SegmentRow, SegmentRow.content_id == Item.content_id)
-    .outerjoin(
-        Embedding,
-        and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == bindparam("space"), SegmentRow.ordinal == 0),
-    )
-    .where(Item.id.in_(bindparam("ids", expanding=True)))
+    .where(Item.id.in_(listed("ids")))
     .where(SegmentRow.layout == layouts.within(SpaceRow.id, bindparam("space")))
     .group_by(Item.id, SegmentRow.modality)
 )
-
-
-def _only(rows: Sequence[Any], dim: int) -> Vectors | None:
-    """The vector of an item's one segment, float32 (dim,); None if it has several, or none."""
-    (_, _, _, count, vector), *more = rows
-    return None if more or count > 1 or vector is None else blobs.decode([vector], dim)[0]
 
 
 def vectors(
@@ -187,13 +179,19 @@ def outlines(
 
 def vectors_of(connection: Connection, space: SpaceRecord, segment_ids: Sequence[int]) -> dict[int, Vectors]:
     """Segment id -> float32 (dim,), for those that have a vector."""
-    found: dict[int, Vectors] = {}
-    for part in chunks(segment_ids):
-        query = select(Embedding.segment_id, Embedding.vector).where(
-            Embedding.space_id == space.id, Embedding.segment_id.in_(part)
-        )
-        found |= {segment: blobs.decode([vector], space.dim)[0] for segment, vector in connection.execute(query)}
-    return found
+    rows = _VECTORS.rows(connection, space=space.id, ids=numbers(segment_ids))
+    if not rows:
+        return {}
+    return dict(
+        zip((segment for segment, _ in rows), blobs.decode([vector for _, vector in rows], space.dim), strict=True)
+    )
+
+
+_VECTORS = Ready(
+    select(Embedding.segment_id, Embedding.vector).where(
+        Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(listed("ids"))
+    )
+)
 
 
 def files(connection: Connection, content_ids: Sequence[int], where: Filter | None = None) -> dict[int, list[File]]:

@@ -1,11 +1,12 @@
 """Reading the catalog: known paths in order, an index's changes, segments resolved to paths, sizes."""
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, func, or_, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import blobs
@@ -24,9 +25,9 @@ from mmsearch.catalog.models import (
     SpaceRow,
     Tombstone,
 )
-from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord
+from mmsearch.catalog.ready import Ready, listed, numbers
+from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord, Shown
 from mmsearch.catalog.select import where as matches
-from mmsearch.catalog.write import chunks
 from mmsearch.criteria import Filter
 from mmsearch.errors import NotEmbedded
 from mmsearch.types import Ids, Span
@@ -39,14 +40,14 @@ SEPARATOR = os.fsencode(os.sep)
 
 def generation(connection: Connection) -> tuple[int, int]:
     """(generation, floor)."""
-    row = connection.execute(_GENERATION).one()
-    return row.generation, row.floor
+    found, floor = _GENERATION.rows(connection)[0]
+    return found, floor
 
 
 def moment(connection: Connection) -> tuple[int, int, int]:
     """(generation, floor, mark): the last commit as a whole."""
-    row = connection.execute(_MOMENT).one()
-    return row.generation, row.floor, row.mark or 0
+    found, floor, mark = _MOMENT.rows(connection)[0]
+    return found, floor, mark or 0
 
 
 def mark(connection: Connection, generation: int) -> int:
@@ -54,25 +55,35 @@ def mark(connection: Connection, generation: int) -> int:
     return int(connection.execute(_MARK, {"generation": generation}).scalar() or 0)
 
 
-# Statements that every search asks are built once: building one takes longer than SQLite takes to answer it.
-_GENERATION = select(LibraryRow.generation, LibraryRow.floor)
-_MOMENT = select(LibraryRow.generation, LibraryRow.floor, Commit.mark).outerjoin(
-    Commit, Commit.generation == LibraryRow.generation
+_GENERATION = Ready(select(LibraryRow.generation, LibraryRow.floor))
+_MOMENT = Ready(
+    select(LibraryRow.generation, LibraryRow.floor, Commit.mark).outerjoin(
+        Commit, Commit.generation == LibraryRow.generation
+    )
 )
 _MARK = select(Commit.mark).where(Commit.generation == bindparam("generation"))
-_LISTS = (
+_LISTS = Ready(
     select(ListRow.item, ListRow.segment)
     .join(SpaceRow, SpaceRow.id == ListRow.space_id)
     .where(SpaceRow.name == bindparam("space"))
 )
-_RESOLVED = (
+_PLACED: Any = (
+    select(SegmentRow.id, Item.content_id, Item.id, Item.path)
+    .join(Item, and_(Item.content_id == SegmentRow.content_id, Item.status == "present"))
+    .where(SegmentRow.id.in_(listed("ids")))
+)
+_RESOLVED: Any = _PLACED.join(Content, Content.id == Item.content_id).add_columns(Content.modality, SegmentRow.modality)
+_PLACED_ALL, _RESOLVED_ALL = Ready(_PLACED), Ready(_RESOLVED)
+_FACTS = Ready(
+    select(Item.id, type_coerce(Content.meta, Text))
+    .join(Content, Content.id == Item.content_id)
+    .where(Item.id.in_(listed("ids")))
+)
+_SPANS = Ready(
     select(
-        SegmentRow.id, Content.id, Item.id, Item.path, Content.modality, SegmentRow.modality, Content.meta,
-        SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end, SegmentRow.text,
-    )
-    .join(Content, Content.id == SegmentRow.content_id)
-    .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
-    .where(SegmentRow.id.in_(bindparam("ids", expanding=True)))
+        SegmentRow.id, SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
+        SegmentRow.text,
+    ).where(SegmentRow.id.in_(listed("ids")))
 )  # fmt: skip
 
 
@@ -177,8 +188,7 @@ def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure
 
 def list_keys(connection: Connection, space: str) -> list[ListKey]:
     """Every list that has vectors in the space."""
-    rows = connection.execute(_LISTS, {"space": space})
-    return sorted(ListKey(space, item, segment) for item, segment in rows)
+    return sorted(ListKey(space, item, segment) for item, segment in _LISTS.rows(connection, space=space))
 
 
 def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Iterator[Change]:
@@ -209,16 +219,23 @@ def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Itera
 
 def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:
     """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
-    found: list[Found] = []
-    for part in chunks([int(i) for i in segment_ids]):
-        found.extend(_resolve(connection, part, where))
-    return found
+    ids = numbers(segment_ids.tolist())
+    if where is None:
+        return [Found._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)]
+    return [Found._make(row) for row in connection.execute(_RESOLVED.where(matches(where, few=True)), {"ids": ids})]
 
 
-def _resolve(connection: Connection, part: Sequence[int], where: Filter | None) -> Iterator[Found]:
-    query = _RESOLVED if where is None else _RESOLVED.where(matches(where, few=True))
-    for row in connection.execute(query, {"ids": list(part)}):
-        yield Found(row[0], row[1], row[2], row[3], row[4], row[5], Span(*row[7:]), row[6])
+def placed(connection: Connection, key: ListKey, segment_ids: Ids) -> list[Found]:
+    """As `resolve`, of segments that are all in one list, which spares looking at their contents."""
+    rows = _PLACED_ALL.rows(connection, ids=numbers(segment_ids.tolist()))
+    return [Found._make((*row, key.item, key.segment)) for row in rows]
+
+
+def shown(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> Shown:
+    """Facts of items and places of segments; unknown ones are left out."""
+    facts = _FACTS.rows(connection, ids=numbers(item_ids))
+    spans = _SPANS.rows(connection, ids=numbers(segment_ids))
+    return Shown({item: json.loads(told) for item, told in facts}, {row[0]: Span(*row[1:]) for row in spans})
 
 
 def counts(connection: Connection, space: str) -> list[Counts]:

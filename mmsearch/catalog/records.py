@@ -135,9 +135,9 @@ class Change:
     gone: Ids
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A segment resolved to one of the paths that hold it."""
+class Found(NamedTuple):
+    """A segment resolved to one of the paths that hold it. A search makes many and shows few: hence a tuple, without
+    what only a shown one needs (`Shown`)."""
 
     segment_id: int
     content_id: int
@@ -145,8 +145,26 @@ class Found:
     path: bytes
     modality: Modality
     matched: Modality
-    span: Span
-    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is said of a hit beside its place in the ranking."""
+
+    metadata: Mapping[int, Metadata]
+    """By item id."""
+    spans: Mapping[int, Span]
+    """By segment id."""
+
+
+class Owned(NamedTuple):
+    """A segment of a file of a bundle."""
+
+    item_id: int
+    modality: Modality
+    """The item's."""
+    matched: Modality
+    """The segment's own."""
 
 
 @dataclass(frozen=True, slots=True)

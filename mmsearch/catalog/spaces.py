@@ -10,14 +10,15 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
+from mmsearch.catalog.ready import Ready
 from mmsearch.catalog.records import Rows, SpaceRecord
 from mmsearch.types import Ids, Vectors
 
 
 def active(connection: Connection) -> SpaceRecord | None:
     """The space that searches use; None before the first ingest."""
-    row = connection.execute(_ACTIVE).first()
-    return SpaceRecord(*row) if row else None
+    rows = _ACTIVE.rows(connection)
+    return SpaceRecord(*rows[0]) if rows else None
 
 
 def base(connection: Connection) -> SpaceRecord | None:
@@ -33,12 +34,11 @@ def every(connection: Connection) -> list[SpaceRecord]:
     return [SpaceRecord(*row) for row in connection.execute(_RECORDS.order_by(SpaceRow.id))]
 
 
-# Built once: every search asks which space is active.
 _RECORDS: Any = select(
     SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, SpaceRow.layout,
     ProjectionRow.base_id, SpaceRow.storage,
 ).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)  # fmt: skip
-_ACTIVE: Any = _RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id)
+_ACTIVE = Ready(_RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id))
 
 
 def add(connection: Connection, made: SpaceRecord) -> SpaceRecord:

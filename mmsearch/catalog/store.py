@@ -1,8 +1,8 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, insert, select, update
 
 from mmsearch.catalog import background, fill, read, schema, spaces, tags, write
-from mmsearch.catalog.database import checkpoint, connect, reading, release, writing
+from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
 from mmsearch.catalog.models import FailureRow, LibraryRow, Run, Tombstone
 from mmsearch.catalog.records import Batch, ListKey, NewContent, NewRefusal, NewTag, SpaceRecord
 from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
@@ -35,6 +35,7 @@ class Catalog:
         self.path = path
         self.version = version
         self._engine = connect(path)
+        self._readers = Readers(self._engine)
 
     @classmethod
     def open(cls, folder: Path, version: str, *, create: bool = False) -> "Catalog":
@@ -52,6 +53,7 @@ class Catalog:
         return catalog
 
     def close(self) -> None:
+        self._readers.close()
         self._engine.dispose()
 
     def _ensure_library(self) -> None:
@@ -62,11 +64,9 @@ class Catalog:
             row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": write.now()}
             connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), {**row, "version": self.version})
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """A snapshot for the functions of `catalog.read`."""
-        with reading(self._engine) as connection:
-            yield connection
+        return self._readers.snapshot()
 
     def generation(self) -> tuple[int, int]:
         """(generation, floor): an index older than the floor can't be replayed, only rebuilt."""
