@@ -314,9 +314,8 @@ class IndexSet:
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
         since, floor = held.generation, max(floor, fill.filled(snapshot, self._space.id))
         foreign = since >= 0 and catalog_read.mark(snapshot, since) != held.mark
-        if foreign or (since < floor and held.built is None):
-            # It is of a past or future that this catalog (a restored copy) never had, or what has gone since then is
-            # not listed any more.
+        if foreign:
+            # It is of a past or future that this catalog (a restored copy) never had.
             held.index, held.published, since = create(self._backend, self._space.dim), -1, -1
         if 0 <= since < floor:
             self._compare(snapshot, key, held)
