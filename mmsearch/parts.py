@@ -180,8 +180,7 @@ class Parts:
 
     def repair(self) -> None:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        held = self._indexes
-        if held is None or not held[1].worth_publishing():
+        if not any(indexes.worth_publishing() for indexes in list(self._indexes.values())):
             return
         try:
             with self.writing():
