@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.status import Status
+    from mmsearch.training.connection import Connected, connect
     from mmsearch.types import Failure, Hit, Labelled, Part, Progress, Query
     from mmsearch.upkeep import Pruned
     from mmsearch.version import VERSION as __version__
 
 _HOMES = {
+    "Connected": "mmsearch.training.connection:Connected",
     "Failure": "mmsearch.types:Failure",
     "Hit": "mmsearch.types:Hit",
     "IngestReport": "mmsearch.ingest:IngestReport",
@@ -36,10 +38,12 @@ _HOMES = {
     "Query": "mmsearch.types:Query",
     "Status": "mmsearch.status:Status",
     "__version__": "mmsearch.version:VERSION",
+    "connect": "mmsearch.training.connection:connect",
     "open": "mmsearch.library:open_library",
 }
 
 __all__ = [
+    "Connected",
     "Failure",
     "Hit",
     "IngestReport",
@@ -52,6 +56,7 @@ __all__ = [
     "Query",
     "Status",
     "__version__",
+    "connect",
     "open",
 ]
 

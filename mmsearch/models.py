@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch import registry
-from mmsearch.encoders import names, pretrained, starter, store
+from mmsearch.encoders import connection, names, pretrained, starter, store
 from mmsearch.encoders.presets import PRESETS, Preset
 from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
 from mmsearch.types import Modality
@@ -75,6 +75,9 @@ def _prepared() -> Iterator[Model]:
     shown = {store.folder_name(preset.target) for preset in PRESETS}
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
         if folder.is_dir() and not folder.name.startswith(".") and folder.name not in shown:
+            if folder.name.startswith(store.folder_name(f"{connection.FAMILY}:")):
+                yield _connected(folder)
+                continue
             name = _name(folder)
             try:
                 found = _check(name, folder)
@@ -84,6 +87,17 @@ def _prepared() -> Iterator[Model]:
                 yield Model(name, found.modalities, found.dim, size, None, licence, forbids, True, folder)
             except WeightsError as error:
                 yield Model(name, (), None, None, None, None, False, False, None, error.message)
+
+
+def _connected(folder: Path) -> Model:
+    """A space made of two others."""
+    name = f"{connection.FAMILY}:{folder.name.removeprefix(store.folder_name(f'{connection.FAMILY}:'))}"
+    try:
+        space = registry.load("spaces", name)("cpu", "fp32")
+    except MmsearchError as error:
+        return Model(name, (), None, None, None, None, False, False, folder, error.message)
+    size = (folder / connection.FILE).stat().st_size
+    return Model(name, tuple(space.encoders), space.dim, size, None, "that of its two models", False, True, folder)
 
 
 def _check(name: str, folder: Path) -> pretrained.Checkpoint:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
-from mmsearch.encoders import hub, names, presets, pretrained, starter, store
+from mmsearch.encoders import connection, hub, names, presets, pretrained, starter, store
 from mmsearch.encoders.hub import RemoteFile, Repository
 from mmsearch.encoders.open_clip import package
 from mmsearch.encoders.presets import Preset
@@ -73,6 +73,10 @@ def present(name: str) -> Path | None:
         return _packaged(target.partition(":")[0])
     if family in ("local-dir", "adapter"):
         return pretrained.find(target).folder
+    if family == connection.FAMILY:
+        folder = connection.folder(target.partition(":")[2])
+        connection.read(folder / connection.FILE)
+        return folder
     names.split(target)
     folder = store.models_folder() / store.folder_name(target)
     if folder.is_dir():

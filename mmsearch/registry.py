@@ -52,6 +52,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "hf-hub": "mmsearch.encoders.pretrained:space",
         "local-dir": "mmsearch.encoders.pretrained:space",
         "adapter": "mmsearch.encoders.pretrained:space",
+        "connected": "mmsearch.encoders.connected:space",
     },
 }
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""

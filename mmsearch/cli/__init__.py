@@ -6,6 +6,7 @@ import sys
 import click
 
 from mmsearch.cli.backup import backup, restore
+from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
@@ -58,6 +59,7 @@ for command in (
     model,
     models,
     prepare,
+    connect,
     doctor,
     demo,
 ):

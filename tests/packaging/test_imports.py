@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     # The command line and the server see the library and nothing behind it; "" is mmsearch itself.
     **{name: GROUND | {"library", "models", "preparation", ""} for name in ("cli", "server")},
     "__main__": {"cli"},
-    "": BASE | {"library", "ingest", "status", "upkeep"},
+    "": BASE | {"library", "ingest", "status", "upkeep", "training"},
 }
 """Part of the package -> the other parts it may import."""
 

@@ -1,0 +1,55 @@
+"""mmsearch connect"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import json_option
+from mmsearch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mmsearch.training.loop import Epoch
+
+SHOWN = 6
+"""Every how manieth epoch is told."""
+
+
+@click.command()
+@click.argument("space_a")
+@click.argument("space_b")
+@click.option("--name", required=True, help="What the space will be called: connected:NAME.")
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What your media are about, one text a line.  [default: names of ImageNet's and AudioSet's classes]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@json_option
+def connect(space_a: str, space_b: str, name: str, texts: Path | None, seed: int, as_json: bool) -> None:
+    """Make one space of two: pictures by SPACE_A, sounds by SPACE_B, words by both.
+
+    What ties pictures to sounds is learned from words alone.
+    """
+    import mmsearch
+
+    made = mmsearch.connect(space_a, space_b, name, _lines(texts), seed=seed, on_epoch=None if as_json else _tell)
+    if as_json:
+        show.echo_json({**asdict(made), "path": str(made.path)})
+        return
+    click.echo(f"{made.texts} texts; of those kept aside, {made.met:.0%} are nearest to themselves in the other space")
+    click.echo(f"to use it: mmsearch ingest FOLDER --library NEW --space {made.space}")
+
+
+def _lines(texts: Path | None) -> list[str] | None:
+    try:
+        return None if texts is None else texts.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{texts} can't be read: {error}", hint="give a text file in UTF-8") from error
+
+
+def _tell(epoch: "Epoch") -> None:
+    if epoch.number % SHOWN == 0:
+        click.echo(f"epoch {epoch.number}: {epoch.measures['met']:.3f} met, {epoch.seconds:.1f} s", err=True)

@@ -1,0 +1,156 @@
+"""One space made of two: pictures as the one sees them, sounds as the other hears them, words as both read them.
+
+`connected:NAME`, after `mmsearch connect A B --name NAME`. A vector has three parts, A's, B's, and one where both meet:
+
+    picture (A)   [ a sqrt(1 - SHARE) | 0                  | f(a) sqrt(SHARE) ]
+    sound (B)     [ 0                 | b sqrt(1 - SHARE)  | g(b) sqrt(SHARE) ]
+    words         [ a sqrt(1/2)       | b sqrt(1/2)        | 0                ]
+
+so that words order pictures just as A does and sounds just as B does, and pictures and sounds find each other by the
+connection (f, g). A kind of segment that both embed, other than words, is left to the first.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mmsearch import registry
+from mmsearch.encoders import connection
+from mmsearch.encoders.check import checked
+from mmsearch.encoders.connection import Connection
+from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.reasons import Box, Occludes
+from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors, Windowing
+
+SHARE = 0.5
+"""Of a picture's or a sound's squared length, what belongs to where the spaces meet."""
+VERSION = 1
+"""Raised whenever the vectors of the same two spaces would change."""
+
+
+def space(name: str, device: str = "auto", precision: str = "auto") -> Space:
+    """The space "connected:NAME". Raises: InvalidInput, WeightsError if it or one of the two isn't here or changed."""
+    found = connection.read(connection.folder(name.partition(":")[2]) / connection.FILE)
+    members = [registry.load("spaces", member)(device, precision) for member in found.members]
+    for member, fingerprint in zip(members, found.fingerprints, strict=True):
+        if member.fingerprint != fingerprint:
+            raise WeightsError(
+                f"{name} was made for another version of {member.name!r}",
+                hint=f"make it anew under another name: mmsearch connect {' '.join(found.members)} --name NEW",
+            )
+    return joined(name, members, found)
+
+
+def joined(name: str, members: Sequence[Space], found: Connection) -> Space:
+    """The space of two members and their connection. Raises: InvalidInput if one of them embeds no words."""
+    if missing := [member.name for member in members if "text" not in member.encoders]:
+        raise InvalidInput(f"{missing[0]!r} embeds no words, and words are what connects two spaces")
+    owners: dict[Modality, int] = {}
+    for number, member in enumerate(members):
+        for modality in member.encoders:
+            owners.setdefault(modality, number)
+    encoders: dict[Modality, Encoder] = {"text": _Words([member.encoders["text"] for member in members], found)}
+    for modality, number in sorted(owners.items()):
+        if modality != "text":
+            encoders[modality] = _placed(members[number].encoders[modality], found, number)
+    dim = sum(found.dims) + found.meeting
+    return Space(name, dim, _windowing([member.windowing for member in members], owners), encoders)
+
+
+def _windowing(windows: Sequence[Windowing], owners: Mapping[Modality, int]) -> Windowing:
+    """Each kind cut as its member wants it; passages as short as the member that reads less wants them."""
+    seen, heard = windows[owners.get("image", 0)], windows[owners.get("audio", 1)]
+    read = min(windows, key=lambda one: one.passage_words)
+    return replace(
+        seen,
+        audio_rate=heard.audio_rate,
+        audio_window_s=heard.audio_window_s,
+        audio_hop_s=heard.audio_hop_s,
+        passage_words=read.passage_words,
+        passage_overlap=read.passage_overlap,
+    )
+
+
+class _Placed:
+    """A member's encoder, its vectors put in their place."""
+
+    def __init__(self, member: Encoder, found: Connection, number: int) -> None:
+        self.member = member
+        self._found = found
+        self._number = number
+
+    @property
+    def spec(self) -> EncoderSpec:
+        return _spec([self.member.spec], self._found)
+
+    def prepare(self, segment: Segment) -> Prepared:
+        return self.member.prepare(segment)
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the member's encoder."""
+        own = self.member.encode(batch, query=query)
+        start = self._number * self._found.dims[0]
+        rows = np.zeros((len(batch), self.spec.dim), np.float32)
+        rows[:, start : start + own.shape[1]] = math.sqrt(1 - SHARE) * own
+        rows[:, sum(self._found.dims) :] = math.sqrt(SHARE) * self._found.maps[self._number](own)
+        return checked(rows, len(batch), self.spec)
+
+
+class _Occluding(_Placed):
+    """One whose member can do without a part of its input."""
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        member: Any = self.member
+        hidden: Prepared = member.occluded(prepared, box)
+        return hidden
+
+
+def _placed(member: Encoder, found: Connection, number: int) -> Encoder:
+    return (_Occluding if isinstance(member, Occludes) else _Placed)(member, found, number)
+
+
+class _Words:
+    """Both members' encoders of words."""
+
+    def __init__(self, members: Sequence[Encoder], found: Connection) -> None:
+        self._members = members
+        self._found = found
+
+    @property
+    def spec(self) -> EncoderSpec:
+        return _spec([member.spec for member in self._members], self._found)
+
+    def prepare(self, segment: Segment) -> Prepared:
+        """uint8 (n,): what each member takes, as NumPy writes arrays, one after the other."""
+        written = io.BytesIO()
+        for member in self._members:
+            np.save(written, member.prepare(segment), allow_pickle=False)
+        return np.frombuffer(written.getvalue(), np.uint8)
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the members' encoders."""
+        apart = [self._taken_apart(prepared) for prepared in batch]
+        rows = np.zeros((len(batch), self.spec.dim), np.float32)
+        for number, member in enumerate(self._members):
+            own = member.encode([one[number] for one in apart], query=query)
+            start = number * self._found.dims[0]
+            rows[:, start : start + own.shape[1]] = math.sqrt(0.5) * own
+        return checked(rows, len(batch), self.spec)
+
+    def _taken_apart(self, prepared: Prepared) -> list[Prepared]:
+        read = io.BytesIO(prepared.tobytes())
+        return [np.load(read, allow_pickle=False) for _ in self._members]
+
+
+def _spec(members: Sequence[EncoderSpec], found: Connection) -> EncoderSpec:
+    name = "+".join(member.name for member in members)
+    weights = {f"{member.name}/{file}": digest for member in members for file, digest in member.weights.items()}
+    weights[connection.FILE] = found.sha256
+    tags = ",".join(member.preprocessing for member in members)
+    size = min(member.batch_size for member in members)
+    dim = sum(found.dims) + found.meeting
+    return EncoderSpec(name, members[0].modality, dim, weights, f"connected-{VERSION}-{SHARE}({tags})", size)

@@ -1,0 +1,201 @@
+"""Connecting two spaces: a map of each, learned from words that both embed, so that the one's pictures meet the other's
+sounds although no picture and sound were ever seen together.
+
+Wang et al., "Connecting Multi-modal Contrastive Representations" (NeurIPS 2023): the two vectors of a text are a pair;
+noise on both makes up for the distance that other kinds of segments keep from words. Their memory of pictures and
+sounds, which stands in for that distance too, is left out: where it could be measured here it didn't help
+(tests/benchmarks/CONNECTION.md).
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmsearch import registry
+from mmsearch.calibration import neutral
+from mmsearch.encoders import connection
+from mmsearch.encoders.connection import Map
+from mmsearch.encoders.starter import audio
+from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.evaluate import metrics
+from mmsearch.training import card, checkpoint
+from mmsearch.training.loop import OnEpoch, fit
+from mmsearch.training.losses import InfoNCE
+from mmsearch.training.recipe import Recipe
+from mmsearch.types import Segment, Space, Vectors
+from mmsearch.vectors.atomic import folder_to_disk
+from mmsearch.version import VERSION
+
+RECIPE = Recipe(epochs=36, batch=1024, lr=1e-3, patience=36)
+HIDDEN, MEETING = 1024, 512
+TEMPERATURE = 0.05
+NOISE = 0.004
+"""Variance, in each dimension, of what is added to the texts' vectors: the paper's own figure."""
+HELD_OUT = 10
+"""Every how manieth text is kept from the training, to see how well strange ones meet."""
+LEAST = 100
+"""Texts."""
+PROMPTS = ("{}", "a photo of {}", "the sound of {}")
+"""What the packaged names become texts by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A finished connection."""
+
+    space: str
+    """What `--space` takes."""
+    path: Path
+    """Its folder."""
+    texts: int
+    met: float
+    """Of the held-out texts' vectors in one space, the share whose nearest in the other is the same text's, [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """Vectors of the same texts in both spaces."""
+
+    a: Vectors
+    b: Vectors
+
+
+class ConnectionTask:
+    """See `mmsearch.training.loop.Task`."""
+
+    def __init__(self, trained: Texts, held_out: Texts, seed: int) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.maps = [_map(rows.shape[1]) for rows in (trained.a, trained.b)]
+        self.infonce = InfoNCE(TEMPERATURE, learned=False)
+        self._trained = [torch.from_numpy(rows) for rows in (trained.a, trained.b)]
+        self._held_out = [torch.from_numpy(rows) for rows in (held_out.a, held_out.b)]
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        return dict(zip(("a", "b"), self.maps, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._trained[0])
+
+    def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
+        met = []
+        for module, vectors in zip(self.maps, self._trained, strict=True):
+            noise = draw.normal(0, NOISE**0.5, (len(rows), vectors.shape[1])).astype(np.float32)
+            met.append(F.normalize(module(F.normalize(vectors[rows] + torch.from_numpy(noise), dim=1)), dim=1))
+        found: Tensor = self.infonce(met[0], met[1], torch.zeros((len(rows), len(rows)), dtype=torch.bool))
+        return found
+
+    def validate(self) -> dict[str, float]:
+        a, b = (F.normalize(m(v), dim=1).detach() for m, v in zip(self.maps, self._held_out, strict=True))
+        return {"met": met(a.numpy(), b.numpy())}
+
+
+def met(a: Vectors, b: Vectors) -> float:
+    """Of rows (n, dim) and (n, dim) that belong together, how often the nearest of the other side is the right one,
+    both ways, in [0, 1]."""
+    own = np.eye(len(a), dtype=np.bool_)
+    ranks = [metrics.ranks(row, right) for grid in (a @ b.T, b @ a.T) for row, right in zip(grid, own, strict=True)]
+    return float(np.mean([metrics.success_at(one, 1) for one in ranks]))
+
+
+def packaged() -> list[str]:
+    """What there is to learn from where nobody gives texts: class names in some phrases, and neutral words."""
+    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+    names = [*IMAGENET_CLASSNAMES, *json.loads(audio.LABELS.verified().read_text("utf-8"))]
+    return [*(prompt.format(name) for name in names for prompt in PROMPTS), *neutral.words()]
+
+
+def connect(
+    a: str, b: str, name: str, texts: Sequence[str] | None = None, *, seed: int = 0, on_epoch: OnEpoch | None = None
+) -> Connected:
+    """Learn to connect the spaces `a` and `b`, and keep that in the models folder as the space "connected:NAME".
+
+    Args:
+        texts: At least 100 different ones, of what the pictures and sounds are about; by default the names of
+            ImageNet's and AudioSet's classes and some hundred neutral words.
+
+    Raises: UnknownName, InvalidInput for too few texts, texts that teach nothing, the same space twice, a name that
+        is taken, or a space that embeds no words; WeightsError, LibraryError if it can't be written.
+    """
+    folder = connection.folder(name)
+    if folder.exists():
+        raise InvalidInput(f"there is a connection {name!r} already", hint=f"choose another --name, or delete {folder}")
+    used = list(dict.fromkeys(line.strip() for line in (packaged() if texts is None else texts) if line.strip()))
+    if len(used) < LEAST:
+        raise InvalidInput(f"{len(used)} texts are too few to learn from", hint=f"give {LEAST} or more, one a line")
+    targets, spaces = _spaces(a, b)
+    vectors = [_embedded(one, used) for one in spaces]
+    held = np.arange(len(used)) % HELD_OUT == 0
+    trained, held_out = (Texts(vectors[0][rows], vectors[1][rows]) for rows in (~held, held))
+    task = ConnectionTask(trained, held_out, seed)
+    fitted = fit(task, replace(RECIPE, seed=seed), on_epoch=on_epoch)
+    if not fitted.best:
+        raise InvalidInput("nothing could be learned from these texts", hint="give others, as different as can be")
+    fingerprints = spaces[0].fingerprint, spaces[1].fingerprint
+    content = connection.dump(targets, fingerprints, (plain(task.maps[0]), plain(task.maps[1])))
+    told = {"texts": len(used), "met": fitted.measures["met"], "epoch": fitted.best, "version": VERSION}
+    recipe = {**asdict(replace(RECIPE, seed=seed)), "noise": NOISE, "temperature": TEMPERATURE}
+    _keep(folder, content, {**told, "members": targets, "recipe": recipe})
+    return Connected(f"{connection.FAMILY}:{name}", folder, len(used), fitted.measures["met"])
+
+
+def _spaces(a: str, b: str) -> tuple[tuple[str, str], list[Space]]:
+    """What the registry knows the two by, and themselves. Raises: UnknownName, InvalidInput, WeightsError."""
+    targets = registry.target("spaces", a), registry.target("spaces", b)
+    if targets[0] == targets[1]:
+        raise InvalidInput(f"{a!r} and {b!r} are the same space", hint="name two")
+    spaces = [registry.load("spaces", target)() for target in targets]
+    for one in spaces:
+        if "text" not in one.encoders:
+            raise InvalidInput(f"{one.name!r} embeds no words, and words are what connects two spaces")
+    return targets, spaces
+
+
+def _embedded(space: Space, texts: Sequence[str]) -> Vectors:
+    """float32 (texts, dim)."""
+    encoder = space.encoders["text"]
+    size = encoder.spec.batch_size
+    starts = range(0, len(texts), size)
+    words = [[encoder.prepare(Segment("text", text)) for text in texts[i : i + size]] for i in starts]
+    return np.concatenate([encoder.encode(batch, query=True) for batch in words])
+
+
+def _map(dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, MEETING))
+
+
+def plain(module: nn.Sequential) -> Map:
+    """The trained map as two matrices: what the batch normalisation does is multiplied into the first."""
+    inner, norm, _, outer = module
+    if not (isinstance(inner, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(outer, nn.Linear)):
+        raise TypeError("not a map of a connection")
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        raise TypeError("a batch normalisation without its averages")
+    with torch.inference_mode():
+        scale = norm.weight / torch.sqrt(variance + norm.eps)  # (hidden,)
+        parts = (inner.weight.T * scale, (inner.bias - mean) * scale + norm.bias, outer.weight.T, outer.bias)
+        return Map(*(part.contiguous().numpy().copy() for part in parts))
+
+
+def _keep(folder: Path, content: bytes, told: Mapping[str, Any]) -> None:
+    """Write the folder whole or not at all. Raises: LibraryError."""
+    unfinished = folder.with_name(f".connecting-{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    checkpoint.write(content, unfinished / connection.FILE)
+    checkpoint.write((json.dumps(told, indent=2, sort_keys=True) + "\n").encode(), unfinished / card.JSON_NAME)
+    try:
+        unfinished.rename(folder)
+    except OSError as error:
+        raise LibraryError(f"can't write {folder}: {error}", hint="check the folder") from error
+    folder_to_disk(folder.parent)
