@@ -14,17 +14,20 @@ from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder
-from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, LibraryReadOnly, SpaceChanged, WeightsError
+from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, SpaceChanged, WeightsError
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
 from mmsearch.spaces import Spaces
 from mmsearch.types import Modality, Query, Space, Vectors
-from mmsearch.vectors.atomic import make_folder
+from mmsearch.vectors.atomic import make_folder, told
 from mmsearch.version import VERSION
 
 LOCK_NAME = "writer.lock"
 ADDING_NAME = "adding.lock"
 INDEX_FOLDER = "indexes"
+
+GRACE_S = 1.0
+"""Seconds a writer waits for another: a search that mends an index file must not turn an ingest away."""
 
 
 class Parts:
@@ -147,32 +150,29 @@ class Parts:
         """The one decode worker of queries, for a space; for the active one if none is named."""
         return self._spaces.pool(record or self.embedding()[1], 1)
 
-    def writing(self, *, create: bool = False) -> AbstractContextManager[None]:
-        """Be the one writer. Raises: LibraryLocked at once if another process or thread is."""
+    def writing(self, *, create: bool = False, wait: float = GRACE_S) -> AbstractContextManager[None]:
+        """Be the one writer. Raises: LibraryLocked if another process or thread is, for so many seconds."""
         if create:
             make_folder(self.path)
-        return self._locked(LOCK_NAME, "writing to")
+        return self._locked(LOCK_NAME, "writing to", wait)
 
     def adding(self) -> AbstractContextManager[None]:
         """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
         return self._locked(ADDING_NAME, "adding a model to")
 
     @contextmanager
-    def _locked(self, name: str, doing: str) -> Iterator[None]:
+    def _locked(self, name: str, doing: str, wait: float = GRACE_S) -> Iterator[None]:
         if not self.path.is_dir():
             self.catalog()  # says that there is none
-        lock = FileLock(self.path / name, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LibraryLocked(
-                f"another process is {doing} the library at {self.path}",
-                hint="wait until it is done, then repeat; searching works meanwhile",
-            ) from error
-        except OSError as error:
-            raise LibraryReadOnly(
-                f"the library at {self.path} can't be written: {error.strerror or error}", hint="check permissions"
-            ) from error
+        lock = FileLock(self.path / name, timeout=wait)
+        with told(self.path / name):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LibraryLocked(
+                    f"another process is {doing} the library at {self.path}",
+                    hint="wait until it is done, then repeat; searching works meanwhile",
+                ) from error
         try:
             yield
         finally:
@@ -183,7 +183,7 @@ class Parts:
         if not any(indexes.worth_publishing() for indexes in list(self._indexes.values())):
             return
         try:
-            with self.writing():
+            with self.writing(wait=0):
                 self.indexes().publish()
         except LibraryError:
             # The answer was right all the same: it came from memory.
