@@ -24,6 +24,9 @@ from mmsearch.types import Hit, Modality, Part, Query, Stored, Vectors
 if TYPE_CHECKING:
     from mmsearch.fused import Learned
 
+TRIES = 5
+"""Pages that are made in vain, because of a commit in between, before commits are held up."""
+
 GROWTH = 4
 """How many times deeper a ranking is looked into where it did not yield enough."""
 
@@ -98,18 +101,29 @@ def _recalled(part: Part, parts: Parts, space: SpaceRecord | None) -> Part:
 
 
 def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) -> list[Hit]:
-    """One page of results. Raises: as `asked`."""
-    while True:
-        serving = parts.catalog().space()
-        try:
-            page = _page(asked(query, parts, serving), wanted, parts, serving)
-        except MmsearchError:
-            if parts.catalog().space() == serving:
-                raise
-            continue
-        # Whoever switches the space meanwhile may have forgotten the vectors that were being looked through.
-        if parts.catalog().space() == serving:
+    """One page of results, all of it as of one commit. Raises: as `asked`."""
+    for _ in range(TRIES):
+        page = _unmoved(query, wanted, parts)
+        if page is not None:
             return page
+    # Commits come faster than pages can be made: the next one waits for this page.
+    with parts.catalog().still():
+        serving = parts.catalog().space()
+        return _page(asked(query, parts, serving), wanted, parts, serving)
+
+
+def _unmoved(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) -> list[Hit] | None:
+    """A page, unless a commit came in between: then what was read first need not fit what was read last, and whoever
+    switched the space may have forgotten the vectors that were being looked through."""
+    catalog = parts.catalog()
+    moment, serving = catalog.moment(), catalog.space()
+    try:
+        page = _page(asked(query, parts, serving), wanted, parts, serving)
+    except MmsearchError:
+        if catalog.moment() == moment:
+            raise
+        return None
+    return page if catalog.moment() == moment else None
 
 
 def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None) -> list[Hit]:

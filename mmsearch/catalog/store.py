@@ -73,6 +73,15 @@ class Catalog:
         with self.reading() as connection:
             return read.generation(connection)
 
+    def moment(self) -> tuple[int, int, int]:
+        """(generation, floor, mark) of the last commit: as long as it is the same, nothing has changed."""
+        with self.reading() as connection:
+            return read.moment(connection)
+
+    def still(self) -> AbstractContextManager[Connection]:
+        """Nobody commits meanwhile. Raises: LibraryReadOnly, LibraryLocked."""
+        return writing(self._engine)
+
     def uuid(self) -> str:
         with self.reading() as connection:
             return str(connection.execute(select(LibraryRow.uuid)).scalar_one())

@@ -56,7 +56,8 @@ class Totals:
         return json.dumps({
             "points": self.points, "runs": sum(self.runs.values()), "by fault": self.runs, "wrong answers": self.wrong,
             "lost committed items": self.lost, "unclear errors": self.unclear, "not mended by repeating": self.stuck,
-            "damaged catalogs refused": self.refused, "unnoticed": self.unnoticed, "problems": self.problems, "calls": self.kinds,
+            "damaged catalogs refused": self.refused, "unnoticed": self.unnoticed,
+            "problems": self.problems, "calls": self.kinds,
             "seconds": round(self.seconds, 1),
         }, indent=1)  # fmt: skip
 
