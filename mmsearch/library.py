@@ -2,12 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mmsearch import backup, doctor, duplicates, hybrid, naming, places, registry, results, upkeep
+from mmsearch import backup, doctor, duplicates, hybrid, naming, places, portable, registry, results, upkeep
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
 from mmsearch.catalog import read as catalog_read
@@ -22,6 +22,7 @@ from mmsearch.ingest.plan import Planner
 from mmsearch.lifecycle import Models
 from mmsearch.parts import Parts
 from mmsearch.places import absolute, locate
+from mmsearch.portable import Exported, Imported
 from mmsearch.reasons import Explanation
 from mmsearch.status import Status, status
 from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
@@ -342,6 +343,20 @@ class Library:
         Raises: LibraryNotFound, InvalidInput if the file exists and may not be overwritten.
         """
         return backup.back_up(self._parts.catalog(), Path(path), overwrite=overwrite)
+
+    def export(self, folder: str | os.PathLike[str]) -> Exported:
+        """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
+        return portable.export(self._parts, Path(folder))
+
+    def import_(self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None) -> Imported:
+        """Take in what `export` wrote, of this library or another; opens no medium. What is known here stays.
+
+        Args:
+            roots: Folder there -> folder here, such as {"/home/ann/Pictures": "/mnt/pictures"}.
+
+        Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
+        """
+        return portable.take_in(self._parts, Path(folder), roots or {})
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Make the library what it was when `backup` wrote the file. Returns how many items it has.

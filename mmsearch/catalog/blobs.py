@@ -1,6 +1,7 @@
 """Vectors as the catalog stores them: the one place that knows what their bytes mean."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,19 @@ def encode(vectors: Vectors, storage: str) -> list[bytes]:
 
 def decode(blobs: Sequence[bytes], dim: int) -> Vectors:
     """The rows again, float32 (n, dim), L2 norm 1. Their length tells what they are stored as, the same for all."""
-    kind = "<f2" if blobs and len(blobs[0]) == 2 * dim else "<f4"
-    stored: NDArray[np.floating] = np.frombuffer(b"".join(blobs), kind).reshape(len(blobs), dim)
-    rows = stored.astype(np.float32)
-    if kind == "<f2":
+    return unit(stored(blobs, dim))
+
+
+def stored(blobs: Sequence[bytes], dim: int) -> NDArray[Any]:
+    """The rows as they lie there, float32 or float16 (n, dim)."""
+    kind = TYPES["float16"] if blobs and len(blobs[0]) == 2 * dim else TYPES["float32"]
+    return np.frombuffer(b"".join(blobs), kind).reshape(len(blobs), dim)
+
+
+def unit(rows: NDArray[Any]) -> Vectors:
+    """What stored rows stand for, float32 (n, dim), L2 norm 1."""
+    made = rows.astype(np.float32)
+    if rows.dtype == np.float16:
         # Rounding moves a row's length by up to 5e-4: enough for a copy to score 1.0005 against itself.
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+    return made

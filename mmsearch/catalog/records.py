@@ -121,6 +121,8 @@ class Batch:
     failures: list[NewFailure] = field(default_factory=list)
     missing: list[tuple[int, bytes]] = field(default_factory=list)
     """(item id, path): only marked where the item still has that path."""
+    tags: list[tuple[str, str, float]] = field(default_factory=list)
+    """(hash, tag, confidence) that a model gave to contents."""
 
     def __bool__(self) -> bool:
         return bool(self.contents or self.placements or self.failures or self.missing)

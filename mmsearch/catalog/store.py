@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import background, fill, read, schema, spaces, tags, write
+from mmsearch.catalog import background, fill, portable, read, schema, spaces, tags, write
 from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
 from mmsearch.catalog.models import FailureRow, LibraryRow, Run, Tombstone
 from mmsearch.catalog.records import Batch, ListKey, NewContent, NewRefusal, NewTag, SpaceRecord
@@ -174,6 +174,16 @@ class Catalog:
             spaces.drop(connection, [*projected, space.id])
 
     # Ingest
+
+    def known(self, hashes: Sequence[str]) -> dict[str, int]:
+        """Hash -> id, of the contents that are known."""
+        with self.reading() as connection:
+            return write.content_ids(connection, hashes)
+
+    def held(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        """Path -> hash of what it holds, of the paths that are known."""
+        with self.reading() as connection:
+            return portable.hashes_at(connection, paths)
 
     def begin_run(self) -> int:
         """Record that an ingest starts; one that never ended was killed, since only one process may write."""

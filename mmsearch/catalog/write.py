@@ -54,12 +54,17 @@ def apply(connection: Connection, batch: Batch, space_id: int, version: str) -> 
     roots = _roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
     ids = _insert_contents(connection, batch.contents, generation)
     embed(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
+    _insert(connection, Tag, [_tag(ids[sha256], tag, confidence) for sha256, tag, confidence in batch.tags])
     touched = set(_place(connection, batch.placements, roots, ids))
     touched |= set(_fail(connection, batch.failures, roots, version))
     touched |= set(_mark_missing(connection, batch.missing))
     for part in chunks(sorted(touched)):
         connection.execute(update(Content).where(Content.id.in_(part)).values(changed=generation))
     return generation
+
+
+def _tag(content_id: int, tag: str, confidence: float) -> dict[str, object]:
+    return {"content_id": content_id, "tag": tag, "confidence": confidence}
 
 
 def bump(connection: Connection) -> int:

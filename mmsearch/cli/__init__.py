@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from mmsearch.cli.backup import backup, restore
+from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
@@ -53,6 +53,8 @@ for command in (
     prune,
     backup,
     restore,
+    export,
+    import_folder,
     label,
     evaluate,
     train,

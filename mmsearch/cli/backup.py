@@ -1,12 +1,13 @@
-"""mmsearch backup, mmsearch restore"""
+"""mmsearch backup, restore, export, import"""
 
 from pathlib import Path
 
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import library_option, open_library
+from mmsearch.cli.options import json_option, library_option, open_library
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path)
 
 
@@ -28,3 +29,42 @@ def restore(file: Path, force: bool, library: Path | None) -> None:
     """Make the library what it was when FILE was written by `mmsearch backup`."""
     with open_library(library) as opened:
         click.echo(f"restored {opened.restore(file, overwrite=force)} items")
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+@library_option
+@json_option
+def export(folder: Path, library: Path | None, as_json: bool) -> None:
+    """Write what can be found, with its vectors, into a new FOLDER that any program can read (JSON Lines, .npy)."""
+    with open_library(library) as opened:
+        done = opened.export(folder)
+    if as_json:
+        show.echo_json(done._asdict())
+        return
+    click.echo(f"wrote {done.items} items, {done.contents} contents, {done.segments} vectors, {show.size(done.bytes)}")
+
+
+@click.command("import")
+@click.argument("folder", type=_FOLDER)
+@click.option("--root", "roots", multiple=True, metavar="OLD=NEW", help="Its files below OLD lie below NEW here.")
+@click.option("--space", metavar="NAME", help="What made the vectors, for a new library. Default: starter.")
+@library_option
+@json_option
+def import_folder(folder: Path, roots: tuple[str, ...], space: str | None, library: Path | None, as_json: bool) -> None:
+    """Take in a FOLDER that `mmsearch export` wrote. What the library knows already stays as it is."""
+    with open_library(library, space=space) as opened:
+        done = opened.import_(folder, dict(_pair(root) for root in roots))
+    if as_json:
+        show.echo_json(done._asdict())
+        return
+    click.echo(f"took in {done.items} items, {done.contents} contents; {done.known} items were known")
+    if done.other:
+        click.echo(f"{done.other} paths hold something else here, and were left as they are")
+
+
+def _pair(given: str) -> tuple[str, str]:
+    old, equals, new = given.partition("=")
+    if not (old and equals and new):
+        raise click.BadParameter(f"say OLD=NEW, not {given!r}", param_hint="--root")
+    return old, new

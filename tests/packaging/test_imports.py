@@ -68,10 +68,12 @@ ALLOWED: dict[str, set[str]] = {
         "backup",
         "doctor",
         "upkeep",
+        "portable",
     },
     "status": GROUND | PARTS | {"parts"},
     "lifecycle": GROUND | PARTS | {"parts", "ingest", "status", "fused"},
     "backup": BASE | PARTS,
+    "portable": GROUND | PARTS | {"parts"},
     "upkeep": GROUND | PARTS | {"parts", "places"},
     "doctor": GROUND | PARTS | {"parts"},
     # No library is needed to look at models and to get one.
