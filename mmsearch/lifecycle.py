@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mmsearch import registry
+from mmsearch.building import Builder
 from mmsearch.catalog import SpaceRecord, fill, layouts
 from mmsearch.config import LEARNED
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName
@@ -119,6 +120,11 @@ class Models:
                     return None
         else:
             record = self._named(name)
+        if not self._lacking(record):
+            # Before anybody has to wait: large lists may take minutes.
+            space = self._parts.space_of(record)
+            indexes = self._parts.indexes(record)
+            Builder(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).due()
         with self._turn(stop if when_complete else None) as ours:
             if not ours:
                 return None
@@ -129,8 +135,9 @@ class Models:
                         return None
             return self._switch(record)
 
-    def drop(self, name: str) -> None:
-        """Forget a model: its vectors, its indexes, and all that was made of it by projections.
+    def drop(self, name: str) -> int:
+        """Forget a model: its vectors, its indexes, and all that was made of it by projections. Returns how many bytes
+        of the catalog the disk has back.
 
         Raises: InvalidInput for an unknown model or the one that searches use, LibraryLocked.
         """
@@ -145,6 +152,7 @@ class Models:
             catalog.drop_space(record)
             for one in gone:
                 shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
+            return catalog.release()
 
     def _switch(self, record: SpaceRecord) -> Switched:
         """Make ready what a search needs, then switch. The caller holds the writer lock."""

@@ -78,12 +78,12 @@ def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
     with catalog.reading() as snapshot:
         vectors = fill.vectors(snapshot)
         for one in spaces:
-            asked = several and one.base is None
+            base = one.base is None
             found.append(
                 LibraryModel(
                     one.name, None if one.base is None else names[one.base], one == active, one.dim, one.fingerprint,
-                    vectors.get(one.id, 0), fill.count_lacking(snapshot, one) if asked else 0,
-                    sum(fill.refused(snapshot, one).values()) if asked else 0,
+                    vectors.get(one.id, 0), fill.count_lacking(snapshot, one) if several and base else 0,
+                    sum(fill.refused(snapshot, one).values()) if base else 0,
                 )
             )  # fmt: skip
     return tuple(found)

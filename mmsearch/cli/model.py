@@ -92,10 +92,10 @@ def use(name: str, library: Path | None, when_complete: bool, as_json: bool, **s
 @click.argument("name")
 @library_option
 def drop(name: str, library: Path | None) -> None:
-    """Forget the model NAME and its vectors. Their place in the catalog is used again, the file gets no smaller."""
+    """Forget the model NAME, its vectors, and what projections made of them."""
     with open_library(library) as opened:
-        opened.model.drop(name)
-    click.echo(f"{name} is gone")
+        freed = opened.model.drop(name)
+    click.echo(f"{name} is gone, {show.size(freed)} freed")
 
 
 def _print_added(done: "Added") -> None:

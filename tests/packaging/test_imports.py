@@ -71,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "portable",
     },
     "status": GROUND | PARTS | {"parts"},
-    "lifecycle": GROUND | PARTS | {"parts", "ingest", "status", "fused"},
+    "lifecycle": GROUND | PARTS | {"parts", "building", "ingest", "status", "fused"},
     "backup": BASE | PARTS,
     "portable": GROUND | PARTS | {"parts"},
     "upkeep": GROUND | PARTS | {"parts", "places"},
