@@ -1,6 +1,10 @@
 """Files of weights, looked at before they are believed."""
 
+import json
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.errors import WeightsError
 
@@ -18,6 +22,24 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is damaged: {error}", hint=HINT) from error
+
+
+def mapped(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The float32 tensors of a safetensors file, mapped into memory: what isn't used isn't read.
+
+    Raises: WeightsError if it is damaged.
+    """
+    shapes(path)
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        head = json.loads(file.read(start - 8))
+    content = np.memmap(path, np.uint8, "r", start)
+    found = {}
+    for name, said in head.items():
+        if said.get("dtype") == "F32":
+            first, last = said["data_offsets"]
+            found[name] = content[first:last].view(np.float32).reshape(said["shape"])
+    return found
 
 
 def check_pointer(path: Path) -> None:

@@ -43,6 +43,36 @@ def test_equals_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ((encode(*TEXTS) * expected).sum(1) > 0.99999).all()
 
 
+@pytest.mark.parametrize(
+    "text", ["a dog barking", "", "Ünïcödé, テスト and emoji 🐓", "the rain in Spain " * 11, "x" * 90]
+)
+def test_a_query_by_numpy_is_the_passage_by_torch(text: str) -> None:
+    encoder = StarterText("cpu")
+    prepared = encoder.prepare(Segment("text", text))
+    np.testing.assert_allclose(encoder.encode([prepared], query=True), encoder.encode([prepared]), atol=1e-6)
+
+
+COLD = """
+import sys
+from mmsearch.encoders.starter import space
+from mmsearch.types import Segment
+encoder = space("cuda:7").encoders["text"]
+encoder.encode([encoder.prepare(Segment("text", text)) for text in ("a dog", "two dogs")], query=True)
+print([name for name in ("torch", "timm", "open_clip", "transformers", "sqlalchemy", "PIL") if name in sys.modules])
+"""
+
+
+def test_a_query_of_a_few_words_loads_no_torch_whatever_the_device() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", COLD], capture_output=True, check=False)
+    assert done.stdout.decode().strip() == "[]", done.stderr.decode()
+
+
+def test_a_long_query_is_left_to_torch() -> None:
+    encoder = StarterText("cpu")
+    prepared = [encoder.prepare(Segment("text", "rain " * 200))] * 2
+    np.testing.assert_array_equal(encoder.encode(prepared, query=True), encoder.encode(prepared))
+
+
 def test_meaning_beats_letters() -> None:
     dog, puppy, fog = encode("a dog", "a puppy", "a fog")
     assert dog @ puppy > dog @ fog

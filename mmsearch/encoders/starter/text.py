@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.batching import buckets, padded
+from mmsearch.encoders.check import checked
 from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.starter import quick
+from mmsearch.encoders.tensors import mapped
 from mmsearch.encoders.tokenizer import whole
 from mmsearch.encoders.weights import WeightFile, recorded
-from mmsearch.types import EncoderSpec, Prepared
+from mmsearch.types import EncoderSpec, Prepared, Vectors
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +37,8 @@ TOKENIZER = WeightFile(
 )
 MAX_TOKENS = 256
 """Including the two special ones; the model was trained on no longer texts."""
+QUERY_TOKENS = 64
+"""What a query may have in all, to be encoded without torch."""
 TOKENS_AT_ONCE = 4096
 """Padded tokens of one forward pass: bounds the memory long passages take together."""
 
@@ -53,6 +58,17 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
             tokenizer = _tokenizer()
         return np.array(tokenizer.encode(whole(data)).ids, np.int64)
 
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """float32 (len(batch), 384), rows of L2 norm 1, in input order.
+
+        A query of a few words is encoded by numpy, in float32, whatever the device and whether torch is loaded or not.
+        Raises: InvalidInput if the device isn't there, WeightsError, EncodeError.
+        """
+        if not query or not batch or sum(len(ids) for ids in batch) > QUERY_TOKENS:
+            return super().encode(batch)
+        weights = _mapped()
+        return checked(np.stack([quick.encode(weights, ids) for ids in batch]), len(batch), self.spec)
+
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> "tuple[MiniLM, torch.device]":
         from mmsearch.encoders.starter import minilm
 
@@ -69,6 +85,11 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
                 out = module(torch.from_numpy(ids).to(device), torch.from_numpy(~real).to(device))
                 vectors[rows] = out.cpu().numpy()
         return vectors
+
+
+@cache
+def _mapped() -> dict[str, NDArray[np.float32]]:
+    return mapped(WEIGHTS.verified())
 
 
 @cache
