@@ -6,7 +6,7 @@ replayed when the new structure takes over.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -51,8 +51,8 @@ class Outcome:
     key: ListKey
     preset: str
     size: int
-    effort: int
-    """Value of the preset's search parameter."""
+    effort: int | None
+    """Value of the preset's search parameter; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
     """Modality of the query -> recall@10 against an exact search."""
@@ -124,9 +124,26 @@ class Builder:
             if outcome.published:
                 break
 
+    def tune(self, key: ListKey) -> Outcome | None:
+        """Give a list's structure the least effort that reaches the target; the caller is `alone`. None: it has no
+        structure."""
+        start, found = perf_counter(), self._indexes.built(key)
+        if found is None:
+            return None
+        built, generation, mark = found
+        tuned = self._tuned(key, built, built.preset.efforts)
+        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        if published:
+            self._indexes.adopt(key, tuned, generation, mark)
+        return self._outcome(key, tuned, published, start)
+
     def build(self, key: ListKey, preset: Preset) -> Outcome:
         """Build a list's structure and publish it, unless it misses the target; the caller is `alone`."""
         start = perf_counter()
+        if preset.exact:
+            self._indexes.drop(key)
+            size = self._indexes.sizes()[key]
+            return Outcome(key, preset.name, size, None, self._target, {}, True, perf_counter() - start)
         from mmsearch.vectors import built as structures
 
         with self._catalog.reading() as snapshot:
@@ -136,7 +153,7 @@ class Builder:
         sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
         made = structures.build(preset, sample, len(ids), self._chunks(ids), self._target)
         del sample
-        tuned = self.tuned(key, made, self._target)
+        tuned = self._tuned(key, made, preset.efforts)
         published = min(tuned.facts.recall.values(), default=1.0) >= self._target
         refusal = self._refusal(key)
         if published:
@@ -145,9 +162,11 @@ class Builder:
         else:
             refusal.parent.mkdir(parents=True, exist_ok=True)
             refusal.write_text(json.dumps({"preset": preset.name, "size": len(ids), "target": self._target}))
-        facts = tuned.facts
-        seconds = perf_counter() - start
-        return Outcome(key, preset.name, len(made), facts.effort, self._target, facts.recall, published, seconds)
+        return self._outcome(key, tuned, published, start)
+
+    def _outcome(self, key: ListKey, built: "Built", published: bool, start: float) -> Outcome:
+        facts, seconds = built.facts, perf_counter() - start
+        return Outcome(key, facts.preset, len(built), facts.effort, self._target, facts.recall, published, seconds)
 
     def _refusal(self, key: ListKey) -> Path:
         path = self._indexes.path(key)
@@ -165,10 +184,10 @@ class Builder:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def tuned(self, key: ListKey, built: "Built", target: float) -> "Built":
+    def _tuned(self, key: ListKey, built: "Built", choice: Sequence[int]) -> "Built":
         """The structure with the least effort that reaches the target with queries of every modality, or the most."""
-        trials = self._trials(key, built)
-        efforts = [effort for effort in built.preset.efforts if effort <= built.most] or [built.most]
+        trials, target = self._trials(key, built), self._target
+        efforts = [effort for effort in choice if effort <= built.most] or [built.most]
         low, high = 0, len(efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
         while low < high:
@@ -180,10 +199,6 @@ class Builder:
                 low = middle + 1
         recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
         return built.with_facts(effort=efforts[low], recall=recall, target=target)
-
-    def recall(self, key: ListKey, built: "Built") -> Mapping[Modality, float]:
-        """Modality of the query -> share of the ten nearest that are found; in [0, 1]."""
-        return self._recall(built, self._trials(key, built))
 
     def _recall(self, built: "Built", trials: Mapping[Modality, _Trial]) -> dict[Modality, float]:
         from mmsearch.vectors.layered import LayeredIndex

@@ -4,13 +4,12 @@ A list has a file with everything in it that is searched exactly: all of it, or,
 (`mmsearch.building`), what has changed since. The structure lies beside it in a file of its own.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -21,19 +20,14 @@ from mmsearch.catalog import select as catalog_select
 from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.criteria import Filter
 from mmsearch.errors import CatalogDamaged, IndexDamaged
+from mmsearch.held import REPLAY_LIMIT, File, Held, View, file_of, lengths
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
-from mmsearch.vectors import Gate, Stamp, create, presets, publish, quarantine, read, read_as
+from mmsearch.vectors import Gate, Stamp, check_file, create, presets, publish, quarantine, read, read_as
 from mmsearch.vectors.atomic import told
+from mmsearch.vectors.rank import exact_scores
 
 if TYPE_CHECKING:
     from mmsearch.vectors.built import Built
-    from mmsearch.vectors.layered import Fetch, LayeredIndex
-
-REPLAY_LIMIT = 5000
-"""Vectors a reader replays at every start before it is worth publishing the index anew."""
-
-SMALL = 4096
-"""Up to so many vectors a file is written with every change; a larger one when an eighth has changed."""
 
 LAYERED = "faiss"
 """The backend that presets are of."""
@@ -49,45 +43,6 @@ PROBE = 4
 """Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
 
 
-_File: TypeAlias = tuple[int, int, int] | None
-"""What tells a file from the one that takes its place: inode, size, time."""
-
-
-@dataclass(slots=True)
-class _Held:
-    """An index in memory, and how it compares with its files."""
-
-    index: VectorIndex
-    generation: int
-    mark: int
-    """Of the commit that made the generation."""
-    published: int
-    """Generation of the files; -1: none that can be used."""
-    unpublished: int = 0
-    """Vectors added or removed since the files were written."""
-    damaged: bool = False
-    """There is something in the file's place, and it is no good."""
-    file: _File = None
-    """The structure's, when it was looked at last."""
-    layered: bool = True
-    """Whether the index can have a structure."""
-
-    @property
-    def layers(self) -> "LayeredIndex | None":
-        return cast("LayeredIndex", self.index) if self.layered else None
-
-    @property
-    def built(self) -> "Built | None":
-        return self.layers.built if self.layers is not None else None
-
-    @property
-    def behind(self) -> int:
-        """How many unpublished changes are too few to write the file anew: one file more in a large library must not
-        cost a large file."""
-        held = self.layers.exact_size if self.layers is not None else len(self.index)
-        return 0 if held <= SMALL else min(REPLAY_LIMIT, held // 8)
-
-
 class IndexSet:
     """The indexes of one library and space, one for each list of vectors that may be ranked together.
 
@@ -101,7 +56,7 @@ class IndexSet:
         self._space = space
         self.kind = kind
         self._backend = LAYERED if kind in presets.NAMES else kind
-        self._held: dict[ListKey, _Held] = {}
+        self._held: dict[ListKey, Held] = {}
         self._uuid = catalog.uuid()
         self._refreshing = Lock()
         self._gate = Gate()
@@ -122,7 +77,7 @@ class IndexSet:
             with self._gate.reading():
                 held = {key: self._held[key] for key in keys}
                 if among is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
-                    return {key: one.index.search(queries, k) for key, one in held.items()}, _lengths(held)
+                    return {key: one.index.search(queries, k) for key, one in held.items()}, lengths(held)
                 with self._catalog.reading() as snapshot:
                     generation, _ = catalog_read.generation(snapshot)
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
@@ -130,11 +85,11 @@ class IndexSet:
                         return self._search_in(snapshot, held, queries, k, among)
 
     def _search_in(
-        self, snapshot: Snapshot, held: Mapping[ListKey, _Held], queries: Vectors, k: int, among: Filter | None
+        self, snapshot: Snapshot, held: Mapping[ListKey, Held], queries: Vectors, k: int, among: Filter | None
     ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
-        views = {key: _View(one, partial(self.fetch, snapshot)) for key, one in held.items()}
+        views = {key: View(one, partial(self.fetch, snapshot)) for key, one in held.items()}
         if among is None:
-            return {key: view.search(queries, k) for key, view in views.items()}, _lengths(held)
+            return {key: view.search(queries, k) for key, view in views.items()}, lengths(held)
         found = {key: _nearest(snapshot, among, key, view, queries, k) for key, view in views.items()}
         return {key: near for key, (near, _) in found.items()}, {key: size for key, (_, size) in found.items()}
 
@@ -192,7 +147,7 @@ class IndexSet:
         if keys:
             self._catalog.raise_floor(min(self._held[key].published for key in keys))
 
-    def _publish(self, key: ListKey, held: _Held) -> None:
+    def _publish(self, key: ListKey, held: Held) -> None:
         publish(held.index, self.path(key), self._stamp(key, held.generation, held.mark, held.built))
         if held.built is None:
             # Nothing there, or no good, or not wanted any more.
@@ -207,10 +162,28 @@ class IndexSet:
         path = self.path(key)
         return path.with_name(path.name + BUILT)
 
-    def built(self, key: ListKey) -> "tuple[Built, int] | None":
-        """A list's structure, and how many vectors have changed since it was built. None: there is none."""
-        layers = self._held[key].layers
-        return (layers.built, layers.since) if layers is not None and layers.built is not None else None
+    def built(self, key: ListKey) -> "tuple[Built, int, int] | None":
+        """A list's structure, and the generation and the commit's mark it was built from. None: there is none."""
+        held = self._held[key]
+        return None if held.built is None else (held.built, *held.built_from)
+
+    def facts(self, key: ListKey) -> dict[str, Any]:
+        """How a list is searched, as `mmsearch.index.ListStatus` says it."""
+        held, dim = self._held[key], self._space.dim
+        files = [path.stat().st_size for path in (self.path(key), self.built_path(key)) if path.exists()]
+        found = {
+            "preset": presets.FLAT if held.layers is not None else self._backend, "size": len(held.index),
+            "since": 0, "memory_bytes": len(held.index) * presets.named(presets.FLAT).bytes_per_vector(dim),
+            "file_bytes": sum(files), "generation": held.generation, "effort": None, "target": 1.0, "recall": {},
+        }  # fmt: skip
+        if held.layers is None or held.layers.built is None:
+            return found
+        built, exact = held.layers.built, held.layers.exact_size
+        memory = len(built) * built.preset.bytes_per_vector(dim) + exact * 4 * dim
+        return found | {
+            "preset": built.preset.name, "since": held.layers.since, "memory_bytes": memory,
+            "effort": built.facts.effort, "target": built.facts.target, "recall": built.facts.recall,
+        }  # fmt: skip
 
     def due(self) -> dict[ListKey, presets.Preset]:
         """The lists whose structure should be built, or built anew, and which preset suits them."""
@@ -230,7 +203,12 @@ class IndexSet:
         processes; searches go on meanwhile."""
         path = self.built_path(key)
         publish(built, path, self._stamp(key, generation, mark, kind=BUILT))
-        self._switch(key, self._over(built, generation, mark, _file(path)))
+        serving = self._held[key].built
+        if serving is None or serving.facts.token != built.facts.token:
+            # What has changed since another structure, or without one: it would never be read again.
+            with told(self.path(key)):
+                self.path(key).unlink(missing_ok=True)
+        self._switch(key, self._over(built, generation, mark, file_of(path)))
 
     def drop(self, key: ListKey) -> None:
         """Search a list without a structure from now on, and without its file."""
@@ -238,9 +216,9 @@ class IndexSet:
             self.built_path(key).unlink(missing_ok=True)
         self._switch(key, self._empty())
 
-    def _look_for_a_newer(self, key: ListKey, held: _Held) -> None:
+    def _look_for_a_newer(self, key: ListKey, held: Held) -> None:
         """If another process has built a structure, read it beside, and search with the old one until that is done."""
-        if held.layers is None or _file(self.built_path(key)) == held.file:
+        if held.layers is None or file_of(self.built_path(key)) == held.file:
             return
         going = self._switching.get(key)
         if going is None or not going.is_alive():
@@ -252,7 +230,7 @@ class IndexSet:
             generation, _ = catalog_read.generation(snapshot)
         self._switch(key, self._load(key, generation))
 
-    def _switch(self, key: ListKey, made: _Held) -> None:
+    def _switch(self, key: ListKey, made: Held) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
         with self._catalog.reading() as snapshot:
             self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
@@ -260,6 +238,43 @@ class IndexSet:
             self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
             with self._gate.writing():
                 self._held[key] = made
+
+    # Verifying
+
+    def damages(self, key: ListKey) -> Iterator[str]:
+        """What is wrong with a list's files."""
+        wanted = self._stamp(key, 0, built=self._held[key].built)
+        for path, stamp in ((self.path(key), wanted), (self.built_path(key), self._stamp(key, 0, kind=BUILT))):
+            if path.exists():
+                try:
+                    check_file(path, stamp, self._space.dim)
+                except IndexDamaged as error:
+                    yield error.message
+
+    def compared(self, key: ListKey) -> tuple[Ids, Ids]:
+        """The ids of a list in the catalog, and in its index, of one generation; int64, ascending."""
+        while True:
+            self.refresh()
+            with self._gate.reading(), self._catalog.reading() as snapshot:
+                held = self._held[key]
+                if catalog_read.generation(snapshot)[0] == held.generation:
+                    return catalog_vectors.listed(snapshot, key), held.index.ids()
+
+    def misjudged(self, key: ListKey, ids: Ids) -> int:
+        """For how many of these segments a search with their own vector gives another score than the catalog does."""
+        with self._gate.reading(), self._catalog.reading() as snapshot:
+            found, rows = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
+            view, wrong = View(self._held[key], partial(self.fetch, snapshot)), 0
+            for number, row in zip(found, rows, strict=True):
+                told = view.search(row[np.newaxis], 1, among=Selection(np.array([number])))
+                wrong += told.scores.ravel().tolist() != exact_scores(row, row[np.newaxis]).tolist()
+        return wrong
+
+    def reset(self, key: ListKey) -> None:
+        """Make a list anew from the catalog, without its files. The caller holds the library's writer lock."""
+        for path in (self.path(key), self.built_path(key)):
+            quarantine(path)
+        self._switch(key, self._empty())
 
     # Loading and catching up
 
@@ -272,7 +287,7 @@ class IndexSet:
         part += f"+{built.facts.token}" if built is not None else ""
         return Stamp(self._uuid, part, self._backend, generation, mark)
 
-    def _load(self, key: ListKey, generation: int) -> _Held:
+    def _load(self, key: ListKey, generation: int) -> Held:
         if self._backend != LAYERED:
             return self._loaded(key, partial(read, self.path(key), self._stamp(key, generation)))
         path, dim = self.built_path(key), self._space.dim
@@ -280,7 +295,7 @@ class IndexSet:
         from mmsearch.vectors.built import Built
         from mmsearch.vectors.layered import LayeredIndex
 
-        file = _file(path)
+        file = file_of(path)
         built, stamp = None, self._stamp(key, generation, kind=BUILT)
         if file is not None and self.kind != presets.FLAT:
             with suppress(IndexDamaged):
@@ -289,27 +304,28 @@ class IndexSet:
         held = self._loaded(key, partial(read_as, load, self.path(key), self._stamp(key, generation, built=built)))
         if built is not None and held.published < 0:
             return self._over(built, stamp.generation, stamp.mark, file)
-        held.file = file
+        held.file, held.built_from = file, (stamp.generation, stamp.mark)
         return held
 
-    def _loaded(self, key: ListKey, load: Callable[[int], tuple[VectorIndex, Stamp]]) -> _Held:
+    def _loaded(self, key: ListKey, load: Callable[[int], tuple[VectorIndex, Stamp]]) -> Held:
         try:
             index, stamp = load(self._space.dim)
         except IndexDamaged:
             return self._empty(damaged=self.path(key).exists())
-        return _Held(index, stamp.generation, stamp.mark, stamp.generation, layered=self._backend == LAYERED)
+        return Held(index, stamp.generation, stamp.mark, stamp.generation, layered=self._backend == LAYERED)
 
-    def _empty(self, *, damaged: bool = False) -> _Held:
+    def _empty(self, *, damaged: bool = False) -> Held:
         index = create(self._backend, self._space.dim)
-        return _Held(index, -1, 0, -1, damaged=damaged, layered=self._backend == LAYERED)
+        return Held(index, -1, 0, -1, damaged=damaged, layered=self._backend == LAYERED)
 
-    def _over(self, built: "Built", generation: int, mark: int, file: _File) -> _Held:
+    def _over(self, built: "Built", generation: int, mark: int, file: File) -> Held:
         """Nothing but a structure."""
         from mmsearch.vectors.layered import LayeredIndex
 
-        return _Held(LayeredIndex(self._space.dim, built), generation, mark, generation, file=file)
+        layers = LayeredIndex(self._space.dim, built)
+        return Held(layers, generation, mark, generation, file=file, built_from=(generation, mark))
 
-    def _catch_up(self, snapshot: Snapshot, key: ListKey, held: _Held, generation: int, floor: int) -> None:
+    def _catch_up(self, snapshot: Snapshot, key: ListKey, held: Held, generation: int, floor: int) -> None:
         """Bring an index to the snapshot's generation; where it is searched, the caller has the gate for itself."""
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
         since, floor = held.generation, max(floor, fill.filled(snapshot, self._space.id))
@@ -327,7 +343,7 @@ class IndexSet:
                     held.unpublished += len(change.ids)
         held.generation, held.mark = generation, catalog_read.mark(snapshot, generation)
 
-    def _compare(self, snapshot: Snapshot, key: ListKey, held: _Held) -> None:
+    def _compare(self, snapshot: Snapshot, key: ListKey, held: Held) -> None:
         """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""
         listed, known = catalog_vectors.listed(snapshot, key), held.index.ids()
         held.unpublished += held.index.remove(np.setdiff1d(known, listed))
@@ -338,36 +354,8 @@ class IndexSet:
             held.unpublished += len(part)
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """An index, with the catalog's vectors as of one snapshot at hand."""
-
-    held: _Held
-    fetch: "Fetch"
-
-    def __len__(self) -> int:
-        return len(self.held.index)
-
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
-        if self.held.layers is not None:
-            return self.held.layers.search(queries, k, among=among, fetch=self.fetch)
-        return self.held.index.search(queries, k, among=among)
-
-
-def _lengths(held: Mapping[ListKey, _Held]) -> dict[ListKey, int]:
-    return {key: len(one.index) for key, one in held.items()}
-
-
-def _file(path: Path) -> _File:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _nearest(
-    snapshot: Snapshot, among: Filter, key: ListKey, index: _View, queries: Vectors, k: int
+    snapshot: Snapshot, among: Filter, key: ListKey, index: View, queries: Vectors, k: int
 ) -> tuple[Neighbours, int]:
     """The k nearest that match, and how many could be.
 

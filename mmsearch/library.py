@@ -14,9 +14,10 @@ from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings, settings
 from mmsearch.criteria import Filter
 from mmsearch.duplicates import DuplicateGroup
-from mmsearch.errors import InvalidInput, LibraryEmpty
+from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, Subject
 from mmsearch.findings import Finding
+from mmsearch.index import Index
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
 from mmsearch.lifecycle import Models
@@ -83,7 +84,7 @@ class Library:
         Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
         """
         roots = places.roots(paths, self.path)
-        _check_modalities(only)
+        registry.check_modalities(only)
         options = IngestOptions(
             exclude=tuple(exclude),
             hidden=hidden,
@@ -123,10 +124,10 @@ class Library:
                     self._parts.indexes().publish()
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict())
-        return report
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._parts.builder().due()
+        return report
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / "catalog.sqlite").exists()
@@ -169,7 +170,7 @@ class Library:
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
-        _check_modalities(within)
+        registry.check_modalities(within)
         chosen = _filter(where)
         self._require_items()
         folding = self.settings.fold == "on" if fold is None else fold
@@ -195,7 +196,7 @@ class Library:
 
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
-        _check_modalities(within)
+        registry.check_modalities(within)
         least, chosen = duplicates.thresholds(threshold, self.settings.alike_from), _filter(where)
         self._require_items()
         _, record = self._parts.embedding()
@@ -289,7 +290,7 @@ class Library:
         Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
         wanted = naming.Wanted(names, model, _filter(where), within, min_confidence)
-        _check_modalities(within)
+        registry.check_modalities(within)
         self._require_items()
         return naming.label(wanted, self._parts, save=save)
 
@@ -304,6 +305,11 @@ class Library:
     def model(self) -> Models:
         """Other models for the files that are here, made beside the one that serves (`mmsearch.lifecycle`)."""
         return Models(self._parts)
+
+    @property
+    def index(self) -> Index:
+        """What vectors are searched with: to see, tune, build and verify (`mmsearch.index`)."""
+        return Index(self._parts)
 
     # Knowing and forgetting
 
@@ -389,10 +395,3 @@ def _filter(given: str | Filter | None) -> Filter | None:
     from mmsearch import filters
 
     return filters.parse(given)
-
-
-def _check_modalities(named: Collection[Modality] | None) -> None:
-    known = set(registry.targets("decoders"))
-    for modality in named or ():
-        if modality not in known:
-            raise InvalidInput(f"unknown modality {modality!r}", hint=f"known: {', '.join(sorted(known))}")

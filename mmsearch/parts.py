@@ -189,10 +189,11 @@ class Parts:
             # The answer was right all the same: it came from memory.
             return
 
-    def builder(self) -> Builder:
-        """What builds structures for the active space's large lists."""
+    def builder(self, recall: float | None = None) -> Builder:
+        """What builds structures for the active space's large lists; `recall` is asked for in the setting's place."""
         space, record = self.embedding()
-        return Builder(self.catalog(), self.indexes(record), space, record, self.settings.recall)
+        target = self.settings.recall if recall is None else recall
+        return Builder(self.catalog(), self.indexes(record), space, record, target)
 
     def judge(self, query: Query, vector: Vectors, space: Space) -> Judge:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""

@@ -6,7 +6,7 @@ A package adds a part with an entry point, for example:
     my-space = "my_package:space"
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -85,6 +85,14 @@ def target(kind: str, name: str) -> str:
     if name not in table:
         raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")
     return table[name]
+
+
+def check_modalities(named: Collection[str] | None) -> None:
+    """Raises: InvalidInput for a modality that no decoder has."""
+    known = targets("decoders")
+    for modality in named or ():
+        if modality not in known:
+            raise InvalidInput(f"unknown modality {modality!r}", hint=f"known: {', '.join(sorted(known))}")
 
 
 def load(kind: str, name: str) -> Any:

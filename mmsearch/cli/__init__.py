@@ -12,6 +12,7 @@ from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.forget import prune, remove
+from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
 from mmsearch.cli.model import model
@@ -57,6 +58,7 @@ for command in (
     import_folder,
     label,
     evaluate,
+    index,
     train,
     model,
     models,

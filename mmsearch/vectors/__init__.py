@@ -16,7 +16,7 @@ the other queries of a call. A structure may miss neighbours; the scores of thos
 Importing this package loads no faiss; `create` and `read` do, for that backend, and so do `built` and `layered`.
 """
 
-from mmsearch.vectors.file import Stamp, create, publish, quarantine, read, read_as
+from mmsearch.vectors.file import Stamp, check_file, create, publish, quarantine, read, read_as
 from mmsearch.vectors.gate import Gate
 
-__all__ = ["Gate", "Stamp", "create", "publish", "quarantine", "read", "read_as"]
+__all__ = ["Gate", "Stamp", "check_file", "create", "publish", "quarantine", "read", "read_as"]

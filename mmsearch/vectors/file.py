@@ -115,6 +115,14 @@ def read_as(load: Callable[[Path, int], Read], path: Path, stamp: Stamp, dim: in
     return index, found
 
 
+def check_file(path: Path, stamp: Stamp, dim: int) -> None:
+    """Whether the file at `path` is whole and of this library, part, backend and dimension; it is not loaded.
+
+    Raises: IndexDamaged.
+    """
+    _matching(path, _footer(path, verify=True), stamp, dim)
+
+
 def quarantine(path: Path) -> Path | None:
     """Move a damaged file to `<name>.damaged-<n>` beside it, keeping the newest few. None if there is nothing.
 

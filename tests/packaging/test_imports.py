@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     **{name: BASE for name in ("registry", "config")},
     **{name: GROUND for name in PARTS},
     # Keeps vectors in step with the catalog, for the stages.
-    "indexing": GROUND | {"vectors", "catalog"},
+    "held": GROUND | {"vectors", "catalog"},
+    "indexing": GROUND | {"vectors", "catalog", "held"},
     # How unusual a score is, for the stages.
     "calibration": GROUND | {"vectors", "catalog", "indexing"},
     # Structures for large lists, measured with calibration's queries.
@@ -38,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     # What a library is made of, opened when needed.
     "spaces": GROUND | PARTS,
     "parts": GROUND | PARTS | {"spaces", "indexing", "calibration", "building"},
+    "index": GROUND | PARTS | {"parts", "building"},
     "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
     # Bundles by what training made of them.
     "fused": GROUND | PARTS | {"indexing", "calibration", "search", "bundles", "parts", "training"},
@@ -69,6 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "doctor",
         "upkeep",
         "portable",
+        "index",
     },
     "status": GROUND | PARTS | {"parts"},
     "lifecycle": GROUND | PARTS | {"parts", "building", "ingest", "status", "fused"},
@@ -104,7 +107,7 @@ OWNERS: dict[str, set[str]] = {
 LAZY = {("encoders", "PIL")}
 """Exceptions: allowed inside a function only. Resizing is part of an image encoder's preprocessing."""
 
-REPORTING = ("ingest", "evaluate", "duplicates", "training", "lifecycle")
+REPORTING = ("building", "ingest", "evaluate", "duplicates", "training", "lifecycle")
 TYPE_ONLY = {(reader, stage) for reader in ("cli", "server") for stage in REPORTING}
 """Exceptions: allowed under `if TYPE_CHECKING` only. The reports that the library hands on are theirs."""
 

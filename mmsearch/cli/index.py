@@ -1,0 +1,115 @@
+"""mmsearch index"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import json_option, library_option, open_library
+
+if TYPE_CHECKING:
+    from mmsearch.building import Outcome
+
+
+@click.group()
+def index() -> None:
+    """What vectors are searched with: to see, to tune, to build and to verify."""
+
+
+@index.command()
+@library_option
+@json_option
+def presets(library: Path | None, as_json: bool) -> None:
+    """The kinds of index there are."""
+    with open_library(library) as opened:
+        found = opened.index.presets()
+    if as_json:
+        show.echo_json([asdict(preset) for preset in found])
+        return
+    rows = [
+        (one.name, one.summary, str(one.bytes_per_vector(384)), f"{one.from_size:,}" if one.from_size else "")
+        for one in found
+    ]
+    show.table(("preset", "what it is", "bytes of 384 dimensions", "chosen from"), rows, wrap="what it is")
+
+
+@index.command()
+@library_option
+@json_option
+def status(library: Path | None, as_json: bool) -> None:
+    """How every list is searched, and how much of the truth that finds."""
+    with open_library(library) as opened:
+        found = opened.index.status()
+    if as_json:
+        show.echo_json([asdict(one) for one in found])
+        return
+    rows = [
+        (
+            f"{one.item}/{one.segment}", one.preset, f"{one.size:,}", f"{one.since:,}", show.size(one.memory_bytes),
+            show.size(one.file_bytes), str(one.generation), _recall(one.recall),
+        )
+        for one in found
+    ]  # fmt: skip
+    show.table(("list", "preset", "vectors", "since", "memory", "files", "generation", "recall@10 of queries"), rows)
+
+
+@index.command()
+@click.option("--recall", type=float, help="Share of the ten nearest to find.  [default: the setting]")
+@library_option
+@json_option
+def tune(recall: float | None, library: Path | None, as_json: bool) -> None:
+    """Search as hard as it takes to find that share of the ten nearest, and no harder."""
+    with open_library(library) as opened:
+        _tell(opened.index.tune(recall), as_json)
+
+
+@index.command()
+@click.option("--preset", help="One of `mmsearch index presets`, or auto.  [default: the setting]")
+@click.option("--recall", type=float, help="Share of the ten nearest to find.  [default: the setting]")
+@library_option
+@json_option
+def build(preset: str | None, recall: float | None, library: Path | None, as_json: bool) -> None:
+    """Build the indexes anew beside those that serve."""
+    with open_library(library) as opened:
+        _tell(opened.index.build(preset, recall), as_json)
+
+
+@index.command()
+@click.option("--repair", is_flag=True, help="Make what is wrong anew.")
+@library_option
+@json_option
+def verify(repair: bool, library: Path | None, as_json: bool) -> None:
+    """Compare every index with the catalog; the exit code is 1 if one is wrong and stays so."""
+    with open_library(library) as opened:
+        found = opened.index.verify(repair=repair)
+    if as_json:
+        show.echo_json([asdict(one) for one in found])
+    for one in () if as_json else found:
+        state = "repaired: " if one.repaired else ""
+        click.echo(f"{one.item}/{one.segment}  {one.size:,} vectors  {state}{'; '.join(one.wrong) or 'as the catalog'}")
+    if any(one.wrong and not one.repaired for one in found):
+        raise SystemExit(1)
+
+
+def _tell(outcomes: Sequence["Outcome"], as_json: bool) -> None:
+    """The exit code is 1 if one misses its target."""
+    if as_json:
+        show.echo_json([asdict(one) for one in outcomes])
+    rows = [
+        (
+            f"{one.key.item}/{one.key.segment}", one.preset, f"{one.size:,}", _recall(one.recall),
+            "serves" if one.published else f"misses {one.target:g}: not used", f"{one.seconds:.1f} s",
+        )
+        for one in outcomes
+    ]  # fmt: skip
+    if not as_json:
+        show.table(("list", "preset", "vectors", "recall@10 of queries", "", "took"), rows)
+    if not all(one.published for one in outcomes):
+        raise SystemExit(1)
+
+
+def _recall(recall: Mapping[str, float]) -> str:
+    return ", ".join(f"{modality} {share:.3f}" for modality, share in recall.items()) or "exact"
