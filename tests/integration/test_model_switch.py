@@ -99,17 +99,17 @@ def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) ->
         assert all(right[a][at] != right[b][at] for a, b in (("tiny", "twin"), ("tiny", "wide"), ("twin", "wide")))
     searching = Searching(right, questions)
     with searching.on([library, library, other, other][:THREADS]):
-        for name in ("tiny", "twin", "tiny", "wide", "twin", "wide", "tiny", "wide"):
+        for name in ("tiny", "twin", "wide", "tiny", "wide"):
             library.model.use(name)
-            searching.more(name, 8)
+            searching.more(name, 5)
         library.model.use("twin")
         library.model.drop("wide")
-        searching.more("twin", 8)
+        searching.more("twin", 5)
         assert library.model.add("tiny").completed == 0
         library.model.add(SPACES["wide"])
-        searching.more("twin", 8)
+        searching.more("twin", 5)
     assert searching.wrong == []
-    assert sum(searching.answered.values()) >= 80 and set(searching.answered) == set(SPACES)
+    assert sum(searching.answered.values()) >= 40 and set(searching.answered) == set(SPACES)
 
 
 KILLED = """
