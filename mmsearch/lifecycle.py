@@ -160,7 +160,7 @@ class Models:
         space = parts.space_of(record)
         if lacking := self._lacking(record):
             raise SpaceIncomplete(
-                f"{lacking} files or sets of copies have no vectors of {record.name!r} yet",
+                f"{lacking} distinct files have no vectors of {record.name!r} yet",
                 hint=f"add them: mmsearch model add {record.name}, or mmsearch model use {record.name} "
                 "--when-complete; for files that moved or changed, mmsearch ingest their folders first",
             )

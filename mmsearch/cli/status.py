@@ -35,7 +35,7 @@ def status(library: Path | None, as_json: bool) -> None:
         click.echo(f"besides  {found.not_embedded} files of kinds that this space doesn't embed")
     for model in found.models:
         if model.lacking:
-            click.echo(f"model    {model.name} lacks {model.lacking} contents: mmsearch model add {model.name}")
+            click.echo(f"model    {model.name} lacks {model.lacking} distinct files: mmsearch model add {model.name}")
     if run := found.last_run:
         click.echo(f"last     {run.state}, started {run.started_at[:19]} UTC")
 

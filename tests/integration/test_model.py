@@ -122,7 +122,7 @@ def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
     library.model.add(WIDE, on_progress=ingest)
     picture(media / "late" / "blue8.png", "blue", mark=8)
     assert library.ingest(media).new == 1, "it went to the model that searches use"
-    with pytest.raises(SpaceIncomplete, match="1 files") as caught:
+    with pytest.raises(SpaceIncomplete, match="1 distinct files") as caught:
         library.model.use("wide")
     assert caught.value.hint is not None and "--when-complete" in caught.value.hint
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 0, "wide": 1}
@@ -265,10 +265,10 @@ def test_in_the_shell(run: Run, media: Path) -> None:
     assert run("ingest", media).returncode == 0
     added = run("model", "add", MUTE)
     assert added.returncode == 0, added.stderr.decode()
-    assert "mute: 9 contents" in added.stdout.decode() and "mmsearch model use mute" in added.stdout.decode()
+    assert "mute: 9 distinct files" in added.stdout.decode() and "mmsearch model use mute" in added.stdout.decode()
     picture(media / "more.png", "red", mark=50)
     assert run("ingest", media).returncode == 0
-    assert "mute lacks 1 contents: mmsearch model add mute" in run("status").stdout.decode()
+    assert "mute lacks 1 distinct files: mmsearch model add mute" in run("status").stdout.decode()
     used = run("model", "use", "mute", "--when-complete")
     assert used.returncode == 0 and "2 audio" in used.stderr.decode(), used.stderr.decode()
     listed = run("model", "list").stdout.decode().splitlines()
