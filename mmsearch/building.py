@@ -25,7 +25,7 @@ from mmsearch.errors import LibraryLocked
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Ids, Modality, Space, Vectors
 from mmsearch.vectors.atomic import make_folder
-from mmsearch.vectors.presets import AUTO, PRESETS, Preset
+from mmsearch.vectors.presets import AUTO, PRESETS, Preset, cells
 
 if TYPE_CHECKING:
     from mmsearch.vectors.built import Built
@@ -36,6 +36,9 @@ NEAREST = 10
 
 OWN_QUERIES = 128
 """Vectors of a list that stand for queries of their modality."""
+
+GONE = 0.2
+"""Up to this share of a list's size may have gone from a structure that is extended: they are carried along."""
 
 CHUNK = 8192
 """Vectors read from the catalog at once."""
@@ -118,6 +121,10 @@ class Builder:
 
     def _best(self, key: ListKey, preset: Preset) -> Iterator[Outcome]:
         """Build until one is published: what was asked for, or, where nobody asked, what takes more bytes after it."""
+        found = self._indexes.built(key)
+        if found is not None and found[0].preset == preset and (extended := self.extend(key)) is not None:
+            yield extended
+            return
         for one in (preset, *(alternatives(preset) if self._indexes.kind == AUTO else ())):
             outcome = self.build(key, one)
             yield outcome
@@ -136,6 +143,33 @@ class Builder:
         if published:
             self._indexes.adopt(key, tuned, generation, mark)
         return self._outcome(key, tuned, published, start)
+
+    def extend(self, key: ListKey) -> Outcome | None:
+        """Put what has come since into a list's structure without training it anew, and publish it as `build` does.
+        None: it has none, or too much has changed for that; the caller is `alone`."""
+        start, found = perf_counter(), self._indexes.built(key)
+        if found is None:
+            return None
+        from mmsearch.vectors import built as structures
+
+        built, _, _ = found
+        with self._catalog.reading() as snapshot:
+            generation, _, mark = catalog_read.moment(snapshot)
+            ids = catalog_vectors.listed(snapshot, key)
+        fresh, gone = np.setdiff1d(ids, built.ids), np.setdiff1d(built.ids, ids)
+        if (
+            len(gone) > GONE * len(ids)
+            or cells(len(ids)) != cells(built.facts.trained)
+            or not len(fresh)
+            or fresh[0] <= built.ids[-1]
+        ):
+            return None
+        made = structures.extended(built, self._chunks(fresh), gone)
+        tuned = self._tuned(key, made, made.preset.efforts)
+        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        if published:
+            self._indexes.adopt(key, tuned, generation, mark)
+        return self._outcome(key, tuned, published, start) if published else None
 
     def build(self, key: ListKey, preset: Preset) -> Outcome:
         """Build a list's structure and publish it, unless it misses the target; the caller is `alone`."""
@@ -222,14 +256,15 @@ class Builder:
     def _trials(self, key: ListKey, built: "Built") -> dict[Modality, _Trial]:
         """Neutral queries of every modality, and vectors of the list itself for its own; exact answers for all."""
         asked = {modality: (rows, np.full(len(rows), -1)) for modality, rows in neutral.vectors(self._space).items()}
-        some = np.unique(np.linspace(0, len(built) - 1, min(OWN_QUERIES, len(built))).astype(np.int64))
-        for own, rows in self._chunks(built.ids[some]):
+        ids = np.setdiff1d(built.ids, built.absent)
+        some = np.unique(np.linspace(0, len(ids) - 1, min(OWN_QUERIES, len(ids))).astype(np.int64))
+        for own, rows in self._chunks(ids[some]):
             asked[key.segment] = rows, own
-        most = min(NEAREST, len(built) - 1)
+        most = min(NEAREST, len(ids) - 1)
         if most < 1:
             return {}
         queries = np.concatenate([rows for rows, _ in asked.values()])
-        bars = self._bars(queries, np.concatenate([own for _, own in asked.values()]), built.ids, most)
+        bars = self._bars(queries, np.concatenate([own for _, own in asked.values()]), ids, most)
         ends = np.cumsum([len(rows) for rows, _ in asked.values()])
         parts = np.split(bars, ends[:-1])
         return {

@@ -53,8 +53,10 @@ class Facts:
 class Built:
     """See above. Thread safety: nothing changes, so any number of threads may use it."""
 
-    def __init__(self, index: Any, ids: Ids, facts: Facts) -> None:
+    def __init__(self, index: Any, ids: Ids, facts: Facts, absent: Ids | None = None) -> None:
+        """`absent`: ids, ascending, that the structure has but that had gone by the time it was published."""
         self._index = index
+        self.absent = np.empty(0, np.int64) if absent is None else absent
         self._ids = ids
         self.facts = facts
         self.preset = presets.named(facts.preset)
@@ -84,7 +86,7 @@ class Built:
 
     def with_facts(self, **changed: Any) -> "Built":
         """The same structure, to be searched in another way."""
-        return Built(self._index, self._ids, replace(self.facts, **changed))
+        return Built(self._index, self._ids, replace(self.facts, **changed), self.absent)
 
     def places(self, ids: Ids) -> Places:
         """The places of those ids, ascending and unique, that are in the structure."""
@@ -117,11 +119,12 @@ class Built:
         return near
 
     def save(self, path: Path) -> None:
-        """Write atomically: FAISS's own format, then the ids and the facts, each as an .npy record."""
+        """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record."""
         facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
         with replacing(path) as temporary, temporary.open("xb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
             np.save(file, self._ids)
+            np.save(file, self.absent)
             np.save(file, facts)
 
     @classmethod
@@ -130,13 +133,13 @@ class Built:
         try:
             with path.open("rb") as file:
                 index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
-                ids = np.load(file, allow_pickle=False)
+                ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
                 facts = Facts(**json.loads(np.load(file, allow_pickle=False).tobytes()))
         except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
             raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
-        return cls(index, ids, facts)
+        return cls(index, ids, facts, absent)
 
 
 def selector(places: Places, count: int) -> Any:
@@ -173,3 +176,21 @@ def build(preset: Preset, sample: Vectors, count: int, chunks: Iterable[tuple[Id
         taken.append(ids)
     ids = np.concatenate(taken) if taken else np.empty(0, np.int64)
     return Built(index, ids, Facts(preset.name, preset.efforts[-1], target, trained=len(ids)))
+
+
+def extended(built: Built, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> Built:
+    """A structure with more in it, without being trained anew; the one that is given stays as it is.
+
+    Args:
+        chunks: ids (n,), all greater than those in the structure and ascending, and vectors (n, dim).
+        gone: Ids of the structure that are no more, ascending.
+    """
+    index = faiss.clone_index(built._index)
+    if built.preset.effort == "nprobe":
+        # Some structures take no more while they know their vectors' places.
+        index.set_direct_map_type(faiss.DirectMap.NoMap)
+    taken = [built.ids]
+    for ids, vectors in chunks:
+        index.add(np.ascontiguousarray(vectors))
+        taken.append(ids)
+    return Built(index, np.concatenate(taken), replace(built.facts, token=secrets.token_hex(8), recall={}), gone)

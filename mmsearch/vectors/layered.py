@@ -57,7 +57,9 @@ class LayeredIndex:
         self._gate = Gate()
         self.built = built
         self._gone: NDArray[np.bool_] = np.zeros(len(built) if built else 0, bool)
-        self._left = len(self._gone)
+        if built is not None:
+            self._gone[built.places(built.absent)] = True
+        self._left = len(self._gone) - int(self._gone.sum())
         """Places that are not gone."""
         self._standing: tuple[Places, Any] | None = None
         """Those places and their selector, once they were asked for; None after each change."""
@@ -74,7 +76,7 @@ class LayeredIndex:
     @property
     def since(self) -> int:
         """Vectors added, and removed from the structure, since it was built."""
-        return (len(self._exact) if self.built is not None else 0) + len(self._gone) - self._left
+        return 0 if self.built is None else len(self._exact) + len(self._gone) - self._left - len(self.built.absent)
 
     @property
     def needs_fetch(self) -> bool:
@@ -154,7 +156,8 @@ class LayeredIndex:
         as an .npy record. The structure has a file of its own. Raises: LibraryError."""
         with self._gate.reading(), replacing(path) as temporary:
             self._exact.save(temporary)
-            gone = np.empty(0, np.int64) if self.built is None else self.built.ids[self._gone]
+            built = self.built
+            gone = np.empty(0, np.int64) if built is None else np.setdiff1d(built.ids[self._gone], built.absent)
             with temporary.open("ab") as file:
                 np.save(file, gone)
 

@@ -153,6 +153,32 @@ def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(o
         assert one.sizes() == {KEY: len(left)}
 
 
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_structure_that_is_still_good_is_extended(
+    opened: Callable[..., Library], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.REBUILD", (100, 100))
+    catalog, indexes, builder = parts(opened(name))
+    builder.due()
+    before = indexes.built(KEY)
+    catalog.remove(b"/p/3")
+    space = catalog.space()
+    assert space is not None and before is not None
+    catalog.commit(batch(SIZE, SIZE + 300), space.id)
+    (made,) = builder.due()
+    after = indexes.built(KEY)
+    assert made.published and after is not None
+    assert (after[0].facts.trained, len(after[0]), len(before[0])) == (SIZE, SIZE + 300, SIZE)
+    assert builder.due() == []
+    left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
+    for one in (indexes, parts(opened(name))[1]):
+        check(one, left)
+        assert one.facts(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
+    catalog.remove(b"/p/4")
+    for one in (indexes, parts(opened(name))[1]):
+        check(one, left[(left % 10 != 4)])
+
+
 def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
     builder.due()
