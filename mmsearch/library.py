@@ -237,7 +237,7 @@ class Library:
         subject = Subject(
             self.path, self._parts.catalog(), self._parts.indexes(record), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
-            embed=lambda query: searching.embed(query, space, self._parts.query_decoding()),
+            embed=lambda query: searching.embed(query, space, self._parts.query_decoding(record)),
             judge=lambda query, vector: self._parts.judge(query, vector, space),
         )  # fmt: skip
         found = evaluation.evaluate(judged, subject, directions=directions, k=k)

@@ -99,7 +99,9 @@ def drop(name: str, library: Path | None) -> None:
 
 
 def _print_added(done: "Added") -> None:
-    click.echo(f"{done.name}: {done.completed} distinct files, {done.segments} segments embedded in {done.wall_s:.1f} s")
+    click.echo(
+        f"{done.name}: {done.completed} distinct files, {done.segments} segments embedded in {done.wall_s:.1f} s"
+    )
     if done.not_embedded:
         click.echo(f"not embedded by this model: {done.not_embedded}")
     for kind, n in sorted(Counter(problem.failure for problem in done.problems).items()):

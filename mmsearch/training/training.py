@@ -86,7 +86,7 @@ class Training:
         asked = weakly.gather(given, weak, modality, self._parts.catalog(), folder)
         found = gather(
             asked.judged, validating, self._parts.catalog(), (base, record),
-            lambda path: self._file(path, base), recipe.seed,
+            lambda path: self._file(path, base, record), recipe.seed,
         )  # fmt: skip
         shape = Shape(tuple(modality) or _modalities(found.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
@@ -158,9 +158,9 @@ class Training:
         """
         folder = self._new(name)
         _check_plot(plot)
-        base, _ = self._parts.base()
+        base, record = self._parts.base()
         judged = evaluation.pairs.read(Path(pairs))
-        plan, found = fusing.prepare(self._parts, judged, name, chosen, lambda path: self._file(path, base), command)
+        plan, found = fusing.prepare(self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command)
         with folder.writing():
             folder.begin(plan, found.arrays())
             return replace(self._fuse(folder, plot, on_epoch), unused=found.unused)
@@ -269,9 +269,9 @@ class Training:
             fitted.measures, (), worse, f"adapter:{folder.path}",
         )  # fmt: skip
 
-    def _file(self, path: Path, base: Space) -> tuple[Modality, Vectors]:
+    def _file(self, path: Path, base: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
         query = self._interpret(os.fspath(path))
-        return query.parts[0].modality, self._embed(query, base, self._parts.query_decoding())[0]
+        return query.parts[0].modality, self._embed(query, base, self._parts.query_decoding(record))[0]
 
     def _replay(
         self, record: SpaceRecord, base: Space, shape: Shape, contents: Sequence[int]
