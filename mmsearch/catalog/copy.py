@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from mmsearch.catalog.database import BUSY_S, translated_sqlite
+from mmsearch.catalog.database import BUSY_S, look_at, translated_sqlite, writable
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
 PAGES = 4096
@@ -74,6 +74,8 @@ def _generation(connection: sqlite3.Connection) -> int:
 
 def opened(path: Path) -> sqlite3.Connection:
     """For reading; what is missing is not made."""
+    if not writable(path.parent):
+        return look_at(path)
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
 
 

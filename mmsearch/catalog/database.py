@@ -4,12 +4,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
 
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
 
@@ -31,24 +33,50 @@ RELEASED = 2000
 CACHE_KIB = 16 * 1024
 """Pages a connection may keep: the inner ones of a catalog of millions, which every lookup passes through."""
 
+_UNWRITABLE = "unwritable"
+
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
 
 
 def connect(path: Path) -> Engine:
     """An engine over the catalog file; nothing is opened before the first use."""
+    url = URL.create("sqlite", database=str(path))
+    if path.exists() and not writable(path.parent):
+        options = {_UNWRITABLE: True}
+        engine = create_engine(url, creator=partial(look_at, path), poolclass=NullPool, execution_options=options)
+        event.listen(engine, "begin", _begin)
+        return engine
     # As many connections as there are readers at one time: a bound would only make them wait for each other.
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_S}, max_overflow=-1)
+    engine = create_engine(url, connect_args={"timeout": BUSY_S}, max_overflow=-1)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
 
 
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder."""
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def look_at(path: Path) -> sqlite3.Connection:
+    """A connection to a catalog in a folder that can't be written, where SQLite can't make the files beside it through
+    which readers and a writer know of each other. If there is no log, nobody writes at this moment, and the file by
+    itself is right; since that may change, such a connection serves for one snapshot only."""
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    uri = f"{path.resolve().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     # We say BEGIN ourselves: sqlite3's own way opens no transaction for reads, which then see two states.
     connection.isolation_level = None
-    # Heard only while there is no table yet; lets `release` give pages back a few at a time.
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # Lets `release` give pages back a few at a time. Heard only while there is no table yet; where it is so already,
+    # saying it again would be a write, for which a reader would wait for the writer.
+    if connection.execute("PRAGMA auto_vacuum").fetchone() == (0,):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -94,7 +122,7 @@ class Readers:
             if isinstance(error, DatabaseError | sqlite3.Error):
                 raise translate(error, Path(self._engine.url.database or "")) from error
             raise
-        if self._closed or len(self._idle) >= KEPT:
+        if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
             connection.close()
         else:
             self._idle.append(connection)
@@ -202,7 +230,10 @@ def translate(error: DatabaseError | sqlite3.Error, path: Path) -> LibraryError:
     """SQLite's error in our words; unknown ones keep SQLite's text."""
     text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
     if "readonly" in text or "unable to open" in text:
-        return LibraryReadOnly(f"the catalog can't be opened for writing: {path} ({text})", hint="check permissions")
+        return LibraryReadOnly(
+            f"the catalog can't be opened for writing: {path} ({text})",
+            hint="check permissions, or copy the library to where you may write",
+        )
     if "locked" in text or "busy" in text:
         return LibraryLocked(f"another process holds the catalog {path}", hint="wait for it to finish, then repeat")
     if "disk is full" in text or "disk I/O" in text:

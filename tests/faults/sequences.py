@@ -172,7 +172,7 @@ class Sequences(RuleBasedStateMachine):
                 (self.home / name).unlink(missing_ok=True)
             for path in source.glob("catalog.sqlite*"):
                 shutil.copy(path, self.home)
-            if indexes:
+            if indexes and (source / "indexes").exists():
                 shutil.rmtree(self.home / "indexes", ignore_errors=True)
                 shutil.copytree(source / "indexes", self.home / "indexes")
             self.library, self.reader = self._open(), self._open()
