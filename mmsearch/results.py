@@ -95,7 +95,8 @@ def _recalled(part: Part, parts: Parts, space: SpaceRecord | None) -> Part:
         known = pieces.item(snapshot, space, named) if space else None
     if known is None:
         raise InvalidInput(
-            f"there is no item {named} in this library, or its model can't take it", hint="ids are in the JSON of a search, as item_id"
+            f"there is no item {named} in this library, or its model can't take it",
+            hint="ids are in the JSON of a search, as item_id",
         )
     return replace(part, modality=known.modality, value=Stored(named, known.path, searching.mean(known.vectors)))
 

@@ -160,7 +160,9 @@ class Training:
         _check_plot(plot)
         base, record = self._parts.base()
         judged = evaluation.pairs.read(Path(pairs))
-        plan, found = fusing.prepare(self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command)
+        plan, found = fusing.prepare(
+            self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command
+        )
         with folder.writing():
             folder.begin(plan, found.arrays())
             return replace(self._fuse(folder, plot, on_epoch), unused=found.unused)
