@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, insert, not_, select, update
 
+from mmsearch.catalog import spaces
 from mmsearch.catalog.models import Content, Embedding, Item, RefusalRow, SegmentRow, SpaceRow
 from mmsearch.catalog.records import Lacking, NewContent, NewRefusal, SpaceRecord
 from mmsearch.catalog.write import bump, chunks, content_ids, embed, same_cut, segments
@@ -100,7 +101,14 @@ def complete(
         connection.execute(delete(RefusalRow).where(RefusalRow.space_id == space.id, RefusalRow.content_id.in_(part)))
     if filled:
         embed(connection, filled, space.id)
-        mark(connection, [space.id, *{derived for _, one in filled for derived in one.derived}])
+        serving = spaces.base(connection)
+        if serving is not None and serving.id == space.id:
+            # Indexes in use replay some contents rather than look through all.
+            generation = bump(connection)
+            for part in chunks([content_id for content_id, _ in filled]):
+                connection.execute(update(Content).where(Content.id.in_(part)).values(changed=generation))
+        else:
+            mark(connection, [space.id])
     if refused:
         rows = [
             {"space_id": space.id, "content_id": content_id, "failure": failure, "reason": reason, "version": version}
