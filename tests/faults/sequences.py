@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryNotFound
 from mmsearch.library import Library
 from tests.faults.trial import content_of
-from tests.faults.world import image, lay, open_library, text, video, wrong_answers
+from tests.faults.world import STRUCTURES, image, lay, open_library, text, video, wrong_answers
 
 NAMES = [f"{folder}{name}" for folder in ("", "sub/", "sub/deep/") for name in ("a.one", "b.two", "c.three", "d.four")]
 CONTENTS = [
@@ -41,7 +41,6 @@ class Killed(BaseException):
 class Sequences(RuleBasedStateMachine):
     """`disk` and `kept` are the model: what files there are, and what the library must find, by path."""
 
-    backends: tuple[str, ...] = ("faiss",)
     kept = Bundle("kept")
     """Copies of a library's state: (folder or file, what is to be found in it)."""
 
@@ -54,13 +53,14 @@ class Sequences(RuleBasedStateMachine):
         self.found: dict[Path, str] = {}
         self.copies = 0
 
-    @initialize(backend=st.integers(0, 99))
-    def begin(self, backend: int) -> None:
-        self.backend = self.backends[backend % len(self.backends)]
+    @initialize(index=st.sampled_from([*STRUCTURES, "numpy"]))
+    def begin(self, index: str) -> None:
+        TAKEN[f"index {index}"] += 1
+        self.index = index
         self.library, self.reader = self._open(), self._open()
 
     def _open(self) -> Library:
-        return open_library(self.home, index=self.backend)
+        return open_library(self.home, index=self.index)
 
     def teardown(self) -> None:
         for library in (self.library, self.reader):
@@ -223,6 +223,7 @@ class Sequences(RuleBasedStateMachine):
 
     def _check(self, what: str) -> None:
         TAKEN[what] += 1
+        TAKEN["with a structure"] += any(path.suffix == ".built" for path in _files(self.home))
         for library in (self.library, self.reader):
             try:
                 wrong = wrong_answers(library, self.found)

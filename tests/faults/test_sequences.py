@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.sequences import TAKEN, Sequences
+from tests.faults.world import small_structures
 
 ASKED = int(os.environ.get("FAULTS_SEQUENCES", 0))
 
@@ -20,6 +21,7 @@ def test_random_sequences() -> None:
         suppress_health_check=list(HealthCheck),
     )
     TAKEN.clear()
-    run_state_machine_as_test(Sequences, settings=chosen)
+    with small_structures():
+        run_state_machine_as_test(Sequences, settings=chosen)
     print(f"\n{sum(TAKEN.values())} checked steps: {dict(TAKEN)}")
     assert TAKEN["ingest"] and TAKEN["crash"]

@@ -7,16 +7,19 @@ A medium here is a few words: the first line names its modality, each further on
 import math
 import os
 import zlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import mmsearch
+from mmsearch import indexing
 from mmsearch.library import Library
 from mmsearch.media.pool import Done, Event, Job, Piece
 from mmsearch.types import Prepared, Span
+from mmsearch.vectors import presets
 from tests import tiny
 
 Media = Mapping[str, str]
@@ -78,6 +81,22 @@ def _prepared(segment: str) -> tuple[str, Prepared]:
     if kind == "audio":
         return kind, np.array([{"low": 200.0, "mid": 1000.0, "high": 4000.0}[rest]], np.float32)
     return kind, np.frombuffer(rest.encode(), np.uint8).copy()
+
+
+STRUCTURES = ("auto", "ivf", "ivf-sq8", "hnsw", "hnsw-sq8")
+"""Index presets that lists as short as these can have."""
+
+
+@contextmanager
+def small_structures() -> Iterator[None]:
+    """Presets are taken for lists of three vectors on, and their structures soon built anew: otherwise the tests would
+    need thousands of files to see one. A single cell, so that few vectors are enough to train on."""
+    kept = presets.SMALLEST, presets.cells, indexing.REBUILD
+    presets.SMALLEST, presets.cells, indexing.REBUILD = 3, lambda count: 1, (2, 4)
+    try:
+        yield
+    finally:
+        presets.SMALLEST, presets.cells, indexing.REBUILD = kept
 
 
 def open_library(folder: Path, **settings: object) -> Library:
