@@ -5,20 +5,22 @@ or removed since is kept beside it (`mmsearch.vectors.layered`).
 """
 
 import json
+import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.errors import IndexDamaged
+from mmsearch.errors import IndexDamaged, UnknownName
 from mmsearch.types import Ids, Modality, Vectors
 from mmsearch.vectors import presets
 from mmsearch.vectors.atomic import replacing
 from mmsearch.vectors.faiss_flat import faiss
+from mmsearch.vectors.file import payload_end
 from mmsearch.vectors.presets import Preset
 
 Places = NDArray[np.int64]
@@ -115,31 +117,54 @@ class Built:
         else:
             options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=among)
         _, found = self._index.search(queries, want, params=options)
-        near: Places = found
+        near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
         return near
 
     def save(self, path: Path) -> None:
-        """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record."""
+        """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,
+        then 8 bytes, where the first of these begins."""
         facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
         with replacing(path) as temporary, temporary.open("xb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
-            np.save(file, self._ids)
-            np.save(file, self.absent)
-            np.save(file, facts)
+            length = file.tell()
+            for record in (self._ids, self.absent, facts):
+                np.save(file, record)
+            file.write(length.to_bytes(8, "little"))
 
     @classmethod
     def load(cls, path: Path, dim: int) -> "Built":
-        """Read what `save` wrote; bytes after it are ignored. Raises: IndexDamaged."""
+        """Read what `save` wrote, whether published or bare. Codes stay in the file, mapped: memory is taken, and the
+        disk read, as searches come upon them. Raises: IndexDamaged."""
         try:
             with path.open("rb") as file:
-                index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+                end = payload_end(file)
+                file.seek(max(end - 8, 0))
+                length = int.from_bytes(file.read(8), "little")
+                if not 0 < length < end:
+                    raise IndexDamaged(f"{path} holds no structure")
+                file.seek(length)
                 ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
                 facts = Facts(**json.loads(np.load(file, allow_pickle=False).tobytes()))
-        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError) as error:
+                file.seek(0)
+                index = _read(path, file, mapped=presets.named(facts.preset).mapped)
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, UnknownName) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
             raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
         return cls(index, ids, facts, absent)
+
+
+def _read(path: Path, file: BinaryIO, *, mapped: bool) -> Any:
+    """The FAISS index at the beginning of a file."""
+    try:
+        name = os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        # FAISS opens no path that isn't UTF-8.
+        mapped = False
+    # A mapped file can't be replaced on Windows.
+    if mapped and os.name != "nt":
+        return faiss.read_index(name, faiss.IO_FLAG_MMAP_IFC)
+    return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 
 
 def selector(places: Places, count: int) -> Any:
@@ -185,7 +210,8 @@ def extended(built: Built, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> 
         chunks: ids (n,), all greater than those in the structure and ascending, and vectors (n, dim).
         gone: Ids of the structure that are no more, ascending.
     """
-    index = faiss.clone_index(built._index)
+    # A clone of a mapped index would still be mapped, and take nothing more.
+    index = faiss.deserialize_index(faiss.serialize_index(built._index))
     if built.preset.effort == "nprobe":
         # Some structures take no more while they know their vectors' places.
         index.set_direct_map_type(faiss.DirectMap.NoMap)

@@ -3,7 +3,7 @@
     payload    what the backend's `save` writes
     JSON       UTF-8 object: format, library, part, backend, generation, count, dim
     8 bytes    length of the JSON, little-endian
-    32 bytes   SHA-256 of everything before it
+    32 bytes   SHA-256 of the SHA-256s of every BLOCK before it, one after the other
     8 bytes    MAGIC
 
 The digest covers the JSON too, so that a flipped bit in a generation number is noticed like one in a vector.
@@ -14,7 +14,8 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
@@ -31,7 +32,10 @@ QUARANTINED = 3
 
 _LENGTH, _DIGEST = 8, hashlib.sha256().digest_size
 _TAIL = _LENGTH + _DIGEST + len(MAGIC)
-_CHUNK = 1 << 20
+BLOCK = 16 << 20
+"""Bytes that have a digest of their own, so that several threads can check a large file."""
+
+_THREADS = 4
 
 
 class Kept(Protocol):
@@ -80,11 +84,10 @@ def publish(index: Kept, path: Path, stamp: Stamp) -> None:
     with replacing(path) as temporary:
         index.save(temporary)
         with temporary.open("r+b") as file:
-            digest = hashlib.file_digest(file, "sha256")
             file.seek(0, os.SEEK_END)
-            ending = text + len(text).to_bytes(_LENGTH, "little")
-            digest.update(ending)
-            file.write(ending + digest.digest() + MAGIC)
+            file.write(text + len(text).to_bytes(_LENGTH, "little"))
+            file.flush()
+            file.write(_digest(file, file.tell()) + MAGIC)
 
 
 def read(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
@@ -167,7 +170,6 @@ def _footer(path: Path, *, verify: bool) -> bytes:
     try:
         with path.open("rb") as file:
             text, covered, digest = _ending(file, path)
-            file.seek(0)
             if verify and _digest(file, covered) != digest:
                 raise IndexDamaged(f"{path} is damaged: its checksum is wrong")
             return text
@@ -189,10 +191,29 @@ def _ending(file: BinaryIO, path: Path) -> tuple[bytes, int, bytes]:
     return file.read(length), size - len(MAGIC) - _DIGEST, tail[_LENGTH : _LENGTH + _DIGEST]
 
 
+def payload_end(file: BinaryIO) -> int:
+    """Where the payload of an open file ends: before its footer, or, where it has none, with the file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _TAIL, 0))
+    tail = file.read()
+    if len(tail) < _TAIL or not tail.endswith(MAGIC):
+        return size
+    return size - _TAIL - int.from_bytes(tail[:_LENGTH], "little")
+
+
 def _digest(file: BinaryIO, length: int) -> bytes:
-    """SHA-256 of the next `length` bytes, of fewer if the file ends before."""
-    digest = hashlib.sha256()
-    while length > 0 and (chunk := file.read(min(length, _CHUNK))):
-        digest.update(chunk)
-        length -= len(chunk)
-    return digest.digest()
+    """Of the first `length` bytes; the file is then at their end."""
+
+    def block(start: int) -> bytes:
+        size = min(BLOCK, length - start)
+        if parallel:
+            return hashlib.sha256(os.pread(file.fileno(), size, start)).digest()
+        file.seek(start)
+        return hashlib.sha256(file.read(size)).digest()
+
+    starts = range(0, length, BLOCK)
+    parallel = hasattr(os, "pread") and len(starts) > 1
+    with ThreadPoolExecutor(_THREADS) if parallel else nullcontext() as threads:
+        digests = list(threads.map(block, starts) if threads is not None else map(block, starts))
+    file.seek(length)
+    return hashlib.sha256(b"".join(digests)).digest()

@@ -44,6 +44,8 @@ class Preset:
     """Of one dimension, in memory and in the file."""
     more_bytes: int = 8
     """Of one vector besides: its id, its links, its cell."""
+    mapped: bool = True
+    """Whether its codes can be searched where they lie in the file; fast scan wants them in memory."""
     from_size: int | None = None
     """Vectors from which on `auto` chooses it; None: it is only chosen by name."""
 
@@ -73,8 +75,19 @@ def cells(count: int) -> int:
 PRESETS = (
     Preset(FLAT, "every vector is compared: exact", from_size=0),
     Preset("ivf", "cells of whole vectors", "IVF{cells},Flat", "nprobe", _PROBES, more_bytes=16),
-    Preset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, 20_000),
-    Preset("ivf-pq", "cells, 2 bits a dimension", "IVF{cells},PQ{pairs}x4fs", "nprobe", _PROBES, 90, 2, 16, 3_000_000),
+    Preset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000),
+    Preset(
+        "ivf-pq",
+        "cells, 2 bits a dimension",
+        "IVF{cells},PQ{pairs}x4fs",
+        "nprobe",
+        _PROBES,
+        90,
+        2,
+        16,
+        False,
+        3_000_000,
+    ),
     Preset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
     Preset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276),
     Preset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276),

@@ -1,5 +1,6 @@
 """The published index file: whole or refused."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,22 @@ def test_every_flipped_byte_is_noticed(path: Path) -> None:
                 read(path, STAMP, 3)
 
 
+def test_a_file_of_many_blocks_is_checked_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmsearch.vectors.file.BLOCK", 64)
+    publish(index(), path, STAMP)
+    content = path.read_bytes()
+    covered = content[:-40]
+    digests = b"".join(hashlib.sha256(covered[start : start + 64]).digest() for start in range(0, len(covered), 64))
+    assert content[-40:-8] == hashlib.sha256(digests).digest()
+    assert len(read(path, STAMP, 3)[0]) == 3
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 0x10
+        path.write_bytes(flipped)
+        with pytest.raises(IndexDamaged):
+            read(path, STAMP, 3)
+
+
 def test_every_truncation_is_noticed(path: Path) -> None:
     content = path.read_bytes()
     for length in range(len(content)):
@@ -153,7 +170,7 @@ class Unsaved:
 def test_a_failed_publish_leaves_the_old_file(path: Path) -> None:
     content = path.read_bytes()
     with pytest.raises(LibraryError, match="No space left"):
-        publish(Unsaved(), path, STAMP)  # type: ignore[arg-type]
+        publish(Unsaved(), path, STAMP)
     assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]
 
