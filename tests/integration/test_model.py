@@ -1,6 +1,7 @@
 """Another model for a library: added beside the one that serves, used, dropped; by whoever is interrupted when."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -166,6 +167,16 @@ def test_what_is_not_there_is_told_and_comes_back(open_tiny: OpenTiny, media: Pa
     assert [h.path.name for h in library.search("green", 1, within=["image"], keywords="no")] == ["red0.png"]
     library.close()
     assert [h.path.name for h in library.search("green", 1, within=["image"], keywords="no")] == ["red0.png"]
+
+
+def test_cancelled_it_goes_on_later(open_tiny: OpenTiny, media: Path) -> None:
+    library, stop = open_tiny(workers=1, commit_segments=1), threading.Event()
+    library.ingest(media)
+    added = library.model.add(WIDE, on_progress=lambda _: stop.set(), cancel=stop)
+    assert added.interrupted and added.completed + added.lacking == 11 and added.lacking > 0
+    assert library.model.use(WIDE, when_complete=True, cancel=stop) is None
+    assert first(library) == "red"
+    assert library.model.add(WIDE).completed == added.lacking
 
 
 def test_kinds_that_a_model_lacks(open_tiny: OpenTiny, media: Path) -> None:
