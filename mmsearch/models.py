@@ -1,12 +1,12 @@
 """Which models there are to choose from, and which of them are on this machine. Loads none, asks no network."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmsearch import registry
-from mmsearch.encoders import connection, names, pretrained, starter, store
+from mmsearch.encoders import connection, names, pretrained, speed, starter, store
 from mmsearch.encoders.presets import PRESETS, Preset
 from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
 from mmsearch.types import Modality
@@ -31,13 +31,30 @@ class Model:
     folder: Path | None = None
     problem: str | None = None
     """What is wrong with what is installed."""
+    speed: Mapping[Modality, float] = field(default_factory=dict)
+    """Segments a second, as last measured on this machine."""
+    device: str | None = None
+    """What that was measured on."""
 
 
 def models() -> list[Model]:
     """Those with short names, those of other packages, then those that lie in the models folder."""
     known = [preset.name for preset in PRESETS]
     others = [_packaged(name) for name in sorted(registry.targets("spaces")) if name not in known]
-    return [*map(_preset, PRESETS), *others, *_prepared()]
+    return [_measured(model) for model in (*map(_preset, PRESETS), *others, *_prepared())]
+
+
+def _measured(model: Model) -> Model:
+    """With what is known of its speed."""
+    target = registry.target("spaces", model.name)
+    found = {}
+    for modality in model.modalities:
+        rate = speed.known(f"{model.name}-{modality}") or speed.known(f"{target}-{modality}")
+        if rate is not None:
+            found[modality] = rate
+    devices = sorted({device for _, device in found.values()})
+    rates = {modality: rate for modality, (rate, _) in found.items()}
+    return replace(model, speed=rates, device=", ".join(devices) or None)
 
 
 def _preset(preset: Preset) -> Model:

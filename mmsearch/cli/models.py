@@ -39,8 +39,14 @@ def _row(model: "Model") -> tuple[str, ...]:
         model.languages or "-",
         show.size(model.bytes) if model.bytes else "-",
         _terms(model.licence, model.non_commercial),
-        f"damaged: {model.problem}" if model.problem else "yes" if model.installed else "no",
+        f"damaged: {model.problem}" if model.problem else f"yes{_speed(model)}" if model.installed else "no",
     )
+
+
+def _speed(model: "Model") -> str:
+    """ ", image 43/s, audio 53/s (cpu)"; nothing if nothing was measured."""
+    said = "".join(f", {modality} {rate:.3g}/s" for modality, rate in model.speed.items())
+    return f"{said} ({model.device})" if said else ""
 
 
 def _terms(licence: str | None, non_commercial: bool) -> str:

@@ -62,6 +62,13 @@ def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
     return chosen, dtype
 
 
+def described(device: "torch.device") -> str:
+    """A device by its name: a GPU's own, or its kind."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def import_torch() -> None:
     """Import torch with OpenMP threads that sleep when they wait, unless it is loaded or you chose otherwise.
 

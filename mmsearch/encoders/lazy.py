@@ -3,13 +3,15 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders import speed
 from mmsearch.encoders.check import checked
-from mmsearch.encoders.device import check_names, halving, resolve
+from mmsearch.encoders.device import check_names, described, halving, resolve
 from mmsearch.errors import InvalidInput
 from mmsearch.types import EncoderSpec, Prepared, Segment, Vectors
 
@@ -31,6 +33,7 @@ class LazyEncoder(ABC, Generic[Model]):
         self.device = device
         self.precision = precision
         self._model: Model | None = None
+        self._where = ""
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -65,12 +68,16 @@ class LazyEncoder(ABC, Generic[Model]):
         if not batch:
             return np.zeros((0, self.spec.dim), np.float32)
         model = self._loaded()
+        start = perf_counter()
         parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
         vectors = np.concatenate([halving(lambda some: self._forward(model, some), part) for part in parts])
+        if not query:
+            speed.note(self.spec.name, self._where, len(batch), perf_counter() - start)
         return checked(vectors, len(batch), self.spec)
 
     def _loaded(self) -> Model:
         with self._lock:
             if self._model is None:
-                self._model = self._load(*resolve(self.device, self.precision))
+                device, dtype = resolve(self.device, self.precision)
+                self._model, self._where = self._load(device, dtype), described(device)
             return self._model

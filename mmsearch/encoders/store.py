@@ -81,7 +81,7 @@ def sha256(path: Path) -> str:
     Weights of gigabytes take seconds to hash, and each command needs the figure for the fingerprint of its space.
     Raises: WeightsError if it can't be read.
     """
-    memory = _Memory()
+    memory = Memory("sha256.json")
     try:
         status = path.stat()
         stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
@@ -97,13 +97,14 @@ def sha256(path: Path) -> str:
     return digest
 
 
-class _Memory:
-    """A file in the user's cache folder: path -> [size, mtime_ns, ctime_ns, inode, sha256]."""
+class Memory:
+    """A JSON file of names and values in the user's cache folder; of weights, path -> [size, mtime_ns, ctime_ns, inode,
+    sha256]."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         import platformdirs
 
-        self._path = Path(platformdirs.user_cache_dir("mmsearch", appauthor=False)) / "sha256.json"
+        self._path = Path(platformdirs.user_cache_dir("mmsearch", appauthor=False)) / name
 
     def read(self) -> dict[str, Any]:
         try:
@@ -113,7 +114,7 @@ class _Memory:
         return found if isinstance(found, dict) else {}
 
     def note(self, key: str, value: list[Any]) -> None:
-        """Two processes that note at once may lose one entry, which costs a hash; a folder without room for it too."""
+        """Two processes that note at once may lose one entry, which costs little; a folder without room for it too."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:

@@ -1,6 +1,6 @@
 """Speed of the whole path against the bare parts it is made of, measured in the same run.
 
-    python -m tests.benchmarks.speed --shared ../shared [--only images,large,sounds,warm,cold] [--repeat 3]
+    python -m tests.benchmarks.speed --shared ../shared [--only images,vit,large,sounds,warm,cold] [--repeat 3]
 
 Every figure is a ratio: files end to end against the encoder's bare forward pass over the same files; a query
 against the text encoder's own forward pass; a cold query against `python -c "import torch"`.
@@ -26,6 +26,7 @@ from mmsearch.library import Library
 from mmsearch.media.pool import DecodePool, Job, Piece
 from mmsearch.types import Modality, Prepared, Segment, Space, Span
 from mmsearch.version import VERSION
+from tests.benchmarks import vit
 
 TARGET = "mmsearch.encoders.starter:space"
 SEGMENTS = 10_000
@@ -49,8 +50,8 @@ def copies(originals: Sequence[Path], count: int, folder: Path) -> list[Path]:
     return made
 
 
-def prepared(paths: Sequence[Path], space: Space, modality: Modality) -> list[Prepared]:
-    with DecodePool(TARGET, space.windowing, Settings().limits, 2) as pool:
+def prepared(paths: Sequence[Path], target: str, space: Space, modality: Modality) -> list[Prepared]:
+    with DecodePool(target, space.windowing, Settings().limits, 2) as pool:
         events = pool.run(Job(path) for path in paths)
         return [event.array for event in events if isinstance(event, Piece) and event.modality == modality]
 
@@ -61,14 +62,16 @@ def forward_s(space: Space, modality: Modality, arrays: list[Prepared]) -> float
     return timed(lambda: [encoder.encode(arrays[i : i + size]) for i in range(0, len(arrays), size)])
 
 
-def ingest(title: str, originals: Sequence[Path], count: int, modality: Modality, repeat: int) -> None:
+def ingest(
+    title: str, originals: Sequence[Path], count: int, modality: Modality, repeat: int, name: str = "starter"
+) -> None:
     """End to end against the bare forward pass, in turn, so that both see the machine in the same mood."""
     with tempfile.TemporaryDirectory() as folder:
         media = copies(originals, count, Path(folder) / "media")
-        with mmsearch.open(Path(folder) / "library", space="starter") as library:
+        with mmsearch.open(Path(folder) / "library", space=name) as library:
             library.ingest(originals[0])  # loads the weights and starts the workers
             space, _ = library._parts.embedding()
-            arrays = prepared(media, space, modality)
+            arrays = prepared(media, registry.target("spaces", name), space, modality)
             forward_s(space, modality, arrays[:64])
             ratios, bare, whole = [], [], []
             for _ in range(repeat):
@@ -146,7 +149,7 @@ def _process_s(command: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--only", default="images,large,sounds,warm,cold")
+    parser.add_argument("--only", default="images,vit,large,sounds,warm,cold")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--count", type=int, default=480)
     given = parser.parse_args()
@@ -155,6 +158,10 @@ def main() -> None:
     sounds = sorted((given.shared / "data/dev/esc10").glob("*.ogg"))
     if "images" in wanted:
         ingest("COCO photos", photos, given.count, "image", given.repeat)
+    if "vit" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            name = vit.save(Path(folder) / "ViT-B-32")
+            ingest("COCO photos, ViT-B-32", photos, max(given.count // 5, 1), "image", given.repeat, name)
     if "large" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             ingest("12-megapixel photos", list(large_photos(photos, Path(folder))), 60, "image", given.repeat)

@@ -309,6 +309,6 @@ def test_in_the_shell(run: Run, source: Path, folder: Path) -> None:
     picture(folder / "red.png", "red")
     assert run("ingest", folder, "--space", NAME).returncode == 0
     other = run("ingest", folder, "--space", "starter")
-    assert other.returncode == 3 and f"has the space '{NAME}' and keeps it" in other.stderr.decode()
+    assert other.returncode == 3 and f"has the space '{NAME}'" in other.stderr.decode()
     with mmsearch.open(folder.parent / "library") as library:
         assert library.status().space == NAME

@@ -1,0 +1,45 @@
+"""How quickly encoders went on this machine, remembered for `mmsearch models`."""
+
+import threading
+from dataclasses import dataclass
+
+from mmsearch.encoders.store import Memory
+
+FEWEST = 32
+"""Segments that say something; the first batch, which loads weights and warms up, doesn't count."""
+
+_LOCK = threading.Lock()
+_MEMORY = "speed.json"
+
+
+@dataclass(slots=True)
+class _Run:
+    """Of one encoder on one device in this process."""
+
+    segments: int = 0
+    seconds: float = 0.0
+    next: int = FEWEST
+    """How many segments there must be until it is written down again."""
+
+
+_runs: dict[tuple[str, str], _Run] = {}
+
+
+def note(encoder: str, device: str, segments: int, seconds: float) -> None:
+    """A batch took that long. What is known is written down each time it has doubled."""
+    with _LOCK:
+        if (encoder, device) not in _runs:
+            _runs[encoder, device] = _Run()
+            return
+        run = _runs[encoder, device]
+        run.segments, run.seconds = run.segments + segments, run.seconds + seconds
+        if run.segments < run.next or run.seconds <= 0:
+            return
+        run.next = 2 * run.segments
+        Memory(_MEMORY).note(encoder, [round(run.segments / run.seconds, 1), device])
+
+
+def known(encoder: str) -> tuple[float, str] | None:
+    """Segments a second of an encoder, and the device, as last measured here; None if never."""
+    found = Memory(_MEMORY).read().get(encoder)
+    return (float(found[0]), str(found[1])) if isinstance(found, list) and len(found) == 2 else None
