@@ -100,6 +100,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_contents_changed", "contents", ["changed"], unique=False)
+    op.create_index("ix_contents_modality", "contents", ["modality"], unique=False)
 
     op.create_table(
         "library",
@@ -251,7 +252,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name=op.f("uq_items_path")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_items_bundle", "items", ["bundle"], unique=False)
+    op.create_index("ix_items_bundle_status", "items", ["bundle", "status"], unique=False)
     op.create_index("ix_items_content_id_status", "items", ["content_id", "status"], unique=False)
     op.create_index("ix_items_root_id", "items", ["root_id"], unique=False)
 

@@ -27,23 +27,24 @@ def sample(connection: Connection, key: ListKey, dim: int, count: int) -> Sample
     """At most `count` findable segments, evenly spaced by id: the same state gives the same sample."""
     live = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
     listed = (
-        select(SegmentRow.id, Content.id)
+        select(SegmentRow.id)
         .join(Content, Content.id == SegmentRow.content_id)
         .where(Content.modality == key.item, SegmentRow.modality == key.segment, live)
         .where(SegmentRow.layout == layouts.within(SpaceRow.name, key.space))
         .order_by(SegmentRow.id)
     )
-    rows = np.array([tuple(row) for row in connection.execute(listed)], np.int64).reshape(-1, 2)
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))] if len(rows) else rows
+    ids = np.fromiter(connection.execute(listed).scalars(), np.int64)
+    chosen = ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))] if len(ids) else ids
+    owners = contents_of(connection, chosen)
     vectors: dict[int, bytes] = {}
-    for part in chunks(chosen[:, 0].tolist()):
+    for part in chunks(chosen.tolist()):
         query = (
             select(Embedding.segment_id, Embedding.vector)
             .join(SpaceRow, SpaceRow.id == Embedding.space_id)
             .where(SpaceRow.name == key.space, Embedding.segment_id.in_(part))
         )
         vectors |= {segment: vector for segment, vector in connection.execute(query)}
-    kept = [(vectors[segment], content) for segment, content in chosen.tolist() if segment in vectors]
+    kept = [(vectors[segment], owners[segment]) for segment in chosen.tolist() if segment in vectors]
     matrix = blobs.decode([vector for vector, _ in kept], dim)
     return Sample(matrix, np.array([content for _, content in kept], np.int64))
 

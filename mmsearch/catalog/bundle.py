@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, select, true
+from sqlalchemy import Connection, and_, exists, func, select, true
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
@@ -80,6 +80,5 @@ def segments(connection: Connection, space: str, dim: int, files: Sequence[Membe
 
 def count(connection: Connection) -> int:
     """How many stems are shared by two present files or more."""
-    near = aliased(Item)
-    more = exists().where(near.bundle == Item.bundle, near.id != Item.id, near.status == "present")
-    return len(connection.execute(select(Item.bundle).where(Item.status == "present", more).distinct()).all())
+    shared = select(Item.bundle).where(Item.status == "present").group_by(Item.bundle).having(func.count() > 1)
+    return int(connection.execute(select(func.count()).select_from(shared.subquery())).scalar_one())

@@ -58,7 +58,7 @@ class Content(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(unique=True)
-    modality: Mapped[str]
+    modality: Mapped[str] = mapped_column(index=True)
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     changed: Mapped[int] = mapped_column(index=True)
     """Generation at which it was added, or last began or ceased to be findable."""
@@ -93,6 +93,7 @@ class Item(Base):
     __tablename__ = "items"
     __table_args__ = (
         CheckConstraint("status IN ('present', 'missing')", name="status"),
+        Index("ix_items_bundle_status", "bundle", "status"),
         Index("ix_items_content_id_status", "content_id", "status"),
         {"sqlite_autoincrement": True},
     )
@@ -103,7 +104,7 @@ class Item(Base):
     """The path as text, undecodable bytes replaced: for people, never to open."""
     name: Mapped[str]
     """The last part of `display`; SQLite could cut it out, but takes its time."""
-    bundle: Mapped[bytes] = mapped_column(LargeBinary, index=True)
+    bundle: Mapped[bytes] = mapped_column(LargeBinary)
     """Folder and stem (`catalog.stem`): equal for files that belong together."""
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))

@@ -243,7 +243,10 @@ def counts(connection: Connection, space: str) -> list[Counts]:
     items = {
         (modality, status): n
         for modality, status, n in connection.execute(
-            select(Content.modality, Item.status, func.count()).join(Content).group_by(Content.modality, Item.status)
+            select(Content.modality, Item.status, func.count())
+            .select_from(Content)
+            .join(Item, Item.content_id == Content.id)
+            .group_by(Content.modality, Item.status)
         )
     }
     sized = (

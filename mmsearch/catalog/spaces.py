@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
@@ -61,13 +62,15 @@ def projection(connection: Connection, space_id: int) -> bytes | None:
     return connection.execute(select(ProjectionRow.weights).where(ProjectionRow.space_id == space_id)).scalar()
 
 
-def lacking(connection: Connection, space: SpaceRecord, limit: int) -> Iterator[Rows]:
-    """Segments whose vector the space lacks, with that of its base, by modality; at most `limit`."""
-    there = select(Embedding.segment_id).where(Embedding.space_id == space.id)
+def lacking(connection: Connection, space: SpaceRecord, after: int, limit: int) -> Iterator[Rows]:
+    """The next `limit` segments beyond an id whose vector the space lacks, with that of its base, by modality."""
+    own = aliased(Embedding)
+    there = exists().where(own.space_id == space.id, own.segment_id == Embedding.segment_id)
     query = (
         select(SegmentRow.modality, SegmentRow.id, Embedding.vector)
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
-        .where(Embedding.space_id == space.base, Embedding.segment_id.not_in(there))
+        .where(Embedding.space_id == space.base, Embedding.segment_id > after, ~there)
+        .order_by(Embedding.segment_id)
         .limit(limit)
     )
     found: dict[str, list[tuple[int, bytes]]] = {}

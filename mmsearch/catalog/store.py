@@ -130,17 +130,19 @@ class Catalog:
             raise CatalogDamaged(f"the projection of the space {space.name!r} is gone", hint=HINT_DROP)
         return weights
 
-    def project(self, space: SpaceRecord, limit: int, project: Callable[[Vectors, Modality], Vectors]) -> int:
-        """Give at most `limit` segments the vector that a projected space lacks; returns how many got one."""
-        with writing(self._engine) as connection:
-            found = list(spaces.lacking(connection, space, limit))
-            for rows in found:
-                spaces.fill(connection, space, rows.ids, project(rows.vectors, rows.modality))
-            if found:
+    def project(self, space: SpaceRecord, limit: int, project: Callable[[Vectors, Modality], Vectors]) -> None:
+        """Give every segment the vector that a projected space lacks, `limit` of them in a transaction."""
+        after = 0
+        while True:
+            with writing(self._engine) as connection:
+                found = list(spaces.lacking(connection, space, after, limit))
+                for rows in found:
+                    spaces.fill(connection, space, rows.ids, project(rows.vectors, rows.modality))
+                if not found:
+                    spaces.copy_lists(connection, space)
+                    return
                 fill.mark(connection, [space.id])
-            else:
-                spaces.copy_lists(connection, space)
-        return sum(len(rows.ids) for rows in found)
+            after = max(int(rows.ids.max()) for rows in found)
 
     def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewRefusal]) -> int:
         """Give contents that are there their vectors in a space; see `catalog.fill`. Needs no writer's lock."""

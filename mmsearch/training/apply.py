@@ -41,8 +41,7 @@ def apply(parts: Parts, name: str) -> SpaceRecord:
             catalog.drop_space(known)
             known = None
         target = known or catalog.add_projected(record, space.name, space.fingerprint, content)
-        while catalog.project(target, ROWS, projector):
-            pass
+        catalog.project(target, ROWS, projector)
         parts.calibrate(space, target)
         parts.indexes(target).publish()
         catalog.activate(target)

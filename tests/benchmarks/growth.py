@@ -1,12 +1,12 @@
 """What a file costs when the library is small, and when it holds a million.
 
-    python -m tests.benchmarks.growth [--most 1000000] [--dim 32] [--storage float32] [--folder KEEP] [--rescan]
+    python -m tests.benchmarks.growth [--most 1000000] [--dim 32] [--storage float32] [--folder KEEP]
 
 Small files of distinct content are ingested by the product's own ingest (scan, compare, hash, batch, commit) over a
-space whose vectors are made up; only decode workers and encoders are left out. At each power of ten a few batches of
-new files are timed: CPU and wall per file, and beside them the same number of files written by the operating system
-and hashed, so that the machine's mood is seen. Then come `status`, publishing, a rebuild of the indexes out of the
-catalog, and a scan of all files unchanged against `find DIR -printf '%s %T@'`.
+space whose vectors are made up; decode workers, encoders and index files are left out. At each power of ten some
+batches of new files are timed in turn with as many that go into a library of a thousand files, so that both see the
+machine in the same mood: medians of CPU and wall per file. Then come `status`, reading all vectors as a rebuild of an
+index does, and, in the end, a scan of all files unchanged in turn with `find DIR -printf '%s %T@'`.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,13 @@ BATCH = 512
 BATCHES = 7
 IN_FOLDER = 1000
 """Files of one folder."""
+
+
+class Cost(NamedTuple):
+    """Of one file in microseconds, or of a scan in seconds."""
+
+    wall: float
+    cpu: float
 
 
 class MadeUp:
@@ -167,47 +174,40 @@ def _place(given: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def batches(library: Library, media: Path, start: int) -> tuple[float, float, float]:
-    """Medians over batches of new files, microseconds a file: wall, CPU, and wall of merely writing and hashing."""
-    walls, cpus, bare = [], [], []
+def batches(library: Library, small: Library, media: Path, start: int) -> tuple[Cost, Cost]:
+    """Medians of what a new file costs in the library, and in the small one, whose batches are timed between."""
+    costs: dict[Library, list[Cost]] = {library: [], small: []}
     for number in range(BATCHES):
-        first = start + number * BATCH
-        root = media / f"batch-{first:07d}"
-        write(root, range(first, first + BATCH))
-        wall, cpu = timed(lambda root=root: ingest(library, root))  # type: ignore[misc]
-        walls.append(wall)
-        cpus.append(cpu)
-        bare.append(timed(lambda root=root: _bare(root))[0])  # type: ignore[misc]
-    return 1e6 * median(walls) / BATCH, 1e6 * median(cpus) / BATCH, 1e6 * median(bare) / BATCH
+        for one, spent in costs.items():
+            first = start + (2 * number + (one is small)) * BATCH
+            root = media / f"batch-{first}"
+            write(root, range(first, first + BATCH))
+            wall, cpu = timed(lambda one=one, root=root: ingest(one, root))  # type: ignore[misc]
+            spent.append(Cost(1e6 * wall / BATCH, 1e6 * cpu / BATCH))
+    mine, other = (Cost(median(c.wall for c in spent), median(c.cpu for c in spent)) for spent in costs.values())
+    return mine, other
 
 
-def _bare(root: Path) -> None:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            with open(os.path.join(folder, name), "rb") as file:
-                hashlib.file_digest(file, "sha256")
-    with open(root / ".synced", "wb") as file:
-        file.write(bytes(BATCH * 1024))
-        os.fsync(file.fileno())
-
-
-def rescan(library: Library, media: Path) -> tuple[float, float, float, int]:
-    """(wall, CPU, seconds of find, files) of a scan that finds nothing new."""
-    found = []
-    count = 0
+def rescan(library: Library, media: Path) -> str:
+    """A scan that finds nothing new, in turn with find."""
+    find = ["find", str(media), "-type", "f", "-printf", "%s %T@\n"]
+    finds, scans, count = [], [], 0
     for _ in range(3):
-        start = perf_counter()
-        done = subprocess.run(
-            ["find", str(media), "-type", "f", "-printf", "%s %T@\n"], capture_output=True, check=True
-        )
-        found.append(perf_counter() - start)
-        count = done.stdout.count(b"\n")
-    spent = [timed(lambda: ingest(library, media)) for _ in range(3)]
-    return median(wall for wall, _ in spent), median(cpu for _, cpu in spent), median(found), count
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+        count = subprocess.run(find, capture_output=True, check=True).stdout.count(b"\n")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        finds.append(Cost(perf_counter() - start, cpu))
+        scans.append(Cost(*timed(lambda: ingest(library, media))))
+    scan, found = (Cost(median(c.wall for c in all_), median(c.cpu for c in all_)) for all_ in (scans, finds))
+    return (
+        f"unchanged: {count} files in {scan.wall:.2f} s, {scan.cpu:.2f} of CPU: {count / scan.wall:.0f}/s; "
+        f"find in {found.wall:.2f} s, {found.cpu:.2f} of CPU: {count / found.wall:.0f}/s"
+    )
 
 
 def rebuild(library: Library) -> float:
-    """Seconds to read every vector of the catalog in chunks, as a rebuild does."""
+    """CPU seconds to read every vector of the catalog in chunks, as a rebuild does."""
     catalog, (_, record) = library._parts.catalog(), library._parts.embedding()
 
     def read() -> None:
@@ -216,36 +216,41 @@ def rebuild(library: Library) -> float:
                 for _ in catalog_read.changes(snapshot, ListKey(record.name, key.item, key.segment), record.dim, -1):
                     pass
 
-    return timed(read)[0]
+    return timed(read)[1]
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=DIM)
+    parser.add_argument("--storage", default="float32")
     parser.add_argument("--folder", type=Path, help="Keep library and files here, and go on with what is here.")
     given = parser.parse_args(arguments)
     os.environ["GROWTH_DIM"] = str(given.dim)
     with _place(given.folder) as place:
-        media = place / "media"
-        library = mmsearch.open(place / "library", space="tests.benchmarks.growth:space")
+        media, chosen = place / "media", {"space": "tests.benchmarks.growth:space", "storage": given.storage}
+        library = mmsearch.open(place / "library", **chosen)
         watch = Watch(place / "library" / "catalog.sqlite-wal")
-        print("files     wall us/file  CPU us/file  bare us/file  status s  read s  bytes/file  peak MB  WAL MB")
+        print(
+            "files    us/file wall   CPU  in 1000: wall   CPU   ratio  status s  read s  bytes/file  peak MB  WAL MB"
+        )
         size, there = 1000, 0
         while size <= given.most:
             lay(library, media / "laid", range(there, size))
             there = size
-            wall, cpu, bare = batches(library, media / f"at-{size}", 10**8 + size)
-            status = timed(library.status)[0]
+            with mmsearch.open(place / f"small-{size}", **chosen) as small:
+                lay(small, place / f"laid-{size}", range(1000))
+                cost, least = batches(library, small, media / f"at-{size}", 10**8 + 100 * size)
+            status = timed(library.status)[1]
             held = library.status().catalog_bytes / (size + BATCH * BATCHES)
             print(
-                f"{size:<9} {wall:12.0f} {cpu:12.0f} {bare:13.0f} {status:9.3f} {rebuild(library):7.2f} {held:11.0f}"
+                f"{size:<8} {cost.wall:13.0f} {cost.cpu:5.0f} {least.wall:15.0f} {least.cpu:5.0f}"
+                f" {cost.cpu / least.cpu:7.2f} {status:9.2f} {rebuild(library):7.2f} {held:11.0f}"
                 f" {peak_mb():8.0f} {watch.most / 2**20:7.1f}",
                 flush=True,
             )
             size *= 10
-        wall, cpu, found, count = rescan(library, media)
-        print(f"unchanged: {count} files in {wall:.2f} s ({cpu:.2f} s CPU), {count / wall:.0f}/s; find {found:.2f} s")
+        print(rescan(library, media))
         watch.stop()
         library.close()
     return 0

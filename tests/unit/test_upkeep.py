@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, database, read, store
+from mmsearch.catalog import (
+    Batch,
+    Catalog,
+    ListKey,
+    NewContent,
+    NewFailure,
+    Placement,
+    background,
+    database,
+    read,
+    spaces,
+    store,
+)
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
 from mmsearch.types import Span
@@ -143,3 +155,26 @@ def test_the_ledger_is_read_by_pages(catalog: Catalog) -> None:
         first = read.failures_under(snapshot, b"/f", None, 4)
         rest = read.failures_under(snapshot, b"/f", first[-1].path, 100)
     assert [failure.path for failure in first + rest] == [failure.path for failure in failures]
+
+
+def test_a_projected_space_gets_what_it_lacks_wherever_that_lies(catalog: Catalog) -> None:
+    (base,) = catalog.spaces()
+    made = catalog.add_projected(base, "tiny+p", "g", b"weights")
+    catalog.project(made, 700, lambda vectors, modality: vectors[:, ::-1].copy())
+    with catalog.reading() as snapshot:
+        rows = [one for one in read.changes(snapshot, ListKey("tiny+p", "image", "image"), 64, -1)]
+        assert sum(len(one.ids) for one in rows) == MANY and rows[0].vectors[0].argmax() == 63
+    with database.writing(catalog._engine) as connection:
+        connection.exec_driver_sql("DELETE FROM embeddings WHERE space_id = 2 AND segment_id % 1000 = 5")
+    catalog.project(made, 700, lambda vectors, modality: vectors)
+    with catalog.reading() as snapshot:
+        count = "SELECT count(*), sum(segment_id % 1000 = 5) FROM embeddings WHERE space_id = 2"
+        assert tuple(snapshot.exec_driver_sql(count).one()) == (MANY, 3)
+        assert list(spaces.lacking(snapshot, made, 0, 1)) == []
+
+
+def test_a_sample_is_evenly_spaced_by_id(catalog: Catalog) -> None:
+    with catalog.reading() as snapshot:
+        found = background.sample(snapshot, KEY, 64, 4)
+    assert found.contents.tolist() == [1, 1000, 2000, 3000]
+    assert found.vectors.argmax(axis=1).tolist() == [0, 999 % 64, 1999 % 64, 2999 % 64]
