@@ -362,7 +362,8 @@ def _nearest(
     Where many match, the nearest of all hold enough of them, in the right order: then nothing else has to be read.
     """
     total = len(index)
-    if total > PROBE * k and catalog_select.share(snapshot, among, key) > 1.5 / PROBE:
+    known = catalog_select.known(snapshot, among, key)
+    if not known and total > PROBE * k and catalog_select.share(snapshot, among, key) > 1.5 / PROBE:
         near = index.search(queries, PROBE * k)
         match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():

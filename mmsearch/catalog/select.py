@@ -33,6 +33,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog import layouts
+from mmsearch.catalog.database import driver
 from mmsearch.catalog.models import Content, Item, Root, SegmentRow, SpaceRow, Tag
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.write import chunks
@@ -57,6 +58,9 @@ _NULLABLE: dict[str, Expression] = {
 _WILD = frozenset("*?[")
 
 CHAIN = 16
+
+KEPT_IDS = 2_000_000
+"""Ids of selections that a connection keeps, 8 bytes each."""
 
 SAMPLE = 128
 """Segments looked at to guess how much of a list matches."""
@@ -83,8 +87,38 @@ class _Scope:
 def selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
     """The segments of a list that have a present item that matches: int64 (n,), sorted, unique. None: all of them.
 
-    An id may be among them that has no vector in the space; an index knows nothing of it and ignores it.
+    An id may be among them that has no vector in the space; an index knows nothing of it and ignores it. Not to be
+    changed: it is kept until somebody commits something, since a filter mostly stays while the query changes.
     """
+    kept = _kept(snapshot)
+    if (filter, key) not in kept:
+        found = _selected(snapshot, filter, key)
+        while kept and sum(map(_size, kept.values())) + _size(found) > KEPT_IDS:
+            del kept[next(iter(kept))]
+        kept[filter, key] = found
+    return kept[filter, key]
+
+
+def known(snapshot: Connection, filter: Filter, key: ListKey) -> bool:
+    """Whether `selected` has the answer at hand."""
+    return (filter, key) in _kept(snapshot)
+
+
+def _kept(snapshot: Connection) -> dict[tuple[Filter, ListKey], Ids | None]:
+    """What was selected in the same state of the catalog, oldest first, by the connection that looks at it."""
+    # Whatever anybody else commits changes this number, and who reads commits nothing.
+    version = driver(snapshot).execute("PRAGMA data_version").fetchone()[0]
+    if snapshot.info.get("selected", (None,))[0] != version:
+        snapshot.info["selected"] = version, {}
+    kept: dict[tuple[Filter, ListKey], Ids | None] = snapshot.info["selected"][1]
+    return kept
+
+
+def _size(ids: Ids | None) -> int:
+    return 1000 if ids is None else 1000 + len(ids)  # an entry by itself takes some room
+
+
+def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
     clause = where(filter, key.item)
     if isinstance(clause, True_):
         return None

@@ -36,25 +36,53 @@ def vectors(count: int) -> Vectors:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def asked(library: Library, k: int, where: str | None = None) -> list[str]:
-    """The statements of one warm search by a vector, which needs no encoder."""
-    query = Query(mixed=(Part("image", Stored(-1, Path("/elsewhere"), vectors(ITEMS + 1)[-1])),))
-    library.search(query, k, where=where)
+def query() -> Query:
+    """A vector, which needs no encoder."""
+    return Query(mixed=(Part("image", Stored(-1, Path("/elsewhere"), vectors(ITEMS + 1)[-1])),))
+
+
+def asked(library: Library, k: int, where: str | None = None, *, warm: bool = True) -> list[str]:
+    """The statements of one search, by default of one that was made before."""
+    library.search(query(), k, where=where if warm else None)
     seen: list[str] = []
     # The connection that was used last is used next.
     with library._parts.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(seen.append)
-    assert len(library.search(query, k, where=where)) == k
+    assert len(library.search(query(), k, where=where)) == k
     with library._parts.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(None)
     return [statement for statement in seen if not statement.startswith(("BEGIN", "ROLLBACK"))]
 
 
-def test_a_search_asks_thirteen_short_questions(library: Library) -> None:
+def test_a_search_asks_fourteen_short_questions(library: Library) -> None:
     with library:
-        assert len(asked(library, 10)) == 13
+        assert len(asked(library, 10)) == 14
 
 
 def test_and_no_more_of_them_for_a_longer_answer(library: Library) -> None:
     with library:
         assert len(asked(library, 100)) == len(asked(library, 10))
+
+
+def test_a_filter_that_stays_is_resolved_once(library: Library) -> None:
+    def selections(statements: list[str]) -> list[str]:
+        return [one for one in statements if "items.size <" in one and "json_each" not in one]
+
+    with library:
+        library.search(query())  # publishes the indexes, which is a commit
+        assert len(selections(asked(library, 10, "size < 20", warm=False))) == 1
+        assert len(selections(asked(library, 10, "size < 20", warm=False))) == 0
+        assert len(selections(asked(library, 10, "size < 21", warm=False))) == 1
+
+
+def test_until_somebody_commits_something(library: Library) -> None:
+    with library:
+        before = library.search(query(), ITEMS, where="size < 20", fold=False)
+        assert len(before) == 20
+        catalog = library._parts.catalog()
+        space = catalog.space()
+        assert space is not None
+        place = Placement(b"/media/new.jpg", b"/media", f"{ITEMS - 1:064x}", 3, 1)
+        catalog.commit(Batch(placements=[place]), space.id)
+        after = library.search(query(), ITEMS, where="size < 20", fold=False)
+        assert {hit.path for hit in after} - {hit.path for hit in before} == {Path("/media/new.jpg")}
