@@ -1,5 +1,6 @@
 """Connections to a library's SQLite file: WAL, foreign keys, explicit transactions, errors in our words."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from mmsearch.catalog.blobs import MEND
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
 
 BUSY_S = 30.0
@@ -121,6 +123,8 @@ class Readers:
                     connection.close()
             if isinstance(error, DatabaseError | sqlite3.Error):
                 raise translate(error, Path(self._engine.url.database or "")) from error
+            if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+                raise _damaged(Path(self._engine.url.database or ""), str(error)) from error
             raise
         if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
             connection.close()
@@ -226,6 +230,10 @@ def translated_sqlite(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
+def _damaged(path: Path, text: str) -> CatalogDamaged:
+    return CatalogDamaged(f"the catalog is damaged: {path} ({text})", hint=MEND)
+
+
 def translate(error: DatabaseError | sqlite3.Error, path: Path) -> LibraryError:
     """SQLite's error in our words; unknown ones keep SQLite's text."""
     text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
@@ -238,9 +246,6 @@ def translate(error: DatabaseError | sqlite3.Error, path: Path) -> LibraryError:
         return LibraryLocked(f"another process holds the catalog {path}", hint="wait for it to finish, then repeat")
     if "disk is full" in text or "disk I/O" in text:
         return LibraryError(f"the catalog can't be written: {text}", hint="free some space; what was committed is safe")
-    if "malformed" in text or "not a database" in text:
-        return CatalogDamaged(
-            f"the catalog is damaged: {path} ({text})",
-            hint="restore it from a backup, or move it away and ingest again",
-        )
+    if "malformed" in text or "not a database" in text or "Could not decode" in text:
+        return _damaged(path, text)
     return LibraryError(f"the catalog answered: {text}")

@@ -214,7 +214,7 @@ def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Itera
     )
     for found in connection.execute(present.execution_options(yield_per=ROWS)).partitions(ROWS):
         ids = np.array([row[0] for row in found], np.int64)
-        yield Change(ids, blobs.decode([row[1] for row in found], dim), nothing)
+        yield Change(ids, blobs.whole([row[1] for row in found], dim), nothing)
 
 
 def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:

@@ -39,4 +39,4 @@ def fetch(snapshot: Connection, space_id: int, dim: int, ids: Ids) -> tuple[Ids,
     rows: Any = snapshot.exec_driver_sql(_FETCH, (space_id, json.dumps(ids.tolist()))).all()
     found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     order = np.argsort(found)
-    return found[order], blobs.decode([row[1] for row in rows], dim)[order]
+    return found[order], blobs.whole([row[1] for row in rows], dim)[order]
