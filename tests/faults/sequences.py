@@ -186,9 +186,13 @@ class Sequences(RuleBasedStateMachine):
     def harm(self, data: Any, harm: str, now: bool) -> None:
         files = _files(self.home)
         path = data.draw(st.sampled_from(files), "file")
-        content = bytearray(path.read_bytes())
+        content, other = bytearray(path.read_bytes()), data.draw(st.sampled_from(files), "other").read_bytes()
+        if now:
+            self._close()
+        # A file that is mapped must not be cut while it is: what comes in its place is a new one.
+        path.unlink()
         if harm == "delete":
-            path.unlink()
+            pass
         elif harm == "flip" and content:
             at = data.draw(st.integers(0, len(content) - 1), "byte")
             content[at] ^= 1 << data.draw(st.integers(0, 7), "bit")
@@ -198,12 +202,11 @@ class Sequences(RuleBasedStateMachine):
         elif harm == "empty":
             path.write_bytes(b"")
         elif harm == "swap":
-            path.write_bytes(data.draw(st.sampled_from(files), "other").read_bytes())
-        else:
+            path.write_bytes(other)
+        elif harm == "all":
             shutil.rmtree(self.home / "indexes")
         if now:
-            self.library.close()
-            self.library = self._open()
+            self.library, self.reader = self._open(), self._open()
         self._check(f"harm by {harm}")
 
     # What must be right
