@@ -5,6 +5,7 @@ neighbours, with noise. So they lie where pictures lie, in clusters, and spread 
 Queries: pictures and captions of the dev split, half and half, none of which took part in making the vectors.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ NOISE = 0.3
 of 0.8, and one in a hundred 0.95: hardly any passes for a near-duplicate."""
 
 AT_ONCE = 50_000
+BATCH = 1000
 TARGET = "mmsearch.encoders.starter:space"
 
 
@@ -115,14 +117,19 @@ def fill(folder: Path, corpus: Corpus) -> None:
 
 
 def batches(corpus: Corpus, first: int) -> Iterator[Batch]:
-    """Commits of a few thousand files each, as a camera names them; the first file is number `first`."""
-    for start in range(0, len(corpus.vectors), 4096):
+    """Commits of a thousand files each, as a camera names them; the first file is number `first`."""
+    for start in range(0, len(corpus.vectors), BATCH):
         batch = Batch()
-        for n, vector in enumerate(np.asarray(corpus.vectors[start : start + 4096]), start):
+        for n, vector in enumerate(np.asarray(corpus.vectors[start : start + BATCH]), start):
             number = first + n
             facts = {"width": 4000, "height": 3000, "format": "JPEG", "make": "NIKON", "model": f"D{number % 90}"}
             batch.contents.append(NewContent(f"{number:064x}", "image", facts, ["image"], [Span()], vector[np.newaxis]))
-            path = f"/home/someone/Pictures/{number // 500:05d}/IMG_{number:07d}.jpg"
             size = int(corpus.places[n])
-            batch.placements.append(Placement(path.encode(), b"/home/someone/Pictures", f"{number:064x}", size, 1))
+            name, root = os.fsencode(path(number)), b"/home/someone/Pictures"
+            batch.placements.append(Placement(name, root, f"{number:064x}", size, 1))
         yield batch
+
+
+def path(number: int) -> Path:
+    """Of a file that is not there."""
+    return Path(f"/home/someone/Pictures/{number // BATCH:05d}/IMG_{number:07d}.jpg")

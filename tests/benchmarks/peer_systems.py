@@ -97,7 +97,7 @@ class Mmsearch(System):
         if not (self.folder / "catalog.sqlite").exists():
             corpus.fill(self.folder, self.corpus)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
-            library.search(_stored(self.corpus.queries[0]))
+            library.search(stored(self.corpus.queries[0]))
             space, record = library._parts.embedding()
             with library._parts.writing():
                 library._parts.calibrate(space, record)
@@ -106,7 +106,7 @@ class Mmsearch(System):
 
     def open(self) -> None:
         self.library = mmsearch.open(self.folder, space="starter", index=self.preset)
-        self.library.search(_stored(self.corpus.queries[0]))
+        self.library.search(stored(self.corpus.queries[0]))
         self.indexes = self.library._parts.indexes()
         self.key = self.indexes.refresh()[0]
         self.layers = cast(Any, self.indexes._held[self.key].layers)
@@ -132,7 +132,7 @@ class Graph(Mmsearch):
         """In a copy of the other's catalog: the cost is that of the structure alone."""
         shutil.copy(self.folder.with_name("mmsearch") / "catalog.sqlite", self.folder)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
-            library.search(_stored(self.corpus.queries[0]))
+            library.search(stored(self.corpus.queries[0]))
             library._parts.builder().due()
 
 
@@ -143,7 +143,7 @@ class Search(Mmsearch):
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
-        return [hit.segment_id - 1 for hit in self.library.search(_stored(query), K, where=_below(below))]
+        return [hit.segment_id - 1 for hit in self.library.search(stored(query), K, where=_below(below))]
 
 
 class Usearch(System):
@@ -305,7 +305,7 @@ SHARES = {"library.search": "mmsearch"}
 """Whose files a system uses."""
 
 
-def _stored(query: Vectors) -> Query:
+def stored(query: Vectors) -> Query:
     return Query(mixed=(Part("image", Stored(-1, Path("/nowhere"), np.asarray(query))),))
 
 

@@ -77,6 +77,8 @@ def section(size: int, systems: Mapping[str, Told]) -> Iterator[str]:
                 yield _row(name, told, present.get(BASELINE), key, filter_)
         yield ""
     yield from _costs(present)
+    if "changes" in present.get("mmsearch", {}):
+        yield from _changes(present["mmsearch"])
 
 
 def _asked(filter_: str) -> str:
@@ -124,6 +126,14 @@ def _costs(present: Mapping[str, Told]) -> Iterator[str]:
             cells += [f"{built[what] / 1e6:,.0f}" for what in ("peak", "disk")]
         cells += [f"{opened['open']:.2f}", f"{opened['memory'] / 1e6:,.0f}", opened["about"]] if opened else [""] * 3
         yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _changes(told: Told) -> Iterator[str]:
+    yield "### Changes of the library\n"
+    yield "| | s | CPU s |\n|---|---|---|"
+    for name, (wall, cpu) in told["changes"].items():
+        yield f"| {name} | {wall:.2f} | {cpu:.2f} |"
     yield ""
 
 
