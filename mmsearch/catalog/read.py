@@ -101,14 +101,14 @@ def at_or_below(column: InstrumentedAttribute[bytes], root: bytes) -> ColumnElem
 
 def items_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownItem]:
     """The next `limit` known items at or below a path, in byte order of their paths."""
-    first = [] if after is not None else connection.execute(_ITEM_AT, {"root": root}).all()
-    rows = connection.execute(_ITEMS_BELOW, {**below(root, after), "limit": limit - len(first)})
+    first = [] if after is not None else _ITEM_AT.rows(connection, root=root)
+    rows = _ITEMS_BELOW.rows(connection, **below(root, after), limit=limit - len(first))
     return [KnownItem._make(row) for row in (*first, *rows)]
 
 
 def items_of(connection: Connection, sha256: str) -> list[KnownItem]:
     """Every item that holds a content; empty for an unknown one or one that no path holds now."""
-    return [KnownItem._make(row) for row in connection.execute(_ITEMS_OF, {"sha256": sha256})]
+    return [KnownItem._make(row) for row in _ITEMS_OF.rows(connection, sha256=sha256)]
 
 
 def missing(connection: Connection, after: int, limit: int) -> list[KnownItem]:
@@ -130,26 +130,27 @@ def sha256_of(connection: Connection, content_id: int) -> str:
 
 def holds(connection: Connection, sha256: str, space_id: int) -> bool:
     """Whether a content is in the catalog with its vectors in the space, or is known to have none there."""
-    asked = {"sha256": sha256, "space": space_id}
-    return any(connection.execute(query, asked).first() for query in (_HOLDS, _REFUSES))
+    return any(query.rows(connection, sha256=sha256, space=space_id) for query in (_HOLDS, _REFUSES))
 
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
 # lies below it: with an OR between them SQLite would read and sort everything below for every page.
 _KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id)
 _ITEMS = _KNOWN.order_by(Item.path)
-_ITEM_AT = _ITEMS.where(Item.path == bindparam("root"))
-_ITEMS_BELOW = _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
-_ITEMS_OF = _ITEMS.join(Content).where(Content.sha256 == bindparam("sha256"))
+_ITEM_AT = Ready(_ITEMS.where(Item.path == bindparam("root")))
+_ITEMS_BELOW = Ready(
+    _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
+)
+_ITEMS_OF = Ready(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
 _SHA256_OF = select(Content.sha256).where(Content.id == bindparam("id"))
-_HOLDS = (
+_HOLDS = Ready(
     select(Embedding.segment_id)
     .join(SegmentRow, SegmentRow.id == Embedding.segment_id)
     .join(Content, Content.id == SegmentRow.content_id)
     .where(Content.sha256 == bindparam("sha256"), Embedding.space_id == bindparam("space"))
     .limit(1)
 )
-_REFUSES = (
+_REFUSES = Ready(
     select(RefusalRow.content_id)
     .join(Content, Content.id == RefusalRow.content_id)
     .where(Content.sha256 == bindparam("sha256"), RefusalRow.space_id == bindparam("space"))

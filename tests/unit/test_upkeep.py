@@ -102,9 +102,8 @@ def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(cata
 def test_a_file_among_many_is_looked_for_and_a_page_is_not_sorted(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
         for query in (read._ITEMS_BELOW, read._ITEM_AT, read._HOLDS):
-            text = str(query.compile(snapshot.engine, compile_kwargs={"render_postcompile": True}))
-            names = query.compile(snapshot.engine).params
-            plan = snapshot.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", tuple(b"" for _ in names)).all()
+            text, names = query._compiled
+            plan = database.driver(snapshot).execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(names, b""))
             steps = [str(row[3]) for row in plan]
             assert not [step for step in steps if "SCAN" in step or "TEMP" in step], steps
 
