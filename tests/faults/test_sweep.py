@@ -13,7 +13,7 @@ WHY_NOT = shim.missing()
 
 @pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 def test_no_fault_gives_a_wrong_answer_or_loses_what_was_committed() -> None:
-    command = [sys.executable, "-m", "tests.faults", "--every", "199"]
+    command = [sys.executable, "-m", "tests.faults", "--every", "331"]
     done = subprocess.run(command, cwd=shim.CHECKOUT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(done.stdout)
