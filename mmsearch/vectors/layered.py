@@ -33,9 +33,8 @@ Fetch: TypeAlias = Callable[[Ids], Vectors]
 FEW = 256
 """Up to so many vectors that match are fetched and compared, whatever the structure."""
 
-SCANNED = 0.05
-"""Up to this share that matches, the structure's rows of them are compared one by one: beyond it a search of the
-structure that leaves the others out is faster, below it such a search misses too many."""
+SPREAD = 0.5
+"""A structure is searched harder by the inverse share that matches, to this power."""
 
 USUAL = 64
 """Neighbours for which the measured effort is enough; more need more."""
@@ -191,7 +190,7 @@ class _Search:
         want = k + self._built.preset.spare
         if k == 0 or self._matches <= max(FEW, 4 * want):
             found = self._all(queries, k)
-        elif self._among is not None and self._matches <= SCANNED * len(self._built):
+        elif self._among is not None and self._matches <= self._scanned_up_to():
             found = self._rescored(queries, k, self._scanned(queries, want, self._among))
         else:
             found = self._walked(queries, k, want)
@@ -217,6 +216,10 @@ class _Search:
             ]
         return best
 
+    def _scanned_up_to(self) -> float:
+        count, share = self._built.preset.scan
+        return max(count, share * len(self._built))
+
     def _scanned(self, queries: Vectors, want: int, among: Places) -> Places:
         """(q, want) places, by the structure's own rows of all that count."""
         scores = self._built.rows(among) @ queries.T  # (m, q)
@@ -228,7 +231,7 @@ class _Search:
         if self._among is not None and self._selector is None:
             self._selector = selector(self._among, len(built))
         # Where a part of all counts, its nearest are spread further; where many are wanted, too.
-        effort = built.facts.effort * len(built) / self._matches * max(1.0, k / USUAL) ** 0.5
+        effort = built.facts.effort * (len(built) / self._matches) ** SPREAD * max(1.0, k / USUAL) ** 0.5
         while waiting := [number for number in range(len(queries)) if number not in found]:
             near = built.near(queries[waiting], want, int(effort), self._selector)
             enough = (near >= 0).sum(axis=1) >= k

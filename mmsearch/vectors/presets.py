@@ -23,6 +23,8 @@ SHRUNK = 0.5
 _PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
 _BEAMS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
+_FEW_OF_CELLS, _FEW_OF_GRAPH = (700, 0.0), (2500, 0.01)
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -44,6 +46,9 @@ class Preset:
     """Of one dimension, in memory and in the file."""
     more_bytes: int = 8
     """Of one vector besides: its id, its links, its cell."""
+    scan: tuple[int, float] = _FEW_OF_CELLS
+    """Up to so many vectors that match a filter, or that share of all, the structure's rows of them are compared one by
+    one: beyond it a search that leaves the others out is faster, below it a walk through a graph misses too many."""
     mapped: bool = True
     """Whether its codes can be searched where they lie in the file; fast scan wants them in memory."""
     from_size: int | None = None
@@ -76,22 +81,12 @@ PRESETS = (
     Preset(FLAT, "every vector is compared: exact", from_size=0),
     Preset("ivf", "cells of whole vectors", "IVF{cells},Flat", "nprobe", _PROBES, more_bytes=16),
     Preset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000),
-    Preset(
-        "ivf-pq",
-        "cells, 2 bits a dimension",
-        "IVF{cells},PQ{pairs}x4fs",
-        "nprobe",
-        _PROBES,
-        90,
-        2,
-        16,
-        False,
-        3_000_000,
-    ),
+    Preset("ivf-pq", "cells, 2 bits a dimension", "IVF{cells},PQ{pairs}x4fs", "nprobe", _PROBES, 90, 2, 16,
+           mapped=False, from_size=10_000_000),
     Preset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
-    Preset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276),
-    Preset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276),
-)
+    Preset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH),
+    Preset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276, _FEW_OF_GRAPH),
+)  # fmt: skip
 
 NAMES = (AUTO, *(preset.name for preset in PRESETS))
 
