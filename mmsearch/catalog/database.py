@@ -26,8 +26,12 @@ READER_S = 5.0
 LOG_BYTES = 128 * 2**20
 """From this size on a writer waits for the readers that keep the log from being moved into the database."""
 
-KEPT_LOG_BYTES = 16 * 2**20
+KEPT_LOG_BYTES = 32 * 2**20
 """What the log is cut to when it begins anew."""
+
+CHECKPOINT_PAGES = 8000
+"""From so many pages on, 32 MB, the log is moved into the database. A commit of some hundred files writes a thousand:
+SQLite's own bound would move them, and wait for the disk, after every one."""
 
 RELEASED = 2000
 """Pages given back in one transaction."""
@@ -84,6 +88,7 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
