@@ -50,11 +50,16 @@ class IndexSet:
     """
 
     def __init__(self, catalog: Catalog, folder: Path, space: SpaceRecord, kind: str) -> None:
-        """`kind`: "auto", the name of a preset (`mmsearch.vectors.presets`), or of another registered backend."""
+        """`kind`: "auto", the name of a preset (`mmsearch.vectors.presets`), or of another registered backend.
+
+        Raises: UnknownName.
+        """
         self._catalog = catalog
         self.folder = folder
         self._space = space
         self.kind = kind
+        if kind == LAYERED:
+            presets.named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
         self._held: dict[ListKey, Held] = {}
         self._uuid = catalog.uuid()

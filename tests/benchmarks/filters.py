@@ -125,7 +125,7 @@ def main() -> None:
 def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, places: NDArray[np.int64]) -> None:
     space = catalog.space()
     assert space is not None
-    indexes = IndexSet(catalog, folder / "indexes", space, "faiss")
+    indexes = IndexSet(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)
     print(f"{len(vectors)} items, {len(queries)} queries; ms are medians; x: against the unfiltered query beside it")
     print("share   filter    recall@10  unfiltered ms  filtered ms     x  selection alone ms")

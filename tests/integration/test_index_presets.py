@@ -17,7 +17,7 @@ from mmsearch.building import Builder
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
 from mmsearch.cli import cli
 from mmsearch.criteria import Comparison
-from mmsearch.errors import LibraryError
+from mmsearch.errors import LibraryError, UnknownName
 from mmsearch.indexing import IndexSet
 from mmsearch.library import Library
 from mmsearch.types import Ids, Span, Vectors
@@ -125,6 +125,12 @@ def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callab
         check(one, EVERY[100:900], among=Comparison("size", "in", tuple(range(100, 900))))
         check(one, EVERY[5:8], among=Comparison("size", "in", (5, 6, 7)), least=1.0)
     assert indexes.search(QUERIES[:1], SIZE + 5)[0][KEY].ids.shape == (1, SIZE)
+
+
+def test_a_name_that_is_no_preset_is_refused(opened: Callable[..., Library]) -> None:
+    for name in ("faiss", "annoy"):
+        with pytest.raises(UnknownName, match=name):
+            opened(name).index.status()
 
 
 def test_a_small_list_is_compared_whole(opened: Callable[..., Library]) -> None:
