@@ -231,9 +231,7 @@ def main(arguments: Sequence[str]) -> int:
         media, chosen = place / "media", {"space": "tests.benchmarks.growth:space", "storage": given.storage}
         library = mmsearch.open(place / "library", **chosen)
         watch = Watch(place / "library" / "catalog.sqlite-wal")
-        print(
-            "files    us/file wall   CPU  in 1000: wall   CPU   ratio  status s  read s  bytes/file  peak MB  WAL MB"
-        )
+        print("files    us/file wall   CPU  in 1000: wall   CPU   ratio  status s  read s  bytes/file  peak MB  WAL MB")
         size, there = 1000, 0
         while size <= given.most:
             lay(library, media / "laid", range(there, size))
