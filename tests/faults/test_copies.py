@@ -1,6 +1,7 @@
 """Libraries that were copied as files, or set back: an index is believed only by the commits it was made from."""
 
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -85,3 +86,21 @@ def test_a_copy_taken_while_idle_is_a_library(root: Path, tmp_path: Path) -> Non
     with closing(open_library(tmp_path / "other")) as copy:
         assert not wrong_answers(copy, found)
         assert not wrong_answers(copy, fill(copy, root, OTHER))
+
+
+def test_a_log_that_was_left_is_not_taken_for_the_restored_catalogs(root: Path, tmp_path: Path) -> None:
+    home, left, kept = tmp_path / "library", tmp_path / "left", tmp_path / "kept.backup"
+    with closing(open_library(home)) as library:
+        found = fill(library, root, ONE)
+        library.backup(kept)
+        with closing(sqlite3.connect(home / "catalog.sqlite", isolation_level=None)) as reader:
+            # For whoever reads, the log is kept.
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM library").fetchall()
+            fill(library, root, OTHER)
+            shutil.copytree(home, left)
+    assert (left / "catalog.sqlite-wal").stat().st_size > 0
+    (left / "catalog.sqlite").unlink()
+    with closing(open_library(left)) as library:
+        library.restore(kept)
+        assert not wrong_answers(library, found)

@@ -1,7 +1,6 @@
 """What a library does where it can't do everything: read-only folders, full disks, other writers, newer schemas."""
 
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
@@ -21,6 +20,7 @@ from mmsearch.version import VERSION
 from tests.faults.shim import CHECKOUT
 from tests.faults.world import FIRST, SECOND, THIRD, Media, lay, open_library, wrong_answers
 
+resource = pytest.importorskip("resource", reason="no such limits and users on this system")
 NOBODY = 65534
 
 

@@ -50,8 +50,10 @@ def turn_of(name: str, score: float) -> int:
     return round((1 + int(name.removesuffix(".img"))) * math.sqrt(1 / score**2 - 1) - 1)
 
 
-def read(library: Library, done: "Synchronized[int]", stop: Callable[[], bool], seen: Seen) -> None:
-    """Search until told to stop; `done` is the last turn whose ingest has returned."""
+def read(
+    library: Library, done: "Synchronized[int]", begun: "Synchronized[int]", stop: Callable[[], bool], seen: Seen
+) -> None:
+    """Search until told to stop; `done` is the last turn whose ingest has returned, `begun` counts readers at work."""
     while not stop():
         before, start = done.value, time.perf_counter()
         try:
@@ -60,6 +62,9 @@ def read(library: Library, done: "Synchronized[int]", stop: Callable[[], bool], 
             seen.problems.append(f"{type(error).__name__}: {error}")
             return
         seen.slowest = max(seen.slowest, time.perf_counter() - start)
+        if not seen.queries:
+            with begun.get_lock():
+                begun.value += 1
         # The turn that is being ingested may be committed without `done` saying so.
         seen.queries += 1
         _judge({hit.path.name: hit.score for hit in hits}, before, done.value + 1, seen)
@@ -77,11 +82,11 @@ def _judge(found: dict[str, float], least: int, most: int, seen: Seen) -> None:
         seen.turns.append(turn)
 
 
-def _reader(home: str, done: "Synchronized[int]", ended: Any, out: Any) -> None:
+def _reader(home: str, done: "Synchronized[int]", begun: "Synchronized[int]", ended: Any, out: Any) -> None:
     """A process that reads."""
     seen = Seen()
     with closing(open_library(Path(home))) as library:
-        read(library, done, ended.is_set, seen)
+        read(library, done, begun, ended.is_set, seen)
     out.put(asdict(seen))
 
 
@@ -92,9 +97,9 @@ def run(folder: Path, *, threads: int, processes: int, enough: Callable[[int], b
     with closing(open_library(home, commit_segments=10**6, **settings)) as writer:
         lay(root, media(0))
         writer.ingest(root)
-        with _readers(home, done, threads, processes) as seen:
+        with _readers(home, done, threads, processes) as (seen, at_work):
             turn = 0
-            while not enough(turn):
+            while not (enough(turn) and at_work()):
                 turn += 1
                 lay(root, media(turn))
                 assert writer.ingest(root).changed == FILES
@@ -103,19 +108,29 @@ def run(folder: Path, *, threads: int, processes: int, enough: Callable[[int], b
 
 
 @contextmanager
-def _readers(home: Path, done: "Synchronized[int]", threads: int, processes: int) -> Iterator[list[Seen]]:
-    """Readers at work; what they saw is in the list when the block is over."""
+def _readers(
+    home: Path, done: "Synchronized[int]", threads: int, processes: int
+) -> Iterator[tuple[list[Seen], Callable[[], bool]]]:
+    """Readers at work; what they saw is in the list when the block is over. The function says whether each of them
+    has had its first answer, or one will never have it."""
     ended, out = _SPAWN.Event(), _SPAWN.Queue()
+    begun: Synchronized[int] = _SPAWN.Value("i", 0)
     seen = [Seen() for _ in range(threads)]
     with closing(open_library(home)) as shared:
-        here = [threading.Thread(target=read, args=(shared, done, ended.is_set, one)) for one in seen]
-        there = [_SPAWN.Process(target=_reader, args=(str(home), done, ended, out)) for _ in range(processes)]
+        here = [threading.Thread(target=read, args=(shared, done, begun, ended.is_set, one)) for one in seen]
+        there = [_SPAWN.Process(target=_reader, args=(str(home), done, begun, ended, out)) for _ in range(processes)]
         for thread in here:
             thread.start()
         for process in there:
             process.start()
         try:
-            yield seen
+            yield (
+                seen,
+                lambda: (
+                    begun.value == threads + processes
+                    or not all([*(one.is_alive() for one in here), *(one.is_alive() for one in there)])
+                ),
+            )
         finally:
             ended.set()
             for thread in here:
