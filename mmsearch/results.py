@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 TRIES = 5
 """Pages that are made in vain, because of a commit in between, before commits are held up."""
 
-GROWTH = 4
-"""How many times deeper a ranking is looked into where it did not yield enough."""
+GROWTH = 2
+"""How many times deeper a ranking is looked into where it did not yield enough: mostly a few hits are missing."""
 
 Ranking: TypeAlias = Callable[[int], list[Hit]]
 """The first n hits, n >= 1; fewer only where the ranking ends. A longer answer begins with the shorter one."""

@@ -295,10 +295,11 @@ def _asked_in_turn(
         asked = [one for one in workers if name == "none" or known[one.name]["open"]["filtered"]]
         efforts: dict[str, int] = {}
         for worker in asked:
-            if threads == 1:
-                known[worker.name].setdefault("curves", {})[name] = (worker.ask(what="tune", filter=name) or {})[
-                    "curve"
-                ]
+            if threads == 1 and worker.name not in SHARES:
+                tuned = worker.ask(what="tune", filter=name) or {}
+                known[worker.name].setdefault("curves", {})[name] = tuned.get("curve", [])
+            if worker.name in SHARES:
+                known[worker.name]["curves"] = known[SHARES[worker.name]]["curves"]
             efforts[worker.name] = peers_report.least(known[worker.name]["curves"][name])[0]
         for _ in range(given.rounds):
             for worker in asked:

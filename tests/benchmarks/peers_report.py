@@ -150,7 +150,7 @@ def draw(known: Mapping[int, Mapping[str, Told]], path: Path) -> bool:
     for panel, (size, systems) in zip(panels[0], known.items(), strict=True):
         for name, told in systems.items():
             curve = told.get("curves", {}).get("none", [])
-            if curve:
+            if len(curve) > 1:
                 panel.plot([point[2] for point in curve], [point[1] for point in curve], marker=".", label=name)
         panel.set_xscale("log")
         panel.set_ylim(0.7, 1.005)
