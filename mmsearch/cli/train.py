@@ -54,6 +54,7 @@ def _on_pairs(command: Command) -> Command:
 @click.option("--weak", callback=modalities, help="Pairs from the library itself: names,folders,sidecars,tags.")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
 @click.option("--adversarial", help="Learn from small changes that hurt most, too: fgm or pgd.")
+@click.option("--radius", type=float, help="How large such a change is, as a share of a vector's length.")
 def projection(**options: Any) -> None:
     """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it.
 

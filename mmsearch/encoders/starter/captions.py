@@ -2,8 +2,8 @@
 
 A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016) and a linear way past it, in four members that
 learned side by side and are averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a
-member counts: little for pictures unlike the photos that have captions. How it was trained:
-`mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
+member counts, and another, learned for itself, how much all of them do: next to nothing for pictures unlike the photos
+that have captions. How it was trained: `mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
 """
 
 import math
@@ -26,6 +26,10 @@ class Captions(nn.Module):
     """Features of a picture -> what captions would add to its unit ConSE vector."""
 
     most: Tensor
+    photo: Tensor
+    """(1280,), what tells photos from cut-outs in normalised features."""
+    least: Tensor
+    """How much of it a picture has that counts half."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -37,6 +41,8 @@ class Captions(nn.Module):
         self.gate = nn.Linear(FEATURES, MEMBERS)
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("most", torch.tensor(MOST))
+        self.register_buffer("photo", torch.zeros(FEATURES))
+        self.register_buffer("least", torch.tensor(0.0))
 
     def members(self, features: Tensor) -> Tensor:
         """float32 (n, 1280), the network's pooled features -> float32 (n, members, 384), each 0 to `most` long."""
@@ -47,8 +53,13 @@ class Captions(nn.Module):
         return lengths.unsqueeze(2) * F.normalize(towards, dim=2)
 
     def forward(self, features: Tensor) -> Tensor:
-        """float32 (n, 1280) -> float32 (n, 384): the members' mean."""
-        return self.members(features).mean(1)
+        """float32 (n, 1280) -> float32 (n, 384): the members' mean, as far as it is a photo."""
+        return self.members(features).mean(1) * torch.sigmoid(normal(features) @ self.photo - self.least).unsqueeze(1)
+
+
+def normal(features: Tensor) -> Tensor:
+    """float32 (n, 1280), each row with mean 0 and variance 1: how bright a picture is shall not count."""
+    return F.layer_norm(features, (FEATURES,))
 
 
 def joined(classes: Tensor, added: Tensor) -> Tensor:

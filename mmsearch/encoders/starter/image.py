@@ -29,7 +29,7 @@ WEIGHTS = WeightFile(
 CAPTIONS = WeightFile(
     "mmsearch",
     "encoders/starter/captions.safetensors",
-    "2668a2d0c6d3f4b41c421544f34eac0d73370dd1efe8e0c0315c81edff4bee1d",
+    "e9de6b3e7db8faad99e9773f3ab342112c981a5c69d6153fba56c7922cb446ed",
     "mmsearch",
 )
 """Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
@@ -71,7 +71,7 @@ class StarterImage(LazyEncoder[_Loaded]):
             "image",
             384,
             recorded(WEIGHTS, CONCEPTS, CAPTIONS),
-            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6-captions1",
+            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6-captions2",
             32,
         )
 
