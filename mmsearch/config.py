@@ -48,7 +48,7 @@ class Settings:
     """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
     fold: str = "on"
     """Whether near-duplicates among results are shown as one: "on" or "off"."""
-    alike: str = "image=0.92,audio=0.999,text=0.98"
+    alike: str = "image=0.95,audio=0.999,text=0.98"
     """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
     files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
     storage: str = "float32"
@@ -88,7 +88,7 @@ class Settings:
         if not all(kind and 0 < cosine <= 1 for kind, cosine in found.items()):
             raise InvalidInput(
                 f"setting alike makes no sense: {self.alike!r}",
-                hint="cosines above 0, at most 1, such as image=0.92,audio=0.999,text=0.98",
+                hint="cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98",
             )
         return found
 

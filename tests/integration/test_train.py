@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
+import mmsearch
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projection import Projection, dump
 from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
@@ -21,7 +24,7 @@ from mmsearch.training import apply as applying
 from mmsearch.training.loop import Epoch
 from mmsearch.types import Vectors
 from tests import tiny
-from tests.conftest import Run
+from tests.conftest import CHECKOUT, Run
 
 Open = Callable[..., Library]
 
@@ -388,6 +391,34 @@ def test_the_shell(run: Run, library: Library, pairs: Path) -> None:
     assert run("train", "drop", "mine").returncode == 0
     assert run("train", "apply", "mine").returncode == 2
     assert run("train", "projection").returncode == 2
+
+
+def test_the_shell_says_how_far_an_attack_goes(run: Run, library: Library, pairs: Path) -> None:
+    options = ("--adversarial", "fgm", "--radius", "0.1", "--epochs", "1")
+    trained = run("train", "projection", pairs, *options)
+    assert trained.returncode == 0, trained.stderr
+    plan = json.loads((library.path / "training" / "mine" / "plan.json").read_text("utf-8"))
+    assert plan["shape"]["radius"] == 0.1
+    assert run("train", "projection", pairs, "--name", "none", "--adversarial", "fgm", "--radius", "0").returncode == 2
+
+
+def test_the_shell_warns_of_another_script(folder: Path, tmp_path: Path) -> None:
+    """Over the starter, whose text encoder knows English alone; most captions here are Russian, Greek and Chinese."""
+    lines = ["query\trelevant", "a plain colour\t00.png"]
+    for number, colour in enumerate(colours()):
+        Image.new("RGB", (16, 16), colour).save(folder / f"{number:02d}.png")
+        lines.append(f"{('цвет', 'χρώμα', '颜色')[number % 3]} {number}\t{number:02d}.png")
+    pairs = folder / "pairs.tsv"
+    pairs.write_text("\n".join(lines) + "\n", "utf-8")
+    asked = ("--library", str(tmp_path / "starter"), "--device", "cpu")
+    with mmsearch.open(tmp_path / "starter", space="starter", device="cpu", workers=1) as library:
+        library.ingest(folder)
+    command = [sys.executable, "-m", "mmsearch", "train", "projection", str(pairs), *asked, "--epochs", "1"]
+    trained = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False)
+    assert trained.returncode == 0, trained.stderr
+    said = trained.stderr.decode()
+    assert f"note: {COUNT} queries are in another script than the Latin one (first: line 3)" in said
+    assert "knows English" in said
 
 
 def test_the_curves_are_drawn(library: Library, pairs: Path, tmp_path: Path) -> None:
