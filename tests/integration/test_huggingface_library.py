@@ -153,6 +153,18 @@ def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny,
     assert (frames.path.name, frames.matched) == ("loud.mp4", "image"), "a green film, by a green picture"
 
 
+def test_the_joint_model_takes_real_photos_and_sounds(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+    dev = shared / "data" / "dev"
+    for path in [*sorted((dev / "coco").rglob("*.jpg"))[:3], *sorted((dev / "esc10").glob("*.ogg"))[:3]]:
+        shutil.copy(path, folder)
+    library = open_tiny(space=huggingface.space("pe"))
+    assert library.ingest(folder).new == 6
+    photo, recording = (next(folder.glob(kind)) for kind in ("*.jpg", "*.ogg"))
+    for query in ("a dog", Query(image=photo), Query(audio=recording)):
+        assert len(names(library, query, 5, "image")) == len(names(library, query, 5, "audio")) == 3
+    assert names(library, Query(image=photo), 1, "image") == [photo.name]
+
+
 @pytest.mark.parametrize("variant", ["clap", "pe"])
 def test_a_model_is_prepared_from_a_folder_and_used_offline(variant: str, tmp_path: Path) -> None:
     source = Path(shutil.copytree(huggingface.space(variant).partition(":")[2], tmp_path / "source"))

@@ -1,21 +1,28 @@
 """A library over a small CLIP that has learned shapes: words, pictures and videos meet, sounds wait outside."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import open_clip
 import pytest
+import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import mmsearch
+from mmsearch import registry
 from mmsearch.errors import NoSharedSpace, SpaceChanged, WeightsError
 from mmsearch.library import Library
-from mmsearch.types import Query
-from tests import shapes
+from mmsearch.media.image import ImageDecoder
+from mmsearch.types import Limits, Query
+from tests import clip, shapes
 from tests.conftest import Run
+from tests.integration.test_huggingface_library import stored
 from tests.media import sound, words
 from tests.media_files import clip as coloured
 
@@ -60,6 +67,27 @@ def test_words_pictures_and_frames_find_each_other(open_tiny: OpenTiny, folder: 
     assert by_film.path.name == "film.mp4" and by_film.score > 0.9
     loud = {count.modality: count for count in library.status().counts}["video"]
     assert loud.segments == loud.vectors, "of the loud film only frames were taken in"
+
+
+def test_a_library_of_real_photos_has_open_clips_own_vectors(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+    for path in sorted((shared / "data" / "dev" / "coco").rglob("*.jpg"))[::6]:
+        shutil.copy(path, folder)
+    name = clip.space("clip")
+    library = open_tiny(space=name)
+    assert library.ingest(folder).new == len(list(folder.iterdir())) >= 8
+    theirs, _, preprocess = open_clip.create_model_and_transforms(name)
+    found = stored(library)
+    for path in folder.iterdir():
+        # What a decoder may have reduced is what both get.
+        segment = next(iter(ImageDecoder(registry.load("spaces", name)("cpu").windowing, Limits()).decode(path)))
+        with torch.no_grad():
+            wanted = theirs.eval().encode_image(
+                preprocess(Image.fromarray(np.asarray(segment.data)))[None], normalize=True
+            )
+        np.testing.assert_allclose(found[path.name], wanted, atol=1e-5)
+        first = library.search(Query(image=path), 1, within=["image"])[0]
+        assert first.path.name == path.name and first.score > 0.9999
+    assert len(library.search("a dog on the grass", 5, keywords="no")) == 5
 
 
 def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) -> None:
