@@ -87,7 +87,7 @@ def test_status_failures_remove_and_prune(filled: Run, folder: Path) -> None:
     assert b"new 1," in filled("failures", "--retry", "corrupt").stdout
     (folder / "green.png").unlink()
     filled("ingest", folder)
-    assert filled("prune").stdout == b"forgot 1 missing items\n"
+    assert filled("prune").stdout == b"forgot 1 missing items, freed 0 B\n"
     assert filled("remove", folder / "red.png").stdout == b"forgot 1 items\n"
 
 

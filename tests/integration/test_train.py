@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
 from mmsearch.library import Library
 from mmsearch.training import apply as applying
 from mmsearch.training.loop import Epoch
-from mmsearch.types import Vectors
+from mmsearch.types import Modality, Vectors
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
 
@@ -143,12 +144,20 @@ def test_killed_it_changes_nothing_and_goes_on(
     swapping(red_and_green)
     monkeypatch.setattr(applying, "ROWS", 1)
     catalog = red_and_green._parts.catalog()
-    real, calls = getattr(catalog, when), iter([0, 1])
+    real, calls = getattr(catalog, when), iter([False])
 
-    def killed(*arguments: object) -> object:
-        if next(calls, 1) or when != "project":
+    def killed(*arguments: Any) -> object:
+        if when != "project":
             raise KeyboardInterrupt
-        return real(*arguments)
+        space, limit, project = arguments
+
+        def interrupted(vectors: Vectors, modality: Modality) -> Vectors:
+            if next(calls, True):
+                raise KeyboardInterrupt
+            made: Vectors = project(vectors, modality)
+            return made
+
+        return real(space, limit, interrupted)
 
     monkeypatch.setattr(catalog, when, killed)
     with pytest.raises(KeyboardInterrupt):

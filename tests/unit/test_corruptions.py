@@ -141,7 +141,8 @@ def test_gain_is_in_decibels_of_amplitude() -> None:
 def test_there_are_as_many_typos_as_asked_for(seed: int, edits: int) -> None:
     text = "a brown dog runs over wet grass ."
     made = corruptions.mistyped(text, draw(seed), edits)
-    assert distance(text, made) == edits
+    # One typo may undo a part of another.
+    assert distance(text, made) == edits if edits == 1 else distance(text, made) <= edits
     assert made == corruptions.mistyped(text, draw(seed), edits)
 
 
