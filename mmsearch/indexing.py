@@ -272,7 +272,10 @@ class IndexSet:
             view, wrong = View(self._held[key], partial(self.fetch, snapshot)), 0
             for number, row in zip(found, rows, strict=True):
                 told = view.search(row[np.newaxis], 1, among=Selection(np.array([number])))
-                wrong += told.scores.ravel().tolist() != exact_scores(row, row[np.newaxis]).tolist()
+                # Which ids are there is another question, and one may have gone since it was answered.
+                wrong += (
+                    told.ids.size > 0 and told.scores.ravel().tolist() != exact_scores(row, row[np.newaxis]).tolist()
+                )
         return wrong
 
     def reset(self, key: ListKey) -> None:

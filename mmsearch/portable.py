@@ -12,13 +12,12 @@ contents; contents come before the paths that hold them, so that one cut short l
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +25,10 @@ from numpy.typing import NDArray
 from mmsearch import registry
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord, blobs
 from mmsearch.catalog import portable as catalog_portable
-from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, MmsearchError, SpaceChanged
+from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, SpaceChanged
 from mmsearch.parts import Parts
 from mmsearch.types import Span, Vectors
-from mmsearch.vectors.atomic import folder_to_disk
+from mmsearch.vectors.atomic import appearing
 from mmsearch.vectors.check import checked_vectors
 from mmsearch.version import VERSION
 
@@ -95,7 +94,7 @@ def export(parts: Parts, folder: Path) -> Exported:
     _, space = parts.base()
     if folder.exists():
         raise InvalidInput(f"{folder} exists already", hint="name a new folder")
-    with _appearing(folder) as made:
+    with appearing(folder) as made:
         contents, segments, last = _write_contents(parts, space, made)
         items = _write_items(parts, space, made, last)
         (made / README).write_text(_ABOUT, "utf-8")
@@ -183,7 +182,6 @@ def _write_contents(parts: Parts, space: SpaceRecord, folder: Path) -> tuple[int
             count, last = count + len(page), page[-1].id
         vectors.seek(0)
         vectors.write(_header(blobs.TYPES[space.storage], segments, space.dim))
-        _to_disk(lines, vectors)
     return count, segments, last
 
 
@@ -207,7 +205,6 @@ def _write_items(parts: Parts, space: SpaceRecord, folder: Path, last: int) -> i
             if not page:
                 break
             count, after = count + len(page), page[-1]["path"]
-        _to_disk(lines)
     return count
 
 
@@ -311,23 +308,6 @@ def _verified(folder: Path) -> _Manifest:
     return manifest
 
 
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside it that takes its place, on disk, in the end; nothing is left of it after an error."""
-    made = folder.with_name(f".{folder.name}.exporting")
-    try:
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
-        yield made
-        folder_to_disk(made)
-        made.rename(folder)
-        folder_to_disk(folder.parent)
-    except OSError as error:
-        raise LibraryError(f"can't write {folder}: {error}", hint="check free space and the folder") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
 def _header(kind: str, rows: int, dim: int) -> bytes:
     """That of a .npy file, padded to _HEADER bytes."""
     told = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
@@ -347,12 +327,6 @@ def _batches(lines: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
     rest = iter(lines)
     while some := list(islice(rest, size)):
         yield some
-
-
-def _to_disk(*files: BinaryIO) -> None:
-    for file in files:
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

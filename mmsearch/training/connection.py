@@ -3,12 +3,11 @@ sounds although no picture and sound were ever seen together.
 
 Wang et al., "Connecting Multi-modal Contrastive Representations" (NeurIPS 2023): the two vectors of a text are a pair;
 noise on both makes up for the distance that other kinds of segments keep from words. Their memory of pictures and
-sounds, which stands in for that distance too, is left out: where it could be measured here it didn't help
-(tests/benchmarks/CONNECTION.md).
+sounds, which stands in for that distance too, is left out: a trial on the pairs of `tests.benchmarks.connection`, whose
+spaces keep no such distance, gained nothing by it.
 """
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,14 +23,14 @@ from mmsearch.calibration import neutral
 from mmsearch.encoders import connection
 from mmsearch.encoders.connection import Map
 from mmsearch.encoders.starter import audio
-from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
-from mmsearch.training import card, checkpoint
+from mmsearch.training import card
 from mmsearch.training.loop import OnEpoch, fit
 from mmsearch.training.losses import InfoNCE
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Segment, Space, Vectors
-from mmsearch.vectors.atomic import folder_to_disk
+from mmsearch.vectors.atomic import appearing
 from mmsearch.version import VERSION
 
 RECIPE = Recipe(epochs=36, batch=1024, lr=1e-3, patience=36)
@@ -190,12 +189,6 @@ def plain(module: nn.Sequential) -> Map:
 
 def _keep(folder: Path, content: bytes, told: Mapping[str, Any]) -> None:
     """Write the folder whole or not at all. Raises: LibraryError."""
-    unfinished = folder.with_name(f".connecting-{folder.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    checkpoint.write(content, unfinished / connection.FILE)
-    checkpoint.write((json.dumps(told, indent=2, sort_keys=True) + "\n").encode(), unfinished / card.JSON_NAME)
-    try:
-        unfinished.rename(folder)
-    except OSError as error:
-        raise LibraryError(f"can't write {folder}: {error}", hint="check the folder") from error
-    folder_to_disk(folder.parent)
+    with appearing(folder) as made:
+        (made / connection.FILE).write_bytes(content)
+        (made / card.JSON_NAME).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,28 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `folder`, which bears that name in the end, its files on disk; after an error or
+    a kill there is no such folder. One writer per name: what a killed one left is removed first.
+
+    Raises: LibraryReadOnly, LibraryError (it is there already, or the disk is full, for example).
+    """
+    temporary = folder.with_name(f".{folder.name}{_MARK}")
+    try:
+        with told(folder):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            for path in temporary.iterdir():
+                _to_disk(path)
+            folder_to_disk(temporary)
+            temporary.rename(folder)
+            folder_to_disk(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

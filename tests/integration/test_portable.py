@@ -195,7 +195,7 @@ def test_an_export_that_fails_leaves_nothing(filled: Library, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(Exception, match="can't write"):
         filled.export(tmp_path / "file" / "out")
-    assert not list(tmp_path.glob(".*exporting"))
+    assert not list(tmp_path.glob(".*writing-*"))
 
 
 def test_killed_at_any_batch_it_goes_on(filled: Library, tmp_path: Path) -> None:
