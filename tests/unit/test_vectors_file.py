@@ -12,6 +12,7 @@ from mmsearch import vectors
 from mmsearch.errors import IndexDamaged, LibraryError, UnknownName
 from mmsearch.types import VectorIndex
 from mmsearch.vectors import Stamp, publish, quarantine, read
+from mmsearch.vectors.atomic import appearing
 from mmsearch.vectors.file import MAGIC, QUARANTINED
 
 STAMP = Stamp(library="5f0c", part="starter/image", backend="faiss", generation=12)
@@ -224,3 +225,17 @@ def test_quarantine_takes_a_folder_too_and_never_deletes_it(path: Path) -> None:
 
 def test_quarantine_of_nothing_anywhere(tmp_path: Path) -> None:
     assert quarantine(tmp_path / "no folder" / "image.index") is None
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with pytest.raises(RuntimeError, match="cut short"), appearing(folder) as temporary:
+        (temporary / "a").write_text("half")
+        raise RuntimeError("cut short")
+    assert list(tmp_path.iterdir()) == []
+    with appearing(folder) as temporary:
+        (temporary / "a").write_text("whole")
+        assert not folder.exists()
+    with pytest.raises(LibraryError, match="can't write"), appearing(folder) as temporary:
+        (temporary / "a").write_text("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"] and (folder / "a").read_text() == "whole"
