@@ -139,7 +139,7 @@ class Builder:
             return None
         built, generation, mark = found
         tuned = self._tuned(key, built, built.preset.efforts)
-        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        published = self._reached(tuned.facts.recall)
         if published:
             self._indexes.adopt(key, tuned, generation, mark)
         return self._outcome(key, tuned, published, start)
@@ -166,7 +166,7 @@ class Builder:
             return None
         made = structures.extended(built, self._chunks(fresh), gone)
         tuned = self._tuned(key, made, made.preset.efforts)
-        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        published = self._reached(tuned.facts.recall)
         if published:
             self._indexes.adopt(key, tuned, generation, mark)
         return self._outcome(key, tuned, published, start) if published else None
@@ -188,7 +188,7 @@ class Builder:
         made = structures.build(preset, sample, len(ids), self._chunks(ids), self._target)
         del sample
         tuned = self._tuned(key, made, preset.efforts)
-        published = min(tuned.facts.recall.values(), default=1.0) >= self._target
+        published = self._reached(tuned.facts.recall)
         refusal = self._refusal(key)
         if published:
             self._indexes.adopt(key, tuned, generation, mark)
@@ -220,19 +220,22 @@ class Builder:
 
     def _tuned(self, key: ListKey, built: "Built", choice: Sequence[int]) -> "Built":
         """The structure with the least effort that reaches the target with queries of every modality, or the most."""
-        trials, target = self._trials(key, built), self._target
+        trials = self._trials(key, built)
         efforts = [effort for effort in choice if effort <= built.most] or [built.most]
         low, high = 0, len(efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
         while low < high:
             middle = (low + high) // 2
             measured[middle] = self._recall(built.with_facts(effort=efforts[middle]), trials)
-            if min(measured[middle].values(), default=1.0) >= target:
+            if self._reached(measured[middle]):
                 high = middle
             else:
                 low = middle + 1
         recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
-        return built.with_facts(effort=efforts[low], recall=recall, target=target)
+        return built.with_facts(effort=efforts[low], recall=recall, target=self._target)
+
+    def _reached(self, recall: Mapping[Modality, float]) -> bool:
+        return min(recall.values(), default=1.0) >= self._target
 
     def _recall(self, built: "Built", trials: Mapping[Modality, _Trial]) -> dict[Modality, float]:
         from mmsearch.vectors.layered import LayeredIndex

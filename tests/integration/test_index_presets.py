@@ -224,7 +224,7 @@ def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callabl
     assert good.published
 
 
-def test_a_crash_between_building_and_publishing_changes_nothing(
+def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, indexes, builder = parts(opened())
@@ -311,6 +311,16 @@ def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callabl
     assert mended.repaired and fresh.index.verify()[0].wrong == ()
     assert [path.name for path in indexes.folder.rglob("*.damaged-1")] == ["image-image.built.damaged-1"]
     assert built(parts(opened())[1]) == "ivf-sq8"
+
+
+def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:
+    catalog, indexes, _ = parts(opened("auto"))
+    ids, _ = indexes.compared(KEY)
+    space = catalog.space()
+    assert space is not None
+    catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
+    assert indexes.sizes() == {KEY: SIZE - 1}
+    assert indexes.misjudged(KEY, ids[:3]) == 0
 
 
 def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable[..., Library]) -> None:
