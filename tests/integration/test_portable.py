@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, LibraryNotFound, SpaceChanged
+from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryError, LibraryLocked, LibraryNotFound, SpaceChanged
 from mmsearch.library import Library
 from mmsearch.portable import Exported, Imported
 from tests.conftest import CHECKOUT, Run
@@ -193,7 +193,7 @@ def test_what_is_no_export(filled: Library, open_tiny: Open, tmp_path: Path) -> 
 
 def test_an_export_that_fails_leaves_nothing(filled: Library, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Exception, match="can't write"):
+    with pytest.raises(LibraryError, match="can't write"):
         filled.export(tmp_path / "file" / "out")
     assert not list(tmp_path.glob(".*writing-*"))
 
