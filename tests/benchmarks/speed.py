@@ -161,7 +161,7 @@ def main() -> None:
     if "vit" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             name = vit.save(Path(folder) / "ViT-B-32")
-            ingest("COCO photos, ViT-B-32", photos, max(given.count // 5, 1), "image", given.repeat, name)
+            ingest("COCO photos, ViT-B-32", photos, max(4 * given.count // 5, 1), "image", given.repeat, name)
     if "large" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             ingest("12-megapixel photos", list(large_photos(photos, Path(folder))), 60, "image", given.repeat)
