@@ -102,8 +102,7 @@ def learned(task: starter.CaptionTask, seed: int, kept: Path) -> Captions:
     """As the starter's own training ends; out of the file if it is there."""
     if not kept.exists():
         fit(task, replace(starter.RECIPE, seed=seed))
-        weights = task.module.state_dict()
-        checkpoint.write(save(captions.packed({**weights, "most": weights["most"] * starter.KEPT})), kept)
+        checkpoint.write(save(starter.finished(task)), kept)
     return captions.unpacked(load(kept.read_bytes()))
 
 

@@ -1,15 +1,17 @@
 """The robustness benchmark counts what it says it counts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from mmsearch.encoders.starter.captions import DIM, FEATURES
+from mmsearch.encoders.starter.captions import DIM, FEATURES, MOST, unpacked
 from mmsearch.training import starter
 from mmsearch.training.attack import NO_ATTACK, Attack
 from tests.benchmarks.corrupted import Pictures
 from tests.benchmarks.measured import Row, Table
-from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits
+from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits, learned
 from tests.benchmarks.robust_sounds import beside
 from tests.benchmarks.robustness import replaced
 
@@ -81,6 +83,20 @@ def test_without_copies_and_attack_the_starter_trains_as_ever(photos: tuple[star
     for task in (plain, same):
         task.module.eval()
     assert loss(same) == pytest.approx(loss(plain), abs=1e-3)
+
+
+def test_what_was_learned_ends_as_the_starter_does_and_is_kept(
+    photos: tuple[starter.Photos, starter.Others], tmp_path: Path
+) -> None:
+    given, (apart, classes) = photos[0], (photos[1].features[::-1].copy(), photos[1].classes)
+    kept = tmp_path / "captions.safetensors"
+    made = learned(starter.CaptionTask(given, starter.Others(apart, classes), 0), 0, kept).state_dict()
+    shipped = unpacked(starter.trained(given, starter.Others(apart, classes), 0)).state_dict()
+    assert made["most"] == pytest.approx(MOST * starter.KEPT) and made["least"] != 0
+    assert all(torch.allclose(made[name], shipped[name], atol=1e-6) for name in shipped)
+    stored = kept.stat().st_mtime_ns
+    learned(starter.CaptionTask(*photos, 1), 1, kept)
+    assert kept.stat().st_mtime_ns == stored
 
 
 def test_copies_and_attacks_change_what_is_learned_from(photos: tuple[starter.Photos, starter.Others]) -> None:
