@@ -34,7 +34,8 @@ drop, and, paired, of the difference to the column named. Pictures and sounds we
 drawn anew for each seed. Photos are changed as they come out of the decoder, before they are squeezed into the model's
 square.
 
-- **{photos.SHIPPED}**: the recipe of `mmsearch/training/starter.py`; seed 0 is the shipped file.
+- **{photos.SHIPPED}**: the recipe of `mmsearch/training/starter.py`; seed 0 is the shipped file. The second gate
+  is one and the same in all three: it learned from photos as they were.
 - **{photos.AUGMENTED}** photos: every second training photo has one copy with noise, blur, JPEG 5-40, a crop, up to 25
   degrees of turning or no colour, and one caption with a typo. The copy stands for the photo in {photos.TAKEN:.0%} of
   its turns. Quarter turns never train.
