@@ -13,6 +13,7 @@ from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceR
 from mmsearch.catalog.ready import Ready, listed, numbers
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.select import where as matches
+from mmsearch.catalog.vectors import VECTORS
 from mmsearch.catalog.write import chunks
 from mmsearch.criteria import Filter
 from mmsearch.types import Modality, Span, Vectors
@@ -179,19 +180,12 @@ def outlines(
 
 def vectors_of(connection: Connection, space: SpaceRecord, segment_ids: Sequence[int]) -> dict[int, Vectors]:
     """Segment id -> float32 (dim,), for those that have a vector."""
-    rows = _VECTORS.rows(connection, space=space.id, ids=numbers(segment_ids))
+    rows = VECTORS.rows(connection, space=space.id, ids=numbers(segment_ids))
     if not rows:
         return {}
     return dict(
         zip((segment for segment, _ in rows), blobs.decode([vector for _, vector in rows], space.dim), strict=True)
     )
-
-
-_VECTORS = Ready(
-    select(Embedding.segment_id, Embedding.vector).where(
-        Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(listed("ids"))
-    )
-)
 
 
 def files(connection: Connection, content_ids: Sequence[int], where: Filter | None = None) -> dict[int, list[File]]:

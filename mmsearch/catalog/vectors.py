@@ -1,20 +1,21 @@
 """The vectors of a list as an index asks for them: which there are, and some of them by their ids."""
 
-import json
-from typing import Any
-
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.ready import Ready, numbers
+from mmsearch.catalog.ready import listed as numbers_in
 from mmsearch.catalog.records import ListKey
 from mmsearch.types import Ids, Vectors
 
-# Past SQLAlchemy's own expressions, whose lists of parameters take longer to write out than SQLite takes to answer.
-_FETCH = (
-    "SELECT segment_id, vector FROM embeddings WHERE space_id = ? AND segment_id IN (SELECT value FROM json_each(?))"
+VECTORS = Ready(
+    select(Embedding.segment_id, Embedding.vector).where(
+        Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(numbers_in("ids"))
+    )
 )
+"""Segment ids and BLOBs: of a space, those of the ids that have one."""
 
 
 def listed(snapshot: Connection, key: ListKey) -> Ids:
@@ -36,7 +37,7 @@ def fetch(snapshot: Connection, space_id: int, dim: int, ids: Ids) -> tuple[Ids,
     Args:
         ids: int64 (n,), unique.
     """
-    rows: Any = snapshot.exec_driver_sql(_FETCH, (space_id, json.dumps(ids.tolist()))).all()
+    rows = VECTORS.rows(snapshot, space=space_id, ids=numbers(ids.tolist()))
     found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     order = np.argsort(found)
     return found[order], blobs.whole([row[1] for row in rows], dim)[order]

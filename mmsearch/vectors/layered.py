@@ -130,10 +130,12 @@ class LayeredIndex:
         queries, k = checked_vectors(queries, self.dim), checked_count(k)
         chosen = None if among is None else checked_selection(among)
         with self._gate.reading():
-            exact = self._exact.search(queries, k, among=among)
             if self.built is None:
-                return exact
+                return self._exact.search(queries, k, among=among)
             found = _Search(self.built, self._places(self.built, chosen), fetch).nearest(queries, k)
+            if not len(self._exact):
+                return found
+            exact = self._exact.search(queries, k, among=among)
         ids, scores = np.hstack([exact.ids, found.ids]), np.hstack([exact.scores, found.scores])
         order = np.lexsort((ids, -scores), axis=1)[:, :k]
         return Neighbours(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))
