@@ -199,8 +199,10 @@ class Library:
         registry.check_modalities(within)
         least, chosen = duplicates.thresholds(threshold, self.settings.alike_from), _filter(where)
         self._require_items()
-        _, record = self._parts.embedding()
-        return duplicates.find(self._parts.catalog(), self._parts.indexes(record), record, least, within, chosen)
+        parts = self._parts
+        return parts.of_one_space(
+            lambda _, record: duplicates.find(parts.catalog(), parts.indexes(record), record, least, within, chosen)
+        )
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""

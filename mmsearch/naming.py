@@ -9,7 +9,7 @@ from mmsearch.catalog import NewTag
 from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput
 from mmsearch.parts import Parts
-from mmsearch.types import Labelled, Modality, Query
+from mmsearch.types import Labelled, Modality, Query, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ def label(wanted: Wanted, parts: Parts, *, save: bool) -> list[Labelled]:
     """By path. Raises: InvalidInput for senseless names or an unknown model, SpaceChanged, LibraryLocked."""
     names = () if wanted.model is not None else labels.checked(wanted.names)
     with parts.writing() if save else nullcontext():
-        names, labelled, tags = (
-            _zero_shot(names, wanted, parts) if names else _learned(str(wanted.model), wanted, parts)
+        names, labelled, tags = parts.of_one_space(
+            lambda space, _: (
+                _zero_shot(names, wanted, parts, space) if names else _learned(str(wanted.model), wanted, parts)
+            )
         )
         if save:
             parts.catalog().tag(names, tags)
@@ -48,9 +50,8 @@ def label(wanted: Wanted, parts: Parts, *, save: bool) -> list[Labelled]:
 
 
 def _zero_shot(
-    names: tuple[str, ...], wanted: Wanted, parts: Parts
+    names: tuple[str, ...], wanted: Wanted, parts: Parts, space: Space
 ) -> tuple[tuple[str, ...], list[Labelled], list[NewTag]]:
-    space, _ = parts.embedding()
     needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
     labelled, tags = labels.label(
         names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),

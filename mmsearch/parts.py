@@ -1,9 +1,10 @@
 """What a library is made of, each part opened when it is first needed and kept until `close`."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -14,7 +15,7 @@ from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder
-from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, SpaceChanged, WeightsError
+from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, MmsearchError, SpaceChanged, WeightsError
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
 from mmsearch.spaces import Spaces
@@ -25,6 +26,11 @@ from mmsearch.version import VERSION
 LOCK_NAME = "writer.lock"
 ADDING_NAME = "adding.lock"
 INDEX_FOLDER = "indexes"
+
+TRIES = 5
+"""Answers that are made in vain, because of a change in between, before commits are held up."""
+
+T = TypeVar("T")
 
 GRACE_S = 1.0
 """Seconds a writer waits for another: a search that mends an index file must not turn an ingest away."""
@@ -94,6 +100,42 @@ class Parts:
                 raise
             way = f"search with another model that this library has: mmsearch model use {others[0]}"
             raise WeightsError(error.message, hint=f"{error.hint}; or {way}" if error.hint else way) from error
+
+    def unmoved(self, state: Callable[[Catalog], object], work: Callable[[SpaceRecord | None], T]) -> T:
+        """An answer, of one state of the library from its beginning to its end; making it changes nothing.
+
+        Where the state is another one in the end, the answer is made again: what was read first need not fit what was
+        read last, and whoever switched the space may have forgotten the vectors that were being looked through.
+
+        Args:
+            state: What may not change meanwhile.
+            work: Makes the answer, of the space that serves as it begins; None in an empty library.
+
+        Raises: what `work` raises, unless the state changed meanwhile.
+        """
+        catalog = self.catalog()
+        for _ in range(TRIES):
+            before, serving = state(catalog), catalog.space()
+            try:
+                answer = work(serving)
+            except MmsearchError:
+                if state(catalog) == before:
+                    raise
+                continue
+            if state(catalog) == before:
+                return answer
+        # Changes come faster than answers can be made: the next one waits for this answer.
+        with catalog.still():
+            return work(catalog.space())
+
+    def of_one_space(self, work: Callable[[Space, SpaceRecord], T]) -> T:
+        """An answer made of the space that serves, and again if another one does in the end. Raises: as `embedding`."""
+        return self.unmoved(Catalog.space, lambda serving: work(*self.serving(serving)))
+
+    def serving(self, record: SpaceRecord | None) -> tuple[Space, SpaceRecord]:
+        """The space that an answer began with, though another one may be active by now. Raises: as `embedding`."""
+        space, active = self.embedding()
+        return (space, active) if record in (None, active) else (self.space_of(record), record)
 
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""

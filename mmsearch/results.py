@@ -10,22 +10,19 @@ from mmsearch import hybrid
 from mmsearch import search as searching
 from mmsearch.bundles import Averages, Bundles
 from mmsearch.calibration import Judge
-from mmsearch.catalog import SpaceRecord, pieces
+from mmsearch.catalog import Catalog, SpaceRecord, pieces
 from mmsearch.config import LEARNED
 from mmsearch.criteria import Filter
-from mmsearch.errors import InvalidInput, MmsearchError
+from mmsearch.errors import InvalidInput
 from mmsearch.fold import REACH, fold, profiles
 from mmsearch.indexing import IndexSet
 from mmsearch.moments import with_moments
 from mmsearch.parts import Parts
 from mmsearch.reasons import Explanation
-from mmsearch.types import Hit, Modality, Part, Query, Stored, Vectors
+from mmsearch.types import Hit, Modality, Part, Query, Space, Stored, Vectors
 
 if TYPE_CHECKING:
     from mmsearch.fused import Learned
-
-TRIES = 5
-"""Pages that are made in vain, because of a commit in between, before commits are held up."""
 
 GROWTH = 2
 """How many times deeper a ranking is looked into where it did not yield enough: mostly a few hits are missing."""
@@ -103,28 +100,7 @@ def _recalled(part: Part, parts: Parts, space: SpaceRecord | None) -> Part:
 
 def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `asked`."""
-    for _ in range(TRIES):
-        page = _unmoved(query, wanted, parts)
-        if page is not None:
-            return page
-    # Commits come faster than pages can be made: the next one waits for this page.
-    with parts.catalog().still():
-        serving = parts.catalog().space()
-        return _page(asked(query, parts, serving), wanted, parts, serving)
-
-
-def _unmoved(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) -> list[Hit] | None:
-    """A page, unless a commit came in between: then what was read first need not fit what was read last, and whoever
-    switched the space may have forgotten the vectors that were being looked through."""
-    catalog = parts.catalog()
-    moment, serving = catalog.moment(), catalog.space()
-    try:
-        page = _page(asked(query, parts, serving), wanted, parts, serving)
-    except MmsearchError:
-        if catalog.moment() == moment:
-            raise
-        return None
-    return page if catalog.moment() == moment else None
+    return parts.unmoved(Catalog.moment, lambda serving: _page(asked(query, parts, serving), wanted, parts, serving))
 
 
 def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None) -> list[Hit]:
@@ -155,10 +131,7 @@ def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None)
 
 
 def _meaning(query: Query, parts: Parts, serving: SpaceRecord | None) -> _Meaning:
-    space, record = parts.embedding()
-    if serving is not None and record != serving:
-        # Switched since the search began: it goes on as it began, and is made again in the end.
-        space, record = parts.space_of(serving), serving
+    space, record = parts.serving(serving)
     vector = searching.embed(query, space, parts.query_decoding(record))
     return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
 
@@ -205,7 +178,17 @@ def explain(query: str | os.PathLike[str] | Query, hit: Hit, parts: Parts, overl
     # Nobody else needs Pillow in this process.
     from mmsearch import explain as explaining
 
-    space, record = parts.embedding()
+    found = parts.of_one_space(lambda space, record: _explained(query, hit, parts, space, record))
+    if overlay is not None:
+        explaining.draw(found, hit.metadata, overlay)
+    return found
+
+
+def _explained(
+    query: str | os.PathLike[str] | Query, hit: Hit, parts: Parts, space: Space, record: SpaceRecord
+) -> Explanation:
+    from mmsearch import explain as explaining
+
     with parts.catalog().reading() as snapshot:
         layout = pieces.layout_of(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
@@ -219,7 +202,4 @@ def explain(query: str | os.PathLike[str] | Query, hit: Hit, parts: Parts, overl
         )
         for part in (query.parts if len(query.parts) > 1 else ())
     ]
-    found = explaining.explain(vector, hit, space, pool, shares)
-    if overlay is not None:
-        explaining.draw(found, hit.metadata, overlay)
-    return found
+    return explaining.explain(vector, hit, space, pool, shares)

@@ -8,13 +8,15 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 import mmsearch
-from mmsearch.errors import WeightsError
+from mmsearch.catalog import Catalog
+from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.library import Library
 from mmsearch.types import Hit, Query
 from tests import clip, tiny
@@ -185,6 +187,67 @@ def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> No
     library.model.use(SPACES["wide"], when_complete=True)
     assert not tiny.ENCODED and asked(library) == after
     assert contents(library.path) == contents(undisturbed.path)
+
+
+def explained(library: Library, hit: Hit) -> object:
+    try:
+        return library.explain("quiet boats", hit).score
+    except InvalidInput as refused:
+        return refused.message
+
+
+ANSWERS: dict[str, Callable[[Library, Hit], object]] = {
+    "duplicates": lambda library, _: [[file.path.name for file in group.files] for group in library.duplicates()],
+    "label": lambda library, _: library.label(["red", "green", "blue"], within=["image"]),
+    "explain": explained,
+    "more like it": lambda library, hit: told(library.search(Query(like=hit.item_id), 8)),
+    "moments": lambda library, _: [hit.moments for hit in library.search("low", 8, moments=True)],
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_switched_in_the_middle_an_answer_is_made_again(
+    open_tiny: OpenTiny, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Before whichever of its looks into the catalog the switch comes, and if the model it began with is gone then."""
+    for n, colour in enumerate(("red", "green")):
+        picture(folder / f"{colour}.png", colour)
+        # One passage of the tiny space, which says red; several of the wide one.
+        words(folder / f"note{n}.txt", f"a red lantern, {' '.join(sorted(NOTE.split(), reverse=n > 0))}")
+    sound(folder / "low.wav", "low", "mid", seconds=2.0)
+    library, other = open_tiny(workers=1), open_tiny(workers=1)
+    library.ingest(folder)
+    library.model.add(SPACES["wide"])
+    hit = next(one for one in library.search("quiet boats", 8) if one.path.name == "note0.txt")
+    looks, switch_at, drop = 0, 0, False
+    reading = Catalog.reading
+
+    def looked(catalog: Catalog) -> AbstractContextManager[Connection]:
+        nonlocal looks
+        looks += 1
+        if looks == switch_at:
+            other.model.use("wide")
+            if drop:
+                other.model.drop("tiny")
+        return reading(catalog)
+
+    def answer(at: int = 0) -> object:
+        nonlocal looks, switch_at
+        looks, switch_at = 0, at
+        return ANSWERS[kind](library, hit)
+
+    monkeypatch.setattr(Catalog, "reading", looked)
+    before = answer()
+    count = looks
+    other.model.use("wide")
+    after = answer()
+    assert before != after and count >= 5
+    for at in range(1, count + 1):
+        other.model.use("tiny")
+        assert answer(at) == after, f"{at} of {count}"
+    other.model.use("tiny")
+    drop = True
+    assert answer(count // 2) == answer()
 
 
 def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Path) -> None:
