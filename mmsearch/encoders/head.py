@@ -104,6 +104,9 @@ class Head:
     module: nn.Module
     centres: Vectors
     """(classes, dim), unit rows."""
+    fusion: bytes = b""
+    """The file of the fusion (`mmsearch.encoders.fusion`) that makes the vectors it takes, of a bundle's files; empty:
+    it takes each file by itself."""
 
     def logits(self, vectors: Vectors) -> NDArray[np.float32]:
         """float32 (n, classes)."""
@@ -121,7 +124,7 @@ class Head:
         return Judgement(best, second, sure, nearness, nearness >= self.facts.least)
 
     def calibrated(self, temperature: float, least: float) -> "Head":
-        return Head(replace(self.facts, temperature=temperature, least=least), self.module, self.centres)
+        return replace(self, facts=replace(self.facts, temperature=temperature, least=least))
 
 
 def centres(vectors: Vectors, labels: NDArray[np.int64], classes: int) -> Vectors:
@@ -137,6 +140,8 @@ def dump(head: Head) -> bytes:
     written = {name: getattr(head.facts, name) for name in Facts.__slots__}
     # One entry: the library writes several of them in any order.
     header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
+    if head.fusion:
+        tensors["fusion"] = torch.from_numpy(np.frombuffer(head.fusion, np.uint8).copy())
     return save({**tensors, "centres": torch.from_numpy(head.centres)}, header)
 
 
@@ -146,11 +151,12 @@ def restore(content: bytes) -> Head:
     try:
         tensors = load(content)
         centres = tensors.pop("centres").numpy()
+        fusion = tensors.pop("fusion").numpy().tobytes() if "fusion" in tensors else b""
         made = HEADS[facts.kind](facts.dim, len(facts.classes), facts.hidden, 0.0)
         made.load_state_dict({name.removeprefix("head."): tensor for name, tensor in tensors.items()})
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise WeightsError(f"the head is damaged: {error}", hint="train it again") from error
-    return Head(facts, made.eval(), centres)
+    return Head(facts, made.eval(), centres, fusion)
 
 
 def _facts(content: bytes) -> Facts:

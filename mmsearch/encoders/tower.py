@@ -1,8 +1,7 @@
 """What the towers of a checkpoint share, whichever library its module is from."""
 
-import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -37,38 +36,17 @@ class Loaded(NamedTuple):
     dtype: "torch.dtype"
 
 
-class Loader:
-    """The module of one checkpoint, loaded once for all of its towers."""
-
-    def __init__(self, build: "Callable[[], torch.nn.Module]") -> None:
-        """`build` gives the module with its weights, float32 on the CPU, in evaluation mode."""
-        self._build = build
-        self._lock = threading.Lock()
-        self._module: torch.nn.Module | None = None
-
-    def load(self, device: "torch.device", dtype: "torch.dtype") -> "torch.nn.Module":
-        """In evaluation mode. Raises: WeightsError."""
-        import torch
-
-        with self._lock:
-            if self._module is None:
-                module = self._build().to(device=device, dtype=dtype)
-                self._module = module.to(memory_format=torch.channels_last)
-            return self._module
-
-
 class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
-    """One modality of a checkpoint; all of them share a `Loader`."""
+    """One modality of a checkpoint, loaded without the others."""
 
     modality: Modality
+    parts: tuple[str, ...]
+    """How the names of its parameters begin."""
     batch_size = 32
 
-    def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto", loader: Loader | None = None
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "auto") -> None:
         super().__init__(device, precision)
         self.checkpoint = checkpoint
-        self.loader = loader or Loader(self._build)
         self._spec: EncoderSpec | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -95,7 +73,7 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
 
     @abstractmethod
     def _build(self) -> "torch.nn.Module":
-        """See `Loader`. Raises: WeightsError."""
+        """The module with the weights of its `parts`, float32 on the CPU, in evaluation mode. Raises: WeightsError."""
 
     @abstractmethod
     def _hashes(self) -> Mapping[str, str]:
@@ -110,7 +88,10 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
         """Any input, as large as they come."""
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> Loaded:
-        loaded = Loaded(self.loader.load(device, dtype), device, dtype)
+        import torch
+
+        module = self._build().to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        loaded = Loaded(module, device, dtype)
         try:
             width = self._forward(loaded, [self._trial()]).shape[1]
         except (RuntimeError, AssertionError, IndexError, ValueError) as error:

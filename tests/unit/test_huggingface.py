@@ -165,6 +165,25 @@ def test_half_precision_stays_close_and_unit_length(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["clap", "pe"])
+def test_a_tower_is_loaded_without_the_others(variant: str, tmp_path: Path) -> None:
+    whole = opened(huggingface.space(variant))
+    given: dict[str, list[Any]] = {"text": TEXTS, "audio": sounds(1.0), "image": [np.full((9, 9, 3), 80, np.uint8)]}
+    for modality, encoder in whole.encoders.items():
+        wanted = encoded(whole, modality, given[modality])
+        loaded: Any = encoder
+        module = loaded._loaded().module
+        assert all(name.startswith(loaded.parts) for name, _ in module.named_parameters())
+        folder = Path(shutil.copytree(huggingface.space(variant).partition(":")[2], tmp_path / modality))
+        state = load_file(folder / "model.safetensors")
+        # What serves in two places may be stored under the other's name.
+        held = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+        for name in set(state) - held - {name for name, _ in module.named_buffers()}:
+            state[name].fill_(torch.nan)
+        save_file(state, folder / "model.safetensors")
+        np.testing.assert_array_equal(encoded(opened(f"local-dir:{folder}"), modality, given[modality]), wanted)
+
+
+@pytest.mark.parametrize("variant", ["clap", "pe"])
 def test_another_rate_is_refused(variant: str) -> None:
     with pytest.raises(InvalidInput, match="16000 Hz, not 8000"):
         opened(huggingface.space(variant)).encoders["audio"].prepare(Segment("audio", sounds(0.1)[0], rate=8000))

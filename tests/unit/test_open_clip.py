@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from mmsearch import registry
 from mmsearch.encoders import store
 from mmsearch.encoders.open_clip.checkpoint import find
+from mmsearch.encoders.open_clip.model import build
 from mmsearch.encoders.open_clip.tokens import cutter
 from mmsearch.encoders.presets import PRESETS
 from mmsearch.errors import InvalidInput, WeightsError
@@ -93,6 +94,29 @@ def test_byte_pairs_are_open_clips_own(text: str) -> None:
 @cache
 def simple_tokenizer() -> open_clip.SimpleTokenizer:
     return open_clip.SimpleTokenizer(context_length=24)
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+@pytest.mark.parametrize("variant", ["clip", "siglip"])
+def test_a_tower_is_loaded_without_the_other(variant: str, modality: str, tmp_path: Path) -> None:
+    whole: Any = build(find(clip.space(variant)))
+    whole = whole.to(memory_format=torch.channels_last)
+    folder = Path(shutil.copytree(clip.space(variant).partition(":")[2], tmp_path / "model"))
+    state = load_file(folder / "open_clip_model.safetensors")
+    for name, tensor in state.items():
+        if name.startswith("visual.") != (modality == "image"):
+            tensor.fill_(torch.nan)
+    save_file(state, folder / "open_clip_model.safetensors")
+    encoder: Any = opened(f"local-dir:{folder}").encoders[modality]
+    segments = odd_pictures() if modality == "image" else [Segment("text", text) for text in TEXTS]
+    prepared = [encoder.prepare(segment) for segment in segments]
+    stacked = torch.from_numpy(np.stack(prepared))
+    with torch.inference_mode():
+        vectors = whole.encode_image(encoder.normalised(stacked)) if modality == "image" else whole.encode_text(stacked)
+    wanted = torch.nn.functional.normalize(vectors, dim=-1)
+    np.testing.assert_array_equal(encoder.encode(prepared), wanted.numpy())
+    held = {name for name, _ in encoder._loaded().module.named_parameters()}
+    assert held == {name for name in state if name.startswith(encoder.parts) and state[name].is_floating_point()}
 
 
 def test_half_precision_stays_close_and_unit_length() -> None:

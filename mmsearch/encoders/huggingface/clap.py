@@ -59,9 +59,8 @@ def read(name: str, folder: Path, config: Mapping[str, Any]) -> ClapCheckpoint:
 
 
 def encoders(checkpoint: ClapCheckpoint, device: str, precision: str) -> dict[Modality, Encoder]:
-    """Both towers, on one module."""
-    text = ClapText(checkpoint, device, precision)
-    return {"text": text, "audio": ClapAudio(checkpoint, device, precision, text.loader)}
+    """Both towers."""
+    return {"text": ClapText(checkpoint, device, precision), "audio": ClapAudio(checkpoint, device, precision)}
 
 
 def space(checkpoint: ClapCheckpoint, device: str, precision: str) -> Space:
@@ -80,11 +79,13 @@ class _Clap(HuggingFace[ClapCheckpoint]):
     family = FAMILY
 
     def _build(self) -> "torch.nn.Module":
-        return model.build(self.checkpoint, _made)
+        return model.build(self.checkpoint, _made, self.parts)
 
 
 class ClapText(_Clap, TextTower[ClapCheckpoint]):
     """Passages and queries -> (n, dim)."""
+
+    parts = ("text_model.", "text_projection.")
 
     def _embedded(self, module: Any, ids: "torch.Tensor", real: "torch.Tensor") -> "torch.Tensor":
         from torch.nn import functional as F
@@ -97,6 +98,7 @@ class ClapAudio(_Clap):
     """Windows of sound -> (n, dim)."""
 
     modality = "audio"
+    parts = ("audio_model.", "audio_projection.")
     batch_size = 16
 
     def _input(self) -> str:

@@ -12,6 +12,8 @@ from mmsearch.errors import WeightsError
 if TYPE_CHECKING:
     import torch
 
+    from mmsearch.encoders.partial import Parts
+
 HINT = "take config and weights of the same model"
 _NOT_STORED = ("position_ids",)
 """Counters from 0 that older releases of transformers stored."""
@@ -20,29 +22,29 @@ Make = Callable[[dict[str, Any]], "torch.nn.Module"]
 """config.json -> the module, its weights to come."""
 
 
-def build(checkpoint: Checkpoint, make: Make) -> "torch.nn.Module":
-    """The module with its weights, float32 on the CPU, in evaluation mode.
+def build(checkpoint: Checkpoint, make: Make, parts: "Parts") -> "torch.nn.Module":
+    """The module with the weights of a part, float32 on the CPU, in evaluation mode.
 
     transformers' own `from_pretrained` fills in at random what weights lack, and leaves out what they have too much.
     Raises: WeightsError for weights that are damaged, or are not those of the architecture in the config.
     """
-    from safetensors.torch import load_file
+    from mmsearch.encoders.partial import drop, fill
 
     paths = checkpoint.weights()
     stored = {name: shape for path in paths for name, shape in tensors.shapes(path).items()}
     module = _architecture(checkpoint, make)
     _check(checkpoint, stored, module.state_dict())
-    for path in paths:
-        module.load_state_dict(load_file(path), strict=False)
+    fill(module, paths, parts)
+    drop(module, parts)
     return module.eval()
 
 
 def _architecture(checkpoint: Checkpoint, make: Make) -> "torch.nn.Module":
-    from transformers.initialization import no_init_weights
+    from mmsearch.encoders.partial import Unfilled
 
     try:
-        # A class of transformers prints when it is built; random numbers for weights to come take seconds.
-        with redirect_stdout(io.StringIO()), no_init_weights():
+        # A class of transformers prints when it is built.
+        with redirect_stdout(io.StringIO()), Unfilled():
             module: Any = make(dict(checkpoint.config))
         module.tie_weights()
     except Exception as error:  # whatever the library makes of a config that it doesn't like

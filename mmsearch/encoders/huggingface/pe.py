@@ -98,12 +98,11 @@ def space(checkpoint: PeCheckpoint, device: str, precision: str) -> Space:
 
 
 def encoders(checkpoint: PeCheckpoint, device: str, precision: str) -> dict[Modality, Encoder]:
-    """The three towers, on one module."""
-    text = PeText(checkpoint, device, precision)
+    """The three towers."""
     return {
-        "text": text,
-        "image": PeImage(checkpoint, device, precision, text.loader),
-        "audio": PeAudio(checkpoint, device, precision, text.loader),
+        "text": PeText(checkpoint, device, precision),
+        "image": PeImage(checkpoint, device, precision),
+        "audio": PeAudio(checkpoint, device, precision),
     }
 
 
@@ -129,15 +128,13 @@ class _Pe(HuggingFace[PeCheckpoint]):
     family = FAMILY
 
     def _build(self) -> "torch.nn.Module":
-        module: Any = model.build(self.checkpoint, _made)
-        # What makes one vector of a sound and a video together: their parts are compared one by one here.
-        module.audio_video_encoder = None
-        built: torch.nn.Module = module
-        return built
+        return model.build(self.checkpoint, _made, self.parts)
 
 
 class PeText(_Pe, TextTower[PeCheckpoint]):
     """Passages and queries -> (n, dim)."""
+
+    parts = ("text_model.", "audio_model.text_audio_head.", "video_model.text_video_head.")
 
     def _embedded(self, module: Any, ids: "torch.Tensor", real: "torch.Tensor") -> "torch.Tensor":
         read = module.text_model(input_ids=ids, attention_mask=real, output_hidden_states=True).hidden_states[-1][:, 0]
@@ -150,6 +147,7 @@ class PeText(_Pe, TextTower[PeCheckpoint]):
 class PeImage(_Pe, ImageTower[PeCheckpoint]):
     """Pictures and video frames -> (n, dim)."""
 
+    parts = ("video_model.video_encoder.", "video_model.video_head.")
     batch_size = PICTURES_AT_ONCE
 
     @property
@@ -177,6 +175,7 @@ class PeAudio(_Pe):
     """Windows of sound -> (n, dim)."""
 
     modality = "audio"
+    parts = ("audio_model.audio_encoder.", "audio_model.audio_head.")
     batch_size = SOUNDS_AT_ONCE
 
     def _input(self) -> str:

@@ -14,9 +14,10 @@ WORDS_PER_TOKEN = 0.55
 
 def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
     """The space of one model; its weights are not read."""
-    text = OpenClipText(checkpoint, device, precision)
-    image = OpenClipImage(checkpoint, device, precision, text.loader)
-    encoders: dict[Modality, Encoder] = {"text": text, "image": image}
+    encoders: dict[Modality, Encoder] = {
+        "text": OpenClipText(checkpoint, device, precision),
+        "image": OpenClipImage(checkpoint, device, precision),
+    }
     return Space(checkpoint.name, checkpoint.dim, _windowing(checkpoint), encoders)
 
 

@@ -17,6 +17,8 @@ from mmsearch.errors import WeightsError
 if TYPE_CHECKING:
     import torch
 
+    from mmsearch.encoders.partial import Parts
+
 CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 PREFIX, A, B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 """How peft names things."""
@@ -62,8 +64,9 @@ def read(folder: Path) -> Adapter:
     return Adapter(folder, base, str(sha256), scale)
 
 
-def merge(module: "torch.nn.Module", adapter: Adapter) -> None:
-    """Add the adapter to the module's weights. Raises: WeightsError if it is damaged or doesn't fit them."""
+def merge(module: "torch.nn.Module", adapter: Adapter, parts: "Parts" = ("",)) -> None:
+    """Add the adapter to the module's weights, or those of a part. Raises: WeightsError if it is damaged or doesn't
+    fit the module."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -76,12 +79,15 @@ def merge(module: "torch.nn.Module", adapter: Adapter) -> None:
     weights = dict(module.named_parameters())
     with torch.no_grad():
         for name in [name for name in state if name.endswith(A)]:
-            weight = weights.get(target(name.removesuffix(A), weights))
+            adapted = target(name.removesuffix(A), weights)
+            weight = weights.get(adapted)
             other = state.pop(name.removesuffix(A) + B, None)
             # The product of two matrices that don't belong here may still have the weight's shape.
             if weight is None or other is None or (other.shape[0], state[name].shape[1]) != tuple(weight.shape):
                 raise WeightsError(f"{path} does not fit {adapter.base}: {name}", hint="train it again")
-            weight.add_(adapter.scale * (other @ state.pop(name)))
+            first = state.pop(name)
+            if adapted.startswith(parts):
+                weight.add_(adapter.scale * (other @ first))
     if state:
         raise WeightsError(f"{path} holds more than LoRA's matrices: {next(iter(state))}")
 

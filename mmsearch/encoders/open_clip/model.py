@@ -13,25 +13,45 @@ from mmsearch.errors import WeightsError
 if TYPE_CHECKING:
     import torch
 
+    from mmsearch.encoders.partial import Parts
+
 _POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 """Tensors that open_clip stretches without a word where the config names other sizes than the weights have."""
+_LOGITS = ("logit_scale", "logit_bias")
+"""What no vector depends on: missing in some files, numbers instead of vectors of one in others."""
 
 
-def build(checkpoint: Checkpoint) -> "torch.nn.Module":
-    """The module with its weights, float32 on the CPU, in evaluation mode.
+def build(checkpoint: Checkpoint, parts: "Parts" = ("",)) -> "torch.nn.Module":
+    """The module with its weights, or those of a part, float32 on the CPU, in evaluation mode.
 
     Raises: WeightsError for weights that are damaged, hold code, or are not those of the architecture in the config.
     """
+    from mmsearch.encoders.partial import Unfilled, drop, fill
+
     path = checkpoint.weights()
-    shapes = _shapes(path)
+    stored = _shapes(path)
     try:
-        module = _architecture(checkpoint)
+        with Unfilled():
+            module = _architecture(checkpoint)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, AssertionError, OSError) as error:
         raise WeightsError(
             f"the architecture of {checkpoint.name} can't be built: {error}",
             hint="its config may be damaged, or need a newer open_clip: pip install --upgrade open_clip_torch",
         ) from error
-    _check_positions(checkpoint, shapes, {name: tuple(t.shape) for name, t in module.state_dict().items()})
+    built = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    _check_positions(checkpoint, stored, built)
+    if parts != ("",) and path.suffix == ".safetensors" and _without_logits(stored) == _without_logits(built):
+        fill(module, [path], parts)
+    else:
+        _fill_whole(module, path)
+    if checkpoint.adapter is not None:
+        merge(module, checkpoint.adapter, parts)
+    drop(module, parts)
+    return module.eval()
+
+
+def _fill_whole(module: "torch.nn.Module", path: Path) -> None:
+    """Load all there is, by open_clip, which knows older layouts and pickles. Raises: WeightsError."""
     from open_clip.factory import load_checkpoint
 
     try:
@@ -41,13 +61,14 @@ def build(checkpoint: Checkpoint) -> "torch.nn.Module":
             f"{path} does not hold the weights of the architecture in its config: {str(error)[:300]}",
             hint="take config and weights of the same model",
         ) from error
-    if checkpoint.adapter is not None:
-        merge(module, checkpoint.adapter)
-    return module.eval()
+
+
+def _without_logits(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in shapes.items() if name not in _LOGITS}
 
 
 def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
-    """The module with random weights."""
+    """The module, its weights to come."""
     # open_clip's own create_model would look for weights elsewhere, and sets up logging in the whole process.
     from open_clip.coca_model import CoCa
     from open_clip.model import CLIP, CustomTextCLIP

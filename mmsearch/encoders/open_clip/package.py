@@ -68,9 +68,8 @@ def check(checkpoint: Checkpoint) -> None:
     """
     _check_name(checkpoint)
     check_pointer(checkpoint.weights())
-    text = OpenClipText(checkpoint, "cpu", "fp32")
-    text.try_out()
-    OpenClipImage(checkpoint, "cpu", "fp32", text.loader).try_out()
+    OpenClipText(checkpoint, "cpu", "fp32").try_out()
+    OpenClipImage(checkpoint, "cpu", "fp32").try_out()
 
 
 def _check_name(checkpoint: Checkpoint) -> None:

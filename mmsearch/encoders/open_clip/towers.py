@@ -25,7 +25,7 @@ class _OpenClip(Tower[Checkpoint]):
     def _build(self) -> "torch.nn.Module":
         from mmsearch.encoders.open_clip.model import build
 
-        return build(self.checkpoint)
+        return build(self.checkpoint, self.parts)
 
     def _hashes(self) -> Mapping[str, str]:
         return self.checkpoint.hashes(text=self.modality == "text")
@@ -40,6 +40,8 @@ class _OpenClip(Tower[Checkpoint]):
 
 class OpenClipImage(_OpenClip, ImageTower[Checkpoint]):
     """Pictures and video frames -> (n, dim)."""
+
+    parts = ("visual.",)
 
     @property
     def pixels(self) -> Pixels:
@@ -63,6 +65,7 @@ class OpenClipText(_OpenClip):
     """Passages and queries -> (n, dim)."""
 
     modality = "text"
+    parts = ("text.", "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
     _cut: Cut | None = None
 
     def _input(self) -> str:

@@ -1,0 +1,51 @@
+"""One tower of a model, loaded without the others: a query by words needs no weights for pictures.
+
+A module is built whole, which takes no memory as long as nobody writes to its parameters; so what a file holds can be
+compared with all of it. Then only the tensors of one part are read.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+Parts = tuple[str, ...]
+"""How the names of a part's parameters begin; ("",) is the whole module."""
+
+
+class Unfilled(TorchFunctionMode):
+    """Modules built within leave their parameters as the memory was: no random numbers for weights to come."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        name = getattr(func, "__name__", "")
+        # In place, but not an operator or a property; some of torch.nn.init name what they fill.
+        if name.endswith("_") and not name.startswith("__") and name != "requires_grad_":
+            filled = args[0] if args else (kwargs or {}).get("tensor")
+            if isinstance(filled, nn.Parameter):
+                return filled
+        return func(*args, **(kwargs or {}))
+
+
+def fill(module: nn.Module, paths: Iterable[Path], parts: Parts) -> None:
+    """Read a part's tensors from safetensors files, whose names and shapes were compared with the module's before."""
+    built = module.state_dict()
+    # What serves in two places is stored once, perhaps under a name of another part.
+    wanted = {tensor.data_ptr() for name, tensor in built.items() if name.startswith(parts)}
+    for path in paths:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                if name in built and built[name].data_ptr() in wanted:
+                    built[name].copy_(file.get_tensor(name))
+
+
+def drop(module: nn.Module, parts: Parts) -> None:
+    """Let go of all parameters that are not of a part: what needs them fails."""
+    named = list(module.named_parameters(remove_duplicate=False))
+    kept = {id(parameter) for name, parameter in named if name.startswith(parts)}
+    for name, parameter in named:
+        if id(parameter) not in kept:
+            owner, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(owner), leaf, None)
