@@ -24,7 +24,7 @@ from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.errors import LibraryLocked
 from mmsearch.indexing import IndexSet
 from mmsearch.types import Ids, Modality, Space, Vectors
-from mmsearch.vectors.atomic import make_folder
+from mmsearch.vectors.atomic import make_folder, replacing
 from mmsearch.vectors.presets import AUTO, PRESETS, Preset, cells
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Builder:
     def due(self) -> list[Outcome]:
         """Build what should be built, unless somebody else is at it; a list that has shrunk loses its structure."""
         made: list[Outcome] = []
-        due = self._indexes.due()
+        due = self._indexes.due(self._refused)
         if not due:
             return made
         try:
@@ -113,11 +113,21 @@ class Builder:
                 for key, preset in due.items():
                     if preset.exact:
                         self._indexes.drop(key)
-                    elif not self._refused(key, preset):
+                    else:
                         made.extend(self._best(key, preset))
         except LibraryLocked:
             return made
         return made
+
+    def wanted(self) -> bool:
+        """Whether something should be built, and nobody is at it. Raises: LibraryReadOnly."""
+        if not self._indexes.due(self._refused):
+            return False
+        try:
+            with self.alone():
+                return True
+        except LibraryLocked:
+            return False
 
     def _best(self, key: ListKey, preset: Preset) -> Iterator[Outcome]:
         """Build until one is published: what was asked for, or, where nobody asked, what takes more bytes after it."""
@@ -189,34 +199,39 @@ class Builder:
         del sample
         tuned = self._tuned(key, made, preset.efforts)
         published = self._reached(tuned.facts.recall)
-        refusal = self._refusal(key)
         if published:
             self._indexes.adopt(key, tuned, generation, mark)
-            refusal.unlink(missing_ok=True)
-        else:
-            refusal.parent.mkdir(parents=True, exist_ok=True)
-            refusal.write_text(json.dumps({"preset": preset.name, "size": len(ids), "target": self._target}))
+        self._remember(key, preset, len(ids), published)
         return self._outcome(key, tuned, published, start)
 
     def _outcome(self, key: ListKey, built: "Built", published: bool, start: float) -> Outcome:
         facts, seconds = built.facts, perf_counter() - start
         return Outcome(key, facts.preset, len(built), facts.effort, self._target, facts.recall, published, seconds)
 
-    def _refusal(self, key: ListKey) -> Path:
+    def _refusals(self, key: ListKey) -> tuple[Path, dict[str, tuple[int, float]]]:
+        """A file, and what it says: preset -> (size of the list, target) for which it was built in vain."""
         path = self._indexes.path(key)
-        return path.with_name(f"{path.name}.refused")
-
-    def _refused(self, key: ListKey, preset: Preset) -> bool:
-        """Whether the same was tried in vain, with a list of about this size."""
+        path = path.with_name(f"{path.name}.refused")
         try:
-            found = json.loads(self._refusal(key).read_text())
-            return bool(
-                found["preset"] == preset.name
-                and found["target"] <= self._target
-                and self._indexes.sizes()[key] < 1.5 * found["size"]
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+            told = json.loads(path.read_text())
+            return path, {preset: (int(size), float(target)) for preset, (size, target) in told.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return path, {}
+
+    def _refused(self, key: ListKey, preset: Preset, size: int) -> bool:
+        """Whether the same was tried in vain, with a list of about this size."""
+        before, target = self._refusals(key)[1].get(preset.name, (0, 0.0))
+        return target <= self._target and size < 1.5 * before
+
+    def _remember(self, key: ListKey, preset: Preset, size: int, published: bool) -> None:
+        path, told = self._refusals(key)
+        if published and preset.name not in told:
+            return
+        told.pop(preset.name, None)
+        if not published:
+            told[preset.name] = size, self._target
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(told))
 
     def _tuned(self, key: ListKey, built: "Built", choice: Sequence[int]) -> "Built":
         """The structure with the least effort that reaches the target with queries of every modality, or the most."""

@@ -1,12 +1,17 @@
 """What a library's vectors are searched with: to see, to tune, to build and to verify."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmsearch.building import Builder, Outcome
+from mmsearch.caretaker import Caretaker
 from mmsearch.catalog import ListKey
+from mmsearch.config import Settings
 from mmsearch.errors import InvalidInput
 from mmsearch.parts import Parts
 from mmsearch.types import Modality
@@ -89,6 +94,26 @@ class Index:
         with builder.alone():
             return [builder.build(key, presets.suited(size, preset or indexes.kind)) for key, size in sizes.items()]
 
+    def keep_built(self, on_built: Callable[[Sequence[Outcome]], None] | None = None) -> None:
+        """Look from now on, until the library is closed, whether a list has outgrown its structure, whoever's commit
+        it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
+
+        For processes that live long. What goes wrong is logged, and tried again later.
+
+        Args:
+            on_built: Called, in another thread, once a search finds what was built.
+        """
+        parts = self._parts
+
+        def done(told: Sequence[Mapping[str, Any]]) -> None:
+            parts.indexes().renew()
+            if on_built is not None:
+                on_built([Outcome(**{**one, "key": ListKey(**one["key"])}) for one in told])
+
+        if parts.caretaker is None:
+            arguments = [str(parts.path), json.dumps(asdict(parts.settings))]
+            parts.caretaker = Caretaker(lambda: parts.builder().wanted(), "mmsearch.index:build_due", arguments, done)
+
     def verify(self, *, repair: bool = False) -> list[ListCheck]:
         """Compare every list with the catalog: its files' checksums, its ids, and the scores of some vectors.
 
@@ -134,3 +159,12 @@ class Index:
         if recall is not None and not 0 < recall <= 1:
             raise InvalidInput(f"recall is a share above 0, at most 1, not {recall}")
         return self._parts.builder(recall)
+
+
+def build_due(folder: str, settings: str) -> list[dict[str, Any]]:
+    """Build what lists have outgrown, in a process of its own: `Settings` are JSON, and so are the outcomes."""
+    parts = Parts(Path(folder), Settings(**json.loads(settings)))
+    try:
+        return [asdict(one) for one in parts.builder().due()]
+    finally:
+        parts.close()

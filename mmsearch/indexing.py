@@ -24,6 +24,7 @@ from mmsearch.held import REPLAY_LIMIT, File, Held, View, file_of, lengths
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import Gate, Stamp, check_file, create, presets, publish, quarantine, read, read_as
 from mmsearch.vectors.atomic import told
+from mmsearch.vectors.presets import Preset
 from mmsearch.vectors.rank import exact_scores
 
 if TYPE_CHECKING:
@@ -190,18 +191,26 @@ class IndexSet:
             "effort": built.facts.effort, "target": built.facts.target, "recall": built.facts.recall,
         }  # fmt: skip
 
-    def due(self) -> dict[ListKey, presets.Preset]:
-        """The lists whose structure should be built, or built anew, and which preset suits them."""
+    def due(self, refused: Callable[[ListKey, Preset, int], bool]) -> dict[ListKey, Preset]:
+        """The lists whose structure should be built, or built anew, and which preset suits them.
+
+        Args:
+            refused: Whether this preset was built in vain, for this list, of about this size.
+        """
         found = {}
-        for key in self.refresh():
-            layers = self._held[key].layers
+        for key in self.renew():
+            held = self._held[key]
+            layers = held.layers
             if layers is None:
                 continue
-            serving = layers.built.preset.name if layers.built is not None else presets.FLAT
-            preset = presets.suited(len(layers), self.kind, serving)
-            if preset.name != serving or layers.since > np.clip((len(layers) - layers.since) // 10, *REBUILD):
+            serving = presets.named(presets.FLAT) if layers.built is None else layers.built.preset
+            preset = presets.suited(len(layers), self.kind, serving.name)
+            if preset != serving and refused(key, preset, len(layers)):
+                preset = serving
+            outgrown = layers.since > np.clip((len(layers) - layers.since) // 10, *REBUILD)
+            if preset != serving or (outgrown and not preset.exact):
                 found[key] = preset
-        return {key: preset for key, preset in found.items() if not (preset.exact and self._held[key].built is None)}
+        return found
 
     def adopt(self, key: ListKey, built: "Built", generation: int, mark: int) -> None:
         """Publish a structure of some past generation and search with it from now on. One caller at a time, for all
@@ -229,6 +238,14 @@ class IndexSet:
         if going is None or not going.is_alive():
             self._switching[key] = Thread(target=self._reload, args=(key,), name="mmsearch-index", daemon=True)
             self._switching[key].start()
+
+    def renew(self) -> list[ListKey]:
+        """As `refresh`, and searches with what other processes have built from now on."""
+        keys = self.refresh()
+        for key in keys:
+            if (going := self._switching.get(key)) is not None:
+                going.join()
+        return keys
 
     def _reload(self, key: ListKey) -> None:
         with self._catalog.reading() as snapshot:

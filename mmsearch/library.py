@@ -126,7 +126,7 @@ class Library:
                 catalog.finish_run(run_id, state, job.report.as_dict())
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
-            self._parts.builder().due()
+            self._parts.grown()
         return report
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
@@ -373,7 +373,7 @@ class Library:
         """
         with self._parts.writing(create=True):
             items = backup.restore(Path(path), self.path, overwrite=overwrite)
-            self._parts.close()
+            self._parts.let_go()
         return items
 
 

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from mmsearch import registry
 from mmsearch.building import Builder
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
+from mmsearch.caretaker import Caretaker
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder
@@ -51,8 +52,17 @@ class Parts:
         self._active: SpaceRecord | None = None
         self._indexes: dict[SpaceRecord, IndexSet] = {}
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
+        self.caretaker: Caretaker | None = None
+        """Builds structures beside what serves, where somebody asked for it (`mmsearch.index`)."""
 
     def close(self) -> None:
+        """Stop the caretaker for good, and the decode workers, and close the catalog, which the next use opens anew."""
+        if self.caretaker is not None:
+            self.caretaker.stop()
+            self.caretaker = None
+        self.let_go()
+
+    def let_go(self) -> None:
         """Stop the decode workers and close the catalog; the next use opens them anew."""
         with self._mutex:
             self._spaces.close()
@@ -236,6 +246,13 @@ class Parts:
         space, record = self.embedding()
         target = self.settings.recall if recall is None else recall
         return Builder(self.catalog(), self.indexes(record), space, record, target)
+
+    def grown(self) -> None:
+        """Build what has outgrown its structure, now, or leave it to the caretaker, where there is one."""
+        if self.caretaker is not None:
+            self.caretaker.wake()
+        else:
+            self.builder().due()
 
     def judge(self, query: Query, vector: Vectors, space: Space) -> Judge:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""

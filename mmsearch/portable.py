@@ -129,7 +129,7 @@ def take_in(parts: Parts, folder: Path, roots: Mapping[str, str]) -> Imported:
             items, known, other = _take_items(parts, base, folder, _Moved(roots))
         parts.calibrate(space, record)
         parts.indexes(record).publish()
-    parts.builder().due()
+    parts.grown()
     return Imported(items, contents, known, other)
 
 

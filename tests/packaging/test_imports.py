@@ -36,10 +36,12 @@ ALLOWED: dict[str, set[str]] = {
     # What is learned is measured as a search is.
     "training": GROUND | PARTS | {"indexing", "calibration", "evaluate", "parts", "bundles"},
     "places": BASE,
+    # Has work done in another process.
+    "caretaker": BASE,
     # What a library is made of, opened when needed.
     "spaces": GROUND | PARTS,
-    "parts": GROUND | PARTS | {"spaces", "indexing", "calibration", "building"},
-    "index": GROUND | PARTS | {"parts", "building"},
+    "parts": GROUND | PARTS | {"spaces", "indexing", "calibration", "building", "caretaker"},
+    "index": GROUND | PARTS | {"parts", "building", "caretaker"},
     "bundles": GROUND | PARTS | {"indexing", "calibration", "search"},
     # Bundles by what training made of them.
     "fused": GROUND | PARTS | {"indexing", "calibration", "search", "bundles", "parts", "training"},
