@@ -100,35 +100,42 @@ def keep_memory() -> bool:
     return all(mallopt(option, value) == 1 for option, value in _MALLOC)
 
 
-def halving(forward: Callable[[Sequence[Item]], NDArray[Any]], batch: Sequence[Item]) -> NDArray[Any]:
+def halving(
+    forward: Callable[[Sequence[Item]], NDArray[Any]],
+    batch: Sequence[Item],
+    otherwise: Callable[[Sequence[Item]], NDArray[Any]] | None = None,
+) -> NDArray[Any]:
     """`forward(batch)`, in halves (and halves of those) where memory doesn't suffice. Rows keep their order.
 
-    Raises: EncodeError if even one item alone doesn't fit.
+    One item that doesn't fit alone is left to `otherwise`. Raises: EncodeError if there is no such thing.
     """
     try:
         return forward(batch)
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
-        if len(batch) <= 1:
+        if len(batch) <= 1 and otherwise is None:
             raise EncodeError(
-                "a single segment doesn't fit into the device's memory",
-                hint="use --device cpu, or close what else runs on the GPU",
+                "a single segment doesn't fit into memory", hint="close what else runs here, or take a smaller model"
             ) from error
     # Outside the handler: the exception's traceback would keep the failed batch's tensors alive.
-    _free_cached_memory()
+    free_cached_memory()
+    if len(batch) <= 1 and otherwise is not None:
+        return otherwise(batch)
     middle = len(batch) // 2
-    return np.concatenate([halving(forward, batch[:middle]), halving(forward, batch[middle:])])
+    return np.concatenate([halving(forward, part, otherwise) for part in (batch[:middle], batch[middle:])])
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error means."""
     # torch raises its own class on CUDA only; MPS and the CPU allocator say it in a plain RuntimeError.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
 
 
-def _free_cached_memory() -> None:
+def free_cached_memory() -> None:
+    """Give back to a GPU what torch keeps of it for later."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,5 +1,6 @@
 """What the encoders that run a torch module share: cheap to build, loaded once, checked on the way out."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders import speed
 from mmsearch.encoders.check import checked
-from mmsearch.encoders.device import check_names, described, halving, resolve
-from mmsearch.errors import InvalidInput
+from mmsearch.encoders.device import check_names, described, free_cached_memory, halving, out_of_memory, resolve
+from mmsearch.errors import EncodeError, InvalidInput
 from mmsearch.types import EncoderSpec, Prepared, Segment, Vectors
 
 if TYPE_CHECKING:
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
+_log = logging.getLogger(__name__)
+
+CPU = "cpu"
 AT_ONCE = 256
 """Segments of one forward pass at most, whatever the caller hands over: Linux kills where it should refuse memory."""
 
 
 class LazyEncoder(ABC, Generic[Model]):
-    """An `Encoder` whose weights load at the first `encode`. Pickles as its settings, without weights."""
+    """An `Encoder` whose weights load at the first `encode`. Pickles as its settings, without weights.
+
+    Where not even one segment fits into a GPU's memory, it goes on on the CPU for as long as it lives, and says so.
+    """
 
     def __init__(self, device: str = "auto", precision: str = "auto") -> None:
         """Raises: InvalidInput for names nobody knows; whether the device is there shows at the first `encode`."""
@@ -67,17 +74,47 @@ class LazyEncoder(ABC, Generic[Model]):
         """
         if not batch:
             return np.zeros((0, self.spec.dim), np.float32)
-        model = self._loaded()
-        start = perf_counter()
-        parts = [batch[start : start + AT_ONCE] for start in range(0, len(batch), AT_ONCE)]
-        vectors = np.concatenate([halving(lambda some: self._forward(model, some), part) for part in parts])
-        if not query:
-            speed.note(self.spec.name, self._where, len(batch), perf_counter() - start)
+        self._loaded()
+        start, where = perf_counter(), self._where
+        parts = [batch[first : first + AT_ONCE] for first in range(0, len(batch), AT_ONCE)]
+        otherwise = None if where == CPU else self._on_cpu
+        vectors = np.concatenate([halving(self._run, part, otherwise) for part in parts])
+        if not query and where == self._where:
+            speed.note(self.spec.name, where, len(batch), perf_counter() - start)
         return checked(vectors, len(batch), self.spec)
+
+    def _run(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        return self._forward(self._loaded(), batch)
+
+    def _on_cpu(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        with self._lock:
+            if self._where != CPU:
+                self._model = self._moved("one segment")
+        return halving(self._run, batch)
 
     def _loaded(self) -> Model:
         with self._lock:
             if self._model is None:
-                device, dtype = resolve(self.device, self.precision)
-                self._model, self._where = self._load(device, dtype), described(device)
+                self._model = self._placed(*resolve(self.device, self.precision))
             return self._model
+
+    def _placed(self, device: "torch.device", dtype: "torch.dtype") -> Model:
+        """The model on a device, or else on the CPU. The caller holds the lock."""
+        self._where = described(device)
+        try:
+            return self._load(device, dtype)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if self._where == CPU:
+                raise EncodeError(f"{self.spec.name} doesn't fit into memory", hint="take a smaller model") from error
+        return self._moved("the model")
+
+    def _moved(self, what: str) -> Model:
+        """The model on the CPU. The caller holds the lock."""
+        _log.warning(
+            "%s: %s doesn't fit into the memory of %s; it goes on on the CPU", self.spec.name, what, self._where
+        )
+        self._model = None
+        free_cached_memory()
+        return self._placed(*resolve(CPU, "fp32"))

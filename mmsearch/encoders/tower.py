@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from mmsearch.encoders.device import out_of_memory
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.pixels import Pixels
 from mmsearch.errors import InvalidInput, WeightsError
@@ -95,6 +96,8 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
         try:
             width = self._forward(loaded, [self._trial()]).shape[1]
         except (RuntimeError, AssertionError, IndexError, ValueError) as error:
+            if out_of_memory(error):
+                raise
             raise WeightsError(
                 f"the {self.modality} tower of {self.checkpoint.name} doesn't take what its config says: {error}",
                 hint="take config and weights of the same model",

@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from mmsearch import registry
 from mmsearch.encoders.check import checked
 from mmsearch.encoders.device import halving, resolve
+from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.open_clip.checkpoint import find
+from mmsearch.encoders.open_clip.towers import OpenClipText
 from mmsearch.encoders.starter import audio, conse, image, text
 from mmsearch.encoders.starter.text import StarterText
+from mmsearch.encoders.tower import Loaded
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import EncodeError, InvalidInput, WeightsError
 from mmsearch.types import EncoderSpec, Segment
+from tests import clip
 
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 SPEC = EncoderSpec("test", "text", 3, {}, "1")
@@ -60,6 +65,96 @@ def test_a_single_item_that_does_not_fit_is_an_encode_error() -> None:
         halving(Small(0, torch.OutOfMemoryError, "CUDA out of memory"), [1, 2])
     assert caught.value.hint is not None
     assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
+
+
+class Tight(LazyEncoder[torch.device]):
+    """Axes by number, on a device that is full above `room` segments, or as the model is loaded if that is below 0."""
+
+    spec = EncoderSpec("tight", "text", 3, {}, "1")
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.asked: list[tuple[str, int]] = []
+
+    def _prepare(self, data: Any, rate: int | None) -> Any:
+        return np.eye(3, dtype=np.float32)[int(data)]
+
+    def _load(self, device: torch.device, dtype: torch.dtype) -> torch.device:
+        if device.type != "cpu" and self.room < 0:
+            raise torch.OutOfMemoryError("out of memory")
+        assert device.type != "cpu" or dtype == torch.float32
+        return device
+
+    def _forward(self, model: torch.device, batch: Sequence[Any]) -> NDArray[np.float32]:
+        self.asked.append((model.type, len(batch)))
+        if model.type != "cpu" and len(batch) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return np.stack(batch)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asks for the best device gets one that is not the CPU, without having it."""
+
+    def told(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+        return resolve(device, precision) if device == "cpu" else (torch.device("meta"), torch.float16)
+
+    monkeypatch.setattr("mmsearch.encoders.lazy.resolve", told)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_does_not_fit_alone_goes_to_the_cpu_for_good_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Tight(room=0)
+    prepared = [encoder.prepare(Segment("text", axis)) for axis in "2010"]
+    np.testing.assert_array_equal(encoder.encode(prepared), np.eye(3)[[2, 0, 1, 0]])
+    assert encoder.asked == [("meta", 4), ("meta", 2), ("meta", 1), ("cpu", 1), ("cpu", 1), ("cpu", 2)]
+    np.testing.assert_array_equal(encoder.encode(prepared[:3]), np.eye(3)[[2, 0, 1]])
+    assert encoder.asked[-1] == ("cpu", 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        "tight: one segment doesn't fit into the memory of meta; it goes on on the CPU"
+    ]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_fits_in_halves_stays_on_its_device(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Tight(room=1)
+    encoder.encode([encoder.prepare(Segment("text", axis)) for axis in "201"])
+    assert {device for device, _ in encoder.asked} == {"meta"} and not caplog.records
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_model_that_does_not_fit_goes_to_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Tight(room=-1)
+    encoder.encode([encoder.prepare(Segment("text", "1"))] * 2)
+    assert encoder.asked == [("cpu", 2)]
+    assert "the model doesn't fit" in caplog.text
+
+
+class Full(OpenClipText):
+    """A real tower, on a device where nothing fits."""
+
+    def _forward(self, model: Loaded, batch: Sequence[Any]) -> NDArray[np.float32]:
+        if next(model.module.parameters()).device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super()._forward(model, batch)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_tower_that_goes_to_the_cpu_has_its_vectors(caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint = find(clip.space("clip"))
+    encoder, wanted = Full(checkpoint), OpenClipText(checkpoint, "cpu")
+    prepared = [wanted.prepare(Segment("text", words)) for words in ("a red square", "rain")]
+    np.testing.assert_array_equal(encoder.encode(prepared), wanted.encode(prepared))
+    assert sum(record.name.startswith("mmsearch") for record in caplog.records) == 1
+
+
+def test_memory_that_is_full_on_the_cpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = StarterText("cpu")
+    full = Small(0, MemoryError, "")
+    monkeypatch.setattr(encoder, "_forward", lambda model, batch: full(batch))
+    with pytest.raises(EncodeError, match="single segment"):
+        encoder.encode([encoder.prepare(Segment("text", "hello"))])
 
 
 def test_other_errors_pass_unchanged() -> None:
