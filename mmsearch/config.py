@@ -33,6 +33,8 @@ class Settings:
     """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
     index: str = "auto"
     """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
+    index_device: str = "cpu"
+    """Where vectors are searched: cpu, or gpu where FAISS sees one."""
     recall: float = 0.95
     """Share of the ten nearest that an index has to find, to be published."""
     workers: int = 0
@@ -167,6 +169,8 @@ def _checked(made: Settings) -> Settings:
     _ = made.alike_from
     if made.precision not in ("auto", "fp32", "fp16", "bf16"):
         raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
+    if made.index_device not in ("cpu", "gpu"):
+        raise InvalidInput(f"unknown index_device {made.index_device!r}", hint="known: cpu, gpu")
     if made.storage not in ("float32", "float16"):
         raise InvalidInput(f"unknown storage {made.storage!r}", hint="known: float32, float16")
     return made

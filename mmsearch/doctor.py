@@ -30,7 +30,7 @@ def examine(parts: Parts) -> Iterator[Finding]:
     yield Finding("mmsearch", "ok", f"{VERSION}, Python {platform.python_version()}, {platform.platform(terse=True)}")
     yield from media_health.findings()
     yield from catalog_health.findings()
-    yield from vectors_health.findings()
+    yield from vectors_health.findings(parts.settings.index_device)
     yield from _library(parts)
     try:
         space = _space(parts)
@@ -40,7 +40,10 @@ def examine(parts: Parts) -> Iterator[Finding]:
     yield from encoders_health.findings(space)
     yield _worker(parts, space)
     if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
-        yield _indexes(parts)
+        try:
+            yield _indexes(parts)
+        except MmsearchError as error:
+            yield Finding("indexes", "error", error.message, error.hint)
 
 
 def _space(parts: Parts) -> Space:

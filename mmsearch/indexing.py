@@ -29,6 +29,7 @@ from mmsearch.vectors.rank import exact_scores
 
 if TYPE_CHECKING:
     from mmsearch.vectors.built import Built
+    from mmsearch.vectors.gpu import Gpu
 
 LAYERED = "faiss"
 """The backend that presets are of."""
@@ -50,7 +51,7 @@ class IndexSet:
     Thread safety: any number of threads may search; each search sees one committed generation.
     """
 
-    def __init__(self, catalog: Catalog, folder: Path, space: SpaceRecord, kind: str) -> None:
+    def __init__(self, catalog: Catalog, folder: Path, space: SpaceRecord, kind: str, gpu: "Gpu | None" = None) -> None:
         """`kind`: "auto", the name of a preset (`mmsearch.vectors.presets`), or of another registered backend.
 
         Raises: UnknownName.
@@ -66,6 +67,7 @@ class IndexSet:
         self._uuid = catalog.uuid()
         self._refreshing = Lock()
         self._gate = Gate()
+        self._gpu = gpu
         self._switching: dict[ListKey, Thread] = {}
 
     def search(
@@ -122,6 +124,8 @@ class IndexSet:
             for key in keys:
                 held = self._held.get(key) or self._load(key, generation)
                 self._held[key] = held
+                if self._gpu is not None and held.layers is not None:
+                    held.layers.use(self._gpu)
                 if (held.generation, held.mark) != (generation, mark):
                     with self._gate.writing():
                         self._catch_up(connection, key, held, generation, floor)
@@ -192,15 +196,11 @@ class IndexSet:
         }  # fmt: skip
 
     def due(self, refused: Callable[[ListKey, Preset, int], bool]) -> dict[ListKey, Preset]:
-        """The lists whose structure should be built, or built anew, and which preset suits them.
-
-        Args:
-            refused: Whether this preset was built in vain, for this list, of about this size.
-        """
+        """The lists whose structure should be built, or built anew, and which preset suits them; `refused` says whether
+        it was built in vain, for this list, of about this size."""
         found = {}
         for key in self.renew():
-            held = self._held[key]
-            layers = held.layers
+            layers = self._held[key].layers
             if layers is None:
                 continue
             serving = presets.named(presets.FLAT) if layers.built is None else layers.built.preset

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -23,6 +23,9 @@ from mmsearch.spaces import Spaces
 from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.vectors.atomic import make_folder, told
 from mmsearch.version import VERSION
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.gpu import Gpu
 
 LOCK_NAME = "writer.lock"
 ADDING_NAME = "adding.lock"
@@ -191,8 +194,15 @@ class Parts:
                 _, record = self.embedding()
             if record not in self._indexes:
                 folder = self.path / INDEX_FOLDER
-                self._indexes[record] = IndexSet(self.catalog(), folder, record, self.settings.index)
+                gpu = self._gpu() if self.settings.index_device == "gpu" else None
+                self._indexes[record] = IndexSet(self.catalog(), folder, record, self.settings.index, gpu)
             return self._indexes[record]
+
+    def _gpu(self) -> "Gpu":
+        # Loads faiss.
+        from mmsearch.vectors import gpu
+
+        return gpu.found()
 
     def decoding(self) -> DecodePool:
         """The decode workers of an ingest."""

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from mmsearch.vectors.atomic import replacing
 from mmsearch.vectors.faiss_flat import faiss
 from mmsearch.vectors.file import payload_end
 from mmsearch.vectors.presets import Preset
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.gpu import Copy, Gpu
 
 Places = NDArray[np.int64]
 
@@ -62,6 +65,7 @@ class Built:
         self._ids = ids
         self.facts = facts
         self.preset = presets.named(facts.preset)
+        self._copy: Copy | None = None
         first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
         self._run = first if last - first + 1 == len(ids) else None
         """The first id, where none is left out between it and the last: then places need no looking up."""
@@ -106,6 +110,10 @@ class Built:
             self._index.reconstruct_batch(np.ascontiguousarray(places), made)
         return made
 
+    def use(self, gpu: "Gpu") -> None:
+        """Search on a GPU from now on, where it can."""
+        self._copy = gpu.copy(self._index)
+
     def near(self, queries: Vectors, want: int, effort: int, among: Any = None) -> Places:
         """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
 
@@ -113,10 +121,13 @@ class Built:
             among: What `selector` made: the only places that count.
         """
         if self.preset.effort == "nprobe":
-            options = faiss.SearchParametersIVF(nprobe=min(effort, self.most), sel=among)
+            effort = min(effort, self.most)
+            there = self._copy.search(queries, want, effort) if self._copy and among is None else None
+            options = faiss.SearchParametersIVF(nprobe=effort, sel=among)
         else:
+            there = None
             options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=among)
-        _, found = self._index.search(queries, want, params=options)
+        _, found = there or self._index.search(queries, want, params=options)
         near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
         return near
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import faiss as _faiss
 import numpy as np
@@ -21,6 +21,9 @@ from mmsearch.vectors.check import (
     checked_vectors,
 )
 from mmsearch.vectors.gate import Gate
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.gpu import Copy, Gpu
 
 faiss: Any = _faiss
 """Untyped: its type stubs lack what its Python layer adds."""
@@ -60,13 +63,24 @@ class FaissFlatIndex:
 
     def __init__(self, dim: int) -> None:
         self._dim = checked_dim(dim)
+        self._gpu: Gpu | None = None
         self._adopt(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
 
     def _adopt(self, index: Any) -> None:
         self._index = index
         self._flat = faiss.downcast_index(index.index)
         self._gate = Gate()
+        self._changed()
+
+    def _changed(self) -> None:
         self._known: _Places | None = None
+        self._copy: Copy | None = None if self._gpu is None else self._gpu.copy(self._flat)
+
+    def use(self, gpu: "Gpu") -> None:
+        """Search on a GPU from now on, where it can."""
+        with self._gate.writing():
+            self._gpu = gpu
+            self._changed()
 
     @property
     def dim(self) -> int:
@@ -88,7 +102,7 @@ class FaissFlatIndex:
             # FAISS itself would keep both rows of an id.
             self._forget(ids)
             self._index.add_with_ids(vectors, ids)
-            self._known = None
+            self._changed()
 
     def remove(self, ids: Ids) -> int:
         """Forget ids; unknown ones are ignored. Returns how many were there."""
@@ -145,8 +159,9 @@ class FaissFlatIndex:
         gone = self._places().of(np.unique(ids))
         if not len(gone):
             return 0
-        self._known = None
-        return int(self._index.remove_ids(self._ids_at(gone)))
+        removed = int(self._index.remove_ids(self._ids_at(gone)))
+        self._changed()
+        return removed
 
     def _ids_at(self, places: NDArray[np.int64]) -> Ids:
         return np.asarray(faiss.vector_to_array(self._index.id_map)[places], np.int64)
@@ -188,9 +203,10 @@ class FaissFlatIndex:
                 # So many near-ties that a plain scan is cheaper.
                 found.update(zip(waiting, self._scan(queries[waiting], k, places, at), strict=True))
                 break
-            rough, near = self._flat.search(queries[waiting], want, params=options)  # (waiting, want) each
+            there = self._copy.search(queries[waiting], want) if self._copy and options is None else None
+            rough, near = there or self._flat.search(queries[waiting], want, params=options)  # (waiting, want) each
             rough = np.clip(rough, -1.0, 1.0)
-            bars = rough[:, k - 1] - rank.slack(self._dim)
+            bars = rough[:, k - 1] - rank.slack(self._dim) - (self._copy.rough if self._copy and there else 0)
             for row, number in enumerate(waiting):
                 if rough[row, -1] < bars[row]:
                     keep = near[row][rough[row] >= bars[row]]

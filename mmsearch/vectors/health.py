@@ -5,11 +5,13 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from mmsearch.errors import InvalidInput
 from mmsearch.findings import Finding
 from mmsearch.registry import targets
 
 
-def findings() -> Iterator[Finding]:
+def findings(device: str) -> Iterator[Finding]:
+    """`device`: where the library's setting `index_device` says that vectors are searched."""
     if find_spec("faiss") is None:
         yield Finding("faiss", "error", "not installed", "pip install faiss-cpu (or faiss-gpu), or set index = 'numpy'")
         return
@@ -30,3 +32,15 @@ def findings() -> Iterator[Finding]:
     yield Finding(
         "faiss", "ok", f"{faiss.__version__}, {options}, {gpus} GPUs; backends: {', '.join(targets('indexes'))}"
     )
+    if device == "gpu":
+        yield _gpu()
+
+
+def _gpu() -> Finding:
+    from mmsearch.vectors import gpu
+
+    try:
+        gpu.found()
+    except InvalidInput as error:
+        return Finding("faiss GPU", "error", error.message, error.hint)
+    return Finding("faiss GPU", "ok", "searches flat, ivf and ivf-sq8 where no filter counts")

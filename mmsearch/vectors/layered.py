@@ -7,7 +7,7 @@ from the structure's where it holds whole vectors. So it can miss a neighbour, b
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from mmsearch.vectors.check import (
 )
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
 from mmsearch.vectors.gate import Gate
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.gpu import Gpu
 
 Fetch: TypeAlias = Callable[[Ids], Vectors]
 """From ids (n,) to the catalog's vectors of them, float32 (n, dim) in the same order."""
@@ -55,6 +58,7 @@ class LayeredIndex:
         self._exact = FaissFlatIndex(dim)
         self._gate = Gate()
         self.built = built
+        self._gpu: Gpu | None = None
         self._gone: NDArray[np.bool_] = np.zeros(len(built) if built else 0, bool)
         if built is not None:
             self._gone[built.places(built.absent)] = True
@@ -90,6 +94,14 @@ class LayeredIndex:
         with self._gate.reading():
             held = self._exact.ids()
             return held if self.built is None else np.union1d(held, self.built.ids[~self._gone])
+
+    def use(self, gpu: "Gpu") -> None:
+        """Search on a GPU from now on, where it can."""
+        if gpu is not self._gpu:
+            self._gpu = gpu
+            self._exact.use(gpu)
+            if self.built is not None:
+                self.built.use(gpu)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Insert; a known id is replaced. Raises: InvalidInput, and then nothing is changed."""

@@ -15,13 +15,19 @@ from hypothesis.extra.numpy import arrays
 from mmsearch import registry
 from mmsearch.errors import IndexDamaged, InvalidInput
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
-from mmsearch.vectors import built, layered, presets, rank
+from mmsearch.vectors import built, gpu, layered, presets, rank
+from mmsearch.vectors.faiss_flat import faiss
 from mmsearch.vectors.layered import LayeredIndex
+from tests.stand_in import StandIn
 
 DIM = 16
 Backend = Callable[[int], Any]
 FAMILIES = ("hnsw", "ivf-sq8")
 """One of each, for what doesn't depend on codes; building them takes time."""
+
+GPU = pytest.param("on the GPU", marks=pytest.mark.skipif(faiss.get_num_gpus() == 0, reason="FAISS sees no GPU here"))
+STAND_IN = "as on a GPU"
+"""With a copy of the index in memory where a GPU would have one, so that something of this is run everywhere."""
 
 STRUCTURES = [preset.name for preset in presets.PRESETS if not preset.exact]
 
@@ -71,8 +77,16 @@ def kept(request: pytest.FixtureRequest) -> Any:
     return registry.load("indexes", request.param)
 
 
-@pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), *FAMILIES])
+def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
+    index = LayeredIndex(dim)
+    index.use(device)
+    return index
+
+
+@pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), STAND_IN, GPU, *FAMILIES])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param in (STAND_IN, GPU.values[0]):
+        return partial(copied, StandIn() if request.param == STAND_IN else gpu.found())
     if request.param not in FAMILIES:
         return registry.load("indexes", request.param)
     # A structure is asked for exact answers where it compares everything; what it finds elsewhere is tested below.
@@ -450,13 +464,16 @@ def structure(request: pytest.FixtureRequest) -> tuple[built.Built, Ids, Vectors
     return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
 
 
+@pytest.mark.parametrize("device", ["cpu", STAND_IN, GPU])
 @pytest.mark.parametrize("share", [1, 0.3, 0.04])
 def test_a_structure_finds_most_and_tells_their_exact_scores(
-    structure: tuple[built.Built, Ids, Vectors], share: float
+    structure: tuple[built.Built, Ids, Vectors], share: float, device: str
 ) -> None:
     made, numbers, rows = structure
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[: int(6000 * share)])
-    index, queries = LayeredIndex(32, made), spread(60, 5)
+    index, queries = LayeredIndex(32, made.with_facts()), spread(60, 5)
+    if device != "cpu":
+        index.use(StandIn() if device == STAND_IN else gpu.found())
     among = None if share == 1 else Selection(numbers[chosen])
     found = index.search(queries, 10, among=among, fetch=lambda ids: rows[ids // 3])
     assert found.ids.shape == (60, 10) and np.isin(found.ids, numbers[chosen]).all()
