@@ -14,10 +14,9 @@ from mmsearch.bundles import Bundles, by_kind
 from mmsearch.calibration import Judge
 from mmsearch.catalog import Member, SpaceRecord, bundle
 from mmsearch.encoders.fusion import Items, Module, fused, items, restore
-from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
 from mmsearch.indexing import IndexSet
 from mmsearch.parts import Parts
-from mmsearch.training.folder import FUSION, ModelFolder
+from mmsearch.training import fusions
 from mmsearch.types import Hit, Modality, Vectors
 from mmsearch.vectors.rank import exact_scores
 
@@ -35,18 +34,7 @@ class Fusion:
 
 def load(parts: Parts, name: str, space: SpaceRecord) -> Fusion:
     """Raises: InvalidInput if there is none, SpaceChanged if it is of another space than searches use, WeightsError."""
-    path = ModelFolder.of(parts.path, name).path / FUSION
-    if not path.is_file():
-        raise InvalidInput(f"there is no trained fusion {name!r}", hint="mmsearch train list; mmsearch train fusion")
-    try:
-        module, facts = restore(path.read_bytes())
-    except OSError as error:
-        raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
-    if facts.fingerprint != space.fingerprint:
-        raise SpaceChanged(
-            f"the fusion {name!r} was trained in the space {facts.base!r}, searches use {space.name!r}",
-            hint="mmsearch train apply --base, or another setting `fusion`",
-        )
+    module, facts = restore(fusions.read(parts.path, name, space))
     return Fusion(module, facts.modalities)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--name", default="names", show_default=True, help="What the model will be called.")
 @click.option("--head", "kind", help="linear or mlp.")
 @click.option("--balanced/--unbalanced", default=None, help="Count every name the same, or every example.")
+@click.option("--fusion", help="Name whole bundles, by one vector of their files: mean or learned:NAME.")
 @click.option("--optimizer", help="adamw, adam or sgd.")
 @click.option("--epochs", type=int, help="At most.")
 @click.option("--lr", type=float, help="Highest learning rate.")

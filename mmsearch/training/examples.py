@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, SpaceRecord, features
+from mmsearch.catalog import Catalog, Snapshot, SpaceRecord, features
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import Judged, Pair, Unused
 from mmsearch.training import splits
@@ -101,11 +101,16 @@ def gather(
     return Gathered(made, (*unused, *dropped), _warnings(links, space), contents, used)
 
 
-def at_paths(files: Collection[Path], catalog: Catalog) -> dict[Path, int]:
-    """Content ids of what the library has at these paths, as they are written or with symbolic links followed."""
+def at_paths(
+    files: Collection[Path],
+    catalog: Catalog,
+    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = features.contents_at,
+) -> dict[Path, int]:
+    """Content ids of what the library has at these paths, as they are written or with symbolic links followed; other
+    ids by another `ids`."""
     names = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
     with catalog.reading() as snapshot:
-        at = features.contents_at(snapshot, sorted({name for both in names.values() for name in both}))
+        at = ids(snapshot, sorted({name for both in names.values() for name in both}))
     return {path: at[name] for path, both in names.items() for name in reversed(both) if name in at}
 
 

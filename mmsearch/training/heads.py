@@ -12,7 +12,7 @@ from mmsearch.encoders.head import Facts, Head, dump, restore
 from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
 from mmsearch.evaluate import Unused
 from mmsearch.parts import Parts
-from mmsearch.training import card, checkpoint, labels, named, plot
+from mmsearch.training import card, checkpoint, fusions, labels, named, plot
 from mmsearch.training.folder import Arrays, ModelFolder, every
 from mmsearch.training.loop import Fitted, OnEpoch
 from mmsearch.training.recipe import Recipe
@@ -54,7 +54,7 @@ class HeadPlan(Plan):
 def learn(
     parts: Parts, source: Path, name: str, chosen: Mapping[str, Any], command: str, on_epoch: OnEpoch | None
 ) -> Learned:
-    """Train on the vectors that the library has of the named files.
+    """Train on the vectors that the library has of the named files, or of their bundles.
 
     Args:
         chosen: Fields of `labels.Shape` and `Recipe` that aren't the defaults.
@@ -69,7 +69,8 @@ def learn(
         )
     shape, recipe = _settled(chosen)
     space, record = parts.base()
-    found = named.gather(source, parts.catalog(), record, recipe.seed)
+    fusion = fusions.named(parts.path, shape.fusion, record)
+    found = named.gather(source, parts.catalog(), record, recipe.seed, fusion)
     facts = Facts(shape.kind, space.dim, shape.hidden, found.classes, space.name, space.fingerprint)
     used = len(found.found.labels)
     origin = card.Source(os.path.abspath(source), card.sha256(source.read_bytes()), used, len(found.unused))
@@ -81,6 +82,7 @@ def learn(
         data: Arrays = {"vectors": found.found.vectors, "labels": found.found.labels, "held": found.found.held}
         folder.begin(plan, data)
         head, fitted = labels.train(shape, found.found, facts, recipe, on_epoch)
+        head = replace(head, fusion=fusion)
         _keep(folder, plan, head, fitted, recipe)
     return Learned(
         name, folder.path, found.classes, fitted.best, len(fitted.history) - 1, fitted.measures,

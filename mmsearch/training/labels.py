@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.config import LEARNED
 from mmsearch.encoders.head import HEADS, Facts, Head, centres
 from mmsearch.errors import InvalidInput
 from mmsearch.training.loop import Fitted, OnEpoch, fit
@@ -43,6 +44,9 @@ class Shape:
     dropout: float = 0.2
     balanced: bool = True
     """Every class counts the same, however many examples it has; else every example does."""
+    fusion: str = "off"
+    """What makes one vector of a bundle's files: "mean" or "learned:NAME", a model that `mmsearch train fusion` made;
+    "off": each file is an example by itself."""
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
@@ -50,6 +54,8 @@ class Shape:
             raise InvalidInput(f"unknown head {self.kind!r}", hint=f"known: {', '.join(HEADS)}")
         if self.hidden < 1 or not 0 <= self.dropout < 1:
             raise InvalidInput("a head needs hidden >= 1 and 0 <= dropout < 1")
+        if self.fusion not in ("off", "mean") and not self.fusion.startswith(LEARNED):
+            raise InvalidInput(f"unknown fusion {self.fusion!r}", hint=f"off, mean or {LEARNED}NAME")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,8 @@ from mmsearch.catalog import Catalog, SpaceRecord, features
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import Unused
 from mmsearch.evaluate.pairs import tsv
-from mmsearch.training import labels, splits
-from mmsearch.training.examples import HELD_BACK, absence, at_paths
-from mmsearch.types import Ids, Vectors
+from mmsearch.training import labels, splits, wholes
+from mmsearch.training.examples import HELD_BACK, absence
 
 COLUMNS = ("path", "label")
 
@@ -66,25 +65,27 @@ def read(path: Path) -> tuple[list[Row], list[Unused]]:
         file = Path(os.path.abspath(path.parent / cells[path_at].strip()))
         row = Row(file, spelled.setdefault(name.casefold(), name), number)
         if (known := seen.setdefault(file, row)) is not row:
-            unused.append(Unused(path, number, _again(row, known)))
+            unused.append(Unused(path, number, _again(row, known, "file")))
             continue
         rows.append(row)
     return rows, unused
 
 
-def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int) -> Gathered:
-    """What the library knows of the named files.
+def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int, fusion: bytes = b"") -> Gathered:
+    """What the library knows of the named files; with a fusion's file, of the bundles they belong to.
 
     Raises: InvalidInput if fewer than two names have examples, or a vector is not a number.
     """
     rows, unused = read(source)
-    known = at_paths({row.path for row in rows}, catalog)
+    known = wholes.of_paths({row.path for row in rows}, catalog, together=bool(fusion))
     unused += [Unused(source, row.line, absence(row.path)) for row in rows if row.path not in known]
-    by_content: dict[int, Row] = {}
+    by_whole: dict[wholes.Whole, Row] = {}
     for row in rows:
-        if row.path in known and (other := by_content.setdefault(known[row.path], row)) is not row:
-            unused.append(Unused(source, row.line, _again(row, other)))
-    classes = tuple(sorted({row.label for row in by_content.values() if row.label}))
+        if row.path in known and (other := by_whole.setdefault(known[row.path], row)) is not row:
+            unused.append(
+                Unused(source, row.line, _again(row, other, "bundle" if len(known[row.path]) > 1 else "file"))
+            )
+    classes = tuple(sorted({row.label for row in by_whole.values() if row.label}))
     if len(classes) < 2:
         first = f"; line {unused[0].line}: {unused[0].why}" if unused else ""
         raise InvalidInput(
@@ -92,17 +93,18 @@ def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int) -> Ga
             hint="name what else there is, and ingest the files first",
         )
     with catalog.reading() as snapshot:
-        segments = features.of_contents(snapshot, record, sorted(by_content))
-    contents, vectors = profiles(segments)
+        examples, vectors = wholes.vectors(
+            by_whole, fusion, lambda contents: features.of_contents(snapshot, record, contents)
+        )
     if not np.isfinite(vectors).all():
-        lines = [by_content[c].line for c in contents[~np.isfinite(vectors).all(axis=1)].tolist()]
+        lines = [by_whole[examples[at]].line for at in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]
         raise InvalidInput(
             f"lines of {source.name} lead to vectors that are not numbers: {', '.join(map(str, sorted(lines)[:5]))}",
             hint="remove these files from the library and ingest them again",
         )
     number = {name: at for at, name in enumerate(classes)} | {"": -1}
-    named = np.array([number[by_content[content].label] for content in contents.tolist()], np.int64)
-    grouped = splits.groups(len(contents), vectors=vectors)
+    named = np.array([number[by_whole[example].label] for example in examples], np.int64)
+    grouped = splits.groups(len(examples), vectors=vectors)
     held = labels.split(named, grouped, HELD_BACK, seed)
     judged = held & (named >= 0)
     counts = {"training examples": int((~held).sum()), "validation examples": int(judged.sum())}
@@ -111,30 +113,10 @@ def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int) -> Ga
     return Gathered(found, classes, counts, tuple(unused), _warnings(int(judged.sum())))
 
 
-def profiles(segments: features.Segments) -> tuple[Ids, Vectors]:
-    """One vector of each content, as of a query's file: the modalities' mean directions, added up, to length 1.
-
-    Returns content ids, ascending, and float32 (n, dim).
-    """
-    contents, owners = np.unique(segments.contents, return_inverse=True)
-    whole = np.zeros((len(contents), segments.vectors.shape[1]), np.float32)
-    kinds = np.array(segments.kinds)
-    for kind in sorted(set(segments.kinds)):
-        own = kinds == kind
-        sums = np.zeros_like(whole)
-        np.add.at(sums, owners[own], segments.vectors[own])
-        whole += _unit(sums)
-    return contents, _unit(whole)
-
-
-def _unit(rows: Vectors) -> Vectors:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
-
-
-def _again(row: Row, first: Row) -> str:
+def _again(row: Row, first: Row, what: str) -> str:
     if row.label == first.label:
-        return f"the same file as on line {first.line}"
-    return f"the same file as on line {first.line}, where it is {first.label or 'none of these'!r}"
+        return f"the same {what} as on line {first.line}"
+    return f"the same {what} as on line {first.line}, where it is {first.label or 'none of these'!r}"
 
 
 def _warnings(judged: int) -> tuple[str, ...]:

@@ -1,19 +1,18 @@
 """Naming a library's items with a trained head."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mmsearch.catalog import Found, NewTag, Snapshot, SpaceRecord, background
+from mmsearch.catalog import Found, NewTag, Snapshot, SpaceRecord, background, features
 from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import select as catalog_select
-from mmsearch.catalog.features import Segments
 from mmsearch.criteria import Filter
 from mmsearch.encoders.head import Head
 from mmsearch.parts import Parts
-from mmsearch.training.named import profiles
+from mmsearch.training import wholes
 from mmsearch.types import Ids, Labelled, Modality
 
 
@@ -35,19 +34,25 @@ def label(
     _, record = parts.base()
     with parts.catalog().reading() as snapshot:
         segments, ids = _segments(snapshot, record, within, where)
-        contents, vectors = profiles(segments)
         # Any segment of a content stands for it.
         first = ids[np.unique(segments.contents, return_index=True)[1]]
         found = catalog_read.resolve(snapshot, first, where)
+        own = wholes.of_items(snapshot, {one.item_id: one.content_id for one in found}, bool(head.fusion))
+
+        def looked_up(contents: Sequence[int]) -> features.Segments:
+            return features.of_contents(snapshot, record, contents) if head.fusion else segments
+
+        known, vectors = wholes.vectors(set(own.values()), head.fusion, looked_up)
     if not found:
         return [], []
     said = head.judge(vectors)
-    at = {content: row for row, content in enumerate(contents.tolist())}
+    at = {whole: row for row, whole in enumerate(known)}
+    rows = {one.item_id: at[own[one.item_id]] for one in found}
     fits = said.fits & (said.sure >= needed)
     names = head.facts.classes
 
     def one(item: Found) -> Labelled:
-        row = at[item.content_id]
+        row = rows[item.item_id]
         best, second = names[said.best[row]], names[said.second[row]]
         path, fitting = Path(os.fsdecode(item.path)), bool(fits[row])
         return Labelled(
@@ -55,17 +60,21 @@ def label(
         )
 
     labelled = [one(item) for item in sorted(found, key=lambda item: item.path)]
-    looked_at = sorted({item.content_id for item in found})
+    # A content in several bundles may have several names: what is surest counts.
+    surest: dict[int, int] = {}
+    for item in found:
+        rivals = rows[item.item_id], surest.get(item.content_id, rows[item.item_id])
+        surest[item.content_id] = max(rivals, key=lambda row: (fits[row], said.sure[row], -row))
     tags = [
         NewTag(content, names[said.best[row]], float(said.sure[row])) if fits[row] else NewTag(content, None, 0.0)
-        for content, row in ((content, at[content]) for content in looked_at)
+        for content, row in sorted(surest.items())
     ]
     return labelled, tags
 
 
 def _segments(
     snapshot: Snapshot, record: SpaceRecord, within: Collection[Modality] | None, where: Filter | None
-) -> tuple[Segments, Ids]:
+) -> tuple[features.Segments, Ids]:
     """All segments of the items that match, of all lists; and their ids."""
     owners, kinds, rows, ids = list[Ids](), list[Modality](), [np.zeros((0, record.dim), np.float32)], list[Ids]()
     for key in catalog_read.list_keys(snapshot, record.name):
@@ -80,4 +89,6 @@ def _segments(
             rows.append(change.vectors[kept])
             kinds += [key.segment] * len(kept)
     nothing = np.zeros(0, np.int64)
-    return Segments(np.concatenate([nothing, *owners]), kinds, np.concatenate(rows)), np.concatenate([nothing, *ids])
+    return features.Segments(np.concatenate([nothing, *owners]), kinds, np.concatenate(rows)), np.concatenate(
+        [nothing, *ids]
+    )

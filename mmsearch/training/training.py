@@ -181,6 +181,7 @@ class Training:
 
         Args:
             table: A TSV file with the header path<TAB>label; where the label is empty, none of the names is right.
+                With the `fusion` of `Shape`, a path stands for its bundle.
             confusion: Draw the confusion matrix of the validation side into this file.
             chosen: Fields of `mmsearch.training.labels.Shape`, and of `Recipe` that aren't `labels.HEAD_RECIPE`'s.
 
