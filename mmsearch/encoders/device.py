@@ -69,6 +69,17 @@ def described(device: "torch.device") -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def sent(array: NDArray[Any], device: "torch.device") -> "torch.Tensor":
+    """An array as a tensor on a device."""
+    import torch
+
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device)
+    # From pinned memory the copy is made beside what the GPU still computes; torch keeps the memory until then.
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def import_torch() -> None:
     """Import torch with OpenMP threads that sleep when they wait, unless it is loaded or you chose otherwise.
 

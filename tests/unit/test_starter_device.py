@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmsearch import registry
 from mmsearch.encoders.check import checked
-from mmsearch.encoders.device import halving, resolve
+from mmsearch.encoders.device import halving, resolve, sent
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.open_clip.checkpoint import find
 from mmsearch.encoders.open_clip.towers import OpenClipText
@@ -193,6 +193,15 @@ def test_unknown_names_are_refused_at_once() -> None:
         registry.load("spaces", "starter")("gpu")
     with pytest.raises(InvalidInput, match="unknown precision 'fp8'"):
         registry.load("spaces", "starter")("cpu", "fp8")
+
+
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)])
+def test_arrays_reach_their_device_unchanged(kind: str) -> None:
+    array = np.arange(6, dtype=np.int64).reshape(2, 3)
+    tensor = sent(array, torch.device(kind))
+    assert tensor.device.type == kind
+    np.testing.assert_array_equal(tensor.cpu().numpy(), array)
+    assert np.shares_memory(tensor.cpu().numpy(), array) == (kind == "cpu"), "on the CPU nothing is copied"
 
 
 def some(modality: str) -> list[Segment]:

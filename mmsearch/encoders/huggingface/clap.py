@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.huggingface import model
 from mmsearch.encoders.huggingface.checkpoint import Checkpoint, context_of, processor, whole_number
 from mmsearch.encoders.huggingface.mel import FLOOR, Mel
@@ -125,12 +126,12 @@ class ClapAudio(_Clap):
         found = []
         with torch.inference_mode():
             for start in range(0, len(batch), self.batch_size):
-                mel = torch.from_numpy(np.stack(batch[start : start + self.batch_size])).unsqueeze(1)
+                mel = sent(np.stack(batch[start : start + self.batch_size]), model.device).unsqueeze(1).to(model.dtype)
                 if self.checkpoint.mel.fusion:
                     mel = mel.expand(-1, 4, -1, -1)
                 # No window is longer than the model's: none is ever fused.
                 longer = torch.zeros(len(mel), 1, dtype=torch.bool, device=model.device)
-                heard = model.module.audio_model(mel.to(model.device, model.dtype), is_longer=longer).pooler_output
+                heard = model.module.audio_model(mel, is_longer=longer).pooler_output
                 found.append(F.normalize(model.module.audio_projection(heard).float(), dim=-1).cpu())
         vectors: NDArray[np.float32] = torch.cat(found).numpy()
         return vectors

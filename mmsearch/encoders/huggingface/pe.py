@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.huggingface import model
 from mmsearch.encoders.huggingface.checkpoint import Checkpoint, context_of, processor, whole_number
 from mmsearch.encoders.huggingface.towers import HuggingFace, TextTower, at_rate
@@ -163,7 +164,7 @@ class PeImage(_Pe, ImageTower[PeCheckpoint]):
         found, video = [], model.module.video_model
         with torch.inference_mode():
             for start in range(0, len(batch), PICTURES_AT_ONCE):
-                pixels = torch.from_numpy(np.stack(batch[start : start + PICTURES_AT_ONCE])).to(model.device)
+                pixels = sent(np.stack(batch[start : start + PICTURES_AT_ONCE]), model.device)
                 frames = self.normalised(pixels).to(model.dtype).unsqueeze(1)  # (n, 1, 3, h, w)
                 seen = video.video_head(video.video_encoder(frames).pooler_output)
                 found.append(_blocks(None, seen, seen).cpu())
@@ -203,8 +204,8 @@ class PeAudio(_Pe):
         sound = model.module.audio_model
         with torch.inference_mode():
             for rows in _alike([len(wave) for wave in batch]):
-                waves = torch.from_numpy(np.stack([batch[row] for row in rows])).unsqueeze(1)  # (n, 1, samples)
-                heard = sound.audio_head(sound.audio_encoder(waves.to(model.device, model.dtype)).pooler_output)
+                waves = sent(np.stack([batch[row] for row in rows]), model.device).unsqueeze(1)  # (n, 1, samples)
+                heard = sound.audio_head(sound.audio_encoder(waves.to(model.dtype)).pooler_output)
                 vectors[rows] = _blocks(heard, None, heard).cpu().numpy()
         return vectors
 

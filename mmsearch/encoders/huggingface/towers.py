@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.batching import buckets, padded
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.huggingface.checkpoint import Checkpoint
 from mmsearch.encoders.tokenizer import opened, whole
 from mmsearch.encoders.tower import Loaded, Tower
@@ -71,7 +72,7 @@ class TextTower(HuggingFace[Kind]):
         with torch.inference_mode():
             for rows in buckets([len(ids) for ids in batch], TOKENS_AT_ONCE):
                 filled = padded([batch[row] for row in rows], padding)
-                ids, real = (torch.from_numpy(one).to(model.device) for one in filled)
+                ids, real = (sent(one, model.device) for one in filled)
                 vectors[rows] = self._embedded(model.module, ids, real.long()).cpu().numpy()
         return vectors
 

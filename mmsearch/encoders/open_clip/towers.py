@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.open_clip.checkpoint import Checkpoint
 from mmsearch.encoders.open_clip.tokens import Cut, cutter
 from mmsearch.encoders.pixels import Pixels
@@ -55,7 +56,7 @@ class OpenClipImage(_OpenClip, ImageTower[Checkpoint]):
         from torch.nn import functional as F
 
         with torch.inference_mode():
-            pixels = self.normalised(torch.from_numpy(np.stack(batch)).to(model.device)).to(model.dtype)
+            pixels = self.normalised(sent(np.stack(batch), model.device)).to(model.dtype)
             # In full precision: rows of half precision are off by more than a unit vector may be.
             vectors: NDArray[np.float32] = F.normalize(model.module.encode_image(pixels).float(), dim=-1).cpu().numpy()
             return vectors
@@ -86,6 +87,6 @@ class OpenClipText(_OpenClip):
         from torch.nn import functional as F
 
         with torch.inference_mode():
-            tokens = torch.from_numpy(np.stack(batch)).to(model.device)
+            tokens = sent(np.stack(batch), model.device)
             vectors: NDArray[np.float32] = F.normalize(model.module.encode_text(tokens).float(), dim=-1).cpu().numpy()
             return vectors

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
@@ -110,5 +111,5 @@ def _patches(model: _Loaded, batch: Sequence[Prepared], counts: Sequence[int]) -
     waves = np.zeros((len(batch), max(len(wave) for wave in batch)), np.float32)
     for row, wave in enumerate(batch):
         waves[row, : len(wave)] = wave
-    patches = model.module.patches(torch.from_numpy(waves).to(model.device))  # (b, frames, 96, 64)
+    patches = model.module.patches(sent(waves, model.device))  # (b, frames, 96, 64)
     return torch.cat([patches[row, :count] for row, count in enumerate(counts)])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.check import checked
+from mmsearch.encoders.device import sent
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter import quick
 from mmsearch.encoders.tensors import mapped
@@ -82,7 +83,7 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
         with torch.inference_mode():
             for rows in buckets([len(ids) for ids in batch], TOKENS_AT_ONCE):
                 ids, real = padded([batch[row] for row in rows], 0)
-                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(~real).to(device))
+                out = module(sent(ids, device), sent(~real, device))
                 vectors[rows] = out.cpu().numpy()
         return vectors
 
