@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def models(as_json: bool) -> None:
-    """List the models to choose from, and those that are on this machine. `prepare` gets one."""
+    """List the models to choose from, and those that are on this machine.
+
+    `prepare` gets one. `connect` makes one space of two: pictures by one model, sounds by another.
+    """
     from mmsearch.models import models
 
     found = models()

@@ -298,6 +298,7 @@ def test_in_the_shell(run: Run, source: Path, folder: Path) -> None:
     assert f"591.5 kB from {source}" in printed and str(store.models_folder()) in printed
     again = run("prepare", NAME, "--from", "source")
     assert again.returncode == 0 and "is already here" in again.stdout.decode()
+    assert b"`connect` makes one space of two" in run("models", "--help").stdout
     rows = [line.split("\t") for line in run("models").stdout.decode().splitlines()]
     assert {row[0]: row[-1] for row in rows} == {
         **{preset.name: "no" for preset in PRESETS},
