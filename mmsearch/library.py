@@ -333,10 +333,7 @@ class Library:
         return upkeep.remove(self._parts, paths)
 
     def prune(self) -> Pruned:
-        """Forget items whose file is missing, and failures whose file is gone; give their room back to the disk.
-
-        Searches go on meanwhile. The files themselves are not touched.
-        """
+        """Forget items whose file is missing, and failures whose file is gone; give their room back. Searches go on."""
         return upkeep.prune(self._parts)
 
     # Keeping it safe
@@ -356,15 +353,18 @@ class Library:
         """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
         return portable.export(self._parts, Path(folder))
 
-    def import_(self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None) -> Imported:
+    def import_(
+        self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
+    ) -> Imported:
         """Take in what `export` wrote, of this library or another; opens no medium. What is known here stays.
 
         Args:
             roots: Folder there -> folder here, such as {"/home/ann/Pictures": "/mnt/pictures"}.
+            models: Other models, by name, whose vectors are taken too, although this library has none of theirs yet.
 
         Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
         """
-        return portable.take_in(self._parts, Path(folder), roots or {})
+        return portable.take_in(self._parts, Path(folder), roots or {}, models)
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Make the library what it was when `backup` wrote the file. Returns how many items it has.

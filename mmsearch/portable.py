@@ -4,44 +4,46 @@
     contents.jsonl   a line for each distinct content, in the order of its rows in vectors.npy
     items.jsonl      a line for each path
     vectors.npy      float32 or float16 (segments, dim)
+    spaces, trained  see `portable_models`
 
 A folder appears when it is complete. What is taken in is verified first, then written in transactions of some hundred
 contents; contents come before the paths that hold them, so that one cut short leaves nothing half findable.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import registry
-from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord, blobs
+from mmsearch import portable_models, registry
+from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
 from mmsearch.catalog import portable as catalog_portable
 from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, SpaceChanged
 from mmsearch.parts import Parts
-from mmsearch.types import Span, Vectors
+from mmsearch.portable_files import (
+    CONTENTS,
+    VECTORS,
+    about,
+    batches,
+    line,
+    lines,
+    rows,
+    sha256,
+    spans,
+    vectors,
+    write_contents,
+)
 from mmsearch.vectors.atomic import appearing
-from mmsearch.vectors.check import checked_vectors
 from mmsearch.version import VERSION
 
 FORMAT = 1
-MANIFEST, CONTENTS, ITEMS, VECTORS, README = (
-    "manifest.json",
-    "contents.jsonl",
-    "items.jsonl",
-    "vectors.npy",
-    "README.md",
-)
-_HEADER = 128
-"""Bytes before the first row of a .npy file; its shape is known in the end only."""
+MANIFEST, ITEMS, README = "manifest.json", "items.jsonl", "README.md"
 
 _ABOUT = """# A library of mmsearch
 
@@ -53,7 +55,10 @@ Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--ro
 - `items.jsonl`: a line for each path: the sha256 of what it holds, the folder that was ingested (`root`), size and
   mtime_ns. Bytes of a path that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` makes them.
 - `vectors.npy`: the vectors. Those of float16 have to be brought to length 1.
-- `manifest.json`: the space that they may be compared in, how many there are, and the sha256 of these files.
+- `spaces`: the same of each other model that the library had: its segments and its vectors of these contents, and
+  which of them it could not take, and why (`refusals.jsonl`).
+- `trained`: models that were trained in the library, each with its card.
+- `manifest.json`: the spaces that vectors may be compared in, how many there are, and the sha256 of these files.
 """
 
 
@@ -64,6 +69,10 @@ class Exported(NamedTuple):
     contents: int
     segments: int
     bytes: int
+    models: tuple[str, ...] = ()
+    """Other models whose vectors were written."""
+    trained: tuple[str, ...] = ()
+    """Models that were trained in the library."""
 
 
 class Imported(NamedTuple):
@@ -77,6 +86,12 @@ class Imported(NamedTuple):
     """Paths that hold here what they hold there."""
     other: int
     """Paths that hold something else here: they are left as they are."""
+    models: tuple[str, ...] = ()
+    """Other models whose vectors were taken."""
+    trained: tuple[str, ...] = ()
+    """Models that were trained there, and are here now."""
+    left: tuple[tuple[str, str], ...] = ()
+    """Models of either kind that were not taken, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,10 @@ class _Manifest:
     space: Mapping[str, Any]
     counts: Mapping[str, int]
     files: Mapping[str, str]
+    spaces: Sequence[Mapping[str, Any]]
+    trained: Sequence[Mapping[str, str]]
+    serving: str | None
+    """The one of these that made the space that searches used."""
 
 
 def export(parts: Parts, folder: Path) -> Exported:
@@ -95,33 +114,41 @@ def export(parts: Parts, folder: Path) -> Exported:
     if folder.exists():
         raise InvalidInput(f"{folder} exists already", hint="name a new folder")
     with appearing(folder) as made:
-        contents, segments, last = _write_contents(parts, space, made)
+        contents, segments, last = write_contents(parts.catalog(), space, made, known=False)
         items = _write_items(parts, space, made, last)
+        others = portable_models.write_spaces(parts, space, made)
+        trained = portable_models.write_trained(parts, made)
         (made / README).write_text(_ABOUT, "utf-8")
-        counts = {"items": items, "contents": contents, "segments": segments}
-        about = {name: getattr(space, name) for name in ("name", "target", "dim", "fingerprint", "layout", "storage")}
-        files = {name: _sha256(made / name) for name in (CONTENTS, ITEMS, VECTORS)}
-        manifest = {"format": FORMAT, "mmsearch": VERSION, "space": about, "counts": counts, "files": files}
+        files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
+        manifest = {
+            "format": FORMAT, "mmsearch": VERSION, "space": about(space),
+            "counts": {"items": items, "contents": contents, "segments": segments},
+            "spaces": others, "trained": trained, "serving": portable_models.serving(parts, trained),
+            "files": {path.relative_to(made).as_posix(): sha256(path) for path in files},
+        }  # fmt: skip
         (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-        size = sum(path.stat().st_size for path in made.iterdir())
-    return Exported(items, contents, segments, size)
+        size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
+    models = tuple(str(one["space"]["name"]) for one in others)
+    return Exported(items, contents, segments, size, models, tuple(one["name"] for one in trained))
 
 
-def take_in(parts: Parts, folder: Path, roots: Mapping[str, str]) -> Imported:
+def take_in(parts: Parts, folder: Path, roots: Mapping[str, str], models: Sequence[str] = ()) -> Imported:
     """Take in a folder that `export` wrote; what is known here stays as it is.
 
     Cut short, it leaves a library that can be used; done again, it goes on.
 
     Args:
         roots: Folder there -> folder here, for paths below it.
+        models: Other models whose vectors are taken, too, although this library has none of theirs yet.
 
     Raises: InvalidInput for what is no such folder or not whole, SpaceChanged if its vectors are of another space,
         LibraryLocked.
     """
     manifest = _verified(folder)
     _check_space(parts, manifest.space)
+    added = portable_models.wanted(parts, manifest.spaces, models)
     with parts.writing(create=True):
-        parts.catalog(create=True)
+        fresh = parts.catalog(create=True).space() is None
         space, record = parts.embedding(create=True)
         _, base = parts.base()
         with _making_sense(folder):
@@ -129,8 +156,21 @@ def take_in(parts: Parts, folder: Path, roots: Mapping[str, str]) -> Imported:
             items, known, other = _take_items(parts, base, folder, _Moved(roots))
         parts.calibrate(space, record)
         parts.indexes(record).publish()
+    with _making_sense(folder):
+        taken = portable_models.take_spaces(parts, folder, manifest.spaces, added)
+        trained = portable_models.take_trained(parts, folder, manifest.trained, list(manifest.files))
+    if fresh and manifest.serving is not None and not trained.get(manifest.serving, "not here"):
+        from mmsearch.training import apply
+
+        apply.apply(parts, manifest.serving)
     parts.grown()
-    return Imported(items, contents, known, other)
+    names = [str(one["space"]["name"]) for one in manifest.spaces]
+    left = [
+        (name, "this library doesn't have this model; it is taken with --model") for name in names if name not in taken
+    ]
+    left += [(name, why) for name, why in trained.items() if why]
+    here = tuple(name for name, why in trained.items() if not why)
+    return Imported(items, contents, known, other, tuple(taken), here, tuple(left))
 
 
 def _check_space(parts: Parts, there: Mapping[str, Any]) -> None:
@@ -165,43 +205,14 @@ def _making_sense(folder: Path) -> Iterator[None]:
         raise InvalidInput(f"{folder} holds what makes no sense: {error!r}") from error
 
 
-def _write_contents(parts: Parts, space: SpaceRecord, folder: Path) -> tuple[int, int, int]:
-    """(contents, segments, id of the last content)"""
-    count = segments = last = 0
-    with (folder / CONTENTS).open("wb") as lines, (folder / VECTORS).open("wb") as vectors:
-        vectors.write(bytes(_HEADER))
-        while True:
-            with parts.catalog().reading() as snapshot:
-                page = catalog_portable.contents(snapshot, space, last)
-            for one in page:
-                lines.write(_line(_told(one)))
-                vectors.write(b"".join(one.vectors))
-                segments += len(one.segments)
-            if not page:
-                break
-            count, last = count + len(page), page[-1].id
-        vectors.seek(0)
-        vectors.write(_header(blobs.TYPES[space.storage], segments, space.dim))
-    return count, segments, last
-
-
-def _told(content: catalog_portable.Whole) -> dict[str, Any]:
-    spans = [
-        {"modality": modality} | {name: value for name, value in asdict(span).items() if value is not None}
-        for modality, span in content.segments
-    ]
-    about = {"sha256": content.sha256, "modality": content.modality, "metadata": content.metadata}
-    return {**about, "tags": [list(tag) for tag in content.tags], "segments": spans}
-
-
 def _write_items(parts: Parts, space: SpaceRecord, folder: Path, last: int) -> int:
     count, after = 0, b""
-    with (folder / ITEMS).open("wb") as lines:
+    with (folder / ITEMS).open("wb") as file:
         while True:
             with parts.catalog().reading() as snapshot:
                 page = catalog_portable.items(snapshot, space, after, last)
             for item in page:
-                lines.write(_line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
+                file.write(line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:
                 break
             count, after = count + len(page), page[-1]["path"]
@@ -211,41 +222,31 @@ def _write_items(parts: Parts, space: SpaceRecord, folder: Path, last: int) -> i
 def _take_contents(parts: Parts, space: SpaceRecord, folder: Path, manifest: _Manifest) -> int:
     """How many were not known here."""
     catalog, taken, row = parts.catalog(), 0, 0
-    rows: NDArray[Any] = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    if rows.shape != (manifest.counts["segments"], space.dim):
-        raise InvalidInput(
-            f"{folder / VECTORS} has the shape {rows.shape}, not {manifest.counts['segments'], space.dim}"
-        )
-    for lines in _batches(_lines(folder / CONTENTS), catalog_portable.PAGE):
-        known = catalog.known([one["sha256"] for one in lines])
+    stored = rows(folder, manifest.counts["segments"], space.dim)
+    for some in batches(lines(folder / CONTENTS), catalog_portable.PAGE):
+        known = catalog.known([one["sha256"] for one in some])
         fresh: list[tuple[Mapping[str, Any], range]] = []
-        for one in lines:
+        for one in some:
             place = range(row, row := row + len(one["segments"]))
             if one["sha256"] not in known:
                 fresh.append((one, place))
         if fresh:
-            catalog.commit(_batch(parts, space, fresh, rows), space.id)
+            catalog.commit(_batch(parts, space, fresh, stored), space.id)
             taken += len(fresh)
     return taken
 
 
 def _batch(
-    parts: Parts, space: SpaceRecord, told: Sequence[tuple[Mapping[str, Any], range]], rows: NDArray[Any]
+    parts: Parts, space: SpaceRecord, told: Sequence[tuple[Mapping[str, Any], range]], stored: NDArray[Any]
 ) -> Batch:
-    stored = np.concatenate([rows[place.start : place.stop] for _, place in told])
-    modalities = [segment["modality"] for one, _ in told for segment in one["segments"]]
-    vectors = checked_vectors(blobs.unit(stored), space.dim)
-    derived = parts.derived(vectors, modalities)
-    # Half precision that stays what it is must not be rounded twice.
-    same = space.storage == "float16" and stored.dtype == np.float16
-    kept: Vectors = stored.astype(np.float32) if same else vectors
+    made, kept = vectors(np.concatenate([stored[place.start : place.stop] for _, place in told]), space)
+    derived = parts.derived(made, [segment["modality"] for one, _ in told for segment in one["segments"]])
     batch, first = Batch(), 0
     for one, place in told:
         own = slice(first, first := first + len(place))
-        spans = [Span(**{name: value for name, value in s.items() if name != "modality"}) for s in one["segments"]]
         content = NewContent(
-            one["sha256"], one["modality"], one["metadata"], modalities[own], spans, kept[own],
-            {space_id: made[own] for space_id, made in derived.items()},
+            one["sha256"], one["modality"], one["metadata"], *spans(one), kept[own],
+            {space_id: rows[own] for space_id, rows in derived.items()},
         )  # fmt: skip
         batch.contents.append(content)
         batch.tags.extend((one["sha256"], tag, confidence) for tag, confidence in one["tags"])
@@ -255,10 +256,10 @@ def _batch(
 def _take_items(parts: Parts, space: SpaceRecord, folder: Path, moved: Callable[[str], bytes]) -> tuple[int, int, int]:
     """(paths that were not known here, that hold the same here, that hold something else here)"""
     catalog, taken, same, other = parts.catalog(), 0, 0, 0
-    for lines in _batches(_lines(folder / ITEMS), 4 * catalog_portable.PAGE):
+    for some in batches(lines(folder / ITEMS), 4 * catalog_portable.PAGE):
         places = [
             Placement(moved(one["path"]), moved(one["root"]), one["sha256"], one["size"], one["mtime_ns"])
-            for one in lines
+            for one in some
         ]
         here = catalog.held([place.path for place in places])
         known = catalog.known([place.sha256 for place in places])
@@ -289,7 +290,8 @@ def _verified(folder: Path) -> _Manifest:
     """Raises: InvalidInput for what is no export, or not whole."""
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
-        manifest = _Manifest(found["space"], found["counts"], found["files"])
+        names = ("space", "counts", "files", "spaces", "trained", "serving")
+        manifest = _Manifest(*(found[name] for name in names))
         version = int(found["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR") from error
@@ -298,37 +300,11 @@ def _verified(folder: Path) -> _Manifest:
             f"{folder} was exported by a newer release (format {version})",
             hint="upgrade: pip install --upgrade mmsearch",
         )
-    for name in (CONTENTS, ITEMS, VECTORS):
+    for name in {CONTENTS, ITEMS, VECTORS, *manifest.files}:
         try:
-            whole = _sha256(folder / name) == manifest.files.get(name)
+            whole = sha256(portable_models.inside(folder, name)) == manifest.files.get(name)
         except OSError as error:
             raise InvalidInput(f"{folder / name} can't be read: {error.strerror or error}") from error
         if not whole:
             raise InvalidInput(f"{folder / name} is not what was exported", hint="copy the folder again")
     return manifest
-
-
-def _header(kind: str, rows: int, dim: int) -> bytes:
-    """That of a .npy file, padded to _HEADER bytes."""
-    told = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
-    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + told.ljust(_HEADER - 11).encode() + b"\n"
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
-
-
-def _lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        yield from map(json.loads, file)
-
-
-def _batches(lines: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
-    rest = iter(lines)
-    while some := list(islice(rest, size)):
-        yield some
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
-from mmsearch.catalog.models import Content, Embedding, Item, Root, SegmentRow, Tag
+from mmsearch.catalog.models import Content, Embedding, Item, RefusalRow, Root, SegmentRow, Tag
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.write import chunks
 from mmsearch.types import Metadata, Modality, Span
@@ -53,6 +53,17 @@ def items(connection: Connection, space: SpaceRecord, after: bytes, until: int) 
     )
     rows: Any = connection.execute(query.order_by(Item.path).limit(4 * PAGE))
     return [dict(zip(("path", "root", "sha256", "size", "mtime_ns"), row, strict=True)) for row in rows]
+
+
+def refusals(connection: Connection, space: SpaceRecord, after: int) -> list[tuple[int, str, str, str]]:
+    """The next contents beyond an id that a space has no vectors for: id, hash, failure and reason; none at the end."""
+    query = (
+        select(Content.id, Content.sha256, RefusalRow.failure, RefusalRow.reason)
+        .join(RefusalRow, RefusalRow.content_id == Content.id)
+        .where(Content.id > after, RefusalRow.space_id == space.id)
+    )
+    rows = connection.execute(query.order_by(Content.id).limit(PAGE))
+    return [(content_id, sha256, failure, reason) for content_id, sha256, failure, reason in rows]
 
 
 def hashes_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, str]:

@@ -1,5 +1,6 @@
 """mmsearch backup, restore, export, import"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -43,24 +44,42 @@ def export(folder: Path, library: Path | None, as_json: bool) -> None:
         show.echo_json(done._asdict())
         return
     click.echo(f"wrote {done.items} items, {done.contents} contents, {done.segments} vectors, {show.size(done.bytes)}")
+    _tell_of(done.models, done.trained)
 
 
 @click.command("import")
 @click.argument("folder", type=_FOLDER)
 @click.option("--root", "roots", multiple=True, metavar="OLD=NEW", help="Its files below OLD lie below NEW here.")
 @click.option("--space", metavar="NAME", help="What made the vectors, for a new library. Default: starter.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Another model whose vectors to take, too.")
 @library_option
 @json_option
-def import_folder(folder: Path, roots: tuple[str, ...], space: str | None, library: Path | None, as_json: bool) -> None:
+def import_folder(
+    folder: Path,
+    roots: tuple[str, ...],
+    space: str | None,
+    models: tuple[str, ...],
+    library: Path | None,
+    as_json: bool,
+) -> None:
     """Take in a FOLDER that `mmsearch export` wrote. What the library knows already stays as it is."""
     with open_library(library, space=space) as opened:
-        done = opened.import_(folder, dict(_pair(root) for root in roots))
+        done = opened.import_(folder, dict(_pair(root) for root in roots), models)
     if as_json:
         show.echo_json(done._asdict())
         return
     click.echo(f"took in {done.items} items, {done.contents} contents; {done.known} items were known")
     if done.other:
         click.echo(f"{done.other} paths hold something else here, and were left as they are")
+    _tell_of(done.models, done.trained)
+    for name, why in done.left:
+        click.echo(f"left out {name}: {why}")
+
+
+def _tell_of(models: Sequence[str], trained: Sequence[str]) -> None:
+    for what, names in (("other models' vectors", models), ("trained models", trained)):
+        if names:
+            click.echo(f"{what}: {', '.join(names)}")
 
 
 def _pair(given: str) -> tuple[str, str]:

@@ -48,8 +48,8 @@ def appearing(folder: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
-            for path in temporary.iterdir():
-                _to_disk(path)
+            for path in temporary.rglob("*"):
+                folder_to_disk(path) if path.is_dir() else _to_disk(path)
             folder_to_disk(temporary)
             temporary.rename(folder)
             folder_to_disk(folder.parent)

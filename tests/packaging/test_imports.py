@@ -78,7 +78,11 @@ ALLOWED: dict[str, set[str]] = {
     "status": GROUND | PARTS | {"parts"},
     "lifecycle": GROUND | PARTS | {"parts", "building", "ingest", "status", "fused"},
     "backup": BASE | PARTS,
-    "portable": GROUND | PARTS | {"parts"},
+    "portable_files": GROUND | PARTS,
+    **{
+        name: GROUND | PARTS | {"parts", "portable_files", "portable_models", "training"}
+        for name in ("portable", "portable_models")
+    },
     "upkeep": GROUND | PARTS | {"parts", "places"},
     "doctor": GROUND | PARTS | {"parts"},
     # No library is needed to look at models and to get one.

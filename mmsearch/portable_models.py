@@ -1,0 +1,173 @@
+"""What an exported library takes along besides the space that serves: other models' vectors, and models that were
+trained in it.
+
+    spaces/1         contents.jsonl, vectors.npy and refusals.jsonl of another model
+    trained/NAME     a trained model's files
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mmsearch import registry
+from mmsearch.catalog import NewContent, NewRefusal, SpaceRecord, layouts
+from mmsearch.catalog import portable as catalog_portable
+from mmsearch.errors import InvalidInput
+from mmsearch.parts import Parts
+from mmsearch.portable_files import CONTENTS, about, batches, line, lines, rows, spans, vectors, write_contents
+from mmsearch.types import Space
+from mmsearch.vectors.atomic import appearing
+
+SPACES, TRAINED = "spaces", "trained"
+REFUSALS = "refusals.jsonl"
+
+
+def write_spaces(parts: Parts, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
+    """Write the vectors of all other models; what a manifest says of them."""
+    told: list[dict[str, Any]] = []
+    for space in parts.catalog().spaces():
+        if space.base is None and space.id != base.id:
+            place = f"{SPACES}/{len(told) + 1}"
+            made = folder / place
+            made.mkdir(parents=True)
+            contents, segments, _ = write_contents(parts.catalog(), space, made, known=True)
+            _write_refusals(parts, space, made)
+            told.append(
+                {"folder": place, "space": about(space), "counts": {"contents": contents, "segments": segments}}
+            )
+    return told
+
+
+def _write_refusals(parts: Parts, space: SpaceRecord, folder: Path) -> None:
+    after = 0
+    with (folder / REFUSALS).open("wb") as file:
+        while True:
+            with parts.catalog().reading() as snapshot:
+                page = catalog_portable.refusals(snapshot, space, after)
+            for content_id, sha256, failure, reason in page:
+                file.write(line({"sha256": sha256, "failure": failure, "reason": reason}))
+                after = content_id
+            if not page:
+                return
+
+
+def wanted(parts: Parts, told: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[tuple[str, Space]]:
+    """The targets and spaces of models that are asked for by name: which code may run is said by who imports, not by
+    the folder. Raises: InvalidInput if the folder has no vectors of one, UnknownName, WeightsError."""
+    found = []
+    for name in names:
+        target = registry.target("spaces", name)
+        space = parts.load(target)
+        if space.fingerprint not in [one["space"]["fingerprint"] for one in told]:
+            there = ", ".join(one["space"]["name"] for one in told) or "none"
+            raise InvalidInput(
+                f"the folder has no vectors of the model {name!r} as it is on this machine",
+                hint=f"other models that it has vectors of: {there}",
+            )
+        found.append((target, space))
+    return found
+
+
+def take_spaces(
+    parts: Parts, folder: Path, told: Sequence[Mapping[str, Any]], added: Sequence[tuple[str, Space]]
+) -> list[str]:
+    """Give contents that are here the vectors that other models made of them there: of models that this library has,
+    and of those that are added. What has some already keeps them.
+
+    Returns the names of those models. Raises: LibraryLocked.
+    """
+    catalog, taken = parts.catalog(), []
+    with parts.adding():
+        known = {one.fingerprint: one for one in catalog.spaces() if one.base is None}
+        for target, space in added:
+            if space.fingerprint not in known:
+                known[space.fingerprint] = catalog.add_space(
+                    space.name, target, space.dim, space.fingerprint, layouts.of(space), parts.settings.storage
+                )
+        for one in told:
+            if (record := known.get(one["space"]["fingerprint"])) is not None:
+                _take_space(parts, inside(folder, one["folder"]), record, one["counts"]["segments"])
+                taken.append(record.name)
+    return taken
+
+
+def _take_space(parts: Parts, folder: Path, space: SpaceRecord, segments: int) -> None:
+    stored, row, catalog = rows(folder, segments, space.dim), 0, parts.catalog()
+    for some in batches(lines(folder / CONTENTS), catalog_portable.PAGE):
+        found = []
+        for one in some:
+            place = slice(row, row := row + len(one["segments"]))
+            _, kept = vectors(stored[place], space)
+            found.append(NewContent(one["sha256"], one["modality"], {}, *spans(one), kept))
+        catalog.complete(space, found, [])
+    for some in batches(lines(folder / REFUSALS), catalog_portable.PAGE):
+        catalog.complete(space, [], [NewRefusal(one["sha256"], one["failure"], one["reason"]) for one in some])
+
+
+def write_trained(parts: Parts, folder: Path) -> list[dict[str, str]]:
+    """Write the finished models; what a manifest says of them."""
+    from mmsearch.training import card
+    from mmsearch.training.folder import PLAN, every
+
+    told = []
+    for model in every(parts.path):
+        if model.finished:
+            facts = card.read(model.path)
+            made = folder / TRAINED / model.name
+            made.mkdir(parents=True)
+            for name in (PLAN, card.JSON_NAME, card.README_NAME, *facts["files"]):
+                (made / name).write_bytes((model.path / name).read_bytes())
+            told.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
+    return told
+
+
+def take_trained(parts: Parts, folder: Path, told: Sequence[Mapping[str, str]], files: Sequence[str]) -> dict[str, str]:
+    """Keep the models of spaces that are here, under names that are free here; `files` are all of the folder's.
+
+    Returns name -> why it was left out, "" for those that were taken.
+    """
+    if not told:
+        return {}
+    from mmsearch.training.folder import ModelFolder
+
+    prints = {one.fingerprint for one in parts.catalog().spaces() if one.base is None}
+    said = {}
+    for one in told:
+        model = ModelFolder.of(parts.path, one["name"])
+        own = {PurePosixPath(name).name: inside(folder, name) for name in files if _of(name, model.name)}
+        if one["fingerprint"] not in prints:
+            said[model.name] = f"it belongs to the space {one['base']!r}, which this library doesn't have"
+        elif model.path.exists():
+            said[model.name] = "" if _same(own, model.path) else "another one is called so here"
+        else:
+            model.path.parent.mkdir(parents=True, exist_ok=True)
+            with appearing(model.path) as made:
+                for name, file in own.items():
+                    (made / name).write_bytes(file.read_bytes())
+            said[model.name] = ""
+    return said
+
+
+def _of(name: str, model: str) -> bool:
+    return PurePosixPath(name).parts[:-1] == (TRAINED, model)
+
+
+def _same(there: Mapping[str, Path], here: Path) -> bool:
+    return all(
+        (here / name).is_file() and (here / name).read_bytes() == one.read_bytes() for name, one in there.items()
+    )
+
+
+def serving(parts: Parts, told: Sequence[Mapping[str, str]]) -> str | None:
+    """Which of the models that were written makes the space that searches use."""
+    _, base = parts.base()
+    active = parts.embedding()[1]
+    return next((one["name"] for one in told if active.name == f"{base.name}+{one['name']}"), None)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file of an exported folder. Raises: InvalidInput for a name that leads out of it."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or PurePosixPath(name).is_absolute() or any(c in name for c in "\\:"):
+        raise InvalidInput(f"{folder} names a file that is no part of it: {name!r}")
+    return folder.joinpath(*parts)
