@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import mmsearch
 from mmsearch.library import Library
@@ -53,7 +54,8 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
 
     def open_it(name: str = "library", **settings: object) -> Library:
         # Pictures of one colour are near-duplicates here: only what is about that folds them.
-        chosen = {"space": "tests.tiny:space", "workers": 2, "fold": "off", **settings}
+        # One decode worker serves an ingest and queries; each more costs a test half a second.
+        chosen = {"space": "tests.tiny:space", "workers": 1, "fold": "off", **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
         return opened[-1]
 
@@ -63,18 +65,45 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    environment = {
-        **os.environ,
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Settings of a shell: the tiny space, and a library in the temporary folder."""
+    return {
         "MMSEARCH_SPACE": "tests.tiny:space",
         "MMSEARCH_FOLD": "off",
+        "MMSEARCH_WORKERS": "1",
         "MMSEARCH_LIBRARY": str(tmp_path / "library"),
-        "PYTHONPATH": str(CHECKOUT),
     }
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in this process: all of it, from the arguments to the exit code, but for starting Python anew."""
+    from mmsearch.cli import main
+
+    def run_it(*arguments: str | Path) -> "subprocess.CompletedProcess[bytes]":
+        given = ["mmsearch", *map(str, arguments)]
+        with monkeypatch.context() as patch, CliRunner(env=environment).isolation() as (out, err, _):
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", given)
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            sys.stdout.flush()
+            return subprocess.CompletedProcess(given, code, out.getvalue(), err.getvalue())
+
+    return run_it
+
+
+@pytest.fixture
+def process(environment: dict[str, str], tmp_path: Path) -> Run:
+    """The command as a process of its own, which takes a second or more: each group of commands has a test of it."""
 
     def run_it(*arguments: str | Path) -> "subprocess.CompletedProcess[bytes]":
         command = [sys.executable, "-m", "mmsearch", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+        known = {**os.environ, **environment, "PYTHONPATH": str(CHECKOUT)}
+        return subprocess.run(command, cwd=tmp_path, env=known, capture_output=True, check=False)
 
     return run_it
 

@@ -168,14 +168,14 @@ def test_a_restore_waits_for_no_writer(filled: Library, tmp_path: Path) -> None:
         holder.communicate(b"\n")
 
 
-def test_the_shell(filled: Library, run: Run, tmp_path: Path) -> None:
+def test_the_shell(filled: Library, run: Run, process: Run, tmp_path: Path) -> None:
     kept = tmp_path / "kept.backup"
-    done = run("backup", kept)
+    done = process("backup", kept)
     assert done.returncode == 0 and done.stdout.startswith(b"wrote ") and kept.is_file()
     again = run("backup", kept)
     assert again.returncode == 2 and b"--force" in again.stderr
     assert run("backup", kept, "--force").returncode == 0
     assert run("restore", kept).returncode == 2
-    restored = run("restore", kept, "--force")
+    restored = process("restore", kept, "--force")
     assert (restored.returncode, restored.stdout) == (0, b"restored 3 items\n")
     assert run("query", "red", "--paths").returncode == 0

@@ -68,17 +68,17 @@ def test_files_and_words_in_one_query(filled: Run, folder: Path) -> None:
     assert round(forced[0]["score"], 3) == 1.0
 
 
-def test_names_fit_for_a_terminal_and_bytes_for_a_script(run: Run, folder: Path) -> None:
+def test_names_fit_for_a_terminal_and_bytes_for_a_script(process: Run, folder: Path) -> None:
     name = os.fsdecode(b"bell\x07\x1b[31m\xff.png")
     picture(folder / name, "red")
-    run("ingest", folder)
-    shown = run("query", "red").stdout
+    process("ingest", folder)
+    shown = process("query", "red").stdout
     assert b"\x07" not in shown and b"\x1b" not in shown
-    assert run("query", "red", "--paths").stdout == os.fsencode(folder / name) + b"\n"
+    assert process("query", "red", "--paths").stdout == os.fsencode(folder / name) + b"\n"
 
 
-def test_status_failures_remove_and_prune(filled: Run, folder: Path) -> None:
-    status = filled("status").stdout.decode()
+def test_status_failures_remove_and_prune(filled: Run, process: Run, folder: Path) -> None:
+    status = process("status").stdout.decode()
     assert "image    2 items, 2 segments, 2 vectors" in status and "failures corrupt 1" in status
     assert filled("failures").stdout.decode().split("\t")[:3] == ["corrupt", "1", "media/broken.png"]
     assert b"failed (corrupt): 1" in filled("failures", "--retry").stdout
@@ -88,7 +88,7 @@ def test_status_failures_remove_and_prune(filled: Run, folder: Path) -> None:
     (folder / "green.png").unlink()
     filled("ingest", folder)
     assert filled("prune").stdout == b"forgot 1 missing items, freed 0 B\n"
-    assert filled("remove", folder / "red.png").stdout == b"forgot 1 items\n"
+    assert process("remove", folder / "red.png").stdout == b"forgot 1 items\n"
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_unreadable_query_file(filled: Run, folder: Path) -> None:
     assert "is a file, but no query" in done.stderr.decode() and "--text" in done.stderr.decode()
 
 
-def test_bad_settings_are_named(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_bad_settings_are_named(process: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "mmsearch.toml").write_text("pixel = 3\n")
-    done = run("ingest", folder)
+    done = process("ingest", folder)
     assert done.returncode == 2 and "unknown setting 'pixel'" in done.stderr.decode()
 
 
@@ -145,7 +145,7 @@ def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Pat
     assert rest["new"] + rest["unchanged"] == 2000 and not rest["interrupted"]
 
 
-def test_version_and_help(run: Run) -> None:
-    assert run("--version").stdout.startswith(b"mmsearch ")
+def test_version_and_help(run: Run, process: Run) -> None:
+    assert process("--version").stdout.startswith(b"mmsearch ")
     for command in ("ingest", "query", "status", "failures", "remove", "prune", "evaluate", "demo"):
         assert run(command, "--help").returncode == 0

@@ -122,7 +122,7 @@ def test_an_encoder_at_fault_is_named_and_the_others_still_looked_at(fault: str,
     assert found["text encoder"].state == found["audio encoder"].state == "ok"
 
 
-def test_the_shell(run: Run) -> None:
-    done = run("doctor")
+def test_the_shell(process: Run) -> None:
+    done = process("doctor")
     assert done.returncode == 0, done.stderr.decode()
     assert b"ok\ttext encoder\t" in done.stdout and b"error" not in done.stdout

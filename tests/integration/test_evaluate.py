@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from math import log2
 from pathlib import Path
@@ -16,7 +15,6 @@ from mmsearch.evaluate import Evaluation
 from mmsearch.library import Library
 from mmsearch.types import Neighbours
 from mmsearch.vectors.flat import FlatIndex
-from tests.conftest import CHECKOUT
 from tests.media import picture, sound, video, words
 
 
@@ -185,15 +183,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(filled: Library, tmp_path: Path) -> Run:
-    environment = {
-        **os.environ, "MMSEARCH_SPACE": "tests.tiny:space", "MMSEARCH_LIBRARY": str(filled.path),
-        "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, sys.path)]),
-    }  # fmt: skip
+def run(run: Callable[..., "subprocess.CompletedProcess[bytes]"], filled: Library) -> Run:
+    """`mmsearch evaluate` of the library that is filled, its output as text."""
 
     def run_it(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "mmsearch", "evaluate", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = run("evaluate", *arguments)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run_it
 

@@ -110,10 +110,10 @@ def test_an_empty_library_and_a_single_name(library: Library, folder: Path) -> N
         library.label(["red"])
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_in_the_shell(run: Run, process: Run, folder: Path) -> None:
     fill(folder)
     run("ingest", folder)
-    done = run("label", "--as", "red, green", "--in", "image", "--save")
+    done = process("label", "--as", "red, green", "--in", "image", "--save")
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
     assert [(row[0], row[4]) for row in rows] == [

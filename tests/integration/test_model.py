@@ -15,7 +15,7 @@ from mmsearch.lifecycle import Switched
 from mmsearch.types import Hit, Progress, Query
 from tests import tiny
 from tests.conftest import Run
-from tests.integration.test_train import stored, swapping
+from tests.integration.test_train_apply import stored, swapping
 from tests.media import picture, sound, video, words
 
 OpenTiny = Callable[..., Library]
@@ -272,9 +272,9 @@ def test_refusals(open_tiny: OpenTiny, media: Path, tmp_path: Path) -> None:
     assert caught.value.hint is not None and "mmsearch model add" in caught.value.hint
 
 
-def test_in_the_shell(run: Run, media: Path) -> None:
+def test_in_the_shell(run: Run, process: Run, media: Path) -> None:
     assert run("ingest", media).returncode == 0
-    added = run("model", "add", MUTE)
+    added = process("model", "add", MUTE)
     assert added.returncode == 0, added.stderr.decode()
     assert "mute: 9 distinct files" in added.stdout.decode() and "mmsearch model use mute" in added.stdout.decode()
     picture(media / "more.png", "red", mark=50)

@@ -242,11 +242,11 @@ def test_an_empty_library_has_nothing_to_export(library: Library, folder: Path, 
         library.search("red")
 
 
-def test_the_shell(filled: Library, run: Run, folder: Path, tmp_path: Path) -> None:
-    done = run("export", "out")
+def test_the_shell(filled: Library, run: Run, process: Run, folder: Path, tmp_path: Path) -> None:
+    done = process("export", "out")
     assert done.returncode == 0 and done.stdout.startswith(b"wrote 15 items, 14 contents, 16 vectors, "), done.stderr
     assert run("export", "out").returncode == 2
-    taken = run("import", "out", "--library", "new", "--root", f"{folder}=/there", "--json")
+    taken = process("import", "out", "--library", "new", "--root", f"{folder}=/there", "--json")
     known = {"items": 15, "contents": 14, "known": 0, "other": 0, "models": [], "trained": [], "left": []}
     assert json.loads(taken.stdout) == known
     assert run("query", "red", "--paths", "--library", "new").stdout.startswith(b"/there/")

@@ -271,8 +271,8 @@ def test_folding_in_a_shell(filled: Path, run: Run) -> None:
     assert sorted(Path(path).name for path in [found[0]["path"], *found[0]["folded"]]) == ["a.png", "b.png", "c.png"]
 
 
-def test_duplicates_in_a_shell(filled: Path, run: Run) -> None:
-    done = run("duplicates")
+def test_duplicates_in_a_shell(filled: Path, run: Run, process: Run) -> None:
+    done = process("duplicates")
     lines = [line.split("\t") for line in done.stdout.decode().splitlines()]
     assert [(line[0], line[1]) for line in lines] == [("1", "keep"), ("1", "copy"), ("1", "1.000")]
     assert b"1 groups, 2 files more than needed" in done.stderr
