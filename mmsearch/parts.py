@@ -220,10 +220,10 @@ class Parts:
 
     def adding(self) -> AbstractContextManager[None]:
         """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
-        return self._locked(ADDING_NAME, "adding a model to")
+        return self._locked(ADDING_NAME, "adding a model to", 0.0)
 
     @contextmanager
-    def _locked(self, name: str, doing: str, wait: float = GRACE_S) -> Iterator[None]:
+    def _locked(self, name: str, doing: str, wait: float) -> Iterator[None]:
         if not self.path.is_dir():
             self.catalog()  # says that there is none
         lock = FileLock(self.path / name, timeout=wait)
