@@ -70,26 +70,37 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PATH": path, "MMSEARCH_LIBRARY": str(library), "PYTHONPATH": str(CHECKOUT)}
 
 
+SHOWN = [step for block in blocks("console") for step in steps(block)]
+
+
+@pytest.fixture(scope="module")
+def session(environment: dict[str, str]) -> "list[subprocess.CompletedProcess[bytes]]":
+    """What the README's commands print, run one after the other."""
+    return [
+        subprocess.run(shlex.split(command), cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+        for command, _ in SHOWN
+    ]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the README shows a POSIX shell")
-def test_the_shell_session(environment: dict[str, str]) -> None:
-    shown = [step for block in blocks("console") for step in steps(block)]
-    assert len(shown) >= 8
-    for command, expected in shown:
-        done = subprocess.run(shlex.split(command), cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+def test_the_shell_session(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
+    assert len(SHOWN) >= 8
+    for (command, expected), done in zip(SHOWN, session, strict=True):
         printed = done.stdout.decode().splitlines()
         assert done.returncode == 0, done.stderr.decode()
         assert alike(expected, printed), f"$ {command}\n" + "\n".join(printed)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
-def test_the_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("session")
+def test_the_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path, environment: dict[str, str]) -> None:
     from rich.text import Text
 
     from tests.packaging import terminal
 
     assert f"]({terminal.PICTURE.relative_to(CHECKOUT).as_posix()})" in README
-    shell = terminal.environment(tmp_path)
-    terminal.on_terminal(terminal.SETUP, shell)
+    assert terminal.SETUP in [command for command, _ in SHOWN], "the session's library is the picture's"
+    shell = {**terminal.environment(tmp_path), "MMSEARCH_LIBRARY": environment["MMSEARCH_LIBRARY"]}
     printed = []
     for command in terminal.SHOWN:
         output = Text.from_ansi(terminal.on_terminal(command, shell)).plain

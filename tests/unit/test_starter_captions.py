@@ -111,12 +111,12 @@ def unit(rows: NDArray[np.float64]) -> Vectors:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "RECIPE", replace(starter.RECIPE, epochs=4, batch=64))
+    monkeypatch.setattr(starter, "RECIPE", replace(starter.RECIPE, epochs=3, batch=64))
 
 
 @pytest.mark.usefixtures("short")
 def test_it_learns_and_from_shuffled_captions_it_does_not() -> None:
-    given, others = made(600)
+    given, others = made(400)
     unseen = made(100, 1)[0]
     learned = starter.recalls(captions.unpacked(starter.trained(given, others, 0)), unseen)
     assert learned["words-image R@10"] > 40
