@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmsearch.encoders.starter.image import SIDE, StarterImage
+from mmsearch.encoders.starter.image import SIDE, StarterImage, efficientnet, folded
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.types import Segment
 
@@ -42,6 +43,16 @@ def test_equals_the_original(encoder: StarterImage, golden: dict[str, NDArray[An
     cosines = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
     assert (cosines > 0.9999).all()
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+def test_folded_normalisations_change_nothing_but_rounding(golden: dict[str, NDArray[Any]]) -> None:
+    pixels = np.stack([np.asarray(Image.fromarray(golden[name]).resize((SIDE, SIDE))) for name in WORDS])
+    scaled = torch.tensor(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    plain, quick = efficientnet(), folded(efficientnet())
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in plain.modules())
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in quick.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(quick(scaled), plain(scaled), atol=1e-4, rtol=1e-4)
 
 
 def test_words_find_their_picture(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
