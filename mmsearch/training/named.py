@@ -93,9 +93,8 @@ def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int, fusio
             hint="name what else there is, and ingest the files first",
         )
     with catalog.reading() as snapshot:
-        examples, vectors = wholes.vectors(
-            by_whole, fusion, lambda contents: features.of_contents(snapshot, record, contents)
-        )
+        segments = features.of_contents(snapshot, record, wholes.contents(by_whole))
+    examples, vectors = wholes.vectors(by_whole, fusion, segments)
     if not np.isfinite(vectors).all():
         lines = [by_whole[examples[at]].line for at in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]
         raise InvalidInput(
@@ -104,7 +103,7 @@ def gather(source: Path, catalog: Catalog, record: SpaceRecord, seed: int, fusio
         )
     number = {name: at for at, name in enumerate(classes)} | {"": -1}
     named = np.array([number[by_whole[example].label] for example in examples], np.int64)
-    grouped = splits.groups(len(examples), vectors=vectors)
+    grouped = splits.groups(len(examples), ties=wholes.ties(examples, segments), vectors=vectors)
     held = labels.split(named, grouped, HELD_BACK, seed)
     judged = held & (named >= 0)
     counts = {"training examples": int((~held).sum()), "validation examples": int(judged.sum())}

@@ -1,7 +1,7 @@
 """Naming a library's items with a trained head."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +38,11 @@ def label(
         first = ids[np.unique(segments.contents, return_index=True)[1]]
         found = catalog_read.resolve(snapshot, first, where)
         own = wholes.of_items(snapshot, {one.item_id: one.content_id for one in found}, bool(head.fusion))
-
-        def looked_up(contents: Sequence[int]) -> features.Segments:
-            return features.of_contents(snapshot, record, contents) if head.fusion else segments
-
-        known, vectors = wholes.vectors(set(own.values()), head.fusion, looked_up)
+        if head.fusion:
+            segments = features.of_contents(snapshot, record, wholes.contents(own.values()))
     if not found:
         return [], []
+    known, vectors = wholes.vectors(set(own.values()), head.fusion, segments)
     said = head.judge(vectors)
     at = {whole: row for row, whole in enumerate(known)}
     rows = {one.item_id: at[own[one.item_id]] for one in found}

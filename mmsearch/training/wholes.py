@@ -1,7 +1,7 @@
 """What a head takes for one thing: a file by itself, or all the files of its bundle; and the vector of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,45 +19,57 @@ AT_ONCE = 1 << 16
 Whole: TypeAlias = tuple[int, ...]
 """Contents, ascending."""
 
-Segments: TypeAlias = Callable[[Sequence[int]], features.Segments]
-"""Every segment of some contents."""
-
 
 def of_paths(files: Collection[Path], catalog: Catalog, together: bool) -> dict[Path, Whole]:
     """What each path belongs to, for those that the library has; `together`: with its bundle."""
-    contents = at_paths(files, catalog)
+    known = at_paths(files, catalog)
     if not together:
-        return {path: (content,) for path, content in contents.items()}
+        return {path: (content,) for path, content in known.items()}
     ids = at_paths(files, catalog, features.items_at)
     with catalog.reading() as snapshot:
-        found = of_items(snapshot, {ids[path]: content for path, content in contents.items()}, together)
-    return {path: found[ids[path]] for path in contents}
+        found = of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
+    return {path: found[ids[path]] for path in known}
 
 
-def of_items(snapshot: Snapshot, contents: Mapping[int, int], together: bool) -> dict[int, Whole]:
+def of_items(snapshot: Snapshot, items: Mapping[int, int], together: bool) -> dict[int, Whole]:
     """What each item, given with its content, belongs to."""
-    found: dict[int, Whole] = {item: (content,) for item, content in contents.items()}
-    for files in bundle.members(snapshot, contents).values() if together else ():
+    found: dict[int, Whole] = {item: (content,) for item, content in items.items()}
+    for files in bundle.members(snapshot, items).values() if together else ():
         members = bundles.ordered(files)
         own = tuple(sorted({file.content_id for file in members}))
-        found |= {file.item_id: own for file in members if file.item_id in contents}
+        found |= {file.item_id: own for file in members if file.item_id in items}
     return found
 
 
-def vectors(wholes: Collection[Whole], fusion: bytes, segments: Segments) -> tuple[list[Whole], Vectors]:
+def contents(wholes: Iterable[Whole]) -> list[int]:
+    return sorted({content for whole in wholes for content in whole})
+
+
+def vectors(wholes: Collection[Whole], fusion: bytes, segments: features.Segments) -> tuple[list[Whole], Vectors]:
     """The wholes that have segments, ascending, and a vector of each, float32 (n, dim), unit rows.
 
     Args:
         fusion: A fusion's file; if empty, every whole is a single content.
+        segments: All of the wholes' contents.
 
     Raises: WeightsError, InvalidInput for a fused vector that is not a number.
     """
-    found = segments(sorted({content for whole in wholes for content in whole}))
     if not fusion:
-        contents, made = profiles(found)
-        return [(content,) for content in contents.tolist()], made
-    parts = {whole: part for whole, part in zip(sorted(wholes), _parts(sorted(wholes), found), strict=True) if part}
+        alone, made = profiles(segments)
+        return [(content,) for content in alone.tolist()], made
+    parts = {whole: part for whole, part in zip(sorted(wholes), _parts(sorted(wholes), segments), strict=True) if part}
     return list(parts), _fused(fusion, list(parts.values()))
+
+
+def ties(wholes: Sequence[Whole], segments: features.Segments) -> Iterator[tuple[int, int]]:
+    """Places of wholes that share a picture or a sound. A text may lie beside many (a licence, an empty form)."""
+    telling = {
+        content for content, kind in zip(segments.contents.tolist(), segments.kinds, strict=True) if kind != "text"
+    }
+    first: dict[int, int] = {}
+    for at, whole in enumerate(wholes):
+        for content in telling.intersection(whole):
+            yield first.setdefault(content, at), at
 
 
 def profiles(segments: features.Segments) -> tuple[Ids, Vectors]:
@@ -65,15 +77,15 @@ def profiles(segments: features.Segments) -> tuple[Ids, Vectors]:
 
     Returns content ids, ascending, and float32 (n, dim).
     """
-    contents, owners = np.unique(segments.contents, return_inverse=True)
-    whole = np.zeros((len(contents), segments.vectors.shape[1]), np.float32)
+    alone, owners = np.unique(segments.contents, return_inverse=True)
+    whole = np.zeros((len(alone), segments.vectors.shape[1]), np.float32)
     kinds = np.array(segments.kinds)
     for kind in sorted(set(segments.kinds)):
         own = kinds == kind
         sums = np.zeros_like(whole)
         np.add.at(sums, owners[own], segments.vectors[own])
         whole += _unit(sums)
-    return contents, _unit(whole)
+    return alone, _unit(whole)
 
 
 def _parts(wholes: Sequence[Whole], found: features.Segments) -> Iterator[dict[Modality, Vectors]]:

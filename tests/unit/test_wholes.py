@@ -1,6 +1,6 @@
 """What a head takes for one thing, by vectors made by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from mmsearch.catalog.features import Segments
 from mmsearch.encoders.fusion import Facts, Mean, dump
 from mmsearch.errors import InvalidInput
-from mmsearch.training import wholes
+from mmsearch.training import splits, wholes
 from mmsearch.training.examples import KINDS
 
 MEAN = dump(Mean(4, len(KINDS)), Facts("mean", 4, KINDS, "by hand", "0" * 64))
@@ -17,7 +17,8 @@ STORED = {1: [("image", 0)], 2: [("audio", 1), ("audio", 2), ("audio", 2)], 3: [
 """Content -> (modality, axis) of each of its segments."""
 
 
-def segments(contents: Sequence[int]) -> Segments:
+def segments(wholes: Collection[tuple[int, ...]]) -> Segments:
+    contents = sorted({content for whole in wholes for content in whole})
     rows = [(content, kind, axis) for content in contents for kind, axis in STORED[content]]
     return Segments(
         np.array([row[0] for row in rows], np.int64), [row[1] for row in rows], AXES[[row[2] for row in rows]]
@@ -25,7 +26,8 @@ def segments(contents: Sequence[int]) -> Segments:
 
 
 def test_kinds_weigh_the_same_however_many_segments_they_have() -> None:
-    known, made = wholes.vectors([(2, 5), (1, 2), (3,)], MEAN, segments)
+    asked = [(2, 5), (1, 2), (3,)]
+    known, made = wholes.vectors(asked, MEAN, segments(asked))
     assert known == [(1, 2), (2, 5)], "nothing is known of content 3"
     sound = np.array([0, 1, 2, 0]) / np.sqrt(5)
     assert made[0] == pytest.approx((AXES[0] + sound) / np.sqrt(2), abs=1e-6)
@@ -34,23 +36,30 @@ def test_kinds_weigh_the_same_however_many_segments_they_have() -> None:
 
 def test_the_mean_of_a_file_alone_is_what_it_is_without_a_fusion() -> None:
     alone = [(1,), (2,), (3,), (5,)]
-    (known, fused), (same, plain) = (wholes.vectors(alone, fusion, segments) for fusion in (MEAN, b""))
+    (known, fused), (same, plain) = (wholes.vectors(alone, fusion, segments(alone)) for fusion in (MEAN, b""))
     assert known == same == [(1,), (2,), (5,)]
     assert fused == pytest.approx(plain, abs=1e-6)
 
 
 def test_items_are_fused_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [(1,), (1, 2), (2, 5), (5,)]
-    _, whole = wholes.vectors(asked, MEAN, segments)
+    _, whole = wholes.vectors(asked, MEAN, segments(asked))
     monkeypatch.setattr(wholes, "AT_ONCE", 3)
     assert [len(batch) for batch in wholes._batches([1, 4, 5, 2, 1])] == [2, 1, 1, 1]
-    assert wholes.vectors(asked, MEAN, segments)[1] == pytest.approx(whole, abs=1e-6)
+    assert wholes.vectors(asked, MEAN, segments(asked))[1] == pytest.approx(whole, abs=1e-6)
 
 
 def test_a_vector_that_is_no_number_is_refused() -> None:
-    def broken(contents: Sequence[int]) -> Segments:
-        found = segments(contents)
-        return found._replace(vectors=np.full_like(found.vectors, np.nan))
-
+    found = segments([(1, 2)])
+    broken = found._replace(vectors=np.full_like(found.vectors, np.nan))
     with pytest.raises(InvalidInput, match="NaN"):
         wholes.vectors([(1, 2)], MEAN, broken)
+
+
+def test_what_shares_a_picture_or_a_sound_belongs_together() -> None:
+    asked = [(1, 2), (2, 3), (3, 5), (4, 6), (1, 4), (6, 7)]
+    found = Segments(
+        np.array([1, 2, 3, 4, 5, 6, 7]), ["image", "audio", "text", "text", "image", "text", "image"], AXES
+    )
+    grouped = splits.groups(len(asked), ties=wholes.ties(asked, found))
+    assert grouped.tolist() == [0, 0, 1, 2, 0, 3], "texts may lie beside many"
