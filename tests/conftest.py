@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,28 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 """Runs `mmsearch` with these arguments over the tiny space."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """Folders for one test each, by their numbers: pytest's own go through all there are to find the next one. Before
+    the first test, and for what a module's tests share, there is one too."""
+    place = tmp_path_factory.mktemp("homes")
+    with pytest.MonkeyPatch.context() as patch:
+        at_home(patch, place / "shared")
+        yield (place / str(number) for number in count())
+
+
+def at_home(patch: pytest.MonkeyPatch, home: Path) -> None:
+    for name in ("data", "cache"):
+        (home / name).mkdir(parents=True)
+        patch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> None:
     for name in list(os.environ):
         if name.startswith("MMSEARCH_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    at_home(monkeypatch, next(homes))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     tiny.reset()
 
@@ -41,9 +57,9 @@ def shared() -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder for media."""
+    """A folder for media, empty unless the module keeps some (`tests.kept`)."""
     made = tmp_path / "media"
-    made.mkdir()
+    made.mkdir(exist_ok=True)
     return made
 
 

@@ -15,18 +15,31 @@ from mmsearch.evaluate import Evaluation
 from mmsearch.library import Library
 from mmsearch.types import Neighbours
 from mmsearch.vectors.flat import FlatIndex
+from tests.kept import Kept
 from tests.media import picture, sound, video, words
 
 
-@pytest.fixture
-def filled(library: Library, folder: Path) -> Library:
+def fill(folder: Path) -> None:
     """Three red pictures, two green, one blue; a low, a mid and a high sound; a text."""
     for name in ("red1", "red2", "red3", "green1", "green2", "blue1"):
         picture(folder / f"{name}.png", name[:-1], mark=int(name[-1]))
     for tone in ("low", "mid", "high"):
         sound(folder / f"{tone}.wav", tone)
     words(folder / "red.txt", "a red bus")
-    library.ingest(folder)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def filled(library: Library) -> Library:
     return library
 
 
@@ -142,7 +155,9 @@ def test_what_can_not_be_used_is_listed(filled: Library, folder: Path) -> None:
     assert told[5:] == [(4, "empty line"), (5, "too few columns"), (6, "no such query file: absent.png")]
 
 
-def test_nothing_usable_is_an_error(library: Library, folder: Path) -> None:
+def test_nothing_usable_is_an_error(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+    library, folder = open_tiny("nothing yet"), tmp_path / "none"
+    folder.mkdir()
     table = pairs(folder, "red\tmedia/nowhere.png")
     with pytest.raises(LibraryNotFound):
         library.evaluate(table)

@@ -16,6 +16,11 @@ from tests import tiny
 from tests.media import picture, sound, video, words
 
 
+@pytest.fixture
+def library(open_tiny: Callable[..., Library]) -> Library:
+    return open_tiny(workers=2)
+
+
 def names(library: Library, query: str, k: int = 10) -> list[str]:
     return [hit.path.name for hit in library.search(query, k)]
 

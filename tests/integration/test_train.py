@@ -19,6 +19,7 @@ from mmsearch.library import Library
 from mmsearch.training.loop import Epoch
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
+from tests.kept import Kept
 
 Open = Callable[..., Library]
 
@@ -31,15 +32,26 @@ def colours() -> list[tuple[int, int, int]]:
     return [*grid, (255, 160, 40), (40, 255, 160), (160, 40, 255), (255, 40, 160), (40, 160, 255)][:COUNT]
 
 
-@pytest.fixture
-def pairs(folder: Path, library: Library) -> Path:
-    """A library of pictures, and a TSV that gives each its own words."""
-    lines = ["query\trelevant"]
+def fill(folder: Path) -> None:
     for number, colour in enumerate(colours()):
         Image.new("RGB", (16, 16), colour).save(folder / f"{number:02d}.png")
-        lines.append(f"word {number}\t{number:02d}.png")
-    library.ingest(folder)
-    table = folder.parent / "media" / "pairs.tsv"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def pairs(folder: Path) -> Path:
+    """A TSV that gives each picture of the library its own words."""
+    lines = ["query\trelevant", *(f"word {number}\t{number:02d}.png" for number in range(COUNT))]
+    table = folder / "pairs.tsv"
     table.write_text("\n".join(lines) + "\n", "utf-8")
     return table
 

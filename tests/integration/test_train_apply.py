@@ -19,6 +19,7 @@ from mmsearch.library import Library
 from mmsearch.training import apply as applying
 from mmsearch.types import Modality, Vectors
 from tests import tiny
+from tests.kept import Kept
 
 Open = Callable[..., Library]
 
@@ -53,11 +54,23 @@ def first(library: Library, words: str) -> str:
     return library.search(words, k=1, keywords="no")[0].path.name
 
 
-@pytest.fixture
-def red_and_green(folder: Path, library: Library) -> Library:
+def fill(folder: Path) -> None:
     for name in ("red", "green", "blue"):
         Image.new("RGB", (8, 8), name if name != "green" else (0, 255, 0)).save(folder / f"{name}.png")
-    library.ingest(folder)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def red_and_green(library: Library) -> Library:
     return library
 
 
