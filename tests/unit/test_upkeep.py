@@ -1,6 +1,7 @@
 """Forgetting costs what is forgotten, gives room back, and never lets the log grow."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -31,15 +32,23 @@ KEY = ListKey("tiny", "image", "image")
 MANY = 3000
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    """Many items of one segment each, /r/00000 and so on."""
-    made = Catalog.open(tmp_path, "1", create=True)
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the catalog of many items of one segment each, /r/00000 and so on."""
+    folder = tmp_path_factory.mktemp("many")
+    made = Catalog.open(folder, "1", create=True)
     space = made.add_space("tiny", "tests.tiny:space", 64, "f")
     rows = np.eye(64, dtype=np.float32)
     contents = [NewContent(f"{n:064x}", "image", {}, ["image"], [Span()], rows[n % 64][None]) for n in range(MANY)]
     made.commit(Batch(contents, [Placement(b"/r/%05d" % n, b"/r", f"{n:064x}", 1, 2) for n in range(MANY)]), space.id)
-    return made
+    made.close()
+    return folder
+
+
+@pytest.fixture
+def catalog(many: Path, tmp_path: Path) -> Catalog:
+    shutil.copytree(many, tmp_path, dirs_exist_ok=True)
+    return Catalog.open(tmp_path, "1")
 
 
 def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
