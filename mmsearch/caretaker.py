@@ -77,7 +77,7 @@ class Caretaker:
                     self._have_it_done()
             except (LibraryNotFound, LibraryEmpty):
                 pass  # nothing yet
-            except MmsearchError as error:
+            except (MmsearchError, OSError) as error:
                 _log.warning("%s", error)
                 pause = RETRY_S
             self._woken.wait(pause)
@@ -88,8 +88,9 @@ class Caretaker:
                 return
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         with self._process as process:
-            # Its end of file, or ours, ends the other one.
             said = process.stdout.read() if process.stdout else b""
+            # With its standard input it would end, as it does when this process has died.
+            process.wait()
         if self._stopped:
             return
         if process.returncode:
@@ -105,13 +106,17 @@ def work() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
+    # Whatever prints here must not speak in our place.
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     module, _, function = sys.argv[2].partition(":")
     told: dict[str, Any]
     try:
         told = {"done": getattr(import_module(module), function)(*sys.argv[3:])}
     except MmsearchError as error:
         told = {"error": error.message, "hint": error.hint}
-    sys.stdout.write(json.dumps(told))
+    with answer:
+        answer.write(json.dumps(told))
 
 
 def _end_with_parent() -> None:
