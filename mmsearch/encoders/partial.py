@@ -4,7 +4,7 @@ A module is built whole, which takes no memory as long as nobody writes to its p
 compared with all of it. Then only the tensors of one part are read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,18 @@ def fill(module: nn.Module, paths: Iterable[Path], parts: Parts) -> None:
 
 
 def drop(module: nn.Module, parts: Parts) -> None:
-    """Let go of all parameters that are not of a part: what needs them fails."""
-    named = list(module.named_parameters(remove_duplicate=False))
-    kept = {id(parameter) for name, parameter in named if name.startswith(parts)}
-    for name, parameter in named:
+    """Let go of all parameters that are not of a part, and of modules that have no others: what needs them fails."""
+    named = module.named_parameters(remove_duplicate=False)
+    _drop(module, {id(parameter) for name, parameter in named if name.startswith(parts)})
+
+
+def _drop(module: nn.Module, kept: Collection[int]) -> None:
+    for name, parameter in list(module.named_parameters(recurse=False)):
         if id(parameter) not in kept:
-            owner, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(owner), leaf, None)
+            setattr(module, name, None)
+    for name, child in list(module.named_children()):
+        held = [id(parameter) in kept for parameter in child.parameters()]
+        if held and not any(held):
+            setattr(module, name, None)
+        else:
+            _drop(child, kept)
