@@ -9,9 +9,9 @@ cut in two is not; of two documents that share all passages but one neither is a
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmsearch.types import Modality, Vectors
 
@@ -69,7 +69,7 @@ def _aligned(one: Vectors, other: Vectors) -> float:
     )
 
 
-def possible(profiles: Sequence[Profile], least: Mapping[Modality, float]) -> Iterator[NDArray[np.int64]]:
+def possible(profiles: Sequence[Profile], least: Mapping[Modality, float]) -> Iterator[Sequence[int]]:
     """For each profile in turn, the places of earlier ones that may be alike to it, ascending; the others are not.
 
     If rows that meet have a cosine of at least t, they are no further apart than sqrt(2 - 2t), so neither are their
@@ -97,7 +97,9 @@ def possible(profiles: Sequence[Profile], least: Mapping[Modality, float]) -> It
         near = (squares <= bounds**2 + _ROUGH) & (apart[block, np.newaxis] >= 0) & (apart[before] >= 0)
         near |= contents[block, np.newaxis] == contents[before]
         later, earlier = np.nonzero(np.tril(near, start - 1))
-        yield from np.split(earlier, np.searchsorted(later, np.arange(1, len(near))))
+        ends = np.searchsorted(later, np.arange(len(near) + 1)).tolist()
+        places = earlier.tolist()
+        yield from (places[first:last] for first, last in pairwise(ends))
 
 
 def _mean(rows: Vectors) -> Vectors:

@@ -12,19 +12,16 @@ small by accident.
 """
 
 import math
-import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from mmsearch import search as searching
-from mmsearch.calibration import Judge
 from mmsearch.catalog import Catalog, ListKey, Member, Owned, bundle, stem
 from mmsearch.criteria import Filter
-from mmsearch.indexing import IndexSet
-from mmsearch.types import Hit, Modality, Vectors
+from mmsearch.rankings import Ranked, Ranking
+from mmsearch.search import Search
+from mmsearch.types import Modality, Vectors
 from mmsearch.vectors.rank import exact_scores
 
 MOST = 10
@@ -83,16 +80,16 @@ class Bundles:
     within: Collection[Modality] | None = None
     where: Filter | None = None
 
-    def of(self, hits: Sequence[Hit]) -> dict[int, tuple[Member, ...]]:
+    def of(self, hits: Sequence[Ranked]) -> dict[int, tuple[Member, ...]]:
         """Item id -> all files of its bundle, the lead first; items that are alone are left out."""
         with self.catalog.reading() as snapshot:
             known = bundle.members(snapshot, [hit.item_id for hit in hits], self.within, self.where)
         return {file.item_id: files for found in known.values() if (files := ordered(found)) for file in files}
 
-    def gathered(self, ranked: Callable[[int], list[Hit]]) -> Callable[[int], list[Hit]]:
+    def gathered(self, ranked: Ranking) -> Ranking:
         """A ranking in which each bundle stands once, at the place of its best file."""
 
-        def first(n: int) -> list[Hit]:
+        def first(n: int) -> list[Ranked]:
             depth = n
             while True:
                 hits = ranked(depth)
@@ -103,9 +100,11 @@ class Bundles:
 
         return first
 
-    def one_each(self, hits: Sequence[Hit]) -> list[Hit]:
+    def one_each(self, hits: Sequence[Ranked]) -> list[Ranked]:
         """The hits without those whose bundle was found before."""
-        files, seen, kept = self.of(hits), set[int](), list[Hit]()
+        files, seen, kept = self.of(hits), set[int](), list[Ranked]()
+        if not files:
+            return list(hits)
         for hit in hits:
             if hit.item_id not in seen:
                 members = files.get(hit.item_id, ())
@@ -114,14 +113,11 @@ class Bundles:
         return kept
 
 
-def _shown(hit: Hit, files: tuple[Member, ...]) -> Hit:
-    """A hit of one file as a hit of its bundle: the lead's path, kind and facts, and what matched in the file."""
+def _shown(hit: Ranked, files: tuple[Member, ...]) -> Ranked:
+    """A hit of one file as a hit of its bundle: the lead's path and kind, and what matched in the file."""
     lead = next((file for file in files if file.wanted), files[0])
-    paths = [Path(os.fsdecode(file.path)) for file in (lead, *(file for file in files if file is not lead))]
-    return replace(
-        hit, path=paths[0], modality=lead.modality, item_id=lead.item_id, metadata=lead.metadata,
-        part=hit.path, members=tuple(paths),
-    )  # fmt: skip
+    paths = (lead.path, *(file.path for file in files if file is not lead))
+    return hit._replace(path=lead.path, modality=lead.modality, item_id=lead.item_id, part=hit.path, members=paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +125,26 @@ class _Scored:
     """What a bundle is ranked by."""
 
     order: float
-    hit: Hit
+    hit: Ranked
     """Of its best file."""
 
     @property
     def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.hit.score, os.fsencode(self.hit.path)
+        return self.order, -self.hit.score, self.hit.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Averages:
-    """The ranking of a query vector, float32 (1, dim), by the averages of bundles."""
+    """The ranking of a query vector by the averages of bundles."""
 
-    vector: Vectors
+    files: Search
+    """What finds single files by that vector."""
     space: str
     bundles: Bundles
-    indexes: IndexSet
-    judge: Judge
     weights: Mapping[Modality, float]
     """Item modality -> what its files count for, above 0; 1 if it isn't named."""
 
-    def ranked(self, n: int) -> list[Hit]:
+    def ranked(self, n: int) -> list[Ranked]:
         """The n best: of a bundle, the hit of its best file. Exact, by the threshold algorithm (Fagin et al., 2003).
 
         Files are looked at best first; a bundle that was met is averaged over all its files, whether they were met or
@@ -157,7 +152,7 @@ class Averages:
         """
         depth = n
         while True:
-            hits = self._files(depth)
+            hits = self.files.ranked(depth)
             if hits and hits[0].confidence is None:
                 return hits[:n]  # no background yet: nothing to average
             made = sorted(self._averaged(hits), key=lambda one: one.place)
@@ -167,14 +162,10 @@ class Averages:
                 return self._sure(made[:n])
             depth *= 4
 
-    def _files(self, depth: int) -> list[Hit]:
-        found = self.bundles
-        return searching.search(self.vector, depth, found.catalog, self.indexes, self.judge, found.within, found.where)
+    def _tail(self, hit: Ranked) -> float:
+        return self.files.judge.tail(ListKey(self.space, hit.modality, hit.matched or hit.modality), hit.score)
 
-    def _tail(self, hit: Hit) -> float:
-        return self.judge.tail(ListKey(self.space, hit.modality, hit.matched or hit.modality), hit.score)
-
-    def _averaged(self, hits: Sequence[Hit]) -> list[_Scored]:
+    def _averaged(self, hits: Sequence[Ranked]) -> list[_Scored]:
         """Every bundle that the hits belong to, and every hit that is alone."""
         files = self.bundles.of(hits)
         tails = {hit.item_id: self._tail(hit) for hit in hits}
@@ -192,25 +183,25 @@ class Averages:
         """Item id -> the tail of its best segment, for files that no list was asked deep enough to bring."""
         wanted = list({file.item_id: file for file in files if file.wanted}.values())
         with self.bundles.catalog.reading() as snapshot:
-            found, vectors = bundle.segments(snapshot, self.space, self.vector.shape[1], wanted)
+            found, vectors = bundle.segments(snapshot, self.space, self.files.vector.shape[1], wanted)
         tails: dict[int, list[float]] = defaultdict(list)
-        for segment, score in zip(found, exact_scores(self.vector[0], vectors).tolist(), strict=True):
+        for segment, score in zip(found, exact_scores(self.files.vector[0], vectors).tolist(), strict=True):
             tails[segment.item_id].append(
-                self.judge.tail(ListKey(self.space, segment.modality, segment.matched), score)
+                self.files.judge.tail(ListKey(self.space, segment.modality, segment.matched), score)
             )
         return {item: min(those) for item, those in tails.items()}
 
-    def _sure(self, made: Sequence[_Scored]) -> list[Hit]:
+    def _sure(self, made: Sequence[_Scored]) -> list[Ranked]:
         """The hits with the confidence that their averages give."""
-        sizes = self.indexes.sizes(self.bundles.within)
+        judge, sizes = self.files.judge, self.files.indexes.sizes(self.bundles.within)
         searched = sum(sizes.values())
         if not made:
             return []
-        accidents = self.judge.accidents([key for key, size in sizes.items() if size])
+        accidents = judge.accidents([key for key, size in sizes.items() if size])
         sure = [accidents.confidence(one.order, searched) for one in made]
         return [
-            replace(one.hit, rank=rank, confidence=confidence, weak=confidence < self.judge.needed)
-            for rank, (one, confidence) in enumerate(zip(made, sure, strict=True), 1)
+            one.hit._replace(confidence=confidence, weak=confidence < judge.needed)
+            for one, confidence in zip(made, sure, strict=True)
         ]
 
 

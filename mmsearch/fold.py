@@ -7,13 +7,14 @@ ranking was looked into, and a hundred shots of one scene, one after the other, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mmsearch.alike import Profile, possible, similarity
 from mmsearch.catalog import Snapshot, SpaceRecord, pieces
-from mmsearch.types import Hit, Modality
+from mmsearch.rankings import AtHand, Ranked
+from mmsearch.types import Modality, Vectors
 
 REACH = 20
 """Places between a hit and the one it is folded into, or the last one folded there before, at most."""
@@ -23,44 +24,58 @@ REACH = 20
 class _Group:
     """A shown hit and what was folded into it."""
 
-    hit: Hit
+    hit: Ranked
     profile: Profile
     last: int
     """Place of its last member in the ranking."""
-    folded: list[Hit] = field(default_factory=list)
+    folded: list[Ranked] = field(default_factory=list)
 
 
-def _over(group: _Group) -> Hit:
-    return replace(group.hit, folded=tuple(hit.path for hit in group.folded))
+def _over(group: _Group) -> Ranked:
+    return group.hit._replace(folded=tuple(hit.path for hit in group.folded))
 
 
-def profiles(snapshot: Snapshot, space: SpaceRecord, hits: Sequence[Hit]) -> dict[int, Profile]:
+def profiles(snapshot: Snapshot, space: SpaceRecord, hits: Sequence[Ranked], at_hand: AtHand) -> dict[int, Profile]:
     """Item id -> its content's profile, for items of the hits that are there.
 
     The vectors of long items are read only where there is something to compare them with: another content that holds
     segments of the same modalities.
+
+    Args:
+        at_hand: What the hits were found by.
     """
     shapes = pieces.shapes(snapshot, space, [hit.item_id for hit in hits])
+    short = _alone(snapshot, space, shapes, at_hand)
     alike: dict[tuple[Modality, ...], set[int]] = {}
     for shape in shapes:
-        if shape.vector is None:
+        if shape.segment_id not in short:
             alike.setdefault(tuple(modality for modality, _ in shape.counts), set()).add(shape.content_id)
     wanted = sorted(content for group in alike.values() if len(group) > 1 for content in group)
     vectors = pieces.vectors(snapshot, space, wanted) if wanted else {}
     return {
         shape.item_id: Profile(
             shape.content_id,
-            vectors.get(shape.content_id, {})
-            if shape.vector is None
-            else {shape.counts[0][0]: shape.vector[np.newaxis]},
+            {shape.counts[0][0]: short[shape.segment_id][np.newaxis]}
+            if shape.segment_id in short
+            else vectors.get(shape.content_id, {}),
         )
         for shape in shapes
     }
 
 
+def _alone(
+    snapshot: Snapshot, space: SpaceRecord, shapes: Sequence[pieces.Shape], at_hand: AtHand
+) -> dict[int, Vectors]:
+    """Segment id -> vector, float32 (dim,), of what has one segment only."""
+    wanted = {shape.segment_id for shape in shapes if shape.segment_id is not None}
+    found = {one: row for one in wanted if (row := at_hand.get(one)) is not None}
+    lacking = [one for one in wanted if one not in found]
+    return found | pieces.vectors_of(snapshot, space, lacking) if lacking else found
+
+
 def fold(
-    hits: Sequence[Hit], known: Mapping[int, Profile], least: Mapping[Modality, float], *, whole: bool
-) -> tuple[list[Hit], int]:
+    hits: Sequence[Ranked], known: Mapping[int, Profile], least: Mapping[Modality, float], *, whole: bool
+) -> tuple[list[Ranked], int]:
     """The hits that are left, in order; and how many of them, from the first, a longer ranking would not change.
 
     Args:
@@ -68,11 +83,11 @@ def fold(
         least: Segment modality -> cosine from which two segments are alike.
         whole: Whether the ranking ends with the last hit.
     """
-    own = [known.get(hit.item_id, Profile(-1 - place, {})) for place, hit in enumerate(hits)]
+    own = [known.get(hit.item_id) or Profile(-1 - place, {}) for place, hit in enumerate(hits)]
     groups: dict[int, _Group] = {}
     for place, (hit, before) in enumerate(zip(hits, possible(own, least), strict=True)):
         leader = None
-        for n in before.tolist():
+        for n in before:
             group = groups.get(n)
             if (
                 group is not None

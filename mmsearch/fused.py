@@ -5,19 +5,18 @@ nearest to the query takes the first place that a bundle had. Files that are alo
 to fused vectors lie on a scale of their own; and so does every hit's confidence, which is its best file's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch import search as searching
 from mmsearch.bundles import Bundles, by_kind
-from mmsearch.calibration import Judge
 from mmsearch.catalog import Member, SpaceRecord, bundle
 from mmsearch.encoders.fusion import Items, Module, fused, items, restore
-from mmsearch.indexing import IndexSet
 from mmsearch.parts import Parts
+from mmsearch.rankings import Ranked
+from mmsearch.search import Search
 from mmsearch.training import fusions
-from mmsearch.types import Hit, Modality, Vectors
+from mmsearch.types import Modality
 from mmsearch.vectors.rank import exact_scores
 
 FIRST = 100
@@ -40,25 +39,21 @@ def load(parts: Parts, name: str, space: SpaceRecord) -> Fusion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """The ranking of a query vector, float32 (1, dim)."""
+    """The ranking of a query vector."""
 
-    vector: Vectors
+    files: Search
+    """What finds single files by that vector."""
     space: str
     bundles: Bundles
-    indexes: IndexSet
-    judge: Judge
     fusion: Fusion
 
-    def ranked(self, n: int) -> list[Hit]:
+    def ranked(self, n: int) -> list[Ranked]:
         """The n best: of a bundle, the hit of its best file."""
         size = depth = max(n, FIRST)
         while True:
-            found = self.bundles
-            hits = searching.search(
-                self.vector, depth, found.catalog, self.indexes, self.judge, found.within, found.where
-            )
-            files = found.of(hits)
-            seen, best = set[int](), list[Hit]()
+            hits = self.files.ranked(depth)
+            files = self.bundles.of(hits)
+            seen, best = set[int](), list[Ranked]()
             for hit in hits:
                 if hit.item_id not in seen:
                     best.append(hit)
@@ -66,15 +61,14 @@ class Learned:
             if len(best) >= size or len(hits) < depth:
                 break
             depth *= 2
-        ordered = self._moved(best[:FIRST], files) + best[FIRST:]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(ordered[:n], 1)]
+        return (self._moved(best[:FIRST], files) + best[FIRST:])[:n]
 
-    def _moved(self, hits: list[Hit], files: dict[int, tuple[Member, ...]]) -> list[Hit]:
+    def _moved(self, hits: list[Ranked], files: dict[int, tuple[Member, ...]]) -> list[Ranked]:
         places = [place for place, hit in enumerate(hits) if hit.item_id in files]
         if len(places) < 2:
             return hits
         vectors = fused(self.fusion.module, self._items([files[hits[place].item_id] for place in places]))
-        scores = exact_scores(self.vector[0], vectors)
+        scores = exact_scores(self.files.vector[0], vectors)
         moved = list(hits)
         # Equals stay in their order.
         for place, at in zip(places, np.argsort(-scores, kind="stable").tolist(), strict=True):
@@ -84,5 +78,5 @@ class Learned:
     def _items(self, groups: list[tuple[Member, ...]]) -> Items:
         wanted = list({file.item_id: file for files in groups for file in files if file.wanted}.values())
         with self.bundles.catalog.reading() as snapshot:
-            found, vectors = bundle.segments(snapshot, self.space, self.vector.shape[1], wanted)
+            found, vectors = bundle.segments(snapshot, self.space, self.files.vector.shape[1], wanted)
         return items(by_kind(groups, found, vectors), self.fusion.modalities)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from mmsearch.catalog import ListKey
+import numpy as np
+
+from mmsearch.catalog import ListKey, Snapshot
+from mmsearch.catalog import select as catalog_select
+from mmsearch.criteria import Filter
 from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
 
 if TYPE_CHECKING:
@@ -17,6 +21,9 @@ REPLAY_LIMIT = 5000
 
 SMALL = 4096
 """Up to so many vectors a file is written with every change; a larger one when an eighth has changed."""
+
+PROBE = 4
+"""Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
 
 
 File: TypeAlias = tuple[int, int, int] | None
@@ -74,6 +81,29 @@ class View:
         if self.held.layers is not None:
             return self.held.layers.search(queries, k, among=among, fetch=self.fetch)
         return self.held.index.search(queries, k, among=among)
+
+
+def nearest(
+    snapshot: Snapshot, among: Filter | None, key: ListKey, index: View, queries: Vectors, k: int
+) -> tuple[Neighbours, int]:
+    """The k nearest that match, and how many could be.
+
+    Where many match, the nearest of all hold enough of them, in the right order: then nothing else has to be read.
+    """
+    total = len(index)
+    if among is None:
+        return index.search(queries, k), total
+    known = catalog_select.known(snapshot, among, key)
+    if not known and total > PROBE * k and catalog_select.share(snapshot, among, key) > 1.5 / PROBE:
+        near = index.search(queries, PROBE * k)
+        match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
+        if (match.sum(axis=1) >= k).all():
+            first = np.argsort(~match, axis=1, kind="stable")[:, :k]
+            return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
+    ids = catalog_select.selected(snapshot, among, key)
+    if ids is None:
+        return index.search(queries, k), total
+    return index.search(queries, k, among=Selection(ids)), len(ids)
 
 
 def lengths(held: Mapping[ListKey, Held]) -> dict[ListKey, int]:

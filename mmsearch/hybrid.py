@@ -1,16 +1,15 @@
 """Words found literally lift what vectors found by meaning: two ordered lists become one."""
 
-import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from mmsearch.catalog import Catalog, words
 from mmsearch.catalog.records import Keyword
 from mmsearch.criteria import Filter
 from mmsearch.errors import InvalidInput
-from mmsearch.types import Hit, Modality, Query
+from mmsearch.rankings import Ranked
+from mmsearch.types import Modality, Query
 
 Keywords: TypeAlias = Literal["also", "only", "no"]
 """Whether a query's words are looked for literally."""
@@ -33,7 +32,7 @@ VECTOR, KEYWORDS = "vector", "keywords"
 
 @dataclass(slots=True)
 class _Merged:
-    hit: Hit
+    hit: Ranked
     weight: float = 0.0
     exact: bool = False
 
@@ -68,7 +67,7 @@ def depth(keywords: Sequence[Keyword], k: int) -> int:
     return max(k, DEPTH) if any(_telling(row) for row in keywords) else k
 
 
-def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit]:
+def fuse(vector: Sequence[Ranked], keywords: Sequence[Keyword], k: int) -> list[Ranked]:
     """The k best of both lists, each best first; scores are not looked at, so their scales don't matter.
 
     Weighted reciprocal rank fusion: a keyword row counts from `LEAST` on, and for the share of the query's words that
@@ -83,10 +82,10 @@ def fuse(vector: Sequence[Hit], keywords: Sequence[Keyword], k: int) -> list[Hit
         known.exact = row.exact
         if VECTOR in known.hit.by:
             known.hit = _with_passage(known.hit, row)
-    ordered = sorted(merged.values(), key=lambda m: (not m.exact, -m.weight, os.fsencode(m.hit.path)))
+    ordered = sorted(merged.values(), key=lambda m: (not m.exact, -m.weight, m.hit.path))
     # Beyond the depth nothing is lifted: what comes first must not depend on how many are wanted.
     rest = [hit for hit in vector[DEPTH:] if hit.item_id not in merged]
-    return ranked([*(m.hit for m in ordered), *rest][:k])
+    return [*(m.hit for m in ordered), *rest][:k]
 
 
 def _telling(row: Keyword) -> bool:
@@ -94,43 +93,28 @@ def _telling(row: Keyword) -> bool:
     return row.exact or row.share >= LEAST
 
 
-def listed(keywords: Sequence[Keyword], k: int) -> list[Hit]:
+def listed(keywords: Sequence[Keyword], k: int) -> list[Ranked]:
     """The k best of the keyword rows alone."""
-    return ranked([hit_of(row) for row in keywords[:k]])
+    return [hit_of(row) for row in keywords[:k]]
 
 
-def ranked(hits: Sequence[Hit]) -> list[Hit]:
-    """The hits with the ranks of their places."""
-    return [hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
-
-
-def hit_of(row: Keyword) -> Hit:
+def hit_of(row: Keyword) -> Ranked:
     """A hit that words alone brought: its score is the share of the query's words it holds, in [0, 1]."""
-    return Hit(
-        rank=0,
-        path=Path(os.fsdecode(row.path)),
-        modality=row.modality,
-        score=row.share,
-        start=row.span.start,
-        end=row.span.end,
-        page=row.span.page,
-        passage=row.span.text,
-        matched="text" if row.segment_id is not None else None,
+    return Ranked(
         item_id=row.item_id,
         segment_id=-1 if row.segment_id is None else row.segment_id,
-        metadata=row.metadata,
+        path=row.path,
+        modality=row.modality,
+        score=row.share,
+        matched="text" if row.segment_id is not None else None,
         by=(KEYWORDS,),
     )
 
 
-def _with_passage(hit: Hit, row: Keyword) -> Hit:
+def _with_passage(hit: Ranked, row: Keyword) -> Ranked:
     """Found both ways: shown is what the vectors chose, or the passage with the phrase that was asked for."""
     # Where every word is there, it is no chance match, whatever the vectors say.
-    hit = replace(hit, by=(VECTOR, KEYWORDS), weak=hit.weak and row.share < 1 and not row.exact)
+    hit = hit._replace(by=(VECTOR, KEYWORDS), weak=hit.weak and row.share < 1 and not row.exact)
     if not row.exact or row.segment_id is None:
         return hit
-    words = hit_of(row)
-    return replace(
-        hit, start=words.start, end=words.end, page=words.page, passage=words.passage, matched=words.matched,
-        segment_id=words.segment_id,
-    )  # fmt: skip
+    return hit._replace(matched="text", segment_id=row.segment_id)

@@ -4,7 +4,7 @@ A list has a file with everything in it that is searched exactly: all of it, or,
 (`mmsearch.building`), what has changed since. The structure lies beside it in a file of its own.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,11 @@ import numpy as np
 
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord, fill
 from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import select as catalog_select
 from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.criteria import Filter
 from mmsearch.errors import CatalogDamaged, IndexDamaged
-from mmsearch.held import REPLAY_LIMIT, File, Held, View, file_of, lengths
+from mmsearch.held import REPLAY_LIMIT, File, Held, View, file_of, lengths, nearest
+from mmsearch.rankings import AtHand
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import Gate, Stamp, check_file, create, presets, publish, quarantine, read, read_as
 from mmsearch.vectors.atomic import told
@@ -40,9 +40,6 @@ BUILT = ".built"
 REBUILD = (2_000, 20_000)
 """A structure is built anew when a tenth of it has changed, but not before and not after so many: what has changed is
 searched by comparing everything."""
-
-PROBE = 4
-"""Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
 
 
 class IndexSet:
@@ -71,7 +68,13 @@ class IndexSet:
         self._switching: dict[ListKey, Thread] = {}
 
     def search(
-        self, queries: Vectors, k: int, within: Collection[str] | None = None, *, among: Filter | None = None
+        self,
+        queries: Vectors,
+        k: int,
+        within: Collection[str] | None = None,
+        *,
+        among: Filter | None = None,
+        at_hand: AtHand | None = None,
     ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
         """The k nearest segments in every list, and each list's length. `within` keeps lists of these item modalities.
 
@@ -79,6 +82,7 @@ class IndexSet:
             queries: float32 (q, dim), unit rows.
             among: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
                 match, or, where k were found without counting them, still that of the list.
+            at_hand: Keeps the catalog's vectors that are read for it.
         """
         while True:
             keys = self.refresh(within)
@@ -90,16 +94,10 @@ class IndexSet:
                     generation, _ = catalog_read.generation(snapshot)
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
                     if all(one.generation == generation for one in held.values()):
-                        return self._search_in(snapshot, held, queries, k, among)
-
-    def _search_in(
-        self, snapshot: Snapshot, held: Mapping[ListKey, Held], queries: Vectors, k: int, among: Filter | None
-    ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
-        views = {key: View(one, partial(self.fetch, snapshot)) for key, one in held.items()}
-        if among is None:
-            return {key: view.search(queries, k) for key, view in views.items()}, lengths(held)
-        found = {key: _nearest(snapshot, among, key, view, queries, k) for key, view in views.items()}
-        return {key: near for key, (near, _) in found.items()}, {key: size for key, (_, size) in found.items()}
+                        fetch = partial((at_hand or AtHand()).fetch, read=partial(self.fetch, snapshot))
+                        views = {key: View(one, fetch) for key, one in held.items()}
+                        found = {key: nearest(snapshot, among, key, view, queries, k) for key, view in views.items()}
+                        return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
 
     def fetch(self, snapshot: Snapshot, ids: Ids) -> Vectors:
         """The catalog's vectors of segments of the space, float32 (n, dim); ids (n,) ascending and unique."""
@@ -377,24 +375,3 @@ class IndexSet:
             part = lacking[start : start + catalog_read.ROWS]
             held.index.add(part, self.fetch(snapshot, part))
             held.unpublished += len(part)
-
-
-def _nearest(
-    snapshot: Snapshot, among: Filter, key: ListKey, index: View, queries: Vectors, k: int
-) -> tuple[Neighbours, int]:
-    """The k nearest that match, and how many could be.
-
-    Where many match, the nearest of all hold enough of them, in the right order: then nothing else has to be read.
-    """
-    total = len(index)
-    known = catalog_select.known(snapshot, among, key)
-    if not known and total > PROBE * k and catalog_select.share(snapshot, among, key) > 1.5 / PROBE:
-        near = index.search(queries, PROBE * k)
-        match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
-        if (match.sum(axis=1) >= k).all():
-            first = np.argsort(~match, axis=1, kind="stable")[:, :k]
-            return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
-    ids = catalog_select.selected(snapshot, among, key)
-    if ids is None:
-        return index.search(queries, k), total
-    return index.search(queries, k, among=Selection(ids)), len(ids)

@@ -1,10 +1,10 @@
 """From a query to a page of results: ranked, folded, cut."""
 
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from mmsearch import hybrid
 from mmsearch import search as searching
@@ -18,6 +18,7 @@ from mmsearch.fold import REACH, fold, profiles
 from mmsearch.indexing import IndexSet
 from mmsearch.moments import with_moments
 from mmsearch.parts import Parts
+from mmsearch.rankings import AtHand, Ranked, Ranking
 from mmsearch.reasons import Explanation
 from mmsearch.types import Hit, Modality, Part, Query, Space, Stored, Vectors
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 GROWTH = 2
 """How many times deeper a ranking is looked into where it did not yield enough: mostly a few hits are missing."""
-
-Ranking: TypeAlias = Callable[[int], list[Hit]]
-"""The first n hits, n >= 1; fewer only where the ranking ends. A longer answer begins with the shorter one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,8 @@ class _Meaning:
     space: SpaceRecord
     indexes: IndexSet
     judge: Judge
+    at_hand: AtHand = field(default_factory=AtHand)
+    """Vectors that were read for it so far."""
 
 
 def asked(query: str | os.PathLike[str] | Query, parts: Parts, space: SpaceRecord | None) -> Query:
@@ -106,23 +106,25 @@ def search(query: str | os.PathLike[str] | Query, wanted: Wanted, parts: Parts) 
 def _page(query: Query, wanted: Wanted, parts: Parts, space: SpaceRecord | None) -> list[Hit]:
     meaning = None if wanted.keywords == "only" else _meaning(query, parts, space)
     ranked = ranking(query, wanted, parts, meaning)
-    own = {part.value.item_id: part.value.path for part in query.parts if isinstance(part.value, Stored)}
+    own = {part.value.item_id: os.fsencode(part.value.path) for part in query.parts if isinstance(part.value, Stored)}
+    paths = set(own.values())
+    at_hand = AtHand() if meaning is None else meaning.at_hand
     depth = wanted.end + len(own) + (REACH if wanted.fold else 0)
     while True:
         hits = ranked(depth)
         whole = len(hits) < depth
         # Every step after the ranking looks at earlier hits only, or waits until it has seen enough of the later ones:
         # a page is the same however deep the ranking was looked into.
-        hits = [hit for hit in hits if hit.item_id not in own and not set(own.values()) & set(hit.members)]
+        hits = [hit for hit in hits if hit.item_id not in own and paths.isdisjoint(hit.members)]
         settled = len(hits)
         if wanted.fold and space is not None:
             with parts.catalog().reading() as snapshot:
-                known = profiles(snapshot, space, hits)
+                known = profiles(snapshot, space, hits, at_hand)
             hits, settled = fold(hits, known, parts.settings.alike_from, whole=whole)
         if whole or settled >= wanted.end:
             break
         depth *= GROWTH
-    page = searching.shown(hybrid.ranked(hits[: wanted.end])[wanted.offset :], parts.catalog())
+    page = searching.shown(hits[wanted.offset : wanted.end], parts.catalog(), wanted.offset + 1)
     if not wanted.moments or meaning is None:
         return page
     return with_moments(
@@ -148,29 +150,26 @@ def _files(query: Query, wanted: Wanted, parts: Parts, together: Bundles, meanin
     if meaning is None:
         return lambda n: hybrid.listed(hybrid.find(query, n, catalog, within, "only", where), n)
     words = hybrid.find(query, wanted.end, catalog, within, wanted.keywords, where)
-    vector, indexes, judge = meaning.vector, meaning.indexes, meaning.judge
-    learned = _learned(meaning, together, parts) if parts.settings.fusion.startswith(LEARNED) else None
-    averages = Averages(vector, meaning.space.name, together, indexes, judge, parts.settings.weights)
+    near = searching.Search(meaning.vector, catalog, meaning.indexes, meaning.judge, within, where, meaning.at_hand)
+    found: Ranking = near.ranked
+    if parts.settings.fusion in ("mean", "weighted"):
+        found = Averages(near, meaning.space.name, together, parts.settings.weights).ranked
+    elif parts.settings.fusion.startswith(LEARNED):
+        found = _learned(near, meaning.space, together, parts).ranked
 
-    def ranked(n: int) -> list[Hit]:
-        depth = hybrid.depth(words, n)
-        if parts.settings.fusion in ("mean", "weighted"):
-            hits = averages.ranked(depth)
-        elif learned is not None:
-            hits = learned.ranked(depth)
-        else:
-            hits = searching.search(vector, depth, catalog, indexes, judge, within, where)
+    def ranked(n: int) -> list[Ranked]:
+        hits = found(hybrid.depth(words, n))
         return hybrid.fuse(hits, words, n) if words else hits
 
     return ranked
 
 
-def _learned(meaning: _Meaning, together: Bundles, parts: Parts) -> "Learned":
+def _learned(near: searching.Search, space: SpaceRecord, together: Bundles, parts: Parts) -> "Learned":
     # It loads torch, which no other search needs at this point.
     from mmsearch.fused import Learned, load
 
-    fusion = load(parts, parts.settings.fusion.removeprefix(LEARNED), meaning.space)
-    return Learned(meaning.vector, meaning.space.name, together, meaning.indexes, meaning.judge, fusion)
+    fusion = load(parts, parts.settings.fusion.removeprefix(LEARNED), space)
+    return Learned(near, space.name, together, fusion)
 
 
 def explain(query: str | os.PathLike[str] | Query, hit: Hit, parts: Parts, overlay: Path | None) -> Explanation:

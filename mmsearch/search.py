@@ -6,7 +6,7 @@ import tempfile
 import wave
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,21 @@ from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
-from mmsearch.types import Hit, Modality, Neighbours, Part, Prepared, Query, Segment, Space, Span, Stored, Vectors
+from mmsearch.rankings import AtHand, Ranked
+from mmsearch.types import (
+    Hit,
+    Metadata,
+    Modality,
+    Neighbours,
+    Part,
+    Prepared,
+    Query,
+    Segment,
+    Space,
+    Span,
+    Stored,
+    Vectors,
+)
 
 OVER = 30
 """Segments asked for beyond the wanted hits, at first: several may lie in one file."""
@@ -152,50 +166,57 @@ class _Candidate(NamedTuple):
         return self.order, -self.score, self.found.path
 
 
-def search(
-    vector: Vectors,
-    k: int,
-    catalog: Catalog,
-    indexes: IndexSet,
-    judge: Judge,
-    within: Collection[Modality] | None = None,
-    where: Filter | None = None,
-) -> list[Hit]:
-    """The k best items for a query vector, float32 (1, dim); fewer only if fewer can be found. What only a shown hit
-    needs, its metadata and place in the file, `shown` adds.
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """What a query vector, float32 (1, dim), finds.
 
     Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
     any query (the modality gap, Liang et al., 2022): lists are merged by how unusual a score is in its own list
     (`mmsearch.calibration`), or, while nothing is known of that, by the place an item has in its own. Ties are
     broken by (-score, path), so the answer is the same every time.
     """
-    if k < 1:
-        raise InvalidInput(f"k must be at least 1, not {k}")
-    wanted = k + OVER
-    while True:
-        neighbours, sizes = indexes.search(vector, wanted, within, among=where)
-        lists = _resolved(neighbours, k, catalog, where)
-        if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
-            break
-        wanted *= 4
-    # A filter changes what may be shown, not how unusual a score is.
-    whole = sizes if where is None else indexes.sizes(within)
-    searched = sum(whole.get(key, 0) for key in sizes)
-    filled = [key for key in sizes if whole.get(key)]
-    known = bool(filled) and judge.knows(filled)
-    candidates = [
-        _Candidate(judge.tail(key, score) if known else place, score, found)
-        for key, paths in lists.items()
-        for place, (score, found) in enumerate(paths)
-    ]
-    best = _merged(candidates, k)
-    if not known:
-        return [_hit(candidate, rank, None, 0.0) for rank, candidate in enumerate(best, 1)]
-    accidents = judge.accidents(filled)
-    return [
-        _hit(candidate, rank, accidents.confidence(candidate.order, searched), judge.needed)
-        for rank, candidate in enumerate(best, 1)
-    ]
+
+    vector: Vectors
+    catalog: Catalog
+    indexes: IndexSet
+    judge: Judge
+    within: Collection[Modality] | None = None
+    where: Filter | None = None
+    at_hand: AtHand = field(default_factory=AtHand)
+    """What was read for it so far."""
+
+    def ranked(self, k: int) -> list[Ranked]:
+        """The k best items; fewer only if fewer can be found. What only a shown one needs `shown` adds."""
+        if k < 1:
+            raise InvalidInput(f"k must be at least 1, not {k}")
+        lists, sizes = self._lists(k)
+        # A filter changes what may be shown, not how unusual a score is.
+        whole = sizes if self.where is None else self.indexes.sizes(self.within)
+        searched = sum(whole.get(key, 0) for key in sizes)
+        filled = [key for key in sizes if whole.get(key)]
+        known = bool(filled) and self.judge.knows(filled)
+        candidates = [
+            _Candidate(self.judge.tail(key, score) if known else place, score, found)
+            for key, paths in lists.items()
+            for place, (score, found) in enumerate(paths)
+        ]
+        best = _merged(candidates, k)
+        if not known:
+            return [_ranked(candidate, None, 0.0) for candidate in best]
+        accidents, needed = self.judge.accidents(filled), self.judge.needed
+        return [_ranked(one, accidents.confidence(one.order, searched), needed) for one in best]
+
+    def _lists(self, k: int) -> tuple[dict[ListKey, list[tuple[float, Found]]], dict[ListKey, int]]:
+        """Of every list the k best items at least, or all; and its length."""
+        wanted = k + OVER
+        while True:
+            neighbours, sizes = self.indexes.search(
+                self.vector, wanted, self.within, among=self.where, at_hand=self.at_hand
+            )
+            lists = _resolved(neighbours, k, self.catalog, self.where)
+            if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
+                return lists, sizes
+            wanted *= 4
 
 
 def _resolved(
@@ -244,37 +265,55 @@ def _merged(candidates: Iterable[_Candidate], k: int) -> list[_Candidate]:
     return sorted(best.values(), key=lambda candidate: candidate.place)[:k]
 
 
-def _hit(candidate: _Candidate, rank: int, confidence: float | None, needed: float) -> Hit:
+def _ranked(candidate: _Candidate, confidence: float | None, needed: float) -> Ranked:
     found = candidate.found
+    return Ranked(
+        found.item_id, found.segment_id, found.path, found.modality, candidate.score, found.matched,
+        confidence, confidence is not None and confidence < needed,
+    )  # fmt: skip
+
+
+def shown(ranked: Sequence[Ranked], catalog: Catalog, first: int = 1) -> list[Hit]:
+    """These places of a ranking as hits, with their metadata and places in their files.
+
+    Args:
+        first: The rank of the first.
+    """
+    with catalog.reading() as snapshot:
+        known = catalog_read.shown(
+            snapshot, {one.item_id for one in ranked}, {one.segment_id for one in ranked if one.segment_id >= 0}
+        )
+    return [
+        _hit(rank, one, known.spans.get(one.segment_id, Span()), known.metadata.get(one.item_id, {}))
+        for rank, one in enumerate(ranked, first)
+    ]
+
+
+def _hit(rank: int, one: Ranked, span: Span, metadata: Metadata) -> Hit:
     return Hit(
         rank=rank,
-        path=Path(os.fsdecode(found.path)),
-        modality=found.modality,
-        score=candidate.score,
-        confidence=confidence,
-        weak=confidence is not None and confidence < needed,
-        matched=found.matched,
-        item_id=found.item_id,
-        segment_id=found.segment_id,
+        path=_path(one.path),
+        modality=one.modality,
+        score=one.score,
+        confidence=one.confidence,
+        weak=one.weak,
+        start=span.start,
+        end=span.end,
+        page=span.page,
+        passage=span.text,
+        matched=one.matched,
+        item_id=one.item_id,
+        segment_id=one.segment_id,
+        metadata=metadata,
+        by=one.by,
+        folded=tuple(map(_path, one.folded)),
+        members=tuple(map(_path, one.members)),
+        part=None if one.part is None else _path(one.part),
     )
 
 
-def shown(hits: Sequence[Hit], catalog: Catalog) -> list[Hit]:
-    """The hits with their metadata and places in their files."""
-    with catalog.reading() as snapshot:
-        known = catalog_read.shown(
-            snapshot, {hit.item_id for hit in hits}, {hit.segment_id for hit in hits if hit.segment_id >= 0}
-        )
-    made = []
-    for hit in hits:
-        span = known.spans.get(hit.segment_id, Span())
-        made.append(
-            replace(
-                hit, start=span.start, end=span.end, page=span.page, passage=span.text,
-                metadata=known.metadata.get(hit.item_id, {}),
-            )
-        )  # fmt: skip
-    return made
+def _path(stored: bytes) -> Path:
+    return Path(os.fsdecode(stored))
 
 
 def interpret(value: str, pool: Callable[[], DecodePool]) -> Query:

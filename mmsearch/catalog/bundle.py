@@ -28,12 +28,15 @@ def members(
     Args:
         within, where: What a member meets if it is `wanted`.
     """
+    shared = _shared(connection, sorted(set(item_ids)))
+    if not shared:
+        return {}
     found: dict[bytes, list[Member]] = defaultdict(list)
     asked = true() if where is None else matches(where, few=True)
     if within is not None:
         asked = and_(Content.modality.in_(sorted(within)), asked)
     columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
-    for part in chunks(_shared(connection, sorted(set(item_ids)))):
+    for part in chunks(shared):
         query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
         rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
         for item_id, content_id, path, stem, modality, metadata, wanted in rows:

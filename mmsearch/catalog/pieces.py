@@ -21,14 +21,14 @@ from mmsearch.types import Modality, Span, Vectors
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What an item holds, without the vectors of long ones."""
+    """What an item holds."""
 
     item_id: int
     content_id: int
     counts: tuple[tuple[Modality, int], ...]
     """Segments of each modality, sorted."""
-    vector: Vectors | None
-    """Where it has one segment only, its vector, float32 (dim,)."""
+    segment_id: int | None
+    """Where it has one segment only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +67,14 @@ def shapes(connection: Connection, space: SpaceRecord, item_ids: Collection[int]
     rows: dict[int, list[Any]] = {}
     for row in _SHAPES.rows(connection, space=space.id, ids=numbers(item_ids)):
         rows.setdefault(row[0], []).append(row)
-    alone = {item: those[0][4] for item, those in rows.items() if len(those) == 1 and those[0][3] == 1}
-    own = vectors_of(connection, space, list(set(alone.values())))
-    return [
-        Shape(item, those[0][1], tuple(sorted((row[2], row[3]) for row in those)), own.get(alone.get(item, -1)))
-        for item, those in rows.items()
-    ]
+    return [_shape(item, those) for item, those in rows.items()]
+
+
+def _shape(item_id: int, rows: Sequence[Any]) -> Shape:
+    (_, content_id, modality, count, segment_id) = rows[0]
+    if len(rows) == 1:
+        return Shape(item_id, content_id, ((modality, count),), segment_id if count == 1 else None)
+    return Shape(item_id, content_id, tuple(sorted((row[2], row[3]) for row in rows)), None)
 
 
 _SHAPES = Ready(

@@ -192,9 +192,6 @@ class Keyword:
     modality: Modality
     segment_id: int | None
     """The passage that holds most of them; None where only name, folder, title or tags do."""
-    span: Span
-    """That passage's place and text."""
-    metadata: Metadata
     score: float
     """bm25 with column weights, above 0; comparable within one search."""
     share: float

@@ -32,7 +32,7 @@ from mmsearch.catalog.models import Content, Item, SegmentRow
 from mmsearch.catalog.records import Keyword
 from mmsearch.catalog.select import where
 from mmsearch.criteria import Filter
-from mmsearch.types import Modality, Span
+from mmsearch.types import Modality
 
 ITEM_WORDS = table("item_words", column("rowid"), column("name"))
 PASSAGE_WORDS = table("passage_words", column("rowid"))
@@ -233,10 +233,7 @@ class _Search:
         """Candidate items, each with each of its content's candidate passages, or with none."""
         segment = SegmentRow
         here = and_(segment.content_id == Content.id, _among(segment.id, self.passages))
-        columns = (
-            Item.id, Item.content_id, Item.path, Content.modality, Content.meta, ITEM_WORDS.c.name, segment.id,
-            segment.start, segment.end, segment.page, segment.char_start, segment.char_end, segment.text,
-        )  # fmt: skip
+        columns = Item.id, Item.content_id, Item.path, Content.modality, ITEM_WORDS.c.name, segment.id
         joined = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id).outerjoin(segment, here)
         query = joined.where(_among(Item.id, self.items), *self.allowed)
         return self.connection.execute(query.with_only_columns(*columns, maintain_column_froms=True)).all()
@@ -260,14 +257,14 @@ def _bm25(name: str) -> str:
 
 
 def _keyword(row: Any, asked: Asked, found: _Search) -> Keyword:
-    item_id, content_id, path, modality, metadata, name, segment_id, *span = row
+    item_id, content_id, path, modality, name, segment_id = row
     item = found.items.get(item_id, _Row())
     passage = found.passages.get(segment_id, _Row())
     terms = item.terms | passage.terms
     named = item_id in found.begun and asked.whole in (fold(name), fold(PurePath(name).stem))
     exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
     return Keyword(
-        item_id, content_id, path, modality, segment_id, Span(*span), metadata,
+        item_id, content_id, path, modality, segment_id,
         score=item.score + passage.score, share=len(terms) / len(asked.terms),
         columns=(*item.columns, *(["passage"] if segment_id is not None else [])), exact=exact,
     )  # fmt: skip

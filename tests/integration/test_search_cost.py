@@ -18,17 +18,21 @@ ITEMS = 200
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
+    return filled(tmp_path, ITEMS)
+
+
+def filled(folder: Path, items: int, index: str = "auto") -> Library:
     """Pictures of one segment each, no two alike."""
     space = tiny.space()
-    catalog = Catalog.open(tmp_path, VERSION, create=True)
+    catalog = Catalog.open(folder, VERSION, create=True)
     record = catalog.add_space(space.name, "tests.tiny:space", space.dim, space.fingerprint, layouts.of(space))
     batch = Batch()
-    for n, vector in enumerate(vectors(ITEMS)):
+    for n, vector in enumerate(vectors(items)):
         batch.contents.append(NewContent(f"{n:064x}", "image", {"width": n}, ["image"], [Span()], vector[np.newaxis]))
         batch.placements.append(Placement(f"/media/{n:03}.jpg".encode(), b"/media", f"{n:064x}", n, 1))
     catalog.commit(batch, record.id)
     catalog.close()
-    return mmsearch.open(tmp_path, space="tests.tiny:space", alike="image=0.999999")
+    return mmsearch.open(folder, space="tests.tiny:space", alike="image=0.999999", index=index)
 
 
 def vectors(count: int) -> Vectors:
@@ -62,6 +66,14 @@ def test_a_search_asks_fourteen_short_questions(library: Library) -> None:
 def test_and_no_more_of_them_for_a_longer_answer(library: Library) -> None:
     with library:
         assert len(asked(library, 100)) == len(asked(library, 10))
+
+
+def test_vectors_that_scores_were_made_of_are_not_read_again_to_fold(tmp_path: Path) -> None:
+    with filled(tmp_path, 1200, "ivf-sq8") as library:
+        library.search(query())
+        library._parts.builder().due()
+        assert [one.preset for one in library.index.status()] == ["ivf-sq8"]
+        assert len([one for one in asked(library, 10) if "embeddings.vector" in one]) == 1
 
 
 def test_a_filter_that_stays_is_resolved_once(library: Library) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
-BASE = {"errors", "types", "findings", "reasons", "version", "criteria"}
+BASE = {"errors", "types", "findings", "reasons", "rankings", "version", "criteria"}
 GROUND = BASE | {"registry", "config"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
@@ -22,6 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "types": {"errors"},
     "criteria": {"errors"},
     "reasons": {"types"},
+    # What the stages of a search hand on.
+    "rankings": {"types"},
     "filters": {"errors", "types", "criteria"},
     **{name: BASE for name in ("registry", "config")},
     **{name: GROUND for name in PARTS},

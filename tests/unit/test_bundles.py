@@ -17,7 +17,8 @@ from mmsearch.config import settings
 from mmsearch.errors import InvalidInput
 from mmsearch.filters import parse
 from mmsearch.library import Library
-from mmsearch.types import Hit, Query, Span
+from mmsearch.rankings import Ranked
+from mmsearch.types import Query, Span
 from tests.media import picture, sound
 from tests.media import words as written
 
@@ -165,16 +166,16 @@ def test_every_bundle_once_however_many_of_its_files_come_first(catalog: Catalog
             put(catalog, f"{stem_of}.{suffix}")
     with catalog.reading() as snapshot:
         paths = {item.id: item.path for item in read.items_under(snapshot, SEP + b"r", None, 20)}
-    hits = [Hit(0, Path(os.fsdecode(paths[item])), "image", 1.0, item_id=item) for item in sorted(paths)]
+    hits = [Ranked(item, item, paths[item], "image", 1.0) for item in sorted(paths)]
     asked: list[int] = []
 
-    def ranked(n: int) -> list[Hit]:
+    def ranked(n: int) -> list[Ranked]:
         asked.append(n)
         return hits[:n]
 
     found = Bundles(catalog).gathered(ranked)(3)
-    assert [hit.path.name for hit in found] == ["a.gif", "b.gif", "c.gif"], "the lead by name, of one kind"
-    assert [hit.part and hit.part.name for hit in found] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [os.path.basename(hit.path) for hit in found] == [b"a.gif", b"b.gif", b"c.gif"], "the lead by name"
+    assert [hit.part and os.path.basename(hit.part) for hit in found] == [b"a.jpg", b"b.jpg", b"c.jpg"]
     assert [len(hit.members) for hit in found] == [3, 3, 3] and asked == [3, 6, 12]
 
 

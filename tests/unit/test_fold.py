@@ -1,7 +1,6 @@
 """Near-duplicates: which contents are alike, and how a ranking is folded, by hand-made vectors."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,8 @@ from hypothesis import strategies as st
 
 from mmsearch.alike import Profile, possible, similarity
 from mmsearch.fold import REACH, fold
-from mmsearch.types import Hit, Vectors
+from mmsearch.rankings import Ranked
+from mmsearch.types import Vectors
 
 LEAST = {"image": 0.9, "audio": 0.8}
 
@@ -79,11 +79,11 @@ profiles = st.builds(
 def test_nothing_alike_is_passed_over(held: Sequence[Profile]) -> None:
     for place, (one, found) in enumerate(zip(held, possible(held, LEAST), strict=True)):
         alike = {n for n in range(place) if similarity(held[n], one, LEAST) is not None}
-        assert alike <= set(found.tolist()) <= set(range(place))
+        assert alike <= set(found) <= set(range(place))
 
 
-def hits(modalities: Sequence[str]) -> list[Hit]:
-    return [Hit(n + 1, Path(f"{n}"), kind, 1.0, item_id=n) for n, kind in enumerate(modalities)]
+def hits(modalities: Sequence[str]) -> list[Ranked]:
+    return [Ranked(n, n, f"{n}".encode(), kind, 1.0) for n, kind in enumerate(modalities)]
 
 
 def folded(
@@ -92,7 +92,7 @@ def folded(
     """Names of the shown hits -> those folded into them; and how many are settled."""
     known = {n: Profile(n, {"image": at(degree)}) for n, degree in enumerate(degrees)}
     shown, settled = fold(hits([modality] * len(degrees)), known, LEAST, whole=whole)
-    return {str(hit.path): [str(path) for path in hit.folded] for hit in shown}, settled
+    return {hit.path.decode(): [path.decode() for path in hit.folded] for hit in shown}, settled
 
 
 def test_a_hit_goes_into_the_first_that_is_alike() -> None:
@@ -103,7 +103,7 @@ def test_a_hit_goes_into_the_first_that_is_alike() -> None:
 def test_only_hits_of_one_modality_are_folded_together() -> None:
     known = {n: Profile(5, {"image": at(0)}) for n in range(3)}
     shown, _ = fold(hits(["image", "video", "image"]), known, LEAST, whole=True)
-    assert [(hit.item_id, [str(path) for path in hit.folded]) for hit in shown] == [(0, ["2"]), (1, [])]
+    assert [(hit.item_id, hit.folded) for hit in shown] == [(0, (b"2",)), (1, ())]
 
 
 def test_copies_are_folded_without_vectors_and_what_is_unknown_never() -> None:

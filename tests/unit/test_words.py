@@ -12,7 +12,8 @@ from mmsearch import hybrid
 from mmsearch.catalog import Batch, Catalog, NewContent, NewFailure, Placement, words
 from mmsearch.catalog.records import Keyword
 from mmsearch.errors import InvalidInput
-from mmsearch.types import Hit, Query, Span
+from mmsearch.rankings import Ranked
+from mmsearch.types import Query, Span
 
 ROOT = b"/r"
 
@@ -98,7 +99,7 @@ def test_columns_and_passages(catalog: Catalog) -> None:
     assert rows(catalog, "holidays")[0].columns == ("folder",)
     assert rows(catalog, "birds")[0].columns == ("title",)
     (row,) = rows(catalog, "warbler")
-    assert (row.columns, row.segment_id, row.span.text) == (("passage",), 2, "the willow warbler sings")
+    assert (row.columns, row.segment_id) == (("passage",), 2)
     assert rows(catalog, "a.txt")[0].segment_id is None
     (row,) = rows(catalog, "holidays birds warbler penguin")
     assert (row.share, row.columns, row.score > 0) == (0.75, ("folder", "title", "passage"), True)
@@ -254,19 +255,18 @@ def test_a_failed_transaction_leaves_the_words(catalog: Catalog, tmp_path: Path)
     check(tmp_path)
 
 
-def hit(item: int, path: str) -> Hit:
-    return Hit(item, Path(path), "text", 0.5, item_id=item, segment_id=item, passage="vector", weak=True)
+def hit(item: int, path: str) -> Ranked:
+    return Ranked(item, item, path.encode(), "text", 0.5, weak=True)
 
 
 def row(item: int, path: str, share: float = 1.0, exact: bool = False, segment: int | None = None) -> Keyword:
-    span = Span(text="words") if segment is not None else Span()
-    return Keyword(item, item, path.encode(), "text", segment, span, {}, 1.0, share, ("name",), exact)
+    return Keyword(item, item, path.encode(), "text", segment, 1.0, share, ("name",), exact)
 
 
 def test_fusion_lifts_and_says_what_brought_a_hit() -> None:
     fused = hybrid.fuse([hit(1, "/a"), hit(2, "/b"), hit(3, "/c")], [row(3, "/c"), row(4, "/d")], 10)
-    assert [(h.rank, h.item_id, h.by) for h in fused] == [
-        (1, 3, ("vector", "keywords")), (2, 4, ("keywords",)), (3, 1, ("vector",)), (4, 2, ("vector",)),
+    assert [(h.item_id, h.by) for h in fused] == [
+        (3, ("vector", "keywords")), (4, ("keywords",)), (1, ("vector",)), (2, ("vector",)),
     ]  # fmt: skip
     assert [h.weak for h in fused] == [False, False, True, True]
     assert (fused[1].score, fused[1].segment_id, fused[1].matched) == (1.0, -1, None)
@@ -281,7 +281,7 @@ def test_a_small_share_of_the_words_counts_for_nothing() -> None:
 def test_the_exact_comes_first_with_the_passage_asked_for() -> None:
     rows = [row(1, "/a"), row(9, "/z", 0.2, exact=True, segment=7)]
     fused = hybrid.fuse([hit(1, "/a"), hit(9, "/z")], rows, 10)
-    assert [(h.item_id, h.passage, h.segment_id) for h in fused] == [(9, "words", 7), (1, "vector", 1)]
+    assert [(h.item_id, h.segment_id, h.matched) for h in fused] == [(9, 7, "text"), (1, 1, None)]
 
 
 def test_what_comes_first_does_not_depend_on_how_many_are_wanted() -> None:
