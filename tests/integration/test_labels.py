@@ -12,6 +12,7 @@ import mmsearch
 from mmsearch.errors import InvalidInput, LibraryEmpty
 from mmsearch.library import Library
 from tests.conftest import CHECKOUT, Run
+from tests.kept import Kept
 from tests.media import picture, sound, video, words
 
 
@@ -25,10 +26,18 @@ def fill(folder: Path) -> None:
     video(folder / "film.mp4", "blue", "green")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
 @pytest.fixture
-def filled(library: Library, folder: Path) -> Library:
-    fill(folder)
-    library.ingest(folder)
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def filled(library: Library) -> Library:
     return library
 
 
@@ -102,7 +111,9 @@ def test_what_was_not_looked_at_keeps_its_labels(filled: Library) -> None:
     assert [tag for tag, _ in tags(filled)] == ["green", "red"]
 
 
-def test_an_empty_library_and_a_single_name(library: Library, folder: Path) -> None:
+def test_an_empty_library_and_a_single_name(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+    library, folder = open_tiny("nothing yet"), tmp_path / "none"
+    folder.mkdir()
     library.ingest(folder)
     with pytest.raises(LibraryEmpty):
         library.label(["red", "green"])
@@ -110,9 +121,7 @@ def test_an_empty_library_and_a_single_name(library: Library, folder: Path) -> N
         library.label(["red"])
 
 
-def test_in_the_shell(run: Run, process: Run, folder: Path) -> None:
-    fill(folder)
-    run("ingest", folder)
+def test_in_the_shell(run: Run, process: Run) -> None:
     done = process("label", "--as", "red, green", "--in", "image", "--save")
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.decode().splitlines()]

@@ -13,11 +13,11 @@ from mmsearch import Query
 from mmsearch.errors import Corrupt, InvalidInput, LibraryEmpty, LibraryNotFound, SpaceChanged
 from mmsearch.library import Library
 from mmsearch.places import locate
+from tests.kept import Kept
 from tests.media import COLOURS, RATE, TONES, picture, sound, video, words
 
 
-@pytest.fixture
-def filled(library: Library, folder: Path) -> Library:
+def fill(folder: Path) -> None:
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
     for tone in ("low", "mid", "high"):
@@ -26,7 +26,20 @@ def filled(library: Library, folder: Path) -> Library:
     words(folder / "note.txt", "nothing with a colour")
     video(folder / "film.mp4", "red", "green", "blue")
     sound(folder / "long.wav", "low", "mid", "high", seconds=6)
-    library.ingest(folder)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def filled(library: Library) -> Library:
     return library
 
 
@@ -154,7 +167,9 @@ def test_a_broken_query_file_says_what_is_wrong(filled: Library, tmp_path: Path)
         filled.search("red", within=("smell",))
 
 
-def test_no_library_and_an_empty_one(library: Library, folder: Path) -> None:
+def test_no_library_and_an_empty_one(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+    library, folder = open_tiny("nothing yet"), tmp_path / "none"
+    folder.mkdir()
     with pytest.raises(LibraryNotFound, match="no library at"):
         library.search("red")
     library.ingest(folder)
@@ -199,12 +214,11 @@ def test_threads_get_the_same_answers(filled: Library) -> None:
         assert list(threads.map(filled.search, queries)) == expected
 
 
-def test_searching_while_ingesting_sees_whole_commits(
-    open_tiny: Callable[..., Library], folder: Path, tmp_path: Path
-) -> None:
+def test_searching_while_ingesting_sees_whole_commits(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+    folder = tmp_path / "red"
     for n in range(40):
         picture(folder / f"{n:02d}.png", "red", mark=n)
-    writer, reader = open_tiny(commit_segments=4), open_tiny()
+    writer, reader = open_tiny("another", commit_segments=4), open_tiny("another")
     writer.ingest(picture(tmp_path / "first.png", "red", mark=99))
     seen: list[int] = []
     writer.ingest(folder, on_progress=lambda _: seen.append(len(reader.search("red", 100))))
