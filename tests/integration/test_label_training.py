@@ -11,16 +11,10 @@ from mmsearch.encoders.head import restore
 from mmsearch.errors import InvalidInput, SpaceChanged, WeightsError
 from mmsearch.library import Library
 from tests.conftest import Run
+from tests.kept import Kept
 from tests.media import picture, sound, words
 
 NAMES = {"red": "stop sign", "green": "lawn", "blue": "sea or sky"}
-
-
-@pytest.fixture
-def filled(library: Library, folder: Path) -> Library:
-    fill(folder)
-    library.ingest(folder)
-    return library
 
 
 def fill(folder: Path) -> None:
@@ -29,6 +23,21 @@ def fill(folder: Path) -> None:
             picture(folder / f"{colour}{mark}.png", colour, mark=mark)
     sound(folder / "low.wav", "low")
     words(folder / "green.txt", "a green day")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"), fill)
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def filled(library: Library) -> Library:
+    return library
 
 
 def table(folder: Path, *more: str, each: int = 2) -> Path:
@@ -138,8 +147,6 @@ def test_a_head_of_another_space_is_refused(filled: Library, folder: Path, open_
 
 
 def test_in_the_shell(run: Run, folder: Path) -> None:
-    fill(folder)
-    run("ingest", folder)
     done = run("train", "labels", table(folder, "gone.png\tlawn"), "--seed", "3", "--head", "mlp")
     assert done.returncode == 0, done.stderr
     assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"train" not in done.stderr
