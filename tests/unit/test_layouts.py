@@ -60,7 +60,9 @@ def lacking(catalog: Catalog, space: SpaceRecord) -> list[str]:
 
 def found(catalog: Catalog, query: str) -> list[str | None]:
     with catalog.reading() as snapshot:
-        return [row.span.text for row in words.search(snapshot, query, 10)]
+        passages = [row.segment_id for row in words.search(snapshot, query, 10) if row.segment_id is not None]
+        spans = read.shown(snapshot, [], passages).spans
+        return [spans[passage].text for passage in passages]
 
 
 def in_index(catalog: Catalog, folder: Path, space: SpaceRecord) -> int:
