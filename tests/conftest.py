@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import mmsearch
 from mmsearch.library import Library
 from tests import tiny
+from tests.kept import Kept
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
@@ -53,6 +54,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared development data is not here")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """The library that a module's `fill` makes, once for all of its tests."""
+    return Kept(tmp_path_factory.mktemp("kept"), request.module.fill)
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """Libraries that many tests begin with, made once for a module and put back as they were before each test.
 
 A library remembers where its files are, so copies in each test's own folder would not do: the tests of a module take
-turns in one place, which a module makes its `tmp_path`:
-
-    @pytest.fixture(scope="module")
-    def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-        return Kept(tmp_path_factory.mktemp("kept"), fill)
+turns in one place, which a module with a function `fill` makes its `tmp_path`:
 
     @pytest.fixture
     def tmp_path(kept: Kept) -> Path:

@@ -28,11 +28,6 @@ def fill(folder: Path) -> None:
     words(folder / "red.txt", "a red bus")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"), fill)
-
-
 @pytest.fixture
 def tmp_path(kept: Kept) -> Path:
     return kept.restored()

@@ -25,11 +25,6 @@ def fill(folder: Path) -> None:
     words(folder / "green.txt", "a green day")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"), fill)
-
-
 @pytest.fixture
 def tmp_path(kept: Kept) -> Path:
     return kept.restored()

@@ -26,11 +26,6 @@ def fill(folder: Path) -> None:
     video(folder / "film.mp4", "blue", "green")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"), fill)
-
-
 @pytest.fixture
 def tmp_path(kept: Kept) -> Path:
     return kept.restored()

@@ -37,11 +37,6 @@ def fill(folder: Path) -> None:
         Image.new("RGB", (16, 16), colour).save(folder / f"{number:02d}.png")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"), fill)
-
-
 @pytest.fixture
 def tmp_path(kept: Kept) -> Path:
     return kept.restored()

@@ -59,11 +59,6 @@ def fill(folder: Path) -> None:
         Image.new("RGB", (8, 8), name if name != "green" else (0, 255, 0)).save(folder / f"{name}.png")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    return Kept(tmp_path_factory.mktemp("kept"), fill)
-
-
 @pytest.fixture
 def tmp_path(kept: Kept) -> Path:
     return kept.restored()
