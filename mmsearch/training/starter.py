@@ -8,89 +8,63 @@ training that was killed goes on.
 """
 
 import argparse
-import csv
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.numpy import load_file
-from safetensors.numpy import save as serialised
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch import registry
 from mmsearch.encoders.starter.captions import Captions, joined, normal, packed, unpacked
-from mmsearch.encoders.starter.conse import combine, concepts
-from mmsearch.encoders.starter.image import TOP, StarterImage, scores
-from mmsearch.encoders.starter.text import StarterText
-from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
 from mmsearch.training import card, checkpoint
-from mmsearch.training.cutouts import cutout
+from mmsearch.training.lessons import Lessons, Others, Photos, lessons, photos
 from mmsearch.training.loop import Epoch, fit
 from mmsearch.training.losses import InfoNCE
 from mmsearch.training.recipe import Recipe
-from mmsearch.types import Limits, Segment, Vectors, Windowing
 
 _log = logging.getLogger(__name__)
 
 RECIPE = Recipe(epochs=15, batch=512, lr=1e-3, schedule="onecycle", weight_decay=0.05, warmup=0.15, patience=15)
 DROPOUT = 0.5
 TEMPERATURE = 0.05
-CAPTIONS_EACH = 5
-EVERY, OTHERS, STAY = 4, 128, 4.0
-"""Of every how many photos one cut-out is made; cut-outs of a step; weight of their staying."""
-KEPT = 0.585
+WORDS = 0.4
+"""Weight of the photos' single words, where that of their captions is 1."""
+OTHERS, STAY, IMAGINED = 128, 4.0, 0.5
+"""Cut-outs of a step, and as many imagined pictures; weights of their staying."""
+KEPT = 0.9
 """What is left of the learned part's length when it is shipped: photos lose little, objects and other kinds gain."""
-HELD, STEEP, HALF = 0.03, 2.1, 2.25
-"""What tells photos from cut-outs: weight of its squared length, how sharply it does, and the log-odds that count half.
-"""
+HELD, STEEP, HALF, SHARE = 0.03, 1.0, -0.25, 0.25
+"""What tells photos from others: weight of its squared length, how sharply it does, the log-odds that count half, and
+the imagined ones' share among the others."""
 SAMPLE = 1000
 """Photos the training is watched on."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Photos:
-    """Photos as the training takes them, and their captions."""
-
-    features: NDArray[np.float32]
-    """(n, 1280)"""
-    classes: Vectors
-    """(n, 384), their ConSE vectors."""
-    captions: Vectors
-    """(n, captions, 384)"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Others:
-    """Pictures that shall stay where the classes put them."""
-
-    features: NDArray[np.float32]
-    """(n, 1280)"""
-    classes: Vectors
-    """(n, 384)"""
-
-
 class CaptionTask:
-    """Contrastive on photos and captions, while cut-outs keep their place; see `mmsearch.training.loop.Task`."""
+    """Contrastive on photos and what is said of them, while other pictures keep their place; see `loop.Task`."""
 
-    def __init__(self, photos: Photos, others: Others, seed: int) -> None:
+    def __init__(self, given: Lessons, seed: int) -> None:
         # The first weights come from torch's own generator: it is ours for that, then as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module = Captions(DROPOUT)
         # How sure the loss is of a pair is set here, not learned: one value fewer that a resumed training must keep.
         self.infonce = InfoNCE(TEMPERATURE, learned=False)
-        self.photos = [torch.from_numpy(array) for array in (photos.features, photos.classes)]
-        self.others = [torch.from_numpy(array) for array in (others.features, others.classes)]
-        self.captions = torch.from_numpy(photos.captions)
+        self.photos = [torch.from_numpy(array) for array in (given.photos.features, given.photos.classes)]
+        self.captions = torch.from_numpy(given.photos.captions)
+        self.words, self.said = torch.from_numpy(given.words.vectors), given.words.said
+        # Half way between all words alike and all mentions alike: rare words are many, and each says more.
+        self.rarity = np.maximum(self.said.sum(0), 1) ** -0.5
+        self.cutouts, self.imagined = (
+            [torch.from_numpy(array) for array in (some.features, some.classes)]
+            for some in (given.cutouts, given.imagined)
+        )
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -101,12 +75,38 @@ class CaptionTask:
 
     def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
         texts = self.captions[rows, torch.from_numpy(draw.integers(0, self.captions.shape[1], len(rows)))]
-        related = torch.zeros((len(rows), len(rows)), dtype=torch.bool)
+        features, classes = (array[rows] for array in self.photos)
+        return self.described(features, classes, texts, rows, draw) + self.stay(draw)
+
+    def described(
+        self, features: Tensor, classes: Tensor, texts: Tensor, rows: Tensor, draw: np.random.Generator
+    ) -> Tensor:
+        """Photos are near to their captions, (n, 384), and to one of their words each; `rows` says whose words."""
+        members = self._members(features, classes)
+        none = torch.zeros((len(rows), len(rows)), dtype=torch.bool)
+        found = self._contrast(members, texts, none)
+        said = self.said[rows.numpy()]
+        speaking = np.flatnonzero(said.any(1))
+        if not len(speaking):
+            return found
+        chances = np.cumsum(said[speaking] * self.rarity, axis=1)
+        chosen = (chances <= draw.random(len(speaking))[:, None] * chances[:, -1:]).sum(1)
+        # A word that both photos have is no wrong answer.
+        related = torch.from_numpy(said[speaking][:, chosen])
+        return found + WORDS * self._contrast(members[torch.from_numpy(speaking)], self.words[chosen], related)
+
+    def stay(self, draw: np.random.Generator) -> Tensor:
+        """How far other pictures are from their classes."""
+        found = []
+        for weight, (features, classes) in ((STAY, self.cutouts), (IMAGINED, self.imagined)):
+            some = torch.from_numpy(draw.integers(0, len(features), OTHERS))
+            members = self._members(features[some], classes[some])
+            found.append(weight * (1 - (members * classes[some].unsqueeze(1)).sum(2)).mean())
+        return torch.stack(found).sum()
+
+    def _contrast(self, members: Tensor, texts: Tensor, related: Tensor) -> Tensor:
         # Each member learns by itself: members that only had to be right together would be alike.
-        found = [self.infonce(one, texts, related) for one in self._members(self.photos, rows).unbind(1)]
-        some = torch.from_numpy(draw.integers(0, len(self.others[0]), OTHERS))
-        moved = 1 - (self._members(self.others, some) * self.others[1][some].unsqueeze(1)).sum(2)
-        return torch.stack(found).mean() + STAY * moved.mean()
+        return torch.stack([self.infonce(one, texts, related) for one in members.unbind(1)]).mean()
 
     def validate(self) -> dict[str, float]:
         """How near trained photos are to their captions: it only grows, so the last epoch's weights are kept.
@@ -115,86 +115,12 @@ class CaptionTask:
         """
         rows = torch.arange(min(SAMPLE, len(self)))
         centres = F.normalize(self.captions[rows].mean(1), dim=1).unsqueeze(1)
-        return {"nearness": float((self._members(self.photos, rows) * centres).sum(2).mean())}
+        members = self._members(*(array[rows] for array in self.photos))
+        return {"nearness": float((members * centres).sum(2).mean())}
 
-    def _members(self, pictures: Sequence[Tensor], rows: Tensor) -> Tensor:
+    def _members(self, features: Tensor, classes: Tensor) -> Tensor:
         """(n, members, 384), unit vectors."""
-        features, classes = pictures
-        return joined(classes[rows].unsqueeze(1), self.module.members(features[rows]))
-
-
-def read(data: Path, split: str, limit: int | None = None) -> dict[str, list[str]]:
-    """File name -> captions, in the order of the names. Raises: InvalidInput."""
-    try:
-        with (data / "captions.tsv").open(encoding="utf-8", newline="") as file:
-            rows = [
-                row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row["split"] == split
-            ]
-    except (OSError, UnicodeDecodeError, KeyError) as error:
-        raise InvalidInput(f"{data / 'captions.tsv'} can't be read: {error!r}") from error
-    found: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: row["filename"]):
-        found.setdefault(row["filename"], []).append(row["caption"])
-    photos = {name: captions for name, captions in found.items() if len(captions) == CAPTIONS_EACH}
-    if not photos:
-        raise InvalidInput(f"no photo of the split {split} has {CAPTIONS_EACH} captions", hint=f"see {data}")
-    return dict(list(photos.items())[:limit])
-
-
-def photos(data: Path, split: str, limit: int | None, kept: Path) -> Photos:
-    """Through the encoders; or out of the file `kept`, which is made if need be. Raises: InvalidInput, LibraryError."""
-    captions = read(data, split, limit)
-    if not kept.exists():
-        _log.info("encoding %d photos of %s", len(captions), split)
-        texts = StarterText("cpu", "fp32")
-        words = [texts.prepare(Segment("text", one)) for some in captions.values() for one in some]
-        vectors = texts.encode(words, query=True).reshape(len(captions), CAPTIONS_EACH, -1)
-        features, classes = seen([data / "images" / name for name in captions], None)
-        arrays: dict[str, NDArray[Any]] = {
-            "features": features.astype(np.float16),
-            "classes": classes,
-            "captions": vectors,
-        }
-        checkpoint.write(serialised(arrays), kept)
-    stored = load_file(kept)
-    if len(stored["features"]) != len(captions):
-        raise InvalidInput(f"{kept} is of other photos", hint="delete it, or choose another output folder")
-    return Photos(stored["features"].astype(np.float32), stored["classes"], stored["captions"])
-
-
-def others(data: Path, limit: int | None, kept: Path) -> Others:
-    """Cut-outs of every fourth photo of `train`, kept likewise. Raises: InvalidInput, LibraryError, MediaError."""
-    names = list(read(data, "train", limit))[1::EVERY]
-    if not kept.exists():
-        _log.info("encoding %d cut-outs", len(names))
-        features, classes = seen([data / "images" / name for name in names], np.random.default_rng(0))
-        arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
-        checkpoint.write(serialised(arrays), kept)
-    stored = load_file(kept)
-    if len(stored["features"]) != len(names):
-        raise InvalidInput(f"{kept} is of other photos", hint="delete it, or choose another output folder")
-    return Others(stored["features"].astype(np.float32), stored["classes"])
-
-
-def seen(paths: Sequence[Path], cut: np.random.Generator | None) -> tuple[NDArray[np.float32], Vectors]:
-    """Features, (n, 1280), and ConSE vectors, (n, 384), of photos, or of cut-outs of them. Raises: MediaError."""
-    encoder = StarterImage("cpu", "fp32")
-    decoder = registry.load("decoders", "image")(Windowing(), Limits())
-    model, names = encoder._loaded(), concepts("imagenet")
-    size = encoder.spec.batch_size
-    features, classes = [], []
-    for start in range(0, len(paths), size):
-        batch = [encoder.prepare(next(iter(decoder.decode(path)))) for path in paths[start : start + size]]
-        found = encoder.seen(model, [cutout(one, cut) for one in batch] if cut is not None else batch)
-        features.append(found.features.numpy())
-        classes.append(combine(scores(found), names, TOP))
-    return np.concatenate(features), np.concatenate(classes)
-
-
-def shuffled(given: Photos, seed: int) -> Photos:
-    """The captions of other photos: what is learned from them must be worth nothing."""
-    order = np.random.default_rng([seed, len(given.captions)]).permutation(len(given.captions))
-    return Photos(given.features, given.classes, given.captions[order])
+        return joined(classes.unsqueeze(1), self.module.members(features))
 
 
 def recalls(module: Captions, given: Photos) -> dict[str, float]:
@@ -223,14 +149,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, help="only so many photos of each split")
     parser.add_argument("--shuffled", action="store_true", help="train on the captions of other photos: a check")
     options = parser.parse_args(arguments)
-    given, dev = (
-        photos(options.data, split, options.limit, options.out / f"{split}.safetensors") for split in ("train", "dev")
-    )
-    if options.shuffled:
-        given = shuffled(given, options.seed)
+    given = lessons(options.data, options.limit, options.out, seed=options.seed if options.shuffled else None)
+    dev = photos(options.data, "dev", options.limit, options.out / "dev.safetensors")
     name = f"captions-{options.seed}{'-shuffled' if options.shuffled else ''}"
-    unlike = others(options.data, options.limit, options.out / "cutouts.safetensors")
-    weights = trained(given, unlike, options.seed, options.out / f"{name}.checkpoint")
+    weights = trained(given, options.seed, options.out / f"{name}.checkpoint")
     content = save(weights)
     checkpoint.write(content, options.out / f"{name}.safetensors")
     _log.info("%s", " ".join(f"{key} {value:.1f}" for key, value in recalls(unpacked(weights), dev).items()))
@@ -238,26 +160,28 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def trained(given: Photos, unlike: Others, seed: int, keep: Path | None = None) -> dict[str, Tensor]:
+def trained(given: Lessons, seed: int, keep: Path | None = None) -> dict[str, Tensor]:
     """The weights after the last epoch, packed. Raises: InvalidInput, LibraryError."""
-    task = CaptionTask(given, unlike, seed)
+    task = CaptionTask(given, seed)
     fit(task, replace(RECIPE, seed=seed), keep=keep, on_epoch=_told)
-    return finished(task)
+    return finished(task, given)
 
 
-def finished(task: CaptionTask) -> dict[str, Tensor]:
+def finished(task: CaptionTask, given: Lessons) -> dict[str, Tensor]:
     """A trained task's weights as they are shipped: the learned part shortened, with the second gate, packed."""
     weights = task.module.state_dict()
-    photo, bias = told_apart(task.photos[0].numpy(), task.others[0].numpy())
+    photo, bias = told_apart(given.photos, given.cutouts, given.imagined)
     gate = {"photo": STEEP * photo, "least": STEEP * (HALF - bias)}
     return packed({**weights, "most": weights["most"] * KEPT, **gate})
 
 
-def told_apart(photos: NDArray[np.float32], unlike: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-    """Logistic regression on normalised features, both kinds counting the same: weights (1280,), and the bias."""
-    rows = normal(torch.from_numpy(np.concatenate([photos, unlike])))
-    real = torch.cat([torch.ones(len(photos)), torch.zeros(len(unlike))])
-    counts = torch.where(real > 0, 0.5 / len(photos), 0.5 / len(unlike))
+def told_apart(photos: Photos, cutouts: Others, imagined: Others) -> tuple[Tensor, Tensor]:
+    """Logistic regression on normalised features, photos counting half of all: weights (1280,), and the bias."""
+    kinds = photos.features, cutouts.features, imagined.features
+    rows = normal(torch.from_numpy(np.concatenate(kinds)))
+    sizes = torch.tensor([len(kind) for kind in kinds])
+    real = torch.tensor([1.0, 0.0, 0.0]).repeat_interleave(sizes)
+    counts = (torch.tensor([1.0, 1 - SHARE, SHARE]) / (2 * sizes)).repeat_interleave(sizes)
     weights, bias = torch.zeros(rows.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
     solver = torch.optim.LBFGS([weights, bias], max_iter=60, line_search_fn="strong_wolfe")
 

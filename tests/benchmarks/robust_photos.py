@@ -15,8 +15,9 @@ from torch import Tensor
 
 from mmsearch.encoders.starter import captions
 from mmsearch.encoders.starter.captions import Captions, joined
-from mmsearch.training import checkpoint, starter
+from mmsearch.training import checkpoint, lessons, starter
 from mmsearch.training.attack import NO_ATTACK, Attack, hardened
+from mmsearch.training.lessons import Lessons
 from mmsearch.training.loop import fit
 from mmsearch.types import Vectors
 from tests.benchmarks.corrupted import Corrupted, Pictures
@@ -65,16 +66,14 @@ class Asked:
 class HardenedTask(starter.CaptionTask):
     """The starter's own training, with corrupted copies among the photos or against attacks on their features."""
 
-    def __init__(
-        self, photos: starter.Photos, others: starter.Others, seed: int, copies: Copies | None, attack: Attack
-    ) -> None:
-        super().__init__(photos, others, seed)
+    def __init__(self, given: Lessons, seed: int, copies: Copies | None, attack: Attack) -> None:
+        super().__init__(given, seed)
         self.attack = attack
         self.copies = [] if copies is None else [torch.from_numpy(a) for a in (*copies.pictures, copies.captions)]
 
-    def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
-        features, classes = (array[rows] for array in self.photos)
-        texts = self.captions[rows, torch.from_numpy(draw.integers(0, self.captions.shape[1], len(rows)))]
+    def described(
+        self, features: Tensor, classes: Tensor, texts: Tensor, rows: Tensor, draw: np.random.Generator
+    ) -> Tensor:
         if self.copies:
             own, copied = rows % COPIED == 0, rows // COPIED
             taken = own & torch.from_numpy(draw.random(len(rows)) < TAKEN)
@@ -86,23 +85,21 @@ class HardenedTask(starter.CaptionTask):
                 )
             )
         lengths = features.norm(dim=1, keepdim=True)
-        related = torch.zeros((len(rows), len(rows)), dtype=torch.bool)
+        asked = draw.bit_generator.state
 
-        def contrast(directions: Tensor) -> Tensor:
-            members = joined(classes.unsqueeze(1), self.module.members(directions * lengths))
-            return torch.stack([self.infonce(one, texts, related) for one in members.unbind(1)]).mean()
+        def described(directions: Tensor) -> Tensor:
+            # The same words before and after the attack.
+            draw.bit_generator.state = asked
+            return super(HardenedTask, self).described(directions * lengths, classes, texts, rows, draw)
 
-        made = hardened(contrast, features / lengths, self.attack, draw)
-        some = torch.from_numpy(draw.integers(0, len(self.others[0]), starter.OTHERS))
-        moved = 1 - (self._members(self.others, some) * self.others[1][some].unsqueeze(1)).sum(2)
-        return made + starter.STAY * moved.mean()
+        return hardened(described, features / lengths, self.attack, draw)
 
 
-def learned(task: starter.CaptionTask, seed: int, kept: Path) -> Captions:
+def learned(task: starter.CaptionTask, given: Lessons, seed: int, kept: Path) -> Captions:
     """As the starter's own training ends; out of the file if it is there."""
     if not kept.exists():
         fit(task, replace(starter.RECIPE, seed=seed))
-        checkpoint.write(save(starter.finished(task)), kept)
+        checkpoint.write(save(starter.finished(task, given)), kept)
     return captions.unpacked(load(kept.read_bytes()))
 
 
@@ -111,42 +108,41 @@ def variants(
 ) -> dict[str, list[Module]]:
     """What finds photos, each once for every seed."""
     folder = corrupted.cache
-    given = starter.photos(data, "train", limit, folder / "train.safetensors")
-    others = starter.others(data, limit, folder / "cutouts.safetensors")
+    given = lessons.lessons(data, limit, folder)
     copies = copied(corrupted, data, limit)
     ways: dict[str, tuple[str, Callable[[int], starter.CaptionTask]]] = {
-        SHIPPED: ("captions", lambda seed: starter.CaptionTask(given, others, seed)),
-        AUGMENTED: ("augmented", lambda seed: HardenedTask(given, others, seed, copies, NO_ATTACK)),
-        FGM: ("fgm", lambda seed: HardenedTask(given, others, seed, None, Attack("fgm", RADIUS))),
+        SHIPPED: ("captions", lambda seed: starter.CaptionTask(given, seed)),
+        AUGMENTED: ("augmented", lambda seed: HardenedTask(given, seed, copies, NO_ATTACK)),
+        FGM: ("fgm", lambda seed: HardenedTask(given, seed, None, Attack("fgm", RADIUS))),
     }
     found: dict[str, list[Module]] = {CONSE: [None for _ in seeds]}
     for name, (file, task) in ways.items():
         found[name] = []
         for seed in seeds:
-            found[name].append(learned(task(seed), seed, folder / f"{file}-{seed}.safetensors"))
+            found[name].append(learned(task(seed), given, seed, folder / f"{file}-{seed}.safetensors"))
             log(f"{name}, seed {seed}\n")
     return found
 
 
 def copied(corrupted: Corrupted, data: Path, limit: int | None) -> Copies:
-    known = starter.read(data, "train", limit)
+    known = lessons.read(data, "train", limit)
     names = list(known)[::COPIED]
     pictures = corrupted.pictures([data / "images" / name for name in names], "augmented", augmented)
     draw = np.random.default_rng(0)
-    texts = [mistyped(known[name][int(draw.integers(starter.CAPTIONS_EACH))], draw, 1) for name in names]
+    texts = [mistyped(known[name][int(draw.integers(lessons.CAPTIONS_EACH))], draw, 1) for name in names]
     return Copies(pictures, corrupted.words(texts))
 
 
 def flickr8k(corrupted: Corrupted, data: Path, limit: int | None, every: int) -> Asked:
     """Every so many of the dev split's photos is asked for, among all of them."""
-    known = starter.read(data, "dev", limit)
+    known = lessons.read(data, "dev", limit)
     names = list(known)
-    whole = starter.photos(data, "dev", limit, corrupted.cache / "dev.safetensors")
+    whole = lessons.photos(data, "dev", limit, corrupted.cache / "dev.safetensors")
     places = np.arange(0, len(names), every)
     paths = [data / "images" / names[place] for place in places]
     changed = {name: corrupted.pictures(paths, name, change) for name, change in PICTURES.items()}
     texts = tuple(caption for place in places for caption in known[names[place]])
-    size = starter.CAPTIONS_EACH
+    size = lessons.CAPTIONS_EACH
     clean = Pictures(whole.features, whole.classes)
     return Asked(clean, changed, places, texts, np.repeat(np.arange(len(places)), size), size)
 

@@ -1,14 +1,17 @@
 """The robustness benchmark counts what it says it counts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mmsearch.encoders.starter import captions
 from mmsearch.encoders.starter.captions import DIM, FEATURES, MOST, unpacked
 from mmsearch.training import starter
 from mmsearch.training.attack import NO_ATTACK, Attack
+from mmsearch.training.lessons import Lessons, Others, Photos, Words
 from tests.benchmarks.corrupted import Pictures
 from tests.benchmarks.measured import Row, Table
 from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits, learned
@@ -64,47 +67,52 @@ def test_a_clip_is_disturbed_by_another_class_of_its_own_fold() -> None:
     assert (classes[found] != classes).all()
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captions, "MEMBERS", 2)
+    monkeypatch.setattr(captions, "HIDDEN", 64)
+
+
 @pytest.fixture(scope="module")
-def photos() -> tuple[starter.Photos, starter.Others]:
+def given() -> Lessons:
     draw = np.random.default_rng(0)
     features = draw.random((8, FEATURES), np.float32)
-    classes, captions = (unit(draw.standard_normal(shape)) for shape in ((8, DIM), (8, 5, DIM)))
-    return starter.Photos(features, classes, captions), starter.Others(features, classes)
+    classes, texts, words = (unit(draw.standard_normal(shape)) for shape in ((8, DIM), (8, 5, DIM), (3, DIM)))
+    others = Others(features, classes)
+    return Lessons(Photos(features, classes, texts), Words(words, draw.random((8, 3)) < 0.5), others, others)
 
 
 def loss(task: starter.CaptionTask) -> float:
     return float(task.loss(torch.arange(8), np.random.default_rng(0)).detach())
 
 
-def test_without_copies_and_attack_the_starter_trains_as_ever(photos: tuple[starter.Photos, starter.Others]) -> None:
-    plain, same = (
-        kind(*photos, 0, *more) for kind, more in ((starter.CaptionTask, ()), (HardenedTask, (None, NO_ATTACK)))
-    )
+def test_without_copies_and_attack_the_starter_trains_as_ever(given: Lessons) -> None:
+    plain, same = starter.CaptionTask(given, 0), HardenedTask(given, 0, None, NO_ATTACK)
     for task in (plain, same):
         task.module.eval()
     assert loss(same) == pytest.approx(loss(plain), abs=1e-3)
 
 
-def test_what_was_learned_ends_as_the_starter_does_and_is_kept(
-    photos: tuple[starter.Photos, starter.Others], tmp_path: Path
-) -> None:
-    given, (apart, classes) = photos[0], (photos[1].features[::-1].copy(), photos[1].classes)
+def test_what_was_learned_ends_as_the_starter_does_and_is_kept(given: Lessons, tmp_path: Path) -> None:
+    apart = replace(given.cutouts, features=given.cutouts.features * np.linspace(0, 1, FEATURES, dtype=np.float32))
+    given = replace(given, cutouts=apart, imagined=apart)
     kept = tmp_path / "captions.safetensors"
-    made = learned(starter.CaptionTask(given, starter.Others(apart, classes), 0), 0, kept).state_dict()
-    shipped = unpacked(starter.trained(given, starter.Others(apart, classes), 0)).state_dict()
-    assert made["most"] == pytest.approx(MOST * starter.KEPT) and made["least"] != 0
+    made = learned(starter.CaptionTask(given, 0), given, 0, kept).state_dict()
+    shipped = unpacked(starter.trained(given, 0)).state_dict()
+    assert float(made["most"]) == pytest.approx(MOST * starter.KEPT)
+    assert float(made["photo"].abs().max()) > 0
     assert all(torch.allclose(made[name], shipped[name], atol=1e-6) for name in shipped)
     stored = kept.stat().st_mtime_ns
-    learned(starter.CaptionTask(*photos, 1), 1, kept)
+    learned(starter.CaptionTask(given, 1), given, 1, kept)
     assert kept.stat().st_mtime_ns == stored
 
 
-def test_copies_and_attacks_change_what_is_learned_from(photos: tuple[starter.Photos, starter.Others]) -> None:
-    given, others = photos
-    copies = Copies(Pictures(given.features[::2][::-1].copy(), given.classes[::2][::-1].copy()), given.captions[::2, 0])
-    plain = HardenedTask(given, others, 0, None, NO_ATTACK)
-    attacked = HardenedTask(given, others, 0, None, Attack("fgm", 0.3))
-    augmented = HardenedTask(given, others, 0, copies, NO_ATTACK)
+def test_copies_and_attacks_change_what_is_learned_from(given: Lessons) -> None:
+    photos = given.photos
+    pictures = Pictures(photos.features[::2][::-1].copy(), photos.classes[::2][::-1].copy())
+    plain = HardenedTask(given, 0, None, NO_ATTACK)
+    attacked = HardenedTask(given, 0, None, Attack("fgm", 0.3))
+    augmented = HardenedTask(given, 0, Copies(pictures, photos.captions[:4, 0]), NO_ATTACK)
     for task in (plain, attacked, augmented):
         task.module.eval()
     assert loss(attacked) > loss(plain) + 0.01

@@ -12,8 +12,10 @@ from mmsearch.encoders.starter import captions
 from mmsearch.encoders.starter.image import CAPTIONS, LEARNED, StarterImage, scores
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.errors import InvalidInput
-from mmsearch.training import starter
+from mmsearch.training import lessons, starter
 from mmsearch.training.cutouts import cutout
+from mmsearch.training.imagined import imagined
+from mmsearch.training.lessons import Lessons, Others, Photos, Words
 from mmsearch.training.loop import Epoch
 from mmsearch.types import Segment, Vectors
 
@@ -58,7 +60,7 @@ def test_a_photo_s_vector(encoder: StarterImage, photo: NDArray[np.uint8]) -> No
     np.testing.assert_allclose(vector[:4], EXPECTED, atol=1e-3)
 
 
-EXPECTED = [-0.0248, 0.1085, 0.0132, 0.0400]
+EXPECTED = [-0.0667, 0.1423, -0.0079, 0.0571]
 
 
 def test_captions_know_what_no_class_is_named_for(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
@@ -78,31 +80,44 @@ def test_a_cut_out_stays_with_its_classes(encoder: StarterImage, photo: NDArray[
     seen = encoder.seen(encoder._loaded(), [prepared, *cut])
     with torch.inference_mode():
         lengths = captions.load(CAPTIONS.verified())(seen.features).norm(dim=1)
-    assert float(lengths[0]) > 1
-    assert float(lengths[1:].max()) < 0.1
+    assert float(lengths[0]) > 0.5
+    assert float(lengths[1:].max()) < 0.01
 
 
 def test_photos_are_told_from_others() -> None:
     draw = np.random.default_rng(0)
-    photos, others = draw.random((300, 1280), np.float32), draw.random((40, 1280), np.float32)
-    others[:, :640] *= 0.5
-    weights, bias = starter.told_apart(photos, others)
-    unseen = draw.random((20, 1280), np.float32)
-    unlike = draw.random((20, 1280), np.float32) * np.repeat([0.5, 1], 640).astype(np.float32)
+    dim = np.repeat(np.array([0.5, 1], np.float32), (320, 960))
+
+    def some(count: int, shape: NDArray[np.float32] | float = 1.0) -> NDArray[np.float32]:
+        return np.asarray(draw.random((count, 1280), np.float32) * shape, np.float32)
+
+    given = made(1).photos
+    kinds = (replace(given, features=some(300)), *(Others(some(40, one), given.classes) for one in (dim, dim[::-1])))
+    weights, bias = starter.told_apart(*kinds)
+    unseen = some(20), some(20, dim), some(20, dim[::-1])
     with torch.inference_mode():
-        real, made_up = (captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in (unseen, unlike))
-    assert float(real.min()) > 0 > float(made_up.max())
+        photos, cut, seen = (captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in unseen)
+    assert float(photos.min()) > max(float(cut.max()), float(seen.max()))
+    # Cut-outs count for more than imagined pictures.
+    assert float(cut.mean()) < float(seen.mean()) < 0 < float(photos.mean())
 
 
-def made(count: int, seed: int = 0) -> tuple[starter.Photos, starter.Others]:
-    """Photos whose captions follow from their features, and others; ConSE vectors that say nothing."""
+def made(count: int, seed: int = 0) -> Lessons:
+    """Photos whose captions follow from their features, and others; ConSE vectors that say nothing.
+
+    Half of the photos are one word's, half another's; no caption is near to either.
+    """
     rng = np.random.default_rng(seed)
     features = rng.random((count, captions.FEATURES), np.float32)
-    shown = (features - 0.5) @ np.random.default_rng(99).normal(size=(captions.FEATURES, captions.DIM))
-    texts = shown[:, None] + rng.normal(size=(count, 5, captions.DIM))
-    classes = rng.normal(size=(count, captions.DIM))
+    said = rng.permutation(count)[:, None] % 2 == [0, 1]
+    features[:, :100] += np.float32(0.3) * said[:, :1]
+    drawn = np.random.default_rng(99)
+    ways, words = (drawn.normal(size=(rows, captions.DIM)) for rows in (captions.FEATURES, 2))
+    texts = ((features - 0.5) @ ways)[:, None] + rng.normal(size=(count, 5, captions.DIM))
+    classes = unit(rng.normal(size=(count, captions.DIM)))
     others = rng.random((60, captions.FEATURES), np.float32) * np.r_[np.ones(640), np.zeros(640)].astype(np.float32)
-    return starter.Photos(features, unit(classes), unit(texts)), starter.Others(others, unit(classes[:60]))
+    kept = Others(others, classes[np.arange(60) % count])
+    return Lessons(Photos(features, classes, unit(texts)), Words(unit(words), said), kept, kept)
 
 
 def unit(rows: NDArray[np.float64]) -> Vectors:
@@ -111,24 +126,25 @@ def unit(rows: NDArray[np.float64]) -> Vectors:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "RECIPE", replace(starter.RECIPE, epochs=3, batch=64))
+    monkeypatch.setattr(starter, "RECIPE", replace(starter.RECIPE, epochs=5, batch=64))
+    monkeypatch.setattr(captions, "MEMBERS", 2)
+    monkeypatch.setattr(captions, "HIDDEN", 400)
 
 
 @pytest.mark.usefixtures("short")
 def test_it_learns_and_from_shuffled_captions_it_does_not() -> None:
-    given, others = made(400)
-    unseen = made(100, 1)[0]
-    learned = starter.recalls(captions.unpacked(starter.trained(given, others, 0)), unseen)
+    given, unseen = made(400), made(100, 1).photos
+    learned = starter.recalls(captions.unpacked(starter.trained(given, 0)), unseen)
     assert learned["words-image R@10"] > 40
     assert learned["image-words R@10"] > 40
-    mixed = starter.recalls(captions.unpacked(starter.trained(starter.shuffled(given, 0), others, 0)), unseen)
+    mixed = starter.recalls(captions.unpacked(starter.trained(lessons.shuffled(given, 0), 0)), unseen)
     assert mixed["words-image R@10"] < 20, "chance is 10 %"
 
 
 @pytest.mark.usefixtures("short")
 def test_killed_and_resumed_it_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, others = made(100)
-    whole = starter.trained(given, others, 3)
+    given = made(100)
+    whole = starter.trained(given, 3)
     told, kept = starter._told, tmp_path / "checkpoint"
 
     def killed(epoch: Epoch) -> None:
@@ -139,21 +155,21 @@ def test_killed_and_resumed_it_gives_the_same_weights(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(starter, "_told", killed)
         with pytest.raises(KeyboardInterrupt):
-            starter.trained(given, others, 3, kept)
-    resumed = starter.trained(given, others, 3, kept)
+            starter.trained(given, 3, kept)
+    resumed = starter.trained(given, 3, kept)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=0)
-    other = starter.trained(given, others, 4)
+    other = starter.trained(given, 4)
     assert not torch.equal(other["out"], whole["out"])
 
 
 @pytest.mark.usefixtures("short")
 def test_other_pictures_keep_their_place() -> None:
-    given, others = made(200)
-    learned = captions.unpacked(starter.trained(given, others, 0))
+    given = made(200)
+    learned = captions.unpacked(starter.trained(given, 0))
     with torch.inference_mode():
-        classes = torch.from_numpy(others.classes)
-        vectors = captions.joined(classes, learned(torch.from_numpy(others.features)))
+        classes = torch.from_numpy(given.cutouts.classes)
+        vectors = captions.joined(classes, learned(torch.from_numpy(given.cutouts.features)))
         assert float((vectors * classes).sum(1).mean()) > 0.9
 
 
@@ -166,12 +182,55 @@ def test_only_the_photos_of_a_split_are_read(tmp_path: Path) -> None:
     (tmp_path / "captions.tsv").write_text(
         "\n".join(["split\tfilename\tcaption", *rows, "train\td\tonly one"]), "utf-8"
     )
-    assert list(starter.read(tmp_path, "train")) == ["a", "b"]
-    assert starter.read(tmp_path, "dev") == {"c": [f"c {n}" for n in range(5)]}
+    assert list(lessons.read(tmp_path, "train")) == ["a", "b"]
+    assert lessons.read(tmp_path, "dev") == {"c": [f"c {n}" for n in range(5)]}
     with pytest.raises(InvalidInput, match="split test"):
-        starter.read(tmp_path, "test")
+        lessons.read(tmp_path, "test")
     with pytest.raises(InvalidInput, match=r"captions\.tsv"):
-        starter.read(tmp_path / "nowhere", "train")
+        lessons.read(tmp_path / "nowhere", "train")
+
+
+@pytest.mark.usefixtures("short")
+def test_single_words_are_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, unseen = made(300), made(100, 1)
+    found = []
+    for weight in (0.0, starter.WORDS):
+        monkeypatch.setattr(starter, "WORDS", weight)
+        module = captions.unpacked(starter.trained(given, 0))
+        with torch.inference_mode():
+            added = module(torch.from_numpy(unseen.photos.features)).numpy()
+        grid = added @ given.words.vectors.T
+        found.append(float((grid[:, 0] > grid[:, 1])[unseen.words.said[:, 0]].mean()))
+    assert found[1] > found[0] + 0.1
+
+
+def test_words_are_those_that_tell_photos_apart() -> None:
+    known = lessons.words(
+        {str(number): [caption] for number, caption in enumerate(["a dog in snow"] * 3 + ["the sea"] * 4)}
+    )
+    text = StarterText("cpu", "fp32")
+    expected = text.encode([text.prepare(Segment("text", one)) for one in ("dog", "snow")], query=True)
+    np.testing.assert_allclose(known.vectors, expected, atol=1e-6)
+    assert known.said.tolist() == [[True, True]] * 3 + [[False, False]] * 4
+
+
+def test_something_is_imagined_in_a_photo() -> None:
+    draw = np.random.default_rng(0)
+    classifier = torch.nn.Linear(1280, 50)
+    torch.nn.init.normal_(classifier.weight, 0, 0.1, generator=torch.Generator().manual_seed(0))
+    features = draw.random((40, 1280), np.float32)
+    made = imagined(features, classifier, np.random.default_rng(3))
+    again = np.random.default_rng(3)
+    classes, margins = again.integers(0, 50, 40), again.uniform(1, 4, 40)
+    with torch.inference_mode():
+        logits = classifier(torch.from_numpy(made)).numpy()
+    own = logits[np.arange(40), classes]
+    logits[np.arange(40), classes] = -np.inf
+    assert (own - logits.max(1) >= margins - 1e-4).all()
+    assert (made >= 0).all()
+    moved = np.linalg.norm(made - features, axis=1)
+    assert (moved < np.linalg.norm(features, axis=1)).all(), "it is still that photo"
+    np.testing.assert_array_equal(made, imagined(features, classifier, np.random.default_rng(3)))
 
 
 def test_a_cut_out_stands_on_white() -> None:

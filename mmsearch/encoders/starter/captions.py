@@ -1,9 +1,9 @@
 """What captions taught: from the network's 1,280 features to what is added to the classes' vector.
 
-A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016) and a linear way past it, in four members that
-learned side by side and are averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a
-member counts, and another, learned for itself, how much all of them do: next to nothing for pictures unlike the photos
-that have captions. How it was trained: `mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
+A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016), in members that learned side by side and are
+averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a member counts, and another,
+learned for itself, how much all of them do: little for pictures unlike the photos that have captions. How it was
+trained: `mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
 """
 
 import math
@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEATURES, MEMBERS, HIDDEN, DIM = 1280, 4, 512, 384
+FEATURES, MEMBERS, HIDDEN, DIM = 1280, 8, 860, 384
 MOST = 3.0
 """Longest that the learned part gets in training, where the classes' part has length 1."""
+LEVELS = 7
+"""Steps either way from 0 that a stored matrix's values have."""
 SCALE = ".scale"
-"""Ends the name of a stored int8 matrix's scales, float32, one for each row."""
+"""Ends the name of a stored matrix's scales, float32, one for each row."""
 
 
 class Captions(nn.Module):
@@ -27,7 +29,7 @@ class Captions(nn.Module):
 
     most: Tensor
     photo: Tensor
-    """(1280,), what tells photos from cut-outs in normalised features."""
+    """(1280,), what tells photos that have captions from other pictures, in normalised features."""
     least: Tensor
     """How much of it a picture has that counts half."""
 
@@ -36,8 +38,7 @@ class Captions(nn.Module):
         self.norm = nn.LayerNorm(FEATURES)
         self.hidden = nn.Linear(FEATURES, MEMBERS * HIDDEN)
         self.out = nn.Parameter(torch.empty(MEMBERS, DIM, HIDDEN).uniform_(-1, 1) / math.sqrt(HIDDEN))
-        self.skip = nn.Linear(FEATURES, MEMBERS * DIM)
-        nn.init.normal_(self.skip.weight, 0, 0.01)
+        self.bias = nn.Parameter(torch.zeros(MEMBERS, DIM))
         self.gate = nn.Linear(FEATURES, MEMBERS)
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("most", torch.tensor(MOST))
@@ -48,7 +49,7 @@ class Captions(nn.Module):
         """float32 (n, 1280), the network's pooled features -> float32 (n, members, 384), each 0 to `most` long."""
         x = self.norm(features)
         hidden = self.dropout(F.gelu(self.hidden(x))).unflatten(1, (MEMBERS, HIDDEN))
-        towards = torch.einsum("nmh,mdh->nmd", hidden, self.out) + self.skip(x).unflatten(1, (MEMBERS, DIM))
+        towards = torch.einsum("nmh,mdh->nmd", hidden, self.out) + self.bias
         lengths: Tensor = self.most * torch.sigmoid(self.gate(x))  # (n, members)
         return lengths.unsqueeze(2) * F.normalize(towards, dim=2)
 
@@ -68,12 +69,18 @@ def joined(classes: Tensor, added: Tensor) -> Tensor:
 
 
 def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights as they are stored: matrices as int8, their rows scaled to the whole range; others as they are."""
+    """The weights as they are stored: matrices in four bits, their rows scaled to the whole range; others as they are.
+
+    Of two neighbours in a row the first is in the low half of a byte. Rows have an even length.
+    """
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if tensor.ndim > 1:
-            scale = tensor.abs().amax(-1, keepdim=True).clamp(min=1e-12) / 127
-            found[name], found[name + SCALE] = (tensor / scale).round().to(torch.int8), scale
+            scale = tensor.abs().amax(-1, keepdim=True).clamp(min=1e-12) / LEVELS
+            low, high = (
+                (tensor / scale).round().to(torch.int16).add(LEVELS).reshape(*tensor.shape[:-1], -1, 2).unbind(-1)
+            )
+            found[name], found[name + SCALE] = (low + 16 * high).to(torch.uint8), scale
         else:
             found[name] = tensor.clone()
     return found
@@ -83,11 +90,13 @@ def unpacked(stored: Mapping[str, Tensor]) -> Captions:
     """The inverse: float32, in evaluation mode."""
     with torch.device("meta"):
         module = Captions()
-    state = {
-        name: tensor.float() * stored[name + SCALE] if name + SCALE in stored else tensor
-        for name, tensor in stored.items()
-        if not name.endswith(SCALE)
-    }
+    state = {}
+    for name, tensor in stored.items():
+        if name + SCALE in stored:
+            halves = torch.stack([tensor % 16, tensor // 16], dim=-1).reshape(*tensor.shape[:-1], -1)
+            state[name] = (halves.float() - LEVELS) * stored[name + SCALE]
+        elif not name.endswith(SCALE):
+            state[name] = tensor
     module.load_state_dict(state, assign=True)
     return module.eval()
 

@@ -31,7 +31,7 @@ WEIGHTS = WeightFile(
 CAPTIONS = WeightFile(
     "mmsearch",
     "encoders/starter/captions.safetensors",
-    "e9de6b3e7db8faad99e9773f3ab342112c981a5c69d6153fba56c7922cb446ed",
+    "d4f3615a3cc87358929a03a7cf2a6a852e587d06dde19ddf2ad0eafe8ce52a49",
     "mmsearch",
 )
 """Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
@@ -73,7 +73,7 @@ class StarterImage(LazyEncoder[_Loaded]):
             "image",
             384,
             recorded(WEIGHTS, CONCEPTS, CAPTIONS),
-            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6-captions2",
+            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.9-captions3",
             32,
         )
 
