@@ -36,6 +36,8 @@ EVERY = 4
 """Of every how many photos one cut-out is made."""
 ROUNDS = 2
 """How often something is imagined of each photo."""
+AT_ONCE = 512
+"""Texts and imagined pictures that are encoded together."""
 UNSEEN = frozenset(
     re.findall(
         r"\w+",
@@ -164,7 +166,9 @@ def _embedded(texts: Sequence[str]) -> Vectors:
     encoder = StarterText("cpu", "fp32")
     if not texts:
         return np.zeros((0, encoder.spec.dim), np.float32)
-    return encoder.encode([encoder.prepare(Segment("text", one)) for one in texts], query=True)
+    prepared = [encoder.prepare(Segment("text", one)) for one in texts]
+    parts = [encoder.encode(prepared[at : at + AT_ONCE], query=True) for at in range(0, len(prepared), AT_ONCE)]
+    return np.concatenate(parts)
 
 
 def cutouts(data: Path, limit: int | None, kept: Path) -> Others:
@@ -185,10 +189,11 @@ def with_objects(features: NDArray[np.float32]) -> Others:
     """Photos with something in them that no caption speaks of, see `imagined`; features (n, 1280)."""
     classifier: Any = efficientnet().classifier
     made = np.concatenate([imagined(features, classifier, np.random.default_rng(turn)) for turn in range(ROUNDS)])
+    names, classes = concepts("imagenet"), []
     with torch.inference_mode():
-        rows = torch.from_numpy(made)
-        classes = combine(scores(Seen(rows, classifier(rows))), concepts("imagenet"), TOP)
-    return Others(made, classes)
+        for rows in torch.split(torch.from_numpy(made), AT_ONCE):
+            classes.append(combine(scores(Seen(rows, classifier(rows))), names, TOP))
+    return Others(made, np.concatenate(classes))
 
 
 def seen(paths: Sequence[Path], cut: np.random.Generator | None) -> tuple[NDArray[np.float32], Vectors]:
