@@ -92,14 +92,14 @@ def test_photos_are_told_from_others() -> None:
         return np.asarray(draw.random((count, 1280), np.float32) * shape, np.float32)
 
     given = made(1).photos
-    kinds = (replace(given, features=some(300)), *(Others(some(40, one), given.classes) for one in (dim, dim[::-1])))
-    weights, bias = starter.told_apart(*kinds)
+    cut, seen = (Others(some(40, one), given.classes) for one in (dim, dim[::-1]))
+    weights, bias = starter.told_apart(replace(given, features=some(300)), cut, seen)
     unseen = some(20), some(20, dim), some(20, dim[::-1])
     with torch.inference_mode():
-        photos, cut, seen = (captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in unseen)
-    assert float(photos.min()) > max(float(cut.max()), float(seen.max()))
+        odds = [captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in unseen]
+    assert float(odds[0].min()) > max(float(odds[1].max()), float(odds[2].max()))
     # Cut-outs count for more than imagined pictures.
-    assert float(cut.mean()) < float(seen.mean()) < 0 < float(photos.mean())
+    assert float(odds[1].mean()) < float(odds[2].mean()) < 0 < float(odds[0].mean())
 
 
 def made(count: int, seed: int = 0) -> Lessons:
