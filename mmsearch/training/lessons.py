@@ -1,6 +1,7 @@
 """What the starter's learned part learns from: captioned photos, words of captions, and pictures that shall stay.
 
-Everything goes through the starter's encoders once and is kept in a file; see `mmsearch.training.starter`.
+Photos, captions and cut-outs go through the starter's encoders once and are kept in files; words, and what is imagined,
+are made anew each time, in seconds. See `mmsearch.training.starter`.
 """
 
 import csv

@@ -56,6 +56,7 @@ class CaptionTask:
             self.module = Captions(DROPOUT)
         # How sure the loss is of a pair is set here, not learned: one value fewer that a resumed training must keep.
         self.infonce = InfoNCE(TEMPERATURE, learned=False)
+        self.given = given
         self.photos = [torch.from_numpy(array) for array in (given.photos.features, given.photos.classes)]
         self.captions = torch.from_numpy(given.photos.captions)
         self.words, self.said = torch.from_numpy(given.words.vectors), given.words.said
@@ -164,12 +165,12 @@ def trained(given: Lessons, seed: int, keep: Path | None = None) -> dict[str, Te
     """The weights after the last epoch, packed. Raises: InvalidInput, LibraryError."""
     task = CaptionTask(given, seed)
     fit(task, replace(RECIPE, seed=seed), keep=keep, on_epoch=_told)
-    return finished(task, given)
+    return finished(task)
 
 
-def finished(task: CaptionTask, given: Lessons) -> dict[str, Tensor]:
+def finished(task: CaptionTask) -> dict[str, Tensor]:
     """A trained task's weights as they are shipped: the learned part shortened, with the second gate, packed."""
-    weights = task.module.state_dict()
+    weights, given = task.module.state_dict(), task.given
     photo, bias = told_apart(given.photos, given.cutouts, given.imagined)
     gate = {"photo": STEEP * photo, "least": STEEP * (HALF - bias)}
     return packed({**weights, "most": weights["most"] * KEPT, **gate})

@@ -95,11 +95,11 @@ class HardenedTask(starter.CaptionTask):
         return hardened(described, features / lengths, self.attack, draw)
 
 
-def learned(task: starter.CaptionTask, given: Lessons, seed: int, kept: Path) -> Captions:
+def learned(task: starter.CaptionTask, seed: int, kept: Path) -> Captions:
     """As the starter's own training ends; out of the file if it is there."""
     if not kept.exists():
         fit(task, replace(starter.RECIPE, seed=seed))
-        checkpoint.write(save(starter.finished(task, given)), kept)
+        checkpoint.write(save(starter.finished(task)), kept)
     return captions.unpacked(load(kept.read_bytes()))
 
 
@@ -119,7 +119,7 @@ def variants(
     for name, (file, task) in ways.items():
         found[name] = []
         for seed in seeds:
-            found[name].append(learned(task(seed), given, seed, folder / f"{file}-{seed}.safetensors"))
+            found[name].append(learned(task(seed), seed, folder / f"{file}-{seed}.safetensors"))
             log(f"{name}, seed {seed}\n")
     return found
 

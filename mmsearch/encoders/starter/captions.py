@@ -77,10 +77,9 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         if tensor.ndim > 1:
             scale = tensor.abs().amax(-1, keepdim=True).clamp(min=1e-12) / LEVELS
-            low, high = (
-                (tensor / scale).round().to(torch.int16).add(LEVELS).reshape(*tensor.shape[:-1], -1, 2).unbind(-1)
-            )
-            found[name], found[name + SCALE] = (low + 16 * high).to(torch.uint8), scale
+            steps = (tensor / scale).round().add(LEVELS).to(torch.uint8)
+            low, high = steps.reshape(*tensor.shape[:-1], -1, 2).unbind(-1)
+            found[name], found[name + SCALE] = low | high << 4, scale
         else:
             found[name] = tensor.clone()
     return found
@@ -93,7 +92,7 @@ def unpacked(stored: Mapping[str, Tensor]) -> Captions:
     state = {}
     for name, tensor in stored.items():
         if name + SCALE in stored:
-            halves = torch.stack([tensor % 16, tensor // 16], dim=-1).reshape(*tensor.shape[:-1], -1)
+            halves = torch.stack([tensor & 15, tensor >> 4], dim=-1).reshape(*tensor.shape[:-1], -1)
             state[name] = (halves.float() - LEVELS) * stored[name + SCALE]
         elif not name.endswith(SCALE):
             state[name] = tensor
