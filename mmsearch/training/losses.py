@@ -19,19 +19,24 @@ class InfoNCE(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learned)
 
-    def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
+    def forward(self, queries: Tensor, items: Tensor, related: Tensor, wrong: Tensor | None = None) -> Tensor:
         """Mean over the batch.
 
         Args:
             queries, items: (n, dim), unit rows; row i of one belongs to row i of the other.
             related: bool (n, n): query i and item j have something in common, so they are no example of a wrong
                 pair. The diagonal plays no part.
+            wrong: (k, dim), items that belong to no query of the batch: a query has that many more to be told from.
         """
         # CLIP's own bound: beyond 100 the logits leave the range of half precision.
-        logits = self.log_scale.clamp(max=math.log(100)).exp() * queries @ items.T  # (n, n)
+        scale = self.log_scale.clamp(max=math.log(100)).exp()
+        logits = scale * queries @ items.T  # (n, n)
         logits = logits.float().masked_fill(_others(related), float("-inf"))
         own = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+        by_item = F.cross_entropy(logits.T, own)
+        if wrong is not None:
+            logits = torch.cat([logits, (scale * queries @ wrong.T).float()], dim=1)
+        return (F.cross_entropy(logits, own) + by_item) / 2
 
 
 class Sigmoid(nn.Module):

@@ -33,13 +33,18 @@ _log = logging.getLogger(__name__)
 RECIPE = Recipe(epochs=15, batch=512, lr=1e-3, schedule="onecycle", weight_decay=0.05, warmup=0.15, patience=15)
 DROPOUT = 0.5
 TEMPERATURE = 0.05
+WRONG = 2048
+"""Captions of other photos that a photo is told from in each step, beside those of its batch."""
 WORDS = 0.4
 """Weight of the photos' single words, where that of their captions is 1."""
 OTHERS, STAY, IMAGINED = 128, 4.0, 0.5
 """Cut-outs of a step, and as many imagined pictures; weights of their staying."""
-KEPT = 0.9
-"""What is left of the learned part's length when it is shipped: photos lose little, objects and other kinds gain."""
-HELD, STEEP, HALF, SHARE = 0.03, 1.0, -0.25, 0.25
+LENGTH = 1.2
+"""What the learned part's length is multiplied by when it is shipped: the second gate, which training knows nothing of,
+makes even photos' shorter."""
+COMMON = 0.25
+"""Length of what all words have in common, beside the learned part."""
+HELD, STEEP, HALF, SHARE = 0.03, 1.0, 0.9, 0.25
 """What tells photos from others: weight of its squared length, how sharply it does, the log-odds that count half, and
 the imagined ones' share among the others."""
 SAMPLE = 1000
@@ -85,7 +90,7 @@ class CaptionTask:
         """Photos are near to their captions, (n, 384), and to one of their words each; `rows` says whose words."""
         members = self._members(features, classes)
         none = torch.zeros((len(rows), len(rows)), dtype=torch.bool)
-        found = self._contrast(members, texts, none)
+        found = self._contrast(members, texts, none, self._wrong(rows, draw))
         said = self.said[rows.numpy()]
         speaking = np.flatnonzero(said.any(1))
         if not len(speaking):
@@ -105,9 +110,20 @@ class CaptionTask:
             found.append(weight * (1 - (members * classes[some].unsqueeze(1)).sum(2)).mean())
         return torch.stack(found).sum()
 
-    def _contrast(self, members: Tensor, texts: Tensor, related: Tensor) -> Tensor:
+    def _wrong(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
+        """Captions of photos that are not among `rows`, (up to WRONG, 384).
+
+        They cost no more than to multiply by them: texts are not encoded anew (a memory bank, as in Wu et al.,
+        "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", CVPR 2018, that never gets old).
+        """
+        photos = torch.from_numpy(draw.integers(0, len(self.captions), WRONG))
+        which = torch.from_numpy(draw.integers(0, self.captions.shape[1], WRONG))
+        others = ~torch.isin(photos, rows)
+        return self.captions[photos[others], which[others]]
+
+    def _contrast(self, members: Tensor, texts: Tensor, related: Tensor, wrong: Tensor | None = None) -> Tensor:
         # Each member learns by itself: members that only had to be right together would be alike.
-        return torch.stack([self.infonce(one, texts, related) for one in members.unbind(1)]).mean()
+        return torch.stack([self.infonce(one, texts, related, wrong) for one in members.unbind(1)]).mean()
 
     def validate(self) -> dict[str, float]:
         """How near trained photos are to their captions: it only grows, so the last epoch's weights are kept.
@@ -169,11 +185,12 @@ def trained(given: Lessons, seed: int, keep: Path | None = None) -> dict[str, Te
 
 
 def finished(task: CaptionTask) -> dict[str, Tensor]:
-    """A trained task's weights as they are shipped: the learned part shortened, with the second gate, packed."""
+    """A trained task's weights as they are shipped: the learned part's length, what is added, and the second gate."""
     weights, given = task.module.state_dict(), task.given
     photo, bias = told_apart(given.photos, given.cutouts, given.imagined)
     gate = {"photo": STEEP * photo, "least": STEEP * (HALF - bias)}
-    return packed({**weights, "most": weights["most"] * KEPT, **gate})
+    common = COMMON * F.normalize(torch.from_numpy(given.words.vectors).sum(0), dim=0)
+    return packed({**weights, "most": weights["most"] * LENGTH, "common": common, **gate})
 
 
 def told_apart(photos: Photos, cutouts: Others, imagined: Others) -> tuple[Tensor, Tensor]:

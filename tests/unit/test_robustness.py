@@ -99,7 +99,7 @@ def test_what_was_learned_ends_as_the_starter_does_and_is_kept(given: Lessons, t
     kept = tmp_path / "captions.safetensors"
     made = learned(starter.CaptionTask(given, 0), 0, kept).state_dict()
     shipped = unpacked(starter.trained(given, 0)).state_dict()
-    assert float(made["most"]) == pytest.approx(MOST * starter.KEPT)
+    assert float(made["most"]) == pytest.approx(MOST * starter.LENGTH)
     assert float(made["photo"].abs().max()) > 0
     assert all(torch.allclose(made[name], shipped[name], atol=1e-6) for name in shipped)
     stored = kept.stat().st_mtime_ns

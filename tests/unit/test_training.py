@@ -25,6 +25,14 @@ def test_infonce_of_orthogonal_pairs() -> None:
     assert loss(right, right, ALONE).item() == pytest.approx(math.log(math.exp(2) + 2) - 2, abs=1e-6)
 
 
+def test_infonce_of_queries_that_are_told_from_more_items() -> None:
+    right, wrong = torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
+    by_item = math.log(math.exp(2) + 2) - 2
+    by_query = [math.log(math.exp(2) + 2 + math.exp(2 * a) + math.exp(2 * b)) - 2 for a, b in wrong.T.tolist()]
+    found = InfoNCE(temperature=0.5)(right, right, ALONE, wrong)
+    assert found.item() == pytest.approx((by_item + sum(by_query) / 3) / 2, abs=1e-6)
+
+
 def test_infonce_without_negatives_is_zero() -> None:
     everything = torch.ones(3, 3, dtype=torch.bool)
     assert InfoNCE()(torch.eye(3), torch.eye(3).roll(1, 0), everything).item() == 0

@@ -2,8 +2,10 @@
 
 A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016), in members that learned side by side and are
 averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a member counts, and another,
-learned for itself, how much all of them do: little for pictures unlike the photos that have captions. How it was
-trained: `mmsearch/training/starter.py`; on what, and how good it is: MODEL_CARD.md.
+learned for itself, how much all of them do: little for pictures unlike the photos that have captions. What all words
+have in common is added to them: a longer sum is scaled down more, and would be further from any words than a picture
+that has no learned part. How it was trained: `mmsearch/training/starter.py`; on what, and how good it is:
+MODEL_CARD.md.
 """
 
 import math
@@ -32,6 +34,8 @@ class Captions(nn.Module):
     """(1280,), what tells photos that have captions from other pictures, in normalised features."""
     least: Tensor
     """How much of it a picture has that counts half."""
+    common: Tensor
+    """(384,), the way of the mean of single words' vectors."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -44,6 +48,7 @@ class Captions(nn.Module):
         self.register_buffer("most", torch.tensor(MOST))
         self.register_buffer("photo", torch.zeros(FEATURES))
         self.register_buffer("least", torch.tensor(0.0))
+        self.register_buffer("common", torch.zeros(DIM))
 
     def members(self, features: Tensor) -> Tensor:
         """float32 (n, 1280), the network's pooled features -> float32 (n, members, 384), each 0 to `most` long."""
@@ -54,8 +59,9 @@ class Captions(nn.Module):
         return lengths.unsqueeze(2) * F.normalize(towards, dim=2)
 
     def forward(self, features: Tensor) -> Tensor:
-        """float32 (n, 1280) -> float32 (n, 384): the members' mean, as far as it is a photo."""
-        return self.members(features).mean(1) * torch.sigmoid(normal(features) @ self.photo - self.least).unsqueeze(1)
+        """float32 (n, 1280) -> float32 (n, 384): the members' mean and what words share, as far as it is a photo."""
+        share = torch.sigmoid(normal(features) @ self.photo - self.least).unsqueeze(1)
+        return (self.members(features).mean(1) + self.common) * share
 
 
 def normal(features: Tensor) -> Tensor:

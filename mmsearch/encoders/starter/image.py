@@ -31,7 +31,7 @@ WEIGHTS = WeightFile(
 CAPTIONS = WeightFile(
     "mmsearch",
     "encoders/starter/captions.safetensors",
-    "d4f3615a3cc87358929a03a7cf2a6a852e587d06dde19ddf2ad0eafe8ce52a49",
+    "c228cd0f3dba9fdcbfd9ac7baf91af543cab934a507cf3c896d415decb9e9a66",
     "mmsearch",
 )
 """Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
@@ -73,7 +73,7 @@ class StarterImage(LazyEncoder[_Loaded]):
             "image",
             384,
             recorded(WEIGHTS, CONCEPTS, CAPTIONS),
-            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.9-captions3",
+            "lite2-260-whole-bilinear-conse-t2.5-k50-c0.9-captions4",
             32,
         )
 
