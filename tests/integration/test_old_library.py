@@ -1,0 +1,101 @@
+"""A library that an older version made opens, and answers as it did (`tests/assets/library`)."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mmsearch
+from mmsearch.library import Library
+from mmsearch.types import Hit
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets" / "library"
+ROOT = Path("/home/ada/Pictures")
+ANSWERS = [json.loads(line) for line in (ASSETS / "answers.jsonl").read_text("utf-8").splitlines()]
+
+COSINE = 2e-4
+"""What a cosine may differ by: another processor adds up float32 in another order."""
+CONFIDENCE = 2e-3
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    folder = tmp_path_factory.mktemp("old") / "library"
+    shutil.copytree(ASSETS, folder, ignore=shutil.ignore_patterns("README.md", "answers.jsonl"))
+    with mmsearch.open(folder) as library:
+        yield library
+
+
+def asked(library: Library, answer: dict[str, Any]) -> list[Hit]:
+    query = answer["query"] if isinstance(answer["query"], str) else mmsearch.Query(like=answer["query"]["like"])
+    return library.search(
+        query,
+        answer["k"],
+        offset=answer.get("offset", 0),
+        within=answer.get("modalities"),
+        keywords={"hybrid": "also", "keyword": "only", "vector": "no"}[answer["mode"]],  # type: ignore[arg-type]
+        where=answer.get("filter"),
+        fold=answer.get("dedup"),
+        moments=answer.get("moments", False),
+    )
+
+
+def below(path: Path | None) -> str | None:
+    return None if path is None else path.relative_to(ROOT).as_posix()
+
+
+def facts(hit: Hit) -> dict[str, Any]:
+    """A hit but for its numbers that may differ in the last places."""
+    return {
+        "path": below(hit.path), "modality": hit.modality, "by": list(hit.by), "weak": hit.weak,
+        "matched": hit.matched, "start": hit.start, "end": hit.end, "page": hit.page,
+        "passage": hit.passage and hit.passage[:40], "duplicates": [below(path) for path in hit.folded],
+        "members": [below(path) for path in hit.members], "part": below(hit.part),
+    }  # fmt: skip
+
+
+def recorded(hit: dict[str, Any]) -> dict[str, Any]:
+    absent: dict[str, Any] = {
+        "weak": False, "matched": hit["modality"], "start": None, "end": None, "page": None, "passage": None,
+        "duplicates": [], "members": [], "part": None,
+    }  # fmt: skip
+    return absent | {name: value for name, value in hit.items() if name not in ("score", "confidence", "moments")}
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=[str(number) for number in range(len(ANSWERS))])
+def test_it_answers_as_it_did(old: Library, answer: dict[str, Any]) -> None:
+    hits = asked(old, answer)
+    assert [rounded(facts(hit)) for hit in hits] == [recorded(hit) for hit in answer["hits"]]
+    for hit, was in zip(hits, answer["hits"], strict=True):
+        assert hit.score == pytest.approx(was["score"], abs=COSINE)
+        assert hit.confidence == (
+            None if was["confidence"] is None else pytest.approx(was["confidence"], abs=CONFIDENCE)
+        )
+        moments = [[one.matched, one.start, one.end, pytest.approx(one.score, abs=COSINE)] for one in hit.moments]
+        assert was.get("moments", []) == moments
+
+
+def rounded(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in found.items()}
+
+
+def test_there_are_two_hundred_answers() -> None:
+    assert len(ANSWERS) == 200
+
+
+def test_it_holds_what_it_held(old: Library) -> None:
+    status = old.status()
+    assert [(one.modality, one.items, one.missing, one.vectors) for one in status.counts] == [
+        ("audio", 18, 0, 16), ("image", 21, 0, 21), ("text", 13, 1, 20), ("video", 2, 0, 9),
+    ]  # fmt: skip
+    assert [(below(one.path), one.failure) for one in old.failures()] == [("broken.jpg", "corrupt")]
+    groups = [[below(file.path) for file in group.files] for group in old.duplicates()]
+    assert groups == [
+        ["2024 trip/IMG_1.ogg", "sounds/waves-in-corsica.ogg"],
+        ["sounds/copy-of-a-rooster.ogg", "sounds/rooster-crowing.ogg"],
+        ["2024 trip/IMG_1.jpg", "photos/gull-over-the-beach.jpg"],
+        ["photos/dog-saved-again.jpg", "photos/dog-at-a-laptop.jpg"],
+    ]
