@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmsearch.cli import output
+from mmsearch.cli.output import printable
+
 if TYPE_CHECKING:
     from mmsearch.evaluate import Unused
     from mmsearch.types import Hit, Modality, Moment
@@ -19,8 +22,13 @@ PASSAGE = 160
 
 
 def echo_json(value: Any) -> None:
-    """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped."""
-    click.echo(json.dumps(value, default=str, indent=2))
+    """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped. All is ASCII."""
+    click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
+
+
+def line(text: str, err: bool = False) -> None:
+    """Print a line that holds other people's words, such as a path: it stays one line."""
+    click.echo(printable(text), err=err)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = ()) -> None:
@@ -39,7 +47,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
     for row in rows:
         made.add_row(*(printable(cell) for cell in row))
-    Console(highlight=False, markup=False).print(made)
+    Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False).print(made)
 
 
 def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
@@ -53,14 +61,18 @@ def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
             below = ("", confidence, f"{one.score:.3f}", "", "", " ".join(_place(one, hit.modality)))
             rows.append((*below, "") if ids else below)
     columns = ("#", "sure", "score", "kind", "path", "where")
-    table((*columns, "id") if ids else columns, rows, wrap="where")
+    table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 
 def unused(lines: Sequence["Unused"]) -> None:
     """What of a file of pairs or labels could not be used, and why; nothing if all could."""
     if lines:
         click.echo(f"not used: {len(lines)}")
-        table(("file", "line", "why"), [(shorter(one.file), str(one.line), one.why) for one in lines], wrap="why")
+        table(
+            ("file", "line", "why"),
+            [(shorter(one.file), str(one.line), one.why) for one in lines],
+            wrap=("file", "why"),
+        )
 
 
 def sure(hit: "Hit") -> str:
@@ -69,10 +81,12 @@ def sure(hit: "Hit") -> str:
 
 
 def paths(found: Sequence[Path], end: bytes) -> None:
-    """One path a line (or a null), byte for byte as the file system has it."""
-    for path in found:
-        sys.stdout.buffer.write(os.fsencode(path) + end)
-    sys.stdout.buffer.flush()
+    """One path a line (or a null), byte for byte as the file system has it; fit to be looked at on a terminal."""
+    if sys.stdout.isatty():
+        for path in found:
+            click.echo(printable(str(path)))
+        return
+    output.write_bytes(b"".join(os.fsencode(path) + end for path in found))
 
 
 def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
@@ -118,12 +132,6 @@ def shorter(path: Path) -> str:
     """Relative to the present folder where it lies below it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def printable(text: str) -> str:
-    """Fit for a terminal: no control characters (a file's name may hold any), no undecodable bytes."""
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in clean)
 
 
 def size(count: int) -> str:
