@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PASSAGE = 160
 """Characters of a passage that a table shows."""
 
+LEAST = 4
+"""Columns of the screen for what is folded; with less, the rest of the table is folded too."""
+
 
 def echo_json(value: Any) -> None:
     """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped. All is ASCII."""
@@ -32,7 +35,7 @@ def line(text: str, err: bool = False) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = ()) -> None:
-    """Print rows; `wrap` names the columns that may be folded where the terminal is too narrow."""
+    """Print rows; `wrap` names the columns that are folded first where the terminal is too narrow."""
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(printable(cell) for cell in row))
@@ -40,14 +43,26 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     from rich.console import Console
     from rich.table import Table
 
-    foldable = (wrap,) if isinstance(wrap, str) else wrap
+    console = Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False)
+    cells = [[printable(cell) for cell in row] for row in rows]
+    foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         numeric = column in ("#", "sure", "score")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
-    for row in rows:
-        made.add_row(*(printable(cell) for cell in row))
-    Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False).print(made)
+    for row in cells:
+        made.add_row(*row)
+    console.print(made)
+
+
+def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[str], width: int) -> Sequence[str]:
+    """All columns where those that should stay whole leave too little for the others: what doesn't fit isn't shown."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    whole = sum(size for name, size in zip(columns, widths, strict=True) if name not in wrap)
+    between = 2 * (len(columns) - 1)
+    return wrap if whole + between + LEAST * len(wrap) <= width else columns
 
 
 def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
