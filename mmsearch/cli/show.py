@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 PASSAGE = 160
 """Characters of a passage that a table shows."""
 
-LEAST = 4
-"""Columns of the screen for what is folded; with less, the rest of the table is folded too."""
+PATHS = ("path", "file")
+"""Columns that stay whole while the others that may be folded have ROOM."""
+
+ROOM, LEAST = 20, 4
+"""Characters that a folded column has at least, before other columns are folded too."""
 
 
 def echo_json(value: Any) -> None:
@@ -56,13 +59,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
 
 
 def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[str], width: int) -> Sequence[str]:
-    """All columns where those that should stay whole leave too little for the others: what doesn't fit isn't shown."""
+    """Of `wrap` those that are no paths; all of them where these get too little room; then all columns.
+
+    What a column has no room for, and isn't folded, isn't shown.
+    """
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
-    whole = sum(size for name, size in zip(columns, widths, strict=True) if name not in wrap)
-    between = 2 * (len(columns) - 1)
-    return wrap if whole + between + LEAST * len(wrap) <= width else columns
+    widths = {name: max(map(cell_len, cells)) for name, *cells in zip(columns, columns, *rows, strict=True)}
+    room = width - 2 * (len(columns) - 1)
+    for names, enough in (([name for name in wrap if name not in PATHS], ROOM), (wrap, LEAST)):
+        needed = sum(min(size, enough) if name in names else size for name, size in widths.items())
+        if names and needed <= room:
+            return names
+    return columns
 
 
 def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:

@@ -240,6 +240,11 @@ def test_a_long_path_is_folded_not_cut(terminal: Callable[..., Ended], folder: P
     assert "a blue house" in rows[0] and max(map(len, (head, *rows))) <= columns
 
 
+def test_a_path_stays_whole_while_the_rest_has_room(terminal: Callable[..., Ended]) -> None:
+    _, seen = terminal("query", "blue", "-k", "1", "--in", "text", columns=140, term="xterm")
+    assert RICH.sub("", seen).splitlines()[1:] == [f"1  1.00  1.000  text  media/{LONG}  a blue house"]
+
+
 def test_a_table_with_no_column_to_fold_loses_nothing_either(terminal: Callable[..., Ended]) -> None:
     seen = RICH.sub("", terminal("index", "status", columns=60, term="xterm")[1])
     assert {"since", "exact"} <= set(seen.split())
