@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import click
 import pytest
 
 from mmsearch.cli import cli, main
-from mmsearch.cli.output import printable
+from mmsearch.cli.output import foreign_bars, printable
 from tests.conftest import CHECKOUT, Run
 from tests.kept import Kept
 from tests.media import picture, words
@@ -203,16 +204,28 @@ def test_names_are_shown_with_escapes(terminal: Callable[..., Ended], folder: Pa
     )
 
 
-def test_warnings_logs_and_tracebacks_too(
-    terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
+def test_what_others_print_too(terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
     def status(*_: object, **__: object) -> None:
-        logging.getLogger("mmsearch.test").warning("%s", HOSTILE)
         print(HOSTILE)
+        logging.StreamHandler().emit(logging.makeLogRecord({"msg": HOSTILE}))
+        traceback.print_exception(ValueError(HOSTILE))
 
     monkeypatch.setattr(COMMANDS["status",], "callback", status)
-    code, seen = terminal("status")
-    assert code == 0 and FORBIDDEN.findall(seen.replace("\t", "")) == [] and seen.count(r"\x1b]0;owned\x07") >= 1
+    _, seen = terminal("status")
+    assert FORBIDDEN.findall(seen.replace("\t", "")) == [] and seen.count(r"\x1b]0;owned\x07") == 3
+
+
+def test_a_bar_of_another_library_may_begin_its_line_anew(
+    terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*_: object, **__: object) -> None:
+        with foreign_bars():
+            sys.stderr.write(f"\r{STEERS}")
+        sys.stderr.write("\r")
+
+    monkeypatch.setattr(COMMANDS["status",], "callback", status)
+    _, seen = terminal("status")
+    assert seen.count("\r") == 2 and seen.endswith(r"\r") and "\x1b" not in seen
 
 
 def test_json_is_ascii_and_gives_back_every_name(terminal: Callable[..., Ended], folder: Path) -> None:
