@@ -56,7 +56,8 @@ class _Choice:
 
 
 def checked(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without blanks around them. Raises: InvalidInput for fewer than two, empty, endless or equal ones."""
+    """The names without blanks around them. Raises: InvalidInput for fewer than two, or any that is empty, endless,
+    unprintable or there twice."""
     if isinstance(names, str):
         raise InvalidInput("the names must be a list, not one string", hint=f"such as {names.split(',')}")
     clean = tuple(" ".join(str(name).split()) for name in names)
@@ -64,6 +65,8 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
         raise InvalidInput("an empty name among the labels", hint="leave out the comma too much")
     if long := next((name for name in clean if len(name) > LONGEST), None):
         raise InvalidInput(f"a label of {len(long)} characters: {long[:40]}…", hint=f"at most {LONGEST}")
+    if broken := next((name for name in clean if not name.isprintable()), None):
+        raise InvalidInput(f"the label {broken!r} holds characters that can't be printed", hint="write it in letters")
     folded = [name.casefold() for name in clean]
     if twice := next((name for name, plain in zip(clean, folded, strict=True) if folded.count(plain) > 1), None):
         raise InvalidInput(f"the label {twice!r} is named twice", hint="name each once")

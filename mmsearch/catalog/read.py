@@ -29,7 +29,7 @@ from mmsearch.catalog.ready import Ready, listed, numbers
 from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord, Shown
 from mmsearch.catalog.select import where as matches
 from mmsearch.criteria import Filter
-from mmsearch.errors import NotEmbedded
+from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
 from mmsearch.types import Ids, Span
 
 ROWS = 8192
@@ -172,7 +172,12 @@ def failures(connection: Connection) -> list[KnownFailure]:
 
 
 def failed(connection: Connection, kind: str | None = None) -> list[KnownFailure]:
-    """Of the ledger one class, or all but the files that the space merely has no encoder for; by path."""
+    """Of the ledger one class, or all but the files that the space merely has no encoder for; by path.
+
+    Raises: InvalidInput if there is no such class.
+    """
+    if kind is not None and kind not in FAILURES:
+        raise InvalidInput(f"{kind!r} is no class of failures", hint=f"one of {', '.join(FAILURES)}")
     wanted = FailureRow.failure != NotEmbedded.failure if kind is None else FailureRow.failure == kind
     return _failures(connection, select(FailureRow.path).order_by(FailureRow.path).where(wanted))
 

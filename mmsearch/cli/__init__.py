@@ -1,10 +1,10 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
-import os
 import sys
 
 import click
 
+from mmsearch.cli import output
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
@@ -38,7 +38,16 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
         context.exit()
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class _Shell(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Click would end in silence on any broken pipe; standard output's is a ReaderGone, so this is another's."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise MmsearchError("a process that mmsearch works with is gone", hint="do it again") from error
+
+
+@click.group(cls=_Shell, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Version.")
 def cli() -> None:
     """Search any of your media with any other: type it, show it, or play it."""
@@ -75,12 +84,14 @@ train.add_command(train_fusion)
 
 def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
+    output.guard()
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except MmsearchError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        click.echo(_lines(f"Error: {error.message}"), err=True)
         if error.hint:
-            click.echo(f"Hint: {error.hint}", err=True)
+            click.echo(_lines(f"Hint: {error.hint}"), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -88,7 +99,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; Python would complain while flushing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except output.ReaderGone:
         sys.exit(141)
+
+
+def _lines(message: str) -> str:
+    """A message's own further lines are indented; any other line end is part of a name."""
+    return "\n  ".join(map(output.printable, message.split("\n  ")))

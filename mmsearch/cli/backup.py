@@ -73,13 +73,13 @@ def import_folder(
         click.echo(f"{done.other} paths hold something else here, and were left as they are")
     _tell_of(done.models, done.trained)
     for name, why in done.left:
-        click.echo(f"left out {name}: {why}")
+        show.line(f"left out {name}: {why}")
 
 
 def _tell_of(models: Sequence[str], trained: Sequence[str]) -> None:
     for what, names in (("other models' vectors", models), ("trained models", trained)):
         if names:
-            click.echo(f"{what}: {', '.join(names)}")
+            show.line(f"{what}: {', '.join(names)}")
 
 
 def _pair(given: str) -> tuple[str, str]:

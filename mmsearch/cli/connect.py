@@ -40,7 +40,7 @@ def connect(space_a: str, space_b: str, name: str, texts: Path | None, seed: int
         show.echo_json({**asdict(made), "path": str(made.path)})
         return
     click.echo(f"{made.texts} texts; of those kept aside, {made.met:.0%} are nearest to themselves in the other space")
-    click.echo(f"to use it: mmsearch ingest FOLDER --library NEW --space {made.space}")
+    show.line(f"to use it: mmsearch ingest FOLDER --library NEW --space {made.space}")
 
 
 def _lines(texts: Path | None) -> list[str] | None:

@@ -68,7 +68,7 @@ def _library(library: Path | None, dataset: str | None, settings: dict[str, Any]
 
 def _print(found: "Evaluation") -> None:
     for result in found.directions:
-        click.echo(
+        show.line(
             f"{result.name}: {len(result.outcomes)} queries, {result.items} items, "
             f"index recall@10 {result.index_recall:.3f}"
         )

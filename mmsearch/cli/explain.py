@@ -5,9 +5,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mmsearch.cli import show
+from mmsearch.cli.output import printable
 from mmsearch.errors import MmsearchError
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ QUOTED = 80
 
 def explained(opened: "Library", query: "Query", hit: "Hit", overlays: Path | None) -> "Explanation | str":
     """Why, or, where the file can't be read any more, why not."""
-    target = None if overlays is None else overlays / f"{hit.rank}-{show.printable(hit.path.stem)}.png"
+    stem = printable(hit.path.stem).replace("\\", "_")
+    target = None if overlays is None else overlays / f"{hit.rank}-{stem}.png"
     try:
         return opened.explain(query, hit, overlay=target)
     except MmsearchError as error:
@@ -47,7 +47,8 @@ def print_reasons(found: Sequence["Hit"], why: "Mapping[int, Explanation | str]"
     for hit in found:
         reason = why[hit.rank]
         lines = [reason] if isinstance(reason, str) else _lines(reason)
-        click.echo("\n".join(show.printable(f"{hit.rank}: {line}") for line in lines))
+        for line in lines:
+            show.line(f"{hit.rank}: {line}")
 
 
 def _lines(reason: "Explanation") -> list[str]:

@@ -89,7 +89,7 @@ def verify(repair: bool, library: Path | None, as_json: bool) -> None:
         show.echo_json([asdict(one) for one in found])
     for one in () if as_json else found:
         state = "repaired: " if one.repaired else ""
-        click.echo(f"{one.item}/{one.segment}  {one.size:,} vectors  {state}{'; '.join(one.wrong) or 'as the catalog'}")
+        show.line(f"{one.item}/{one.segment}  {one.size:,} vectors  {state}{'; '.join(one.wrong) or 'as the catalog'}")
     if any(one.wrong and not one.repaired for one in found):
         raise SystemExit(1)
 

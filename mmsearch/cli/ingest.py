@@ -77,9 +77,9 @@ def print_report(report: "IngestReport") -> None:
     click.echo("would be " * report.dry_run + ", ".join(f"{name} {n}" for name, n in counted))
     for name, n in rest.items():
         if n:
-            click.echo(f"{name}: {n}")
+            show.line(f"{name}: {n}")
     for warning in report.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        show.line(f"Warning: {warning}", err=True)
     stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in report.seconds.items() if spent >= 0.05)
     click.echo(f"{report.files} files, {report.embedded} segments embedded in {report.wall_s:.1f} s ({stages or '-'})")
     if report.failed or report.failed_before:

@@ -95,7 +95,7 @@ def drop(name: str, library: Path | None) -> None:
     """Forget the model NAME, its vectors, and what projections made of them."""
     with open_library(library) as opened:
         freed = opened.model.drop(name)
-    click.echo(f"{name} is gone, {show.size(freed)} freed")
+    show.line(f"{name} is gone, {show.size(freed)} freed")
 
 
 def _print_added(done: "Added") -> None:
@@ -105,23 +105,23 @@ def _print_added(done: "Added") -> None:
     if done.not_embedded:
         click.echo(f"not embedded by this model: {done.not_embedded}")
     for kind, n in sorted(Counter(problem.failure for problem in done.problems).items()):
-        click.echo(f"left out ({kind}): {n}")
+        show.line(f"left out ({kind}): {n}")
     for problem in done.problems[:SHOWN]:
-        click.echo(f"  {show.shorter(problem.path)}: {problem.reason}", err=True)
+        show.line(f"  {show.shorter(problem.path)}: {problem.reason}", err=True)
     if done.interrupted:
         click.echo("Interrupted: what was done is kept, the same command goes on from here.", err=True)
     elif done.lacking:
         click.echo(f"still lacking: {done.lacking}; ingest the folders of files that moved or changed, then repeat")
     else:
-        click.echo(f"search with it: mmsearch model use {done.name}")
+        show.line(f"search with it: mmsearch model use {done.name}")
 
 
 def _print_switched(done: "Switched") -> None:
-    click.echo(f"searches use {done.name} now")
+    show.line(f"searches use {done.name} now")
     if done.unreachable:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(done.unreachable.items()))
-        click.echo(
+        show.line(
             f"Warning: only names, tags and words find these, the model has no vectors of them: {kinds}", err=True
         )
     if done.forgotten:
-        click.echo(f"{done.forgotten} files that {done.before} didn't embed: the next ingest tries them again")
+        show.line(f"{done.forgotten} files that {done.before} didn't embed: the next ingest tries them again")

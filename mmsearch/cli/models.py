@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmsearch.cli import show
+from mmsearch.cli import output, show
 from mmsearch.cli.options import json_option
 from mmsearch.errors import InvalidInput
 
@@ -71,19 +71,19 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
     from mmsearch import preparation
 
     if (there := preparation.present(name)) is not None:
-        click.echo(f"{name} is already here: {there}")
+        show.line(f"{name} is already here: {there}")
         return
     planned = preparation.plan(name, source)
     total, facts = planned.bytes, planned.preset
-    click.echo(f"{name}: {show.size(total)} from {planned.source}")
-    click.echo(f"to {planned.folder}")
-    click.echo(f"licence: {_terms(facts.licence, facts.non_commercial) if facts else _terms(None, False)}")
+    show.line(f"{name}: {show.size(total)} from {planned.source}")
+    show.line(f"to {planned.folder}")
+    show.line(f"licence: {_terms(facts.licence, facts.non_commercial) if facts else _terms(None, False)}")
     if source is None and not yes and not _agreed():
         click.echo("nothing was downloaded")
         return
     with _progress(total, shown=source is not None) as on_bytes:
         preparation.prepare(planned, on_bytes)
-    click.echo(f"prepared; to use it: mmsearch ingest FOLDER --library NEW --space {name}")
+    show.line(f"prepared; to use it: mmsearch ingest FOLDER --library NEW --space {name}")
 
 
 def _agreed() -> bool:
@@ -95,8 +95,11 @@ def _agreed() -> bool:
 @contextmanager
 def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal's standard error; a download shows its own."""
-    if not shown or not sys.stderr.isatty():
+    if not shown:
+        with output.foreign_bars():
+            yield lambda _: None
+    elif not sys.stderr.isatty():
         yield lambda _: None
-        return
-    with click.progressbar(length=total, file=sys.stderr) as bar:
-        yield bar.update
+    else:
+        with click.progressbar(length=total, file=output.bar(sys.stderr)) as bar:
+            yield bar.update

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mmsearch.cli import output
+
 if TYPE_CHECKING:
     from mmsearch.types import OnProgress, Progress
 
@@ -37,7 +39,9 @@ def _bar(doing: str) -> Iterator["OnProgress"]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(), TextColumn("{task.fields[failed]}", style="yellow"),
     )  # fmt: skip
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(file=output.bar(sys.stderr))
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        output.guard()  # what is printed meanwhile comes above the bar, by a stream of rich's
         task = bar.add_task(doing, total=None, rate="", failed="")
         start = monotonic()
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmsearch.cli import output
+from mmsearch.cli.output import printable
+
 if TYPE_CHECKING:
     from mmsearch.evaluate import Unused
     from mmsearch.types import Hit, Modality, Moment
@@ -17,14 +20,25 @@ if TYPE_CHECKING:
 PASSAGE = 160
 """Characters of a passage that a table shows."""
 
+PATHS = ("path", "file")
+"""Columns that stay whole while the others that may be folded have ROOM."""
+
+ROOM, LEAST = 20, 4
+"""Characters that a folded column has at least, before other columns are folded too."""
+
 
 def echo_json(value: Any) -> None:
-    """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped."""
-    click.echo(json.dumps(value, default=str, indent=2))
+    """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped. All is ASCII."""
+    click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
+
+
+def line(text: str, err: bool = False) -> None:
+    """Print a line that holds other people's words, such as a path: it stays one line."""
+    click.echo(printable(text), err=err)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = ()) -> None:
-    """Print rows; `wrap` names the columns that may be folded where the terminal is too narrow."""
+    """Print rows; `wrap` names the columns that are folded first where the terminal is too narrow."""
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(printable(cell) for cell in row))
@@ -32,14 +46,32 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     from rich.console import Console
     from rich.table import Table
 
-    foldable = (wrap,) if isinstance(wrap, str) else wrap
+    console = Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False)
+    cells = [[printable(cell) for cell in row] for row in rows]
+    foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         numeric = column in ("#", "sure", "score")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
-    for row in rows:
-        made.add_row(*(printable(cell) for cell in row))
-    Console(highlight=False, markup=False).print(made)
+    for row in cells:
+        made.add_row(*row)
+    console.print(made)
+
+
+def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[str], width: int) -> Sequence[str]:
+    """Of `wrap` those that are no paths; all of them where these get too little room; then all columns.
+
+    What a column has no room for, and isn't folded, isn't shown.
+    """
+    from rich.cells import cell_len
+
+    widths = {name: max(map(cell_len, cells)) for name, *cells in zip(columns, columns, *rows, strict=True)}
+    room = width - 2 * (len(columns) - 1)
+    for names, enough in (([name for name in wrap if name not in PATHS], ROOM), (wrap, LEAST)):
+        needed = sum(min(size, enough) if name in names else size for name, size in widths.items())
+        if names and needed <= room:
+            return names
+    return columns
 
 
 def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
@@ -53,14 +85,18 @@ def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
             below = ("", confidence, f"{one.score:.3f}", "", "", " ".join(_place(one, hit.modality)))
             rows.append((*below, "") if ids else below)
     columns = ("#", "sure", "score", "kind", "path", "where")
-    table((*columns, "id") if ids else columns, rows, wrap="where")
+    table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 
 def unused(lines: Sequence["Unused"]) -> None:
     """What of a file of pairs or labels could not be used, and why; nothing if all could."""
     if lines:
         click.echo(f"not used: {len(lines)}")
-        table(("file", "line", "why"), [(shorter(one.file), str(one.line), one.why) for one in lines], wrap="why")
+        table(
+            ("file", "line", "why"),
+            [(shorter(one.file), str(one.line), one.why) for one in lines],
+            wrap=("file", "why"),
+        )
 
 
 def sure(hit: "Hit") -> str:
@@ -69,10 +105,12 @@ def sure(hit: "Hit") -> str:
 
 
 def paths(found: Sequence[Path], end: bytes) -> None:
-    """One path a line (or a null), byte for byte as the file system has it."""
-    for path in found:
-        sys.stdout.buffer.write(os.fsencode(path) + end)
-    sys.stdout.buffer.flush()
+    """One path a line (or a null), byte for byte as the file system has it; fit to be looked at on a terminal."""
+    if sys.stdout.isatty():
+        for path in found:
+            click.echo(printable(str(path)))
+        return
+    output.write_bytes(b"".join(os.fsencode(path) + end for path in found))
 
 
 def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
@@ -118,12 +156,6 @@ def shorter(path: Path) -> str:
     """Relative to the present folder where it lies below it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def printable(text: str) -> str:
-    """Fit for a terminal: no control characters (a file's name may hold any), no undecodable bytes."""
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in clean)
 
 
 def size(count: int) -> str:

@@ -21,23 +21,23 @@ def status(library: Path | None, as_json: bool) -> None:
     if as_json:
         show.echo_json(asdict(found))
         return
-    click.echo(f"library  {show.printable(str(found.path))}")
-    click.echo(f"space    {found.space}, {found.dim} dimensions, fingerprint {found.fingerprint[:12]}")
+    show.line(f"library  {found.path}")
+    show.line(f"space    {found.space}, {found.dim} dimensions, fingerprint {found.fingerprint[:12]}")
     for c in found.counts:
         missing = f" ({c.missing} missing)" if c.missing else ""
-        click.echo(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
+        show.line(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
     if found.bundles:
         click.echo(f"bundles  {found.bundles} stems that several files share")
     click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}")
     failed = ", ".join(f"{kind} {n}" for kind, n in found.failures.items()) or "none"
-    click.echo(f"failures {failed}")
+    show.line(f"failures {failed}")
     if found.not_embedded:
         click.echo(f"besides  {found.not_embedded} files of kinds that this space doesn't embed")
     for model in found.models:
         if model.lacking:
-            click.echo(f"model    {model.name} lacks {model.lacking} distinct files: mmsearch model add {model.name}")
+            show.line(f"model    {model.name} lacks {model.lacking} distinct files: mmsearch model add {model.name}")
     if run := found.last_run:
-        click.echo(f"last     {run.state}, started {run.started_at[:19]} UTC")
+        show.line(f"last     {run.state}, started {run.started_at[:19]} UTC")
 
 
 @click.command()
@@ -59,4 +59,4 @@ def failures(library: Path | None, retry: str | None, as_json: bool) -> None:
         show.echo_json([asdict(failure) for failure in found])
         return
     rows = [(f.failure, str(f.attempts), show.shorter(f.path), f.reason) for f in found]
-    show.table(("class", "tries", "path", "reason"), rows, wrap="reason")
+    show.table(("class", "tries", "path", "reason"), rows, wrap=("path", "reason"))

@@ -129,7 +129,7 @@ def apply(name: str | None, base: bool, library: Path | None, **settings: Any) -
         raise click.UsageError("name a model, or say --base")
     with open_library(library, **settings) as opened:
         space = opened.train.to_base() if name is None else opened.train.apply(name)
-    click.echo(f"searches use the space {space.name} now")
+    show.line(f"searches use the space {space.name} now")
 
 
 @train.command()
@@ -139,7 +139,7 @@ def drop(name: str, library: Path | None) -> None:
     """Forget the model NAME and what it made; searches that use it go back to the base space."""
     with open_library(library) as opened:
         opened.train.drop(name)
-    click.echo(f"{name} is gone")
+    show.line(f"{name} is gone")
 
 
 def _first(measures: dict[str, float]) -> str:
@@ -161,11 +161,11 @@ def report_trained(found: "Trained", use: str) -> None:
     """What a training gave, and how to use it."""
     rows = [(name, f"{found.before[name]:.3f}", f"{value:.3f}") for name, value in found.after.items()]
     show.table(("validation", "before", "after"), rows)
-    click.echo(f"epoch {found.best_epoch} of {found.epochs} kept in {show.shorter(found.path)}")
+    show.line(f"epoch {found.best_epoch} of {found.epochs} kept in {show.shorter(found.path)}")
     for warning in found.warnings:
-        click.echo(f"note: {warning}", err=True)
+        show.line(f"note: {warning}", err=True)
     show.unused(found.unused)
-    click.echo(use)
+    show.line(use)
 
 
 def _use(found: "Trained") -> str:

@@ -43,6 +43,6 @@ def _print(learned: "Learned") -> None:
     show.table(("validation", ""), [(name, f"{value:.3f}") for name, value in learned.after.items()])
     click.echo(f"{len(learned.classes)} names, epoch {learned.best_epoch} of {learned.epochs} kept")
     for warning in learned.warnings:
-        click.echo(f"note: {warning}", err=True)
+        show.line(f"note: {warning}", err=True)
     show.unused(learned.unused)
-    click.echo(f"label with it: mmsearch label --with {learned.name}")
+    show.line(f"label with it: mmsearch label --with {learned.name}")
