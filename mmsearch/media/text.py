@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import markup, paper, plain, sidecar, sniff
+from mmsearch.media import kinds, markup, paper, plain, sidecar, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -32,7 +32,7 @@ class TextDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        return paper.is_pdf(head) or (plain.is_text(head) and sniff.kind_of(head) is None)
+        return paper.is_pdf(head) or (plain.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
         """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`)."""
