@@ -98,7 +98,7 @@ def kind_of(head: bytes) -> str | None:
         return "an SVG drawing"
     kind = next((name for pattern, name in _KINDS if pattern.match(head)), None)
     # A text may begin with MZ or BZh.
-    return kind if kind in _WRITTEN or _BINARY.search(head) else None
+    return kind if kind and (kind in _WRITTEN or _BINARY.search(head)) else None
 
 
 def is_picture_track(head: bytes) -> bool:
