@@ -38,6 +38,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
+from string import ascii_letters
 from typing import Any, NoReturn, cast, get_args
 
 from lark import Lark, Token, Transformer
@@ -199,8 +200,15 @@ def _unquoted(token: Token) -> str:
 
 def _unclosed(pattern: str) -> bool:
     """Whether a class in a glob never ends: such a pattern would match nothing, silently."""
-    # A ] that comes first, also after ^, is a member.
-    return "[" in re.sub(r"\[\^?\]?[^\]]*\]", "", pattern)
+    begin = pattern.find("[")
+    while begin >= 0:
+        first = begin + 1 + pattern.startswith("^", begin + 1)
+        # A ] that comes first, also after ^, is a member.
+        end = pattern.find("]", first + pattern.startswith("]", first))
+        if end < 0:
+            return True
+        begin = pattern.find("[", end)
+    return False
 
 
 def _degrees(token: Token, limit: int) -> float:
@@ -231,8 +239,9 @@ _UNITS = {
 
 def _size(text: str) -> int | float:
     """Bytes."""
-    amount, unit = re.fullmatch(r"(.*?)\s*([a-z]*)", text, re.I | re.A | re.S).groups()  # type: ignore[union-attr]
-    return _number(amount, _UNITS[unit.lower()]) if unit.lower() in _UNITS else _number(text)
+    amount = text.rstrip(ascii_letters)
+    unit = text[len(amount) :].lower()
+    return _number(amount.rstrip(" \t\r\n\f\v"), _UNITS[unit]) if unit in _UNITS else _number(text)
 
 
 def _seconds(text: str) -> int | float:

@@ -7,6 +7,7 @@ score against the background of neutral words, which are bare too: see `mmsearch
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,8 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
         raise InvalidInput(f"a label of {len(long)} characters: {long[:40]}…", hint=f"at most {LONGEST}")
     if broken := next((name for name in clean if not name.isprintable()), None):
         raise InvalidInput(f"the label {broken!r} holds characters that can't be printed", hint="write it in letters")
-    folded = [name.casefold() for name in clean]
-    if twice := next((name for name, plain in zip(clean, folded, strict=True) if folded.count(plain) > 1), None):
+    count = Counter(name.casefold() for name in clean)
+    if twice := next((name for name in clean if count[name.casefold()] > 1), None):
         raise InvalidInput(f"the label {twice!r} is named twice", hint="name each once")
     if len(clean) < 2:
         raise InvalidInput(

@@ -49,7 +49,7 @@ class AudioDecoder:
             if not container.streams.audio:
                 raise Corrupt("no sound in it")
             found = False
-            for segment in segments(container, self._windowing, self._limits):
+            for segment in segments(path, container, self._windowing, self._limits):
                 found = True
                 yield segment
             if not found:
@@ -70,22 +70,65 @@ def facts(container: InputContainer) -> Metadata:
 
 
 def segments(
-    container: InputContainer, windowing: Windowing, limits: Limits, origin: float | None = None
+    path: Path, container: InputContainer, windowing: Windowing, limits: Limits, origin: float | None = None
 ) -> Iterator[Segment]:
-    """Windows of the first sound track that has a decoder. Times count from its first sample, or, in a video, from
-    `origin` on the container's clock (seconds). Raises: LimitExceeded, Unsupported, and PyAV's own errors.
+    """Windows of the first sound track that has a decoder, of a file that has been opened. Times count from its first
+    sample, or, in a video, from `origin` on the container's clock (seconds).
+
+    A sound over the limit is refused before it is decoded, or, if its header says less than there is, as soon as more
+    has come. Raises: LimitExceeded, Unsupported, and PyAV's own errors.
     """
-    stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    if stream is None:
-        raise Unsupported("no decoder for this codec")
-    rate = windowing.audio_rate
-    track = _Track(container, stream, rate, limits.duration_s)
+    stream, rate = _stream(container), windowing.audio_rate
+    promised = files.duration(container)
+    if promised is None or promised > limits.duration_s:
+        _check_length(path, limits)
+        promised = None
+    track = _Track(container, stream, rate, _Bounds(path, limits, promised))
     for begin, samples in windows(
         track.chunks(), round(windowing.audio_window_s * rate), round(windowing.audio_hop_s * rate)
     ):
         start = track.offset(origin) + begin / rate
         span = Span(start=round(start, 3), end=round(start + len(samples) / rate, 3))
         yield Segment("audio", _in_range(samples), span, rate)
+
+
+def _stream(container: InputContainer) -> Any:
+    """The first sound track that has a decoder. Raises: Unsupported."""
+    stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+    if stream is None:
+        raise Unsupported("no decoder for this codec")
+    return stream
+
+
+def _check_length(path: Path, limits: Limits) -> None:
+    """Measure a sound by the times of its packets, undecoded. Raises: LimitExceeded."""
+    with files.opened(path) as container:
+        length = timeline.length(container, _stream(container))
+    if length is not None and length > limits.duration_s:
+        raise _too_long(limits)
+
+
+def _too_long(limits: Limits) -> LimitExceeded:
+    return LimitExceeded(f"longer than {limits.duration_s:g} s")
+
+
+class _Bounds:
+    """How long a sound may become while it is decoded."""
+
+    def __init__(self, path: Path, limits: Limits, promised: float | None) -> None:
+        self._path = path
+        self._limits = limits
+        self._promised = promised
+        """Seconds by the header; None if it says nothing or isn't believed any more."""
+
+    def check(self, seconds: float) -> None:
+        """Raises: LimitExceeded."""
+        if seconds > self._limits.duration_s:
+            raise _too_long(self._limits)
+        # Codecs pad, and a bit rate tells a length roughly.
+        if self._promised is not None and seconds > 1.02 * self._promised + 1:
+            self._promised = None
+            _check_length(self._path, self._limits)
 
 
 def _in_range(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,11 +170,11 @@ def windows(chunks: Iterator[NDArray[np.float32]], length: int, hop: int) -> Ite
 class _Track:
     """One sound stream as mono samples, chunk after chunk."""
 
-    def __init__(self, container: InputContainer, stream: Any, rate: int, limit_s: float) -> None:
+    def __init__(self, container: InputContainer, stream: Any, rate: int, bounds: _Bounds) -> None:
         self._container = container
         self._stream = stream
         self._rate = rate
-        self._limit_s = limit_s
+        self._bounds = bounds
         self._first: float | None = None
 
     def offset(self, origin: float | None) -> float:
@@ -143,8 +186,7 @@ class _Track:
         total = 0
         for samples in self._mono():
             total += len(samples)
-            if total > self._limit_s * self._rate:
-                raise LimitExceeded(f"longer than {self._limit_s:g} s")
+            self._bounds.check(total / self._rate)
             yield samples
 
     def _mono(self) -> Iterator[NDArray[np.float32]]:

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from mmsearch.errors import Corrupt, MediaError, OutOfMemory, Unsupported
-from mmsearch.media import sniff
+from mmsearch.media import kinds, sniff
 from mmsearch.types import Metadata
 
 av.logging.set_level(None)
@@ -74,9 +74,9 @@ def accepts(path: Path, head: bytes) -> Streams | None:
 
     A damaged file with a clear signature counts as a sound, whose decoder then says what is wrong.
     """
-    if sniff.kind_of(head):
+    if kinds.kind_of(head):
         return None
-    known = _SIGNATURES.match(head) is not None
+    known = _SIGNATURES.match(head) is not None or kinds.is_picture_track(head)
     if not known and path.suffix.lower() not in _SUFFIXES:
         return None
     try:

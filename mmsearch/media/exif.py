@@ -88,5 +88,5 @@ def _degrees(value: Any, reference: Any, negative: str, limit: int) -> float | N
         degrees, minutes, seconds = (float(part) for part in value)
         angle = degrees + minutes / 60 + seconds / 3600
         sign = -1 if str(reference).strip("\x00 ").upper() == negative else 1
-        return round(sign * angle, 6) if math.isfinite(angle) and angle <= limit else None
+        return round(sign * angle, 6) if math.isfinite(angle) and abs(angle) <= limit else None
     return None

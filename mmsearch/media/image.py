@@ -1,17 +1,17 @@
 """Pictures: everything Pillow reads, and HEIC. Content decides what a file is, by Pillow's own signature functions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pillow_heif
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from mmsearch.errors import LimitExceeded, Unsupported
-from mmsearch.media import exif, pixels, sniff
+from mmsearch.errors import Corrupt, LimitExceeded, MediaError, Unsupported
+from mmsearch.media import exif, kinds, pixels, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 Image.init()
@@ -26,6 +26,8 @@ _BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA", ".im":
 # Signatures so short that a text could begin with them.
 _STRICTER = {
     "JPEG": re.compile(rb"\xff\xd8\xff[^\xf7]", re.DOTALL),
+    "PSD": re.compile(rb"8BPS\x00\x01"),
+    "JPEG2000": re.compile(rb"(?!.{16}ftypmjp2)", re.DOTALL),
     "BMP": re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL),
     "DIB": re.compile(rb"[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00..", re.DOTALL),
     "PPM": re.compile(rb"P(?:[1-6]\s(?:\s*#[^\n]*\n)*\s*-?\d+\s|[fFy7]\s)"),
@@ -160,6 +162,8 @@ def _formats(suffix: str, head: bytes) -> tuple[str, ...]:
 def _matches(name: str, accept: Any, head: bytes) -> bool:
     if name in _REFUSED or (name in _STRICTER and not _STRICTER[name].match(head)):
         return False
+    if name in ("HEIF", "AVIF") and kinds.is_picture_track(head):
+        return False
     try:
         # A string says why Pillow could not read it.
         return accept(head[:16]) not in (False, None) and not isinstance(accept(head[:16]), str)
@@ -174,6 +178,21 @@ def _open(path: Path, limits: Limits) -> Image.Image:
         formats = formats_of(path, sniff.read_head(path, limits))
         if not formats:
             raise Unsupported("no picture format that can be read")
-        image = Image.open(path, formats=formats)
+        try:
+            image = Image.open(path, formats=formats)
+        except UnidentifiedImageError as error:
+            raise _refusal(path, formats) from error
     pixels.check_size(image.size, limits)
     return image
+
+
+def _refusal(path: Path, formats: Sequence[str]) -> MediaError:
+    """Why no plugin takes a file: a compression or a kind of pixels that isn't in its tables, or damage."""
+    for name in formats:
+        try:
+            with open(path, "rb") as file:
+                Image.OPEN[name][0](file, path.name)
+        except Exception as error:
+            if isinstance(error.__cause__, KeyError):
+                return Unsupported(f"a variant of {name} that can't be read")
+    return Corrupt("its header is damaged")

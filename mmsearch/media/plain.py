@@ -16,7 +16,13 @@ _BOMS = (
 )
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-_DECLARED = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+_DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*+=\s*+(?:[\"']\s*+)?+([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+
+_CHARSETS = re.compile(
+    r"ascii|utf-8|iso8859-\d+|cp\d+|koi8-[rtu]|mac-[a-z]+|tis-620|ptcp154|kz1048|gb2312|gbk|gb18030|hz|big5(hkscs)?"
+    r"|euc_\w+|shift_jis\w*|iso2022_\w+|johab"
+)
+"""Encodings of characters; Python has others, of escapes and names, that make what is no character."""
 
 # Control characters a text may have (form feeds are allowed anyway; logs have stray ones).
 _SANE_SHARE = 0.002
@@ -82,6 +88,8 @@ def _declared(data: bytes) -> str | None:
         return None
     try:
         name = codecs.lookup(found[1].decode("ascii")).name
+        if _CHARSETS.fullmatch(name) is None:
+            return None
         data.decode(name)
     except (LookupError, UnicodeDecodeError, ValueError):
         return None

@@ -173,22 +173,27 @@ def _takeout(text: str) -> Sidecar:
     taken, gps = None, None
     with suppress(TypeError, ValueError, KeyError, OverflowError, OSError):
         taken = datetime.fromtimestamp(int(facts["photoTakenTime"]["timestamp"]), UTC).isoformat()
-    with suppress(TypeError, ValueError, KeyError):
+    with suppress(TypeError, ValueError, KeyError, OverflowError):
         place = float(facts["geoData"]["latitude"]), float(facts["geoData"]["longitude"])
         gps = list(place) if any(place) and abs(place[0]) <= 90 and abs(place[1]) <= 180 else None
     people = facts.get("people")
     named = [person.get("name") for person in people if isinstance(person, dict)] if isinstance(people, list) else []
-    described = facts.get("description")
+    described = _text(facts.get("description"))
     return _sidecar(
         title="",  # the file's name
-        described=[described.strip()] if isinstance(described, str) else [],
+        described=[described],
         keywords=[],
-        people=_unique(str(name)[:LONGEST] for name in named if name),
+        people=_unique(_text(name)[:LONGEST] for name in named[:MOST]),
         places=[],
         taken=taken,
         rating=None,
         gps=gps,
     )
+
+
+def _text(value: object) -> str:
+    """A string of JSON, in which half a character may stand; empty for what is none."""
+    return value.encode("utf-8", "replace").decode("utf-8").strip() if isinstance(value, str) else ""
 
 
 def _all(found: Mapping[str, Sequence[str]], names: Iterable[str], length: int = LONGEST) -> list[str]:

@@ -1,52 +1,27 @@
 """Which decoder a file belongs to: its content decides, its name only where the content can't."""
 
 import errno
-import mimetypes
 import os
-import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Transient, Unreadable, Unsupported
+from mmsearch.media import kinds
 from mmsearch.types import Decoder, Limits
 
 HEAD_BYTES = 8192
 
-# Kinds of file that people keep beside their media, so that the ledger can name them.
-_KNOWN: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "a ZIP archive or an office document"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document"),
-    (b"{\\rtf", "an RTF document"),
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
-    (b"\x1f\x8b", "gzip-compressed data"),
-    (b"BZh", "bzip2-compressed data"),
-    (b"\xfd7zXZ\x00", "xz-compressed data"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"SQLite format 3\x00", "an SQLite database"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-    (b"\xca\xfe\xba\xbe", "a program"),
-    (b"gimp xcf", "a GIMP project"),
-    (b"\x00\x05\x16\x07", "macOS metadata (AppleDouble)"),
-    (b"ADIF", "AAC of the old ADIF kind"),
-    (b"\xff\xd8\xff\xf7", "a JPEG-LS picture"),
-    (b"IIRO", "a camera's raw picture"),
-    (b"IIRS", "a camera's raw picture"),
-    (b"IIU\x00", "a camera's raw picture"),
-    (b"MMOR", "a camera's raw picture"),
-    (b"wOFF", "a font"),
-    (b"wOF2", "a font"),
-    (b"OTTO", "a font"),
-    (b"ttcf", "a font"),
-    (b"FWS", "a Flash program"),
-    (b"CWS", "a Flash program"),
-    (b"ZWS", "a Flash program"),
-)
-_SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
+_READ = {
+    "image": "apng avif bmp bw cur dcx dds dib fits flc fli gif heic heif hif icns ico im j2c j2k jfif jp2 jpc jpe "
+    "jpeg jpf jpg jpx mpo msp pbm pcx pfm pgm png pnm ppm psd qoi ras rgb rgba sgi tga tif tiff webp xbm xpm",
+    "audio": "aac ac3 aif aifc aiff amr ape au caf dsf dts eac3 flac m4a m4b mka mp2 mp3 mpc oga ogg opus ra snd spx "
+    "tak tta wav wave weba wma wv",
+    "video": "3g2 3gp asf avi divx dv f4v flv h264 hevc m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogv rm rmvb ts "
+    "vob webm wmv wtv y4m",
+}
+_NAMED = {suffix: medium for medium, suffixes in _READ.items() for suffix in suffixes.split()}
+"""Suffix -> what a file so named is, of the formats that are read: other content under it is damage."""
 
 
 def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Decoder:
@@ -59,11 +34,11 @@ def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Dec
     for decoder in decoders:
         if decoder.accepts(path, head):
             return decoder
-    kind = kind_of(head)
+    kind = kinds.kind_of(head)
     if kind:
         raise Unsupported(f"{kind}: no decoder for it")
-    named = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
-    if named in ("image", "audio", "video"):
+    named = _NAMED.get(path.suffix[1:].lower())
+    if named:
         raise Corrupt(f"its name says {named}, its content says nothing known")
     raise Unsupported("no decoder knows this kind of file")
 
@@ -82,13 +57,6 @@ def read_head(path: Path, limits: Limits) -> bytes:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise from_os_error(error) from error
-
-
-def kind_of(head: bytes) -> str | None:
-    """A name for some kinds of file that no decoder takes."""
-    if _SVG.search(head[:2048]):
-        return "an SVG drawing"
-    return next((name for magic, name in _KNOWN if head.startswith(magic)), None)
 
 
 def from_os_error(error: OSError) -> MediaError:

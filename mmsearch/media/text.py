@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import markup, paper, plain, sidecar, sniff
+from mmsearch.media import kinds, markup, paper, plain, sidecar, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -15,8 +15,10 @@ _WORD = re.compile(
     r"|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{1,64}"
 )
 _LETTER = re.compile(r"\w")
-_HEADING = re.compile(r"^#{1,2}\s+(.+?)\s*#*\s*$|^(\S.*)\n[=~#*]{3,}\s*$", re.MULTILINE)
+_UNDERLINE = re.compile(r"[=~#*]{3,}")
 _TITLE_LENGTH = 200
+_TITLE_WITHIN = 4096
+"""Characters within which a document's first heading stands."""
 _TITLE_BYTES = 2**16  # divisible by four, for UTF-32
 
 
@@ -30,7 +32,7 @@ class TextDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        return paper.is_pdf(head) or (plain.is_text(head) and sniff.kind_of(head) is None)
+        return paper.is_pdf(head) or (plain.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
         """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`)."""
@@ -40,11 +42,7 @@ class TextDecoder:
         text = _beginning(path)
         if sidecar.is_sidecar(text):
             return sidecar.read(self._text(path)).metadata
-        if markup.is_html(text):
-            title = markup.title(text)
-        else:
-            heading = _HEADING.search(text, 0, 4096)
-            title = (heading[1] or heading[2]) if heading else None
+        title = markup.title(text) if markup.is_html(text) else heading(text)
         return {"title": title[:_TITLE_LENGTH]} if title else {}
 
     def decode(self, path: Path) -> Iterator[Segment]:
@@ -95,6 +93,21 @@ def _beginning(path: Path) -> str:
         raise sniff.from_os_error(error) from error
     except MediaError:
         return ""
+
+
+def heading(text: str) -> str | None:
+    """The first heading of a Markdown or reStructuredText document: # words, or words over a line of signs."""
+    above = ""
+    for line in text[:_TITLE_WITHIN].split("\n"):
+        bare = line.rstrip()
+        marks = len(bare) - len(bare.lstrip("#"))
+        words = bare[marks:].rstrip("#").strip() if marks in (1, 2) and bare[marks : marks + 1].isspace() else ""
+        if words:
+            return words
+        if above and _UNDERLINE.fullmatch(bare):
+            return above
+        above = "" if line[:1].isspace() else bare
+    return None
 
 
 def passages(text: str, words: int, overlap: int) -> Iterator[tuple[int, int]]:

@@ -142,7 +142,7 @@ def _key_times(stream: Any) -> list[float]:
 def _last(container: InputContainer, stream: Any) -> float | None:
     """The end, in seconds, of the packets from here on."""
     end: float | None = None
-    rate = float(stream.average_rate or 0)
+    rate = float(getattr(stream, "average_rate", None) or 0)  # sounds have none
     usual = 1 / rate if 0 < rate < 1000 else 0.0
     packets = container.demux(stream)
     while True:

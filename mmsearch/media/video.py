@@ -133,7 +133,8 @@ class VideoDecoder:
     def _sound(self, path: Path) -> Iterator[Segment]:
         with files.opened(path) as container:
             if container.streams.audio:
-                yield from audio.segments(container, self._windowing, self._limits, timeline.origin(container))
+                origin = timeline.origin(container)
+                yield from audio.segments(path, container, self._windowing, self._limits, origin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

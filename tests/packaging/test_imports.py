@@ -100,7 +100,7 @@ ALLOWED: dict[str, set[str]] = {
 OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
-    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "selectolax")},
+    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2")},
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},

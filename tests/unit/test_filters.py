@@ -128,6 +128,32 @@ def test_too_much_is_refused_cleanly(text: str, said: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"name glob '{'[' * 400_000}'", "not closed"),
+        (f"size > '1{' ' * 400_000}!'", "size takes bytes"),
+        (f"size > '1{'k' * 400_000}!'", "size takes bytes"),
+        (f"duration > '{'1' * 400_000}:'", "duration takes seconds"),
+    ],
+)
+def test_the_longest_of_hostile_values_is_refused(text: str, said: str) -> None:
+    # With patterns that try again it would take hours.
+    with pytest.raises(InvalidInput, match=said):
+        parse(text)
+
+
+@pytest.mark.parametrize("pattern", ["[]", "[^]", "[a", "a[", "[a][", "[]a", "[^]a"])
+def test_a_class_that_is_not_closed_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidInput, match="not closed"):
+        parse(f"name glob '{pattern}'")
+
+
+@pytest.mark.parametrize("pattern", ["[a]", "[]]", "[^]]", "[^a]*[]a]", "[[]", "a]", "[a[]"])
+def test_a_class_that_is_closed_is_read(pattern: str) -> None:
+    assert parse(f"name glob '{pattern}'") == Comparison("name", "glob", pattern)
+
+
 def test_depth_that_means_nothing_costs_nothing() -> None:
     assert parse("(" * 4000 + "size > 1" + ")" * 4000) == SIZE
     assert parse("not " * 2400 + "size > 1") == SIZE

@@ -127,6 +127,32 @@ def test_the_duration_limit_counts_what_is_decoded(tmp_path: Path) -> None:
         decode(path, Limits(duration_s=3.9))
 
 
+def promising(path: Path, seconds: float) -> Path:
+    """A FLAC file whose header says how long it is; 0: it says nothing."""
+    data = bytearray(path.read_bytes())
+    samples = round(seconds * 48_000)
+    data[21] &= 0xF0
+    data[22:26] = struct.pack(">I", samples)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("promised", "most"), [(60.0, 0), (0.0, 0), (2.0, 1), (900.0, 0)])
+def test_a_sound_over_the_limit_is_refused_before_it_is_decoded(tmp_path: Path, promised: float, most: int) -> None:
+    path = promising(sound(tmp_path / "x.flac", 60.0, "flac"), promised)
+    decoded = 0
+    with pytest.raises(LimitExceeded, match="longer than 50 s"):
+        for _ in AudioDecoder(Windowing(), Limits(duration_s=50.0)).decode(path):
+            decoded += 1
+    assert decoded <= most
+
+
+@pytest.mark.parametrize("promised", [900.0, 0.0, 2.0])
+def test_a_header_that_lies_costs_no_sound_within_the_limit(tmp_path: Path, promised: float) -> None:
+    path = promising(sound(tmp_path / "x.flac", 8.0, "flac"), promised)
+    assert len(decode(path, Limits(duration_s=50.0))) == len(decode(path)) == 3
+
+
 def test_an_hour_of_sound_needs_little_memory(tmp_path: Path) -> None:
     path = wav(tmp_path / "x.wav", 1.0, rate=8_000)
     data = bytearray(path.read_bytes())

@@ -321,6 +321,28 @@ def test_unsupported_variants_say_so(tmp_path: Path) -> None:
         decode(tmp_path / "x.bmp")
 
 
+@pytest.mark.parametrize(("tag", "value"), [(259, 50002), (262, 32803)])
+def test_a_tiff_of_another_compression_or_of_a_sensor_is_not_damaged(tmp_path: Path, tag: int, value: int) -> None:
+    out = io.BytesIO()
+    Image.fromarray(quarters(8, 8)).save(out, "TIFF")
+    data = bytearray(out.getvalue())
+    entries = struct.unpack_from("<I", data, 4)[0] + 2
+    (at,) = (at for at in range(entries, entries + 12 * 20, 12) if struct.unpack_from("<H", data, at)[0] == tag)
+    struct.pack_into("<H", data, at + 8, value)
+    (tmp_path / "x.tif").write_bytes(data)
+    with pytest.raises(Unsupported, match="a variant of TIFF"):
+        decode(tmp_path / "x.tif")
+
+
+def test_a_heif_sequence_with_a_picture_of_its_own_is_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "x.heics"
+    Image.fromarray(quarters(64, 48)).save(path, format="HEIF", quality=95)
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + b"hevc" + data[12:])
+    (pixels,) = decode(path)
+    assert pixels.shape == (48, 64, 3)
+
+
 def test_colours_survive_jpeg(tmp_path: Path) -> None:
     for value in (RED, GREEN, BLUE):
         Image.new("RGB", (32, 32), value).save(tmp_path / "x.jpg", quality=95)

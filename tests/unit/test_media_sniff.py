@@ -9,8 +9,9 @@ import pytest
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, Transient, Unreadable, Unsupported
 from mmsearch.media import sniff, wire
+from mmsearch.media.text import TextDecoder
 from mmsearch.media.worker import as_media_error, one_line
-from mmsearch.types import Limits, Span
+from mmsearch.types import Limits, Span, Windowing
 
 LIMITS = Limits()
 
@@ -29,6 +30,37 @@ def refusal(path: Path, limits: Limits = LIMITS) -> MediaError:
         (b"%!PS-Adobe-3.0", "PostScript"),
         (b'<?xml version="1.0"?><svg viewBox="0 0 1 1">', "SVG"),
         (b"\x01\x02\x03\x04", "no decoder knows"),
+        (b"\xff\x0a\x08\x04", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"II\xbc\x01\x20\0\0\0", "JPEG XR"),
+        (b"MThd\0\0\0\x06\0\0\0\x01", "MIDI"),
+        (b"RIFF\0\0\0\0RMIDdata", "MIDI"),
+        (b"AT&TFORM\0\0\x03\x96DJVM", "DjVu"),
+        (b"v/1\x01\x02\0\0\0", "OpenEXR"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n", "Radiance HDR"),
+        (b"#?RGBE\n", "Radiance HDR"),
+        (b"SDPX\0\x01", "DPX"),
+        (b"XPDS\0\x01", "DPX"),
+        (b"II\x1a\0\0\0HEAPCCDR", "CRW"),
+        (b"\0\0\0\x18ftypcrx ", "CR3"),
+        (b"FUJIFILMCCD-RAW 0201\0", "RAF"),
+        (b"FOVb\x03\0\x02\0", "X3F"),
+        (b"\0MRM\0\0\x0a\x0c", "MRW"),
+        (b"IIU\0\x18\0\0\0", "RW2"),
+        (b"IIRO\x08\0\0\0", "ORF"),
+        (b"BPG\xfb\x40\x08", "BPG"),
+        (b"FLIF31\x0f\x0f", "FLIF"),
+        (b"AC1032\0\0\0\0", "AutoCAD"),
+        (b"\x01\0\0\0" + b"\0" * 36 + b" EMF", "metafile"),
+        (b"\x01\0\x09\0\0\x03", "metafile"),
+        (b"\xd7\xcd\xc6\x9a\0\0", "metafile"),
+        (b"\x8aMNG\r\n\x1a\n", "MNG"),
+        (b"\x8bJNG\r\n\x1a\n", "JNG"),
+        (b"\xabKTX 11\xbb\r\n\x1a\n", "KTX"),
+        (b"\xabKTX 20\xbb\r\n\x1a\n", "KTX"),
+        (b"\0" * 128 + b"DICM", "DICOM"),
+        (b"8BPS\0\x02", "PSB"),
+        (b"IMPM\0", "tracker"),
     ],
 )
 def test_kinds_without_a_decoder_are_named(tmp_path: Path, content: bytes, words: str) -> None:
@@ -43,6 +75,20 @@ def test_a_media_name_over_unknown_content_is_corrupt(tmp_path: Path, name: str,
     (tmp_path / name).write_bytes(b"\x01\x02\x03\x04")
     error = refusal(tmp_path / name)
     assert isinstance(error, Corrupt) and kind in error.message
+
+
+@pytest.mark.parametrize("name", ["x.mid", "x.djvu", "x.dwg", "x.svgz", "x.cr3", "x.m3u"])
+def test_a_name_of_a_kind_that_is_not_read_says_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x01\x02\x03\x04")
+    assert isinstance(refusal(tmp_path / name), Unsupported)
+
+
+@pytest.mark.parametrize("text", [b"MZ is a name", b"BZh, said he.", b"GRIB holds weather", b"FWS\n", b"Rar! it said"])
+def test_a_text_that_begins_like_a_program_is_a_text(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(text)
+    decoder = TextDecoder(Windowing(), LIMITS)
+    assert sniff.open_decoder(path, [decoder], LIMITS) is decoder
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:

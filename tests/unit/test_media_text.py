@@ -207,3 +207,90 @@ def test_the_title_of_a_long_document_needs_its_beginning_only(tmp_path: Path) -
     for encoding in ("utf-8", "utf-16"):
         path = write(tmp_path / "x.md", "# Gänse\n\n" + "Größe und Gänse 日本\n" * 20_000, encoding)
         assert DECODER.describe(path) == {"title": "Gänse"}
+
+
+HOSTILE = {
+    "comments": "<!-- note -->\n" * 30 + "# Title\n\nA red apple.\n",
+    "spaces in a heading": "# a" + " " * 4000 + "b\n\nA red apple.\n",
+    "attributes": "<html><body><p " + " ".join(f"a{i}" for i in range(50_000)) + ">A red apple.",
+    "nested elements": "<html><body>" + "<div>" * 50_000 + "A red apple." + "</p>" * 50_000,
+    "a charset nowhere": "<meta charset=" * 20 + " " * 3600 + "\n\nA réd apple.\n",
+    "digits of a reference": "<html><body>&#" + "9" * 100_000 + "; A red apple.",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_work_grows_with_the_text_alone(tmp_path: Path, kind: str) -> None:
+    # No clock: with a pattern that tries again, or a parser that looks through all that is open, they take from many
+    # seconds to longer than anybody waits. tests/benchmarks/linear.py measures the growth.
+    path = write(tmp_path / "x.txt", HOSTILE[kind], "cp1252")
+    head = path.read_bytes()[:8192]
+    assert DECODER.accepts(path, head)
+    DECODER.describe(path)
+    assert "apple." in texts(decode(path))[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("<!-- a --> <!-- b -->\n<!DOCTYPE html>", True),
+        ('<?xml version="1.0"?>\n<!-- a --><html>', True),
+        ("  <Body class=x>", True),
+        ("<!-- a", False),
+        ("<!-- a -->" * 500 + "<html>", False),
+        ("<htmlx>", False),
+        ("<p>words", False),
+    ],
+)
+def test_a_page_shows_in_its_beginning(text: str, page: bool) -> None:
+    assert markup.is_html(text) is page
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("one<?xml:namespace prefix = o />two", "onetwo"),
+        ("one<![CDATA[ x ]]>two<!-->three<!--x--!>four", "onetwothreefour"),
+        ("<p>one<p hidden>two<p>three", "one\nthree"),
+        ("<ul hidden><li>one</ul>two", "two"),
+        ("<div hidden><div>one</div>two</div>three", "three"),
+        ("<ul><li>one<li style='display:none'>two<li>three</ul>", "one\nthree"),
+        ("<table><tr><td hidden>one<td>two<tr><td>three</table>", "two\nthree"),
+        ("one<script>if (a<b) '<p>'</script><style>p > b</style>two", "onetwo"),
+        ("<svg><style>x</style><path d='M0'/><g/>one</svg>two", "two"),
+        ("<svg><foreignObject><div>one</div></foreignObject></svg>two<svg>three<p>four", "two\nfour"),
+        ('<img alt="a > b" hidden>one <b title=\'"\'>two</b>', "one two"),
+        ("a < b &lt;i&gt; &eacute;&#233;&#x1f600; &nosuch; &#xD800;", "a < b <i> éé\U0001f600 &nosuch; \ufffd"),
+        ("one<span>\n</span><b>two</b>\n<i>three</i>", "one two three"),
+        ("<textarea>one <b>two</b></textarea>", "one <b>two</b>"),
+        ("one</p></div></span>two</body>three</html>", "one\ntwothree"),
+        ("one<br>two<hr>three<wbr>four", "one\ntwo\nthreefour"),
+        ("one<p", "one"),
+        ("", ""),
+    ],
+)
+def test_words_of_odd_pages(body: str, words: str) -> None:
+    assert markup.visible_text(f"<html><head><title>T</title></head><body>{body}") == words
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# Geese #  \r\nx", "Geese"),
+        ("### Deeper\n## Geese", "Geese"),
+        ("#Geese\n#\n# #\n", None),
+        ("======\nGeese\n======\n", "Geese"),
+        (" Geese\n======\n", None),
+        ("Geese\n==\n", None),
+        ("words\n\n======\n", None),
+        ("# " + "a" * 5000, "a" * 200),
+    ],
+)
+def test_headings(tmp_path: Path, text: str, title: str | None) -> None:
+    facts = DECODER.describe(write(tmp_path / "x.md", text))
+    assert facts == ({"title": title} if title else {})
+
+
+def test_a_declared_codec_that_is_no_charset_is_not_used() -> None:
+    page = b'<html><meta charset="unicode_escape"><body>\\ud800 caf\xe9 au lait, tr\xe8s chaud'
+    plain.decoded(page).encode()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmsearch.errors import Corrupt, LimitExceeded
+from mmsearch.media.image import ImageDecoder
 from mmsearch.media.video import VideoDecoder, spread, upright_rgb
 from mmsearch.types import Limits, Segment, Windowing
 from tests.media_files import BLACK, BLUE, GREEN, RED, WHITE, clip, sound
@@ -192,3 +193,15 @@ def test_facts(tmp_path: Path) -> None:
     assert facts.pop("duration") == pytest.approx(3.0, abs=0.1)
     expected = {"codec": "mpeg4", "audio_codec": "aac", "width": 64, "height": 48, "fps": 10.0, "title": "A clip"}
     assert facts == expected
+
+
+@pytest.mark.parametrize("brand", [b"hevc", b"msf1", b"heis"])
+def test_a_heif_sequence_without_a_picture_of_its_own_is_a_video(tmp_path: Path, brand: bytes) -> None:
+    data = clip(tmp_path / "x.mp4", [RED] * 10 + [GREEN] * 10 + [BLUE] * 10).read_bytes()
+    path = tmp_path / "x.heics"
+    # Its track is of kind "pict".
+    path.write_bytes(data[:8] + brand + data[12:].replace(b"vide", b"pict"))
+    head = path.read_bytes()[:8192]
+    assert not ImageDecoder(Windowing(), Limits()).accepts(path, head)
+    assert DECODER.accepts(path, head)
+    assert colours(decode(path)) == [RED, GREEN, BLUE]

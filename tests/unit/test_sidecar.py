@@ -132,3 +132,18 @@ def test_takeout() -> None:
 @pytest.mark.parametrize("text", ["<html>about <?xpacket"[5:], '{"title": "a song"}', "# On <x:xmpmeta", "<p>no</p>"])
 def test_other_texts_are_none(text: str) -> None:
     assert not sidecar.is_sidecar(text)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"description": "\ud800 words", "people": [{"name": "\udc00nna"}]},
+        {"description": "? words", "people": [{"name": "?nna"}, {"name": [[["x"]]]}, {"name": 7}, {"name": None}, 3]},
+        {"description": "? words", "people": [{"name": "?nna"}], "geoData": {"latitude": 10**400, "longitude": 1}},
+        {"description": "? words", "people": [{"name": "?nna"}], "photoTakenTime": {"timestamp": "9" * 5000}},
+    ],
+)
+def test_odd_values_of_takeout_cost_themselves(odd: dict[str, object]) -> None:
+    read = sidecar.read(json.dumps({"title": "x", "geoData": {}, **odd}))
+    assert read.words == "? words\n?nna"
+    assert read.metadata == {"sidecar": True, "people": ["?nna"]}

@@ -175,6 +175,12 @@ def test_words_are_never_syntax(catalog: Catalog, query: str, tmp_path: Path) ->
     check(tmp_path)
 
 
+def test_signs_that_open_and_never_close() -> None:
+    odd = "“" * 4_000 + "geese" + "«" * 4_000
+    assert words.parse(odd).terms == (f'"{odd}"',)
+    assert words.parse("«a “the frozen lake” b").phrases == ('"the frozen lake"',)
+
+
 def test_operators_are_words(catalog: Catalog) -> None:
     put(catalog, "/r/a.txt", "Romeo near Juliet")
     put(catalog, "/r/b.txt", "Romeo far away")

@@ -1,0 +1,12 @@
+"""What fuzzers of files make is read or refused with our errors. `python -m tests.fuzz` runs them for long."""
+
+import pytest
+
+from tests.fuzz import text
+from tests.fuzz.target import Target
+
+
+@pytest.mark.parametrize("target", [text.SNIFFING, text.TEXT, text.HTML, text.SIDECARS, text.EXIF])
+def test_the_first_steps(target: Target) -> None:
+    for seed in range(12):
+        target.step(seed)
