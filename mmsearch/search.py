@@ -35,6 +35,13 @@ from mmsearch.types import (
     Vectors,
 )
 
+_SEGMENTS: Mapping[Modality, Sequence[Modality]] = {
+    "image": ("image",),
+    "audio": ("audio",),
+    "video": ("image", "audio"),
+}
+"""What a medium is cut into. Of text it depends on the passage whether torch is needed."""
+
 OVER = 30
 """Segments asked for beyond the wanted hits, at first: several may lie in one file."""
 
@@ -61,6 +68,10 @@ def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vec
             raise InvalidInput("the query is empty", hint="give some words")
         encoder = _encoder(space, "text")
         return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+    for needed in _SEGMENTS.get(modality, ()):
+        if needed in space.encoders:
+            # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
+            space.encoders[needed].encode([], query=True)
     with _as_file(modality, value) as path:
         pieces = _decoded(path, modality, pool, space)
     by_modality: dict[Modality, list[Prepared]] = {}
