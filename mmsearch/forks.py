@@ -10,9 +10,8 @@ belong to somebody else who goes on using them. Two things are done about it, he
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from threading import Condition, RLock, get_ident
 from time import monotonic
 from types import TracebackType
@@ -61,8 +60,9 @@ class _Turn:
     """Who is in the midst of something, and who forks: one at a time."""
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._inside: Counter[int] = Counter()
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
+        self._inside: dict[int, int] = {}
         """Thread -> how many deep."""
         self._forking = self._shut = False
         self._quiet = True
@@ -70,16 +70,19 @@ class _Turn:
         """This process is the child of one that was in the midst of something."""
 
     def enter(self, me: int) -> None:
-        with self._changed:
+        with self._lock:
             # Who is in already is waited for, so must not wait.
-            self._changed.wait_for(lambda: not self._shut or me in self._inside)
-            self._inside[me] += 1
+            while self._shut and me not in self._inside:
+                self._changed.wait()
+            self._inside[me] = self._inside.get(me, 0) + 1
 
     def leave(self, me: int) -> None:
-        with self._changed:
-            self._inside[me] -= 1
-            if self._inside[me] <= 0:
-                del self._inside[me]
+        with self._lock:
+            # In a child of the thread that was in, nobody is.
+            deep = self._inside.pop(me, 0) - 1
+            if deep > 0:
+                self._inside[me] = deep
+            elif self._forking:
                 self._changed.notify_all()
 
     def before(self) -> None:
@@ -122,20 +125,24 @@ class _Turn:
 _turn = _Turn()
 
 
-@contextmanager
-def whole() -> Iterator[None]:
-    """What is done here is not torn by a fork. May be nested.
+class whole:
+    """What is done in this context is not torn by a fork. May be nested.
 
     Raises: Forked in a child that was forked in the midst of such a thing all the same.
     """
-    if _turn.torn:
-        raise Forked("this process was forked while another thread was using a library", hint=HINT)
-    turn, me = _turn, get_ident()
-    turn.enter(me)
-    try:
-        yield
-    finally:
-        turn.leave(me)
+
+    __slots__ = ("_me",)
+
+    def __enter__(self) -> None:
+        if _turn.torn:
+            raise Forked("this process was forked while another thread was using a library", hint=HINT)
+        self._me = get_ident()
+        _turn.enter(self._me)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _turn.leave(self._me)
 
 
 def bound(it: AnyBound) -> AnyBound:
