@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import tempfile
 import wave
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -137,8 +138,10 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
             raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="mmsearch-") as folder:
-        path = Path(folder) / f"query-{modality}"
+    # No TemporaryDirectory: a forked child that ends would take its parent's away.
+    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    try:
+        path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
             path.write_bytes(value)
         elif modality == "image" and hasattr(value, "save"):
@@ -149,6 +152,8 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
         else:
             raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
         yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_wave(path: Path, samples: Any, rate: int) -> None:

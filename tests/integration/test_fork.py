@@ -2,6 +2,8 @@
 
 import os
 import threading
+import warnings
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ import pytest
 
 import mmsearch
 from mmsearch import forks, registry
+from mmsearch import search as searching
 from mmsearch.errors import Forked, LibraryError
 from mmsearch.library import Library
 from mmsearch.types import Progress, Segment
@@ -113,6 +116,22 @@ def test_a_fork_in_the_middle_of_an_ingest(folder: Path, library: Library) -> No
         turn.set()
     thread.join()
     assert asked == ["green", "blue"]
+
+
+def test_a_child_that_ends_leaves_its_parents_queries_alone() -> None:
+    """By `os.fork` and `sys.exit`, which `multiprocessing` does not use: what is registered for the exit is run."""
+    with searching._as_file("image", b"some bytes") as path:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            try:
+                weakref.finalize._exitfunc()  # type: ignore[attr-defined]
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert path.read_bytes() == b"some bytes"
+    assert not path.parent.exists()
 
 
 def test_a_library_that_is_torn_is_refused(library: Library) -> None:
