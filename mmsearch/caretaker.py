@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from mmsearch import forks
 from mmsearch.errors import LibraryEmpty, LibraryError, LibraryNotFound, MmsearchError
 
 PERIOD_S = 5.0
@@ -53,6 +54,13 @@ class Caretaker:
         self._stopped = False
         self._thread = threading.Thread(target=self._look, name="mmsearch-caretaker", daemon=True)
         self._thread.start()
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """The parent goes on with it; here it has stopped."""
+        self._mutex, self._woken, self._stopped = threading.Lock(), threading.Event(), True
+        if self._process is not None:
+            forks.disown(self._process)
 
     def wake(self) -> None:
         """Look now."""
@@ -86,7 +94,11 @@ class Caretaker:
         with self._mutex:
             if self._stopped:
                 return
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            with forks.whole():
+                # Unbuffered: a buffer has a lock, which this thread holds while a child lets go of the pipe.
+                self._process = subprocess.Popen(
+                    self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
         with self._process as process:
             said = process.stdout.read() if process.stdout else b""
             # With its standard input it would end, as it does when this process has died.

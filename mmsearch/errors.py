@@ -16,6 +16,7 @@ MmsearchError                    exit  http
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
+├── Forked                          1   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     └── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
@@ -95,6 +96,10 @@ class EncodeError(MmsearchError):
 
 
 class WeightsError(EncodeError):
+    http_status = 503
+
+
+class Forked(MmsearchError):
     http_status = 503
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from mmsearch import forks
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord, fill
 from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import vectors as catalog_vectors
@@ -66,6 +67,13 @@ class IndexSet:
         self._gate = Gate()
         self._gpu = gpu
         self._switching: dict[ListKey, Thread] = {}
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """Indexes are shared with the parent as long as neither changes them, unless one was being changed."""
+        if self._refreshing.locked():
+            self._held = {}
+        self._refreshing, self._switching = Lock(), {}
 
     def search(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mmsearch import registry
+from mmsearch import forks, registry
 from mmsearch.building import Builder
 from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
 from mmsearch.caretaker import Caretaker
@@ -57,6 +57,13 @@ class Parts:
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
         self.caretaker: Caretaker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.index`)."""
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """What is open is kept, but for what goes on in the parent; whoever held the mutex is not here."""
+        self._mutex = threading.RLock()
+        self._spaces.forked(self._mutex)
+        self.caretaker = None
 
     def close(self) -> None:
         """Stop the caretaker for good, and the decode workers, and close the catalog, which the next use opens anew."""

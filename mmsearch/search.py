@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import tempfile
 import wave
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,13 @@ from mmsearch.types import (
     Vectors,
 )
 
+_SEGMENTS: Mapping[Modality, Sequence[Modality]] = {
+    "image": ("image",),
+    "audio": ("audio",),
+    "video": ("image", "audio"),
+}
+"""What a medium is cut into. Of text it depends on the passage whether torch is needed."""
+
 OVER = 30
 """Segments asked for beyond the wanted hits, at first: several may lie in one file."""
 
@@ -61,6 +69,10 @@ def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vec
             raise InvalidInput("the query is empty", hint="give some words")
         encoder = _encoder(space, "text")
         return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+    for needed in _SEGMENTS.get(modality, ()):
+        if needed in space.encoders:
+            # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
+            space.encoders[needed].encode([], query=True)
     with _as_file(modality, value) as path:
         pieces = _decoded(path, modality, pool, space)
     by_modality: dict[Modality, list[Prepared]] = {}
@@ -126,8 +138,10 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
             raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="mmsearch-") as folder:
-        path = Path(folder) / f"query-{modality}"
+    # No TemporaryDirectory: a forked child that ends would take its parent's away.
+    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    try:
+        path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
             path.write_bytes(value)
         elif modality == "image" and hasattr(value, "save"):
@@ -138,6 +152,8 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
         else:
             raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
         yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_wave(path: Path, samples: Any, rate: int) -> None:

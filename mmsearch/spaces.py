@@ -26,6 +26,10 @@ class Spaces:
         self._pools: dict[tuple[str, int], DecodePool] = {}
         """By target and workers."""
 
+    def forked(self, mutex: threading.RLock) -> None:
+        """Go on with another mutex, in a child; decode workers and models see to themselves."""
+        self._mutex = mutex
+
     def close(self) -> None:
         """Stop the decode workers and forget the models."""
         with self._mutex:

@@ -3,6 +3,7 @@
 from threading import Lock, RLock
 from typing import Any
 
+from mmsearch import forks
 from mmsearch.vectors.faiss_flat import faiss
 from mmsearch.vectors.gpu import Gpu
 
@@ -22,6 +23,7 @@ class StandIn(Gpu):
         self.searches: list[tuple[int, int]] = []
         """(neighbours, cells) asked for."""
         self.busy = Lock()
+        forks.bound(self)
 
     def moved(self, index: Any) -> Any:
         if len(self.moves) == self.room:

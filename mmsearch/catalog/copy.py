@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mmsearch import forks
 from mmsearch.catalog.database import BUSY_S, look_at, translated_sqlite, writable
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
@@ -17,7 +18,12 @@ def copy(source: Path, target: Path) -> None:
 
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
     """
-    with translated_sqlite(source), closing(opened(source)) as original, closing(sqlite3.connect(target)) as made:
+    with (
+        forks.whole(),
+        translated_sqlite(source),
+        closing(opened(source)) as original,
+        closing(sqlite3.connect(target)) as made,
+    ):
         original.backup(made, pages=PAGES)
         made.execute("PRAGMA journal_mode = DELETE")
         check(made, source)
@@ -34,7 +40,7 @@ def inspect_copy(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise strange
-    with translated_sqlite(path), closing(opened(path)) as made:
+    with forks.whole(), translated_sqlite(path), closing(opened(path)) as made:
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"alembic_version", "library", "items", "contents"} <= tables:
             raise strange
@@ -52,6 +58,7 @@ def overwrite(target: Path, source: Path) -> None:
     are those up to the backup and one more: what came in between is unknown to it.
     """
     with (
+        forks.whole(),
         translated_sqlite(target),
         closing(sqlite3.connect(target, timeout=BUSY_S)) as live,
         closing(sqlite3.connect(source)) as staged,

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from mmsearch import forks
 from mmsearch.catalog.blobs import MEND
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
 
@@ -108,33 +109,42 @@ class Readers:
         self._engine = engine
         self._idle: list[Connection] = []  # append and pop are atomic
         self._closed = False
+        forks.connected(self)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """Every statement inside sees the same committed state."""
-        connection = None
-        try:
-            connection = self._taken()
-            raw = driver(connection)
-            raw.execute("BEGIN")
-            yield connection
-            if connection.in_transaction():
-                connection.rollback()
+        with forks.whole():
+            connection = None
+            try:
+                connection = self._taken()
+                raw = driver(connection)
+                raw.execute("BEGIN")
+                yield connection
+                if connection.in_transaction():
+                    connection.rollback()
+                else:
+                    raw.rollback()
+            except BaseException as error:
+                if connection is not None:
+                    with suppress(DatabaseError, sqlite3.Error):
+                        connection.close()
+                if isinstance(error, DatabaseError | sqlite3.Error):
+                    raise translate(error, Path(self._engine.url.database or "")) from error
+                if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+                    raise _damaged(Path(self._engine.url.database or ""), str(error)) from error
+                raise
+            if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
+                connection.close()
             else:
-                raw.rollback()
-        except BaseException as error:
-            if connection is not None:
-                with suppress(DatabaseError, sqlite3.Error):
-                    connection.close()
-            if isinstance(error, DatabaseError | sqlite3.Error):
-                raise translate(error, Path(self._engine.url.database or "")) from error
-            if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-                raise _damaged(Path(self._engine.url.database or ""), str(error)) from error
-            raise
-        if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
-            connection.close()
-        else:
-            self._idle.append(connection)
+                self._idle.append(connection)
+
+    def disconnect(self) -> None:
+        """Close what nobody uses: before a fork that is all. In a child SQLite would go by locks that only its parent
+        holds, and read what others write over."""
+        while self._idle:
+            self._idle.pop().close()
+        self._engine.dispose()
 
     def close(self) -> None:
         """Close the idle ones; those in use follow when their snapshots end."""
@@ -160,14 +170,14 @@ def driver(connection: Connection) -> sqlite3.Connection:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
-    with _translated(engine), engine.connect() as connection, connection.begin():
+    with forks.whole(), _translated(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end or rolled back whole."""
-    with _translated(engine), engine.connect() as connection:
+    with forks.whole(), _translated(engine), engine.connect() as connection:
         connection = connection.execution_options(writes=True)
         with connection.begin():
             yield connection
@@ -204,11 +214,12 @@ def release(engine: Engine) -> int:
 @contextmanager
 def _plain(engine: Engine) -> Iterator[sqlite3.Connection]:
     """A connection without a transaction around it."""
-    held = engine.raw_connection()
-    try:
-        yield cast(sqlite3.Connection, held.driver_connection)
-    finally:
-        held.close()
+    with forks.whole():
+        held = engine.raw_connection()
+        try:
+            yield cast(sqlite3.Connection, held.driver_connection)
+        finally:
+            held.close()
 
 
 def _size(path: str) -> int:

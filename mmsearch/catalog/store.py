@@ -36,6 +36,7 @@ class Catalog:
         self.version = version
         self._engine = connect(path)
         self._readers = Readers(self._engine)
+        self._closed = False
 
     @classmethod
     def open(cls, folder: Path, version: str, *, create: bool = False) -> "Catalog":
@@ -53,6 +54,7 @@ class Catalog:
         return catalog
 
     def close(self) -> None:
+        self._closed = True
         self._readers.close()
         self._engine.dispose()
 
@@ -199,6 +201,9 @@ class Catalog:
             values = {"state": state, "report": report, "finished_at": write.now()}
             connection.execute(update(Run).where(Run.id == run_id).values(values))
         checkpoint(self._engine)
+        if self._closed:
+            # In the middle of the run, whose last connection this was.
+            self._engine.dispose()
 
     def commit(self, batch: Batch, space_id: int) -> int:
         """Apply a batch in one transaction; returns the generation that holds it."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.errors import EncodeError, InvalidInput
+from mmsearch import forks
+from mmsearch.errors import EncodeError, Forked, InvalidInput
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +79,50 @@ def sent(array: NDArray[Any], device: "torch.device") -> "torch.Tensor":
         return tensor.to(device)
     # From pinned memory the copy is made beside what the GPU still computes; torch keeps the memory until then.
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+class _Torch:
+    """Whether torch ran in this process, or in one that it is a child of."""
+
+    def __init__(self) -> None:
+        self._ran = self._lost = False
+        self._alone = False
+        """Loaded before the fork, perhaps used by the application: with one thread it waits for none that is gone."""
+
+    def check(self) -> None:
+        if self._lost:
+            raise Forked("PyTorch ran before this process was forked, and would hang in it", hint=forks.HINT)
+
+    def runs(self) -> None:
+        self.check()
+        self._ran = True
+        if self._alone:
+            self._start_alone()
+
+    def _start_alone(self) -> None:
+        import torch
+
+        if torch.cuda._is_in_bad_fork():
+            raise Forked("a GPU was in use before this process was forked, which it can't share", hint=forks.HINT)
+        torch.set_num_threads(1)
+        self._alone = False
+
+    def forked(self) -> None:
+        self._lost = self._lost or self._ran
+        self._alone = "torch" in sys.modules
+
+
+_TORCH = forks.bound(_Torch())
+
+
+def torch_runs() -> None:
+    """Said before torch computes anything. Raises: Forked in a child of a process that had said so."""
+    _TORCH.runs()
+
+
+def check_torch() -> None:
+    """Raises: as `torch_runs`, which this does not say."""
+    _TORCH.check()
 
 
 def import_torch() -> None:

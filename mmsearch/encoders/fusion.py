@@ -26,6 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Modality, Vectors
 
@@ -206,7 +207,8 @@ def items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Moda
 
 
 def fused(fusion: nn.Module, found: Items) -> Vectors:
-    """float32 (n, dim), unit rows, or zero for an item that has no segment."""
+    """float32 (n, dim), unit rows, or zero for an item that has no segment. Raises: Forked."""
+    torch_runs()
     fusion.eval()
     with torch.inference_mode():
         parts = [

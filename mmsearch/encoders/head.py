@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import WeightsError
 from mmsearch.types import Vectors
 
@@ -109,7 +110,8 @@ class Head:
     it takes each file by itself."""
 
     def logits(self, vectors: Vectors) -> NDArray[np.float32]:
-        """float32 (n, classes)."""
+        """float32 (n, classes). Raises: Forked."""
+        torch_runs()
         with torch.inference_mode():
             made: NDArray[np.float32] = self.module(torch.from_numpy(vectors)).numpy()
         return made

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders import speed
 from mmsearch.encoders.check import checked
-from mmsearch.encoders.device import check_names, described, free_cached_memory, halving, out_of_memory, resolve
+from mmsearch.encoders.device import (
+    check_names,
+    check_torch,
+    described,
+    free_cached_memory,
+    halving,
+    out_of_memory,
+    resolve,
+    torch_runs,
+)
 from mmsearch.errors import EncodeError, InvalidInput
 from mmsearch.types import EncoderSpec, Prepared, Segment, Vectors
 
@@ -70,8 +79,9 @@ class LazyEncoder(ABC, Generic[Model]):
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), dim), rows of L2 norm 1, in input order; queries are encoded like segments.
 
-        Raises: InvalidInput if the device isn't there, WeightsError, EncodeError.
+        Raises: InvalidInput if the device isn't there, WeightsError, EncodeError, Forked.
         """
+        check_torch()
         if not batch:
             return np.zeros((0, self.spec.dim), np.float32)
         self._loaded()
@@ -93,6 +103,7 @@ class LazyEncoder(ABC, Generic[Model]):
         return halving(self._run, batch)
 
     def _loaded(self) -> Model:
+        torch_runs()
         with self._lock:
             if self._model is None:
                 self._model = self._placed(*resolve(self.device, self.precision))

@@ -1,15 +1,15 @@
 """A space seen through a projection: the base's encoders, and a small map on their vectors."""
 
 import hashlib
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmsearch import forks
 from mmsearch.encoders.check import checked
-from mmsearch.encoders.device import import_torch
+from mmsearch.encoders.device import import_torch, torch_runs
 from mmsearch.errors import WeightsError
 from mmsearch.reasons import Box, Occludes
 from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors
@@ -31,16 +31,17 @@ class Projector:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._content = content
         self._made: Projection | None = None
-        self._lock = threading.Lock()
+        self._lock = forks.Guard()
 
     def __call__(self, vectors: Vectors, modality: Modality) -> Vectors:
         """float32 (n, dim), unit rows; those of a modality without a map are returned as they are.
 
-        Raises: WeightsError.
+        Raises: WeightsError, Forked.
         """
         projection = self._loaded()
         if modality not in projection.maps or not len(vectors):
             return vectors
+        torch_runs()
         import torch
 
         with torch.inference_mode():

@@ -1,14 +1,14 @@
 """How quickly encoders went on this machine, remembered for `mmsearch models`."""
 
-import threading
 from dataclasses import dataclass
 
+from mmsearch import forks
 from mmsearch.encoders.store import Memory
 
 FEWEST = 32
 """Segments that say something; the first batch, which loads weights and warms up, doesn't count."""
 
-_LOCK = threading.Lock()
+_LOCK = forks.Guard()
 _MEMORY = "speed.json"
 
 

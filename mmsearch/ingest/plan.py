@@ -9,12 +9,15 @@ from typing import TypeVar
 
 from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
 from mmsearch.catalog import read as catalog_read
-from mmsearch.errors import MediaError, NotEmbedded, Transient, Unreadable
+from mmsearch.errors import DecodeTimeout, MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
 from mmsearch.types import SourceFile
 
 PAGE = 2000
 """Known items or failures read at once: no read transaction stays open for the length of a job."""
+
+TIMEOUTS = 3
+"""Runs in which a file may take too long until it is left alone: the machine, or its disk, may have been busy."""
 
 Known = TypeVar("Known", KnownItem, KnownFailure)
 
@@ -90,7 +93,7 @@ class Planner:
             yield self._again(file, root, known, self._sha256_of(known))
             return
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
-        if before and same and before.failure != Transient.failure and not self.retry(before):
+        if before and same and not _open(before) and not self.retry(before):
             if before.failure == NotEmbedded.failure:
                 self.report.not_embedded += 1
             else:
@@ -181,6 +184,13 @@ class Planner:
         with self.catalog.reading() as connection:
             held = catalog_read.holds(connection, sha256, self.space_id)
             return (catalog_read.items_of(connection, sha256) if held else []), held
+
+
+def _open(before: KnownFailure) -> bool:
+    """Whether a failure says nothing for certain, so that the file is tried again as it is."""
+    return before.failure == Transient.failure or (
+        before.failure == DecodeTimeout.failure and before.attempts < TIMEOUTS
+    )
 
 
 def content_hash(file: SourceFile) -> str:

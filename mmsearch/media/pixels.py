@@ -1,7 +1,6 @@
 """From any Pillow image to an upright, opaque, colour-managed 8-bit array of useful size."""
 
 import io
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from mmsearch import forks
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Unsupported
 from mmsearch.media import exif, sniff
 from mmsearch.types import Limits
 
-_LOCK = threading.RLock()
+_LOCK = forks.Guard()
 
 
 @contextmanager

@@ -12,85 +12,23 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from weakref import WeakSet
 
-from mmsearch import registry
-from mmsearch.errors import InvalidInput
+from mmsearch import forks, registry
+from mmsearch.errors import Forked, InvalidInput, LibraryError, MmsearchError
 from mmsearch.media import wire
+from mmsearch.media.events import Done, Event, Failed, Job, Piece, Skipped
 from mmsearch.media.process import Watchdog, Worker
-from mmsearch.types import Limits, Metadata, Modality, Prepared, Span, Windowing
+from mmsearch.types import Limits, Modality, Prepared, Windowing
+
+__all__ = ["DecodePool", "Done", "Event", "Failed", "Job", "Piece", "Skipped"]
 
 _WAITING_BYTES = 128 * 2**20
 """What decoded pieces may hold while they wait behind another file."""
 
 _HEAD_BYTES = 16 * 2**20
 """What the file that is being read from may hold beyond that."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """A file to decode. `key` and `payload` are the caller's own and come back with every event."""
-
-    path: Path
-    key: int = 0
-    size: int | None = None
-    """Bytes, as scanned: another size or time at decoding means "transient"."""
-    mtime_ns: int | None = None
-    only: frozenset[Modality] | None = None
-    """Item modalities wanted; None: those of the pool."""
-    payload: Any = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """One segment of a file, as its encoder's `prepare` made it."""
-
-    job: Job
-    index: int
-    """0-based within the file."""
-    modality: Modality
-    """Of the segment: names the encoder."""
-    span: Span
-    array: Prepared
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Done:
-    """The file is complete, with at least one piece."""
-
-    job: Job
-    modality: Modality
-    """Of the item."""
-    metadata: Metadata
-    decode_s: float
-    prepare_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Failed:
-    """The file failed; pieces that came before are to be dropped."""
-
-    job: Job
-    failure: str
-    """A key of `errors.FAILURES`."""
-    reason: str
-    """One line, without folders."""
-    modality: Modality | None
-    decode_s: float
-    prepare_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Skipped:
-    """The file is of a modality that was not asked for; nothing of it was decoded."""
-
-    job: Job
-    modality: Modality
-
-
-Event: TypeAlias = Piece | Done | Failed | Skipped
 
 
 class DecodePool:
@@ -125,10 +63,16 @@ class DecodePool:
             "limits": asdict(limits),
             "decoders": targets,
         }
+        self._closed = False
+        self.forked()
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """Begin without workers."""
         self._watchdog = Watchdog()
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
-        self._closed = False
+        self._lines: WeakSet[_Line] = WeakSet()
 
     def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
         """Decode files: per file, in input order, its `Piece`s and then one `Done`, `Failed` or `Skipped`.
@@ -137,6 +81,7 @@ class DecodePool:
         kills what is half done. Raises: MmsearchError if the workers can't start (a wrong space, say).
         """
         line = _Line(self)
+        self._lines.add(line)
         ahead: deque[_File] = deque()
         source = iter(jobs)
         try:
@@ -151,10 +96,13 @@ class DecodePool:
             line.close()
 
     def close(self) -> None:
-        """End the workers; the pool can't be used afterwards."""
+        """End the workers, and every `run`, with an error of the one who is at it; the pool can't be used any more."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            lines = list(self._lines)
+        for line in lines:
+            line.end(_closed())
         for worker in idle:
             worker.stop()
         self._watchdog.close()
@@ -178,7 +126,7 @@ class DecodePool:
         """An idle worker or a new one."""
         with self._lock:
             if self._closed:
-                raise InvalidInput("this decode pool is closed")
+                raise _closed()
             if self._idle:
                 return self._idle.pop()
         return Worker(self._setup, self._watchdog)
@@ -215,12 +163,21 @@ class _Line:
         self._busy: set[Worker] = set()
         self._error: BaseException | None = None
         self._closed = False
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """Whoever goes on with the parent's run in a child would wait for its threads."""
+        self._changed = threading.Condition()
+        self._threads, self._busy, self._closed = [], set(), True
+        self._error = Forked("this process was forked in the middle of decoding", hint=forks.HINT)
 
     # The caller's thread.
 
     def submit(self, job: Job) -> _File:
         file = _File(job, deque())
         with self._changed:
+            if self._error is not None:
+                raise self._error
             self._waiting.append(file)
             if self._idle < len(self._waiting) and len(self._threads) < self._pool.workers:
                 thread = threading.Thread(target=self._serve, name="mmsearch-decode", daemon=True)
@@ -250,13 +207,18 @@ class _Line:
 
     def close(self) -> None:
         """Stop the threads; workers in the middle of a file are killed."""
+        self.end(None)
+        for thread in self._threads:
+            thread.join()
+
+    def end(self, error: MmsearchError | None) -> None:
+        """Let the threads stop, and the caller's have the error, if it goes on."""
         with self._changed:
             self._closed = True
+            self._error = self._error or error
             for worker in self._busy:
                 worker.kill()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
 
     # The threads.
 
@@ -359,6 +321,12 @@ class _Line:
             if not isinstance(event, Piece):
                 return not (isinstance(event, Failed) and event.failure == "out-of-memory")
             file.pieces += 1
+
+
+def _closed() -> LibraryError:
+    return LibraryError(
+        "the library was closed meanwhile", hint="do it again: what was committed is kept, and the library opens anew"
+    )
 
 
 def _event(file: _File, message: wire.Message, array: Prepared | None) -> Event:

@@ -9,16 +9,52 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from mmsearch import errors
+from mmsearch import errors, forks
 from mmsearch.media import wire
 
 _STARTUP_S = 120.0
 _PIPE_BYTES = 2**20
+LOOKS = 4
+"""At a slow worker, at most, in the time that it may take."""
+
+SLOWEST = 0.01
+"""A worker that uses less than this share of a core is not slow but stuck."""
+
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.media.worker import main; main()"
+
+
+@dataclass(slots=True)
+class _Wait:
+    """For one message of a worker."""
+
+    seconds: float
+    """What it may take."""
+    latest: float
+    """When it must be there, whatever else the machine does."""
+    looked: float
+    due: float
+    """When it is looked at next."""
+    began: float | None
+    """Seconds of CPU that the worker had used at the beginning; None where nobody tells."""
+    used: float
+    """The same, when it was looked at last."""
+
+    def over(self, now: float, used: float | None) -> bool:
+        """Whether that was long enough; otherwise it is looked at once more, after a while. On a machine that has much
+        else to do a worker gets little of it: so what it has used counts, as long as that grows."""
+        if used is None or self.began is None or now >= self.latest:
+            return True
+        left = self.seconds - (used - self.began)
+        if left <= 0 or used - self.used < SLOWEST * (now - self.looked):
+            return True
+        self.used, self.looked = used, now
+        self.due = min(now + max(left, self.seconds / LOOKS), self.latest)
+        return False
 
 
 class Watchdog:
@@ -26,7 +62,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._deadlines: dict[Worker, float] = {}
+        self._waits: dict[Worker, _Wait] = {}
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -34,19 +70,19 @@ class Watchdog:
     @contextmanager
     def guard(self, worker: "Worker", seconds: float) -> Iterator[None]:
         """Kill the worker, with `timed_out` set, if the block takes longer."""
-        deadline = time.monotonic() + seconds
+        now, used = time.monotonic(), worker.cpu_s()
         with self._changed:
-            self._deadlines[worker] = deadline
+            self._waits[worker] = _Wait(seconds, now + wire.STRETCH * seconds, now, now + seconds, used, used or 0.0)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="mmsearch-watchdog", daemon=True)
                 self._thread.start()
-            elif deadline < self._wakes_at:
+            elif now + seconds < self._wakes_at:
                 self._changed.notify()
         try:
             yield
         finally:
             with self._changed:
-                self._deadlines.pop(worker, None)
+                self._waits.pop(worker, None)
 
     def close(self) -> None:
         with self._changed:
@@ -60,13 +96,13 @@ class Watchdog:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                for worker, deadline in list(self._deadlines.items()):
-                    if deadline <= now:
+                for worker, wait in list(self._waits.items()):
+                    if wait.due <= now and wait.over(now, worker.cpu_s()):
                         worker.timed_out = True
                         worker.kill()
-                        del self._deadlines[worker]
-                self._wakes_at = min(self._deadlines.values(), default=float("inf"))
-                self._changed.wait(None if not self._deadlines else self._wakes_at - now)
+                        del self._waits[worker]
+                self._wakes_at = min((wait.due for wait in self._waits.values()), default=float("inf"))
+                self._changed.wait(None if not self._waits else max(self._wakes_at - now, 0))
 
 
 class Worker:
@@ -77,7 +113,11 @@ class Worker:
         self.served = 0
         """Files it has finished."""
         self._watchdog = watchdog
-        self._process = _spawn()
+        # A child forked in the midst of it would hold the pipes by which it is known that the process has started, and
+        # that its parent is there.
+        with forks.whole():
+            self._process = _spawn()
+            forks.bound(self)
         try:
             self.send(setup)
             message, _ = self.receive(_STARTUP_S)
@@ -94,6 +134,16 @@ class Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def cpu_s(self) -> float | None:
+        """Seconds of CPU that it has used; None where the system doesn't tell (elsewhere than on Linux)."""
+        if sys.platform != "linux":
+            return None
+        try:
+            # The clock of a process, as Linux's headers number it (man 3 clock_getcpuclockid).
+            return time.clock_gettime((~self._process.pid << 3) | 2)
+        except OSError:
+            return None
 
     def send(self, message: wire.Message) -> None:
         """Raises: WireError."""
@@ -125,6 +175,11 @@ class Worker:
                 with suppress(OSError):
                     pipe.close()
         return describe_exit(code)
+
+    def forked(self) -> None:
+        """It is the parent's, who alone may ask or kill it; with its pipes closed here, it still ends with the parent.
+        For this process it has ended."""
+        forks.disown(self._process)
 
     @property
     def exit_code(self) -> int | None:

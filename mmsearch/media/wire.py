@@ -15,6 +15,9 @@ from mmsearch.types import Span
 
 Message: TypeAlias = dict[str, Any]
 
+STRETCH = 10
+"""A worker may take so many times its limit on a machine that has other things to do."""
+
 _FRAME = struct.Struct("<IQ")
 _MAX_JSON = 2**28
 _MAX_ARRAY = 2**33

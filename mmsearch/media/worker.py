@@ -152,7 +152,7 @@ class _Server:
             watch.decode_s += time.perf_counter() - start
 
     def _alarm(self) -> "_Alarm":
-        return _Alarm(2 * self.limits.decode_s + 10)
+        return _Alarm((wire.STRETCH + 1) * self.limits.decode_s + 10)
 
     def _end(self, watch: _Stopwatch, message: wire.Message) -> None:
         wire.write(self.replies, {**message, "decode_s": watch.decode_s, "prepare_s": watch.prepare_s})

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import InvalidInput
 from mmsearch.training import checkpoint
 from mmsearch.training.optimisers import LEARNING_RATES, OPTIMISERS, optimiser, schedule
@@ -93,8 +94,9 @@ def fit(
         half: Compute in this dtype where that is safe (`torch.autocast`), on a GPU.
 
     Raises: InvalidInput for an unknown optimiser or a checkpoint of another recipe, LibraryError if a checkpoint
-        can't be written (the last one is then still there) or read.
+        can't be written (the last one is then still there) or read, Forked.
     """
+    torch_runs()
     if recipe.optimizer not in OPTIMISERS:
         raise InvalidInput(f"unknown optimizer {recipe.optimizer!r}", hint=f"known: {', '.join(OPTIMISERS)}")
     device = device or torch.device("cpu")

@@ -8,6 +8,7 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch import forks
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import rank
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 
 faiss: Any = _faiss
 """Untyped: its type stubs lack what its Python layer adds."""
+
+
+class _Threads:
+    """OpenMP's, of which none is left in a forked child: GNU's waits for them for ever."""
+
+    def forked(self) -> None:
+        # Only for the thread that forked: others there get threads of their own.
+        faiss.omp_set_num_threads(1)
+
+
+_THREADS = forks.bound(_Threads())
 
 _FEW = 1024
 """Up to so many selected rows are gathered and scanned: cheaper than FAISS's pass over all of them with a bitmap."""

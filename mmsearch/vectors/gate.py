@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, Lock
 
+from mmsearch import forks
+
 
 class Gate:
     """Readers share, a writer is alone; a waiting writer goes before readers that come after it.
@@ -12,6 +14,11 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self.forked()
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """Nobody is inside."""
         self._changed = Condition(Lock())
         self._readers = 0
         self._writing = False

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch import forks
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Vectors
 from mmsearch.vectors.faiss_flat import faiss
@@ -24,11 +25,18 @@ from mmsearch.vectors.rank import Scores
 MOST = 2047
 """Neighbours and cells that a search may ask for. Releases of FAISS differ in whether 2,048 is one too many."""
 
+_LEFT: list[Any] = []
+"""What a forked child must never free."""
+
 _log = logging.getLogger(__name__)
 
 
 class Gpu:
     """The first GPU. Thread safety: any number of threads; they take turns."""
+
+    lost = False
+    """A forked child can't use its parent's GPU, nor free anything there."""
+    _resources: Any = None
 
     def __init__(self) -> None:
         """Raises: InvalidInput if FAISS sees none, or is a build without."""
@@ -42,6 +50,12 @@ class Gpu:
         self.turn = RLock()
         """Held by whoever uses the GPU, and re-entrant, since a copy may be collected in the middle of that."""
         self._resources = faiss.StandardGpuResources()
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """Nothing is searched on it in a child."""
+        self.turn, self.lost = RLock(), True
+        _LEFT.append(self._resources)
 
     def copy(self, index: Any) -> "Copy | None":
         """What searches an index of FAISS on the GPU; None if that has no such structure."""
@@ -77,6 +91,9 @@ class Copy:
         self._failed = False
 
     def __del__(self) -> None:
+        if self._gpu.lost:
+            _LEFT.append(self._there)
+            return
         with self._gpu.turn:
             self._there = None
 
@@ -86,7 +103,7 @@ class Copy:
         Args:
             nprobe: Cells to look into, of a structure that has some.
         """
-        if self._failed or max(want, nprobe) > MOST:
+        if self._failed or self._gpu.lost or max(want, nprobe) > MOST:
             return None
         with self._gpu.turn:
             try:

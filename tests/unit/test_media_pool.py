@@ -13,9 +13,10 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from mmsearch.errors import InvalidInput, UnknownName
+from mmsearch.errors import InvalidInput, LibraryError, UnknownName
 from mmsearch.media import pool as pool_module
 from mmsearch.media.pool import DecodePool, Done, Event, Failed, Job, Piece, Skipped
+from mmsearch.media.process import _Wait
 from mmsearch.types import Limits, Windowing
 from tests import hostile
 
@@ -276,8 +277,48 @@ def test_no_workers_and_a_closed_pool_are_refused(tmp_path: Path) -> None:
         make_pool(workers=0)
     pool = make_pool()
     pool.close()
-    with pytest.raises(InvalidInput, match="closed"):
+    with pytest.raises(LibraryError, match="the library was closed meanwhile"):
         list(pool.run([Job(tmp_path / "x")]))
+
+
+def test_closing_ends_a_run_in_the_middle_of_a_file_that_hangs(tmp_path: Path) -> None:
+    pool = make_pool()
+    events = pool.run([Job(script(tmp_path, "x", "piece 1", "hang"))])
+    assert isinstance(next(events), Piece)
+    closer = threading.Thread(target=pool.close)
+    closer.start()
+    with pytest.raises(LibraryError, match="the library was closed meanwhile"):
+        next(events)
+    closer.join()
+
+
+def test_a_worker_is_given_up_for_the_time_it_used_not_for_what_passed() -> None:
+    wait = _Wait(seconds=10.0, latest=100.0, looked=0.0, due=10.0, began=2.0, used=2.0)
+    # 4 s of CPU in 10 s: others had the rest. 6 more are looked at when it may have used them.
+    assert (wait.over(10.0, 6.0), wait.due) == (False, 16.0)
+    assert (wait.over(16.0, 11.0), wait.due) == (False, 18.5)
+    assert wait.over(18.5, 12.0)  # 10 s are used
+
+
+@pytest.mark.parametrize(
+    ("now", "used"),
+    [
+        pytest.param(10.0, 2.09, id="it sleeps"),
+        pytest.param(100.0, 8.0, id="that was long enough whatever it did"),
+        pytest.param(10.0, None, id="its time is not known"),
+    ],
+)
+def test_a_worker_is_given_up_at_once(now: float, used: float | None) -> None:
+    assert _Wait(seconds=10.0, latest=100.0, looked=0.0, due=10.0, began=2.0, used=2.0).over(now, used)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the clock of a process")
+def test_the_time_of_a_worker_is_its_own(tmp_path: Path) -> None:
+    with make_pool() as pool:
+        list(pool.run([Job(script(tmp_path, "x", "piece 1"))]))
+        (worker,) = pool._idle
+        used, told = worker.cpu_s(), psutil.Process(worker.pid).cpu_times()
+    assert used is not None and abs(used - told.user - told.system) < 0.1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

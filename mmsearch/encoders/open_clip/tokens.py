@@ -7,7 +7,6 @@ the tokenizer.json of a checkpoint.
 import gzip
 import html
 import string
-import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch import forks
 from mmsearch.encoders.tokenizer import declared, opened, whole
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import WeightsError
@@ -35,7 +35,7 @@ START_ID, END_ID = BPE_MERGES + 512, BPE_MERGES + 513
 """After the merges and two entries for each byte."""
 _WORDS = rf"(?i){START}|{END}|'s|'t|'re|'ve|'m|'ll|'d|\p{{L}}+|\p{{N}}|[^\s\p{{L}}\p{{N}}]+"
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_LOCK = threading.Lock()
+_LOCK = forks.Guard()
 
 Cut = Callable[[str], NDArray[np.int64]]
 """A text -> int64 (context,) token ids, padded."""

@@ -1,6 +1,5 @@
 """Words into the starter space: all-MiniLM-L6-v2, whose text space it is."""
 
-import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch import forks
 from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.check import checked
 from mmsearch.encoders.device import sent
@@ -43,7 +43,7 @@ QUERY_TOKENS = 64
 TOKENS_AT_ONCE = 4096
 """Padded tokens of one forward pass: bounds the memory long passages take together."""
 
-_TOKENIZER_LOCK = threading.Lock()
+_TOKENIZER_LOCK = forks.Guard()
 
 
 class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
