@@ -1,11 +1,16 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from mmsearch.cli import show
 from mmsearch.cli.backup import backup, export, import_folder, restore
+from mmsearch.cli.config import config
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
@@ -65,6 +70,7 @@ for command in (
     prepare,
     connect,
     doctor,
+    config,
     demo,
 ):
     cli.add_command(command)
@@ -73,10 +79,27 @@ train.add_command(train_labels)
 train.add_command(train_fusion)
 
 
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Say on standard error what the product logs as a warning."""
+    log, telling = logging.getLogger("mmsearch"), _Telling(logging.WARNING)
+    log.addHandler(telling)
+    try:
+        yield
+    finally:
+        log.removeHandler(telling)
+
+
+class _Telling(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"Warning: {show.printable(record.getMessage())}", err=True)
+
+
 def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
     try:
-        cli(standalone_mode=False)
+        with _warnings_told():
+            cli(standalone_mode=False)
     except MmsearchError as error:
         click.echo(f"Error: {error.message}", err=True)
         if error.hint:

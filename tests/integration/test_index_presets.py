@@ -69,7 +69,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
     libraries: list[Library] = []
 
     def make(index: str = "ivf-sq8") -> Library:
-        libraries.append(mmsearch.open(folder, index=index))
+        libraries.append(mmsearch.open(folder, index=index, space="tests.tiny:space"))
         return libraries[-1]
 
     yield make
