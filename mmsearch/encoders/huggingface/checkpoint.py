@@ -31,6 +31,7 @@ WEIGHTS_FILE = "model.safetensors"
 LONGEST_TEXT = 512
 """Tokens."""
 
+_ANEW = "get the model anew, with the files as they were published"
 _PART = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -153,7 +154,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = parsed(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read: {error}") from error
+        raise WeightsError(f"{path} can't be read: {error}", hint=_ANEW) from error
     if not isinstance(found, dict):
-        raise WeightsError(f"{path} can't be read: it holds no object")
+        raise WeightsError(f"{path} can't be read: it holds no object", hint=_ANEW)
     return found

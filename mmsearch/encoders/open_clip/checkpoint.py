@@ -128,7 +128,9 @@ def find(name: str) -> Checkpoint:
     if scheme == "adapter":
         found = adapters.read(Path(rest))
         if found.base.partition(":")[0] not in ("open_clip", "hf-hub", "local-dir"):
-            raise WeightsError(f"the adapter in {rest} is of {found.base!r}, which is no open_clip model")
+            raise WeightsError(
+                f"the adapter in {rest} is of {found.base!r}, which is no open_clip model", hint="train it again"
+            )
         return replace(find(trust.checked(found.base)), name=f"adapter:{found.folder.name}", adapter=found)
     return read(*located(name, (CONFIG_FILE,)))
 
@@ -139,7 +141,9 @@ def read(name: str, folder: Path) -> Checkpoint:
     try:
         config = parsed(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read: {error}") from error
+        raise WeightsError(
+            f"{path} can't be read: {error}", hint="get the model anew, with the files as they were published"
+        ) from error
     try:
         return _checked(name, folder, config["model_cfg"], config["preprocess_cfg"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
