@@ -336,6 +336,7 @@ def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable
 def test_the_shell(folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSEARCH_LIBRARY", str(folder))
     monkeypatch.setenv("MMSEARCH_INDEX", "ivf-sq8")
+    monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")
 
     def run(*words: str, code: int = 0) -> str:
         done = CliRunner().invoke(cli, ["index", *words])

@@ -66,8 +66,9 @@ def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pyt
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("decode_s", float("inf")), ("decode_s", float("nan")), ("decode_s", 0), ("decode_s", 10**400), ("decode_s", True),
-        ("decode_s", "5"), ("pixels", 10**23), ("pixels", 1.5), ("pixels", float("inf")), ("pixels", None.__class__),
+        ("decode_s", float("inf")), ("decode_s", float("nan")), ("decode_s", 0), ("decode_s", 10**400),
+        ("decode_s", True), ("decode_s", "5"), ("pixels", 10**23), ("pixels", 1.5), ("pixels", float("inf")),
+        ("pixels", None.__class__),
         ("workers", -1), ("workers", [1]), ("false_accepts", 1), ("false_accepts", 0), ("recall", 1.01),
         ("device", "cuda:-1"), ("device", "cuda:\u0661"), ("device", "__import__('os')"), ("device", 0),
         ("precision", "int8"), ("fold", True), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
