@@ -16,7 +16,7 @@ ODD = {"antigravity", "this", "turtledemo", "idlelib", "cProfile", "webbrowser",
 
 def _installed() -> set[str]:
     """Top-level names of what lies in the places that modules come from, but for the canaries' own."""
-    found = set()
+    found: set[str] = set()
     for place in sys.path:
         if os.path.isdir(place) and os.path.basename(place) != "canaries":
             found.update(name.partition(".")[0] for name in os.listdir(place))

@@ -2,16 +2,58 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmsearch import config
 from tests import strangers
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, Run
+from tests.media import words
+
+
+def test_the_first_query_of_a_stranger_s_library_runs_nothing(run: Run, folder: Path, tmp_path: Path) -> None:
+    words(folder / "a.txt", "a red thing")
+    assert run("ingest", folder).returncode == 0
+    ran = tmp_path / "ran"
+    with closing(sqlite3.connect(tmp_path / "library" / "catalog.sqlite")) as db, db:
+        db.execute("UPDATE spaces SET target = 'cProfile:run'")
+    (tmp_path / "library" / "mmsearch.toml").write_text(f"device = \"__import__('os').system('id > {ran}')\"\n")
+    for command in (
+        ("query", "red"),
+        ("ingest", folder),
+        ("export", tmp_path / "out"),
+        ("duplicates",),
+        ("index", "status"),
+    ):
+        done = run(*command)
+        said = done.stderr.decode()
+        assert done.returncode == 3 and "'cProfile:run'" in said and "Traceback" not in said, said
+        assert "Hint: only if you know that code" in said
+    assert not ran.exists()
+    told = run("config", "--json")
+    assert told.returncode == 0 and json.loads(told.stdout)["settings"]["device"] == {
+        "value": "auto",
+        "from": "default",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["commit_s = inf", "recall = 1e400", "x = " + "[" * 5000, "x = " + "[\n" * 5000, "\0", "x"]
+)
+def test_settings_that_make_no_sense_are_told_by_every_command(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "mmsearch.toml").write_text(text)
+    for command in (("query", "red"), ("status",), ("config",)):
+        done = run(*command)
+        said = done.stderr.decode()
+        assert done.returncode == 2 and "mmsearch.toml" in said and "Hint: " in said and "Traceback" not in said, said
 
 
 @pytest.fixture(scope="module")
