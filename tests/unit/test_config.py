@@ -81,6 +81,13 @@ def test_values_that_make_no_sense(name: str, value: Any) -> None:
     assert caught.value.hint == DOMAINS[name].known
 
 
+@pytest.mark.parametrize("line", ["decode_s = inf", "pixels = 1e400", f"memory_bytes = {10**23}", "workers = true"])
+def test_the_user_s_own_file_is_checked_too(line: str) -> None:
+    written(user_file(), line)
+    with pytest.raises(InvalidInput, match=f"setting {line.split()[0]} can't be .*mmsearch.toml"):
+        settings()
+
+
 def test_values_that_do() -> None:
     assert settings(pixels=2e9).pixels == 2_000_000_000 and settings(decode_s=5).decode_s == 5.0
     assert settings(device="cuda:12").device == "cuda:12" and settings(fusion="learned:a.b").fusion == "learned:a.b"
