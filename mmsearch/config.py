@@ -1,24 +1,81 @@
-"""Settings: arguments > MMSEARCH_* variables > the library's mmsearch.toml > defaults. One table, below.
+"""Settings: arguments > MMSEARCH_* variables > the user's own file > the library's mmsearch.toml > defaults.
 
-`memory_bytes = 2_000_000_000` in mmsearch.toml and MMSEARCH_MEMORY_BYTES=2000000000 say the same.
+`memory_bytes = 2_000_000_000` in a file and MMSEARCH_MEMORY_BYTES=2000000000 say the same. A library's file travels
+with it: it has no say in what this machine does, and names no code.
 """
 
+import logging
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmsearch.errors import InvalidInput
+from mmsearch import registry
+from mmsearch.domains import Domain, Number, Text, Whole, numbered, one_of, pairs, shown
+from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.types import Limits
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "mmsearch.toml"
 FUSIONS = ("best", "mean", "weighted", "off")
 LEARNED = "learned:"
 """Begins the fusion that is a trained model's; its name follows."""
+INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
+"""What `index` may be, besides what other packages bring; the presets themselves are `mmsearch.vectors.presets`."""
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 _LIMITS = Limits()
+
+
+def _is_index(name: str) -> bool:
+    # Reading the entry points takes milliseconds. "faiss" is what the presets are made with.
+    return name in INDEXES or (name != "faiss" and name in registry.targets("indexes"))
+
+
+def _is_fusion(name: str) -> bool:
+    return name in FUSIONS or (name.startswith(LEARNED) and name != LEARNED)
+
+
+_LONG_S = 1e9
+"""Thirty years: no sound is longer."""
+_MUCH = 2**62
+
+DOMAINS: Mapping[str, Domain] = {
+    "space": Text("a name of `mmsearch models`", lambda name: name and "\0" not in name),
+    "device": Text("known: auto, cpu, cuda, cuda:N, mps", DEVICE.fullmatch),
+    "precision": one_of(*PRECISIONS),
+    "models": Text("a folder", lambda path: "\0" not in path),
+    "index": Text(f"known: {', '.join(INDEXES)}", _is_index),
+    "index_device": one_of("cpu", "gpu"),
+    "recall": Number(1),
+    "workers": Whole(0, 1024),
+    "batch_size": Whole(0, 2**20),
+    "false_accepts": Number(1, below=True),
+    "fusion": Text(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
+    "fusion_weights": numbered("finite numbers above 0, such as image=1,audio=1,text=0.5", lambda n: 0 < n < math.inf),
+    "fold": one_of("on", "off"),
+    "alike": numbered("cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1),
+    "storage": one_of("float32", "float16"),
+    "commit_segments": Whole(1, 2**31),
+    "commit_s": Number(_LONG_S),
+    "pixels": Whole(1, _MUCH),
+    "file_bytes": Whole(1, _MUCH),
+    "text_bytes": Whole(1, _MUCH),
+    "duration_s": Number(_LONG_S),
+    "decode_s": Number(1e6),
+    "memory_bytes": Whole(1, _MUCH),
+}
+"""Setting -> what it may be."""
+
+MACHINE = frozenset(
+    ("device", "precision", "models", "index_device", "workers", "batch_size", *(f.name for f in fields(Limits)))
+)
+"""Settings of a machine, in which a library's own file has no say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +88,8 @@ class Settings:
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = "auto"
     """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
+    models: str = ""
+    """Folder of prepared models; "": `models` in the user's data folder. No argument: a process has one."""
     index: str = "auto"
     """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
     index_device: str = "cpu"
@@ -72,105 +131,140 @@ class Settings:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named. Raises: InvalidInput."""
-        if self.fusion != "weighted":
-            return {}
-        found = _numbers(self.fusion_weights)
-        if not all(kind and 0 < weight < math.inf for kind, weight in found.items()):
-            raise InvalidInput(
-                f"setting fusion_weights makes no sense: {self.fusion_weights!r}",
-                hint="numbers above 0, such as image=1,audio=1,text=0.5",
-            )
-        return found
+        """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named."""
+        return pairs(self.fusion_weights) if self.fusion == "weighted" else {}
 
     @property
     def alike_from(self) -> Mapping[str, float]:
-        """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]. Raises: InvalidInput."""
-        found = _numbers(self.alike)
-        if not all(kind and 0 < cosine <= 1 for kind, cosine in found.items()):
-            raise InvalidInput(
-                f"setting alike makes no sense: {self.alike!r}",
-                hint="cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98",
-            )
-        return found
+        """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]."""
+        return pairs(self.alike)
 
     @property
     def decode_workers(self) -> int:
         return self.workers or min(os.cpu_count() or 1, 8)
 
 
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings, and where each is from."""
+
+    settings: Settings
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> "arguments", "environment", "user" or "library", for those that somebody gave."""
+    ignored: tuple[str, ...] = ()
+    """Settings of the machine in the library's file, which don't count."""
+    library_file: Path | None = None
+    named: tuple[str, ...] = ()
+    """The spaces that the user named anywhere: a library's own file may choose one that is installed, but no code."""
+
+    def origin(self, name: str) -> str:
+        """Where a setting is from: "default" for one that nobody gave."""
+        return self.origins.get(name, "default")
+
+
+LIBRARY = "library"
+_told: set[tuple[Path, tuple[str, ...]]] = set()
+
+
 def settings(folder: Path | None = None, **arguments: Any) -> Settings:
     """Settings for a library folder; an argument that is None counts as not given. Raises: InvalidInput."""
-    values: dict[str, Any] = {}
-    known = {f.name: f.type for f in fields(Settings)}
-    for source, given in (
-        (f"{folder}/{FILE_NAME}", _file(folder)),
-        ("the environment", _environment(known)),
-        ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
-    ):
-        for name, value in given.items():
-            if name not in known:
-                raise InvalidInput(f"unknown setting {name!r} in {source}", hint=f"known: {', '.join(sorted(known))}")
-            values[name] = _convert(name, value, str(known[name]), source)
-    return _checked(Settings(**values))
+    return read(folder, **arguments).settings
 
 
-def _file(folder: Path | None) -> Mapping[str, Any]:
+def read(folder: Path | None = None, **arguments: Any) -> Configuration:
+    """As `settings`, with what is known of each. Raises: InvalidInput, UnknownName."""
     path = folder / FILE_NAME if folder else None
-    if path is None or not path.is_file():
-        return {}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if "models" in given:
+        raise InvalidInput(
+            "the models' folder is no argument: a process has one",
+            hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
+        )
+    library = _file(path) if path else {}
+    sources: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+        (LIBRARY, str(path), library),
+        ("user", str(user_file()), _file(user_file())),
+        ("environment", "the environment", _environment()),
+        ("arguments", "the arguments", given),
+    )
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, place, found in sources:
+        for name, value in found.items():
+            if name not in DOMAINS:
+                known = ", ".join(sorted(DOMAINS))
+                raise InvalidInput(f"unknown setting {shown(name)} in {place}", hint=f"known: {known}")
+            if source == LIBRARY and name in MACHINE:
+                continue
+            values[name], origins[name] = _checked(name, value, source, place), source
+    ignored = tuple(sorted(MACHINE.intersection(library)))
+    named = tuple(found["space"] for _, _, found in sources[1:] if "space" in found)
+    return Configuration(Settings(**values), origins, ignored, path, named)
+
+
+def warn(found: Configuration) -> None:
+    """Log what of a library's file doesn't count, once in a process."""
+    if not found.ignored or found.library_file is None or (found.library_file, found.ignored) in _told:
+        return
+    _told.add((found.library_file, found.ignored))
+    _log.warning(
+        "%s says %s: that is for each machine to say, and is ignored; yours are in %s",
+        found.library_file, ", ".join(found.ignored), user_file(),
+    )  # fmt: skip
+
+
+def user_file() -> Path:
+    """The user's own settings, on this machine."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("mmsearch", appauthor=False)) / FILE_NAME
+
+
+def models_folder() -> Path:
+    """The setting `models`: one folder for each prepared model. Raises: InvalidInput for a user's file that can't be
+    read."""
+    import platformdirs
+
+    named = os.environ.get("MMSEARCH_MODELS") or _file(user_file()).get("models")
+    if named:
+        return Path(DOMAINS["models"].of(named)).expanduser().absolute()
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+
+
+MOST_BYTES, LONGEST_LINE = 2**15, 500
+"""Of a file of settings: what tomllib does with a key of many parts takes their number's square."""
+
+
+def _file(path: Path) -> Mapping[str, Any]:
+    """What a file says; nothing if there is none. Raises: InvalidInput."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not valid TOML: {error}") from error
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path} can't be read: {why}", hint="make it readable, or move it away") from error
+    if len(content) > MOST_BYTES or max(map(len, content.splitlines()), default=0) > LONGEST_LINE:
+        raise InvalidInput(f"{path} holds more than settings", hint="a line for each: workers = 4")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError, OverflowError) as error:
+        said = "it is too deep" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
 
 
-def _environment(known: Mapping[str, Any]) -> Mapping[str, str]:
+def _environment() -> Mapping[str, str]:
     # MMSEARCH_LIBRARY chooses the folder itself and is read by library.locate().
-    named = {name: os.environ.get(f"MMSEARCH_{name.upper()}") for name in known}
+    named = {name: os.environ.get(f"MMSEARCH_{name.upper()}") for name in DOMAINS}
     return {name: value for name, value in named.items() if value}
 
 
-def _convert(name: str, value: Any, wanted: str, source: str) -> Any:
-    kind = {"int": int, "float": float}.get(wanted.removeprefix("<class '").removesuffix("'>"), str)
+def _checked(name: str, value: Any, source: str, place: str) -> Any:
+    """Raises: InvalidInput, UnknownName for an index nobody knows."""
+    domain = DOMAINS[name]
     try:
-        return kind(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"setting {name} = {value!r} in {source} is not a {kind.__name__}") from error
-
-
-def _numbers(pairs: str) -> dict[str, float]:
-    """ "a=1,b=2" as a dictionary; what is no number becomes NaN."""
-    found: dict[str, float] = {}
-    for pair in pairs.split(","):
-        name, _, value = pair.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            found[name.strip()] = float("nan")
-    return found
-
-
-def _checked(made: Settings) -> Settings:
-    for f in fields(Settings):
-        value = getattr(made, f.name)
-        may_be_zero = f.name in ("workers", "batch_size")
-        if isinstance(value, int | float) and (value < 0 or (value == 0 and not may_be_zero)):
-            raise InvalidInput(f"setting {f.name} must be {'0 or more' if may_be_zero else 'more than 0'}, not {value}")
-    if made.false_accepts >= 1:
-        raise InvalidInput(f"setting false_accepts must be less than 1, not {made.false_accepts}")
-    if made.recall > 1:
-        raise InvalidInput(f"setting recall is a share of 1, not {made.recall}")
-    if made.fusion not in FUSIONS and not made.fusion.startswith(LEARNED):
-        raise InvalidInput(f"unknown fusion {made.fusion!r}", hint=f"known: {', '.join(FUSIONS)}, {LEARNED}NAME")
-    _ = made.weights
-    if made.fold not in ("on", "off"):
-        raise InvalidInput(f"setting fold can't be {made.fold!r}", hint="say on or off")
-    _ = made.alike_from
-    if made.precision not in ("auto", "fp32", "fp16", "bf16"):
-        raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
-    if made.index_device not in ("cpu", "gpu"):
-        raise InvalidInput(f"unknown index_device {made.index_device!r}", hint="known: cpu, gpu")
-    if made.storage not in ("float32", "float16"):
-        raise InvalidInput(f"unknown storage {made.storage!r}", hint="known: float32, float16")
-    return made
+        return domain.parsed(value) if source == "environment" else domain.of(value)
+    except (ValueError, OverflowError) as error:
+        kind = UnknownName if name == "index" else InvalidInput
+        raise kind(f"setting {name} can't be {shown(value)} (in {place})", hint=domain.known) from error

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mmsearch import registry
 from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import health as catalog_health
 from mmsearch.encoders import health as encoders_health
@@ -46,18 +45,21 @@ def examine(parts: Parts) -> Iterator[Finding]:
             yield Finding("indexes", "error", error.message, error.hint)
 
 
+def _target(parts: Parts) -> str:
+    """Of the space that the library was made with, or would be."""
+    record = parts.catalog().base() if (parts.path / FILE_NAME).exists() else None
+    return parts.asked() if record is None else record.target
+
+
 def _space(parts: Parts) -> Space:
     if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
         return parts.embedding()[0]
-    settings = parts.settings
-    made: Space = registry.load("spaces", settings.space)(settings.device, settings.precision)
-    return made
+    return parts.load(parts.asked())
 
 
 def _worker(parts: Parts, space: Space) -> Finding:
     """Decode a packaged file in a process of its own, as an ingest does."""
-    target = registry.target("spaces", parts.settings.space)
-    with closing(DecodePool(target, space.windowing, parts.settings.limits, 1)) as pool:
+    with closing(DecodePool(_target(parts), space.windowing, parts.settings.limits, 1)) as pool:
         events = list(pool.run([Job(SAMPLE)]))
     if isinstance(events[-1], Failed):
         remedy = "check that this Python may start processes, and `memory_bytes`"

@@ -12,6 +12,7 @@ MmsearchError                    exit  http
 │   ├── SchemaTooNew                3   409   written by a newer release
 │   ├── SpaceChanged                3   409   its vectors were made by other weights or windows
 │   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
+│   ├── Untrusted                   3   403   what travels names code, or a folder that nobody named here
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
@@ -81,6 +82,12 @@ class SpaceChanged(LibraryError):
 
 class SpaceIncomplete(LibraryError):
     http_status = 409
+
+
+class Untrusted(LibraryError):
+    """Data names code, or a folder beyond the models folder and the library, that no user of this machine named."""
+
+    http_status = 403
 
 
 class CatalogDamaged(LibraryError):

@@ -111,7 +111,7 @@ class Index:
                 on_built([Outcome(**{**one, "key": ListKey(**one["key"])}) for one in told])
 
         if parts.caretaker is None:
-            arguments = [str(parts.path), json.dumps(asdict(parts.settings))]
+            arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
             parts.caretaker = Caretaker(lambda: parts.builder().wanted(), "mmsearch.index:build_due", arguments, done)
 
     def verify(self, *, repair: bool = False) -> list[ListCheck]:
@@ -161,9 +161,9 @@ class Index:
         return self._parts.builder(recall)
 
 
-def build_due(folder: str, settings: str) -> list[dict[str, Any]]:
-    """Build what lists have outgrown, in a process of its own: `Settings` are JSON, and so are the outcomes."""
-    parts = Parts(Path(folder), Settings(**json.loads(settings)))
+def build_due(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
+    """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
+    parts = Parts(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
         return [asdict(one) for one in parts.builder().due()]
     finally:

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mmsearch import backup, doctor, duplicates, hybrid, naming, places, portable, registry, results, upkeep
+from mmsearch import backup, config, doctor, duplicates, hybrid, naming, places, portable, registry, results, upkeep
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
 from mmsearch.catalog import read as catalog_read
-from mmsearch.config import Settings, settings
+from mmsearch.config import Settings
 from mmsearch.criteria import Filter
 from mmsearch.duplicates import DuplicateGroup
 from mmsearch.errors import LibraryEmpty
@@ -42,10 +42,10 @@ class Library:
     needed; the folder is made by the first ingest.
     """
 
-    def __init__(self, path: Path, chosen: Settings, space: str | None = None) -> None:
+    def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
         self.path = path
         self.settings = chosen
-        self._parts = Parts(path, chosen, space)
+        self._parts = Parts(path, chosen, space, trusted)
 
     def __enter__(self) -> "Library":
         return self
@@ -110,8 +110,8 @@ class Library:
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
         with self._parts.writing(create=True):
             catalog = self._parts.catalog(create=True)
-            space, record = self._parts.embedding(create=True)
             self._parts.check_named()
+            space, record = self._parts.embedding(create=True)
             run_id = catalog.begin_run()
             job = Ingest(catalog, *self._parts.base(), self._parts.decoding(), options, self._parts.derived)
             state = "failed"
@@ -387,7 +387,9 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute(path) if path is not None else locate()
-    return Library(folder, settings(folder, **arguments), arguments.get("space"))
+    found = config.read(folder, **arguments)
+    config.warn(found)
+    return Library(folder, found.settings, arguments.get("space"), found.named)
 
 
 def _filter(given: str | Filter | None) -> Filter | None:

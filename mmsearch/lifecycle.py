@@ -214,7 +214,8 @@ class Models:
         return record
 
     def _known(self, name: str) -> SpaceRecord | None:
-        """The recorded space of that name, or that `--space` would find so."""
+        """The recorded space of that name, or that `--space` would find so: what the user calls so may be code."""
+        self._parts.trust.name(name)
         try:
             target = registry.target("spaces", name)
         except UnknownName:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmsearch import registry
+from mmsearch.config import models_folder
 from mmsearch.encoders import connection, names, pretrained, speed, starter, store
 from mmsearch.encoders.presets import PRESETS, Preset
 from mmsearch.errors import InvalidInput, MmsearchError, WeightsError
@@ -65,7 +66,7 @@ def _preset(preset: Preset) -> Model:
             for file in starter.FILES:
                 file.locate()
         else:
-            folder = store.models_folder() / store.folder_name(preset.target)
+            folder = models_folder() / store.folder_name(preset.target)
             installed = folder.is_dir()
             if installed:
                 _check(preset.target, folder)
@@ -88,7 +89,7 @@ def _packaged(name: str) -> Model:
 
 
 def _prepared() -> Iterator[Model]:
-    place = store.models_folder()
+    place = models_folder()
     shown = {store.folder_name(preset.target) for preset in PRESETS}
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
         if folder.is_dir() and not folder.name.startswith(".") and folder.name not in shown:

@@ -1,7 +1,7 @@
 """What a library is made of, each part opened when it is first needed and kept until `close`."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +20,7 @@ from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, MmsearchE
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
 from mmsearch.spaces import Spaces
+from mmsearch.trust import Trust
 from mmsearch.types import Modality, Query, Space, Vectors
 from mmsearch.vectors.atomic import make_folder, told
 from mmsearch.version import VERSION
@@ -44,14 +45,18 @@ class Parts:
     """Catalog, space, indexes, backgrounds and decode workers of one library. Thread safety: all methods may be called
     from any thread."""
 
-    def __init__(self, path: Path, chosen: Settings, named: str | None = None) -> None:
-        """`named`: the space that was asked for by name, not by a default for new libraries."""
+    def __init__(self, path: Path, chosen: Settings, named: str | None = None, trusted: Iterable[str] = ()) -> None:
+        """`named`: the space that was asked for by name, not by a default for new libraries. `trusted`: the spaces that
+        the user named anyhow, which may be code."""
         self.path = path
         self.settings = chosen
         self._named = named
+        self.trust = Trust(path)
+        for one in trusted:
+            self.trust.name(one)
         self._mutex = threading.RLock()
         self._catalog: Catalog | None = None
-        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self._mutex)
+        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self._mutex, self.trust)
         self._active: SpaceRecord | None = None
         self._indexes: dict[SpaceRecord, IndexSet] = {}
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
@@ -94,7 +99,7 @@ class Parts:
             if record is None:
                 if not create:
                     raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
-                target = registry.target("spaces", self.settings.space)
+                target = self.asked()
                 base = self._spaces.loaded(target)
                 record = self.catalog().add_space(
                     base.name, target, base.dim, base.fingerprint, layouts.of(base), self.settings.storage
@@ -107,8 +112,12 @@ class Parts:
             return space, record
 
     def load(self, target: str) -> Space:
-        """A space that the library may not have yet, by its target string."""
+        """A space that the library may not have yet, by its target string. Raises: Untrusted, UnknownName."""
         return self._spaces.loaded(target)
+
+    def asked(self) -> str:
+        """The target of the setting `space`."""
+        return registry.target("spaces", self.settings.space)
 
     def space_of(self, record: SpaceRecord) -> Space:
         """A space of the library, checked. Raises: SpaceChanged, WeightsError."""

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import portable_models, registry
+from mmsearch import portable_models
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
 from mmsearch.catalog import portable as catalog_portable
 from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, SpaceChanged
@@ -179,7 +179,7 @@ def _check_space(parts: Parts, there: Mapping[str, Any]) -> None:
         empty = parts.catalog().space() is None
     except LibraryNotFound:
         empty = True
-    here = parts.load(registry.target("spaces", parts.settings.space)) if empty else parts.base()[0]
+    here = parts.load(parts.asked()) if empty else parts.base()[0]
     if there.get("fingerprint") == here.fingerprint:
         return
     name = there.get("name")

@@ -12,7 +12,7 @@ from typing import Any
 from mmsearch import registry
 from mmsearch.catalog import NewContent, NewRefusal, SpaceRecord, layouts
 from mmsearch.catalog import portable as catalog_portable
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.parts import Parts
 from mmsearch.portable_files import CONTENTS, about, batches, line, lines, rows, spans, vectors, write_contents
 from mmsearch.types import Space
@@ -57,6 +57,7 @@ def wanted(parts: Parts, told: Sequence[Mapping[str, Any]], names: Sequence[str]
     found = []
     for name in names:
         target = registry.target("spaces", name)
+        parts.trust.name(name)
         space = parts.load(target)
         if space.fingerprint not in [one["space"]["fingerprint"] for one in told]:
             there = ", ".join(one["space"]["name"] for one in told) or "none"
@@ -115,10 +116,26 @@ def write_trained(parts: Parts, folder: Path) -> list[dict[str, str]]:
             facts = card.read(model.path)
             made = folder / TRAINED / model.name
             made.mkdir(parents=True)
-            for name in (PLAN, card.JSON_NAME, card.README_NAME, *facts["files"]):
-                (made / name).write_bytes((model.path / name).read_bytes())
-            told.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
+            try:
+                for name in (PLAN, card.JSON_NAME, card.README_NAME, *map(str, facts["files"])):
+                    (made / name).write_bytes(_own(model.path, name).read_bytes())
+                told.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
+            except (KeyError, TypeError, OSError) as error:
+                raise LibraryError(
+                    f"the trained model {model.name!r} can't be exported: {error!r}",
+                    hint=f"mmsearch train drop {model.name}, or train it again",
+                ) from error
     return told
+
+
+def _own(folder: Path, name: str) -> Path:
+    """A file right in a model's folder: its card may not name others. Raises: LibraryError."""
+    if PurePosixPath(name).name != name or "\\" in name or (folder / name).is_symlink():
+        raise LibraryError(
+            f"the model in {folder} names a file that is no part of it: {name!r}",
+            hint=f"mmsearch train drop {folder.name}",
+        )
+    return folder / name
 
 
 def take_trained(parts: Parts, folder: Path, told: Sequence[Mapping[str, str]], files: Sequence[str]) -> dict[str, str]:

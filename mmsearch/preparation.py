@@ -13,6 +13,7 @@ from typing import TypeAlias
 from filelock import FileLock, Timeout
 
 from mmsearch import registry
+from mmsearch.config import models_folder
 from mmsearch.encoders import connection, hub, names, presets, pretrained, starter, store
 from mmsearch.encoders.hub import RemoteFile, Repository
 from mmsearch.encoders.open_clip import package
@@ -78,7 +79,7 @@ def present(name: str) -> Path | None:
         connection.read(folder / connection.FILE)
         return folder
     names.split(target)
-    folder = store.models_folder() / store.folder_name(target)
+    folder = models_folder() / store.folder_name(target)
     if folder.is_dir():
         problem = store.damage(folder, thorough=True)
         if problem is None:
@@ -110,7 +111,7 @@ def plan(name: str, source: Path | None = None) -> Plan:
     Raises: UnknownName, InvalidInput, WeightsError.
     """
     target = registry.target("spaces", name)
-    folder = store.models_folder() / store.folder_name(target)
+    folder = models_folder() / store.folder_name(target)
     preset = presets.find(target)
     if source is None:
         found = hub.look((preset and preset.repository) or package.repository(target))

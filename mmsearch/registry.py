@@ -73,12 +73,15 @@ def targets(kind: str) -> Mapping[str, str]:
 
 
 def target(kind: str, name: str) -> str:
-    """The "module:attribute" behind a name, or the name of one of a family; a name with a colon is either already."""
+    """The "module:attribute" behind a name, or the name of one of a family; a space's with a colon is either already.
+
+    What data names goes through `mmsearch.trust` first.
+    """
     family, _, rest = name.partition(":")
     if family in ("local-dir", "adapter"):
         # It is remembered, and must mean the same from wherever it is used.
         return f"{family}:{Path(rest).expanduser().absolute()}"
-    if ":" in name:
+    if ":" in name and kind in FAMILIES:
         return name
     # Reading the entry points takes milliseconds; most names need none of them.
     table = BUILTIN[kind] if name in BUILTIN[kind] else targets(kind)

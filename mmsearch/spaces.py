@@ -10,14 +10,22 @@ from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import space as projected_space
 from mmsearch.errors import SpaceChanged
 from mmsearch.media.pool import DecodePool
+from mmsearch.trust import Trust
 from mmsearch.types import Space
 
 
 class Spaces:
     """Spaces by what the library recorded of them. Thread safety: all methods may be called from any thread."""
 
-    def __init__(self, settings: Settings, projection: Callable[[SpaceRecord], bytes], mutex: threading.RLock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        projection: Callable[[SpaceRecord], bytes],
+        mutex: threading.RLock,
+        trust: Trust,
+    ) -> None:
         """`projection`: the safetensors file that makes a projected space of its base; it may take the mutex too."""
+        self._trust = trust
         self._settings = settings
         self._projection = projection
         self._mutex = mutex
@@ -40,15 +48,15 @@ class Spaces:
             self._spaces.clear()
 
     def loaded(self, target: str) -> Space:
-        """The space behind a target string; its weights load with the first vector."""
+        """The space behind a target string; its weights load with the first vector. Raises: Untrusted, UnknownName."""
         with self._mutex:
             if target not in self._bases:
-                load = registry.load("spaces", target)
+                load = registry.load("spaces", self._trust.checked(target))
                 self._bases[target] = load(self._settings.device, self._settings.precision)
             return self._bases[target]
 
     def of(self, record: SpaceRecord) -> Space:
-        """A recorded space. Raises: SpaceChanged if it isn't the one that was recorded, WeightsError."""
+        """A recorded space. Raises: SpaceChanged if it isn't the one that was recorded, Untrusted, WeightsError."""
         with self._mutex:
             if record not in self._spaces:
                 made = self.loaded(record.target)

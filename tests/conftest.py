@@ -33,7 +33,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
 
 
 def at_home(patch: pytest.MonkeyPatch, home: Path) -> None:
-    for name in ("data", "cache"):
+    for name in ("data", "cache", "config"):
         (home / name).mkdir(parents=True)
         patch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
 
@@ -72,7 +72,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
-    """Open (again) a library of the tiny space in a temporary folder; closed at the end of the test."""
+    """Open (again) a library of the tiny space in a temporary folder; closed at the end of the test.
+
+    The tests' own spaces are code, which no library may name: whoever opens one does.
+    """
     opened: list[Library] = []
 
     def open_it(name: str = "library", **settings: object) -> Library:
@@ -80,6 +83,8 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
         # One decode worker serves an ingest and queries; each more costs a test half a second.
         chosen = {"space": "tests.tiny:space", "workers": 1, "fold": "off", **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
+        for code in tiny.SPACES:
+            opened[-1]._parts.trust.name(code)
         return opened[-1]
 
     yield open_it

@@ -39,6 +39,15 @@ ENCODED: Counter[Modality] = Counter()
 BATCHES: list[tuple[Modality, int]] = []
 """(modality, size) of every `encode` call with query=False, in order."""
 
+SPACES = (
+    "tests.tiny:space",
+    "tests.tiny:other_weights",
+    "tests.others:twin",
+    "tests.others:wide",
+    "tests.others:mute",
+)
+"""Targets of the spaces that tests switch between."""
+
 _LOCK = threading.Lock()
 
 

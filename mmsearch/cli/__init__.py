@@ -1,11 +1,15 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from mmsearch.cli import output
 from mmsearch.cli.backup import backup, export, import_folder, restore
+from mmsearch.cli.config import config
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
@@ -74,6 +78,7 @@ for command in (
     prepare,
     connect,
     doctor,
+    config,
     demo,
 ):
     cli.add_command(command)
@@ -82,11 +87,28 @@ train.add_command(train_labels)
 train.add_command(train_fusion)
 
 
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Say on standard error what the product logs as a warning."""
+    log, telling = logging.getLogger("mmsearch"), _Telling(logging.WARNING)
+    log.addHandler(telling)
+    try:
+        yield
+    finally:
+        log.removeHandler(telling)
+
+
+class _Telling(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"Warning: {output.printable(record.getMessage())}", err=True)
+
+
 def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
     output.guard()
     try:
-        cli(standalone_mode=False)
+        with _warnings_told():
+            cli(standalone_mode=False)
         sys.stdout.flush()
     except MmsearchError as error:
         click.echo(_lines(f"Error: {error.message}"), err=True)

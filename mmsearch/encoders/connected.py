@@ -13,12 +13,13 @@ connection (f, g). A kind of segment that both embed, other than words, is left 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mmsearch import registry
+from mmsearch import registry, trust
 from mmsearch.encoders import connection
 from mmsearch.encoders.check import checked
 from mmsearch.encoders.connection import Connection
@@ -32,10 +33,25 @@ VERSION = 1
 """Raised whenever the vectors of the same two spaces would change."""
 
 
+_OPENING: ContextVar[frozenset[str]] = ContextVar("opening", default=frozenset())
+"""Connections whose members are being loaded."""
+
+
 def space(name: str, device: str = "auto", precision: str = "auto") -> Space:
-    """The space "connected:NAME". Raises: InvalidInput, WeightsError if it or one of the two isn't here or changed."""
+    """The space "connected:NAME".
+
+    Raises: InvalidInput, WeightsError if it or one of the two isn't here or changed, Untrusted for one that was made
+        elsewhere of what only its maker may name.
+    """
     found = connection.read(connection.folder(name.partition(":")[2]) / connection.FILE)
-    members = [registry.load("spaces", member)(device, precision) for member in found.members]
+    if name in _OPENING.get():
+        raise WeightsError(f"{name} is made of itself", hint="make it anew: mmsearch connect")
+    token = _OPENING.set(_OPENING.get() | {name})
+    try:
+        targets = [trust.member(member, found.sha256) for member in found.members]
+        members: list[Space] = [registry.load("spaces", target)(device, precision) for target in targets]
+    finally:
+        _OPENING.reset(token)
     for member, fingerprint in zip(members, found.fingerprints, strict=True):
         if member.fingerprint != fingerprint:
             raise WeightsError(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.config import models_folder
+from mmsearch.documents import parsed
 from mmsearch.encoders import store
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Vectors
@@ -62,7 +64,7 @@ def folder(name: str) -> Path:
     """Where the connection of a name lies. Raises: InvalidInput for what is no name."""
     if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise InvalidInput(f"{name!r} is no name for a connection", hint="letters, digits, '-', '_' and '.'")
-    return store.models_folder() / store.folder_name(f"{FAMILY}:{name}")
+    return models_folder() / store.folder_name(f"{FAMILY}:{name}")
 
 
 def dump(members: tuple[str, str], fingerprints: tuple[str, str], maps: tuple[Map, Map]) -> bytes:
@@ -87,7 +89,7 @@ def read(path: Path) -> Connection:
     try:
         content = path.read_bytes()
         length = int.from_bytes(content[:8], "little")
-        told = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        told = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         if told["format"] != FORMAT:
             raise WeightsError(f"unknown format of a connection {told['format']!r} in {path}", hint="upgrade mmsearch")
         matrices: Matrices = load(content)

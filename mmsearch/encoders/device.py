@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch import forks
+from mmsearch.config import DEVICE
 from mmsearch.errors import EncodeError, Forked, InvalidInput
 
 if TYPE_CHECKING:
@@ -25,12 +25,10 @@ PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _MALLOC = ((-3, 2**30), (-1, 2**31 - 1))
 """(option, bytes) for mallopt: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, as in glibc's malloc.h."""
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-
 
 def check_names(device: str, precision: str) -> None:
     """Refuse names nobody knows, without torch. Raises: InvalidInput."""
-    if not _DEVICE.fullmatch(device):
+    if not DEVICE.fullmatch(device):
         raise InvalidInput(f"unknown device {device!r}", hint="known: auto, cpu, cuda, cuda:N, mps")
     if precision != "auto" and precision not in PRECISIONS:
         raise InvalidInput(f"unknown precision {precision!r}", hint=f"known: auto, {', '.join(PRECISIONS)}")

@@ -26,6 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.documents import parsed
 from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Modality, Vectors
@@ -245,7 +246,7 @@ def restore(content: bytes) -> tuple[nn.Module, Facts]:
     """The fusion in a safetensors file, ready to use. Raises: WeightsError."""
     try:
         length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        found: dict[str, Any] = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         known, modalities = found.pop("format"), tuple(found.pop("modalities"))
         facts = Facts(**found, modalities=modalities)
     except (ValueError, KeyError, TypeError) as error:

@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.documents import parsed
 from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import WeightsError
 from mmsearch.types import Vectors
@@ -164,7 +165,7 @@ def restore(content: bytes) -> Head:
 def _facts(content: bytes) -> Facts:
     try:
         length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        found: dict[str, Any] = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         known = found.pop("format")
         classes: Sequence[str] = found.pop("classes")
         facts = Facts(**found, classes=tuple(classes))

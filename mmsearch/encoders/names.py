@@ -1,7 +1,7 @@
 """What models are called, and the folders those names stand for. Asks no network.
 
 `local-dir:PATH` is a folder laid out as on the Hugging Face hub; `hf-hub:OWNER/NAME` and `open_clip:ARCH/PRETRAINED`
-are folders that were prepared (`store.models_folder`), and the first also one in the hub's cache; `adapter:PATH` is
+are folders that were prepared (`config.models_folder`), and the first also one in the hub's cache; `adapter:PATH` is
 one of these with an adapter that lies in a folder of its own (see `open_clip.adapter`).
 """
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmsearch.config import models_folder
 from mmsearch.encoders import store
 from mmsearch.errors import InvalidInput, WeightsError
 
@@ -45,7 +46,7 @@ def located(name: str, configs: Sequence[str]) -> tuple[str, Path]:
                 hint="name the folder that holds the config and the weights, or put it back",
             )
         return f"local-dir:{folder.name}", folder
-    prepared = store.models_folder() / store.folder_name(name)
+    prepared = models_folder() / store.folder_name(name)
     if _holds(prepared, configs):
         return name, prepared
     for config in configs if scheme == "hf-hub" else ():

@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.documents import parsed
 from mmsearch.errors import WeightsError
 from mmsearch.types import Modality
 
@@ -64,7 +65,7 @@ def facts(content: bytes) -> dict[str, Any]:
     """What a projection says of itself. Raises: WeightsError for anything else."""
     try:
         length = int.from_bytes(content[:8], "little")
-        found = dict(json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
+        found = dict(parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError("this is no projection that mmsearch made", hint="train it again") from error
     if found.get("format") != FORMAT:

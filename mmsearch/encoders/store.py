@@ -9,19 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmsearch.documents import parsed
 from mmsearch.errors import WeightsError
 
 RECORD = "mmsearch.json"
 """In a model's folder: what `mmsearch prepare` made it of."""
-
-
-def models_folder() -> Path:
-    """$MMSEARCH_MODELS, else `models` in the user's data folder: one folder for each prepared model."""
-    if named := os.environ.get("MMSEARCH_MODELS"):
-        return Path(named).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
 
 
 def folder_name(name: str) -> str:
@@ -72,7 +64,7 @@ def damage(folder: Path, *, thorough: bool) -> str | None:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+    return parsed(path.read_text("utf-8"))
 
 
 def sha256(path: Path) -> str:

@@ -1,11 +1,11 @@
 """Files of weights, looked at before they are believed."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.documents import parsed
 from mmsearch.errors import WeightsError
 
 HINT = "get the model anew; weights are best published as safetensors"
@@ -32,7 +32,7 @@ def mapped(path: Path) -> dict[str, NDArray[np.float32]]:
     shapes(path)
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
-        head = json.loads(file.read(start - 8))
+        head = parsed(file.read(start - 8))
     content = np.memmap(path, np.uint8, "r", start)
     found = {}
     for name, said in head.items():

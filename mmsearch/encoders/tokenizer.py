@@ -1,9 +1,9 @@
 """The tokenizer of a checkpoint: tokenizer.json and what stands beside it, by the tokenizers library, without torch."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.documents import parsed
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def declared(folder: Path) -> dict[str, Any]:
     for name in reversed(TOKENIZER_FILES[1:]):
         path = folder / name
         try:
-            found |= json.loads(path.read_text("utf-8")) if path.is_file() else {}
+            found |= parsed(path.read_text("utf-8")) if path.is_file() else {}
         except (OSError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is damaged: {error}", hint="get the model anew") from error
     return found

@@ -128,8 +128,7 @@ class Worker:
             raise
         if message["kind"] != "ready":
             self.end()
-            kind = getattr(errors, str(message.get("error")), errors.MmsearchError)
-            raise kind(str(message.get("reason")))
+            raise _kind(str(message.get("error")))(str(message.get("reason")))
 
     @property
     def pid(self) -> int:
@@ -184,6 +183,12 @@ class Worker:
     @property
     def exit_code(self) -> int | None:
         return self._process.returncode
+
+
+def _kind(name: str) -> type[errors.MmsearchError]:
+    """The class of ours that a worker names."""
+    found = getattr(errors, name, None)
+    return found if isinstance(found, type) and issubclass(found, errors.MmsearchError) else errors.MmsearchError
 
 
 def describe_exit(code: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmsearch.documents import parsed
 from mmsearch.errors import LibraryError
 from mmsearch.training import checkpoint
 from mmsearch.training.recipe import Recipe
@@ -71,7 +72,7 @@ def write(card: Card, folder: Path) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """A model's card as plain values. Raises: LibraryError if there is none, or none that can be read."""
     try:
-        return dict(json.loads((folder / JSON_NAME).read_text("utf-8")))
+        return dict(parsed((folder / JSON_NAME).read_text("utf-8")))
     except (OSError, ValueError) as error:
         raise LibraryError(f"{folder / JSON_NAME} can't be read: {error}", hint="train it again") from error
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch import registry
+from mmsearch import registry, trust
 from mmsearch.calibration import neutral
 from mmsearch.encoders import connection
 from mmsearch.encoders.connection import Map
@@ -144,6 +144,7 @@ def connect(
     content = connection.dump(targets, fingerprints, (plain(task.maps[0]), plain(task.maps[1])))
     told = {"texts": len(used), "met": fitted.measures["met"], "epoch": fitted.best, "version": VERSION}
     recipe = {**asdict(replace(RECIPE, seed=seed)), "noise": NOISE, "temperature": TEMPERATURE}
+    trust.note([f"sha256:{card.sha256(content)}", *targets])
     _keep(folder, content, {**told, "members": targets, "recipe": recipe})
     return Connected(f"{connection.FAMILY}:{name}", folder, len(used), fitted.measures["met"])
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from mmsearch.documents import parsed
 from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked
 from mmsearch.training import checkpoint
 from mmsearch.training.card import JSON_NAME
@@ -78,7 +79,7 @@ class ModelFolder:
     def plan(self) -> dict[str, Any]:
         """Raises: LibraryError if there is none that can be read."""
         try:
-            return dict(json.loads((self.path / PLAN).read_text("utf-8")))
+            return dict(parsed((self.path / PLAN).read_text("utf-8")))
         except (OSError, ValueError) as error:
             raise LibraryError(
                 f"there is no training {self.name!r} to go on with: {error}", hint="start it without --resume"

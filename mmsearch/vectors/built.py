@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.documents import parsed
 from mmsearch.errors import IndexDamaged, UnknownName
 from mmsearch.types import Ids, Modality, Vectors
 from mmsearch.vectors import presets
@@ -155,11 +156,15 @@ class Built:
                     raise IndexDamaged(f"{path} holds no structure")
                 file.seek(length)
                 ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-                facts = Facts(**json.loads(np.load(file, allow_pickle=False).tobytes()))
+                facts = Facts(**parsed(np.load(file, allow_pickle=False).tobytes()))
                 file.seek(0)
                 index = _read(path, file, mapped=presets.named(facts.preset).mapped)
         except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, UnknownName) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
+        lists = getattr(index, "invlists", None)
+        if lists is not None and isinstance(faiss.downcast_InvertedLists(lists), faiss.OnDiskInvertedLists):
+            # Its lists are in another file, whichever it names: to be read and even written.
+            raise IndexDamaged(f"{path} names another file")
         if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
             raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
         return cls(index, ids, facts, absent)

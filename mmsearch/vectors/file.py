@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from mmsearch import registry
+from mmsearch.documents import parsed
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import VectorIndex
 from mmsearch.vectors.atomic import replacing
@@ -154,7 +155,7 @@ def _quarantined(path: Path) -> Iterator[tuple[int, Path]]:
 def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, int]:
     """The stamp and the count in a footer. Raises: IndexDamaged."""
     try:
-        footer = dict(json.loads(text))
+        footer = dict(parsed(text))
         generation, mark, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
     except (ValueError, TypeError, KeyError) as error:
         raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error

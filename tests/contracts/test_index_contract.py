@@ -464,6 +464,18 @@ def structure(request: pytest.FixtureRequest) -> tuple[built.Built, Ids, Vectors
     return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
 
 
+def test_a_structure_that_names_another_file_is_refused(tmp_path: Path) -> None:
+    """FAISS keeps lists in other files, if it is told to; it would map the one that is named, to read and to write."""
+    rows, numbers = spread(2000, 0), np.arange(2000, dtype=np.int64)
+    made = built.build(presets.named("ivf"), rows, 2000, [(numbers, rows)], 0.9)
+    lists = faiss.OnDiskInvertedLists(made._index.nlist, made._index.code_size, str(tmp_path / "somebody's"))
+    lists.merge_from_1(made._index.invlists)
+    made._index.replace_invlists(lists)
+    made.save(tmp_path / "structure")
+    with pytest.raises(IndexDamaged, match="names another file"):
+        built.Built.load(tmp_path / "structure", 32)
+
+
 @pytest.mark.parametrize("device", ["cpu", STAND_IN, GPU])
 @pytest.mark.parametrize("share", [1, 0.3, 0.04])
 def test_a_structure_finds_most_and_tells_their_exact_scores(

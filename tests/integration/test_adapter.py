@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmsearch import registry
+from mmsearch import registry, trust
 from mmsearch.encoders.open_clip.adapter import merge, read
 from mmsearch.encoders.open_clip.checkpoint import find
 from mmsearch.encoders.open_clip.model import build
@@ -134,6 +134,7 @@ def test_a_resumed_training_gives_the_same_weights(library: Library, tmp_path: P
 
 def shaken(name: str, folder: Path, **low: Any) -> Towers:
     """A model with random adapters, written to a folder."""
+    trust.note([name])  # as where its user opened a library with it
     checkpoint = find(name)
     towers = Towers(checkpoint, Low(**low), seed=3)
     generator = torch.Generator().manual_seed(4)

@@ -67,7 +67,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
     libraries: list[Library] = []
 
     def make(**chosen: Any) -> Library:
-        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", **chosen}))
+        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
         return libraries[-1]
 
     yield make
@@ -138,7 +138,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_closing_ends_a_build_whatever_it_is_at(tmp_path: Path, pipe: Path) -> None:
     commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
     told = Told()
-    with mmsearch.open(tmp_path / "blocking", index="ivf-sq8") as library:
+    with mmsearch.open(tmp_path / "blocking", index="ivf-sq8", space=f"{HERE}:blocking_space") as library:
         library.index.keep_built(told)
         with pipe.open() as reader:
             worker = int(reader.readline())
@@ -159,7 +159,7 @@ def test_a_build_ends_with_the_process_that_wanted_it(
 import os, sys, threading
 os.environ["SERVING"] = str(os.getpid())
 import mmsearch
-library = mmsearch.open(sys.argv[1], index="ivf-sq8")
+library = mmsearch.open(sys.argv[1], index="ivf-sq8", space="tests.integration.test_caretaker:blocking_space")
 library.index.keep_built()
 threading.Event().wait()
 """

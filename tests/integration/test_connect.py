@@ -1,5 +1,6 @@
 """Two spaces that only words connect become one, in which all finds all."""
 
+import hashlib
 import json
 import wave
 from pathlib import Path
@@ -11,10 +12,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mmsearch
-from mmsearch import registry
+from mmsearch import registry, trust
 from mmsearch.cli import cli
 from mmsearch.encoders import connection
-from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.errors import InvalidInput, Untrusted, WeightsError
 from mmsearch.training.connection import ConnectionTask, Texts, plain
 from mmsearch.training.loop import fit
 from mmsearch.training.recipe import Recipe
@@ -34,6 +35,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _kept_there(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSEARCH_MODELS", str(models))
+    # Where it is noted that the connection was made here: its members are code.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(models.parent / "config"))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,7 @@ def made(models: Path) -> str:
     """The name of a space that connects the two."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMSEARCH_MODELS", str(models))
+        patch.setenv("XDG_CONFIG_HOME", str(models.parent / "config"))
         return mmsearch.connect(SEEN, HEARD, "both", TEXTS).space
 
 
@@ -161,9 +165,24 @@ def test_a_member_that_changed_is_noticed(made: str, models: Path) -> None:
     kept = connection.read(connection.folder("both") / connection.FILE)
     folder = connection.folder("stale")
     folder.mkdir()
-    (folder / connection.FILE).write_bytes(connection.dump(kept.members, ("0" * 64, kept.fingerprints[1]), kept.maps))
+    content = connection.dump(kept.members, ("0" * 64, kept.fingerprints[1]), kept.maps)
+    (folder / connection.FILE).write_bytes(content)
+    with pytest.raises(Untrusted, match="code that only you may name"):
+        registry.load("spaces", "connected:stale")()
+    trust.note([f"sha256:{hashlib.sha256(content).hexdigest()}"])
     with pytest.raises(WeightsError, match="another version of 'seen'"):
         registry.load("spaces", "connected:stale")()
+
+
+def test_a_connection_of_itself_is_refused(models: Path) -> None:
+    one = connection.Map(*(np.zeros(shape, np.float32) for shape in ((8, 4), (4,), (4, 4), (4,))))
+    for name, member in (("ring", "connected:ring"), ("there", "connected:back"), ("back", "connected:there")):
+        content = connection.dump((member, "mmsearch.encoders.starter:space"), ("a", "b"), (one, one))
+        connection.folder(name).mkdir(parents=True)
+        (connection.folder(name) / connection.FILE).write_bytes(content)
+    for name in ("ring", "there"):
+        with pytest.raises(WeightsError, match=f"connected:{name} is made of itself"):
+            registry.load("spaces", f"connected:{name}")()
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "foreign"])

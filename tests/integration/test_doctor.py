@@ -80,7 +80,7 @@ def test_another_version_of_the_space_is_an_error(library: Library, open_tiny: O
     with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
         db.execute("UPDATE spaces SET target = 'tests.tiny:other_weights'")
         db.commit()
-    found = by_subject(open_tiny())
+    found = by_subject(open_tiny(space="tests.tiny:other_weights"))
     assert found["space"].state == "error" and "--library" in (found["space"].remedy or "")
 
 

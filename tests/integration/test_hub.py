@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mmsearch import preparation
-from mmsearch.encoders import store
+from mmsearch.config import models_folder
 from tests import clip
 from tests.conftest import CHECKOUT
 
@@ -117,7 +117,7 @@ def prepare(hub: Hub, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def left() -> list[str]:
-    place = store.models_folder()
+    place = models_folder()
     return sorted(path.name for path in place.iterdir() if path.name != ".lock") if place.is_dir() else []
 
 

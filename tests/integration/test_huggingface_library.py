@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 import mmsearch
 from mmsearch import preparation, registry
+from mmsearch.config import models_folder
 from mmsearch.encoders import store
 from mmsearch.errors import NoSharedSpace, SpaceChanged, WeightsError
 from mmsearch.library import Library
@@ -190,7 +191,7 @@ def test_what_lacks_a_part_is_not_prepared(broken: str, tmp_path: Path) -> None:
     (source / broken).unlink()
     with pytest.raises(WeightsError, match=broken if broken != "model.safetensors" else "no weights"):
         preparation.prepare(preparation.plan("clap-htsat", source))
-    place = store.models_folder()
+    place = models_folder()
     assert not place.is_dir() or {path.name for path in place.iterdir()} <= {".lock"}
 
 

@@ -69,7 +69,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
     libraries: list[Library] = []
 
     def make(index: str = "ivf-sq8") -> Library:
-        libraries.append(mmsearch.open(folder, index=index))
+        libraries.append(mmsearch.open(folder, index=index, space="tests.tiny:space"))
         return libraries[-1]
 
     yield make
@@ -336,6 +336,7 @@ def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable
 def test_the_shell(folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSEARCH_LIBRARY", str(folder))
     monkeypatch.setenv("MMSEARCH_INDEX", "ivf-sq8")
+    monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")
 
     def run(*words: str, code: int = 0) -> str:
         done = CliRunner().invoke(cli, ["index", *words])

@@ -280,7 +280,7 @@ def test_in_the_shell(run: Run, process: Run, media: Path) -> None:
     picture(media / "more.png", "red", mark=50)
     assert run("ingest", media).returncode == 0
     assert "mute lacks 1 distinct files: mmsearch model add mute" in run("status").stdout.decode()
-    used = run("model", "use", "mute", "--when-complete")
+    used = run("model", "use", MUTE, "--when-complete")
     assert used.returncode == 0 and "2 audio" in used.stderr.decode(), used.stderr.decode()
     listed = run("model", "list").stdout.decode().splitlines()
     assert ["ready" in listed[0], "in use" in listed[1]] == [True, True]

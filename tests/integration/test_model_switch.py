@@ -135,7 +135,7 @@ def killed(*given, **named):
     return done
 
 setattr(owner, name, killed)
-mmsearch.open(sys.argv[1], workers=1).model.use("tests.others:wide", when_complete=True)
+mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.others:wide", when_complete=True)
 """
 
 MOMENTS = {

@@ -15,6 +15,7 @@ import pytest
 
 import mmsearch
 from mmsearch import preparation, registry
+from mmsearch.config import models_folder
 from mmsearch.encoders import store
 from mmsearch.encoders.presets import PRESETS
 from mmsearch.errors import InvalidInput, UnknownName, WeightsError
@@ -41,7 +42,7 @@ def prepared(source: Path, name: str = NAME) -> Path:
 
 def left() -> list[str]:
     """What lies in the models folder, but for the lock."""
-    place = store.models_folder()
+    place = models_folder()
     return sorted(path.name for path in place.iterdir() if path.name != ".lock") if place.is_dir() else []
 
 
@@ -53,7 +54,7 @@ def test_a_copied_model_is_used_like_its_original(source: Path) -> None:
     (source / "training.log").write_text("not part of the model")
     assert preparation.present(NAME) is None
     folder = prepared(source)
-    assert folder == preparation.present(NAME) == store.models_folder() / "hf-hub--someone--model"
+    assert folder == preparation.present(NAME) == models_folder() / "hf-hub--someone--model"
     files = {"open_clip_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"}
     assert {path.name for path in folder.iterdir()} == {*files, "mmsearch.json"}
     recorded = json.loads((folder / "mmsearch.json").read_text())
@@ -89,9 +90,9 @@ def test_the_list_has_every_preset_and_what_lies_in_the_folder(source: Path) -> 
     assert [m.name for m in found if m.non_commercial] == ["mobileclip2-s2"]
     prepared(source)
     prepared(source, "open_clip:Small/drawn")
-    shutil.copytree(source, store.models_folder() / "by-hand")
+    shutil.copytree(source, models_folder() / "by-hand")
     size = (source / WEIGHTS).stat().st_size
-    by_hand = f"local-dir:{store.models_folder() / 'by-hand'}"
+    by_hand = f"local-dir:{models_folder() / 'by-hand'}"
     others = models()[len(PRESETS) :]
     assert [m.name for m in others] == [by_hand, NAME, "open_clip:Small/drawn"]
     assert {(m.modalities, m.dim, m.bytes, m.installed) for m in others} == {(("text", "image"), clip.DIM, size, True)}
@@ -212,7 +213,7 @@ def test_an_interrupt_leaves_nothing(source: Path) -> None:
 
 
 def test_a_copy_that_is_not_like_its_source_is_refused(source: Path) -> None:
-    target = store.models_folder() / ".preparing-hf-hub--someone--model" / WEIGHTS
+    target = models_folder() / ".preparing-hf-hub--someone--model" / WEIGHTS
 
     def rot(copied: int) -> None:
         if copied > 100_000:
@@ -289,14 +290,14 @@ def test_offline_the_shell_names_the_other_way(process: Run, name: str) -> None:
     done = process("prepare", name, "--yes")
     said = done.stderr.decode()
     assert done.returncode == 6 and "HF_HUB_OFFLINE is set" in said and "--from FOLDER" in said
-    assert not store.models_folder().exists()
+    assert not models_folder().exists()
 
 
 def test_in_the_shell(run: Run, source: Path, folder: Path) -> None:
     done = run("prepare", NAME, "--from", "source")
     assert done.returncode == 0, done.stderr.decode()
     printed = done.stdout.decode()
-    assert f"591.5 kB from {source}" in printed and str(store.models_folder()) in printed
+    assert f"591.5 kB from {source}" in printed and str(models_folder()) in printed
     again = run("prepare", NAME, "--from", "source")
     assert again.returncode == 0 and "is already here" in again.stdout.decode()
     assert b"`connect` makes one space of two" in run("models", "--help").stdout

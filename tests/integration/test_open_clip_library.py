@@ -15,8 +15,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import mmsearch
-from mmsearch import registry
-from mmsearch.errors import NoSharedSpace, SpaceChanged, WeightsError
+from mmsearch import registry, trust
+from mmsearch.config import user_file
+from mmsearch.errors import NoSharedSpace, SpaceChanged, Untrusted, WeightsError
 from mmsearch.library import Library
 from mmsearch.media.image import ImageDecoder
 from mmsearch.types import Limits, Query
@@ -131,6 +132,17 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
     weights.write_bytes((model / weights.name).read_bytes())
     with mmsearch.open(tmp_path / "library") as library:
         assert [hit.score for hit in library.search("a red circle", keywords="no")] == found
+    user_file().with_name(trust.FILE_NAME).unlink()
+    for way in (None, "starter"):
+        with mmsearch.open(tmp_path / "library", space=way) as library, pytest.raises(Untrusted) as refused:
+            library.search("a red circle")
+        assert refused.value.hint is not None and f"MMSEARCH_SPACE=local-dir:{here} " in refused.value.hint
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMSEARCH_SPACE", f"local-dir:{here}")
+        with mmsearch.open(tmp_path / "library") as library:
+            assert [hit.score for hit in library.search("a red circle", keywords="no")] == found
+    with mmsearch.open(tmp_path / "library") as library:
+        assert library.ingest(folder).failed.total() == 0, "named once, its workers find it too"
     here.rename(tmp_path / "elsewhere")
     with mmsearch.open(tmp_path / "library") as library, pytest.raises(WeightsError, match="no model in"):
         library.search("a red circle")

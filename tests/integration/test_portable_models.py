@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmsearch.errors import InvalidInput, SpaceIncomplete
+from mmsearch.errors import InvalidInput, LibraryError, SpaceIncomplete
 from mmsearch.library import Library
 from mmsearch.portable import Imported
 from mmsearch.types import Hit
@@ -230,6 +230,23 @@ def test_a_folder_leads_nowhere_else(
         path.write_text(json.dumps(other))
         with pytest.raises(InvalidInput, match=r"no part of it|can't be a model's name"):
             open_tiny("another").import_(out)
+
+
+@pytest.mark.parametrize("name", ["../../../secret", "ABSOLUTE", "..", "a/b", "link", "missing"])
+def test_an_export_takes_no_file_from_elsewhere(filled: Library, folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("mine")
+    model = filled.path / "training" / "kinds"
+    model.mkdir(parents=True)
+    (model / "link").symlink_to(tmp_path / "secret")
+    for file in ("plan.json", "README.md"):
+        (model / file).write_text("{}")
+    named = str(tmp_path / "secret") if name == "ABSOLUTE" else name
+    card = {"name": "kinds", "kind": "labels", "base": "tiny", "fingerprint": "f", "files": {named: "0"}}
+    (model / "model.json").write_text(json.dumps(card))
+    with pytest.raises(LibraryError, match=r"is no part of it|can't be exported") as caught:
+        filled.export(tmp_path / "out")
+    assert caught.value.hint is not None and "mmsearch train drop kinds" in caught.value.hint
+    assert not (tmp_path / "out").exists() and (tmp_path / "secret").read_text() == "mine"
 
 
 def test_the_shell(filled: Library, run: Run, folder: Path) -> None:

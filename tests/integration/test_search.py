@@ -10,6 +10,7 @@ from PIL import Image
 
 import mmsearch
 from mmsearch import Query
+from mmsearch.config import user_file
 from mmsearch.errors import Corrupt, InvalidInput, LibraryEmpty, LibraryNotFound, SpaceChanged
 from mmsearch.library import Library
 from mmsearch.places import locate
@@ -172,7 +173,7 @@ def test_no_library_and_an_empty_one(open_tiny: Callable[..., Library], tmp_path
         library.search("red")
 
 
-def test_other_weights_are_refused(filled: Library) -> None:
+def test_other_weights_are_refused(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlite3
     from contextlib import closing
 
@@ -180,12 +181,16 @@ def test_other_weights_are_refused(filled: Library) -> None:
     filled.close()
     with closing(sqlite3.connect(path / "catalog.sqlite")) as db, db:
         db.execute("UPDATE spaces SET target = 'tests.tiny:other_weights'")
-    for use in (lambda: filled.search("red"), lambda: filled.ingest(path.parent / "media")):
-        with pytest.raises(SpaceChanged, match="another version of the space 'tiny'"):
-            use()
+    monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:other_weights")
+    with mmsearch.open(path, workers=1) as changed:
+        for use in (lambda: changed.search("red"), lambda: changed.ingest(path.parent / "media")):
+            with pytest.raises(SpaceChanged, match="another version of the space 'tiny'"):
+                use()
 
 
-def test_an_existing_library_keeps_its_space(filled: Library) -> None:
+def test_an_existing_library_keeps_its_space(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its space is code, which is never taken from the library's word alone.
+    monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")
     with mmsearch.open(filled.path, space="starter") as again:
         assert again.search("red", 1, within=("image",))[0].path.name == "red.png"
         for dry_run in (False, True):
@@ -198,6 +203,8 @@ def test_an_existing_library_keeps_its_space(filled: Library) -> None:
 
 def test_a_default_for_new_libraries_leaves_the_others_alone(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSEARCH_SPACE", "starter")
+    user_file().parent.mkdir(parents=True)
+    user_file().write_text('space = "tests.tiny:space"\n')
     with mmsearch.open(filled.path) as again:
         assert again.ingest(filled.path.parent / "media").unchanged > 0
 

@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
-BASE = {"errors", "types", "findings", "reasons", "rankings", "version", "criteria", "forks"}
-GROUND = BASE | {"registry", "config"}
+BASE = {"errors", "types", "findings", "reasons", "rankings", "version", "criteria", "forks", "documents", "domains"}
+GROUND = BASE | {"registry", "config", "trust"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
 
@@ -27,7 +27,12 @@ ALLOWED: dict[str, set[str]] = {
     # What the stages of a search hand on.
     "rankings": {"types"},
     "filters": {"errors", "types", "criteria"},
-    **{name: BASE for name in ("registry", "config")},
+    "documents": set(),
+    "domains": set(),
+    "registry": BASE,
+    "config": BASE | {"registry"},
+    # What data may name.
+    "trust": BASE | {"registry", "config"},
     **{name: GROUND for name in PARTS},
     # Keeps vectors in step with the catalog, for the stages.
     "held": GROUND | {"vectors", "catalog"},

@@ -246,7 +246,7 @@ def test_settings_that_make_no_sense() -> None:
     for wrong in ({"fusion": "sum"}, {"fusion": "weighted", "fusion_weights": "image"}):
         with pytest.raises(InvalidInput):
             settings(None, **wrong)
-    with pytest.raises(InvalidInput, match="fusion_weights makes no sense"):
+    with pytest.raises(InvalidInput, match="setting fusion_weights can't be 'image=0'"):
         settings(None, fusion="weighted", fusion_weights="image=0")
     assert settings(None, fusion="weighted").weights == {"image": 1, "video": 1, "audio": 1, "text": 0.5}
     assert settings(None, fusion="mean").weights == {}

@@ -252,6 +252,20 @@ def test_a_size_that_the_tower_does_not_take_is_found_before_anything_is_embedde
         encode(folder)
 
 
+@pytest.mark.parametrize("name", ["hf-hub:a/b", "HF-HUB:a/b", "Local-Dir:/a", "a/b", "hf_hub:a", "a\nb"])
+def test_a_tower_that_is_named_by_an_address_is_refused(folder: Path, name: str) -> None:
+    rewrite(folder, lambda config: config["model_cfg"]["vision_cfg"].update(timm_model_name=name))
+    with pytest.raises(WeightsError, match="named by an address"):
+        opened(f"local-dir:{folder}")
+
+
+def test_a_text_tower_whose_config_names_code_is_refused_and_nobody_is_asked(folder: Path) -> None:
+    rewrite(folder, lambda config: config["model_cfg"]["text_cfg"].update(hf_model_name="a/b"))
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "auto_map": {"AutoConfig": "evil.Config"}}))
+    with pytest.raises(WeightsError, match="asks for auto_map"):
+        encode(folder)
+
+
 class Bomb:
     """Unpickling it makes a folder."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmsearch.documents import parsed
 from mmsearch.encoders import store
 from mmsearch.encoders.tokenizer import TOKENIZER_FILE, declared
 from mmsearch.errors import WeightsError
@@ -30,6 +31,7 @@ WEIGHTS_FILE = "model.safetensors"
 LONGEST_TEXT = 512
 """Tokens."""
 
+_ANEW = "get the model anew, with the files as they were published"
 _PART = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
@@ -107,11 +109,17 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def _entries(config: Any) -> list[tuple[str, Any]]:
-    if isinstance(config, list):
-        return [found for one in config for found in _entries(one)]
-    if not isinstance(config, dict):
-        return []
-    return [*config.items(), *(found for value in config.values() for found in _entries(value))]
+    """Key and value of every object, however deep."""
+    found: list[tuple[str, Any]] = []
+    left = [config]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found.extend(one.items())
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+    return found
 
 
 def processor(folder: Path, part: str) -> dict[str, Any]:
@@ -144,9 +152,9 @@ def whole_number(config: Mapping[str, Any], key: str, otherwise: int | None = No
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = parsed(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read: {error}") from error
+        raise WeightsError(f"{path} can't be read: {error}", hint=_ANEW) from error
     if not isinstance(found, dict):
-        raise WeightsError(f"{path} can't be read: it holds no object")
+        raise WeightsError(f"{path} can't be read: it holds no object", hint=_ANEW)
     return found

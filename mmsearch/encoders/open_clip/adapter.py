@@ -4,13 +4,13 @@ LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022
 W + (alpha / r) B A. The folder is peft's: adapter_config.json, adapter_model.safetensors; peft itself only trains.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.documents import parsed
 from mmsearch.encoders import store
 from mmsearch.errors import WeightsError
 
@@ -53,7 +53,7 @@ def read(folder: Path) -> Adapter:
     """The adapter in a folder. Raises: WeightsError."""
     path = folder / CONFIG_NAME
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = parsed(path.read_text("utf-8"))
         kind, base, sha256 = config["peft_type"], config["base_model_name_or_path"], config["revision"]
         scale = config["lora_alpha"] / config["r"]
         other = [name for name in _OTHERWISE if config.get(name)]

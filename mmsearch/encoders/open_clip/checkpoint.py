@@ -7,11 +7,14 @@ tokenizer.json ...            unless the model reads CLIP's own byte-pair encodi
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmsearch import trust
+from mmsearch.documents import parsed
 from mmsearch.encoders import store
 from mmsearch.encoders.names import located, split
 from mmsearch.encoders.open_clip import adapter as adapters
@@ -33,6 +36,8 @@ WEIGHT_NAMES = (
     "pytorch_model.bin",
 )
 """Best first; otherwise the only *.safetensors."""
+_TIMM_NAME = re.compile(r"[\w.-]*")
+"""An architecture's; timm takes anything with a colon for an address, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,10 @@ def find(name: str) -> Checkpoint:
     if scheme == "adapter":
         found = adapters.read(Path(rest))
         if found.base.partition(":")[0] not in ("open_clip", "hf-hub", "local-dir"):
-            raise WeightsError(f"the adapter in {rest} is of {found.base!r}, which is no open_clip model")
-        return replace(find(found.base), name=f"adapter:{found.folder.name}", adapter=found)
+            raise WeightsError(
+                f"the adapter in {rest} is of {found.base!r}, which is no open_clip model", hint="train it again"
+            )
+        return replace(find(trust.checked(found.base)), name=f"adapter:{found.folder.name}", adapter=found)
     return read(*located(name, (CONFIG_FILE,)))
 
 
@@ -132,9 +139,11 @@ def read(name: str, folder: Path) -> Checkpoint:
     """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = parsed(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read: {error}") from error
+        raise WeightsError(
+            f"{path} can't be read: {error}", hint="get the model anew, with the files as they were published"
+        ) from error
     try:
         return _checked(name, folder, config["model_cfg"], config["preprocess_cfg"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -152,7 +161,7 @@ def _checked(name: str, folder: Path, model: Mapping[str, Any], preprocess: Mapp
     for what, number in (("embed_dim", dim), ("context_length", context)):
         if not isinstance(number, int) or number < 2:
             raise ValueError(f"{what} = {number!r}")
-    if str(vision.get("timm_model_name", "")).startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+    if not _TIMM_NAME.fullmatch(str(vision.get("timm_model_name") or "")):
         raise ValueError("its picture tower is named by an address, not by an architecture of timm")
     if "tokenizer_mode" in text or "reduction_mask" in text.get("tokenizer_kwargs", {}):
         raise ValueError("its way of cutting texts into tokens is not supported")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.encoders import store, tensors
+from mmsearch.encoders.huggingface.checkpoint import config_of
 from mmsearch.encoders.open_clip.adapter import merge
 from mmsearch.encoders.open_clip.checkpoint import Checkpoint
 from mmsearch.errors import WeightsError
@@ -93,6 +94,8 @@ def hf_config(checkpoint: Checkpoint, named: str) -> Path:
             f"the text tower of {checkpoint.name} is {named}, whose config.json is not on this machine",
             hint=f"put it into {checkpoint.folder}",
         )
+    # It is handed to transformers, which would ask on the terminal whether to run what a config names.
+    config_of(found.parent)
     return found.parent
 
 

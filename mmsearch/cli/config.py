@@ -1,0 +1,29 @@
+"""mmsearch config"""
+
+from pathlib import Path
+
+import click
+
+from mmsearch.cli import output, show
+from mmsearch.cli.options import json_option, library_option, open_library
+
+
+@click.command()
+@library_option
+@json_option
+def config(library: Path | None, as_json: bool) -> None:
+    """Every setting, its value, and where that is from: the environment, your own file, the library's, or none."""
+    from mmsearch import config as settings
+
+    with open_library(library) as opened:
+        found = settings.read(opened.path)
+    names = settings.DOMAINS
+    if as_json:
+        told = {name: {"value": getattr(found.settings, name), "from": found.origin(name)} for name in names}
+        files = {"user": settings.user_file(), "library": found.library_file}
+        show.echo_json({"settings": told, "ignored": found.ignored, "files": files})
+        return
+    rows = [(name, str(getattr(found.settings, name)), found.origin(name)) for name in names]
+    show.table(("setting", "value", "from"), rows, wrap="value")
+    click.echo(f"yours: {output.printable(str(settings.user_file()))}", err=True)
+    click.echo(f"the library's: {output.printable(str(found.library_file))}", err=True)
