@@ -16,11 +16,15 @@ from mmsearch.types import Space
 class Spaces:
     """Spaces by what the library recorded of them. Thread safety: all methods may be called from any thread."""
 
-    def __init__(self, settings: Settings, projection: Callable[[SpaceRecord], bytes], mutex: threading.RLock) -> None:
-        """`projection`: the safetensors file that makes a projected space of its base; it may take the mutex too."""
+    def __init__(self, settings: Settings, projection: Callable[[SpaceRecord], bytes]) -> None:
+        """`projection`: the safetensors file that makes a projected space of its base."""
         self._settings = settings
         self._projection = projection
-        self._mutex = mutex
+        self._mutex = threading.Lock()
+        """Of the dictionaries below, for moments."""
+        self._loading = threading.RLock()
+        """Held while a model is made and compared with what was recorded, which may read gigabytes: whoever needs
+        another one that is here already does not wait for it."""
         self._bases: dict[str, Space] = {}
         self._spaces: dict[SpaceRecord, Space] = {}
         self._pools: dict[tuple[str, int], DecodePool] = {}
@@ -37,21 +41,29 @@ class Spaces:
 
     def loaded(self, target: str) -> Space:
         """The space behind a target string; its weights load with the first vector."""
-        with self._mutex:
-            if target not in self._bases:
-                load = registry.load("spaces", target)
-                self._bases[target] = load(self._settings.device, self._settings.precision)
-            return self._bases[target]
+        with self._loading:
+            known = self._bases.get(target)
+            if known is None:
+                known = registry.load("spaces", target)(self._settings.device, self._settings.precision)
+                with self._mutex:
+                    self._bases[target] = known
+            return known
 
     def of(self, record: SpaceRecord) -> Space:
         """A recorded space. Raises: SpaceChanged if it isn't the one that was recorded, WeightsError."""
-        with self._mutex:
-            if record not in self._spaces:
+        known = self._spaces.get(record)
+        if known is not None:
+            return known
+        with self._loading:
+            known = self._spaces.get(record)
+            if known is None:
                 made = self.loaded(record.target)
                 if record.base is not None:
                     made = projected_space(made, record.name, Projector(self._projection(record)))
-                self._spaces[record] = checked(made, record)
-            return self._spaces[record]
+                known = checked(made, record)
+                with self._mutex:
+                    self._spaces[record] = known
+            return known
 
     def pool(self, record: SpaceRecord, workers: int) -> DecodePool:
         """Decode workers that prepare segments for a space's encoders."""

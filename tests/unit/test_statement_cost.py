@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import insert
 
 from mmsearch.catalog import (
     Batch,
@@ -50,7 +51,7 @@ def filled(folder: Path, count: int) -> Catalog:
             batch.placements.append(Placement(f"/media/n{n:06}.jpg".encode(), b"/media", f"{n:064x}", 1, 1))
         catalog.commit(batch, space.id)
     with writing(catalog._engine) as connection:
-        connection.execute(Tag.__table__.insert(), [{"content_id": n + 1, "tag": "all"} for n in range(count)])
+        connection.execute(insert(Tag), [{"content_id": n + 1, "tag": "all"} for n in range(count)])
     return catalog
 
 
