@@ -19,6 +19,13 @@ FUSIONS = ("best", "mean", "weighted", "off")
 LEARNED = "learned:"
 """Begins the fusion that is a trained model's; its name follows."""
 _LIMITS = Limits()
+_ours = False
+
+
+def own_process() -> None:
+    """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
+    global _ours
+    _ours = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,9 @@ class Settings:
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
     """Seconds after which a transaction is committed even if smaller."""
+    keep_memory: str = "auto"
+    """Whether the C library keeps freed memory for the next batch, in the whole process: "on", "off", or "auto": on in
+    mmsearch's own commands and workers, off where it is part of another program."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes
@@ -69,6 +79,11 @@ class Settings:
     @property
     def limits(self) -> Limits:
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def keeps_memory(self) -> bool:
+        """What `keep_memory` means in this process."""
+        return self.keep_memory == "on" or (self.keep_memory == "auto" and _ours)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -167,6 +182,8 @@ def _checked(made: Settings) -> Settings:
     if made.fold not in ("on", "off"):
         raise InvalidInput(f"setting fold can't be {made.fold!r}", hint="say on or off")
     _ = made.alike_from
+    if made.keep_memory not in ("auto", "on", "off"):
+        raise InvalidInput(f"setting keep_memory can't be {made.keep_memory!r}", hint="say auto, on or off")
     if made.precision not in ("auto", "fp32", "fp16", "bf16"):
         raise InvalidInput(f"unknown precision {made.precision!r}", hint="known: auto, fp32, fp16, bf16")
     if made.index_device not in ("cpu", "gpu"):

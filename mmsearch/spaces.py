@@ -6,6 +6,7 @@ from collections.abc import Callable
 from mmsearch import registry
 from mmsearch.catalog import SpaceRecord
 from mmsearch.config import Settings
+from mmsearch.encoders.device import may_keep_memory
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import space as projected_space
 from mmsearch.errors import SpaceChanged
@@ -44,6 +45,8 @@ class Spaces:
         with self._loading:
             known = self._bases.get(target)
             if known is None:
+                if self._settings.keeps_memory:
+                    may_keep_memory()
                 known = registry.load("spaces", target)(self._settings.device, self._settings.precision)
                 with self._mutex:
                     self._bases[target] = known

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
+from mmsearch.cli import log
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
@@ -22,6 +24,7 @@ from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.config import own_process
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
@@ -40,8 +43,18 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Version.")
-def cli() -> None:
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Write what happens here, too.")
+@click.option(
+    "--log-level",
+    type=click.Choice(log.LEVELS),
+    default="info",
+    show_default=True,
+    help="Of the log file; only debug writes paths and queries.",
+)
+@click.pass_context
+def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
     """Search any of your media with any other: type it, show it, or play it."""
+    context.with_resource(log.logged(context.invoked_subcommand or "", log_file, log_level))
 
 
 for command in (
@@ -75,6 +88,7 @@ train.add_command(train_fusion)
 
 def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
+    own_process()
     try:
         cli(standalone_mode=False)
     except MmsearchError as error:
