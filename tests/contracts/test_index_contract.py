@@ -1,5 +1,6 @@
 """What every VectorIndex promises, run on every registered backend."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -520,3 +521,21 @@ def test_a_structure_of_something_else_is_refused(structure: tuple[built.Built, 
     index.save(tmp_path / "changes")
     with pytest.raises(IndexDamaged):
         LayeredIndex.load(tmp_path / "changes", 32)
+
+
+@pytest.mark.parametrize(("share", "times"), [(1, 1.0), (0.64, 1.25), (0.5, math.sqrt(2))])
+def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_left_out(
+    structure: tuple[built.Built, Ids, Vectors], share: float, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, numbers, rows = structure
+    asked: list[int] = []
+    near = built.Built.near
+
+    def counted(self: built.Built, queries: Vectors, want: int, effort: int, among: Any = None) -> Any:
+        asked.append(effort)
+        return near(self, queries, want, effort, among)
+
+    monkeypatch.setattr(built.Built, "near", counted)
+    among = None if share == 1 else Selection(numbers[: int(6000 * share)])
+    LayeredIndex(32, made).search(spread(1, 5), 10, among=among, fetch=lambda ids: rows[ids // 3])
+    assert asked[0] == int(made.facts.effort * times)

@@ -199,6 +199,17 @@ def adds(*numbers: str) -> int:
     return sum(map(int, numbers))
 
 
+def niceness() -> int:
+    return os.nice(0)
+
+
+def test_work_yields_to_what_serves() -> None:
+    told = Told()
+    caretaker = Caretaker(lambda: not told.said, f"{HERE}:niceness", [], told)
+    assert told.wait() == min(os.nice(0) + 10, 19)
+    caretaker.stop()
+
+
 def test_work_is_done_once_for_each_time_it_is_wanted() -> None:
     told, looked, answers = Told(), threading.Semaphore(0), [True, False, True]
 

@@ -328,6 +328,17 @@ def test_cancelled_run_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Li
     assert report.new + rest.new == 60 and rest.unchanged == report.new
 
 
+def test_a_lone_text_among_pictures_holds_up_nothing_behind_it(open_tiny: Callable[..., Library], folder: Path) -> None:
+    """Its batch would be full at the end only: once two transactions wait behind it, it is encoded by itself."""
+    words(folder / "00.txt", "red")
+    for mark in range(1, 41):
+        picture(folder / f"{mark:02d}.png", "red", mark=mark)
+    library = open_tiny(commit_segments=4, commit_s=3600)
+    assert library.ingest(folder).new == 41
+    assert len(tiny.BATCHES) >= 10
+    assert tiny.BATCHES.index(("text", 1)) <= 3
+
+
 def test_nothing_there_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file or folder"):
         library.ingest(tmp_path / "nowhere")
