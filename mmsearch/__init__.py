@@ -10,6 +10,7 @@
 Importing it loads no heavy library: names arrive when they are first used.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,10 @@ __all__ = [
     "connect",
     "open",
 ]
+
+
+# What an application does with our messages is its own affair: nothing is printed unasked, nothing set up for it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

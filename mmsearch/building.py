@@ -23,7 +23,7 @@ from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.errors import LibraryLocked
 from mmsearch.indexing import IndexSet
-from mmsearch.types import Ids, Modality, Space, Vectors
+from mmsearch.types import Ids, Modality, Selection, Space, Vectors
 from mmsearch.vectors.atomic import make_folder, replacing
 from mmsearch.vectors.presets import AUTO, PRESETS, Preset, cells
 
@@ -36,6 +36,12 @@ NEAREST = 10
 
 OWN_QUERIES = 128
 """Vectors of a list that stand for queries of their modality."""
+
+FILTERS = (0.3, 0.1, 0.03)
+"""Shares of a list that filters leave, for which recall is measured."""
+
+FILTER_QUERIES = 48
+"""Of each modality, for that."""
 
 GONE = 0.2
 """Up to this share of a list's size may have gone from a structure that is extended: they are carried along."""
@@ -235,7 +241,7 @@ class Builder:
 
     def _tuned(self, key: ListKey, built: "Built", choice: Sequence[int]) -> "Built":
         """The structure with the least effort that reaches the target with queries of every modality, or the most."""
-        trials = self._trials(key, built)
+        trials = self._trials(key, np.setdiff1d(built.ids, built.absent))
         efforts = [effort for effort in choice if effort <= built.most] or [built.most]
         low, high = 0, len(efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
@@ -247,19 +253,34 @@ class Builder:
             else:
                 low = middle + 1
         recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
-        return built.with_facts(effort=efforts[low], recall=recall, target=self._target)
+        tuned = built.with_facts(effort=efforts[low], recall=recall, target=self._target, filtered={})
+        return tuned.with_facts(filtered=self._filtered(key, tuned))
+
+    def _filtered(self, key: ListKey, built: "Built") -> dict[str, float]:
+        """Share of the list that a filter leaves -> recall under it: where that misses the target, searches compare all
+        that matches."""
+        ids, made = np.setdiff1d(built.ids, built.absent), dict[str, float]()
+        chance = np.random.default_rng(0).random(len(ids))
+        for share in FILTERS:
+            left = ids[chance < share]
+            recall = self._recall(built, self._trials(key, left, FILTER_QUERIES), Selection(left))
+            made[str(share)] = min(recall.values(), default=1.0)
+        return made
 
     def _reached(self, recall: Mapping[Modality, float]) -> bool:
         return min(recall.values(), default=1.0) >= self._target
 
-    def _recall(self, built: "Built", trials: Mapping[Modality, _Trial]) -> dict[Modality, float]:
+    def _recall(
+        self, built: "Built", trials: Mapping[Modality, _Trial], among: Selection | None = None
+    ) -> dict[Modality, float]:
         from mmsearch.vectors.layered import LayeredIndex
 
         index = LayeredIndex(self._space.dim, built)
         made: dict[Modality, float] = {}
         for modality, trial in trials.items():
             with self._catalog.reading() as snapshot:
-                found = index.search(trial.queries, NEAREST + 1, fetch=partial(self._lenient, snapshot))
+                fetch = partial(self._lenient, snapshot)
+                found = index.search(trial.queries, NEAREST + 1, among=among, fetch=fetch)
             good = (found.scores >= trial.bars[:, np.newaxis] - TIE) & (found.ids != trial.own[:, np.newaxis])
             made[modality] = float(np.minimum(good.sum(axis=1), trial.most).mean() / trial.most)
         return made
@@ -271,11 +292,14 @@ class Builder:
         rows[np.searchsorted(ids, found)] = vectors
         return rows
 
-    def _trials(self, key: ListKey, built: "Built") -> dict[Modality, _Trial]:
-        """Neutral queries of every modality, and vectors of the list itself for its own; exact answers for all."""
-        asked = {modality: (rows, np.full(len(rows), -1)) for modality, rows in neutral.vectors(self._space).items()}
-        ids = np.setdiff1d(built.ids, built.absent)
-        some = np.unique(np.linspace(0, len(ids) - 1, min(OWN_QUERIES, len(ids))).astype(np.int64))
+    def _trials(self, key: ListKey, ids: Ids, count: int | None = None) -> dict[Modality, _Trial]:
+        """Neutral queries of every modality, and vectors of the list itself for its own, `count` of each at most; exact
+        answers for all, among the segments with these ids."""
+        asked = {
+            modality: (rows[:count], np.full(len(rows[:count]), -1))
+            for modality, rows in neutral.vectors(self._space).items()
+        }
+        some = np.unique(np.linspace(0, len(ids) - 1, min(count or OWN_QUERIES, len(ids))).astype(np.int64))
         for own, rows in self._chunks(ids[some]):
             asked[key.segment] = rows, own
         most = min(NEAREST, len(ids) - 1)

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from mmsearch import forks
+from mmsearch.config import own_process
 from mmsearch.errors import LibraryEmpty, LibraryError, LibraryNotFound, MmsearchError
 
 PERIOD_S = 5.0
@@ -85,8 +86,10 @@ class Caretaker:
                     self._have_it_done()
             except (LibraryNotFound, LibraryEmpty):
                 pass  # nothing yet
-            except (MmsearchError, OSError) as error:
-                _log.warning("%s", error)
+            except Exception as error:
+                # Whatever it is, the next look may do better; and an error's own words may name a folder.
+                _log.warning("work in the background failed (%s), next try in %.0f s", type(error).__name__, RETRY_S)
+                _log.debug("%s", error, exc_info=error)
                 pause = RETRY_S
             self._woken.wait(pause)
 
@@ -118,6 +121,8 @@ def work() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
+    own_process()
+    logging.getLogger("mmsearch").addHandler(logging.StreamHandler())
     # Whatever prints here must not speak in our place.
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -30,6 +30,13 @@ INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hn
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 _LIMITS = Limits()
+_ours = False
+
+
+def own_process() -> None:
+    """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
+    global _ours
+    _ours = True
 
 
 def _is_index(name: str) -> bool:
@@ -61,6 +68,7 @@ DOMAINS: Mapping[str, Domain] = {
     "fold": one_of("on", "off"),
     "alike": numbered("cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1),
     "storage": one_of("float32", "float16"),
+    "keep_memory": one_of("auto", "on", "off"),
     "commit_segments": Whole(1, 2**31),
     "commit_s": Number(_LONG_S),
     "pixels": Whole(1, _MUCH),
@@ -73,7 +81,16 @@ DOMAINS: Mapping[str, Domain] = {
 """Setting -> what it may be."""
 
 MACHINE = frozenset(
-    ("device", "precision", "models", "index_device", "workers", "batch_size", *(f.name for f in fields(Limits)))
+    (
+        "device",
+        "precision",
+        "models",
+        "index_device",
+        "workers",
+        "batch_size",
+        "keep_memory",
+        *(f.name for f in fields(Limits)),
+    )
 )
 """Settings of a machine, in which a library's own file has no say."""
 
@@ -118,6 +135,9 @@ class Settings:
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
     """Seconds after which a transaction is committed even if smaller."""
+    keep_memory: str = "auto"
+    """Whether the C library keeps freed memory for the next batch, in the whole process: "on", "off", or "auto": on in
+    mmsearch's own commands and workers, off where it is part of another program."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes
@@ -128,6 +148,11 @@ class Settings:
     @property
     def limits(self) -> Limits:
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def keeps_memory(self) -> bool:
+        """What `keep_memory` means in this process."""
+        return self.keep_memory == "on" or (self.keep_memory == "auto" and _ours)
 
     @property
     def weights(self) -> Mapping[str, float]:

@@ -1,8 +1,10 @@
 """An index in memory as `mmsearch.indexing` keeps it: how it compares with its files, and how it is searched."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
@@ -15,6 +17,8 @@ from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
 if TYPE_CHECKING:
     from mmsearch.vectors.built import Built
     from mmsearch.vectors.layered import Fetch, LayeredIndex
+
+_log = logging.getLogger(__name__)
 
 REPLAY_LIMIT = 5000
 """Vectors a reader replays at every start before it is worth publishing the index anew."""
@@ -81,6 +85,23 @@ class View:
         if self.held.layers is not None:
             return self.held.layers.search(queries, k, among=among, fetch=self.fetch)
         return self.held.index.search(queries, k, among=among)
+
+
+class Reload(Thread):
+    """Reads what another process built. What goes wrong is logged, and told to who waits for it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(name="mmsearch-index", daemon=True)
+        self._work = work
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            self.error = error
+            _log.warning("an index that another process built can't be read: %s", type(error).__name__)
+            _log.debug("%s", error, exc_info=error)
 
 
 def nearest(

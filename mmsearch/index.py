@@ -110,9 +110,10 @@ class Index:
             if on_built is not None:
                 on_built([Outcome(**{**one, "key": ListKey(**one["key"])}) for one in told])
 
-        if parts.caretaker is None:
-            arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
-            parts.caretaker = Caretaker(lambda: parts.builder().wanted(), "mmsearch.index:build_due", arguments, done)
+        arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
+        parts.keep_caretaker(
+            lambda: Caretaker(lambda: parts.builder().wanted(), "mmsearch.index:build_due", arguments, done)
+        )
 
     def verify(self, *, repair: bool = False) -> list[ListCheck]:
         """Compare every list with the catalog: its files' checksums, its ids, and the scores of some vectors.

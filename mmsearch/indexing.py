@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import vectors as catalog_vectors
 from mmsearch.criteria import Filter
 from mmsearch.errors import CatalogDamaged, IndexDamaged
-from mmsearch.held import REPLAY_LIMIT, File, Held, View, file_of, lengths, nearest
+from mmsearch.held import REPLAY_LIMIT, File, Held, Reload, View, file_of, lengths, nearest
 from mmsearch.rankings import AtHand
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import Gate, Stamp, check_file, create, presets, publish, quarantine, read, read_as
@@ -66,7 +66,7 @@ class IndexSet:
         self._refreshing = Lock()
         self._gate = Gate()
         self._gpu = gpu
-        self._switching: dict[ListKey, Thread] = {}
+        self._switching: dict[ListKey, Reload] = {}
         forks.bound(self)
 
     def forked(self) -> None:
@@ -242,16 +242,24 @@ class IndexSet:
             return
         going = self._switching.get(key)
         if going is None or not going.is_alive():
-            self._switching[key] = Thread(target=self._reload, args=(key,), name="mmsearch-index", daemon=True)
+            self._switching[key] = Reload(partial(self._reload, key))
             self._switching[key].start()
 
     def renew(self) -> list[ListKey]:
-        """As `refresh`, and searches with what other processes have built from now on."""
+        """As `refresh`, and searches with what other processes have built from now on. Raises: what reading it did."""
         keys = self.refresh()
         for key in keys:
             if (going := self._switching.get(key)) is not None:
                 going.join()
+                if going.error is not None:
+                    self._switching.pop(key, None)
+                    raise going.error
         return keys
+
+    def close(self) -> None:
+        """Wait for files that are being read beside; nobody may search meanwhile."""
+        for going in list(self._switching.values()):
+            going.join()
 
     def _reload(self, key: ListKey) -> None:
         with self._catalog.reading() as snapshot:

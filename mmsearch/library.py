@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmsearch import backup, config, doctor, duplicates, hybrid, naming, places, portable, registry, results, upkeep
 from mmsearch import evaluate as evaluation
 from mmsearch import search as searching
+from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import read as catalog_read
 from mmsearch.config import Settings
 from mmsearch.criteria import Filter
@@ -85,24 +86,32 @@ class Library:
         """
         roots = places.roots(paths, self.path)
         registry.check_modalities(only)
-        options = IngestOptions(
+        options = IngestOptions.of(
+            self.settings,
             exclude=tuple(exclude),
             hidden=hidden,
             only=frozenset(only) if only is not None else None,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
-            batch_size=self.settings.batch_size,
-            commit_segments=self.settings.commit_segments,
-            commit_s=self.settings.commit_s,
-            max_bytes=self.settings.file_bytes,
         )
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots))
 
-    def retry(self, failure: str | None = None, on_progress: OnProgress | None = None) -> IngestReport:
-        """Try the files of the failure ledger again, all or those of one class."""
-        options = IngestOptions(retry=lambda known: True, on_progress=on_progress)
+    def retry(
+        self,
+        failure: str | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Try the files of the failure ledger again, all or those of one class.
+
+        Args:
+            cancel: As `ingest` takes it.
+        """
+        options = IngestOptions.of(
+            self.settings, retry=lambda known: True, on_progress=on_progress, cancel=cancel or threading.Event()
+        )
         with self._parts.catalog().reading() as snapshot:
             known = catalog_read.failed(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
@@ -118,6 +127,7 @@ class Library:
             try:
                 report = work(job)
                 state = "interrupted" if report.interrupted else "done"
+                job.publishing()
                 with report.timed("calibrate"):
                     self._parts.calibrate(space, record)
                 with report.timed("publish"):
@@ -130,7 +140,7 @@ class Library:
         return report
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
-        exists = (self.path / "catalog.sqlite").exists()
+        exists = (self.path / FILE_NAME).exists()
         catalog = self._parts.catalog() if exists else None
         space = catalog.base() if catalog else None
         if catalog:

@@ -184,13 +184,7 @@ class Models:
     def _complete(self, record: SpaceRecord, on_progress: OnProgress | None, cancel: threading.Event) -> Added:
         parts, chosen = self._parts, self._parts.settings
         catalog, space = parts.catalog(), parts.space_of(record)
-        options = IngestOptions(
-            on_progress=on_progress,
-            cancel=cancel,
-            batch_size=chosen.batch_size,
-            commit_segments=chosen.commit_segments,
-            commit_s=chosen.commit_s,
-        )
+        options = IngestOptions.of(chosen, on_progress=on_progress, cancel=cancel)
         derive = parts.derived if catalog.base() == record else _nothing
         with DecodePool(record.target, space.windowing, chosen.limits, chosen.decode_workers) as pool:
             job = Completion(catalog, space, record, pool, options, derive)

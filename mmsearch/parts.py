@@ -55,10 +55,13 @@ class Parts:
         for one in trusted:
             self.trust.name(one)
         self._mutex = threading.RLock()
+        """Of what is below, for moments: no model is loaded and none of its files read while somebody holds it."""
         self._catalog: Catalog | None = None
-        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self._mutex, self.trust)
+        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self.trust)
         self._active: SpaceRecord | None = None
         self._indexes: dict[SpaceRecord, IndexSet] = {}
+        self._former: list[IndexSet] = []
+        """Of spaces that serve no more; they may still be reading a file."""
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
         self.caretaker: Caretaker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.index`)."""
@@ -67,24 +70,34 @@ class Parts:
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent; whoever held the mutex is not here."""
         self._mutex = threading.RLock()
-        self._spaces.forked(self._mutex)
+        self._spaces.forked()
         self.caretaker = None
 
     def close(self) -> None:
         """Stop the caretaker for good, and the decode workers, and close the catalog, which the next use opens anew."""
-        if self.caretaker is not None:
-            self.caretaker.stop()
-            self.caretaker = None
+        with self._mutex:
+            caretaker, self.caretaker = self.caretaker, None
+        if caretaker is not None:
+            caretaker.stop()
         self.let_go()
 
     def let_go(self) -> None:
         """Stop the decode workers and close the catalog; the next use opens them anew."""
         with self._mutex:
-            self._spaces.close()
-            if self._catalog is not None:
-                self._catalog.close()
+            catalog, indexes = self._catalog, [*self._indexes.values(), *self._former]
             self._catalog = self._active = self._backgrounds = None
-            self._indexes = {}
+            self._indexes, self._former = {}, []
+        for one in indexes:
+            one.close()
+        self._spaces.close()
+        if catalog is not None:
+            catalog.close()
+
+    def keep_caretaker(self, start: Callable[[], Caretaker]) -> None:
+        """Have one from now on, until `close`, unless there is one."""
+        with self._mutex:
+            if self.caretaker is None:
+                self.caretaker = start()
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:
@@ -94,22 +107,29 @@ class Parts:
 
     def embedding(self, *, create: bool = False) -> tuple[Space, SpaceRecord]:
         """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
+        record = self.catalog().space()
+        if record is None:
+            if not create:
+                raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+            target = self.asked()
+            base = self._spaces.loaded(target)
+            record = self.catalog().add_space(
+                base.name, target, base.dim, base.fingerprint, layouts.of(base), self.settings.storage
+            )
+        space = self.space_of(record)
+        if record != self._active:
+            # Another thread or process may have switched the model since the last call.
+            self._serve(record)
+        return space, record
+
+    def _serve(self, record: SpaceRecord) -> None:
+        """Let go of what other spaces need, if this one is the active one still."""
         with self._mutex:
-            record = self.catalog().space()
-            if record is None:
-                if not create:
-                    raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
-                target = self.asked()
-                base = self._spaces.loaded(target)
-                record = self.catalog().add_space(
-                    base.name, target, base.dim, base.fingerprint, layouts.of(base), self.settings.storage
-                )
-            space = self.space_of(record)
-            if record != self._active:
-                # Another thread or process may have switched the model since the last call.
-                self._active, self._indexes = record, {one: it for one, it in self._indexes.items() if one == record}
-                self._spaces.keep_only(record)
-            return space, record
+            if self.catalog().space() != record:
+                return
+            self._former += [indexes for one, indexes in self._indexes.items() if one != record]
+            self._active, self._indexes = record, {one: it for one, it in self._indexes.items() if one == record}
+        self._spaces.keep_only(record)
 
     def load(self, target: str) -> Space:
         """A space that the library may not have yet, by its target string. Raises: Untrusted, UnknownName."""
@@ -205,9 +225,9 @@ class Parts:
 
     def indexes(self, record: SpaceRecord | None = None) -> IndexSet:
         """Those of a space, kept until another one becomes active; of the active one if none is named."""
+        if record is None:
+            _, record = self.embedding()
         with self._mutex:
-            if record is None:
-                _, record = self.embedding()
             if record not in self._indexes:
                 folder = self.path / INDEX_FOLDER
                 gpu = self._gpu() if self.settings.index_device == "gpu" else None

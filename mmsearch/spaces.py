@@ -6,6 +6,7 @@ from collections.abc import Callable
 from mmsearch import registry
 from mmsearch.catalog import SpaceRecord
 from mmsearch.config import Settings
+from mmsearch.encoders.device import may_keep_memory
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import space as projected_space
 from mmsearch.errors import SpaceChanged
@@ -17,26 +18,24 @@ from mmsearch.types import Space
 class Spaces:
     """Spaces by what the library recorded of them. Thread safety: all methods may be called from any thread."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        projection: Callable[[SpaceRecord], bytes],
-        mutex: threading.RLock,
-        trust: Trust,
-    ) -> None:
-        """`projection`: the safetensors file that makes a projected space of its base; it may take the mutex too."""
+    def __init__(self, settings: Settings, projection: Callable[[SpaceRecord], bytes], trust: Trust) -> None:
+        """`projection`: the safetensors file that makes a projected space of its base."""
         self._trust = trust
         self._settings = settings
         self._projection = projection
-        self._mutex = mutex
+        self._mutex = threading.Lock()
+        """Of the dictionaries below, for moments."""
+        self._loading = threading.RLock()
+        """Held while a model is made and compared with what was recorded, which may read gigabytes: whoever needs
+        another one that is here already does not wait for it."""
         self._bases: dict[str, Space] = {}
         self._spaces: dict[SpaceRecord, Space] = {}
         self._pools: dict[tuple[str, int], DecodePool] = {}
         """By target and workers."""
 
-    def forked(self, mutex: threading.RLock) -> None:
+    def forked(self) -> None:
         """Go on with another mutex, in a child; decode workers and models see to themselves."""
-        self._mutex = mutex
+        self._mutex, self._loading = threading.Lock(), threading.RLock()
 
     def close(self) -> None:
         """Stop the decode workers and forget the models."""
@@ -49,21 +48,32 @@ class Spaces:
 
     def loaded(self, target: str) -> Space:
         """The space behind a target string; its weights load with the first vector. Raises: Untrusted, UnknownName."""
-        with self._mutex:
-            if target not in self._bases:
+        with self._loading:
+            known = self._bases.get(target)
+            if known is None:
+                if self._settings.keeps_memory:
+                    may_keep_memory()
                 load = registry.load("spaces", self._trust.checked(target))
-                self._bases[target] = load(self._settings.device, self._settings.precision)
-            return self._bases[target]
+                known = load(self._settings.device, self._settings.precision)
+                with self._mutex:
+                    self._bases[target] = known
+            return known
 
     def of(self, record: SpaceRecord) -> Space:
         """A recorded space. Raises: SpaceChanged if it isn't the one that was recorded, Untrusted, WeightsError."""
-        with self._mutex:
-            if record not in self._spaces:
+        known = self._spaces.get(record)
+        if known is not None:
+            return known
+        with self._loading:
+            known = self._spaces.get(record)
+            if known is None:
                 made = self.loaded(record.target)
                 if record.base is not None:
                     made = projected_space(made, record.name, Projector(self._projection(record)))
-                self._spaces[record] = checked(made, record)
-            return self._spaces[record]
+                known = checked(made, record)
+                with self._mutex:
+                    self._spaces[record] = known
+            return known
 
     def pool(self, record: SpaceRecord, workers: int) -> DecodePool:
         """Decode workers that prepare segments for a space's encoders."""

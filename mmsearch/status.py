@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.catalog import Catalog, Counts, RunRecord, bundle, fill
+from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord, bundle, fill
 from mmsearch.catalog import read as catalog_read
 from mmsearch.errors import NotEmbedded
 from mmsearch.parts import INDEX_FOLDER, Parts
@@ -63,7 +63,7 @@ def status(parts: Parts) -> Status:
     return Status(
         parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
-        _size(parts.path, "catalog.sqlite*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        _size(parts.path, f"{FILE_NAME}*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
         library_models(catalog),
     )  # fmt: skip
 

@@ -376,7 +376,6 @@ class Failure:
     """corrupt, unsupported, limit, unreadable, timeout, crashed, out-of-memory or transient."""
     reason: str
     attempts: int
-    modality: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)

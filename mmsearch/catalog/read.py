@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,10 @@ from mmsearch.catalog.models import (
 from mmsearch.catalog.ready import Ready, listed, numbers
 from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord, Shown
 from mmsearch.catalog.select import where as matches
+from mmsearch.catalog.vectors import VECTORS
 from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
-from mmsearch.types import Ids, Span
+from mmsearch.types import Ids, Span, Vectors
 
 ROWS = 8192
 """Vectors handed over at once: memory for one chunk, however large the index."""
@@ -199,28 +200,54 @@ def list_keys(connection: Connection, space: str) -> list[ListKey]:
 
 def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Iterator[Change]:
     """What happened to a list after a generation, in chunks. `since` < 0 gives the whole list, nothing gone."""
-    nothing = np.empty(0, np.int64)
-    empty = np.empty((0, dim), np.float32)
-    if since >= 0:
-        buried = select(Tombstone.segment_id).where(Tombstone.generation > since)
-        for rows in connection.execute(buried).scalars().partitions(ROWS):
-            yield Change(nothing, empty, np.array(rows, np.int64))
-    live = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
-    in_list = [Content.modality == key.item, SegmentRow.modality == key.segment, Content.changed > since]
-    if since >= 0:
-        hidden = select(SegmentRow.id).join(Content).where(*in_list, ~live)
-        for rows in connection.execute(hidden).scalars().partitions(ROWS):
-            yield Change(nothing, empty, np.array(rows, np.int64))
-    present = (
+    if since < 0:
+        yield from _whole(connection, key, dim)
+        return
+    buried = select(Tombstone.segment_id).where(Tombstone.generation > since)
+    for rows in connection.execute(buried).scalars().partitions(ROWS):
+        yield Change(np.empty(0, np.int64), np.empty((0, dim), np.float32), np.array(rows, np.int64))
+    space = connection.execute(select(SpaceRow.id).where(SpaceRow.name == key.space)).scalar()
+    for ids, gone in _changed(connection, key, since):
+        for start in range(0, max(len(ids), 1), ROWS):
+            found = VECTORS.rows(connection, space=space, ids=numbers(ids[start : start + ROWS]))
+            yield Change(*_whole_rows(found, dim), np.array(gone if start == 0 else (), np.int64))
+
+
+def _changed(connection: Connection, key: ListKey, since: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Segments of a list that changed after a generation, a page of contents at a time: findable ones, and others."""
+    # By the index of changes, and from there by ids: left to choose, SQLite goes through the whole list.
+    contents = [content for content, kind in _CHANGED.rows(connection, since=since) if kind == key.item]
+    for start in range(0, len(contents), ROWS):
+        page = numbers(contents[start : start + ROWS])
+        found = _SEGMENTS.rows(connection, contents=page, modality=key.segment)
+        yield [segment for segment, live in found if live], [segment for segment, live in found if not live]
+
+
+_LIVE = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
+_CHANGED = Ready(select(Content.id, Content.modality).where(Content.changed > bindparam("since")))
+_SEGMENTS = Ready(
+    select(SegmentRow.id, _LIVE)
+    .join(Content, Content.id == SegmentRow.content_id)
+    .where(SegmentRow.content_id.in_(listed("contents")), SegmentRow.modality == bindparam("modality"))
+)
+
+
+def _whole(connection: Connection, key: ListKey, dim: int) -> Iterator[Change]:
+    query = (
         select(SegmentRow.id, Embedding.vector)
         .join(Content, Content.id == SegmentRow.content_id)
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
         .join(SpaceRow, SpaceRow.id == Embedding.space_id)
-        .where(*in_list, live, SpaceRow.name == key.space)
+        .where(Content.modality == key.item, SegmentRow.modality == key.segment, _LIVE, SpaceRow.name == key.space)
     )
-    for found in connection.execute(present.execution_options(yield_per=ROWS)).partitions(ROWS):
-        ids = np.array([row[0] for row in found], np.int64)
-        yield Change(ids, blobs.whole([row[1] for row in found], dim), nothing)
+    for found in connection.execute(query.execution_options(yield_per=ROWS)).partitions(ROWS):
+        yield Change(*_whole_rows(found, dim), np.empty(0, np.int64))
+
+
+def _whole_rows(rows: Sequence[Any], dim: int) -> tuple[Ids, Vectors]:
+    """Of rows of a segment's id and its vector's BLOB: int64 (n,) and float32 (n, dim)."""
+    vectors = blobs.whole([row[1] for row in rows], dim) if len(rows) else np.empty((0, dim), np.float32)
+    return np.array([row[0] for row in rows], np.int64), vectors
 
 
 def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:

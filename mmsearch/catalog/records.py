@@ -1,7 +1,7 @@
 """What the catalog takes and gives: plain frozen values, no SQLAlchemy in sight."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
@@ -125,7 +125,7 @@ class Batch:
     """(hash, tag, confidence) that a model gave to contents."""
 
     def __bool__(self) -> bool:
-        return bool(self.contents or self.placements or self.failures or self.missing)
+        return any(getattr(self, one.name) for one in fields(self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from mmsearch.catalog import layouts
 from mmsearch.catalog.models import Content, Item, SegmentRow
 from mmsearch.catalog.records import Keyword
-from mmsearch.catalog.select import where
+from mmsearch.catalog.select import row_by_row, where
 from mmsearch.criteria import Filter
 from mmsearch.types import Modality
 
@@ -131,9 +131,9 @@ def search(
         return []
     allowed = [Item.status == "present"]
     if modalities is not None:
-        allowed.append(Content.modality.in_(sorted(modalities)))
+        allowed.append(row_by_row(Content.modality.in_(sorted(modalities))))
     if filter is not None:
-        allowed.append(where(filter))
+        allowed.append(where(filter, few=True))
     found = _Search(connection, asked, max(k * OVER, POOL), allowed)
     best: dict[int, Keyword] = {}
     for row in sorted((_keyword(row, asked, found) for row in found.resolved()), key=_order):

@@ -2,12 +2,11 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
-from mmsearch.cli import output
+from mmsearch.cli import log, output
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.config import config
 from mmsearch.cli.connect import connect
@@ -26,6 +25,7 @@ from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.config import own_process
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
@@ -53,8 +53,18 @@ class _Shell(click.Group):
 
 @click.group(cls=_Shell, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Version.")
-def cli() -> None:
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Write what happens here, too.")
+@click.option(
+    "--log-level",
+    type=click.Choice(log.LEVELS),
+    default="info",
+    show_default=True,
+    help="Of the log file; only debug writes paths and queries.",
+)
+@click.pass_context
+def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
     """Search any of your media with any other: type it, show it, or play it."""
+    context.with_resource(log.logged(context.invoked_subcommand or "", log_file, log_level))
 
 
 for command in (
@@ -87,28 +97,12 @@ train.add_command(train_labels)
 train.add_command(train_fusion)
 
 
-@contextmanager
-def _warnings_told() -> Iterator[None]:
-    """Say on standard error what the product logs as a warning."""
-    log, telling = logging.getLogger("mmsearch"), _Telling(logging.WARNING)
-    log.addHandler(telling)
-    try:
-        yield
-    finally:
-        log.removeHandler(telling)
-
-
-class _Telling(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"Warning: {output.printable(record.getMessage())}", err=True)
-
-
 def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
     output.guard()
+    own_process()
     try:
-        with _warnings_told():
-            cli(standalone_mode=False)
+        cli(standalone_mode=False)
         sys.stdout.flush()
     except MmsearchError as error:
         click.echo(_lines(f"Error: {error.message}"), err=True)

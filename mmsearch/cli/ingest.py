@@ -40,9 +40,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json or dry_run) as shown:
         report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
-    show.echo_json(report.as_dict()) if as_json else print_report(report)
-    if report.interrupted:
-        raise SystemExit(INTERRUPTED)
+    print_report(report, as_json=as_json)
 
 
 @contextmanager
@@ -62,8 +60,14 @@ def stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def print_report(report: "IngestReport") -> None:
-    """What happened to the files, and where the time went."""
+def print_report(report: "IngestReport", *, as_json: bool = False) -> None:
+    """What happened to the files, and where the time went. Ends the command where Ctrl-C ended the run."""
+    show.echo_json(report.as_dict()) if as_json else _print_counts(report)
+    if report.interrupted:
+        raise SystemExit(INTERRUPTED)
+
+
+def _print_counts(report: "IngestReport") -> None:
     counted = [(name, getattr(report, name)) for name in ("new", "changed", "moved", "copied", "restored", "unchanged")]
     failed = {f"failed ({kind})": n for kind, n in sorted(report.failed.items())}
     rest = {

@@ -48,7 +48,10 @@ def _bar(doing: str) -> Iterator["OnProgress"]:
         def show(now: "Progress") -> None:
             rate = f"{now.files_done / max(monotonic() - start, 1e-6):.1f} files/s"
             failed = f"{now.failed} failed" if now.failed else ""
-            bar.update(task, total=now.files_total, completed=now.files_done, rate=rate, failed=failed)
+            said = now.stage if now.stage == "publish" else doing
+            bar.update(
+                task, description=said, total=now.files_total, completed=now.files_done, rate=rate, failed=failed
+            )
 
         yield show
 

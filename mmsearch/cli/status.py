@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.ingest import print_report
+from mmsearch.cli.ingest import print_report, stoppable
 from mmsearch.cli.options import json_option, library_option, open_library
 from mmsearch.cli.progress import progress
 
@@ -50,9 +50,9 @@ def failures(library: Path | None, retry: str | None, as_json: bool) -> None:
     """Files that could not be taken in, and why."""
     with open_library(library) as opened:
         if retry is not None:
-            with progress(as_json) as shown:
-                report = opened.retry(None if retry == "all" else retry, shown)
-            show.echo_json(report.as_dict()) if as_json else print_report(report)
+            with stoppable() as cancel, progress(as_json) as shown:
+                report = opened.retry(None if retry == "all" else retry, shown, cancel)
+            print_report(report, as_json=as_json)
             return
         found = opened.failures()
     if as_json:

@@ -25,6 +25,8 @@ PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _MALLOC = ((-3, 2**30), (-1, 2**31 - 1))
 """(option, bytes) for mallopt: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, as in glibc's malloc.h."""
 
+_may_keep_memory = False
+
 
 def check_names(device: str, precision: str) -> None:
     """Refuse names nobody knows, without torch. Raises: InvalidInput."""
@@ -55,7 +57,7 @@ def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
         raise InvalidInput("device mps is not there: it needs an Apple GPU", hint="use --device auto or cpu")
     if precision == "auto":
         precision = "fp32" if chosen.type == "cpu" else "fp16"
-    if chosen.type == "cpu":
+    if chosen.type == "cpu" and _may_keep_memory:
         keep_memory()
     dtype: torch.dtype = getattr(torch, PRECISIONS[precision])
     return chosen, dtype
@@ -135,6 +137,12 @@ def import_torch() -> None:
         import torch  # noqa: F401
     finally:
         del os.environ["OMP_WAIT_POLICY"]
+
+
+def may_keep_memory() -> None:
+    """Let models that run on the CPU call `keep_memory`, which changes the whole process."""
+    global _may_keep_memory
+    _may_keep_memory = True
 
 
 @cache

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
+from mmsearch.config import Settings
 from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.embed import Embedder, FileWork
 from mmsearch.ingest.plan import Planner, Step
@@ -49,6 +50,17 @@ class IngestOptions:
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+
+    @classmethod
+    def of(cls, settings: Settings, **given: Any) -> "IngestOptions":
+        """What the settings say, for every run alike; `given` are the fields that are a caller's own."""
+        return cls(
+            batch_size=settings.batch_size,
+            commit_segments=settings.commit_segments,
+            commit_s=settings.commit_s,
+            max_bytes=settings.file_bytes,
+            **given,
+        )
 
 
 class Ingest:
@@ -101,8 +113,13 @@ class Ingest:
     def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
         """Try these files of the failure ledger once more."""
         planner = self._planner()
+        self._progress.total(len(failures))
         self._work(_listed(failures, planner, self.report), planner)
         return self.report
+
+    def publishing(self) -> None:
+        """Say that all files are done, and that what searches need is being written."""
+        self._progress.publishing()
 
     def _planner(self) -> Planner:
         options = self._options
@@ -358,6 +375,9 @@ class _Meter:
         """For what needs no scan."""
         self._total = files
         self._tell("work", None)
+
+    def publishing(self) -> None:
+        self._tell("publish", None)
 
     def at(self, path: bytes) -> None:
         if self._on_progress is not None:

@@ -9,12 +9,13 @@ from fnmatch import fnmatch
 from operator import itemgetter
 from pathlib import Path
 
+from mmsearch.catalog import FILE_NAME
 from mmsearch.types import SourceFile
 
 JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
 """Names that operating systems and disk stations leave behind; skipped like hidden files."""
 
-LIBRARY_MARK = b"catalog.sqlite"
+LIBRARY_MARK = os.fsencode(FILE_NAME)
 """A folder with this file in it is a library, never media."""
 
 _SEPARATOR = os.fsencode(os.sep)

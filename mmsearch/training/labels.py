@@ -1,6 +1,5 @@
 """Training a head: named examples in, a head with calibrated confidence out."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -202,13 +201,3 @@ def macro_f1(labels: Ints, said: Ints) -> float:
     occurring = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
     scores = 2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1)
     return float(scores[occurring].mean())
-
-
-def calibration_error(sure: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Expected calibration error in [0, 1]: how far confidence is from accuracy, over bins of equal width, weighted."""
-    at = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(sure[at == n].mean()) - float(right[at == n].mean())) * float(np.mean(at == n))
-        for n in set(at.tolist())
-    ]
-    return math.fsum(gaps)

@@ -158,7 +158,9 @@ def recalls(module: Captions, given: Photos) -> dict[str, float]:
 
 def main(arguments: Sequence[str]) -> int:
     """Train, write captions.safetensors, measure. Returns an exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    ours = logging.getLogger("mmsearch")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

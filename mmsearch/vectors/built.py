@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -50,6 +51,9 @@ class Facts:
     """Recall it was to reach."""
     recall: Mapping[Modality, float] = field(default_factory=dict)
     """Modality of the query -> recall@10 against an exact search, as measured when it was built or tuned."""
+    filtered: Mapping[str, float] = field(default_factory=dict)
+    """Share of all vectors that a filter leaves -> recall@10 under such filters, the worst modality of queries. Not
+    measured for structures of earlier releases."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     """Of the structure, so that what is kept beside it can name it."""
     trained: int = 0
@@ -91,6 +95,12 @@ class Built:
         """The effort beyond which a search gets no better."""
         return int(self._index.nlist) if self.preset.effort == "nprobe" else len(self)
 
+    def filtered_recall(self, share: float) -> float:
+        """What was measured of filters that leave about this share of all vectors, in [0, 1]; 1 if nothing was."""
+        known = sorted((float(one), recall) for one, recall in self.facts.filtered.items())
+        below, above = [one for one in known if one[0] <= share][-1:], [one for one in known if one[0] >= share][:1]
+        return min((recall for _, recall in below + above), default=1.0)
+
     def with_facts(self, **changed: Any) -> "Built":
         """The same structure, to be searched in another way."""
         return Built(self._index, self._ids, replace(self.facts, **changed), self.absent)
@@ -131,6 +141,22 @@ class Built:
         _, found = there or self._index.search(queries, want, params=options)
         near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
         return near
+
+    def share_near(self, queries: Vectors, effort: int, among: Places) -> NDArray[np.float64]:
+        """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
+        if self.preset.effort != "nprobe":
+            near = self.near(queries, min(effort, len(self)), effort)
+            return np.asarray(np.isin(near, among).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
+        cells = self._cells
+        looked = faiss.downcast_index(self._index).quantizer.search(queries, min(effort, self.most))[1]
+        match = np.bincount(cells[among], minlength=self.most)[looked].sum(axis=1)
+        return np.asarray(match / np.maximum(np.bincount(cells, minlength=self.most)[looked].sum(axis=1), 1))
+
+    @cached_property
+    def _cells(self) -> NDArray[np.int64]:
+        """(n,), the cell of every place."""
+        # FAISS keeps them in the upper halves of where it finds a vector by its place.
+        return np.asarray(faiss.vector_to_array(faiss.downcast_index(self._index).direct_map.array) >> 32)
 
     def save(self, path: Path) -> None:
         """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,

@@ -113,6 +113,7 @@ class Copy:
                 scores, places = self._there.search(queries, want, params=options)
             except RuntimeError as error:
                 self._failed = True
-                _log.warning("an index of %d vectors is not searched on the GPU: %s", self._index.ntotal, error)
+                _log.warning("an index of %d vectors is not searched on the GPU", self._index.ntotal)
+                _log.debug("%s", error)
                 return None
         return scores, places

@@ -39,6 +39,10 @@ FEW = 256
 SPREAD = 0.5
 """A structure is searched harder by the inverse share that matches, to this power."""
 
+APART = 0.5
+"""Where a filter leaves less than this share of what the structure looks at for a query, next to its share of all, what
+matches lies elsewhere: then all of it is compared."""
+
 USUAL = 64
 """Neighbours for which the measured effort is enough; more need more."""
 
@@ -242,10 +246,13 @@ class _Search:
     def _walked(self, queries: Vectors, k: int, want: int) -> list[_Found]:
         """By the structure's own search, harder and harder until every query has k."""
         built, found = self._built, dict[int, _Found]()
+        filtered = self._among is not None and self._selector is None
         if self._among is not None and self._selector is None:
             self._selector = selector(self._among, len(built))
         # Where a part of all counts, its nearest are spread further; where many are wanted, too.
         effort = built.facts.effort * (len(built) / self._matches) ** SPREAD * max(1.0, k / USUAL) ** 0.5
+        if filtered and len(misled := self._misled(queries, int(effort))):
+            found.update(zip(misled.tolist(), self._all(queries[misled], k), strict=True))
         while waiting := [number for number in range(len(queries)) if number not in found]:
             near = built.near(queries[waiting], want, int(effort), self._selector)
             enough = (near >= 0).sum(axis=1) >= k
@@ -256,6 +263,13 @@ class _Search:
                 found.update(zip(rest, self._all(queries[rest], k), strict=True))
             effort *= 4
         return [found[number] for number in range(len(queries))]
+
+    def _misled(self, queries: Vectors, effort: int) -> NDArray[np.int64]:
+        """The numbers of the queries for which the structure would not find enough of what a filter leaves."""
+        built, share = self._built, self._matches / len(self._built)
+        if self._among is None or built.filtered_recall(share) < built.facts.target:
+            return np.arange(len(queries))
+        return np.flatnonzero(built.share_near(queries, effort, self._among) < APART * share)
 
     def _rescored(self, queries: Vectors, k: int, near: Places) -> list[_Found]:
         """The k best of the places proposed (q, want), -1 for none, by their true vectors."""

@@ -1,0 +1,7 @@
+"""Measured as a command of mmsearch's own would be."""
+
+from mmsearch.config import own_process
+from mmsearch.encoders.device import may_keep_memory
+
+own_process()
+may_keep_memory()

@@ -4,35 +4,40 @@
 
 A library of one-segment items, made through `Catalog.commit`, is asked with filters that 1, 0.1, 0.01 and 0.0001 of
 the items match: by a number, by a date, by a path, by a tag, and by several of them. Each query is what
-`mmsearch.search` does beyond embedding: the nearest segments that match, resolved to the paths that match.
+`mmsearch.search` does beyond embedding: the nearest segments that match, resolved to the paths that match. "first": the
+first query with a filter after a commit, which resolves it, by the clock and of the CPU. Vectors are searched as the
+product itself chooses for so many, index and effort; it is an error where recall under a filter is below the setting's.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select
+from mmsearch.building import Builder
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select, write
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.models import Tag
+from mmsearch.config import Settings
 from mmsearch.criteria import Filter
 from mmsearch.filters import parse
 from mmsearch.indexing import IndexSet
 from mmsearch.search import OVER
-from mmsearch.types import Span, Vectors
+from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Span, Vectors, Windowing
 from mmsearch.version import VERSION
 from tests.benchmarks.speed import clustered
 
 DIM = 384
 K = 10
+RECALL = Settings().recall
 QUERIES = 100
 KEY = ListKey("bench", "image", "image")
 SHARES = (1.0, 0.1, 0.01, 0.0001)
@@ -103,6 +108,31 @@ def timed(work: Callable[[], object]) -> float:
     return 1e3 * (perf_counter() - start)
 
 
+def _first(catalog: Catalog, indexes: IndexSet, query: Vectors, where: Filter) -> tuple[float, float]:
+    """Milliseconds of a filter's first query after somebody's commit, by the clock and of the CPU."""
+    with writing(catalog._engine) as connection:
+        write.bump(connection)
+    wall, cpu = perf_counter(), process_time()
+    answer(catalog, indexes, query, where)
+    return 1e3 * (perf_counter() - wall), 1e3 * (process_time() - cpu)
+
+
+class _NoEncoder:
+    """Of a space whose vectors were made up: neutral words are vectors near none of them."""
+
+    spec = EncoderSpec("made-up", "text", DIM, {}, "1", 64)
+
+    def prepare(self, segment: Segment) -> Prepared:
+        return np.array([len(str(segment.data))])
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        return clustered(len(batch), DIM)
+
+
+def _space() -> Space:
+    return Space("bench", DIM, Windowing(), {"text": _NoEncoder()})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
@@ -127,13 +157,16 @@ def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, 
     assert space is not None
     indexes = IndexSet(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)
+    for made in Builder(catalog, indexes, _space(), space, RECALL).due():
+        print(f"{made.preset}, effort {made.effort}, recall {dict(made.recall)}, built in {made.seconds:.0f} s")
     print(f"{len(vectors)} items, {len(queries)} queries; ms are medians; x: against the unfiltered query beside it")
-    print("share   filter    recall@10  unfiltered ms  filtered ms     x  selection alone ms")
+    print("share   filter    recall@10  unfiltered ms  filtered ms     x  selection alone ms  first ms  of CPU")
     wrong = 0
     for share in SHARES:
         ids = np.flatnonzero(places < share * len(places)).astype(np.int64) + 1
         for name, where in asked(share, len(places)).items():
             plain, chosen, alone, hits = [], [], [], 0
+            first = _first(catalog, indexes, queries[:1], where)
             for n in range(len(queries)):
                 query = queries[n : n + 1]
                 expected = best(vectors, ids, query)
@@ -141,18 +174,18 @@ def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, 
                 chosen.append(timed(lambda query=query, where=where: answer(catalog, indexes, query, where)))  # type: ignore[misc]
                 found = answer(catalog, indexes, query, where)
                 hits += len(set(found) & set(expected))
-                wrong += found != expected
             with catalog.reading() as snapshot:
                 for _ in range(3):
                     alone.append(timed(lambda where=where: select.selected(snapshot, where, KEY)))  # type: ignore[misc]
             recall = hits / (len(queries) * min(K, len(ids)))
+            wrong += recall < RECALL
             print(
                 f"{share:<7g} {name:9} {recall:9.3f} {median(plain):14.1f} {median(chosen):12.1f}"
-                f" {median(chosen) / median(plain):5.2f} {median(alone):19.1f}",
+                f" {median(chosen) / median(plain):5.2f} {median(alone):19.1f} {first[0]:9.1f} {first[1]:7.1f}",
                 flush=True,
             )
     if wrong:
-        sys.exit(f"{wrong} answers differ from brute force")
+        sys.exit(f"under {wrong} filters recall is below {RECALL}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ are rightly none, wrongly none, and named rightly.
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,7 @@ from mmsearch.evaluate import metrics
 from mmsearch.labels import PROMPTS
 from mmsearch.training import splits
 from mmsearch.training.examples import HELD_BACK, KINDS
-from mmsearch.training.labels import HEAD_RECIPE, Named, Shape, calibration_error, macro_f1, split, temperature, train
+from mmsearch.training.labels import HEAD_RECIPE, Named, Shape, macro_f1, split, temperature, train
 from mmsearch.training.recipe import Recipe
 from mmsearch.types import Vectors
 from tests.benchmarks.embedded import Embedder, manifest
@@ -166,6 +167,16 @@ def _figures(data: Data, runs: Sequence[Sequence[tuple[NDArray[np.bool_], Ints]]
 
 def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+
+
+def calibration_error(sure: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 10) -> float:
+    """Expected calibration error in [0, 1]: how far confidence is from accuracy, over bins of equal width, weighted."""
+    at = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(sure[at == n].mean()) - float(right[at == n].mean())) * float(np.mean(at == n))
+        for n in set(at.tolist())
+    ]
+    return math.fsum(gaps)
 
 
 def sureness_line(data: Data, seeds: Sequence[int], share: float) -> str:

@@ -92,6 +92,8 @@ class Mmsearch(System):
 
     about = "index and catalog, what `library.search` asks of them; preset by size"
     preset: ClassVar[str] = "auto"
+    chosen: int | None = None
+    """The effort that the product serves with; None: it compares everything."""
 
     def build(self) -> None:
         if not (self.folder / "catalog.sqlite").exists():
@@ -112,6 +114,7 @@ class Mmsearch(System):
         self.layers = cast(Any, self.indexes._held[self.key].layers)
         if self.layers.built is not None:
             self.efforts = self.layers.built.preset.efforts
+            self.chosen = self.layers.built.facts.effort
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
+from mmsearch.config import Settings
 from tests.benchmarks import corpus, peer_systems, peers_report
 from tests.benchmarks.peer_systems import SHARES, SYSTEMS, K, System
 
@@ -124,11 +125,13 @@ def serve(given: argparse.Namespace) -> None:
     system.open()
     system.search(np.asarray(system.corpus.queries[0]), (system.efforts or (0,))[0], None)
     opened, started = perf_counter() - before, before - start
+    first = {name: _first(system, name) for name in FILTERS if system.filtered or name == "none"}
     truths = _truths(system)
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["what"] == "open":
             told: Told = {"open": opened, "start": started, "about": system.about, "filtered": system.filtered}
+            told |= {"first": first, "own recall": _own_recall(system, truths)}
         elif asked["what"] == "tune":
             told = {"curve": tune(system, asked["filter"], truths[asked["filter"]])}
         else:
@@ -136,6 +139,29 @@ def serve(given: argparse.Namespace) -> None:
         told["memory"] = _memory()
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
+
+
+def _first(system: System, name: str) -> float:
+    """Milliseconds of the first query with a filter."""
+    start = perf_counter()
+    system.search(np.asarray(system.corpus.queries[0]), (system.efforts or (0,))[0], _bound(system, name))
+    return 1e3 * (perf_counter() - start)
+
+
+def _own_recall(system: System, truths: dict[str, NDArray[np.int64]]) -> dict[str, float]:
+    """Filter -> recall@10 with the effort that mmsearch itself chose. Raises: AssertionError below the setting's."""
+    if not isinstance(system, peer_systems.Mmsearch) or system.chosen is None:
+        return {}
+    told = {}
+    for name, truth in truths.items():
+        most, asked = _most(_bound(system, name)), zip(system.corpus.queries, truth, strict=True)
+        hits = [
+            len(set(system.search(np.asarray(query), system.chosen, _bound(system, name))) & set(right[:most].tolist()))
+            for query, right in asked
+        ]
+        told[name] = sum(hits) / (most * len(hits))
+        assert told[name] >= Settings().recall, f"{system.preset}, {name}: recall {told[name]:.3f}"
+    return told
 
 
 def _truths(system: System) -> dict[str, NDArray[np.int64]]:

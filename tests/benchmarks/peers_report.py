@@ -116,17 +116,26 @@ def _ms(value: float) -> str:
 
 def _costs(present: Mapping[str, Told]) -> Iterator[str]:
     yield "### What it takes\n"
-    yield "| | build, CPU s | wall s | peak MB | on disk MB | open and first answer, s | in memory MB | |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| | build, CPU s | wall s | peak MB | on disk MB | open and first answer, s | in memory MB "
+        "| first with a filter, ms | recall at its own effort | |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for name, told in present.items():
         built, opened = told.get("build"), told.get("open") or {}
         cells = [""] * 4
         if built:
             cells = [f"{built[what]:,.0f}" for what in ("cpu", "wall")]
             cells += [f"{built[what] / 1e6:,.0f}" for what in ("peak", "disk")]
-        cells += [f"{opened['open']:.2f}", f"{opened['memory'] / 1e6:,.0f}", opened["about"]] if opened else [""] * 3
+        cells += [f"{opened['open']:.2f}", f"{opened['memory'] / 1e6:,.0f}"] if opened else [""] * 2
+        cells += [_each(opened.get("first", {}), ".1f"), _each(opened.get("own recall", {}), ".3f")]
+        cells.append(opened.get("about", ""))
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
+
+
+def _each(told: Mapping[str, float], how: str) -> str:
+    return ", ".join(f"{name}: {value:{how}}" for name, value in told.items())
 
 
 def _changes(told: Told) -> Iterator[str]:

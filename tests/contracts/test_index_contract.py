@@ -1,5 +1,6 @@
 """What every VectorIndex promises, run on every registered backend."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -532,3 +533,72 @@ def test_a_structure_of_something_else_is_refused(structure: tuple[built.Built, 
     index.save(tmp_path / "changes")
     with pytest.raises(IndexDamaged):
         LayeredIndex.load(tmp_path / "changes", 32)
+
+
+@pytest.mark.parametrize(("share", "times"), [(1, 1.0), (0.64, 1.25), (0.5, math.sqrt(2))])
+def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_left_out(
+    structure: tuple[built.Built, Ids, Vectors], share: float, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, numbers, rows = structure
+    asked: list[int] = []
+    near = built.Built.near
+
+    def counted(self: built.Built, queries: Vectors, want: int, effort: int, among: Any = None) -> Any:
+        asked.append(effort)
+        return near(self, queries, want, effort, among)
+
+    monkeypatch.setattr(built.Built, "near", counted)
+    among = None if share == 1 else Selection(numbers[: int(6000 * share)])
+    LayeredIndex(32, made).search(spread(1, 5), 10, among=among, fetch=lambda ids: rows[ids // 3])
+    assert asked[0] == int(made.facts.effort * times)
+
+
+def searched(
+    structure: tuple[built.Built, Ids, Vectors], chosen: Ids, query: Vectors, **facts: Any
+) -> tuple[list[int], list[int]]:
+    """Ids of the ten nearest of the chosen rows as a structure of little effort finds them, and as they are."""
+    made, numbers, rows = structure
+    index = LayeredIndex(32, made.with_facts(effort=2 if made.preset.effort == "nprobe" else 16, **facts))
+    found = index.search(query, 10, among=Selection(numbers[chosen]), fetch=lambda ids: rows[ids // 3])
+    order = np.lexsort((numbers[chosen], -rank.exact_scores(query[0], rows[chosen])))[:10]
+    return found.ids[0].tolist(), numbers[chosen][order].tolist()
+
+
+def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compared(
+    structure: tuple[built.Built, Ids, Vectors], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of one folder, and words about something else: the cells and links near the query lead nowhere."""
+    rows, missed = structure[2], 0
+    for query in spread(12, 5)[:, np.newaxis]:
+        far = np.sort(np.argsort(rows @ query[0])[:3000])
+        found, exact = searched(structure, far, query)
+        assert found == exact
+        with monkeypatch.context() as patch:
+            patch.setattr(layered, "APART", 0.0)
+            found, _ = searched(structure, far, query)
+            missed += found != exact
+    assert missed > 0, "else it would be for nothing"
+
+
+@pytest.mark.parametrize(
+    ("filtered", "asked"),
+    [({"0.3": 0.89, "0.6": 1.0}, False), ({"0.1": 0.5, "0.3": 0.9, "0.6": 1.0}, True), ({}, True)],
+)
+def test_where_recall_under_such_filters_was_too_low_all_that_is_left_is_compared(
+    structure: tuple[built.Built, Ids, Vectors],
+    filtered: dict[str, float],
+    asked: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a filter that leaves half, what was measured with 0.3 and 0.6 counts, and nothing else."""
+    near, calls = built.Built.near, [0]
+
+    def counted(*given: Any) -> Any:
+        calls[0] += 1
+        return near(*given)
+
+    monkeypatch.setattr(built.Built, "near", counted)
+    chosen = np.sort(np.random.default_rng(3).permutation(6000)[:3000])
+    found, exact = searched(structure, chosen, spread(1, 5), target=0.9, filtered=filtered)
+    assert (calls[0] > 0) == asked
+    assert asked or found == exact

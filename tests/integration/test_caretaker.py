@@ -199,6 +199,17 @@ def adds(*numbers: str) -> int:
     return sum(map(int, numbers))
 
 
+def niceness() -> int:
+    return os.nice(0)
+
+
+def test_work_yields_to_what_serves() -> None:
+    told = Told()
+    caretaker = Caretaker(lambda: not told.said, f"{HERE}:niceness", [], told)
+    assert told.wait() == min(os.nice(0) + 10, 19)
+    caretaker.stop()
+
+
 def test_work_is_done_once_for_each_time_it_is_wanted() -> None:
     told, looked, answers = Told(), threading.Semaphore(0), [True, False, True]
 
@@ -234,10 +245,12 @@ def test_what_goes_wrong_is_logged_and_tried_again_later(
         return False
 
     caretaker = Caretaker(wanted, f"{HERE}:{work}", [], lambda told: pytest.fail(f"{told}"))
-    with caplog.at_level(logging.WARNING, "mmsearch.caretaker"):
+    with caplog.at_level(logging.DEBUG, "mmsearch.caretaker"):
         assert enough.wait(WAIT_S)
         caretaker.stop()
-    assert [message in one.message for one in caplog.records] == [True, True]
+    assert [(one.levelno, message in one.message) for one in caplog.records] == 2 * [
+        (logging.WARNING, False), (logging.DEBUG, True),
+    ]  # fmt: skip
 
 
 def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

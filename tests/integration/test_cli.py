@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmsearch.ingest import IngestReport
+from mmsearch.library import Library
 from tests.conftest import CHECKOUT, Run
 from tests.media import picture, sound, words
 
@@ -143,6 +146,28 @@ def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Pat
     assert process.returncode == 130 and b"Traceback" not in error, error.decode()
     rest = json.loads(run("ingest", folder, "--json").stdout)
     assert rest["new"] + rest["unchanged"] == 600 and not rest["interrupted"]
+
+
+def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        words(folder / f"{n}.txt", "")
+    run("ingest", folder)
+    for n in range(3):
+        words(folder / f"{n}.txt", f"red {n}")
+    retry, before = Library.retry, signal.getsignal(signal.SIGINT)
+
+    def interrupted(*given: Any) -> IngestReport:
+        signal.raise_signal(signal.SIGINT)
+        return retry(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "retry", interrupted)
+        done = run("failures", "--retry")
+    assert done.returncode == 130 and b"Stopping after the files in hand" in done.stderr
+    assert signal.getsignal(signal.SIGINT) == before
+    assert b"new 3," in run("failures", "--retry").stdout
 
 
 def test_version_and_help(run: Run, process: Run) -> None:

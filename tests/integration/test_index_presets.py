@@ -117,6 +117,9 @@ def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callab
     (made,) = builder.due()
     assert (made.key, made.preset, made.size, made.published) == (KEY, name, SIZE, True)
     assert made.recall.keys() == {"text", "image"} and min(made.recall.values()) >= 0.95
+    found = indexes.built(KEY)
+    assert found is not None and found[0].facts.filtered.keys() == {"0.3", "0.1", "0.03"}
+    assert all(0.8 <= recall <= 1 for recall in found[0].facts.filtered.values())
     assert builder.due() == [], "once is enough"
     _, other, _ = parts(opened(name))
     for one in (indexes, other):

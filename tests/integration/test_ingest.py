@@ -168,6 +168,54 @@ def test_bad_files_are_recorded_and_harm_no_neighbour(library: Library, folder: 
     assert [f.attempts for f in library.failures()] == [2, 2]
 
 
+def test_a_retry_takes_files_in_as_an_ingest_does(open_tiny: Callable[..., Library], folder: Path) -> None:
+    """The same sizes of batches and transactions, and the same limit to a file."""
+    library = open_tiny(batch_size=2, commit_segments=2, file_bytes=20_000)
+    for number in range(9):
+        (folder / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"broken")
+    assert library.ingest(folder).failed.total() == 9
+    for number in range(8):
+        picture(folder / f"{number}.png", "red", mark=number)
+    picture(folder / "8.png", "red").write_bytes(bytes(20_001))
+    before, _ = library._parts.catalog().generation()
+    tiny.reset()
+    report = library.retry()
+    assert (report.new, dict(report.failed)) == (8, {"limit": 1})
+    assert tiny.BATCHES == [("image", 2)] * 4
+    after, _ = library._parts.catalog().generation()
+    assert after - before >= 4, "8 pictures are 4 transactions at least"
+
+
+def test_a_cancelled_retry_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Library], folder: Path) -> None:
+    for mark in range(40):
+        words(folder / f"{mark:02d}.txt", "")
+    library = open_tiny(commit_segments=4)
+    assert library.ingest(folder).failed.total() == 40
+    for mark in range(40):
+        words(folder / f"{mark:02d}.txt", f"red {mark}")
+    cancel, seen = threading.Event(), list[Progress]()
+
+    def stop(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.path == folder / "08.txt":
+            cancel.set()
+
+    report = library.retry(on_progress=stop, cancel=cancel)
+    assert report.interrupted and report.new < 10
+    assert seen[-1].files_total == 40
+    assert len(library.failures()) == 40 - report.new
+    assert library.retry().new == 40 - report.new
+
+
+def test_progress_goes_from_the_scan_over_every_file_to_the_publishing(library: Library, folder: Path) -> None:
+    seen: list[Progress] = []
+    picture(folder / "a.png", "red")
+    picture(folder / "b.png", "green")
+    library.ingest(folder, on_progress=seen.append)
+    assert [one.stage for one in seen] == ["scan", "work", "work", "publish"]
+    assert seen[-1] == Progress("publish", 2, 2, 0)
+
+
 def test_mended_file_leaves_the_ledger(library: Library, folder: Path) -> None:
     (folder / "a.png").write_bytes(b"not yet")
     (folder / "a.png").write_bytes(b"\x00\x01 binary")
@@ -278,6 +326,17 @@ def test_cancelled_run_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Li
     assert report.interrupted and 8 <= report.new < 60
     rest = library.ingest(folder)
     assert report.new + rest.new == 60 and rest.unchanged == report.new
+
+
+def test_a_lone_text_among_pictures_holds_up_nothing_behind_it(open_tiny: Callable[..., Library], folder: Path) -> None:
+    """Its batch would be full at the end only: once two transactions wait behind it, it is encoded by itself."""
+    words(folder / "00.txt", "red")
+    for mark in range(1, 41):
+        picture(folder / f"{mark:02d}.png", "red", mark=mark)
+    library = open_tiny(commit_segments=4, commit_s=3600)
+    assert library.ingest(folder).new == 41
+    assert len(tiny.BATCHES) >= 10
+    assert tiny.BATCHES.index(("text", 1)) <= 3
 
 
 def test_nothing_there_is_an_error(library: Library, tmp_path: Path) -> None:

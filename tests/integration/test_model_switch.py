@@ -1,11 +1,13 @@
 """A model is switched while others search, and whatever kills it: an answer is always of one model."""
 
+import gc
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -273,3 +275,22 @@ def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Pat
         assert caught.value.hint is not None and "mmsearch model use starter" in caught.value.hint
         library.model.use("starter")
         assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")] == first
+
+
+def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenTiny, folder: Path) -> None:
+    picture(folder / "a.png", "red")
+    library = open_tiny()
+    library.ingest(folder)
+    library.search(folder / "a.png")
+    spaces, (space, record) = library._parts._spaces, library._parts.embedding()
+    former = weakref.ref(space.encoders["image"])
+    pool = spaces.pool(record, 1)
+    assert len(pool._idle) == 1
+    library.model.add(SPACES["twin"])
+    library.model.use("twin")
+    assert library.search("red")
+    del space
+    gc.collect()
+    assert former() is None and pool._idle == []
+    assert [one.name for one in spaces._spaces] == ["twin"]
+    assert library._parts.embedding()[1].name == "twin"

@@ -298,3 +298,22 @@ def test_moments_and_likes_in_a_shell(filled: Path, run: Run) -> None:
     assert sorted(Path(path).name for path in like) == ["a.png", "b.png", "c.png"]
     unknown = run("query", "--like", "4711")
     assert unknown.returncode == 2 and b"no item 4711" in unknown.stderr
+
+
+def test_a_video_of_many_frames_is_as_much_its_sound(tmp_path: Path) -> None:
+    """What is like a film of nine red frames and a low sound: by halves a red picture and a low sound."""
+    catalog = Catalog.open(tmp_path, VERSION, create=True)
+    record = catalog.add_space("tiny", "tests.tiny:space", tiny.DIM, tiny.space().fingerprint)
+    batch = Batch()
+    kinds = ["image"] * 9 + ["audio"]
+    for name, modalities in (("film", kinds), ("image", ["image"]), ("audio", ["audio"])):
+        rows = np.stack([tiny.axis("red" if kind == "image" else "low") for kind in modalities])
+        modality = "video" if name == "film" else name
+        batch.contents.append(NewContent(name, modality, {}, modalities, [Span()] * len(rows), rows))
+        batch.placements.append(Placement(f"/m/{name}".encode(), b"/m", name, 1, 1))
+    catalog.commit(batch, record.id)
+    catalog.close()
+    with mmsearch.open(tmp_path, space="tests.tiny:space") as library:
+        (film,) = library.search("red", 1, within=["video"])
+        found = {hit.path.name: hit.score for hit in library.search(Query(like=film), 10)}
+    assert found == {name: pytest.approx(1 / math.sqrt(2)) for name in ("image", "audio")}

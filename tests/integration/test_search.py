@@ -1,8 +1,10 @@
 """Searching with words, pictures, sounds, videos and documents; in memory and from files; from several threads."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,9 +15,13 @@ from mmsearch import Query
 from mmsearch.config import user_file
 from mmsearch.errors import Corrupt, InvalidInput, LibraryEmpty, LibraryNotFound, SpaceChanged
 from mmsearch.library import Library
+from mmsearch.media.pool import DecodePool, Done, Event, Job, Piece
 from mmsearch.places import locate
+from mmsearch.search import embed, mean
+from mmsearch.types import Span
 from tests.kept import Kept
 from tests.media import COLOURS, RATE, TONES, picture, sound, video, words
+from tests.tiny import axis, space
 
 
 def fill(folder: Path) -> None:
@@ -236,3 +242,25 @@ def test_where_the_library_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("MMSEARCH_LIBRARY", "elsewhere")
     assert locate() == tmp_path / "elsewhere"
     assert locate("given") == tmp_path / "given"
+
+
+class _Pieces:
+    """What a decode worker tells of a video of three frames, one of them green, with one window of sound."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        for job in jobs:
+            for colour in ("red", "red", "green"):
+                picture_of = np.array([axis(colour)[:3]], np.float32)[0]
+                yield Piece(job, 0, "image", Span(), picture_of)
+            yield Piece(job, 3, "audio", Span(), np.array([TONES["low"]], np.float32))
+            yield Done(job, "video", {}, 0.0, 0.0)
+
+
+def test_a_video_s_frames_and_its_sound_weigh_the_same(tmp_path: Path) -> None:
+    frames = np.array([2, 1]) / math.sqrt(5)  # of red and green
+    (tmp_path / "clip").touch()
+    found = embed(Query(video=tmp_path / "clip"), space(), cast(DecodePool, _Pieces()))
+    assert found[0].tolist() == pytest.approx([*(frames / math.sqrt(2)), 0, 1 / math.sqrt(2), 0, 0, 0, 0])
+    rows = np.eye(4, dtype=np.float32)
+    halves = mean({"audio": rows[[3]], "image": rows[[0, 0, 0]]})
+    assert halves.tolist() == pytest.approx([1 / math.sqrt(2), 0, 0, 1 / math.sqrt(2)])

@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": GROUND | PARTS | {"indexing", "calibration", "evaluate", "parts", "bundles"},
     "places": BASE,
     # Has work done in another process.
-    "caretaker": BASE,
+    "caretaker": BASE | {"config"},
     # What a library is made of, opened when needed.
     "spaces": GROUND | PARTS,
     "parts": GROUND | PARTS | {"spaces", "indexing", "calibration", "building", "caretaker"},

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ def content(name: str, *axes: int) -> NewContent:
 
 def put(name: str, path: bytes, moved: int | None = None) -> Placement:
     return Placement(path, ROOT, name, 1, 2, moved)
+
+
+def test_a_batch_with_anything_in_it_is_worth_a_commit() -> None:
+    assert not Batch()
+    for one in fields(Batch):
+        batch = Batch()
+        getattr(batch, one.name).append(object())
+        assert batch, one.name
 
 
 def changed(catalog: Catalog, since: int) -> tuple[list[int], list[int], list[int]]:

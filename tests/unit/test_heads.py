@@ -9,7 +9,7 @@ import torch
 from mmsearch.encoders.head import SCALE, Facts, Head, Linear, centres, dump, restore
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.training import labels
-from mmsearch.training.labels import Named, Shape, between, calibration_error, confusion, macro_f1, temperature
+from mmsearch.training.labels import Named, Shape, between, confusion, macro_f1, temperature
 
 AXES = np.eye(4, dtype=np.float32)
 
@@ -71,8 +71,6 @@ def test_measures_by_hand() -> None:
     is_, said = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     assert confusion(is_, said, 3).tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert macro_f1(is_, said) == pytest.approx((2 / 3 + 4 / 5) / 2)  # F1 of class 0: P 1, R 1/2; of 1: P 2/3, R 1
-    sure, right = np.array([0.95, 0.95, 0.55], np.float32), np.array([True, False, True])
-    assert calibration_error(sure, right) == pytest.approx(2 / 3 * 0.45 + 1 / 3 * 0.45)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])

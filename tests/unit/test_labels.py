@@ -1,9 +1,17 @@
 """Names for labels: what is refused, with what to do."""
 
-import pytest
+from pathlib import Path
 
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmsearch.calibration import Fitted, Judge
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
 from mmsearch.errors import InvalidInput
-from mmsearch.labels import LONGEST, checked
+from mmsearch.labels import LONGEST, checked, label
+from mmsearch.types import Prepared, Space, Span, Windowing
+from tests import tiny
 
 
 @pytest.mark.parametrize(
@@ -25,3 +33,33 @@ def test_senseless_names_are_refused(names: list[str], message: str) -> None:
 
 def test_blanks_are_no_part_of_a_name() -> None:
     assert checked([" sea \n waves", "Dog"]) == ("sea waves", "Dog")
+
+
+class _Framed(tiny.TinyText):
+    """Says what a name means inside the sentence of a kind; alone, every name means another thing."""
+
+    def _vector(self, prepared: Prepared) -> NDArray[np.float32]:
+        said = prepared.tobytes().decode()
+        framed = said.startswith(("a photo of a ", "the sound of "))
+        return super()._vector(prepared) if framed else np.roll(super()._vector(prepared), 3)
+
+
+def test_pictures_and_sounds_are_compared_with_names_in_a_sentence(tmp_path: Path) -> None:
+    """A red picture lies at "a photo of a red", a low sound at "the sound of low"; passages have the bare names."""
+    space = Space("framed", tiny.DIM, Windowing(), {**tiny.space().encoders, "text": _Framed("1")})
+    catalog = Catalog.open(tmp_path, "1", create=True)
+    record = catalog.add_space("framed", "-", tiny.DIM, "f")
+    batch = Batch()
+    for kind, axis in (("image", "red"), ("audio", "low"), ("text", "low")):
+        row = tiny.axis(axis)[np.newaxis]
+        batch.contents.append(NewContent(kind, kind, {}, [kind], [Span()], row))
+        batch.placements.append(Placement(f"/m/{kind}".encode(), b"/m", kind, 1, 1))
+    catalog.commit(batch, record.id)
+    nothing = np.zeros(tiny.DIM, np.float32)
+    fits = Fitted(0.0, 0.1, 1, nothing, 0.0, 1.0, np.zeros(4, np.float32), np.ones(4, np.float32))
+    known = {("text", ListKey("framed", kind, kind)): fits for kind in ("image", "audio", "text")}
+    found, _ = label(
+        ["red", "low"], space, catalog, lambda _, vector: Judge.of(known, "text", vector, 0.05), needed=0.0
+    )
+    catalog.close()
+    assert {one.path.name: one.label for one in found} == {"image": "red", "audio": "low", "text": "red"}

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmsearch import registry
+from mmsearch.encoders import device
 from mmsearch.encoders.check import checked
 from mmsearch.encoders.device import halving, resolve, sent
 from mmsearch.encoders.lazy import LazyEncoder
@@ -308,8 +309,9 @@ def test_missing_weights_name_what_to_install(tmp_path: Path, monkeypatch: pytes
 
 KEPT = """
 import resource, sys
-from mmsearch.encoders.device import resolve
+from mmsearch.encoders.device import may_keep_memory, resolve
 import torch
+may_keep_memory()
 resolve("cpu", "auto")
 # The heap grows for the first few, as aligned blocks don't fit quite where the last one lay; then it has room.
 for turn in range(24):
@@ -321,10 +323,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told to keep memory")
-def test_memory_is_kept_between_batches() -> None:
+def test_memory_is_kept_between_batches_where_that_was_asked_for() -> None:
     faults = {}
     for name, variables in (("kept", {}), ("given back", {"MALLOC_MMAP_THRESHOLD_": "131072"})):
         environment = {**os.environ, **variables}
         done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, check=True, env=environment)
         faults[name] = int(done.stdout)
     assert faults["kept"] < faults["given back"] / 2
+
+
+def test_memory_is_not_kept_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(device, "keep_memory", lambda: asked.append(True))
+    monkeypatch.setattr(device, "_may_keep_memory", False)
+    device.resolve("cpu", "auto")
+    assert asked == []
+    device.may_keep_memory()
+    device.resolve("cpu", "auto")
+    assert asked == [True]

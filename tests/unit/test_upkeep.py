@@ -186,3 +186,17 @@ def test_a_sample_is_evenly_spaced_by_id(catalog: Catalog) -> None:
         found = background.sample(snapshot, KEY, 64, 4)
     assert found.contents.tolist() == [1, 1000, 2000, 3000]
     assert found.vectors.argmax(axis=1).tolist() == [0, 999 % 64, 1999 % 64, 2999 % 64]
+
+
+def test_what_every_index_has_seen_is_listed_no_more(library: Library, folder: Path) -> None:
+    """A publish raises the floor and drops the removals below it: else they would pile up for ever."""
+    for n in range(3):
+        picture(folder / f"{n}.png", "red", mark=n)
+    library.ingest(folder)
+    catalog = library._parts.catalog()
+    assert catalog.generation() == (2, 2), "a commit, and the backgrounds"
+    library.remove(folder / "1.png")
+    generation, floor = catalog.generation()
+    assert generation == floor > 2
+    with catalog.reading() as snapshot:
+        assert snapshot.exec_driver_sql("SELECT count(*) FROM tombstones").scalar() == 0

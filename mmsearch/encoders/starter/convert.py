@@ -30,7 +30,9 @@ _log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the three conversions. Returns an exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    ours = logging.getLogger("mmsearch")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
     if len(arguments) != 3:
         _log.error("usage: python -m mmsearch.encoders.starter.convert yamnet.tflite yamnet_labels.json OUTDIR")
         return 2
