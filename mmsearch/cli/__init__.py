@@ -1,6 +1,5 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
-import logging
 import sys
 from pathlib import Path
 

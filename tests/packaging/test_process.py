@@ -47,7 +47,8 @@ def test_who_may_keep_memory(monkeypatch: pytest.MonkeyPatch, setting: str, own:
     monkeypatch.setattr(device, "_may_keep_memory", False)
     if own:
         own_process()
-    Spaces(Settings(keep_memory=setting), lambda record: b"", Trust(named={"tests.tiny:space"})).loaded("tests.tiny:space")
+    name = "tests.tiny:space"
+    Spaces(Settings(keep_memory=setting), lambda record: b"", Trust(named={name})).loaded(name)
     assert device._may_keep_memory is keeps
 
 
