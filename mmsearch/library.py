@@ -66,6 +66,7 @@ class Library:
         *paths: str | os.PathLike[str],
         exclude: Sequence[str] = (),
         hidden: bool = False,
+        follow_links: bool = False,
         only: Collection[Modality] | None = None,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
@@ -78,6 +79,7 @@ class Library:
 
         Args:
             exclude: Globs; with a slash they match the path below the root, without one any single name.
+            follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
             only: Item modalities to take in ("text", "image", "audio", "video").
             cancel: Set it from another thread to stop after the files in hand.
 
@@ -86,23 +88,21 @@ class Library:
         roots = places.roots(paths, self.path)
         registry.check_modalities(only)
         options = IngestOptions(
-            exclude=tuple(exclude),
-            hidden=hidden,
+            exclude=tuple(exclude), hidden=hidden, follow_links=follow_links,
             only=frozenset(only) if only is not None else None,
-            on_progress=on_progress,
-            cancel=cancel or threading.Event(),
-            batch_size=self.settings.batch_size,
-            commit_segments=self.settings.commit_segments,
-            commit_s=self.settings.commit_s,
+            on_progress=on_progress, cancel=cancel or threading.Event(), batch_size=self.settings.batch_size,
+            commit_segments=self.settings.commit_segments, commit_s=self.settings.commit_s,
             max_bytes=self.settings.file_bytes,
-        )
+        )  # fmt: skip
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots))
 
-    def retry(self, failure: str | None = None, on_progress: OnProgress | None = None) -> IngestReport:
+    def retry(
+        self, failure: str | None = None, on_progress: OnProgress | None = None, *, follow_links: bool = False
+    ) -> IngestReport:
         """Try the files of the failure ledger again, all or those of one class."""
-        options = IngestOptions(retry=lambda known: True, on_progress=on_progress)
+        options = IngestOptions(follow_links=follow_links, retry=lambda known: True, on_progress=on_progress)
         with self._parts.catalog().reading() as snapshot:
             known = catalog_read.failed(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))

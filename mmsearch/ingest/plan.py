@@ -11,6 +11,7 @@ from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
 from mmsearch.catalog import read as catalog_read
 from mmsearch.errors import MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
+from mmsearch.stamps import stamp
 from mmsearch.types import SourceFile
 
 PAGE = 2000
@@ -90,7 +91,8 @@ class Planner:
             yield self._again(file, root, known, self._sha256_of(known))
             return
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
-        if before and same and before.failure != Transient.failure and not self.retry(before):
+        mended = before and same and before.failure == Unreadable.failure and _opens(file.path)
+        if before and same and before.failure != Transient.failure and not mended and not self.retry(before):
             if before.failure == NotEmbedded.failure:
                 self.report.not_embedded += 1
             else:
@@ -183,6 +185,16 @@ class Planner:
             return (catalog_read.items_of(connection, sha256) if held else []), held
 
 
+def _opens(path: bytes) -> bool:
+    """Whether a file can be read: permission changes no size and no time, so what failed by it has to be tried."""
+    try:
+        with open(path, "rb", buffering=0) as opened:
+            opened.read(1)
+    except OSError:
+        return False
+    return True
+
+
 def content_hash(file: SourceFile) -> str:
     """sha256 of a file's bytes. Raises: Unreadable, Transient if it vanished or changed meanwhile."""
     try:
@@ -193,6 +205,6 @@ def content_hash(file: SourceFile) -> str:
         raise Transient("it vanished while it was read") from error
     except OSError as error:
         raise Unreadable(f"it can't be read: {error.strerror or error}") from error
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+    if stamp(status) != (file.size, file.mtime_ns):
         raise Transient("it changed while it was read")
     return digest

@@ -17,6 +17,7 @@ from typing import Any
 from mmsearch import registry
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import sniff, wire
+from mmsearch.stamps import stamp
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
 _REASON_LENGTH = 200
@@ -198,7 +199,7 @@ def _check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
         status = os.stat(path)
     except OSError as error:
         raise sniff.from_os_error(error) from error
-    for name, now in (("size", status.st_size), ("mtime_ns", status.st_mtime_ns)):
+    for name, now in zip(("size", "mtime_ns"), stamp(status), strict=True):
         if request[name] is not None and request[name] != now:
             raise Transient("the file changed while it was read")
 

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
-BASE = {"errors", "types", "findings", "reasons", "rankings", "version", "criteria"}
+BASE = {"errors", "types", "findings", "reasons", "rankings", "version", "criteria", "stamps"}
 GROUND = BASE | {"registry", "config"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "findings": set(),
     "version": set(),
     "types": {"errors"},
+    "stamps": set(),
     "criteria": {"errors"},
     "reasons": {"types"},
     # What the stages of a search hand on.
