@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
 from mmsearch.catalog import portable as catalog_portable
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.portable_values import HINT
 from mmsearch.types import Vectors
 from mmsearch.vectors.check import checked_vectors
@@ -119,7 +119,11 @@ def _header(kind: str, count: int, dim: int) -> bytes:
 
 
 def line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
+    """Raises: CatalogDamaged for what JSON has no word for, which no catalog was given."""
+    try:
+        return json.dumps(value, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CatalogDamaged("the catalog holds what can't be exported", hint=blobs.MEND) from error
 
 
 def batches(lines: Iterable[T], size: int) -> Iterator[Sequence[T]]:
