@@ -108,14 +108,13 @@ class Fitted:
     def from_dict(cls, stored: Mapping[str, Any]) -> "Fitted":
         """Raises: ValueError, TypeError, LookupError for what `as_dict` didn't make."""
         arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "levels", "tops")}
-        numbers = [float(stored[name]) for name in ("middle", "spread", "least", "most")]
+        middle, spread, least, most = (float(stored[name]) for name in ("middle", "spread", "least", "most"))
+        segments = int(stored["segments"])
         if not all(array.ndim == 1 and len(array) and np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("a background's series are no numbers")
-        if not all(map(math.isfinite, numbers)) or numbers[1] <= 0 or int(stored["segments"]) < 0:
+        if not all(map(math.isfinite, (middle, spread, least, most))) or spread <= 0 or segments < 0:
             raise ValueError("a background's numbers are out of range")
-        return cls(
-            *numbers[:2], int(stored["segments"]), arrays["centre"], *numbers[2:], arrays["levels"], arrays["tops"]
-        )
+        return cls(middle, spread, segments, least=least, most=most, **arrays)
 
 
 def read(stored: Mapping[tuple[Modality, Key], Mapping[str, Any]], dim: int) -> dict[tuple[Modality, Key], Fitted]:

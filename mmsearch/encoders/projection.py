@@ -65,7 +65,7 @@ def facts(content: bytes) -> dict[str, Any]:
     try:
         length = int.from_bytes(content[:8], "little")
         found = dict(json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("this is no projection that mmsearch made", hint="train it again") from error
     if found.get("format") != FORMAT:
         raise WeightsError(f"unknown projection format {found.get('format')!r}", hint="upgrade mmsearch")

@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ class _Server:
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
         while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
-            yield segment
+            yield _plain(segment)
 
     def _timed(self, watch: _Stopwatch, step: Any) -> Any:
         start = time.perf_counter()
@@ -156,7 +156,17 @@ class _Server:
         return _Alarm(2 * self.limits.decode_s + 10)
 
     def _end(self, watch: _Stopwatch, message: wire.Message) -> None:
-        wire.write(self.replies, {**message, "decode_s": watch.decode_s, "prepare_s": watch.prepare_s})
+        timed = {**wire.plain(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
+        wire.write(self.replies, timed)
+
+
+def _plain(segment: Segment) -> Segment:
+    """Its words as UTF-8 can say them."""
+    if not isinstance(segment.data, str):
+        return segment
+    return replace(
+        segment, data=wire.plain(segment.data), span=replace(segment.span, text=wire.plain(segment.span.text))
+    )
 
 
 @dataclass(slots=True)

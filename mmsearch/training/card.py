@@ -72,7 +72,7 @@ def read(folder: Path) -> dict[str, Any]:
     """A model's card as plain values. Raises: LibraryError if there is none, or none that can be read."""
     try:
         return dict(json.loads((folder / JSON_NAME).read_text("utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise LibraryError(f"{folder / JSON_NAME} can't be read: {error}", hint="train it again") from error
 
 

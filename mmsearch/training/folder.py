@@ -79,7 +79,7 @@ class ModelFolder:
         """Raises: LibraryError if there is none that can be read."""
         try:
             return dict(json.loads((self.path / PLAN).read_text("utf-8")))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise LibraryError(
                 f"there is no training {self.name!r} to go on with: {error}", hint="start it without --resume"
             ) from error

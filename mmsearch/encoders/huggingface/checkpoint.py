@@ -107,11 +107,17 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def _entries(config: Any) -> list[tuple[str, Any]]:
-    if isinstance(config, list):
-        return [found for one in config for found in _entries(one)]
-    if not isinstance(config, dict):
-        return []
-    return [*config.items(), *(found for value in config.values() for found in _entries(value))]
+    """All names and values, however deep. No recursion: whoever wrote the file says how deep it is."""
+    found: list[tuple[str, Any]] = []
+    left = [config]
+    while left:
+        one = left.pop()
+        if isinstance(one, list):
+            left.extend(one)
+        elif isinstance(one, dict):
+            found.extend(one.items())
+            left.extend(one.values())
+    return found
 
 
 def processor(folder: Path, part: str) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def whole_number(config: Mapping[str, Any], key: str, otherwise: int | None = No
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} can't be read: {error}") from error
     if not isinstance(found, dict):
         raise WeightsError(f"{path} can't be read: it holds no object")

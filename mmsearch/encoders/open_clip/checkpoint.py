@@ -133,7 +133,7 @@ def read(name: str, folder: Path) -> Checkpoint:
     path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} can't be read: {error}") from error
     try:
         return _checked(name, folder, config["model_cfg"], config["preprocess_cfg"])
