@@ -221,7 +221,7 @@ class Builder:
         try:
             told = json.loads(path.read_text())
             return path, {preset: (int(size), float(target)) for preset, (size, target) in told.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return path, {}
 
     def _refused(self, key: ListKey, preset: Preset, size: int) -> bool:

@@ -67,6 +67,7 @@ class Library:
         *paths: str | os.PathLike[str],
         exclude: Sequence[str] = (),
         hidden: bool = False,
+        follow_links: bool = False,
         only: Collection[Modality] | None = None,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
@@ -79,6 +80,7 @@ class Library:
 
         Args:
             exclude: Globs; with a slash they match the path below the root, without one any single name.
+            follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
             only: Item modalities to take in ("text", "image", "audio", "video").
             cancel: Set it from another thread to stop after the files in hand.
 
@@ -90,6 +92,7 @@ class Library:
             self.settings,
             exclude=tuple(exclude),
             hidden=hidden,
+            follow_links=follow_links,
             only=frozenset(only) if only is not None else None,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
@@ -103,14 +106,20 @@ class Library:
         failure: str | None = None,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
+        *,
+        follow_links: bool = False,
     ) -> IngestReport:
         """Try the files of the failure ledger again, all or those of one class.
 
         Args:
-            cancel: As `ingest` takes it.
+            cancel, follow_links: As `ingest` takes them.
         """
         options = IngestOptions.of(
-            self.settings, retry=lambda known: True, on_progress=on_progress, cancel=cancel or threading.Event()
+            self.settings,
+            follow_links=follow_links,
+            retry=lambda known: True,
+            on_progress=on_progress,
+            cancel=cancel or threading.Event(),
         )
         with self._parts.catalog().reading() as snapshot:
             known = catalog_read.failed(snapshot, failure)

@@ -11,12 +11,20 @@ from filelock import FileLock, Timeout
 
 from mmsearch import forks, registry
 from mmsearch.building import Builder
-from mmsearch.calibration import Backgrounds, Fitted, Judge, measure, stale
+from mmsearch.calibration import Backgrounds, Judge, measure, read, stale
 from mmsearch.caretaker import Caretaker
 from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
 from mmsearch.config import Settings
 from mmsearch.encoders.projected import ProjectedEncoder
-from mmsearch.errors import LibraryEmpty, LibraryError, LibraryLocked, MmsearchError, SpaceChanged, WeightsError
+from mmsearch.errors import (
+    CatalogDamaged,
+    LibraryEmpty,
+    LibraryError,
+    LibraryLocked,
+    MmsearchError,
+    SpaceChanged,
+    WeightsError,
+)
 from mmsearch.indexing import IndexSet
 from mmsearch.media.pool import DecodePool
 from mmsearch.spaces import Spaces
@@ -307,8 +315,7 @@ class Parts:
             if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
                 with self.catalog().reading() as snapshot:
                     stored = background.load(snapshot, space.name)
-                known = {key: Fitted.from_dict(found) for key, found in stored.items()}
-                self._backgrounds = generation, space.name, known
+                self._backgrounds = generation, space.name, read(stored, space.dim)
             main = max(query.parts, key=lambda part: part.weight)
             return Judge.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
 
@@ -317,7 +324,11 @@ class Parts:
         catalog, indexes = self.catalog(), self.indexes(record)
         with catalog.reading() as snapshot:
             stored = background.load(snapshot, space.name)
-        if stale({key: Fitted.from_dict(found) for key, found in stored.items()}, indexes.sizes()):
+        try:
+            known = read(stored, space.dim)
+        except CatalogDamaged:
+            known = {}  # measured anew
+        if stale(known, indexes.sizes()):
             measured = measure(catalog, indexes, space)
             catalog.keep_backgrounds(record.id, {key: fitted.as_dict() for key, fitted in measured.items()})
         self._backgrounds = None

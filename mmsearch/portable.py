@@ -12,38 +12,37 @@ contents; contents come before the paths that hold them, so that one cut short l
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import portable_models
+from mmsearch import portable_check, portable_models, portable_told
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
 from mmsearch.catalog import portable as catalog_portable
-from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, SpaceChanged
+from mmsearch.errors import InvalidInput, LibraryNotFound, SpaceChanged
 from mmsearch.parts import Parts
 from mmsearch.portable_files import (
     CONTENTS,
-    VECTORS,
+    ITEMS,
+    MANIFEST,
     about,
     batches,
     line,
-    lines,
     rows,
     sha256,
-    spans,
     vectors,
     write_contents,
 )
+from mmsearch.portable_told import Manifest, ToldContent, ToldSpace
+from mmsearch.portable_values import lines
+from mmsearch.types import Space
 from mmsearch.vectors.atomic import appearing
 from mmsearch.version import VERSION
 
-FORMAT = 1
-MANIFEST, ITEMS, README = "manifest.json", "items.jsonl", "README.md"
+README = "README.md"
 
 _ABOUT = """# A library of mmsearch
 
@@ -94,17 +93,6 @@ class Imported(NamedTuple):
     """Models of either kind that were not taken, and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    space: Mapping[str, Any]
-    counts: Mapping[str, int]
-    files: Mapping[str, str]
-    spaces: Sequence[Mapping[str, Any]]
-    trained: Sequence[Mapping[str, str]]
-    serving: str | None
-    """The one of these that made the space that searches used."""
-
-
 def export(parts: Parts, folder: Path) -> Exported:
     """Write all that is findable, with the vectors that encoders made, while others search and ingest.
 
@@ -121,7 +109,7 @@ def export(parts: Parts, folder: Path) -> Exported:
         (made / README).write_text(_ABOUT, "utf-8")
         files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
         manifest = {
-            "format": FORMAT, "mmsearch": VERSION, "space": about(space),
+            "format": portable_check.FORMAT, "mmsearch": VERSION, "space": about(space),
             "counts": {"items": items, "contents": contents, "segments": segments},
             "spaces": others, "trained": trained, "serving": portable_models.serving(parts, trained),
             "files": {path.relative_to(made).as_posix(): sha256(path) for path in files},
@@ -144,27 +132,26 @@ def take_in(parts: Parts, folder: Path, roots: Mapping[str, str], models: Sequen
     Raises: InvalidInput for what is no such folder or not whole, SpaceChanged if its vectors are of another space,
         LibraryLocked.
     """
-    manifest = _verified(folder)
-    _check_space(parts, manifest.space)
+    manifest = portable_check.verified(folder)
+    own, moved = _check_space(parts, manifest.space), _Moved(roots)
     added = portable_models.wanted(parts, manifest.spaces, models)
+    portable_check.check(folder, manifest, own.encoders, moved)
     with parts.writing(create=True):
         fresh = parts.catalog(create=True).space() is None
         space, record = parts.embedding(create=True)
         _, base = parts.base()
-        with _making_sense(folder):
-            contents = _take_contents(parts, base, folder, manifest)
-            items, known, other = _take_items(parts, base, folder, _Moved(roots))
+        contents = _take_contents(parts, base, folder, manifest)
+        items, known, other = _take_items(parts, base, folder, moved)
         parts.calibrate(space, record)
         parts.indexes(record).publish()
-    with _making_sense(folder):
-        taken = portable_models.take_spaces(parts, folder, manifest.spaces, added)
-        trained = portable_models.take_trained(parts, folder, manifest.trained, list(manifest.files))
+    taken = portable_models.take_spaces(parts, folder, manifest.spaces, added)
+    trained = portable_models.take_trained(parts, folder, manifest.trained, list(manifest.files))
     if fresh and manifest.serving is not None and not trained.get(manifest.serving, "not here"):
         from mmsearch.training import apply
 
         apply.apply(parts, manifest.serving)
     parts.grown()
-    names = [str(one["space"]["name"]) for one in manifest.spaces]
+    names = [one.name for one in manifest.spaces]
     left = [
         (name, "this library doesn't have this model; it is taken with --model") for name in names if name not in taken
     ]
@@ -173,16 +160,17 @@ def take_in(parts: Parts, folder: Path, roots: Mapping[str, str], models: Sequen
     return Imported(items, contents, known, other, tuple(taken), here, tuple(left))
 
 
-def _check_space(parts: Parts, there: Mapping[str, Any]) -> None:
+def _check_space(parts: Parts, there: ToldSpace) -> Space:
+    """The space that its vectors are of. Raises: SpaceChanged."""
     # The target in a manifest names code: whoever wrote the folder has no say in what is run here.
     try:
         empty = parts.catalog().space() is None
     except LibraryNotFound:
         empty = True
     here = parts.load(parts.asked()) if empty else parts.base()[0]
-    if there.get("fingerprint") == here.fingerprint:
-        return
-    name = there.get("name")
+    if there.fingerprint == here.fingerprint:
+        return here
+    name = there.name
     if name == here.name:
         raise SpaceChanged(
             f"its vectors were made by another version of the space {name!r}",
@@ -192,17 +180,6 @@ def _check_space(parts: Parts, there: Mapping[str, Any]) -> None:
         f"its vectors are of the space {name!r}, not of this library's {here.name!r}",
         hint=f"import it into a new library: --library NEW --space {name}",
     )
-
-
-@contextmanager
-def _making_sense(folder: Path) -> Iterator[None]:
-    """What a file says that is as it was exported, and yet can't be read, comes from another program's hand."""
-    try:
-        yield
-    except MmsearchError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{folder} holds what makes no sense: {error!r}") from error
 
 
 def _write_items(parts: Parts, space: SpaceRecord, folder: Path, last: int) -> int:
@@ -219,16 +196,17 @@ def _write_items(parts: Parts, space: SpaceRecord, folder: Path, last: int) -> i
     return count
 
 
-def _take_contents(parts: Parts, space: SpaceRecord, folder: Path, manifest: _Manifest) -> int:
+def _take_contents(parts: Parts, space: SpaceRecord, folder: Path, manifest: Manifest) -> int:
     """How many were not known here."""
     catalog, taken, row = parts.catalog(), 0, 0
-    stored = rows(folder, manifest.counts["segments"], space.dim)
-    for some in batches(lines(folder / CONTENTS), catalog_portable.PAGE):
-        known = catalog.known([one["sha256"] for one in some])
-        fresh: list[tuple[Mapping[str, Any], range]] = []
+    stored, decoded = rows(folder, manifest.space.segments, space.dim), portable_check.decoded()
+    told = lines(folder / CONTENTS, lambda line: portable_told.content(line, decoded, decoded, known=False))
+    for some in batches(told, catalog_portable.PAGE):
+        known = catalog.known([one.sha256 for one in some])
+        fresh: list[tuple[ToldContent, range]] = []
         for one in some:
-            place = range(row, row := row + len(one["segments"]))
-            if one["sha256"] not in known:
+            place = range(row, row := row + len(one.spans))
+            if one.sha256 not in known:
                 fresh.append((one, place))
         if fresh:
             catalog.commit(_batch(parts, space, fresh, stored), space.id)
@@ -236,31 +214,27 @@ def _take_contents(parts: Parts, space: SpaceRecord, folder: Path, manifest: _Ma
     return taken
 
 
-def _batch(
-    parts: Parts, space: SpaceRecord, told: Sequence[tuple[Mapping[str, Any], range]], stored: NDArray[Any]
-) -> Batch:
+def _batch(parts: Parts, space: SpaceRecord, told: Sequence[tuple[ToldContent, range]], stored: NDArray[Any]) -> Batch:
     made, kept = vectors(np.concatenate([stored[place.start : place.stop] for _, place in told]), space)
-    derived = parts.derived(made, [segment["modality"] for one, _ in told for segment in one["segments"]])
+    derived = parts.derived(made, [modality for one, _ in told for modality in one.modalities])
     batch, first = Batch(), 0
     for one, place in told:
         own = slice(first, first := first + len(place))
         content = NewContent(
-            one["sha256"], one["modality"], one["metadata"], *spans(one), kept[own],
+            one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
             {space_id: rows[own] for space_id, rows in derived.items()},
         )  # fmt: skip
         batch.contents.append(content)
-        batch.tags.extend((one["sha256"], tag, confidence) for tag, confidence in one["tags"])
+        batch.tags.extend((one.sha256, tag, confidence) for tag, confidence in one.tags)
     return batch
 
 
 def _take_items(parts: Parts, space: SpaceRecord, folder: Path, moved: Callable[[str], bytes]) -> tuple[int, int, int]:
     """(paths that were not known here, that hold the same here, that hold something else here)"""
     catalog, taken, same, other = parts.catalog(), 0, 0, 0
-    for some in batches(lines(folder / ITEMS), 4 * catalog_portable.PAGE):
-        places = [
-            Placement(moved(one["path"]), moved(one["root"]), one["sha256"], one["size"], one["mtime_ns"])
-            for one in some
-        ]
+    told = lines(folder / ITEMS, lambda line: portable_told.item(line, moved))
+    for some in batches(told, 4 * catalog_portable.PAGE):
+        places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
         here = catalog.held([place.path for place in places])
         known = catalog.known([place.sha256 for place in places])
         fresh = [place for place in places if place.path not in here and place.sha256 in known]
@@ -284,27 +258,3 @@ class _Moved:
             if given == old or given.startswith((old + b"/", old + b"\\")):
                 return new + given[len(old) :]
         return given
-
-
-def _verified(folder: Path) -> _Manifest:
-    """Raises: InvalidInput for what is no export, or not whole."""
-    try:
-        found = json.loads((folder / MANIFEST).read_bytes())
-        names = ("space", "counts", "files", "spaces", "trained", "serving")
-        manifest = _Manifest(*(found[name] for name in names))
-        version = int(found["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR") from error
-    if version != FORMAT:
-        raise InvalidInput(
-            f"{folder} was exported by a newer release (format {version})",
-            hint="upgrade: pip install --upgrade mmsearch",
-        )
-    for name in {CONTENTS, ITEMS, VECTORS, *manifest.files}:
-        try:
-            whole = sha256(portable_models.inside(folder, name)) == manifest.files.get(name)
-        except OSError as error:
-            raise InvalidInput(f"{folder / name} can't be read: {error.strerror or error}") from error
-        if not whole:
-            raise InvalidInput(f"{folder / name} is not what was exported", hint="copy the folder again")
-    return manifest

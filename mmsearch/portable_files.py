@@ -6,21 +6,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
 from mmsearch.catalog import portable as catalog_portable
-from mmsearch.errors import InvalidInput
-from mmsearch.types import Modality, Span, Vectors
+from mmsearch.errors import CatalogDamaged, InvalidInput
+from mmsearch.portable_values import HINT
+from mmsearch.types import Vectors
 from mmsearch.vectors.check import checked_vectors
 
-CONTENTS, VECTORS = "contents.jsonl", "vectors.npy"
+T = TypeVar("T")
+
+MANIFEST, CONTENTS, ITEMS, VECTORS = "manifest.json", "contents.jsonl", "items.jsonl", "vectors.npy"
+REFUSALS = "refusals.jsonl"
+
+_UNREADABLE = (
+    OSError, ValueError, TypeError, SyntaxError, TokenError, ArithmeticError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What numpy raises for a header that makes no sense, which it reads as Python."""
 
 _HEADER = 128
 """Bytes before the first row of a .npy file; its shape is known in the end only."""
+
+_LOOKED_AT = 8192
+"""Rows checked at once."""
 
 _ABOUT = ("name", "target", "dim", "fingerprint", "layout", "storage")
 
@@ -66,19 +79,29 @@ def _spans(content: catalog_portable.Whole) -> list[dict[str, Any]]:
     ]
 
 
-def spans(told: Mapping[str, Any]) -> tuple[list[Modality], list[Span]]:
-    """The modalities and places of the segments that a line tells of."""
-    segments = told["segments"]
-    places = [Span(**{name: value for name, value in one.items() if name != "modality"}) for one in segments]
-    return [one["modality"] for one in segments], places
-
-
 def rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
     """The vectors of a folder, float32 or float16 (segments, dim), read as they are used. Raises: InvalidInput."""
-    found: NDArray[Any] = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    if found.shape != (segments, dim):
-        raise InvalidInput(f"{folder / VECTORS} has the shape {found.shape}, not {segments, dim}")
+    path = folder / VECTORS
+    try:
+        found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except _UNREADABLE as error:
+        raise InvalidInput(f"{path} is no array of numpy's", hint=HINT) from error
+    if found.shape != (segments, dim) or found.dtype.str not in blobs.TYPES.values():
+        wanted = f"float32 or float16 {segments, dim}"
+        raise InvalidInput(f"{path} has the shape {found.dtype} {found.shape}, not {wanted}", hint=HINT)
     return found
+
+
+def check_rows(folder: Path, segments: int, dim: int) -> None:
+    """Look at every vector of a folder. Raises: InvalidInput."""
+    stored = rows(folder, segments, dim)
+    for first in range(0, segments, _LOOKED_AT):
+        try:
+            # What is no number makes numpy warn; it is refused.
+            with np.errstate(all="ignore"):
+                checked_vectors(blobs.unit(stored[first : first + _LOOKED_AT]), dim)
+        except InvalidInput as error:
+            raise InvalidInput(f"{folder / VECTORS}, from row {first} on: {error.message}", hint=HINT) from error
 
 
 def vectors(stored: NDArray[Any], space: SpaceRecord) -> tuple[Vectors, Vectors]:
@@ -96,15 +119,14 @@ def _header(kind: str, count: int, dim: int) -> bytes:
 
 
 def line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
+    """Raises: CatalogDamaged for what JSON has no word for, which no catalog was given."""
+    try:
+        return json.dumps(value, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CatalogDamaged("the catalog holds what can't be exported", hint=blobs.MEND) from error
 
 
-def lines(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:
-        yield from map(json.loads, file)
-
-
-def batches(lines: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
+def batches(lines: Iterable[T], size: int) -> Iterator[Sequence[T]]:
     rest = iter(lines)
     while some := list(islice(rest, size)):
         yield some

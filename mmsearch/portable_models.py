@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmsearch import registry
+from mmsearch import portable_check, portable_told, registry
 from mmsearch.catalog import NewContent, NewRefusal, SpaceRecord, layouts
 from mmsearch.catalog import portable as catalog_portable
 from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.parts import Parts
-from mmsearch.portable_files import CONTENTS, about, batches, line, lines, rows, spans, vectors, write_contents
+from mmsearch.portable_files import CONTENTS, REFUSALS, about, batches, line, rows, vectors, write_contents
+from mmsearch.portable_told import ToldModel, ToldSpace
+from mmsearch.portable_values import lines
 from mmsearch.types import Space
 from mmsearch.vectors.atomic import appearing
 
 SPACES, TRAINED = "spaces", "trained"
-REFUSALS = "refusals.jsonl"
 
 
 def write_spaces(parts: Parts, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
@@ -51,7 +52,7 @@ def _write_refusals(parts: Parts, space: SpaceRecord, folder: Path) -> None:
                 return
 
 
-def wanted(parts: Parts, told: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[tuple[str, Space]]:
+def wanted(parts: Parts, told: Sequence[ToldSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
     """The targets and spaces of models that are asked for by name: which code may run is said by who imports, not by
     the folder. Raises: InvalidInput if the folder has no vectors of one, UnknownName, WeightsError."""
     found = []
@@ -59,8 +60,8 @@ def wanted(parts: Parts, told: Sequence[Mapping[str, Any]], names: Sequence[str]
         target = registry.target("spaces", name)
         parts.trust.name(name)
         space = parts.load(target)
-        if space.fingerprint not in [one["space"]["fingerprint"] for one in told]:
-            there = ", ".join(one["space"]["name"] for one in told) or "none"
+        if space.fingerprint not in [one.fingerprint for one in told]:
+            there = ", ".join(one.name for one in told) or "none"
             raise InvalidInput(
                 f"the folder has no vectors of the model {name!r} as it is on this machine",
                 hint=f"other models that it has vectors of: {there}",
@@ -69,9 +70,7 @@ def wanted(parts: Parts, told: Sequence[Mapping[str, Any]], names: Sequence[str]
     return found
 
 
-def take_spaces(
-    parts: Parts, folder: Path, told: Sequence[Mapping[str, Any]], added: Sequence[tuple[str, Space]]
-) -> list[str]:
+def take_spaces(parts: Parts, folder: Path, told: Sequence[ToldSpace], added: Sequence[tuple[str, Space]]) -> list[str]:
     """Give contents that are here the vectors that other models made of them there: of models that this library has,
     and of those that are added. What has some already keeps them.
 
@@ -86,23 +85,25 @@ def take_spaces(
                     space.name, target, space.dim, space.fingerprint, layouts.of(space), parts.settings.storage
                 )
         for one in told:
-            if (record := known.get(one["space"]["fingerprint"])) is not None:
-                _take_space(parts, inside(folder, one["folder"]), record, one["counts"]["segments"])
+            if (record := known.get(one.fingerprint)) is not None:
+                _take_space(parts, folder / one.folder, record, one.segments)
                 taken.append(record.name)
     return taken
 
 
 def _take_space(parts: Parts, folder: Path, space: SpaceRecord, segments: int) -> None:
     stored, row, catalog = rows(folder, segments, space.dim), 0, parts.catalog()
-    for some in batches(lines(folder / CONTENTS), catalog_portable.PAGE):
+    decoded = portable_check.decoded()
+    told = lines(folder / CONTENTS, lambda line: portable_told.content(line, decoded, decoded, known=True))
+    for some in batches(told, catalog_portable.PAGE):
         found = []
         for one in some:
-            place = slice(row, row := row + len(one["segments"]))
+            place = slice(row, row := row + len(one.spans))
             _, kept = vectors(stored[place], space)
-            found.append(NewContent(one["sha256"], one["modality"], {}, *spans(one), kept))
+            found.append(NewContent(one.sha256, one.modality, {}, one.modalities, one.spans, kept))
         catalog.complete(space, found, [])
-    for some in batches(lines(folder / REFUSALS), catalog_portable.PAGE):
-        catalog.complete(space, [], [NewRefusal(one["sha256"], one["failure"], one["reason"]) for one in some])
+    for refused in batches(lines(folder / REFUSALS, portable_told.refusal), catalog_portable.PAGE):
+        catalog.complete(space, [], [NewRefusal(one.sha256, one.failure, one.reason) for one in refused])
 
 
 def write_trained(parts: Parts, folder: Path) -> list[dict[str, str]]:
@@ -138,7 +139,7 @@ def _own(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def take_trained(parts: Parts, folder: Path, told: Sequence[Mapping[str, str]], files: Sequence[str]) -> dict[str, str]:
+def take_trained(parts: Parts, folder: Path, told: Sequence[ToldModel], files: Sequence[str]) -> dict[str, str]:
     """Keep the models of spaces that are here, under names that are free here; `files` are all of the folder's.
 
     Returns name -> why it was left out, "" for those that were taken.
@@ -150,10 +151,10 @@ def take_trained(parts: Parts, folder: Path, told: Sequence[Mapping[str, str]], 
     prints = {one.fingerprint for one in parts.catalog().spaces() if one.base is None}
     said = {}
     for one in told:
-        model = ModelFolder.of(parts.path, one["name"])
-        own = {PurePosixPath(name).name: inside(folder, name) for name in files if _of(name, model.name)}
-        if one["fingerprint"] not in prints:
-            said[model.name] = f"it belongs to the space {one['base']!r}, which this library doesn't have"
+        model = ModelFolder.of(parts.path, one.name)
+        own = {PurePosixPath(name).name: folder / name for name in files if _of(name, model.name)}
+        if one.fingerprint not in prints:
+            said[model.name] = f"it belongs to the space {one.base!r}, which this library doesn't have"
         elif model.path.exists():
             said[model.name] = "" if _same(own, model.path) else "another one is called so here"
         else:
@@ -180,11 +181,3 @@ def serving(parts: Parts, told: Sequence[Mapping[str, str]]) -> str | None:
     _, base = parts.base()
     active = parts.embedding()[1]
     return next((one["name"] for one in told if active.name == f"{base.name}+{one['name']}"), None)
-
-
-def inside(folder: Path, name: str) -> Path:
-    """A file of an exported folder. Raises: InvalidInput for a name that leads out of it."""
-    parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or PurePosixPath(name).is_absolute() or any(c in name for c in "\\:"):
-        raise InvalidInput(f"{folder} names a file that is no part of it: {name!r}")
-    return folder.joinpath(*parts)

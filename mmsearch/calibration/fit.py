@@ -25,12 +25,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.types import Vectors
+from mmsearch.errors import CatalogDamaged
+from mmsearch.types import Modality, Vectors
+
+Key = TypeVar("Key")
 
 MIDDLE, HIGH = 0.5, 0.95
 """The two quantiles of unrelated pairs that the tail is drawn through."""
@@ -103,8 +106,36 @@ class Fitted:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Fitted":
+        """Raises: ValueError, TypeError, LookupError for what `as_dict` didn't make."""
         arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "levels", "tops")}
-        return cls(**{**stored, **arrays})
+        middle, spread, least, most = (float(stored[name]) for name in ("middle", "spread", "least", "most"))
+        segments = int(stored["segments"])
+        if not all(array.ndim == 1 and len(array) and np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("a background's series are no numbers")
+        if not all(map(math.isfinite, (middle, spread, least, most))) or spread <= 0 or segments < 0:
+            raise ValueError("a background's numbers are out of range")
+        return cls(middle, spread, segments, least=least, most=most, **arrays)
+
+
+def read(stored: Mapping[tuple[Modality, Key], Mapping[str, Any]], dim: int) -> dict[tuple[Modality, Key], Fitted]:
+    """Backgrounds of a space as a catalog keeps them. Raises: CatalogDamaged if they can't have been measured."""
+    try:
+        found = {key: Fitted.from_dict(told) for key, told in stored.items()}
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise _senseless() from error
+    # Neutral queries of one modality are the same for every list.
+    queries = {modality: len(one.tops) for (modality, _), one in found.items()}
+    for (modality, _), one in found.items():
+        if len(one.centre) != dim or {len(one.tops), len(one.levels)} != {queries[modality]}:
+            raise _senseless()
+    return found
+
+
+def _senseless() -> CatalogDamaged:
+    return CatalogDamaged(
+        "what the catalog says of its scores makes no sense",
+        hint="have it measured anew: mmsearch ingest FOLDER, any that was ingested before",
+    )
 
 
 def fit(

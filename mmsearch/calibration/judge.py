@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmsearch.calibration.fit import Accidents, Fitted, accidents
 from mmsearch.calibration.measure import Backgrounds
 from mmsearch.catalog import ListKey
+from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Modality, Vectors
 
 
@@ -37,6 +38,11 @@ class Judge:
 
     def tail(self, key: ListKey, score: float) -> float:
         """The chance that an unrelated segment of the list scores at least this: comparable between lists."""
+        if key not in self.fitted:
+            raise CatalogDamaged(
+                f"the catalog has {key.segment!r} in a file of {key.item!r}, which none of its lists holds",
+                hint="restore it from a backup, or move it away and ingest again",
+            )
         return self.fitted[key].tail(score)
 
     def accidents(self, keys: Iterable[ListKey]) -> Accidents:

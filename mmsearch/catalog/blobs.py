@@ -33,7 +33,7 @@ def whole(blobs: Sequence[bytes], dim: int) -> Vectors:
     """The rows as `decode` gives them, each of the length that it must have. Raises: CatalogDamaged."""
     try:
         rows = decode(blobs, dim)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CatalogDamaged("the catalog holds vectors of another length than the space's", hint=MEND) from error
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     # Written so that NaN, which compares false to everything, counts as wrong.

@@ -1,6 +1,5 @@
 """Connections to a library's SQLite file: WAL, foreign keys, explicit transactions, errors in our words."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -11,12 +10,19 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mmsearch import forks
 from mmsearch.catalog.blobs import MEND
-from mmsearch.errors import CatalogDamaged, LibraryError, LibraryLocked, LibraryReadOnly
+from mmsearch.errors import (
+    CatalogDamaged,
+    InvalidInput,
+    LibraryError,
+    LibraryLocked,
+    LibraryReadOnly,
+    MmsearchError,
+)
 
 BUSY_S = 30.0
 """Seconds a connection waits for another one's write."""
@@ -129,10 +135,8 @@ class Readers:
                 if connection is not None:
                     with suppress(DatabaseError, sqlite3.Error):
                         connection.close()
-                if isinstance(error, DatabaseError | sqlite3.Error):
+                if isinstance(error, FOREIGN) and not isinstance(error, MmsearchError):
                     raise translate(error, Path(self._engine.url.database or "")) from error
-                if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-                    raise _damaged(Path(self._engine.url.database or ""), str(error)) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
                 connection.close()
@@ -233,7 +237,9 @@ def _size(path: str) -> int:
 def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
+    except MmsearchError:
+        raise
+    except FOREIGN as error:
         raise translate(error, Path(engine.url.database or "")) from error
 
 
@@ -242,26 +248,54 @@ def translated_sqlite(path: Path) -> Iterator[None]:
     """The same for what goes past SQLAlchemy."""
     try:
         yield
-    except sqlite3.Error as error:
+    except MmsearchError:
+        raise
+    except FOREIGN as error:
         raise translate(error, path) from error
 
 
-def _damaged(path: Path, text: str) -> CatalogDamaged:
-    return CatalogDamaged(f"the catalog is damaged: {path} ({text})", hint=MEND)
+FOREIGN = (
+    SQLAlchemyError, sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own errors,
+what comes of values that are of another type than was ever written."""
 
 
-def translate(error: DatabaseError | sqlite3.Error, path: Path) -> LibraryError:
-    """SQLite's error in our words; unknown ones keep SQLite's text."""
+def damaged(path: Path, what: str) -> CatalogDamaged:
+    return CatalogDamaged(f"the catalog is damaged: {path} ({what})", hint=MEND)
+
+
+def translate(error: BaseException, path: Path) -> MmsearchError:
+    """A foreign error in our words."""
+    if isinstance(error, OverflowError) or isinstance(error.__cause__, OverflowError):
+        return InvalidInput("a number doesn't fit into the catalog's 64 bits", hint="give a smaller one")
     text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
+    if "binding" in text:
+        return InvalidInput("the catalog can't be asked for a value of this type", hint="give a text or a number")
+    if not isinstance(error, DatabaseError | sqlite3.Error):
+        return damaged(path, "it holds what was never written so")
     if "readonly" in text or "unable to open" in text:
         return LibraryReadOnly(
-            f"the catalog can't be opened for writing: {path} ({text})",
+            f"the catalog can't be opened for writing: {path}",
             hint="check permissions, or copy the library to where you may write",
         )
     if "locked" in text or "busy" in text:
         return LibraryLocked(f"another process holds the catalog {path}", hint="wait for it to finish, then repeat")
     if "disk is full" in text or "disk I/O" in text:
-        return LibraryError(f"the catalog can't be written: {text}", hint="free some space; what was committed is safe")
-    if "malformed" in text or "not a database" in text or "Could not decode" in text:
-        return _damaged(path, text)
-    return LibraryError(f"the catalog answered: {text}")
+        why = "the disk is full" if "full" in text else "the disk answers with errors"
+        return LibraryError(f"the catalog can't be written: {why}", hint="free some space; what was committed is safe")
+    what = next((ours for theirs, ours in _DAMAGE.items() if theirs in text), "what it holds contradicts itself")
+    return damaged(path, what)
+
+
+_DAMAGE = {
+    "malformed": "its file is broken",
+    "not a database": "the file is none",
+    "Could not decode": "it holds bytes that are no text",
+    "no such": "a part of it is missing",
+    "more than one": "it holds something twice",
+    "constructor failed": "its words are broken",
+    "too big": "it holds something too long",
+}
+"""What SQLite says of a catalog that it can't use -> the same in our words."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.copy import check, opened
 from mmsearch.catalog.database import translated_sqlite
 from mmsearch.errors import LibraryError
@@ -12,6 +13,15 @@ from mmsearch.findings import Finding
 
 OLDEST = (3, 38)
 """The first release with JSON functions built in, which the catalog asks for; RETURNING is older."""
+
+
+_SENSELESS = {
+    "paths that are no bytes": "SELECT 1 FROM items WHERE typeof(path) <> 'blob' LIMIT 1",
+    "vectors of another length than their model's": "SELECT 1 FROM embeddings JOIN spaces ON id = space_id WHERE "
+    "typeof(vector) <> 'blob' OR length(vector) <> dim * iif(storage = 'float16', 2, 4) LIMIT 1",
+    "scores' backgrounds that are none": "SELECT 1 FROM backgrounds WHERE NOT json_valid(fitted) LIMIT 1",
+}
+"""What SQLite itself takes no offence at -> a query that has a row where it is so."""
 
 
 def findings() -> Iterator[Finding]:
@@ -33,6 +43,9 @@ def whole(path: Path) -> Finding:
     try:
         with translated_sqlite(path), closing(opened(path)) as database:
             check(database, path)
+            wrong = [what for what, query in _SENSELESS.items() if database.execute(query).fetchone() is not None]
     except LibraryError as error:
         return Finding("catalog", "error", error.message, error.hint)
+    if wrong:
+        return Finding("catalog", "error", f"it holds {', '.join(wrong)}", MEND)
     return Finding("catalog", "ok", f"whole, {path.stat().st_size / 1e6:.1f} MB")

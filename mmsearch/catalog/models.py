@@ -5,10 +5,12 @@ SQLite's LIKE ignores case and gives `_` and `%` a meaning.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from mmsearch.catalog.values import Bytes, Real, Told, Whole, Words
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -21,6 +23,7 @@ NAMING = {
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {int: Whole, float: Real, str: Words}
 
 
 class LibraryRow(Base):
@@ -47,7 +50,7 @@ class Root(Base):
     __tablename__ = "roots"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    path: Mapped[bytes] = mapped_column(Bytes, unique=True)
 
 
 class Content(Base):
@@ -59,7 +62,7 @@ class Content(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(unique=True)
     modality: Mapped[str] = mapped_column(index=True)
-    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", Told)
     changed: Mapped[int] = mapped_column(index=True)
     """Generation at which it was added, or last began or ceased to be findable."""
     duration: Mapped[float | None]
@@ -99,12 +102,12 @@ class Item(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    path: Mapped[bytes] = mapped_column(Bytes, unique=True)
     display: Mapped[str]
     """The path as text, undecodable bytes replaced: for people, never to open."""
     name: Mapped[str]
     """The last part of `display`; SQLite could cut it out, but takes its time."""
-    bundle: Mapped[bytes] = mapped_column(LargeBinary)
+    bundle: Mapped[bytes] = mapped_column(Bytes)
     """Folder and stem (`catalog.stem`): equal for files that belong together."""
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
@@ -176,7 +179,7 @@ class ProjectionRow(Base):
 
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
     base_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"))
-    weights: Mapped[bytes] = mapped_column(LargeBinary)
+    weights: Mapped[bytes] = mapped_column(Bytes)
 
 
 class Embedding(Base):
@@ -186,7 +189,7 @@ class Embedding(Base):
 
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
     segment_id: Mapped[int] = mapped_column(ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True, index=True)
-    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    vector: Mapped[bytes] = mapped_column(Bytes)
 
 
 class ListRow(Base):
@@ -211,7 +214,7 @@ class Background(Base):
     segment: Mapped[str] = mapped_column(primary_key=True)
     generation: Mapped[int]
     """The catalog's generation it was measured at."""
-    fitted: Mapped[dict[str, Any]] = mapped_column(JSON)
+    fitted: Mapped[dict[str, Any]] = mapped_column(Told)
     """What `mmsearch.calibration` measured."""
 
 
@@ -240,7 +243,7 @@ class FailureRow(Base):
     __tablename__ = "failures"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    path: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    path: Mapped[bytes] = mapped_column(Bytes, unique=True)
     display: Mapped[str]
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     size: Mapped[int]
@@ -264,7 +267,7 @@ class Run(Base):
     """running, done, interrupted, failed or killed."""
     pid: Mapped[int]
     version: Mapped[str]
-    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(Told)
 
 
 WORD_TABLES = ("item_words", "passage_words")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
+from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Content, Embedding, Item, RefusalRow, Root, SegmentRow, Tag
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.write import chunks
@@ -37,6 +38,8 @@ def contents(connection: Connection, space: SpaceRecord, after: int) -> list[Who
     rows: Any = connection.execute(query.order_by(Content.id).limit(PAGE)).all()
     ids = [row[0] for row in rows]
     tags, segments = _tags(connection, ids), _segments(connection, space, ids)
+    for found in segments.values():
+        blobs.whole([vector for _, _, vector in found], space.dim)
     return [
         Whole(row[0], row[1], row[2], row[3], tuple(tags[row[0]]), *_columns(segments[row[0]]))
         for row in rows

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam, func, or_, select, type_coerce
@@ -30,8 +30,10 @@ from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownI
 from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.vectors import VECTORS
 from mmsearch.criteria import Filter
-from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
+from mmsearch.errors import FAILURES, CatalogDamaged, InvalidInput, NotEmbedded
 from mmsearch.types import Ids, Span, Vectors
+
+Placed = TypeVar("Placed", KnownItem, Found, KnownFailure)
 
 ROWS = 8192
 """Vectors handed over at once: memory for one chunk, however large the index."""
@@ -104,18 +106,18 @@ def items_under(connection: Connection, root: bytes, after: bytes | None, limit:
     """The next `limit` known items at or below a path, in byte order of their paths."""
     first = [] if after is not None else _ITEM_AT.rows(connection, root=root)
     rows = _ITEMS_BELOW.rows(connection, **below(root, after), limit=limit - len(first))
-    return [KnownItem._make(row) for row in (*first, *rows)]
+    return _placed([KnownItem._make(row) for row in (*first, *rows)])
 
 
 def items_of(connection: Connection, sha256: str) -> list[KnownItem]:
     """Every item that holds a content; empty for an unknown one or one that no path holds now."""
-    return [KnownItem._make(row) for row in _ITEMS_OF.rows(connection, sha256=sha256)]
+    return _placed([KnownItem._make(row) for row in _ITEMS_OF.rows(connection, sha256=sha256)])
 
 
 def missing(connection: Connection, after: int, limit: int) -> list[KnownItem]:
     """The next `limit` items beyond an id whose file is missing, by id."""
     query = _KNOWN.where(Item.status == "missing", Item.id > after).order_by(Item.id).limit(limit)
-    return [KnownItem._make(row) for row in connection.execute(query)]
+    return _placed([KnownItem._make(row) for row in connection.execute(query)])
 
 
 def orphans(connection: Connection, after: int, limit: int) -> list[int]:
@@ -190,7 +192,14 @@ def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure
         maintain_column_froms=True,
     )  # fmt: skip
     rows: Any = connection.execute(columns)  # mypy counts the columns of a wide select wrongly
-    return [KnownFailure(*found) for found in rows]
+    return _placed([KnownFailure(*found) for found in rows])
+
+
+def _placed(rows: list[Placed]) -> list[Placed]:
+    """The rows, each with a path of bytes. Raises: CatalogDamaged: SQLite keeps any type in any column."""
+    if all(type(row.path) is bytes for row in rows):
+        return rows
+    raise CatalogDamaged("the catalog holds a path that was never written so", hint=blobs.MEND)
 
 
 def list_keys(connection: Connection, space: str) -> list[ListKey]:
@@ -254,21 +263,34 @@ def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = Non
     """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
     ids = numbers(segment_ids.tolist())
     if where is None:
-        return [Found._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)]
-    return [Found._make(row) for row in connection.execute(_RESOLVED.where(matches(where, few=True)), {"ids": ids})]
+        return _placed([Found._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
+    rows = connection.execute(_RESOLVED.where(matches(where, few=True)), {"ids": ids})
+    return _placed([Found._make(row) for row in rows])
 
 
 def placed(connection: Connection, key: ListKey, segment_ids: Ids) -> list[Found]:
     """As `resolve`, of segments that are all in one list, which spares looking at their contents."""
     rows = _PLACED_ALL.rows(connection, ids=numbers(segment_ids.tolist()))
-    return [Found._make((*row, key.item, key.segment)) for row in rows]
+    return _placed([Found._make((*row, key.item, key.segment)) for row in rows])
 
 
 def shown(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> Shown:
     """Facts of items and places of segments; unknown ones are left out."""
     facts = _FACTS.rows(connection, ids=numbers(item_ids))
     spans = _SPANS.rows(connection, ids=numbers(segment_ids))
-    return Shown({item: json.loads(told) for item, told in facts}, {row[0]: Span(*row[1:]) for row in spans})
+    return Shown({item: json.loads(told) for item, told in facts}, {row[0]: _span(row[1:]) for row in spans})
+
+
+def _span(row: tuple[Any, ...]) -> Span:
+    """Raises: CatalogDamaged: SQLite keeps any type in any column."""
+    whole = all(value is None or type(value) is kind for value, kind in zip(row[2:], _SPAN_TYPES, strict=True))
+    if whole and all(value is None or type(value) in (float, int) for value in row[:2]):
+        return Span(*row)
+    raise CatalogDamaged("the catalog holds a place that was never written so", hint=blobs.MEND)
+
+
+_SPAN_TYPES = (int, int, int, str)
+"""Page, two offsets, text."""
 
 
 def counts(connection: Connection, space: str) -> list[Counts]:

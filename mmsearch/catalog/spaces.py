@@ -13,13 +13,17 @@ from mmsearch.catalog import blobs
 from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
 from mmsearch.catalog.ready import Ready
 from mmsearch.catalog.records import Rows, SpaceRecord
+from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Ids, Vectors
+
+WIDEST = 2**20
+"""Dimensions that a space may have; the widest models have some thousands."""
 
 
 def active(connection: Connection) -> SpaceRecord | None:
     """The space that searches use; None before the first ingest."""
     rows = _ACTIVE.rows(connection)
-    return SpaceRecord(*rows[0]) if rows else None
+    return _record(rows[0]) if rows else None
 
 
 def base(connection: Connection) -> SpaceRecord | None:
@@ -27,12 +31,27 @@ def base(connection: Connection) -> SpaceRecord | None:
     record = active(connection)
     if record is None or record.base is None:
         return record
-    return SpaceRecord(*connection.execute(_RECORDS.where(SpaceRow.id == record.base)).one())
+    return _record(connection.execute(_RECORDS.where(SpaceRow.id == record.base)).one())
 
 
 def every(connection: Connection) -> list[SpaceRecord]:
     """All spaces, in the order in which they came."""
-    return [SpaceRecord(*row) for row in connection.execute(_RECORDS.order_by(SpaceRow.id))]
+    return [_record(row) for row in connection.execute(_RECORDS.order_by(SpaceRow.id))]
+
+
+def _record(row: Sequence[Any]) -> SpaceRecord:
+    """Raises: CatalogDamaged for values that no release wrote."""
+    record = SpaceRecord(*row)
+    words = (record.name, record.target, record.fingerprint)
+    whole = isinstance(record.dim, int) and 1 <= record.dim <= WIDEST
+    if not (
+        whole
+        and all(isinstance(word, str) and word for word in words)
+        and isinstance(record.layout, str)
+        and record.storage in blobs.TYPES
+    ):
+        raise CatalogDamaged("what the catalog says of its models makes no sense", hint=blobs.MEND)
+    return record
 
 
 _RECORDS: Any = select(

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -27,12 +28,15 @@ from mmsearch.catalog.models import (
 )
 from mmsearch.catalog.records import Batch, KnownItem, NewContent, NewFailure, Placement
 from mmsearch.errors import LibraryError
+from mmsearch.stamps import INT64
 from mmsearch.types import Metadata
 
 Value = TypeVar("Value")
 
 CHUNK = 500
 """Parameters in one IN list; SQLite's oldest limit is 999."""
+
+_LARGEST = sys.float_info.max
 
 KEYWORDS = "keywords"
 """Metadata that becomes tags: words that a person gave, a list of str."""
@@ -106,7 +110,7 @@ def _insert_contents(connection: Connection, contents: Sequence[NewContent], gen
             "changed": generation,
         }
         rows.append({"id": content_id, **row, **facts(content.metadata)})
-        tags.extend({"content_id": content_id, "tag": tag} for tag in dict.fromkeys(content.metadata.get(KEYWORDS, ())))
+        tags.extend({"content_id": content_id, "tag": tag} for tag in _keywords(content.metadata))
     _insert(connection, Content, rows)
     _insert(connection, Tag, tags)
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
@@ -214,17 +218,42 @@ def _segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layo
 def facts(metadata: Metadata) -> dict[str, object]:
     """The columns of `contents` that filters ask for, as far as the metadata has them."""
     gps = metadata.get("gps")
+    place = gps if isinstance(gps, list | tuple) and len(gps) == 2 else (None, None)
     camera = " ".join(str(metadata[name]) for name in ("make", "model") if metadata.get(name))
     return {
-        "duration": metadata.get("duration"),
-        "width": metadata.get("width"),
-        "height": metadata.get("height"),
+        "duration": _real(metadata.get("duration")),
+        "width": _whole(metadata.get("width")),
+        "height": _whole(metadata.get("height")),
         "taken": _moment(metadata.get("taken")) or _moment(metadata.get("created")),
-        "camera": camera or None,
-        "title": metadata.get("title"),
-        "latitude": gps[0] if gps else None,
-        "longitude": gps[1] if gps else None,
+        "camera": _words(camera) or None,
+        "title": _words(metadata.get("title")),
+        "latitude": _real(place[0]),
+        "longitude": _real(place[1]),
     }
+
+
+def _keywords(metadata: Metadata) -> Iterable[str]:
+    """Each once."""
+    given = metadata.get(KEYWORDS)
+    words = map(_words, given) if isinstance(given, list | tuple) else ()
+    return dict.fromkeys(word for word in words if word)
+
+
+# What a file says of itself may be anything: what a column can't hold is not known.
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in INT64 else None
+
+
+def _real(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -_LARGEST <= value <= _LARGEST:
+        return None
+    return float(value)
+
+
+def _words(value: object) -> str | None:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _moment(value: object) -> str | None:

@@ -45,13 +45,16 @@ def status(library: Path | None, as_json: bool) -> None:
 @click.option(
     "--retry", is_flag=False, flag_value="all", metavar="[CLASS]", help="Try them again: all, or those of one class."
 )
+@click.option(
+    "--follow-links", is_flag=True, help="With --retry: files that links lead to outside of their folder, too."
+)
 @json_option
-def failures(library: Path | None, retry: str | None, as_json: bool) -> None:
+def failures(library: Path | None, retry: str | None, follow_links: bool, as_json: bool) -> None:
     """Files that could not be taken in, and why."""
     with open_library(library) as opened:
         if retry is not None:
             with stoppable() as cancel, progress(as_json) as shown:
-                report = opened.retry(None if retry == "all" else retry, shown, cancel)
+                report = opened.retry(None if retry == "all" else retry, shown, cancel, follow_links=follow_links)
             print_report(report, as_json=as_json)
             return
         found = opened.failures()

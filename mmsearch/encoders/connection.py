@@ -95,7 +95,7 @@ def read(path: Path) -> Connection:
         matrices: Matrices = load(content)
         maps = _map(matrices, 0), _map(matrices, 1)
         (a, b), (of_a, of_b) = map(str, told["members"]), map(str, told["fingerprints"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise WeightsError(
             f"no connection can be read from {path}: {error!r}", hint="make it: mmsearch connect"
         ) from error

@@ -249,7 +249,7 @@ def restore(content: bytes) -> tuple[nn.Module, Facts]:
         found: dict[str, Any] = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         known, modalities = found.pop("format"), tuple(found.pop("modalities"))
         facts = Facts(**found, modalities=modalities)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("this is no fusion that mmsearch made", hint="train it again") from error
     if known != FORMAT:
         raise WeightsError(f"unknown format of a fusion: {known!r}", hint="upgrade mmsearch")

@@ -169,7 +169,7 @@ def _facts(content: bytes) -> Facts:
         known = found.pop("format")
         classes: Sequence[str] = found.pop("classes")
         facts = Facts(**found, classes=tuple(classes))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("this is no head that mmsearch made", hint="train it again") from error
     if known != FORMAT:
         raise WeightsError(f"unknown format of a head: {known!r}", hint="upgrade mmsearch")

@@ -12,6 +12,7 @@ from mmsearch.ingest.plan import Step
 from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.run import Derive, Ingest, IngestOptions
 from mmsearch.media.pool import DecodePool
+from mmsearch.stamps import stamp
 from mmsearch.types import Space
 
 PAGE = 2000
@@ -68,7 +69,7 @@ class Completion(Ingest):
                 except OSError:
                     gone += 1
                     continue
-                if (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
+                if stamp(status) == (size, mtime_ns):
                     yield Step("decode", path, b"", size, mtime_ns, lacking.sha256, "completed")
                     break
             else:

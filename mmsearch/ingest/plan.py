@@ -11,6 +11,7 @@ from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
 from mmsearch.catalog import read as catalog_read
 from mmsearch.errors import DecodeTimeout, MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
+from mmsearch.stamps import stamp
 from mmsearch.types import SourceFile
 
 PAGE = 2000
@@ -93,7 +94,8 @@ class Planner:
             yield self._again(file, root, known, self._sha256_of(known))
             return
         same = before and (before.size, before.mtime_ns, before.version) == (file.size, file.mtime_ns, self.version)
-        if before and same and not _open(before) and not self.retry(before):
+        mended = before and same and before.failure == Unreadable.failure and _opens(file.path)
+        if before and same and not _undecided(before) and not mended and not self.retry(before):
             if before.failure == NotEmbedded.failure:
                 self.report.not_embedded += 1
             else:
@@ -186,11 +188,21 @@ class Planner:
             return (catalog_read.items_of(connection, sha256) if held else []), held
 
 
-def _open(before: KnownFailure) -> bool:
+def _undecided(before: KnownFailure) -> bool:
     """Whether a failure says nothing for certain, so that the file is tried again as it is."""
     return before.failure == Transient.failure or (
         before.failure == DecodeTimeout.failure and before.attempts < TIMEOUTS
     )
+
+
+def _opens(path: bytes) -> bool:
+    """Whether a file can be read: permission changes no size and no time, so what failed by it has to be tried."""
+    try:
+        with open(path, "rb", buffering=0) as opened:
+            opened.read(1)
+    except OSError:
+        return False
+    return True
 
 
 def content_hash(file: SourceFile) -> str:
@@ -203,6 +215,6 @@ def content_hash(file: SourceFile) -> str:
         raise Transient("it vanished while it was read") from error
     except OSError as error:
         raise Unreadable(f"it can't be read: {error.strerror or error}") from error
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+    if stamp(status) != (file.size, file.mtime_ns):
         raise Transient("it changed while it was read")
     return digest

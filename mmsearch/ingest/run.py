@@ -16,7 +16,7 @@ from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.embed import Embedder, FileWork
 from mmsearch.ingest.plan import Planner, Step
 from mmsearch.ingest.report import IngestReport
-from mmsearch.ingest.scan import Scan, size_of
+from mmsearch.ingest.scan import LEADS_OUT, Scan, leads_out, size_of
 from mmsearch.media.pool import DecodePool, Done, Failed, Job, Piece, Skipped
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
@@ -39,6 +39,8 @@ class IngestOptions:
     exclude: tuple[str, ...] = ()
     """Globs: with a slash they match the path below the root, without one any single name."""
     hidden: bool = False
+    follow_links: bool = False
+    """Whether to take what links below a root lead to outside of it."""
     only: frozenset[Modality] | None = None
     """Item modalities to take in."""
     retry: Callable[[KnownFailure], bool] = lambda failure: False
@@ -102,7 +104,7 @@ class Ingest:
     def run(self, roots: Sequence[Path]) -> IngestReport:
         """Take in everything below the roots. Raises: InvalidInput for a root that never existed."""
         planner = self._planner()
-        scans = [Scan(root, self._options.exclude, self._options.hidden) for root in roots]
+        scans = _scans(roots, self._options)
         self._progress.expect(roots)
         self._work(_scanned(scans, planner, self.report), planner)
         for scan in scans:
@@ -114,7 +116,7 @@ class Ingest:
         """Try these files of the failure ledger once more."""
         planner = self._planner()
         self._progress.total(len(failures))
-        self._work(_listed(failures, planner, self.report), planner)
+        self._work(_listed(failures, planner, self._options), planner)
         return self.report
 
     def publishing(self) -> None:
@@ -252,7 +254,7 @@ class Ingest:
 
 def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
     """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones."""
-    scans = [Scan(root, options.exclude, options.hidden) for root in roots]
+    scans = _scans(roots, options)
     start = perf_counter()
     gone: set[int] = set()
     report = planner.report
@@ -268,6 +270,10 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -
     report.missing, report.dry_run = len(gone - planner.claimed), True
     report.wall_s = perf_counter() - start
     return report
+
+
+def _scans(roots: Sequence[Path], options: IngestOptions) -> list[Scan]:
+    return [Scan(root, options.exclude, options.hidden, options.follow_links) for root in roots]
 
 
 def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[Step]:
@@ -308,8 +314,11 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
     report.seconds["scan"] += perf_counter() - start
 
 
-def _listed(failures: Sequence[KnownFailure], planner: Planner, report: IngestReport) -> Iterator[Step]:
+def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[Step]:
     for failure in failures:
+        if not options.follow_links and failure.path != failure.root and leads_out(failure.path, failure.root):
+            planner.report.skipped[LEADS_OUT] += 1
+            continue
         path = Path(os.fsdecode(failure.path))
         for file in Scan(path, hidden=True).files():
             yield from planner.step(file, failure.root)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from mmsearch.catalog import FILE_NAME
+from mmsearch.stamps import stamp
 from mmsearch.types import SourceFile
 
 JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
@@ -18,7 +20,21 @@ JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume
 LIBRARY_MARK = os.fsencode(FILE_NAME)
 """A folder with this file in it is a library, never media."""
 
+LEADS_OUT = "link out of the folder"
+"""Why a link is skipped that leads to something outside of the root."""
+
 _SEPARATOR = os.fsencode(os.sep)
+
+
+class _Folder(NamedTuple):
+    """A folder that is being walked through."""
+
+    identity: tuple[int, int]
+    """Device and inode."""
+    below: bytes
+    """Its path below the root, with a slash at the end; empty for the root."""
+    rest: Iterator[tuple[bytes, "os.DirEntry[bytes]"]]
+    """What has not been looked at yet, in order."""
 
 
 @dataclass(slots=True)
@@ -29,41 +45,54 @@ class Scan:
     exclude: tuple[str, ...] = ()
     """Globs: with a slash they match the path below the root, without one any single name."""
     hidden: bool = False
+    follow_links: bool = False
+    """Whether to take what links lead to outside of the root."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Reason -> how many: hidden, excluded, link loop, broken link, not a regular file, library."""
+    """Reason -> how many: hidden, excluded, link loop, link out of the folder, broken link, not a regular file,
+    library."""
     blocked: list[Path] = field(default_factory=list)
     """Folders that could not be read: what they held is unknown, not gone."""
 
     def files(self) -> Iterator[SourceFile]:
-        """The regular files at or below the root. A link to a folder is followed only if it leads out of the root."""
+        """The regular files at or below the root. A link to a folder is never followed to what lies inside the root,
+        which is found under its own name."""
         root = os.fsencode(self.root)
         if os.path.isdir(root):
-            yield from self._folder(root, b"", frozenset())
+            yield from self._walk(root)
         elif (found := self._file(root)) is not None:
             yield found
 
-    def _folder(self, folder: bytes, below: bytes, above: frozenset[tuple[int, int]]) -> Iterator[SourceFile]:
+    def _walk(self, root: bytes) -> Iterator[SourceFile]:
+        # No recursion: folders may lie deeper than Python can call.
+        first = self._opened(root, b"")
+        open_folders = [first] if first else []
+        while open_folders:
+            folder = open_folders[-1]
+            name, entry = next(folder.rest, (b"", None))
+            if entry is None:
+                open_folders.pop()
+            elif reason := self._refused(entry.name, folder.below):
+                self.skipped[reason] += 1
+            elif not name.endswith(_SEPARATOR):
+                if (found := self._file(entry.path)) is not None and not self._strays(entry):
+                    yield found
+            elif self._loops(entry, open_folders):
+                self.skipped["link loop"] += 1
+            elif not self._strays(entry) and (inner := self._opened(entry.path, folder.below + entry.name + b"/")):
+                open_folders.append(inner)
+
+    def _opened(self, folder: bytes, below: bytes) -> _Folder | None:
         try:
             status = os.stat(folder)
             with os.scandir(folder) as entries:
                 listed = sorted(((self._key(entry), entry) for entry in entries), key=itemgetter(0))
         except OSError:
             self.blocked.append(Path(os.fsdecode(folder)))
-            return
+            return None
         if any(name == LIBRARY_MARK for name, _ in listed):
             self.skipped["library"] += 1
-            return
-        here = above | {(status.st_dev, status.st_ino)}
-        for name, entry in listed:
-            if reason := self._refused(entry.name, below):
-                self.skipped[reason] += 1
-            elif not name.endswith(_SEPARATOR):
-                if (found := self._file(entry.path)) is not None:
-                    yield found
-            elif self._loops(entry, here):
-                self.skipped["link loop"] += 1
-            else:
-                yield from self._folder(entry.path, below + entry.name + b"/", here)
+            return None
+        return _Folder((status.st_dev, status.st_ino), below, iter(listed))
 
     @staticmethod
     def _key(entry: "os.DirEntry[bytes]") -> bytes:
@@ -83,13 +112,22 @@ class Scan:
             return "excluded"
         return None
 
-    def _loops(self, entry: "os.DirEntry[bytes]", above: frozenset[tuple[int, int]]) -> bool:
+    def _loops(self, entry: "os.DirEntry[bytes]", above: list[_Folder]) -> bool:
+        """Whether a folder is a link to one above it, or to one that is found under its own name."""
         if not entry.is_symlink():
             return False
         status = entry.stat()
-        target, root = os.path.realpath(entry.path), os.path.realpath(os.fsencode(self.root))
-        # What lies inside the root is found under its own name.
-        return (status.st_dev, status.st_ino) in above or os.path.commonpath([target, root]) == root
+        if any(folder.identity == (status.st_dev, status.st_ino) for folder in above):
+            return True
+        return not leads_out(entry.path, os.fsencode(self.root))
+
+    def _strays(self, entry: "os.DirEntry[bytes]") -> bool:
+        """Whether this is a link to something that nobody named: whoever fills a folder has no say in what else on
+        this machine is taken in. Counted."""
+        if self.follow_links or not entry.is_symlink() or not leads_out(entry.path, os.fsencode(self.root)):
+            return False
+        self.skipped[LEADS_OUT] += 1
+        return True
 
     def _file(self, path: bytes) -> SourceFile | None:
         try:
@@ -100,9 +138,29 @@ class Scan:
         if not stat.S_ISREG(status.st_mode):
             self.skipped["not a regular file"] += 1
             return None
-        return SourceFile(path, status.st_size, status.st_mtime_ns)
+        return SourceFile(path, *stamp(status))
+
+
+def leads_out(path: bytes, root: bytes) -> bool:
+    """Whether a path, all links followed, lies outside of a root, all links followed."""
+    target, inside = os.path.realpath(path), os.path.realpath(root)
+    try:
+        return os.path.commonpath([target, inside]) != inside
+    except ValueError:  # on another drive
+        return True
 
 
 def size_of(root: Path) -> int:
     """Files below a root, roughly and fast: only for a progress bar's total."""
-    return sum(len(names) for _, _, names in os.walk(root)) or 1
+    count, folders = 0, [os.fsencode(root)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        count += 1
+        except OSError:
+            continue
+    return count or 1

@@ -6,7 +6,7 @@ No pickle: what a worker says after it has met a hostile file is data, never cod
 import json
 import struct
 from dataclasses import asdict
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmsearch.types import Span
 
 Message: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 STRETCH = 10
 """A worker may take so many times its limit on a machine that has other things to do."""
@@ -61,8 +62,20 @@ def read(pipe: Pipe) -> tuple[Message, NDArray[Any] | None]:
         dtype = np.dtype(str(message.pop("dtype")))
         raw = np.frombuffer(_read_exactly(pipe, array_length), np.uint8)
         return message, raw.view(dtype).reshape(message.pop("shape"))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise WireError(f"malformed message: {error}") from error
+
+
+def plain(value: T) -> T:
+    """A value of JSON without lone surrogates, which UTF-8 has no bytes for: a file's words may hold them, and neither
+    a tokenizer nor a database takes them."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        made: T = json.loads(text.encode("utf-8", "replace"))
+        return made
+    return value
 
 
 def pack_span(span: Span) -> Message:

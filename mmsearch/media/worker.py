@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from mmsearch import registry
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import sniff, wire
+from mmsearch.stamps import stamp
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
 _REASON_LENGTH = 200
@@ -141,7 +142,7 @@ class _Server:
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
         while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
-            yield segment
+            yield _plain(segment)
 
     def _timed(self, watch: _Stopwatch, step: Any) -> Any:
         start = time.perf_counter()
@@ -155,7 +156,17 @@ class _Server:
         return _Alarm((wire.STRETCH + 1) * self.limits.decode_s + 10)
 
     def _end(self, watch: _Stopwatch, message: wire.Message) -> None:
-        wire.write(self.replies, {**message, "decode_s": watch.decode_s, "prepare_s": watch.prepare_s})
+        timed = {**wire.plain(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
+        wire.write(self.replies, timed)
+
+
+def _plain(segment: Segment) -> Segment:
+    """Its words as UTF-8 can say them."""
+    if not isinstance(segment.data, str):
+        return segment
+    return replace(
+        segment, data=wire.plain(segment.data), span=replace(segment.span, text=wire.plain(segment.span.text))
+    )
 
 
 @dataclass(slots=True)
@@ -198,7 +209,7 @@ def _check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
         status = os.stat(path)
     except OSError as error:
         raise sniff.from_os_error(error) from error
-    for name, now in (("size", status.st_size), ("mtime_ns", status.st_mtime_ns)):
+    for name, now in zip(("size", "mtime_ns"), stamp(status), strict=True):
         if request[name] is not None and request[name] != now:
             raise Transient("the file changed while it was read")
 

@@ -157,7 +157,7 @@ def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, 
     try:
         footer = dict(parsed(text))
         generation, mark, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error
     expected = {"format": FORMAT, "library": wanted.library, "part": wanted.part, "backend": wanted.backend, "dim": dim}
     for name, value in expected.items():

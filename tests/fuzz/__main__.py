@@ -14,6 +14,8 @@ TARGETS = {
     "sidecars": "tests.fuzz.text:SIDECARS",
     "sniffing": "tests.fuzz.text:SNIFFING",
     "text": "tests.fuzz.text:TEXT",
+    "filters": "tests.fuzz.filters:TARGET",
+    "imports": "tests.fuzz.imports:TARGET",
 }
 """Name -> module:attribute of its `Target`, loaded when it is wanted."""
 

@@ -15,6 +15,8 @@ GROUND = BASE | {"registry", "config", "trust"}
 PARTS = {"media", "encoders", "vectors", "catalog"}
 STAGES = {"ingest", "search", "hybrid", "labels", "explain", "training", "evaluate"}
 
+PORTABLE = {"portable_values", "portable_told", "portable_files"}
+
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "findings": set(),
@@ -87,9 +89,12 @@ ALLOWED: dict[str, set[str]] = {
     "status": GROUND | PARTS | {"parts"},
     "lifecycle": GROUND | PARTS | {"parts", "building", "ingest", "status", "fused"},
     "backup": BASE | PARTS,
-    "portable_files": GROUND | PARTS,
+    "portable_values": BASE,
+    "portable_told": BASE | {"portable_values"},
+    "portable_files": GROUND | PARTS | {"portable_values"},
+    "portable_check": GROUND | PORTABLE,
     **{
-        name: GROUND | PARTS | {"parts", "portable_files", "portable_models", "training"}
+        name: GROUND | PARTS | PORTABLE | {"parts", "portable_check", "portable_models", "training"}
         for name in ("portable", "portable_models")
     },
     "upkeep": GROUND | PARTS | {"parts", "places"},

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, read, schema
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, read, schema, write
 from mmsearch.catalog.models import Base, modelled
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryNotFound, SchemaTooNew
 from mmsearch.types import Span, Vectors
@@ -227,3 +228,18 @@ def test_a_damaged_catalog_is_said(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(CatalogDamaged, match="is damaged"):
         Catalog.open(tmp_path, "1")
     assert (tmp_path / "catalog.sqlite").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("told", "held"),
+    [
+        ({"width": 10**30, "height": True, "duration": 10**400}, {}),
+        ({"width": 2**63 - 1, "height": -1, "duration": 5}, {"width": 2**63 - 1, "height": -1, "duration": 5.0}),
+        ({"duration": float("nan"), "gps": [1.0], "title": ["x"], "make": None}, {}),
+        ({"duration": float("inf"), "gps": {"a": 1}, "taken": 5}, {}),
+        ({"gps": [47.5, "x"], "title": "a\ud800b"}, {"latitude": 47.5, "title": "a?b"}),
+    ],
+)
+def test_what_a_column_cant_hold_is_not_known(told: dict[str, Any], held: dict[str, Any]) -> None:
+    """A file says of itself what it likes: no number from outside stops an ingest."""
+    assert {name: value for name, value in write.facts(told).items() if value is not None} == held

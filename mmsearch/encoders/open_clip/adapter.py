@@ -57,7 +57,7 @@ def read(folder: Path) -> Adapter:
         kind, base, sha256 = config["peft_type"], config["base_model_name_or_path"], config["revision"]
         scale = config["lora_alpha"] / config["r"]
         other = [name for name in _OTHERWISE if config.get(name)]
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{folder} holds no adapter: {path.name}: {error!r}", hint="see mmsearch train") from error
     if kind != "LORA" or other or not isinstance(base, str) or not math.isfinite(scale):
         raise WeightsError(f"the adapter in {folder} is of a kind that mmsearch does not make: {kind}, {other}")

@@ -1,0 +1,51 @@
+"""Column types that hold a row to its word: SQLite keeps any value in any column, and anybody may send a catalog."""
+
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, Double, Integer, LargeBinary, String, TypeDecorator
+
+from mmsearch.catalog.blobs import MEND
+from mmsearch.errors import CatalogDamaged
+
+
+class _Checked(TypeDecorator[Any]):
+    cache_ok = True
+    takes: tuple[type, ...] = ()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Raises: CatalogDamaged for a value of another type."""
+        if value is None or type(value) in self.takes:
+            return value
+        raise CatalogDamaged("the catalog is damaged: it holds a value that was never written so", hint=MEND)
+
+
+class Whole(_Checked):
+    impl = Integer
+    takes = (int,)
+    cache_ok = True
+
+
+class Real(_Checked):
+    impl = Double
+    takes = (float, int)
+    cache_ok = True
+
+
+class Words(_Checked):
+    impl = String
+    takes = (str,)
+    cache_ok = True
+
+
+class Bytes(_Checked):
+    impl = LargeBinary
+    takes = (bytes,)
+    cache_ok = True
+
+
+class Told(_Checked):
+    """An object in JSON."""
+
+    impl = JSON
+    takes = (dict,)
+    cache_ok = True

@@ -1,0 +1,21 @@
+"""A small part of each fuzzer; `python -m tests.fuzz` goes on for as long as it is told to."""
+
+import pytest
+
+from tests.fuzz import filters, imports
+from tests.fuzz.target import Done, Target, fuzz
+
+
+@pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 40), (imports.TARGET, 12)], ids=["filters", "imports"])
+def test_nothing_foreign_is_raised(target: Target, steps: int) -> None:
+    done = Done()
+    fuzz(target, 1, steps, done, limit_s=float("inf"))
+    assert done.steps >= steps // 2
+
+
+def test_a_find_is_found() -> None:
+    def step(case: object) -> None:
+        raise KeyError(case)
+
+    with pytest.raises(KeyError):
+        fuzz(Target(filters.TARGET.cases, step), 1, 1, Done())
