@@ -238,7 +238,7 @@ MOST_BYTES, LONGEST_LINE = 2**15, 500
 def _file(path: Path) -> Mapping[str, Any]:
     """What a file says; nothing if there is none. Raises: InvalidInput."""
     try:
-        if not path.is_file():
+        if not _there(path):
             return {}
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -252,6 +252,14 @@ def _file(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError, OverflowError) as error:
         said = "it is too deep" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        # A folder that this user may not look into, such as another's home, holds nothing of theirs.
+        return False
 
 
 def _environment() -> Mapping[str, str]:
