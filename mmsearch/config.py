@@ -202,15 +202,16 @@ def read(folder: Path | None = None, **arguments: Any) -> Configuration:
     return Configuration(Settings(**values), origins, ignored, path, named)
 
 
-def warn(found: Configuration) -> None:
-    """Log what of a library's file doesn't count, once in a process."""
+def warned(found: Configuration) -> Configuration:
+    """The same; what of a library's file doesn't count has been logged, once in a process."""
     if not found.ignored or found.library_file is None or (found.library_file, found.ignored) in _told:
-        return
+        return found
     _told.add((found.library_file, found.ignored))
     _log.warning(
         "%s says %s: that is for each machine to say, and is ignored; yours are in %s",
         found.library_file, ", ".join(found.ignored), user_file(),
     )  # fmt: skip
+    return found
 
 
 def user_file() -> Path:

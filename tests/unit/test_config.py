@@ -60,8 +60,8 @@ def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pyt
     found = read(tmp_path)
     assert found.settings == Settings(recall=0.5) and found.ignored == tuple(sorted(MACHINE))
     with caplog.at_level(logging.WARNING, "mmsearch"):
-        config.warn(found)
-        config.warn(read(tmp_path))
+        config.warned(found)
+        config.warned(read(tmp_path))
     (told,) = caplog.messages
     assert "device" in told and str(tmp_path) in told and str(user_file()) in told
 
