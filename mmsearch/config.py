@@ -227,15 +227,16 @@ def read(folder: Path | None = None, **arguments: Any) -> Configuration:
     return Configuration(Settings(**values), origins, ignored, path, named)
 
 
-def warn(found: Configuration) -> None:
-    """Log what of a library's file doesn't count, once in a process."""
+def warned(found: Configuration) -> Configuration:
+    """The same; what of a library's file doesn't count has been logged, once in a process."""
     if not found.ignored or found.library_file is None or (found.library_file, found.ignored) in _told:
-        return
+        return found
     _told.add((found.library_file, found.ignored))
     _log.warning(
         "%s says %s: that is for each machine to say, and is ignored; yours are in %s",
         found.library_file, ", ".join(found.ignored), user_file(),
     )  # fmt: skip
+    return found
 
 
 def user_file() -> Path:
@@ -263,7 +264,7 @@ MOST_BYTES, LONGEST_LINE = 2**15, 500
 def _file(path: Path) -> Mapping[str, Any]:
     """What a file says; nothing if there is none. Raises: InvalidInput."""
     try:
-        if not path.is_file():
+        if not _there(path):
             return {}
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -277,6 +278,14 @@ def _file(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError, OverflowError) as error:
         said = "it is too deep" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        # A folder that this user may not look into, such as another's home, holds nothing of theirs.
+        return False
 
 
 def _environment() -> Mapping[str, str]:

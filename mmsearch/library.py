@@ -406,8 +406,7 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute(path) if path is not None else locate()
-    found = config.read(folder, **arguments)
-    config.warn(found)
+    found = config.warned(config.read(folder, **arguments))
     return Library(folder, found.settings, arguments.get("space"), found.named)
 
 

@@ -3,6 +3,9 @@
 import json
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -57,8 +60,8 @@ def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pyt
     found = read(tmp_path)
     assert found.settings == Settings(recall=0.5) and found.ignored == tuple(sorted(MACHINE))
     with caplog.at_level(logging.WARNING, "mmsearch"):
-        config.warn(found)
-        config.warn(read(tmp_path))
+        config.warned(found)
+        config.warned(read(tmp_path))
     (told,) = caplog.messages
     assert "device" in told and str(tmp_path) in told and str(user_file()) in told
 
@@ -113,11 +116,33 @@ def test_the_environment_is_checked_too(value: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(f"MMSEARCH_{name}")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything can be read")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    written(tmp_path / "mmsearch.toml", "workers = 1").chmod(0)
-    with pytest.raises(InvalidInput, match="can't be read"):
-        settings(tmp_path)
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Root may read everything, and is nobody meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_a_file_that_may_not_be_read_is_an_error_and_one_that_may_not_be_seen_is_none() -> None:
+    user_file()  # loads what it needs
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        file = written(place / "library" / "mmsearch.toml", "recall = 0.5")
+        file.chmod(0)
+        with somebody_else(), pytest.raises(InvalidInput, match="can't be read: Permission denied"):
+            settings(file.parent)
+        file.chmod(0o644)
+        file.parent.chmod(0)
+        with somebody_else():
+            assert settings(file.parent).recall == 0.95
+        file.parent.chmod(0o755)
 
 
 def test_a_file_whose_name_is_too_long_is_none_that_can_be_read(tmp_path: Path) -> None:
