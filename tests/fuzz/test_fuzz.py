@@ -6,7 +6,7 @@ from tests.fuzz import filters, imports
 from tests.fuzz.target import Done, Target, fuzz
 
 
-@pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 40), (imports.TARGET, 12)], ids=["filters", "imports"])
+@pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 20), (imports.TARGET, 5)], ids=["filters", "imports"])
 def test_nothing_foreign_is_raised(target: Target, steps: int) -> None:
     done = Done()
     fuzz(target, 1, steps, done, limit_s=float("inf"))

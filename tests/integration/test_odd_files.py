@@ -157,3 +157,13 @@ def test_a_chmod_that_mends_a_file_is_noticed(library: Library, folder: Path) ->
     assert library.ingest(folder).failed_before == 1, "nothing changed"
     shut.chmod(0o600)
     assert library.ingest(folder).new == 1
+
+
+def test_half_a_character_costs_nothing(library: Library, folder: Path) -> None:
+    r"""JSON may say \ud800 alone, which no UTF-8 holds: neither the words nor the names may reach the catalog so."""
+    told = r'"photoTakenTime": {"timestamp": "1"}, "description": "red \ud800 thing", "people": [{"name": "\udfff"}]'
+    words(folder / "p.jpg.json", f'{{"title": "p.jpg", {told}}}')
+    words(folder / "z.txt", "a green pear")
+    report = library.ingest(folder)
+    assert (report.new, report.failed.total()) == (2, 0)
+    assert [(hit.path.name, hit.passage) for hit in library.search("red", 1)] == [("p.jpg.json", "red ? thing\n?")]
