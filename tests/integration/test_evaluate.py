@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mmsearch import registry
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryNotFound
 from mmsearch.evaluate import Evaluation
 from mmsearch.library import Library
@@ -176,16 +177,20 @@ class LazyIndex(FlatIndex):
 
 
 def test_the_live_index_is_compared_with_exact_search(
-    filled: Library, open_tiny: Callable[..., Library], folder: Path, tmp_path: Path
+    filled: Library, open_tiny: Callable[..., Library], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(20):
         picture(folder / f"n{n:02d}.png", ("red", "green", "blue")[n % 3], side=33 + n)
     filled.ingest(folder)
     table = pairs(folder, "red\tmedia/red1.png", "blue\tmedia/blue1.png", f"{folder / 'green1.png'}\tmedia/green2.png")
     assert [one.index_recall for one in filled.evaluate(table).directions] == [1, 1]
-    with open_tiny("lazy", index="tests.integration.test_evaluate:LazyIndex") as lazy:
+    # As a package would bring it.
+    monkeypatch.setitem(registry.BUILTIN["indexes"], "lazy", "tests.integration.test_evaluate:LazyIndex")
+    registry.targets.cache_clear()
+    with open_tiny("lazy", index="lazy") as lazy:
         lazy.ingest(folder)
         found = lazy.evaluate(pairs(folder, "media/red1.png\tmedia/red2.png"))
+    registry.targets.cache_clear()
     assert found.directions[0].index_recall == pytest.approx(0.9), "of the ten nearest it misses the first"
 
 

@@ -12,7 +12,9 @@ from tests.media import picture
 
 
 def found(library: Library, *arguments: str) -> list[tuple[str, list[str]]]:
-    done = CliRunner().invoke(cli, ["query", "--library", os.fspath(library.path), "--json", *arguments])
+    done = CliRunner(env={"MMSEARCH_SPACE": "tests.tiny:space"}).invoke(
+        cli, ["query", "--library", os.fspath(library.path), "--json", *arguments]
+    )
     assert done.exit_code == 0, done.output
     return [(Path(hit["path"]).name, hit["by"]) for hit in json.loads(done.stdout)]
 
