@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import URL
 
-from mmsearch.catalog.models import Base, modelled
+from mmsearch.catalog.tables import Base, modelled
 
 
 def migrate(connection: Connection) -> None:

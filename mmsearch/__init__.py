@@ -15,46 +15,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmsearch.core.version import VERSION as __version__
     from mmsearch.errors import MmsearchError
     from mmsearch.ingest import IngestReport
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
-    from mmsearch.status import Status
-    from mmsearch.training.connection import Connected, connect
-    from mmsearch.types import Failure, Hit, Labelled, Part, Progress, Query
-    from mmsearch.upkeep import Pruned
-    from mmsearch.version import VERSION as __version__
+    from mmsearch.maintenance.prune import Pruned
+    from mmsearch.maintenance.status import Status
+    from mmsearch.training.connection import ConnectionResult, connect
+    from mmsearch.types import Failure, Hit, Label, Progress, Query, QueryPart
 
 _HOMES = {
-    "Connected": "mmsearch.training.connection:Connected",
+    "ConnectionResult": "mmsearch.training.connection:ConnectionResult",
     "Failure": "mmsearch.types:Failure",
     "Hit": "mmsearch.types:Hit",
     "IngestReport": "mmsearch.ingest:IngestReport",
-    "Labelled": "mmsearch.types:Labelled",
+    "Label": "mmsearch.types:Label",
     "Library": "mmsearch.library:Library",
     "MmsearchError": "mmsearch.errors:MmsearchError",
-    "Part": "mmsearch.types:Part",
+    "QueryPart": "mmsearch.types:QueryPart",
     "Progress": "mmsearch.types:Progress",
-    "Pruned": "mmsearch.upkeep:Pruned",
+    "Pruned": "mmsearch.maintenance.prune:Pruned",
     "Query": "mmsearch.types:Query",
-    "Status": "mmsearch.status:Status",
-    "__version__": "mmsearch.version:VERSION",
+    "Status": "mmsearch.maintenance.status:Status",
+    "__version__": "mmsearch.core.version:VERSION",
     "connect": "mmsearch.training.connection:connect",
     "open": "mmsearch.library:open_library",
 }
 
 __all__ = [
-    "Connected",
+    "ConnectionResult",
     "Failure",
     "Hit",
     "IngestReport",
-    "Labelled",
+    "Label",
     "Library",
     "MmsearchError",
-    "Part",
     "Progress",
     "Pruned",
     "Query",
+    "QueryPart",
     "Status",
     "__version__",
     "connect",

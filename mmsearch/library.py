@@ -7,32 +7,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mmsearch import backup, config, doctor, duplicates, hybrid, naming, places, portable, registry, results, upkeep
 from mmsearch import evaluate as evaluation
-from mmsearch import search as searching
 from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import read as catalog_read
-from mmsearch.config import Settings
-from mmsearch.criteria import Filter
-from mmsearch.duplicates import DuplicateGroup
+from mmsearch.context.context import LibraryContext
+from mmsearch.core import config, registry
+from mmsearch.core import paths as core_paths
+from mmsearch.core.config import Settings
+from mmsearch.core.paths import absolute_path, default_library
+from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, Subject
-from mmsearch.findings import Finding
-from mmsearch.index import Index
+from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
-from mmsearch.lifecycle import Models
-from mmsearch.parts import Parts
-from mmsearch.places import absolute, locate
-from mmsearch.portable import Exported, Imported
-from mmsearch.reasons import Explanation
-from mmsearch.status import Status, status
-from mmsearch.types import Failure, Hit, Labelled, Modality, OnProgress, Query
-from mmsearch.upkeep import Pruned
-from mmsearch.version import VERSION
+from mmsearch.labels import labelling
+from mmsearch.maintenance import backup, doctor
+from mmsearch.maintenance import export as maintenance_export
+from mmsearch.maintenance import prune as maintenance_prune
+from mmsearch.maintenance.export import Exported, Imported
+from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.prune import Pruned
+from mmsearch.maintenance.status import Status, library_status
+from mmsearch.models.switch import LibraryModels
+from mmsearch.search import duplicates, pipeline
+from mmsearch.search import keywords as search_keywords
+from mmsearch.search import query as search_query
+from mmsearch.search.duplicates import DuplicateGroup
+from mmsearch.search.explanations import Explanation
+from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query
 
 if TYPE_CHECKING:
-    from mmsearch.training.training import Training
+    from mmsearch.training.training import LibraryTraining
 
 
 class Library:
@@ -46,7 +52,7 @@ class Library:
     def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
         self.path = path
         self.settings = chosen
-        self._parts = Parts(path, chosen, space, trusted)
+        self._parts = LibraryContext(path, chosen, space, trusted)
 
     def __enter__(self) -> "Library":
         return self
@@ -86,7 +92,7 @@ class Library:
 
         Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
         """
-        roots = places.roots(paths, self.path)
+        roots = core_paths.checked_roots(paths, self.path)
         registry.check_modalities(only)
         options = IngestOptions.of(
             self.settings,
@@ -169,7 +175,7 @@ class Library:
         *,
         offset: int = 0,
         within: Collection[Modality] | None = None,
-        keywords: hybrid.Keywords = "also",
+        keywords: search_keywords.Mode = "also",
         where: str | Filter | None = None,
         fold: bool | None = None,
         moments: bool = False,
@@ -182,8 +188,8 @@ class Library:
             within: Item modalities to search; all by default.
             keywords: "also": where the query is words, a file whose name, folder, title, tags or passages hold them
                 is lifted; "only": nothing else counts; "no": only the meaning does.
-            where: Only items that match, as `mmsearch.filters.parse` reads it or as a tree of `mmsearch.criteria`.
-            fold: Show near-duplicates (`mmsearch.alike`) as one hit, the others in its `folded`; by default as the
+            where: Only items that match, as `mmsearch.filters.parser.parse` reads it or as a tree of `mmsearch.filters.ast`.
+            fold: Show near-duplicates (`mmsearch.search.similarity`) as one hit, the others in its `folded`; by default as the
                 setting `fold` says.
             moments: Say in each hit's `moments` all stretches and passages that match, not just the best.
 
@@ -193,8 +199,8 @@ class Library:
         chosen = _filter(where)
         self._require_items()
         folding = self.settings.fold == "on" if fold is None else fold
-        wanted = results.Wanted(k, offset, within, keywords, chosen, folding, moments)
-        found = results.search(query, wanted, self._parts)
+        wanted = pipeline.SearchOptions(k, offset, within, keywords, chosen, folding, moments)
+        found = pipeline.search(query, wanted, self._parts)
         if keywords != "only":
             self._parts.repair()
         return found
@@ -220,12 +226,14 @@ class Library:
         self._require_items()
         parts = self._parts
         return parts.of_one_space(
-            lambda _, record: duplicates.find(parts.catalog(), parts.indexes(record), record, least, within, chosen)
+            lambda _, record: duplicates.find_duplicates(
+                parts.catalog(), parts.indexes(record), record, least, within, chosen
+            )
         )
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
-        return searching.interpret(value, self._parts.query_decoding)
+        return search_query.interpret_query(value, self._parts.query_decoding)
 
     def evaluate(
         self,
@@ -250,7 +258,11 @@ class Library:
         """
         if plot is not None:
             evaluation.plot.require(Path(plot))
-        judged = evaluation.datasets.read(dataset, Path(pairs)) if dataset else evaluation.pairs.read(Path(pairs))
+        judged = (
+            evaluation.datasets.read_dataset(dataset, Path(pairs))
+            if dataset
+            else evaluation.pairs.read_pairs(Path(pairs))
+        )
         if judged.media:
             self.ingest(*judged.media, on_progress=on_progress)
         self._require_items()
@@ -258,12 +270,12 @@ class Library:
         subject = Subject(
             self.path, self._parts.catalog(), self._parts.indexes(record), record,
             interpret=lambda path: self.interpret(os.fspath(path)),
-            embed=lambda query: searching.embed(query, space, self._parts.query_decoding(record)),
+            embed=lambda query: search_query.embed_query(query, space, self._parts.query_decoding(record)),
             judge=lambda query, vector: self._parts.judge(query, vector, space),
         )  # fmt: skip
         found = evaluation.evaluate(judged, subject, directions=directions, k=k)
         if plot is not None:
-            evaluation.plot.draw(found, Path(plot))
+            evaluation.plot.draw_evaluation(found, Path(plot))
         return found
 
     def _require_items(self) -> None:
@@ -286,7 +298,7 @@ class Library:
 
         Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
         """
-        return results.explain(query, hit, self._parts, None if overlay is None else Path(overlay))
+        return pipeline.explain(query, hit, self._parts, None if overlay is None else Path(overlay))
 
     def label(
         self,
@@ -297,7 +309,7 @@ class Library:
         within: Collection[Modality] | None = None,
         save: bool = False,
         min_confidence: float | None = None,
-    ) -> list[Labelled]:
+    ) -> list[Label]:
         """Which of some names fits each item best, or that none does; by path. Writes nothing unless told to.
 
         Args:
@@ -310,33 +322,33 @@ class Library:
 
         Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
-        wanted = naming.Wanted(names, model, _filter(where), within, min_confidence)
+        wanted = labelling.LabelOptions(names, model, _filter(where), within, min_confidence)
         registry.check_modalities(within)
         self._require_items()
-        return naming.label(wanted, self._parts, save=save)
+        return labelling.label_items(wanted, self._parts, save=save)
 
     @property
-    def train(self) -> "Training":
+    def train(self) -> "LibraryTraining":
         """Learning from your own pairs, and searching with it (`mmsearch.training.training`); loads torch."""
-        from mmsearch.training.training import Training
+        from mmsearch.training.training import LibraryTraining
 
-        return Training(self._parts, self.interpret, searching.embed)
-
-    @property
-    def model(self) -> Models:
-        """Other models for the files that are here, made beside the one that serves (`mmsearch.lifecycle`)."""
-        return Models(self._parts)
+        return LibraryTraining(self._parts, self.interpret, search_query.embed_query)
 
     @property
-    def index(self) -> Index:
-        """What vectors are searched with: to see, tune, build and verify (`mmsearch.index`)."""
-        return Index(self._parts)
+    def model(self) -> LibraryModels:
+        """Other models for the files that are here, made beside the one that serves (`mmsearch.models.switch`)."""
+        return LibraryModels(self._parts)
+
+    @property
+    def index(self) -> LibraryIndex:
+        """What vectors are searched with: to see, tune, build and verify (`mmsearch.maintenance.index`)."""
+        return LibraryIndex(self._parts)
 
     # Knowing and forgetting
 
     def status(self) -> Status:
         """What the library holds. Raises: LibraryNotFound."""
-        return status(self._parts)
+        return library_status(self._parts)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
         """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
@@ -349,17 +361,17 @@ class Library:
 
         Raises: InvalidInput if nothing is known there.
         """
-        return upkeep.remove(self._parts, paths)
+        return maintenance_prune.remove(self._parts, paths)
 
     def prune(self) -> Pruned:
         """Forget items whose file is missing, and failures whose file is gone; give their room back. Searches go on."""
-        return upkeep.prune(self._parts)
+        return maintenance_prune.prune(self._parts)
 
     # Keeping it safe
 
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
-        return list(doctor.examine(self._parts))
+        return list(doctor.examine_library(self._parts))
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
@@ -370,7 +382,7 @@ class Library:
 
     def export(self, folder: str | os.PathLike[str]) -> Exported:
         """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
-        return portable.export(self._parts, Path(folder))
+        return maintenance_export.export_library(self._parts, Path(folder))
 
     def import_(
         self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
@@ -383,7 +395,7 @@ class Library:
 
         Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
         """
-        return portable.take_in(self._parts, Path(folder), roots or {}, models)
+        return maintenance_export.import_folder(self._parts, Path(folder), roots or {}, models)
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Make the library what it was when `backup` wrote the file. Returns how many items it has.
@@ -391,13 +403,13 @@ class Library:
         Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
         """
         with self._parts.writing(create=True):
-            items = backup.restore(Path(path), self.path, overwrite=overwrite)
+            items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)
             self._parts.let_go()
         return items
 
 
 def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
-    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.config.Settings`).
+    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.core.config.Settings`).
 
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
@@ -405,8 +417,8 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     library.ingest("~/Pictures")
     ...     hits = library.search("a dog on a beach", k=5)
     """
-    folder = absolute(path) if path is not None else locate()
-    found = config.warned(config.read(folder, **arguments))
+    folder = absolute_path(path) if path is not None else default_library()
+    found = config.warn_of_ignored(config.read_configuration(folder, **arguments))
     return Library(folder, found.settings, arguments.get("space"), found.named)
 
 
@@ -414,6 +426,6 @@ def _filter(given: str | Filter | None) -> Filter | None:
     if not isinstance(given, str):
         return given
     # The parser takes longer to load than a query to answer.
-    from mmsearch import filters
+    from mmsearch.filters import parser
 
-    return filters.parse(given)
+    return parser.parse(given)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,7 +234,7 @@ class VectorIndex(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class QueryPart:
     """One ingredient of a query; a negative weight pushes results away from it."""
 
     modality: Modality
@@ -243,7 +243,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class StoredVector:
     """An item of the library as a part of a query: float32 (dim,), a unit vector."""
 
     item_id: int
@@ -267,7 +267,7 @@ class Query:
     image: Any = None
     audio: Any = None
     video: Any = None
-    mixed: tuple[Part, ...] = ()
+    mixed: tuple[QueryPart, ...] = ()
     """Further parts, as arithmetic leaves them."""
     like: Any = None
     """An item of the library, by its stored vectors: a `Hit`, or its `item_id`. It is not its own answer."""
@@ -279,12 +279,12 @@ class Query:
         return made if without is None else made - (without if isinstance(without, Query) else cls(text=without))
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[QueryPart, ...]:
         named = (
             ("text", self.text), ("image", self.image), ("audio", self.audio), ("video", self.video),
             ("like", self.like),
         )  # fmt: skip
-        return (*(Part(modality, value) for modality, value in named if value is not None), *self.mixed)
+        return (*(QueryPart(modality, value) for modality, value in named if value is not None), *self.mixed)
 
     def __add__(self, other: "Query") -> "Query":
         return Query(mixed=self.parts + other.parts)
@@ -293,14 +293,14 @@ class Query:
         return self + -1.0 * other
 
     def __mul__(self, weight: float) -> "Query":
-        return Query(mixed=tuple(Part(part.modality, part.value, part.weight * weight) for part in self.parts))
+        return Query(mixed=tuple(QueryPart(part.modality, part.value, part.weight * weight) for part in self.parts))
 
     __rmul__ = __mul__
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A stretch of a sound or a video, or a passage of a document, that matches (see `mmsearch.moments`)."""
+    """A stretch of a sound or a video, or a passage of a document, that matches (see `mmsearch.search.moments`)."""
 
     start: float | None
     """Seconds, up to `end`."""
@@ -354,7 +354,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class Label:
     """What `Library.label` says of one item."""
 
     path: Path
@@ -391,3 +391,18 @@ class Progress:
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+FindingState: TypeAlias = Literal["ok", "warning", "error"]
+"""error: something mmsearch needs doesn't work. warning: it works, but slower or with less than it could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    state: FindingState
+    detail: str
+    remedy: str | None = None
+    """What to do about it, unless all is well."""

@@ -3,8 +3,8 @@
 from threading import Lock, RLock
 from typing import Any
 
-from mmsearch import forks
-from mmsearch.vectors.faiss_flat import faiss
+from mmsearch.core import forks
+from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.gpu import Gpu
 
 MOST = 2048

@@ -20,7 +20,7 @@ import mmsearch
 from mmsearch.encoders import connection
 from mmsearch.errors import MmsearchError
 from mmsearch.library import Library
-from tests.media import picture, words
+from tests.generated import picture, words
 
 Spoil = Callable[[Path], None]
 """Makes a library's folder a stranger's."""
@@ -74,10 +74,12 @@ def joined(*members: str, name: str = "stranger") -> Spoil:
     def spoil(library: Path) -> None:
         import numpy as np
 
-        one = connection.Map(*(np.zeros(shape, np.float32) for shape in ((8, 4), (4,), (4, 4), (4,))))
-        place = connection.folder(name)
+        one = connection.ConnectionMap(*(np.zeros(shape, np.float32) for shape in ((8, 4), (4,), (4, 4), (4,))))
+        place = connection.connection_folder(name)
         place.mkdir(parents=True, exist_ok=True)
-        (place / connection.FILE).write_bytes(connection.dump((members[0], members[1]), ("a", "b"), (one, one)))
+        (place / connection.FILE).write_bytes(
+            connection.dump_connection((members[0], members[1]), ("a", "b"), (one, one))
+        )
         target(f"connected:{name}")(library)
 
     return spoil
@@ -124,7 +126,7 @@ def libraries(place: Path) -> dict[str, Spoil]:
         ),
         "connected code": joined("canaryNN:space", "starter"),
         "connected to a share": joined("starter", "local-dir://canaryNN.example/share"),
-        "connected to itself": joined("connected:itself", "mmsearch.encoders.starter:space", name="itself"),
+        "connected to itself": joined("connected:itself", "mmsearch.encoders.starter:starter_space", name="itself"),
         "space in its settings": written('space = "canaryNN:space"\n', lambda path: (path / "catalog.sqlite").unlink()),
         "index in its settings": written('index = "canaryNN:space"\n'),
     }

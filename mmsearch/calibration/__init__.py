@@ -1,7 +1,17 @@
 """Calibration: how unusual a score is, so that lists of different modalities can be compared and "nothing" be said."""
 
-from mmsearch.calibration.fit import Accidents, Fitted, accidents, fit, read
-from mmsearch.calibration.judge import Judge
-from mmsearch.calibration.measure import Backgrounds, measure, stale
+from mmsearch.calibration.fit import ListCalibration, NullDistribution, fit_null, null_distribution, read_calibration
+from mmsearch.calibration.judge import ScoreCalibrator
+from mmsearch.calibration.measure import Backgrounds, backgrounds_stale, measure_backgrounds
 
-__all__ = ["Accidents", "Backgrounds", "Fitted", "Judge", "accidents", "fit", "measure", "read", "stale"]
+__all__ = [
+    "Backgrounds",
+    "ListCalibration",
+    "NullDistribution",
+    "ScoreCalibrator",
+    "backgrounds_stale",
+    "fit_null",
+    "measure_backgrounds",
+    "null_distribution",
+    "read_calibration",
+]

@@ -62,7 +62,7 @@ _STEEP = math.log((1 - MIDDLE) / (1 - HIGH))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class ListCalibration:
     """What was measured for one query modality and one list."""
 
     middle: float
@@ -105,7 +105,7 @@ class Fitted:
         }  # fmt: skip
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "Fitted":
+    def from_dict(cls, stored: Mapping[str, Any]) -> "ListCalibration":
         """Raises: ValueError, TypeError, LookupError for what `as_dict` didn't make."""
         arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "levels", "tops")}
         middle, spread, least, most = (float(stored[name]) for name in ("middle", "spread", "least", "most"))
@@ -117,10 +117,12 @@ class Fitted:
         return cls(middle, spread, segments, least=least, most=most, **arrays)
 
 
-def read(stored: Mapping[tuple[Modality, Key], Mapping[str, Any]], dim: int) -> dict[tuple[Modality, Key], Fitted]:
+def read_calibration(
+    stored: Mapping[tuple[Modality, Key], Mapping[str, Any]], dim: int
+) -> dict[tuple[Modality, Key], ListCalibration]:
     """Backgrounds of a space as a catalog keeps them. Raises: CatalogDamaged if they can't have been measured."""
     try:
-        found = {key: Fitted.from_dict(told) for key, told in stored.items()}
+        found = {key: ListCalibration.from_dict(told) for key, told in stored.items()}
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise _senseless() from error
     # Neutral queries of one modality are the same for every list.
@@ -138,9 +140,9 @@ def _senseless() -> CatalogDamaged:
     )
 
 
-def fit(
+def fit_null(
     queries: Vectors, sample: Vectors, related: NDArray[np.bool_], best: NDArray[np.float32], segments: int
-) -> Fitted | None:
+) -> ListCalibration | None:
     """What neutral queries find in a list; None if every one of them is related to all of it.
 
     Args:
@@ -163,7 +165,9 @@ def fit(
     levels[some] += _STEEP * (_fisher(np.clip(means, least, most)) - middle) / spread
     tops[some] += _STEEP * (_fisher(best[some]) - middle) / spread
     centre = sample.mean(axis=0)
-    return Fitted(middle, spread, segments, centre, least, most, levels.astype(np.float32), tops.astype(np.float32))
+    return ListCalibration(
+        middle, spread, segments, centre, least, most, levels.astype(np.float32), tops.astype(np.float32)
+    )
 
 
 def _fisher(cosine: Any) -> NDArray[np.float64]:
@@ -175,7 +179,7 @@ def _z(cosine: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Accidents:
+class NullDistribution:
     """What the best of a search is where nothing is related: -ln of its tail, in Gumbel's distribution."""
 
     location: float
@@ -190,7 +194,7 @@ class Accidents:
         return math.exp(-searched / self.segments * math.exp(-above))
 
 
-def accidents(fitted: Sequence[Fitted], query: Vectors) -> Accidents:
+def null_distribution(fitted: Sequence[ListCalibration], query: Vectors) -> NullDistribution:
     """Of a search through these lists, at least one, for a query, float32 (dim,)."""
     usual = _usual(tuple(fitted))
     level = max(one.level(query) for one in fitted)
@@ -198,11 +202,11 @@ def accidents(fitted: Sequence[Fitted], query: Vectors) -> Accidents:
 
 
 @lru_cache(maxsize=64)
-def _usual(fitted: tuple[Fitted, ...]) -> Accidents:
+def _usual(fitted: tuple[ListCalibration, ...]) -> NullDistribution:
     """Of queries that stand out no more than others: the same for every query, so it is worked out once."""
     # (queries,): what each finds in any list, above its own level in any
     tops = np.max([one.tops for one in fitted], axis=0) - np.max([one.levels for one in fitted], axis=0)
     low, high = np.quantile(tops, BODY).tolist()
     below, above = (-math.log(-math.log(share)) for share in BODY)
     scale = max((high - low) / (above - below), SHARPEST)
-    return Accidents(low - below * scale, scale, max(sum(one.segments for one in fitted), 1))
+    return NullDistribution(low - below * scale, scale, max(sum(one.segments for one in fitted), 1))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mmsearch.calibration.fit import Accidents, Fitted, accidents
+from mmsearch.calibration.fit import ListCalibration, NullDistribution, null_distribution
 from mmsearch.calibration.measure import Backgrounds
 from mmsearch.catalog import ListKey
 from mmsearch.errors import CatalogDamaged
@@ -11,17 +11,19 @@ from mmsearch.types import Modality, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judge:
+class ScoreCalibrator:
     """What is known of each list for one query."""
 
-    fitted: Mapping[ListKey, Fitted]
+    fitted: Mapping[ListKey, ListCalibration]
     vector: Vectors
     """float32 (1, dim), the query's."""
     needed: float
     """The confidence, in [0, 1], below which a hit is called weak."""
 
     @classmethod
-    def of(cls, backgrounds: Backgrounds, modality: Modality, vector: Vectors, false_accepts: float) -> "Judge":
+    def of(
+        cls, backgrounds: Backgrounds, modality: Modality, vector: Vectors, false_accepts: float
+    ) -> "ScoreCalibrator":
         """For a modality too rare here to have backgrounds of its own, those of words stand in.
 
         Args:
@@ -45,6 +47,6 @@ class Judge:
             )
         return self.fitted[key].tail(score)
 
-    def accidents(self, keys: Iterable[ListKey]) -> Accidents:
+    def accidents(self, keys: Iterable[ListKey]) -> NullDistribution:
         """What a search through these lists, at least one, finds by accident: it turns tails into confidence."""
-        return accidents([self.fitted[key] for key in keys], self.vector[0])
+        return null_distribution([self.fitted[key] for key in keys], self.vector[0])

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration import neutral
-from mmsearch.calibration.fit import Fitted, fit
+from mmsearch.calibration.fit import ListCalibration, fit_null
 from mmsearch.catalog import Catalog, ListKey, background
-from mmsearch.catalog.background import Sample
-from mmsearch.indexing import IndexSet
+from mmsearch.catalog.background import ListSample
+from mmsearch.indexing.lists import Lists
 from mmsearch.types import Ids, Modality, Neighbours, Space, Vectors
 
 SAMPLE = 1024
@@ -29,7 +29,7 @@ DEPTH = 16
 GROWN = 1.3
 """A list is measured again when it has grown (or shrunk) by this factor."""
 
-Backgrounds: TypeAlias = dict[tuple[Modality, ListKey], Fitted]
+Backgrounds: TypeAlias = dict[tuple[Modality, ListKey], ListCalibration]
 """(query modality, list) -> what was measured."""
 
 
@@ -40,7 +40,7 @@ class _Queries:
     """(n,) the content each was taken from; -1 for those that come from outside."""
 
 
-def stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
+def backgrounds_stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
     """Whether any list has no background for words, or has grown out of it."""
     for key, size in sizes.items():
         fitted = known.get(("text", key))
@@ -49,11 +49,11 @@ def stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
     return False
 
 
-def measure(catalog: Catalog, indexes: IndexSet, space: Space) -> Backgrounds:
+def measure_backgrounds(catalog: Catalog, indexes: Lists, space: Space) -> Backgrounds:
     """Backgrounds of every query modality and list, from packaged neutral queries and the library's own vectors."""
     keys = indexes.refresh()
     with catalog.reading() as snapshot:
-        samples = {key: background.sample(snapshot, key, space.dim, SAMPLE) for key in keys}
+        samples = {key: background.sample_list(snapshot, key, space.dim, SAMPLE) for key in keys}
     samples = {key: sample for key, sample in samples.items() if len(sample.vectors)}
     made: Backgrounds = {}
     for modality, queries in _neutral(samples, space).items():
@@ -65,7 +65,7 @@ def measure(catalog: Catalog, indexes: IndexSet, space: Space) -> Backgrounds:
                 owners = background.contents_of(snapshot, np.unique(found[key].ids))
             related = queries.contents[:, np.newaxis] == sample.contents[np.newaxis]
             best = _best(found[key], queries.contents, owners)
-            if (fitted := fit(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:
+            if (fitted := fit_null(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:
                 made[modality, key] = fitted
     return made
 
@@ -83,9 +83,9 @@ def _owners(ids: Ids, owners: Mapping[int, int]) -> NDArray[np.int64]:
     return np.array([[owners.get(segment, -2) for segment in row] for row in ids.tolist()], np.int64).reshape(ids.shape)
 
 
-def _neutral(samples: Mapping[ListKey, Sample], space: Space) -> dict[Modality, _Queries]:
+def _neutral(samples: Mapping[ListKey, ListSample], space: Space) -> dict[Modality, _Queries]:
     made: dict[Modality, _Queries] = {}
-    outside = neutral.vectors(space)
+    outside = neutral.neutral_vectors(space)
     for modality in sorted({key.segment for key in samples} | outside.keys()):
         own = _own([sample for key, sample in samples.items() if key.segment == modality])
         if modality != "text" and len(own.contents) >= FEWEST:
@@ -95,7 +95,7 @@ def _neutral(samples: Mapping[ListKey, Sample], space: Space) -> dict[Modality, 
     return made
 
 
-def _own(samples: list[Sample]) -> _Queries:
+def _own(samples: list[ListSample]) -> _Queries:
     """Some contents that the samples hold, evenly spaced, each with its first segment: the windows of one long sound
     would all say the same."""
     if not samples:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.types import Encoder, Limits, Modality, Segment, Space, Vectors
 
 VECTORS = "neutral.npz"
@@ -24,12 +24,12 @@ MEDIA = {"image": "photos", "audio": "sounds"}
 """Modality -> folder of the samples."""
 
 
-def words() -> list[str]:
+def neutral_words() -> list[str]:
     """A few hundred things that one may look for."""
     return files("mmsearch.calibration").joinpath("neutral.txt").read_text("utf-8").splitlines()
 
 
-def vectors(space: Space) -> dict[Modality, Vectors]:
+def neutral_vectors(space: Space) -> dict[Modality, Vectors]:
     """float32 (n, dim), unit rows, per modality: the packaged ones of encoders that made them. There are always
     words: for another encoder they are encoded now."""
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
@@ -39,7 +39,7 @@ def vectors(space: Space) -> dict[Modality, Vectors]:
             if modality in stored and str(stored[f"{modality}.encoder"]) == identity(encoder)
         }
     if "text" in space.encoders and "text" not in known:
-        known["text"] = _encode(space.encoders["text"], map(_text, words()))
+        known["text"] = _encode(space.encoders["text"], map(_text, neutral_words()))
     return known
 
 
@@ -52,7 +52,7 @@ def identity(encoder: Encoder) -> str:
 
 def write(space: Space) -> None:
     """Encode everything and write it beside this file."""
-    arrays: dict[str, Any] = {"text": _encode(space.encoders["text"], map(_text, words()))}
+    arrays: dict[str, Any] = {"text": _encode(space.encoders["text"], map(_text, neutral_words()))}
     arrays |= {m: _encode(space.encoders[m], _samples(space, m, folder)) for m, folder in MEDIA.items()}
     arrays = {modality: made.astype(np.float16) for modality, made in arrays.items()}
     arrays |= {f"{modality}.encoder": np.array(identity(space.encoders[modality])) for modality in arrays}
@@ -61,8 +61,8 @@ def write(space: Space) -> None:
 
 
 def _samples(space: Space, modality: Modality, folder: str) -> Iterator[Segment]:
-    decoder = registry.load("decoders", modality)(space.windowing, Limits())
-    with as_file(files("mmsearch").joinpath("samples", folder)) as place:
+    decoder = registry.load_part("decoders", modality)(space.windowing, Limits())
+    with as_file(files("mmsearch.resources").joinpath("samples", folder)) as place:
         for path in sorted(place.iterdir()):
             yield next(iter(decoder.decode(path)))
 
@@ -84,4 +84,4 @@ def _unit(rounded: Any) -> Vectors:
 
 
 if __name__ == "__main__":
-    write(registry.load("spaces", "starter")("cpu"))
+    write(registry.load_part("spaces", "starter")("cpu"))

@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
 from mmsearch.catalog import blobs, layouts
-from mmsearch.catalog.models import Background, Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.records import ListKey
+from mmsearch.catalog.tables import Background, Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.catalog.write import chunks
 from mmsearch.types import Ids, Modality, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class ListSample:
     """Some segments of a list: float32 (n, dim) vectors, and int64 (n,) the content of each."""
 
     vectors: Vectors
     contents: NDArray[np.int64]
 
 
-def sample(connection: Connection, key: ListKey, dim: int, count: int) -> Sample:
+def sample_list(connection: Connection, key: ListKey, dim: int, count: int) -> ListSample:
     """At most `count` findable segments, evenly spaced by id: the same state gives the same sample."""
     live = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
     listed = (
         select(SegmentRow.id)
         .join(Content, Content.id == SegmentRow.content_id)
         .where(Content.modality == key.item, SegmentRow.modality == key.segment, live)
-        .where(SegmentRow.layout == layouts.within(SpaceRow.name, key.space))
+        .where(SegmentRow.layout == layouts.layout_of_space(SpaceRow.name, key.space))
         .order_by(SegmentRow.id)
     )
     ids = np.fromiter(connection.execute(listed).scalars(), np.int64)
@@ -46,7 +46,7 @@ def sample(connection: Connection, key: ListKey, dim: int, count: int) -> Sample
         vectors |= {segment: vector for segment, vector in connection.execute(query)}
     kept = [(vectors[segment], owners[segment]) for segment in chosen.tolist() if segment in vectors]
     matrix = blobs.decode([vector for vector, _ in kept], dim)
-    return Sample(matrix, np.array([content for _, content in kept], np.int64))
+    return ListSample(matrix, np.array([content for _, content in kept], np.int64))
 
 
 def contents_of(connection: Connection, segment_ids: Ids) -> dict[int, int]:
@@ -58,7 +58,7 @@ def contents_of(connection: Connection, segment_ids: Ids) -> dict[int, int]:
     return found
 
 
-def load(connection: Connection, space: str) -> dict[tuple[Modality, ListKey], dict[str, Any]]:
+def load_backgrounds(connection: Connection, space: str) -> dict[tuple[Modality, ListKey], dict[str, Any]]:
     """(query modality, list) -> what was measured."""
     query = (
         select(Background.query, Background.item, Background.segment, Background.fitted)
@@ -71,7 +71,7 @@ def load(connection: Connection, space: str) -> dict[tuple[Modality, ListKey], d
     }
 
 
-def store(
+def store_backgrounds(
     connection: Connection,
     space_id: int,
     generation: int,

@@ -5,15 +5,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from mmsearch import forks
 from mmsearch.catalog.database import BUSY_S, look_at, translated_sqlite, writable
+from mmsearch.core import forks
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
 PAGES = 4096
 """Pages copied in one step; between steps a writer gets its turn."""
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_catalog(source: Path, target: Path) -> None:
     """Copy a catalog, with whatever its log holds, into one file that needs no other; `target` must not exist.
 
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
@@ -21,12 +21,12 @@ def copy(source: Path, target: Path) -> None:
     with (
         forks.whole(),
         translated_sqlite(source),
-        closing(opened(source)) as original,
+        closing(opened_copy(source)) as original,
         closing(sqlite3.connect(target)) as made,
     ):
         original.backup(made, pages=PAGES)
         made.execute("PRAGMA journal_mode = DELETE")
-        check(made, source)
+        check_catalog(made, source)
 
 
 def inspect_copy(path: Path) -> tuple[str, int]:
@@ -40,11 +40,11 @@ def inspect_copy(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise strange
-    with forks.whole(), translated_sqlite(path), closing(opened(path)) as made:
+    with forks.whole(), translated_sqlite(path), closing(opened_copy(path)) as made:
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"alembic_version", "library", "items", "contents"} <= tables:
             raise strange
-        check(made, path)
+        check_catalog(made, path)
         (revision,) = made.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
         (items,) = made.execute("SELECT count(*) FROM items").fetchone()
         return str(revision), int(items)
@@ -79,14 +79,14 @@ def _generation(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def opened(path: Path) -> sqlite3.Connection:
+def opened_copy(path: Path) -> sqlite3.Connection:
     """For reading; what is missing is not made."""
     if not writable(path.parent):
         return look_at(path)
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
+def check_catalog(connection: sqlite3.Connection, path: Path) -> None:
     """SQLite's quick check of a catalog; `path` is for the message. Raises: CatalogDamaged."""
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":

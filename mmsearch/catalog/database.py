@@ -13,16 +13,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from mmsearch import forks
 from mmsearch.catalog.blobs import MEND
-from mmsearch.errors import (
-    CatalogDamaged,
-    InvalidInput,
-    LibraryError,
-    LibraryLocked,
-    LibraryReadOnly,
-    MmsearchError,
-)
+from mmsearch.core import forks
+from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
 
 BUSY_S = 30.0
 """Seconds a connection waits for another one's write."""

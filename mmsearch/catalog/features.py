@@ -7,13 +7,13 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from mmsearch.catalog import blobs
-from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow
 from mmsearch.catalog.records import SpaceRecord
+from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow
 from mmsearch.catalog.write import chunks
 from mmsearch.types import Ids, Modality, Vectors
 
 
-class Segments(NamedTuple):
+class SegmentVectors(NamedTuple):
     """Segments in the order of their ids."""
 
     contents: Ids
@@ -42,7 +42,7 @@ def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]
     return found
 
 
-def of_contents(connection: Connection, space: SpaceRecord, contents: Sequence[int]) -> Segments:
+def of_contents(connection: Connection, space: SpaceRecord, contents: Sequence[int]) -> SegmentVectors:
     """Every segment of some contents."""
     rows: list[tuple[int, int, str, bytes]] = []
     for part in chunks(list(contents)):
@@ -53,7 +53,7 @@ def of_contents(connection: Connection, space: SpaceRecord, contents: Sequence[i
         )
         rows.extend((a, b, c, d) for a, b, c, d in connection.execute(query))
     rows.sort()
-    return Segments(
+    return SegmentVectors(
         np.array([row[1] for row in rows], np.int64),
         [row[2] for row in rows],
         blobs.decode([row[3] for row in rows], space.dim),

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from mmsearch.catalog.blobs import MEND
-from mmsearch.catalog.copy import check, opened
+from mmsearch.catalog.copy import check_catalog, opened_copy
 from mmsearch.catalog.database import translated_sqlite
 from mmsearch.errors import LibraryError
-from mmsearch.findings import Finding
+from mmsearch.types import Finding
 
 OLDEST = (3, 38)
 """The first release with JSON functions built in, which the catalog asks for; RETURNING is older."""
@@ -41,8 +41,8 @@ def findings() -> Iterator[Finding]:
 def whole(path: Path) -> Finding:
     """SQLite's own check of a catalog file, without changing it."""
     try:
-        with translated_sqlite(path), closing(opened(path)) as database:
-            check(database, path)
+        with translated_sqlite(path), closing(opened_copy(path)) as database:
+            check_catalog(database, path)
             wrong = [what for what, query in _SENSELESS.items() if database.execute(query).fetchone() is not None]
     except LibraryError as error:
         return Finding("catalog", "error", error.message, error.hint)

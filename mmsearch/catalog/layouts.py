@@ -11,11 +11,11 @@ from dataclasses import asdict
 from sqlalchemy import ScalarSelect, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from mmsearch.catalog.models import LibraryRow, SpaceRow
+from mmsearch.catalog.tables import LibraryRow, SpaceRow
 from mmsearch.types import Space
 
 
-def of(space: Space) -> str:
+def layout_of(space: Space) -> str:
     """16 hexadecimal digits."""
     cut = asdict(space.windowing)
     del cut["image_side"]  # how far a picture is reduced changes its pixels, not what is a segment
@@ -23,11 +23,13 @@ def of(space: Space) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def active() -> ScalarSelect[str]:
+def active_layout() -> ScalarSelect[str]:
     """That of the space that searches use, inside a statement."""
     return select(SpaceRow.layout).join(LibraryRow, LibraryRow.space_id == SpaceRow.id).scalar_subquery()
 
 
-def within(column: InstrumentedAttribute[int] | InstrumentedAttribute[str], value: object) -> ScalarSelect[str]:
+def layout_of_space(
+    column: InstrumentedAttribute[int] | InstrumentedAttribute[str], value: object
+) -> ScalarSelect[str]:
     """That of the space with this id, or of this name, inside a statement."""
     return select(SpaceRow.layout).where(column == value).scalar_subquery()

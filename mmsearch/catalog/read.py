@@ -10,7 +10,19 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, bindparam,
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import blobs
-from mmsearch.catalog.models import (
+from mmsearch.catalog.records import (
+    Change,
+    Counts,
+    HitDetails,
+    KnownFailure,
+    KnownItem,
+    ListKey,
+    ResolvedSegment,
+    RunRecord,
+)
+from mmsearch.catalog.select import filter_clause as matches
+from mmsearch.catalog.statements import Statement, json_numbers, number_list
+from mmsearch.catalog.tables import (
     Commit,
     Content,
     Embedding,
@@ -18,22 +30,19 @@ from mmsearch.catalog.models import (
     Item,
     LibraryRow,
     ListRow,
-    RefusalRow,
     Root,
     Run,
     SegmentRow,
     SpaceRow,
     Tombstone,
+    UnsupportedRow,
 )
-from mmsearch.catalog.ready import Ready, listed, numbers
-from mmsearch.catalog.records import Change, Counts, Found, KnownFailure, KnownItem, ListKey, RunRecord, Shown
-from mmsearch.catalog.select import where as matches
 from mmsearch.catalog.vectors import VECTORS
-from mmsearch.criteria import Filter
 from mmsearch.errors import FAILURES, CatalogDamaged, InvalidInput, NotEmbedded
+from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Span, Vectors
 
-Placed = TypeVar("Placed", KnownItem, Found, KnownFailure)
+Placed = TypeVar("Placed", KnownItem, ResolvedSegment, KnownFailure)
 
 ROWS = 8192
 """Vectors handed over at once: memory for one chunk, however large the index."""
@@ -47,25 +56,25 @@ def generation(connection: Connection) -> tuple[int, int]:
     return found, floor
 
 
-def moment(connection: Connection) -> tuple[int, int, int]:
+def current_commit(connection: Connection) -> tuple[int, int, int]:
     """(generation, floor, mark): the last commit as a whole."""
     found, floor, mark = _MOMENT.rows(connection)[0]
     return found, floor, mark or 0
 
 
-def mark(connection: Connection, generation: int) -> int:
+def commit_id(connection: Connection, generation: int) -> int:
     """The mark of the commit that made a generation; 0 if this catalog never had it."""
     return int(connection.execute(_MARK, {"generation": generation}).scalar() or 0)
 
 
-_GENERATION = Ready(select(LibraryRow.generation, LibraryRow.floor))
-_MOMENT = Ready(
+_GENERATION = Statement(select(LibraryRow.generation, LibraryRow.floor))
+_MOMENT = Statement(
     select(LibraryRow.generation, LibraryRow.floor, Commit.mark).outerjoin(
         Commit, Commit.generation == LibraryRow.generation
     )
 )
 _MARK = select(Commit.mark).where(Commit.generation == bindparam("generation"))
-_LISTS = Ready(
+_LISTS = Statement(
     select(ListRow.item, ListRow.segment)
     .join(SpaceRow, SpaceRow.id == ListRow.space_id)
     .where(SpaceRow.name == bindparam("space"))
@@ -73,20 +82,20 @@ _LISTS = Ready(
 _PLACED: Any = (
     select(SegmentRow.id, Item.content_id, Item.id, Item.path)
     .join(Item, and_(Item.content_id == SegmentRow.content_id, Item.status == "present"))
-    .where(SegmentRow.id.in_(listed("ids")))
+    .where(SegmentRow.id.in_(number_list("ids")))
 )
 _RESOLVED: Any = _PLACED.join(Content, Content.id == Item.content_id).add_columns(Content.modality, SegmentRow.modality)
-_PLACED_ALL, _RESOLVED_ALL = Ready(_PLACED), Ready(_RESOLVED)
-_FACTS = Ready(
+_PLACED_ALL, _RESOLVED_ALL = Statement(_PLACED), Statement(_RESOLVED)
+_FACTS = Statement(
     select(Item.id, type_coerce(Content.meta, Text))
     .join(Content, Content.id == Item.content_id)
-    .where(Item.id.in_(listed("ids")))
+    .where(Item.id.in_(number_list("ids")))
 )
-_SPANS = Ready(
+_SPANS = Statement(
     select(
         SegmentRow.id, SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
         SegmentRow.text,
-    ).where(SegmentRow.id.in_(listed("ids")))
+    ).where(SegmentRow.id.in_(number_list("ids")))
 )  # fmt: skip
 
 
@@ -140,23 +149,23 @@ def holds(connection: Connection, sha256: str, space_id: int) -> bool:
 # lies below it: with an OR between them SQLite would read and sort everything below for every page.
 _KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id)
 _ITEMS = _KNOWN.order_by(Item.path)
-_ITEM_AT = Ready(_ITEMS.where(Item.path == bindparam("root")))
-_ITEMS_BELOW = Ready(
+_ITEM_AT = Statement(_ITEMS.where(Item.path == bindparam("root")))
+_ITEMS_BELOW = Statement(
     _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
 )
-_ITEMS_OF = Ready(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
+_ITEMS_OF = Statement(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
 _SHA256_OF = select(Content.sha256).where(Content.id == bindparam("id"))
-_HOLDS = Ready(
+_HOLDS = Statement(
     select(Embedding.segment_id)
     .join(SegmentRow, SegmentRow.id == Embedding.segment_id)
     .join(Content, Content.id == SegmentRow.content_id)
     .where(Content.sha256 == bindparam("sha256"), Embedding.space_id == bindparam("space"))
     .limit(1)
 )
-_REFUSES = Ready(
-    select(RefusalRow.content_id)
-    .join(Content, Content.id == RefusalRow.content_id)
-    .where(Content.sha256 == bindparam("sha256"), RefusalRow.space_id == bindparam("space"))
+_REFUSES = Statement(
+    select(UnsupportedRow.content_id)
+    .join(Content, Content.id == UnsupportedRow.content_id)
+    .where(Content.sha256 == bindparam("sha256"), UnsupportedRow.space_id == bindparam("space"))
 )
 
 
@@ -218,7 +227,7 @@ def changes(connection: Connection, key: ListKey, dim: int, since: int) -> Itera
     space = connection.execute(select(SpaceRow.id).where(SpaceRow.name == key.space)).scalar()
     for ids, gone in _changed(connection, key, since):
         for start in range(0, max(len(ids), 1), ROWS):
-            found = VECTORS.rows(connection, space=space, ids=numbers(ids[start : start + ROWS]))
+            found = VECTORS.rows(connection, space=space, ids=json_numbers(ids[start : start + ROWS]))
             yield Change(*_whole_rows(found, dim), np.array(gone if start == 0 else (), np.int64))
 
 
@@ -227,17 +236,17 @@ def _changed(connection: Connection, key: ListKey, since: int) -> Iterator[tuple
     # By the index of changes, and from there by ids: left to choose, SQLite goes through the whole list.
     contents = [content for content, kind in _CHANGED.rows(connection, since=since) if kind == key.item]
     for start in range(0, len(contents), ROWS):
-        page = numbers(contents[start : start + ROWS])
+        page = json_numbers(contents[start : start + ROWS])
         found = _SEGMENTS.rows(connection, contents=page, modality=key.segment)
         yield [segment for segment, live in found if live], [segment for segment, live in found if not live]
 
 
 _LIVE = select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists()
-_CHANGED = Ready(select(Content.id, Content.modality).where(Content.changed > bindparam("since")))
-_SEGMENTS = Ready(
+_CHANGED = Statement(select(Content.id, Content.modality).where(Content.changed > bindparam("since")))
+_SEGMENTS = Statement(
     select(SegmentRow.id, _LIVE)
     .join(Content, Content.id == SegmentRow.content_id)
-    .where(SegmentRow.content_id.in_(listed("contents")), SegmentRow.modality == bindparam("modality"))
+    .where(SegmentRow.content_id.in_(number_list("contents")), SegmentRow.modality == bindparam("modality"))
 )
 
 
@@ -259,26 +268,26 @@ def _whole_rows(rows: Sequence[Any], dim: int) -> tuple[Ids, Vectors]:
     return np.array([row[0] for row in rows], np.int64), vectors
 
 
-def resolve(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[Found]:
+def resolve_segments(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[ResolvedSegment]:
     """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
-    ids = numbers(segment_ids.tolist())
+    ids = json_numbers(segment_ids.tolist())
     if where is None:
-        return _placed([Found._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
+        return _placed([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
     rows = connection.execute(_RESOLVED.where(matches(where, few=True)), {"ids": ids})
-    return _placed([Found._make(row) for row in rows])
+    return _placed([ResolvedSegment._make(row) for row in rows])
 
 
-def placed(connection: Connection, key: ListKey, segment_ids: Ids) -> list[Found]:
+def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:
     """As `resolve`, of segments that are all in one list, which spares looking at their contents."""
-    rows = _PLACED_ALL.rows(connection, ids=numbers(segment_ids.tolist()))
-    return _placed([Found._make((*row, key.item, key.segment)) for row in rows])
+    rows = _PLACED_ALL.rows(connection, ids=json_numbers(segment_ids.tolist()))
+    return _placed([ResolvedSegment._make((*row, key.item, key.segment)) for row in rows])
 
 
-def shown(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> Shown:
+def hit_details(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> HitDetails:
     """Facts of items and places of segments; unknown ones are left out."""
-    facts = _FACTS.rows(connection, ids=numbers(item_ids))
-    spans = _SPANS.rows(connection, ids=numbers(segment_ids))
-    return Shown({item: json.loads(told) for item, told in facts}, {row[0]: _span(row[1:]) for row in spans})
+    facts = _FACTS.rows(connection, ids=json_numbers(item_ids))
+    spans = _SPANS.rows(connection, ids=json_numbers(segment_ids))
+    return HitDetails({item: json.loads(told) for item, told in facts}, {row[0]: _span(row[1:]) for row in spans})
 
 
 def _span(row: tuple[Any, ...]) -> Span:

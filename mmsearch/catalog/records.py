@@ -84,7 +84,7 @@ class NewFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class NewRefusal:
+class NewUnsupported:
     """A content that a space can't have vectors of."""
 
     sha256: str
@@ -93,7 +93,7 @@ class NewRefusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class MissingEmbeddings:
     """A findable content without vectors in a space."""
 
     content_id: int
@@ -137,9 +137,9 @@ class Change:
     gone: Ids
 
 
-class Found(NamedTuple):
+class ResolvedSegment(NamedTuple):
     """A segment resolved to one of the paths that hold it. A search makes many and shows few: hence a tuple, without
-    what only a shown one needs (`Shown`)."""
+    what only a shown one needs (`HitDetails`)."""
 
     segment_id: int
     content_id: int
@@ -150,7 +150,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class HitDetails:
     """What is said of a hit beside its place in the ranking."""
 
     metadata: Mapping[int, Metadata]
@@ -159,7 +159,7 @@ class Shown:
     """By segment id."""
 
 
-class Owned(NamedTuple):
+class GroupSegment(NamedTuple):
     """A segment of a file of a bundle."""
 
     item_id: int
@@ -170,7 +170,7 @@ class Owned(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupFile:
     """A present file of a bundle."""
 
     item_id: int
@@ -183,7 +183,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
+class KeywordMatch:
     """An item that holds words of a query."""
 
     item_id: int
@@ -231,7 +231,7 @@ class SpaceRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class SegmentRows:
     """Segments of one modality: ids (n,) and vectors float32 (n, dim)."""
 
     modality: Modality

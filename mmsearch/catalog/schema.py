@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, inspect, text
 
-from mmsearch.catalog.copy import copy
+from mmsearch.catalog.copy import copy_catalog
 from mmsearch.catalog.database import reading, writing
 from mmsearch.errors import CatalogDamaged, SchemaTooNew
 
@@ -58,7 +58,7 @@ def prepare(engine: Engine) -> None:
         path = Path(str(engine.url.database))
         kept = path.with_name(f"{path.name}.{current}.bak")
         kept.unlink(missing_ok=True)
-        copy(path, kept)
+        copy_catalog(path, kept)
     from alembic import command
 
     config = _config()

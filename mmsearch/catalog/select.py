@@ -35,10 +35,10 @@ from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog import layouts
 from mmsearch.catalog.database import driver
-from mmsearch.catalog.models import Content, Item, Root, SegmentRow, SpaceRow, Tag
 from mmsearch.catalog.records import ListKey
+from mmsearch.catalog.tables import Content, Item, Root, SegmentRow, SpaceRow, Tag
 from mmsearch.catalog.write import chunks
-from mmsearch.criteria import TIMES, And, Comparison, Filter, Not, Period
+from mmsearch.filters.ast import TIMES, And, Comparison, Filter, Not, Period
 from mmsearch.types import Ids
 
 Clause = ColumnElement[bool]
@@ -67,7 +67,7 @@ SAMPLE = 128
 """Segments looked at to guess how much of a list matches."""
 
 
-def where(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
+def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
     """The condition over `Item` joined to its `Content`; never NULL where it counts.
 
     Args:
@@ -127,7 +127,7 @@ def _size(ids: Ids | None) -> int:
 
 
 def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
-    clause = where(filter, key.item)
+    clause = filter_clause(filter, key.item)
     if isinstance(clause, True_):
         return None
     if isinstance(clause, False_):
@@ -142,7 +142,7 @@ def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
 
 def matching(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
     """Those of the given segments of a list that `selected` would hold: int64 (n,), sorted, unique."""
-    clause = where(filter, key.item, few=True)
+    clause = filter_clause(filter, key.item, few=True)
     if isinstance(clause, True_ | False_):
         return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
     found: list[int] = []
@@ -167,7 +167,7 @@ def share(snapshot: Connection, filter: Filter, key: ListKey) -> float:
 
 def _listed(key: ListKey) -> tuple[Clause, Clause]:
     """The segments of a list, among those of contents of its item modality."""
-    return SegmentRow.modality == key.segment, SegmentRow.layout == layouts.within(SpaceRow.name, key.space)
+    return SegmentRow.modality == key.segment, SegmentRow.layout == layouts.layout_of_space(SpaceRow.name, key.space)
 
 
 def _present(clause: Clause) -> Select[int]:

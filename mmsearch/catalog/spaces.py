@@ -10,9 +10,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
-from mmsearch.catalog.models import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
-from mmsearch.catalog.ready import Ready
-from mmsearch.catalog.records import Rows, SpaceRecord
+from mmsearch.catalog.records import SegmentRows, SpaceRecord
+from mmsearch.catalog.statements import Statement
+from mmsearch.catalog.tables import Embedding, LibraryRow, ListRow, ProjectionRow, SegmentRow, SpaceRow
 from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Ids, Vectors
 
@@ -58,7 +58,7 @@ _RECORDS: Any = select(
     SpaceRow.id, SpaceRow.name, SpaceRow.target, SpaceRow.dim, SpaceRow.fingerprint, SpaceRow.layout,
     ProjectionRow.base_id, SpaceRow.storage,
 ).outerjoin(ProjectionRow, ProjectionRow.space_id == SpaceRow.id)  # fmt: skip
-_ACTIVE = Ready(_RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id))
+_ACTIVE = Statement(_RECORDS.join(LibraryRow, LibraryRow.space_id == SpaceRow.id))
 
 
 def add(connection: Connection, made: SpaceRecord) -> SpaceRecord:
@@ -81,7 +81,9 @@ def projection(connection: Connection, space_id: int) -> bytes | None:
     return connection.execute(select(ProjectionRow.weights).where(ProjectionRow.space_id == space_id)).scalar()
 
 
-def lacking(connection: Connection, space: SpaceRecord, after: int, limit: int) -> Iterator[Rows]:
+def segments_without_vectors(
+    connection: Connection, space: SpaceRecord, after: int, limit: int
+) -> Iterator[SegmentRows]:
     """The next `limit` segments beyond an id whose vector the space lacks, with that of its base, by modality."""
     own = aliased(Embedding)
     there = exists().where(own.space_id == space.id, own.segment_id == Embedding.segment_id)
@@ -97,10 +99,10 @@ def lacking(connection: Connection, space: SpaceRecord, after: int, limit: int) 
         found.setdefault(modality, []).append((segment, vector))
     for modality, rows in sorted(found.items()):
         matrix = blobs.decode([vector for _, vector in rows], space.dim)
-        yield Rows(modality, np.array([segment for segment, _ in rows], np.int64), matrix)
+        yield SegmentRows(modality, np.array([segment for segment, _ in rows], np.int64), matrix)
 
 
-def fill(connection: Connection, space: SpaceRecord, ids: Ids, vectors: Vectors) -> None:
+def add_derived_vectors(connection: Connection, space: SpaceRecord, ids: Ids, vectors: Vectors) -> None:
     """Add the vectors, float32 (n, dim), of segments to a space."""
     stored = blobs.encode(vectors, space.storage)
     values = [

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import background, fill, portable, read, schema, spaces, tags, write
+from mmsearch.catalog import backfill, background, export, read, schema, spaces, tags, write
 from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
-from mmsearch.catalog.models import FailureRow, LibraryRow, Run, Tombstone
-from mmsearch.catalog.records import Batch, ListKey, NewContent, NewRefusal, NewTag, SpaceRecord
+from mmsearch.catalog.records import Batch, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
+from mmsearch.catalog.tables import FailureRow, LibraryRow, Run, Tombstone
 from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, Modality, Vectors
 
@@ -78,7 +78,7 @@ class Catalog:
     def moment(self) -> tuple[int, int, int]:
         """(generation, floor, mark) of the last commit: as long as it is the same, nothing has changed."""
         with self.reading() as connection:
-            return read.moment(connection)
+            return read.current_commit(connection)
 
     def still(self) -> AbstractContextManager[Connection]:
         """Nobody commits meanwhile. Raises: LibraryReadOnly, LibraryLocked."""
@@ -137,24 +137,24 @@ class Catalog:
         after = 0
         while True:
             with writing(self._engine) as connection:
-                found = list(spaces.lacking(connection, space, after, limit))
+                found = list(spaces.segments_without_vectors(connection, space, after, limit))
                 for rows in found:
-                    spaces.fill(connection, space, rows.ids, project(rows.vectors, rows.modality))
+                    spaces.add_derived_vectors(connection, space, rows.ids, project(rows.vectors, rows.modality))
                 if not found:
                     spaces.copy_lists(connection, space)
                     return
-                fill.mark(connection, [space.id])
+                backfill.mark_backfilled(connection, [space.id])
             after = max(int(rows.ids.max()) for rows in found)
 
-    def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewRefusal]) -> int:
+    def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewUnsupported]) -> int:
         """Give contents that are there their vectors in a space; see `catalog.fill`. Needs no writer's lock."""
         with writing(self._engine) as connection:
-            return fill.complete(connection, space, contents, refusals, self.version)
+            return backfill.add_vectors(connection, space, contents, refusals, self.version)
 
     def forget_refusals(self, space: SpaceRecord) -> None:
         """Let what a space could not take be tried again, but for kinds that it doesn't embed."""
         with writing(self._engine) as connection:
-            fill.forget_refusals(connection, space, NotEmbedded.failure)
+            backfill.forget_unsupported(connection, space, NotEmbedded.failure)
 
     def activate(self, space: SpaceRecord) -> int:
         """Let every search from now on use this space; and files that the last base didn't embed be tried again:
@@ -187,7 +187,7 @@ class Catalog:
     def held(self, paths: Sequence[bytes]) -> dict[bytes, str]:
         """Path -> hash of what it holds, of the paths that are known."""
         with self.reading() as connection:
-            return portable.hashes_at(connection, paths)
+            return export.hashes_at(connection, paths)
 
     def begin_run(self) -> int:
         """Record that an ingest starts; one that never ended was killed, since only one process may write."""
@@ -214,7 +214,7 @@ class Catalog:
         """Put the measured backgrounds in the place of all earlier ones of the space."""
         with writing(self._engine) as connection:
             # A new generation, so that processes that read the old backgrounds notice.
-            background.store(connection, space_id, write.bump(connection), measured)
+            background.store_backgrounds(connection, space_id, write.bump(connection), measured)
 
     def tag(self, names: Sequence[str], given: Sequence[NewTag]) -> int:
         """Write a model's tags in one transaction (see `catalog.tags.replace`). Returns how many there are of it."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog.models import Tag
 from mmsearch.catalog.records import NewTag
+from mmsearch.catalog.tables import Tag
 from mmsearch.catalog.write import bump, chunks
 
 

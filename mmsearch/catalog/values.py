@@ -19,31 +19,31 @@ class _Checked(TypeDecorator[Any]):
         raise CatalogDamaged("the catalog is damaged: it holds a value that was never written so", hint=MEND)
 
 
-class Whole(_Checked):
+class WholeColumn(_Checked):
     impl = Integer
     takes = (int,)
     cache_ok = True
 
 
-class Real(_Checked):
+class RealColumn(_Checked):
     impl = Double
     takes = (float, int)
     cache_ok = True
 
 
-class Words(_Checked):
+class TextColumn(_Checked):
     impl = String
     takes = (str,)
     cache_ok = True
 
 
-class Bytes(_Checked):
+class BytesColumn(_Checked):
     impl = LargeBinary
     takes = (bytes,)
     cache_ok = True
 
 
-class Told(_Checked):
+class JsonColumn(_Checked):
     """An object in JSON."""
 
     impl = JSON

@@ -4,13 +4,13 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
 from mmsearch.catalog import blobs
-from mmsearch.catalog.models import Content, Embedding, Item, SegmentRow, SpaceRow
-from mmsearch.catalog.ready import Ready, numbers
-from mmsearch.catalog.ready import listed as numbers_in
 from mmsearch.catalog.records import ListKey
+from mmsearch.catalog.statements import Statement, json_numbers
+from mmsearch.catalog.statements import number_list as numbers_in
+from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow
 from mmsearch.types import Ids, Vectors
 
-VECTORS = Ready(
+VECTORS = Statement(
     select(Embedding.segment_id, Embedding.vector).where(
         Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(numbers_in("ids"))
     )
@@ -37,7 +37,7 @@ def fetch(snapshot: Connection, space_id: int, dim: int, ids: Ids) -> tuple[Ids,
     Args:
         ids: int64 (n,), unique.
     """
-    rows = VECTORS.rows(snapshot, space=space_id, ids=numbers(ids.tolist()))
+    rows = VECTORS.rows(snapshot, space=space_id, ids=json_numbers(ids.tolist()))
     found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     order = np.argsort(found)
     return found[order], blobs.whole([row[1] for row in rows], dim)[order]

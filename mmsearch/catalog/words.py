@@ -28,10 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import layouts
-from mmsearch.catalog.models import Content, Item, SegmentRow
-from mmsearch.catalog.records import Keyword
-from mmsearch.catalog.select import row_by_row, where
-from mmsearch.criteria import Filter
+from mmsearch.catalog.records import KeywordMatch
+from mmsearch.catalog.select import filter_clause, row_by_row
+from mmsearch.catalog.tables import Content, Item, SegmentRow
+from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
 ITEM_WORDS = table("item_words", column("rowid"), column("name"))
@@ -69,7 +69,7 @@ _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeywordQuery:
     """A query taken apart. Terms are FTS5 strings, already quoted; phrases are terms too."""
 
     terms: tuple[str, ...]
@@ -87,21 +87,21 @@ class _Row:
     columns: list[str] = field(default_factory=list)
 
 
-def fold(words: str) -> tuple[str, ...]:
+def fold_case(words: str) -> tuple[str, ...]:
     """The words of a text without case and diacritics."""
     plain = unicodedata.normalize("NFKD", words.casefold())
     return tuple(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
 
 
-def parse(query: str) -> Asked:
+def parse_words(query: str) -> KeywordQuery:
     """Take a user's query apart; a `*` at the end of a word finds every word that begins so."""
     clean = query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")[:MAX_CHARACTERS]
-    phrases = [_literal("".join(found)) for found in _QUOTED.findall(clean) if fold("".join(found))]
-    loose = [word for word in re.split(_BETWEEN, _POSSESSIVE.sub("", _QUOTED.sub(" ", clean))) if fold(word)]
-    telling = [word for word in loose if not STOP.issuperset(fold(word))]
+    phrases = [_literal("".join(found)) for found in _QUOTED.findall(clean) if fold_case("".join(found))]
+    loose = [word for word in re.split(_BETWEEN, _POSSESSIVE.sub("", _QUOTED.sub(" ", clean))) if fold_case(word)]
+    telling = [word for word in loose if not STOP.issuperset(fold_case(word))]
     words = telling or ([] if phrases else loose)
     terms = dict.fromkeys([*phrases, *(_literal(word) for word in words)])
-    return Asked(tuple(terms)[:MAX_TERMS], tuple(dict.fromkeys(phrases))[:MAX_TERMS], fold(clean))
+    return KeywordQuery(tuple(terms)[:MAX_TERMS], tuple(dict.fromkeys(phrases))[:MAX_TERMS], fold_case(clean))
 
 
 def _literal(word: str) -> str:
@@ -110,13 +110,13 @@ def _literal(word: str) -> str:
     return f'"{word.casefold().strip().rstrip("*")}"{star}'
 
 
-def search(
+def search_words(
     connection: Connection,
     query: str,
     k: int,
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
-) -> list[Keyword]:
+) -> list[KeywordMatch]:
     """The k present items whose name, folder, title, tags or passages hold most of the query's words.
 
     Best first: exact ones (the whole name equals the query, or every quoted phrase occurs), then by the share of
@@ -126,22 +126,22 @@ def search(
     Args:
         filter: What every row meets, however few do.
     """
-    asked = parse(query)
+    asked = parse_words(query)
     if not asked.terms:
         return []
     allowed = [Item.status == "present"]
     if modalities is not None:
         allowed.append(row_by_row(Content.modality.in_(sorted(modalities))))
     if filter is not None:
-        allowed.append(where(filter, few=True))
+        allowed.append(filter_clause(filter, few=True))
     found = _Search(connection, asked, max(k * OVER, POOL), allowed)
-    best: dict[int, Keyword] = {}
+    best: dict[int, KeywordMatch] = {}
     for row in sorted((_keyword(row, asked, found) for row in found.resolved()), key=_order):
         best.setdefault(row.item_id, row)
     return list(best.values())[:k]
 
 
-def _order(row: Keyword) -> tuple[bool, float, float, bytes, int]:
+def _order(row: KeywordMatch) -> tuple[bool, float, float, bytes, int]:
     return not row.exact, -row.share, -row.score, row.path, row.segment_id or 0
 
 
@@ -149,7 +149,7 @@ class _Search:
     """The statements of one search, over one snapshot."""
 
     def __init__(
-        self, connection: Connection, asked: Asked, limit: int, allowed: Sequence[ColumnElement[bool]]
+        self, connection: Connection, asked: KeywordQuery, limit: int, allowed: Sequence[ColumnElement[bool]]
     ) -> None:
         self.connection = connection
         self.limit = limit
@@ -175,7 +175,7 @@ class _Search:
         some = select(Item.id).limit(2 * here).subquery()
         return int(self.connection.execute(select(func.count()).select_from(some)).scalar_one()) < 2 * here
 
-    def _item_ids(self, asked: Asked, phrases: str) -> set[int]:
+    def _item_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
         by_rank = text(_bm25("item_words"))
         matches = [(by_rank, " OR ".join(f"({term})" for term in self.terms.values()))]
         if phrases:
@@ -190,14 +190,14 @@ class _Search:
             found |= self.begun
         return found
 
-    def _passage_ids(self, asked: Asked, phrases: str) -> set[int]:
+    def _passage_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
         here = select(Item.id).join(Content).where(Item.content_id == SegmentRow.content_id, *self.allowed).exists()
         found: set[int] = set()
         for match in (" OR ".join(asked.terms), phrases):
             query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
-            query = query.where(_match(PASSAGE_WORDS, match), SegmentRow.layout == layouts.active(), here).order_by(
-                text(_bm25("passage_words")), SegmentRow.id
-            )
+            query = query.where(
+                _match(PASSAGE_WORDS, match), SegmentRow.layout == layouts.active_layout(), here
+            ).order_by(text(_bm25("passage_words")), SegmentRow.id)
             found.update(self.connection.execute(query.limit(self.limit)).scalars() if match else ())
         return found
 
@@ -257,14 +257,14 @@ def _bm25(name: str) -> str:
     return f"bm25({', '.join([name, *map(str, WEIGHTS.values())])})" if name == "item_words" else f"bm25({name})"
 
 
-def _keyword(row: Any, asked: Asked, found: _Search) -> Keyword:
+def _keyword(row: Any, asked: KeywordQuery, found: _Search) -> KeywordMatch:
     item_id, content_id, path, modality, name, segment_id = row
     item = found.items.get(item_id, _Row())
     passage = found.passages.get(segment_id, _Row())
     terms = item.terms | passage.terms
-    named = item_id in found.begun and asked.whole in (fold(name), fold(PurePath(name).stem))
+    named = item_id in found.begun and asked.whole in (fold_case(name), fold_case(PurePath(name).stem))
     exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
-    return Keyword(
+    return KeywordMatch(
         item_id, content_id, path, modality, segment_id,
         score=item.score + passage.score, share=len(terms) / len(asked.terms),
         columns=(*item.columns, *(["passage"] if segment_id is not None else [])), exact=exact,

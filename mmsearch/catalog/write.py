@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, exists, insert, literal, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog import blobs, stem
-from mmsearch.catalog.models import (
+from mmsearch.catalog import blobs, group_key
+from mmsearch.catalog.records import Batch, KnownItem, NewContent, NewFailure, Placement
+from mmsearch.catalog.tables import (
     Base,
     Commit,
     Content,
@@ -26,9 +27,8 @@ from mmsearch.catalog.models import (
     Tag,
     Tombstone,
 )
-from mmsearch.catalog.records import Batch, KnownItem, NewContent, NewFailure, Placement
+from mmsearch.core.file_times import INT64
 from mmsearch.errors import LibraryError
-from mmsearch.stamps import INT64
 from mmsearch.types import Metadata
 
 Value = TypeVar("Value")
@@ -121,7 +121,7 @@ def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], sp
     layout = str(connection.execute(select(SpaceRow.layout).where(SpaceRow.id == space_id)).scalar_one())
     storage = {row.id: row.storage for row in connection.execute(select(SpaceRow.id, SpaceRow.storage))}
     there = segments(connection, [content_id for content_id, _ in contents], layout)
-    done = held(connection, list(there), space_id)
+    done = held_contents(connection, list(there), space_id)
     contents = [(content_id, content) for content_id, content in contents if content_id not in done]
     same = same_cut(contents, there)
     # Another release cut it into other pieces: whoever has vectors of those will lack some.
@@ -150,7 +150,7 @@ def embed(connection: Connection, contents: Sequence[tuple[int, NewContent]], sp
             connection.execute(upsert(ListRow).values(row).on_conflict_do_nothing())
 
 
-def held(connection: Connection, contents: Sequence[int], space_id: int) -> set[int]:
+def held_contents(connection: Connection, contents: Sequence[int], space_id: int) -> set[int]:
     """Those of the contents that have vectors in a space."""
     found: set[int] = set()
     for part in chunks(contents):
@@ -287,7 +287,7 @@ def _place(
         yield known[place.sha256]
         values: dict[str, object] = {
             "path": place.path, "display": display(place.path), "name": os.path.basename(display(place.path)),
-            "bundle": stem.key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
+            "bundle": group_key.group_key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
             "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": now(),
         }  # fmt: skip
         if place.moved is not None and place.path not in before:

@@ -13,18 +13,18 @@ from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
-from mmsearch.cli.forget import prune, remove
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
+from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
-from mmsearch.config import own_process
+from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
@@ -35,7 +35,7 @@ Completion: bash, zsh and fish complete commands and options after
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from mmsearch.version import VERSION
+        from mmsearch.core.version import VERSION
 
         click.echo(f"mmsearch {VERSION}")
         context.exit()

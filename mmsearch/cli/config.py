@@ -13,10 +13,10 @@ from mmsearch.cli.options import json_option, library_option, open_library
 @json_option
 def config(library: Path | None, as_json: bool) -> None:
     """Every setting, its value, and where that is from: the environment, your own file, the library's, or none."""
-    from mmsearch import config as settings
+    from mmsearch.core import config as settings
 
     with open_library(library) as opened:
-        found = settings.read(opened.path)
+        found = settings.read_configuration(opened.path)
     names = settings.DOMAINS
     if as_json:
         told = {name: {"value": getattr(found.settings, name), "from": found.origin(name)} for name in names}

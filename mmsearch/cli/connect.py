@@ -11,7 +11,7 @@ from mmsearch.cli.options import json_option
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mmsearch.training.loop import Epoch
+    from mmsearch.training.loop import EpochReport
 
 SHOWN = 6
 """Every how manieth epoch is told."""
@@ -50,6 +50,6 @@ def _lines(texts: Path | None) -> list[str] | None:
         raise InvalidInput(f"{texts} can't be read: {error}", hint="give a text file in UTF-8") from error
 
 
-def _tell(epoch: "Epoch") -> None:
+def _tell(epoch: "EpochReport") -> None:
     if epoch.number % SHOWN == 0:
         click.echo(f"epoch {epoch.number}: {epoch.measures['met']:.3f} met, {epoch.seconds:.1f} s", err=True)

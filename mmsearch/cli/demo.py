@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.types import Hit
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+SAMPLES = Path(__file__).resolve().parents[1] / "resources" / "samples"
 
 QUERIES: tuple[tuple[str, str, str], ...] = (
     ("words -> photos", "people waiting for a bus in the rain", "image"),

@@ -10,7 +10,7 @@ from mmsearch.cli import show
 from mmsearch.cli.options import json_option, library_option, modalities, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.duplicates import Duplicate
+    from mmsearch.search.duplicates import Duplicate
 
 
 @click.command()

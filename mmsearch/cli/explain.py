@@ -11,7 +11,7 @@ from mmsearch.errors import MmsearchError
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.reasons import Explanation, Region
+    from mmsearch.search.explanations import Explanation, Region
     from mmsearch.types import Hit, Query
 
 SHOWN = 3

@@ -11,7 +11,7 @@ from mmsearch.cli import show
 from mmsearch.cli.options import json_option, library_option, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.building import Outcome
+    from mmsearch.indexing.tuning import BuildResult
 
 
 @click.group()
@@ -94,7 +94,7 @@ def verify(repair: bool, library: Path | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _tell(outcomes: Sequence["Outcome"], as_json: bool) -> None:
+def _tell(outcomes: Sequence["BuildResult"], as_json: bool) -> None:
     """The exit code is 1 if one misses its target."""
     if as_json:
         show.echo_json([asdict(one) for one in outcomes])

@@ -10,7 +10,7 @@ from mmsearch.cli import show
 from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.types import Labelled
+    from mmsearch.types import Label
 
 NONE = "none of these"
 
@@ -38,10 +38,10 @@ def label(names: str | None, library: Path | None, as_json: bool, device: Any, p
     click.echo(_summary(found, options["save"]), err=True)
 
 
-def _row(one: "Labelled") -> tuple[str, ...]:
+def _row(one: "Label") -> tuple[str, ...]:
     return one.label or NONE, f"{one.confidence:.2f}", one.runner_up, one.modality, show.shorter(one.path)
 
 
-def _summary(found: "list[Labelled]", saved: bool) -> str:
+def _summary(found: "list[Label]", saved: bool) -> str:
     fitting = sum(one.label is not None for one in found)
     return f"{fitting} labelled{' and saved' if saved else ''}, {len(found) - fitting} with {NONE}"

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import output
+from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput, MmsearchError
-from mmsearch.version import VERSION
 
 LEVELS = ("debug", "info", "warning")
 

@@ -13,7 +13,7 @@ from mmsearch.cli.options import device_options, json_option, library_option, op
 from mmsearch.cli.progress import progress
 
 if TYPE_CHECKING:
-    from mmsearch.lifecycle import Added, Switched
+    from mmsearch.models.switch import ModelAdded, ModelSwitched
 
 SHOWN = 20
 """Files listed that got no vectors; --json has all."""
@@ -98,7 +98,7 @@ def drop(name: str, library: Path | None) -> None:
     show.line(f"{name} is gone, {show.size(freed)} freed")
 
 
-def _print_added(done: "Added") -> None:
+def _print_added(done: "ModelAdded") -> None:
     click.echo(
         f"{done.name}: {done.completed} distinct files, {done.segments} segments embedded in {done.wall_s:.1f} s"
     )
@@ -116,7 +116,7 @@ def _print_added(done: "Added") -> None:
         show.line(f"search with it: mmsearch model use {done.name}")
 
 
-def _print_switched(done: "Switched") -> None:
+def _print_switched(done: "ModelSwitched") -> None:
     show.line(f"searches use {done.name} now")
     if done.unreachable:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(done.unreachable.items()))

@@ -14,7 +14,7 @@ from mmsearch.cli.options import json_option
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from mmsearch.models import Model
+    from mmsearch.models.available import AvailableModel
 
 
 @click.command()
@@ -24,9 +24,9 @@ def models(as_json: bool) -> None:
 
     `prepare` gets one. `connect` makes one space of two: pictures by one model, sounds by another.
     """
-    from mmsearch.models import models
+    from mmsearch.models.available import available_models
 
-    found = models()
+    found = available_models()
     if as_json:
         show.echo_json([asdict(model) for model in found])
         return
@@ -34,7 +34,7 @@ def models(as_json: bool) -> None:
     show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
 
 
-def _row(model: "Model") -> tuple[str, ...]:
+def _row(model: "AvailableModel") -> tuple[str, ...]:
     return (
         model.name,
         ",".join(model.modalities) or "-",
@@ -46,7 +46,7 @@ def _row(model: "Model") -> tuple[str, ...]:
     )
 
 
-def _speed(model: "Model") -> str:
+def _speed(model: "AvailableModel") -> str:
     """ ", image 43/s, audio 53/s (cpu)"; nothing if nothing was measured."""
     said = "".join(f", {modality} {rate:.3g}/s" for modality, rate in model.speed.items())
     return f"{said} ({model.device})" if said else ""
@@ -68,12 +68,12 @@ def _terms(licence: str | None, non_commercial: bool) -> str:
 @click.option("--yes", is_flag=True, help="Download without asking.")
 def prepare(name: str, source: Path | None, yes: bool) -> None:
     """Get the model NAME (see `mmsearch models`) onto this machine: the only command that ever downloads anything."""
-    from mmsearch import preparation
+    from mmsearch.models import download
 
-    if (there := preparation.present(name)) is not None:
+    if (there := download.prepared_folder(name)) is not None:
         show.line(f"{name} is already here: {there}")
         return
-    planned = preparation.plan(name, source)
+    planned = download.plan_download(name, source)
     total, facts = planned.bytes, planned.preset
     show.line(f"{name}: {show.size(total)} from {planned.source}")
     show.line(f"to {planned.folder}")
@@ -82,7 +82,7 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
         click.echo("nothing was downloaded")
         return
     with _progress(total, shown=source is not None) as on_bytes:
-        preparation.prepare(planned, on_bytes)
+        download.prepare_model(planned, on_bytes)
     show.line(f"prepared; to use it: mmsearch ingest FOLDER --library NEW --space {name}")
 
 

@@ -14,7 +14,7 @@ from mmsearch.cli import output
 from mmsearch.cli.output import printable
 
 if TYPE_CHECKING:
-    from mmsearch.evaluate import Unused
+    from mmsearch.evaluate import UnusedPair
     from mmsearch.types import Hit, Modality, Moment
 
 PASSAGE = 160
@@ -88,7 +88,7 @@ def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 
-def unused(lines: Sequence["Unused"]) -> None:
+def unused(lines: Sequence["UnusedPair"]) -> None:
     """What of a file of pairs or labels could not be used, and why; nothing if all could."""
     if lines:
         click.echo(f"not used: {len(lines)}")

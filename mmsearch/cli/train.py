@@ -12,8 +12,8 @@ from mmsearch.cli import show
 from mmsearch.cli.options import Command, device_options, json_option, library_option, modalities, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.training.loop import Epoch
-    from mmsearch.training.records import Trained
+    from mmsearch.training.loop import EpochReport
+    from mmsearch.training.results import TrainingResult
 
 
 @click.group()
@@ -150,14 +150,14 @@ def _command() -> str:
     return " ".join(["mmsearch", *sys.argv[1:]])
 
 
-def report_epoch(epoch: "Epoch") -> None:
+def report_epoch(epoch: "EpochReport") -> None:
     """A line of progress."""
     measures = "  ".join(f"{name} {value:.3f}" for name, value in epoch.measures.items())
     loss = f"loss {epoch.loss:.3f}" if epoch.number else "untrained "
     click.echo(f"epoch {epoch.number:3}  {loss}  {measures}", err=True)
 
 
-def report_trained(found: "Trained", use: str) -> None:
+def report_trained(found: "TrainingResult", use: str) -> None:
     """What a training gave, and how to use it."""
     rows = [(name, f"{found.before[name]:.3f}", f"{value:.3f}") for name, value in found.after.items()]
     show.table(("validation", "before", "after"), rows)
@@ -168,7 +168,7 @@ def report_trained(found: "Trained", use: str) -> None:
     show.line(use)
 
 
-def _use(found: "Trained") -> str:
+def _use(found: "TrainingResult") -> str:
     if found.space is None:
         return f"search with it: mmsearch train apply {found.name}"
     return f"search with it: mmsearch ingest FOLDER --library NEW --space {shlex.quote(found.space)}"

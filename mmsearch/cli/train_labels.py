@@ -11,7 +11,7 @@ from mmsearch.cli import show
 from mmsearch.cli.options import device_options, json_option, library_option, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.training.heads import Learned
+    from mmsearch.training.heads import TrainedHead
 
 
 @click.command()
@@ -39,7 +39,7 @@ def labels(table: Path, library: Path | None, name: str, as_json: bool, confusio
     show.echo_json(asdict(learned)) if as_json else _print(learned)
 
 
-def _print(learned: "Learned") -> None:
+def _print(learned: "TrainedHead") -> None:
     show.table(("validation", ""), [(name, f"{value:.3f}") for name, value in learned.after.items()])
     click.echo(f"{len(learned.classes)} names, epoch {learned.best_epoch} of {learned.epochs} kept")
     for warning in learned.warnings:

@@ -11,7 +11,7 @@ from mmsearch.types import EncoderSpec, Vectors
 NORM_TOLERANCE = 1e-3
 
 
-def checked(vectors: NDArray[Any], count: int, spec: EncoderSpec) -> Vectors:
+def checked_output(vectors: NDArray[Any], count: int, spec: EncoderSpec) -> Vectors:
     """The vectors as contiguous float32 (count, spec.dim).
 
     Raises: EncodeError for another shape or dtype, NaN or infinity, or a row whose L2 norm is not 1.

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from mmsearch import registry, trust
+from mmsearch.core import registry, trust
 from mmsearch.encoders import connection
-from mmsearch.encoders.check import checked
+from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.connection import Connection
+from mmsearch.encoders.explaining import Box, OccludesRegions
 from mmsearch.errors import InvalidInput, WeightsError
-from mmsearch.reasons import Box, Occludes
 from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors, Windowing
 
 SHARE = 0.5
@@ -37,19 +37,19 @@ _OPENING: ContextVar[frozenset[str]] = ContextVar("opening", default=frozenset()
 """Connections whose members are being loaded."""
 
 
-def space(name: str, device: str = "auto", precision: str = "auto") -> Space:
+def connected_space(name: str, device: str = "auto", precision: str = "auto") -> Space:
     """The space "connected:NAME".
 
     Raises: InvalidInput, WeightsError if it or one of the two isn't here or changed, Untrusted for one that was made
         elsewhere of what only its maker may name.
     """
-    found = connection.read(connection.folder(name.partition(":")[2]) / connection.FILE)
+    found = connection.read_connection(connection.connection_folder(name.partition(":")[2]) / connection.FILE)
     if name in _OPENING.get():
         raise WeightsError(f"{name} is made of itself", hint="make it anew: mmsearch connect")
     token = _OPENING.set(_OPENING.get() | {name})
     try:
-        targets = [trust.member(member, found.sha256) for member in found.members]
-        members: list[Space] = [registry.load("spaces", target)(device, precision) for target in targets]
+        targets = [trust.connection_member(member, found.sha256) for member in found.members]
+        members: list[Space] = [registry.load_part("spaces", target)(device, precision) for target in targets]
     finally:
         _OPENING.reset(token)
     for member, fingerprint in zip(members, found.fingerprints, strict=True):
@@ -113,7 +113,7 @@ class _Placed:
         rows = np.zeros((len(batch), self.spec.dim), np.float32)
         rows[:, start : start + own.shape[1]] = math.sqrt(1 - SHARE) * own
         rows[:, sum(self._found.dims) :] = math.sqrt(SHARE) * self._found.maps[self._number](own)
-        return checked(rows, len(batch), self.spec)
+        return checked_output(rows, len(batch), self.spec)
 
 
 class _Occluding(_Placed):
@@ -126,7 +126,7 @@ class _Occluding(_Placed):
 
 
 def _placed(member: Encoder, found: Connection, number: int) -> Encoder:
-    return (_Occluding if isinstance(member, Occludes) else _Placed)(member, found, number)
+    return (_Occluding if isinstance(member, OccludesRegions) else _Placed)(member, found, number)
 
 
 class _Words:
@@ -155,7 +155,7 @@ class _Words:
             own = member.encode([one[number] for one in apart], query=query)
             start = number * self._found.dims[0]
             rows[:, start : start + own.shape[1]] = math.sqrt(0.5) * own
-        return checked(rows, len(batch), self.spec)
+        return checked_output(rows, len(batch), self.spec)
 
     def _taken_apart(self, prepared: Prepared) -> list[Prepared]:
         read = io.BytesIO(prepared.tobytes())

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.config import models_folder
-from mmsearch.documents import parsed
-from mmsearch.encoders import store
+from mmsearch.core.config import models_folder
+from mmsearch.core.json_text import parse_json
+from mmsearch.encoders import model_store
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Vectors
 
@@ -28,7 +28,7 @@ Matrices = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Map:
+class ConnectionMap:
     """Unit vectors of one of the spaces, to where both meet: two layers with a ReLU between, then length 1."""
 
     inner: NDArray[np.float32]
@@ -55,19 +55,21 @@ class Connection:
     dims: tuple[int, int]
     meeting: int
     """Dimension of where they meet."""
-    maps: tuple[Map, Map]
+    maps: tuple[ConnectionMap, ConnectionMap]
     sha256: str
     """Of the file."""
 
 
-def folder(name: str) -> Path:
+def connection_folder(name: str) -> Path:
     """Where the connection of a name lies. Raises: InvalidInput for what is no name."""
     if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise InvalidInput(f"{name!r} is no name for a connection", hint="letters, digits, '-', '_' and '.'")
-    return models_folder() / store.folder_name(f"{FAMILY}:{name}")
+    return models_folder() / model_store.folder_name(f"{FAMILY}:{name}")
 
 
-def dump(members: tuple[str, str], fingerprints: tuple[str, str], maps: tuple[Map, Map]) -> bytes:
+def dump_connection(
+    members: tuple[str, str], fingerprints: tuple[str, str], maps: tuple[ConnectionMap, ConnectionMap]
+) -> bytes:
     """The content of a safetensors file. The same maps give the same bytes."""
     from safetensors.numpy import save
 
@@ -75,13 +77,13 @@ def dump(members: tuple[str, str], fingerprints: tuple[str, str], maps: tuple[Ma
     matrices = {
         f"{number}.{name}": np.ascontiguousarray(getattr(one, name), np.float32)
         for number, one in enumerate(maps)
-        for name in Map.__slots__
+        for name in ConnectionMap.__slots__
     }
     # One entry: the library writes several of them in any order.
     return bytes(save(matrices, {"mmsearch": json.dumps(told, sort_keys=True)}))
 
 
-def read(path: Path) -> Connection:
+def read_connection(path: Path) -> Connection:
     """Raises: WeightsError for a file that isn't there, is damaged, or is something else."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -89,7 +91,7 @@ def read(path: Path) -> Connection:
     try:
         content = path.read_bytes()
         length = int.from_bytes(content[:8], "little")
-        told = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        told = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         if told["format"] != FORMAT:
             raise WeightsError(f"unknown format of a connection {told['format']!r} in {path}", hint="upgrade mmsearch")
         matrices: Matrices = load(content)
@@ -106,9 +108,9 @@ def read(path: Path) -> Connection:
     return Connection((a, b), (of_a, of_b), dims, meeting, maps, hashlib.sha256(content).hexdigest())
 
 
-def _map(matrices: Matrices, number: int) -> Map:
+def _map(matrices: Matrices, number: int) -> ConnectionMap:
     """Raises: KeyError, ValueError if something is missing or doesn't fit."""
-    made = Map(*(_finite(matrices[f"{number}.{name}"]) for name in Map.__slots__))
+    made = ConnectionMap(*(_finite(matrices[f"{number}.{name}"]) for name in ConnectionMap.__slots__))
     (_, hidden), (inward, meeting) = made.inner.shape, made.outer.shape
     if inward != hidden or made.inner_bias.shape != (hidden,) or made.outer_bias.shape != (meeting,):
         raise ValueError(f"the matrices of map {number} don't fit together")

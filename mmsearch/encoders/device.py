@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import forks
-from mmsearch.config import DEVICE
+from mmsearch.core import forks
+from mmsearch.core.config import DEVICE
 from mmsearch.errors import EncodeError, Forked, InvalidInput
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.documents import parsed
+from mmsearch.core.json_text import parse_json
 from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Modality, Vectors
@@ -171,7 +171,7 @@ STRATEGIES: Mapping[str, type[nn.Module]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Items:
+class FusionItems:
     """Items as a fusion takes them."""
 
     vectors: NDArray[np.float32]
@@ -180,16 +180,16 @@ class Items:
     """(n, segments), place of the segment's modality in `modalities`, or -1."""
     modalities: tuple[Modality, ...]
 
-    def only(self, rows: NDArray[np.int64]) -> "Items":
-        return Items(self.vectors[rows], self.kinds[rows], self.modalities)
+    def only(self, rows: NDArray[np.int64]) -> "FusionItems":
+        return FusionItems(self.vectors[rows], self.kinds[rows], self.modalities)
 
-    def without(self, modality: Modality) -> "Items":
+    def without(self, modality: Modality) -> "FusionItems":
         """The same with all segments of a modality taken away."""
         gone = self.kinds == self.modalities.index(modality)
-        return Items(np.where(gone[..., None], 0, self.vectors), np.where(gone, -1, self.kinds), self.modalities)
+        return FusionItems(np.where(gone[..., None], 0, self.vectors), np.where(gone, -1, self.kinds), self.modalities)
 
 
-def items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Modality]) -> Items:
+def fusion_items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Modality]) -> FusionItems:
     """One item from each mapping of modality -> its segments' vectors, float32 (segments, dim). Raises: InvalidInput
     for an item without segments or of NaN vectors."""
     order = {modality: place for place, modality in enumerate(modalities)}
@@ -204,10 +204,10 @@ def items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Moda
         kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(found) for found in part.values()])
     if not np.isfinite(vectors).all():
         raise InvalidInput("a vector with NaN among the items", hint="forget that file and ingest it again")
-    return Items(vectors, kinds, tuple(modalities))
+    return FusionItems(vectors, kinds, tuple(modalities))
 
 
-def fused(fusion: nn.Module, found: Items) -> Vectors:
+def fused_vectors(fusion: nn.Module, found: FusionItems) -> Vectors:
     """float32 (n, dim), unit rows, or zero for an item that has no segment. Raises: Forked."""
     torch_runs()
     fusion.eval()
@@ -222,7 +222,7 @@ def fused(fusion: nn.Module, found: Items) -> Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FusionFacts:
     """What a trained fusion says of itself."""
 
     strategy: str
@@ -234,21 +234,21 @@ class Facts:
     """Of that space."""
 
 
-def dump(fusion: nn.Module, facts: Facts) -> bytes:
+def dump_fusion(fusion: nn.Module, facts: FusionFacts) -> bytes:
     """The content of a safetensors file; the same fusion gives the same bytes."""
-    written = {name: getattr(facts, name) for name in Facts.__slots__}
+    written = {name: getattr(facts, name) for name in FusionFacts.__slots__}
     # One entry: the library writes several of them in any order.
     header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
     return save({name: tensor.contiguous() for name, tensor in fusion.state_dict().items()}, header)
 
 
-def restore(content: bytes) -> tuple[nn.Module, Facts]:
+def restore_fusion(content: bytes) -> tuple[nn.Module, FusionFacts]:
     """The fusion in a safetensors file, ready to use. Raises: WeightsError."""
     try:
         length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        found: dict[str, Any] = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         known, modalities = found.pop("format"), tuple(found.pop("modalities"))
-        facts = Facts(**found, modalities=modalities)
+        facts = FusionFacts(**found, modalities=modalities)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("this is no fusion that mmsearch made", hint="train it again") from error
     if known != FORMAT:

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.documents import parsed
+from mmsearch.core.json_text import parse_json
 from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import WeightsError
 from mmsearch.types import Vectors
@@ -67,7 +67,7 @@ HEADS: Mapping[str, type[Linear] | type[Perceptron]] = {"linear": Linear, "mlp":
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HeadFacts:
     """What a head says of itself."""
 
     kind: str
@@ -102,7 +102,7 @@ class Judgement:
 class Head:
     """A trained head."""
 
-    facts: Facts
+    facts: HeadFacts
     module: nn.Module
     centres: Vectors
     """(classes, dim), unit rows."""
@@ -137,10 +137,10 @@ def centres(vectors: Vectors, labels: NDArray[np.int64], classes: int) -> Vector
     return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def dump(head: Head) -> bytes:
+def dump_head(head: Head) -> bytes:
     """The content of a safetensors file; the same head gives the same bytes."""
     tensors = {f"head.{name}": tensor.contiguous() for name, tensor in head.module.state_dict().items()}
-    written = {name: getattr(head.facts, name) for name in Facts.__slots__}
+    written = {name: getattr(head.facts, name) for name in HeadFacts.__slots__}
     # One entry: the library writes several of them in any order.
     header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
     if head.fusion:
@@ -148,7 +148,7 @@ def dump(head: Head) -> bytes:
     return save({**tensors, "centres": torch.from_numpy(head.centres)}, header)
 
 
-def restore(content: bytes) -> Head:
+def restore_head(content: bytes) -> Head:
     """The head in a safetensors file. Raises: WeightsError."""
     facts = _facts(content)
     try:
@@ -162,13 +162,13 @@ def restore(content: bytes) -> Head:
     return Head(facts, made.eval(), centres, fusion)
 
 
-def _facts(content: bytes) -> Facts:
+def _facts(content: bytes) -> HeadFacts:
     try:
         length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"])
+        found: dict[str, Any] = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
         known = found.pop("format")
         classes: Sequence[str] = found.pop("classes")
-        facts = Facts(**found, classes=tuple(classes))
+        facts = HeadFacts(**found, classes=tuple(classes))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("this is no head that mmsearch made", hint="train it again") from error
     if known != FORMAT:

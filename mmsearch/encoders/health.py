@@ -8,8 +8,7 @@ import numpy as np
 
 from mmsearch.encoders.device import import_torch
 from mmsearch.errors import MmsearchError
-from mmsearch.findings import Finding
-from mmsearch.types import Encoder, Modality, Segment, Space
+from mmsearch.types import Encoder, Finding, Modality, Segment, Space
 
 
 def findings(space: Space) -> Iterator[Finding]:

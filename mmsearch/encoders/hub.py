@@ -29,7 +29,7 @@ class Repository:
     files: tuple[RemoteFile, ...]
 
 
-def look(repository: str) -> Repository:
+def look_up(repository: str) -> Repository:
     """What a repository holds now; downloads none of it. Raises: WeightsError if there is no asking, or no such one."""
     import huggingface_hub
 
@@ -41,7 +41,7 @@ def look(repository: str) -> Repository:
     return Repository(repository, found.sha or "main", tuple(files))
 
 
-def fetch(repository: Repository, file: RemoteFile, folder: Path) -> Path:
+def fetch_file(repository: Repository, file: RemoteFile, folder: Path) -> Path:
     """Download a file into a folder. Raises: WeightsError."""
     import huggingface_hub
 

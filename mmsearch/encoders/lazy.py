@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders import speed
-from mmsearch.encoders.check import checked
+from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import (
     check_names,
     check_torch,
@@ -90,8 +90,8 @@ class LazyEncoder(ABC, Generic[Model]):
         otherwise = None if where == CPU else self._on_cpu
         vectors = np.concatenate([halving(self._run, part, otherwise) for part in parts])
         if not query and where == self._where:
-            speed.note(self.spec.name, where, len(batch), perf_counter() - start)
-        return checked(vectors, len(batch), self.spec)
+            speed.note_speed(self.spec.name, where, len(batch), perf_counter() - start)
+        return checked_output(vectors, len(batch), self.spec)
 
     def _run(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         return self._forward(self._loaded(), batch)

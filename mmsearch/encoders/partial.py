@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-Parts = tuple[str, ...]
+TowerParts = tuple[str, ...]
 """How the names of a part's parameters begin; ("",) is the whole module."""
 
 
@@ -29,7 +29,7 @@ class Unfilled(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def fill(module: nn.Module, paths: Iterable[Path], parts: Parts) -> None:
+def fill_tower(module: nn.Module, paths: Iterable[Path], parts: TowerParts) -> None:
     """Read a part's tensors from safetensors files, whose names and shapes were compared with the module's before."""
     built = module.state_dict()
     # What serves in two places is stored once, perhaps under a name of another part.
@@ -41,7 +41,7 @@ def fill(module: nn.Module, paths: Iterable[Path], parts: Parts) -> None:
                     built[name].copy_(file.get_tensor(name))
 
 
-def drop(module: nn.Module, parts: Parts) -> None:
+def drop_towers(module: nn.Module, parts: TowerParts) -> None:
     """Let go of all parameters that are not of a part, and of modules that have no others: what needs them fails."""
     named = module.named_parameters(remove_duplicate=False)
     _drop(module, {id(parameter) for name, parameter in named if name.startswith(parts)})

@@ -5,12 +5,12 @@ What each name stands for is in the registry's table of spaces, and nowhere else
 
 from dataclasses import dataclass
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.types import Modality
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class ModelPreset:
     """A model one may choose by name."""
 
     name: str
@@ -31,13 +31,13 @@ class Preset:
     @property
     def target(self) -> str:
         """What the registry knows it by: "open_clip:ARCH/PRETRAINED", "module:attribute"."""
-        return registry.target("spaces", self.name)
+        return registry.target_of("spaces", self.name)
 
 
 _SEEN, _HEARD = ("text", "image"), ("text", "audio")
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
+MODEL_PRESETS: tuple[ModelPreset, ...] = (
+    ModelPreset(
         "starter",
         "works at once, for sounds too; the only one for words in documents at length",
         ("text", "image", "audio"),
@@ -46,7 +46,7 @@ PRESETS: tuple[Preset, ...] = (
         "English",
         "Apache-2.0",
     ),
-    Preset(
+    ModelPreset(
         "mobileclip2-s2",
         "small and quick, good on a CPU",
         _SEEN,
@@ -57,7 +57,7 @@ PRESETS: tuple[Preset, ...] = (
         non_commercial=True,
         repository="timm/MobileCLIP2-S2-OpenCLIP",
     ),
-    Preset(
+    ModelPreset(
         "clip-vit-b-32",
         "quick, the least work per picture of the ViTs",
         _SEEN,
@@ -67,7 +67,7 @@ PRESETS: tuple[Preset, ...] = (
         "MIT",
         repository="laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K",
     ),
-    Preset(
+    ModelPreset(
         "siglip2-b-16",
         "recommended: much better than starter at a bearable price",
         _SEEN,
@@ -77,7 +77,7 @@ PRESETS: tuple[Preset, ...] = (
         "Apache-2.0",
         repository="timm/ViT-B-16-SigLIP2",
     ),
-    Preset(
+    ModelPreset(
         "siglip2-so400m-14",
         "the best, and slow without a GPU",
         _SEEN,
@@ -87,7 +87,7 @@ PRESETS: tuple[Preset, ...] = (
         "Apache-2.0",
         repository="timm/ViT-SO400M-14-SigLIP2-378",
     ),
-    Preset(
+    ModelPreset(
         "siglip-i18n-b-16",
         "trained on captions in many languages",
         _SEEN,
@@ -97,7 +97,7 @@ PRESETS: tuple[Preset, ...] = (
         "Apache-2.0",
         repository="timm/ViT-B-16-SigLIP-i18n-256",
     ),
-    Preset(
+    ModelPreset(
         "clap-htsat",
         "sounds by words, and sounds alike",
         _HEARD,
@@ -107,7 +107,7 @@ PRESETS: tuple[Preset, ...] = (
         "Apache-2.0",
         repository="laion/clap-htsat-unfused",
     ),
-    Preset(
+    ModelPreset(
         "clap-general",
         "the same, larger: music and speech too",
         _HEARD,
@@ -117,7 +117,7 @@ PRESETS: tuple[Preset, ...] = (
         "Apache-2.0",
         repository="laion/larger_clap_general",
     ),
-    Preset(
+    ModelPreset(
         "pe-av-large",
         "words, pictures and sounds in one space; slow without a GPU",
         (*_SEEN, "audio"),
@@ -130,6 +130,6 @@ PRESETS: tuple[Preset, ...] = (
 )
 
 
-def find(target: str) -> Preset | None:
+def find_preset(target: str) -> ModelPreset | None:
     """The facts about the model that the registry knows by this name, if it is one of these."""
-    return next((preset for preset in PRESETS if preset.target == target), None)
+    return next((preset for preset in MODEL_PRESETS if preset.target == target), None)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch import forks
-from mmsearch.encoders.check import checked
+from mmsearch.core import forks
+from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import import_torch, torch_runs
+from mmsearch.encoders.explaining import Box, OccludesRegions
 from mmsearch.errors import WeightsError
-from mmsearch.reasons import Box, Occludes
 from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Projector:
         with self._lock:
             if self._made is None:
                 import_torch()
-                from mmsearch.encoders.projection import restore
+                from mmsearch.encoders.projection import restore_projection
 
-                self._made = restore(self._content)
+                self._made = restore_projection(self._content)
             return self._made
 
 
@@ -82,7 +82,7 @@ class ProjectedEncoder:
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the base's encoder, WeightsError."""
         vectors = self.projector(self.base.encode(batch, query=query), self.spec.modality)
-        return checked(vectors, len(batch), self.spec)
+        return checked_output(vectors, len(batch), self.spec)
 
 
 class _Occluding(ProjectedEncoder):
@@ -94,7 +94,7 @@ class _Occluding(ProjectedEncoder):
         return hidden
 
 
-def space(base: Space, name: str, projector: Projector) -> Space:
+def projected_space(base: Space, name: str, projector: Projector) -> Space:
     """The base under another name, with the encoders that the projection has maps for wrapped.
 
     Raises: WeightsError for a projection that has none for this space.
@@ -109,4 +109,6 @@ def space(base: Space, name: str, projector: Projector) -> Space:
 
 
 def _wrapped(encoder: Encoder, projector: Projector) -> Encoder:
-    return _Occluding(encoder, projector) if isinstance(encoder, Occludes) else ProjectedEncoder(encoder, projector)
+    return (
+        _Occluding(encoder, projector) if isinstance(encoder, OccludesRegions) else ProjectedEncoder(encoder, projector)
+    )

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.documents import parsed
+from mmsearch.core.json_text import parse_json
 from mmsearch.errors import WeightsError
 from mmsearch.types import Modality
 
@@ -50,7 +50,7 @@ class Projection(nn.Module):
         return vectors if modality not in self.maps else self.maps[modality](vectors)
 
 
-def dump(projection: Projection, facts: Mapping[str, str]) -> bytes:
+def dump_projection(projection: Projection, facts: Mapping[str, str]) -> bytes:
     """The content of a safetensors file, which tells its facts (base, fingerprint, name) in its header.
 
     The same weights and facts give the same bytes.
@@ -61,11 +61,11 @@ def dump(projection: Projection, facts: Mapping[str, str]) -> bytes:
     return save({name: tensor.contiguous() for name, tensor in projection.state_dict().items()}, header)
 
 
-def facts(content: bytes) -> dict[str, Any]:
+def projection_facts(content: bytes) -> dict[str, Any]:
     """What a projection says of itself. Raises: WeightsError for anything else."""
     try:
         length = int.from_bytes(content[:8], "little")
-        found = dict(parsed(parsed(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
+        found = dict(parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError("this is no projection that mmsearch made", hint="train it again") from error
     if found.get("format") != FORMAT:
@@ -73,9 +73,9 @@ def facts(content: bytes) -> dict[str, Any]:
     return found
 
 
-def restore(content: bytes) -> Projection:
+def restore_projection(content: bytes) -> Projection:
     """The projection in a safetensors file, ready to use. Raises: WeightsError."""
-    found = facts(content)
+    found = projection_facts(content)
     try:
         made = Projection(found["dim"], found["hidden"], found["modalities"])
         made.load_state_dict(load(content))

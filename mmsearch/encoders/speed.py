@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mmsearch import forks
-from mmsearch.encoders.store import Memory
+from mmsearch.core import forks
+from mmsearch.encoders.model_store import Memory
 
 FEWEST = 32
 """Segments that say something; the first batch, which loads weights and warms up, doesn't count."""
@@ -25,7 +25,7 @@ class _Run:
 _runs: dict[tuple[str, str], _Run] = {}
 
 
-def note(encoder: str, device: str, segments: int, seconds: float) -> None:
+def note_speed(encoder: str, device: str, segments: int, seconds: float) -> None:
     """A batch took that long. What is known is written down each time it has doubled."""
     with _LOCK:
         if (encoder, device) not in _runs:
@@ -39,7 +39,7 @@ def note(encoder: str, device: str, segments: int, seconds: float) -> None:
         Memory(_MEMORY).note(encoder, [round(run.segments / run.seconds, 1), device])
 
 
-def known(encoder: str) -> tuple[float, str] | None:
+def known_speed(encoder: str) -> tuple[float, str] | None:
     """Segments a second of an encoder, and the device, as last measured here; None if never."""
     found = Memory(_MEMORY).read().get(encoder)
     return (float(found[0]), str(found[1])) if isinstance(found, list) and len(found) == 2 else None

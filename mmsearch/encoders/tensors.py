@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.documents import parsed
+from mmsearch.core.json_text import parse_json
 from mmsearch.errors import WeightsError
 
 HINT = "get the model anew; weights are best published as safetensors"
@@ -13,7 +13,7 @@ HINT = "get the model anew; weights are best published as safetensors"
 POINTER = b"version https://git-lfs"
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors in a safetensors file, from its head. Raises: WeightsError if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -24,15 +24,15 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise WeightsError(f"{path} is damaged: {error}", hint=HINT) from error
 
 
-def mapped(path: Path) -> dict[str, NDArray[np.float32]]:
+def mapped_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     """The float32 tensors of a safetensors file, mapped into memory: what isn't used isn't read.
 
     Raises: WeightsError if it is damaged.
     """
-    shapes(path)
+    tensor_shapes(path)
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
-        head = parsed(file.read(start - 8))
+        head = parse_json(file.read(start - 8))
     content = np.memmap(path, np.uint8, "r", start)
     found = {}
     for name, said in head.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.documents import parsed
+from mmsearch.core.json_text import parse_json
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_FILES = (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json")
 
 
-def opened(folder: Path) -> "Tokenizer":
+def open_tokenizer(folder: Path) -> "Tokenizer":
     """The tokenizer in a folder. Raises: WeightsError if it is damaged."""
     from tokenizers import Tokenizer
 
@@ -30,7 +30,7 @@ def declared(folder: Path) -> dict[str, Any]:
     for name in reversed(TOKENIZER_FILES[1:]):
         path = folder / name
         try:
-            found |= parsed(path.read_text("utf-8")) if path.is_file() else {}
+            found |= parse_json(path.read_text("utf-8")) if path.is_file() else {}
         except (OSError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is damaged: {error}", hint="get the model anew") from error
     return found

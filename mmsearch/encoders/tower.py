@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from mmsearch.encoders.device import out_of_memory
+from mmsearch.encoders.explaining import Box
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.pixels import Pixels
 from mmsearch.errors import InvalidInput, WeightsError
-from mmsearch.reasons import Box
 from mmsearch.types import EncoderSpec, Modality, Prepared, Segment
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class ImageTower(Tower[Checkpoint]):
         return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
 
     def occluded(self, prepared: Prepared, box: Box) -> Prepared:
-        """A copy with the box grey (see `mmsearch.reasons.Occludes`)."""
+        """A copy with the box grey (see `mmsearch.encoders.explaining.OccludesRegions`)."""
         hidden = prepared.copy()
         high, wide = hidden.shape[:2]
         left, top, right, bottom = box

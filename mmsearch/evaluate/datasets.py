@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate.types import Judged, Pair
+from mmsearch.evaluate.types import JudgedPairs, Pair
 
 Row = tuple[int, dict[str, str]]
 """Line number and cells."""
 
 
-def read(name: str, folder: Path) -> Judged:
+def read_dataset(name: str, folder: Path) -> JudgedPairs:
     """The pairs of a dataset in a folder, and the media they need. Raises: InvalidInput."""
     if name not in DATASETS:
         raise InvalidInput(f"unknown dataset {name!r}", hint=f"known: {', '.join(sorted(DATASETS))}")
@@ -20,7 +20,7 @@ def read(name: str, folder: Path) -> Judged:
     return DATASETS[name](Path(os.path.abspath(folder)))
 
 
-def flickr8k(folder: Path) -> Judged:
+def flickr8k(folder: Path) -> JudgedPairs:
     """captions.tsv (split, filename, caption) and images/: each caption of the dev split asks for its photo."""
     table = folder / "captions.tsv"
     pairs = [
@@ -28,22 +28,22 @@ def flickr8k(folder: Path) -> Judged:
         for line, row in _rows(table, "split", "filename", "caption")
         if row["split"] == "dev"
     ]
-    return Judged(table, pairs, media=_media(path for pair in pairs for path in pair.relevant))
+    return JudgedPairs(table, pairs, media=_media(path for pair in pairs for path in pair.relevant))
 
 
-def esc10(folder: Path) -> Judged:
+def esc10(folder: Path) -> JudgedPairs:
     """queries/text_to_audio.tsv and esc10/: each of the ten class names asks for its clips."""
     table = folder / "queries" / "text_to_audio.tsv"
-    return Judged(table, _written(table, folder, "esc10/"), media=_media([folder / "esc10"]))
+    return JudgedPairs(table, _written(table, folder, "esc10/"), media=_media([folder / "esc10"]))
 
 
-def coco(folder: Path) -> Judged:
+def coco(folder: Path) -> JudgedPairs:
     """queries/text_to_image.tsv and coco/: each caption asks for its photo."""
     table = folder / "queries" / "text_to_image.tsv"
-    return Judged(table, _written(table, folder, "coco/"), media=_media([folder / "coco"]))
+    return JudgedPairs(table, _written(table, folder, "coco/"), media=_media([folder / "coco"]))
 
 
-def stamps(folder: Path) -> Judged:
+def stamps(folder: Path) -> JudgedPairs:
     """stamps/images and stamps/sounds: the text of each asks for it, and each of a pair for the other."""
     queries = folder / "queries"
     pairs = [
@@ -57,10 +57,15 @@ def stamps(folder: Path) -> Judged:
         partners.setdefault(image, (line, []))[1].append(audio)
         partners.setdefault(audio, (line, []))[1].append(image)
     pairs += [Pair(file, tuple(found), line, table) for file, (line, found) in partners.items()]
-    return Judged(queries, pairs, media=_media([folder / "stamps" / "images", folder / "stamps" / "sounds"]))
+    return JudgedPairs(queries, pairs, media=_media([folder / "stamps" / "images", folder / "stamps" / "sounds"]))
 
 
-DATASETS: dict[str, Callable[[Path], Judged]] = {"flickr8k": flickr8k, "esc10": esc10, "coco": coco, "stamps": stamps}
+DATASETS: dict[str, Callable[[Path], JudgedPairs]] = {
+    "flickr8k": flickr8k,
+    "esc10": esc10,
+    "coco": coco,
+    "stamps": stamps,
+}
 
 
 def _written(table: Path, folder: Path, prefix: str) -> list[Pair]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate.types import Judged, Pair, Unused
+from mmsearch.evaluate.types import JudgedPairs, Pair, UnusedPair
 
 COLUMNS = ("query", "relevant")
 MEDIA_TYPES = ("image", "audio", "video", "text")
@@ -15,7 +15,7 @@ _NAMES = mimetypes.MimeTypes()
 """Python's own table: the system's would make the same file mean different things on two machines."""
 
 
-def read(path: Path) -> Judged:
+def read_pairs(path: Path) -> JudgedPairs:
     """The pairs of a file with the header query<TAB>relevant; further columns are left alone.
 
     `relevant` is a comma-separated list of paths, relative to the file's folder or absolute. Lines with the same query
@@ -25,34 +25,34 @@ def read(path: Path) -> Judged:
     Raises: InvalidInput for a file that can't be read or has no such header.
     """
     path = Path(os.path.abspath(path))
-    lines = tsv(path)
+    lines = read_tsv(path)
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if any(name not in header for name in COLUMNS):
         raise InvalidInput(
             f"{path.name} does not begin with the header query<TAB>relevant", hint="see README, Measure it"
         )
     asked: dict[str | Path, Pair] = {}
-    unused: list[Unused] = []
+    unused: list[UnusedPair] = []
     query_at, relevant_at = (header.index(name) for name in COLUMNS)
     for number, line in enumerate(lines[1:], 2):
         found = _row(line.split("\t"), query_at, relevant_at, path.parent)
         if isinstance(found, str):
-            unused.append(Unused(path, number, found))
+            unused.append(UnusedPair(path, number, found))
             continue
         query, relevant = found
         known = asked.get(query)
         new = [file for file in dict.fromkeys(relevant) if known is None or file not in known.relevant]
         if known is not None and not new:
-            unused.append(Unused(path, number, f"duplicate of line {known.line}"))
+            unused.append(UnusedPair(path, number, f"duplicate of line {known.line}"))
             continue
         if len(new) < len(relevant):
-            unused.append(Unused(path, number, "the same file twice; counted once"))
+            unused.append(UnusedPair(path, number, "the same file twice; counted once"))
         first, before = (known.line, known.relevant) if known else (number, ())
         asked[query] = Pair(query, (*before, *new), first, path)
-    return Judged(path, tuple(asked.values()), tuple(unused))
+    return JudgedPairs(path, tuple(asked.values()), tuple(unused))
 
 
-def tsv(path: Path) -> list[str]:
+def read_tsv(path: Path) -> list[str]:
     """The lines of a UTF-8 file. Raises: InvalidInput."""
     try:
         # Not splitlines: a caption may hold a form feed or a Unicode line separator.

@@ -20,7 +20,7 @@ def require(path: Path) -> None:
         raise InvalidInput("drawing needs matplotlib", hint="pip install 'mmsearch[plot]'")
 
 
-def draw(evaluation: Evaluation, path: Path) -> None:
+def draw_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write the curves to a file; its suffix says what kind. Raises: InvalidInput."""
     require(path)
     # Not pyplot: it would look for a display and keep every figure in memory.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, ListKey, SpaceRecord, owners
+from mmsearch.catalog import Catalog, ListKey, SpaceRecord, item_segments
 from mmsearch.catalog import read as catalog_read
-from mmsearch.indexing import IndexSet
+from mmsearch.indexing.lists import Lists
 from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
-from mmsearch.vectors import create
+from mmsearch.vectors import create_index
 
 NEAREST = 10
 """Neighbours at which a live index is compared with exact search."""
@@ -39,11 +39,11 @@ class _List:
     """(p,), positions among the items, ascending."""
 
 
-def candidates(catalog: Catalog, indexes: IndexSet, item: Modality) -> tuple[Ids, list[_List]]:
+def candidates(catalog: Catalog, indexes: Lists, item: Modality) -> tuple[Ids, list[_List]]:
     """Every item of a modality that has vectors, item ids (m,) ascending, and the lists that rank them."""
     keys = indexes.refresh((item,))
     with catalog.reading() as snapshot:
-        found = {key: owners.of_list(snapshot, key) for key in keys}
+        found = {key: item_segments.items_of_list(snapshot, key) for key in keys}
     items = np.unique(np.concatenate([owned for _, owned in found.values()] or [np.empty(0, np.int64)]))
     return items, [_list(key, segments, owned, items) for key, (segments, owned) in found.items() if len(segments)]
 
@@ -54,7 +54,7 @@ def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
 
 
 def merits(
-    vectors: Vectors, indexes: IndexSet, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
+    vectors: Vectors, indexes: Lists, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
 ) -> Iterator[NDArray[np.float64]]:
     """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
 
@@ -120,7 +120,7 @@ def _places(scores: Scores) -> Order:
     return len(scores) - np.searchsorted(ascending, scores, side="right").astype(np.float64)
 
 
-def index_recall(vectors: Vectors, catalog: Catalog, indexes: IndexSet, record: SpaceRecord, item: Modality) -> float:
+def index_recall(vectors: Vectors, catalog: Catalog, indexes: Lists, record: SpaceRecord, item: Modality) -> float:
     """Of the nearest segments by an exhaustive scan of the catalog's vectors, the share the index finds; mean over
     the queries (q, dim) and the modality's lists. Another segment of equal score counts as found."""
     live, _ = indexes.search(vectors, NEAREST, (item,))
@@ -129,7 +129,7 @@ def index_recall(vectors: Vectors, catalog: Catalog, indexes: IndexSet, record: 
 
 
 def _shares(vectors: Vectors, live: Neighbours, key: ListKey, catalog: Catalog, dim: int) -> Iterator[float]:
-    exhaustive = create("numpy", dim)
+    exhaustive = create_index("numpy", dim)
     with catalog.reading() as snapshot:
         changes = list(catalog_read.changes(snapshot, key, dim, -1))
     if not changes:

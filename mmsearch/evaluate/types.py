@@ -21,7 +21,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Unused:
+class UnusedPair:
     """Something in the pairs that could not be used."""
 
     file: Path
@@ -30,12 +30,12 @@ class Unused:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPairs:
     """Pairs as a file or a dataset tells them, and what in it is no use."""
 
     source: Path
     pairs: Sequence[Pair]
-    unused: Sequence[Unused] = ()
+    unused: Sequence[UnusedPair] = ()
     media: Sequence[Path] = ()
     """What a dataset needs in the library."""
 
@@ -50,7 +50,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QueryOutcome:
     """One query and the ranks of its relevant items, ascending and 1-based."""
 
     query: str
@@ -70,7 +70,7 @@ class DirectionResult:
     """success@k and recall@k for each k, "median rank" (of the first relevant item), MRR, mAP, nDCG@k of the last k."""
     index_recall: float
     """Of the 10 nearest segments by an exhaustive search, the share that the library's index finds; same queries."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[QueryOutcome, ...]
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class Evaluation:
     space: str
     fingerprint: str
     directions: tuple[DirectionResult, ...]
-    unused: tuple[Unused, ...]
+    unused: tuple[UnusedPair, ...]
     k: tuple[int, ...]
     seed: int
     resamples: int

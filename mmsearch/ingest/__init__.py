@@ -1,7 +1,7 @@
 """Scan, diff, decode, prepare, encode, commit."""
 
-from mmsearch.ingest.complete import Completion, Problem
+from mmsearch.ingest.backfill import Backfill, BackfillProblem
 from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.run import Ingest, IngestOptions, plan_only
 
-__all__ = ["Completion", "Ingest", "IngestOptions", "IngestReport", "Problem", "plan_only"]
+__all__ = ["Backfill", "BackfillProblem", "Ingest", "IngestOptions", "IngestReport", "plan_only"]

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
 from mmsearch.catalog import read as catalog_read
+from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import DecodeTimeout, MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
-from mmsearch.stamps import stamp
 from mmsearch.types import SourceFile
 
 PAGE = 2000
@@ -24,7 +24,7 @@ Known = TypeVar("Known", KnownItem, KnownFailure)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FileStep:
     """What has to be done about one file.
 
     action: "decode", "place" (its content is known), "await" (its content is being decoded for another path of
@@ -60,7 +60,7 @@ class Planner:
     claimed: set[int] = field(default_factory=set)
     """Items that are being moved: their old path is not missing."""
 
-    def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[Step]:
+    def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[FileStep]:
         """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
         base = os.fsencode(root)
         items = self._paged(base, catalog_read.items_under)
@@ -88,7 +88,7 @@ class Planner:
 
     def step(
         self, file: SourceFile, root: bytes, known: KnownItem | None = None, before: KnownFailure | None = None
-    ) -> Iterator[Step]:
+    ) -> Iterator[FileStep]:
         """The step for one existing file that is new, changed or back; none if it failed `before` as it is now."""
         if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
             yield self._again(file, root, known, self._sha256_of(known))
@@ -104,9 +104,9 @@ class Planner:
         try:
             yield self._classified(file, root, known)
         except MediaError as error:
-            yield Step("fail", file.path, root, file.size, file.mtime_ns, error=error, known=known)
+            yield FileStep("fail", file.path, root, file.size, file.mtime_ns, error=error, known=known)
 
-    def _classified(self, file: SourceFile, root: bytes, known: KnownItem | None) -> Step:
+    def _classified(self, file: SourceFile, root: bytes, known: KnownItem | None) -> FileStep:
         if file.size > self.max_bytes:
             # Not hashed: the decoder will refuse it by its size, and says so in its own words.
             return self._decode(file, root, known, "")
@@ -126,7 +126,7 @@ class Planner:
         self.planned.add(sha256)
         return self._decode(file, root, known, sha256)
 
-    def _again(self, file: SourceFile, root: bytes, known: KnownItem, sha256: str) -> Step:
+    def _again(self, file: SourceFile, root: bytes, known: KnownItem, sha256: str) -> FileStep:
         """A known path with the content it had."""
         if known.status == "present":
             return self._place(file, root, known, sha256, "unchanged")
@@ -137,29 +137,29 @@ class Planner:
         self.planned.add(sha256)
         return self._step(action, file, root, known, sha256, "restored")
 
-    def _decode(self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str) -> Step:
+    def _decode(self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str) -> FileStep:
         return self._step("decode", file, root, known, sha256, "changed" if known else "new")
 
     def _place(
         self, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str, kind: str, moved: int | None = None
-    ) -> Step:
+    ) -> FileStep:
         return self._step("place", file, root, known, sha256, kind, moved)
 
     @staticmethod
     def _step(
         action: str, file: SourceFile, root: bytes, known: KnownItem | None, sha256: str, kind: str,
         moved: int | None = None,
-    ) -> Step:  # fmt: skip
-        return Step(action, file.path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
+    ) -> FileStep:  # fmt: skip
+        return FileStep(action, file.path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
 
     def _has_left(self, item: KnownItem) -> bool:
         return item.id not in self.claimed and not os.path.lexists(item.path)
 
-    def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[Step]:
+    def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[FileStep]:
         hidden = any(item.path.startswith(os.fsencode(folder) + catalog_read.SEPARATOR) for folder in blocked)
         # Excluded, hidden or unreadable is not gone.
         if item.status == "present" and not hidden and not os.path.lexists(item.path):
-            yield Step("missing", item.path, root, known=item)
+            yield FileStep("missing", item.path, root, known=item)
 
     def _paged(
         self, root: bytes, read: Callable[[Snapshot, bytes, bytes | None, int], Sequence[Known]]
@@ -215,6 +215,6 @@ def content_hash(file: SourceFile) -> str:
         raise Transient("it vanished while it was read") from error
     except OSError as error:
         raise Unreadable(f"it can't be read: {error.strerror or error}") from error
-    if stamp(status) != (file.size, file.mtime_ns):
+    if size_and_time(status) != (file.size, file.mtime_ns):
         raise Transient("it changed while it was read")
     return digest

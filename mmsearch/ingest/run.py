@@ -11,13 +11,14 @@ from time import monotonic, perf_counter
 from typing import Any, TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
-from mmsearch.config import Settings
+from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput, NotEmbedded
-from mmsearch.ingest.embed import Embedder, FileWork
-from mmsearch.ingest.plan import Planner, Step
+from mmsearch.ingest.embedding import Embedder, FileWork
+from mmsearch.ingest.plan import FileStep, Planner
 from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.scan import LEADS_OUT, Scan, leads_out, size_of
-from mmsearch.media.pool import DecodePool, Done, Failed, Job, Piece, Skipped
+from mmsearch.media.events import DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
+from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
 AHEAD = 256
@@ -26,10 +27,10 @@ AHEAD = 256
 NOT_WANTED = ("", "")
 """In the place of (class, reason): the file is of a modality that was not asked for."""
 
-Derive: TypeAlias = Callable[[Vectors, Sequence[Modality]], Mapping[int, Vectors]]
+DeriveVectors: TypeAlias = Callable[[Vectors, Sequence[Modality]], Mapping[int, Vectors]]
 """From a file's vectors, float32 (segments, dim), and the segments' modalities: space id -> other vectors of them."""
 
-_Planned: TypeAlias = Step | BaseException | None
+_Planned: TypeAlias = FileStep | BaseException | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Ingest:
         record: SpaceRecord,
         pool: DecodePool,
         options: IngestOptions,
-        derive: Derive = lambda vectors, modalities: {},
+        derive: DeriveVectors = lambda vectors, modalities: {},
     ) -> None:
         self._catalog = catalog
         self._space = space
@@ -92,7 +93,7 @@ class Ingest:
         self._held = 0
         """Segments in the batch."""
         self._committed_at = monotonic()
-        self._in_flight: dict[str, list[Step]] = {}
+        self._in_flight: dict[str, list[FileStep]] = {}
         """Hash being decoded -> other files of this run with the same content."""
         self._given_up: dict[str, tuple[str, str]] = {}
         """Hash that failed in this run -> (class, reason)."""
@@ -128,7 +129,7 @@ class Ingest:
         version = self._catalog.version
         return Planner(self._catalog, self._record.id, version, self.report, options.retry, options.max_bytes)
 
-    def _work(self, steps: Iterator[Step], planner: Planner) -> None:
+    def _work(self, steps: Iterator[FileStep], planner: Planner) -> None:
         start = perf_counter()
         ahead = _Ahead(steps, self._options.cancel)
         events = self._pool.run(self._jobs(ahead))
@@ -150,7 +151,7 @@ class Ingest:
             self.report.interrupted = self._options.cancel.is_set()
             self.report.wall_s += perf_counter() - start
 
-    def _jobs(self, steps: "_Ahead") -> Iterator[Job]:
+    def _jobs(self, steps: "_Ahead") -> Iterator[DecodeJob]:
         """Carry out what needs no decoding; hand the rest to the pool."""
         for step in steps:
             self._progress.at(step.path)
@@ -160,11 +161,11 @@ class Ingest:
                     self._in_flight[step.sha256] = []
                 self._works[key := next(self._keys)] = work
                 path = Path(os.fsdecode(step.path))
-                yield Job(path, key, step.size, step.mtime_ns, self._options.only)
+                yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.only)
             else:
                 self._carry_out(step)
 
-    def _carry_out(self, step: Step) -> None:
+    def _carry_out(self, step: FileStep) -> None:
         if step.action == "missing" and step.known:
             self._batch.missing.append((step.known.id, step.path))
             self._gone.add(step.known.id)
@@ -179,19 +180,19 @@ class Ingest:
         else:
             self._place(step)
 
-    def _take(self, event: Piece | Done | Failed | Skipped) -> None:
+    def _take(self, event: PreparedSegment | FileDone | FileFailed | FileSkipped) -> None:
         work = self._works[event.job.key]
         seconds = self.report.seconds
-        if isinstance(event, Piece):
+        if isinstance(event, PreparedSegment):
             self._embedder.add(work, event.modality, event.span, event.array)
             return
         del self._works[event.job.key]
-        if isinstance(event, Skipped):
+        if isinstance(event, FileSkipped):
             self._embedder.fail(work, *NOT_WANTED)
             return
         seconds["decode"] += event.decode_s
         seconds["prepare"] += event.prepare_s
-        if isinstance(event, Failed):
+        if isinstance(event, FileFailed):
             self._embedder.fail(work, event.failure, event.reason)
         else:
             self._embedder.end(work, event.modality, event.metadata)
@@ -224,19 +225,19 @@ class Ingest:
         for each in (step, *followers):
             self._place(each)
 
-    def _place(self, step: Step) -> None:
+    def _place(self, step: FileStep) -> None:
         place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved)
         self._batch.placements.append(place)
         setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)
         self._held += 1
 
-    def _drop(self, step: Step, failure: tuple[str, str]) -> None:
+    def _drop(self, step: FileStep, failure: tuple[str, str]) -> None:
         if failure == NOT_WANTED:
             self.report.other_modality += 1
         else:
             self._fail(step, *failure)
 
-    def _fail(self, step: Step, failure: str, reason: str) -> None:
+    def _fail(self, step: FileStep, failure: str, reason: str) -> None:
         self._batch.failures.append(NewFailure(step.path, step.root, step.size, step.mtime_ns, failure, reason))
         if failure == NotEmbedded.failure:
             self.report.not_embedded += 1
@@ -276,7 +277,7 @@ def _scans(roots: Sequence[Path], options: IngestOptions) -> list[Scan]:
     return [Scan(root, options.exclude, options.hidden, options.follow_links) for root in roots]
 
 
-def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[Step]:
+def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[FileStep]:
     for scan in scans:
         steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked)
         first = next(steps, None)
@@ -314,7 +315,7 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
     report.seconds["scan"] += perf_counter() - start
 
 
-def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[Step]:
+def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[FileStep]:
     for failure in failures:
         if not options.follow_links and failure.path != failure.root and leads_out(failure.path, failure.root):
             planner.report.skipped[LEADS_OUT] += 1
@@ -327,7 +328,7 @@ def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestO
 class _Ahead:
     """Runs the planner in a thread of its own, a bounded number of steps ahead."""
 
-    def __init__(self, steps: Iterator[Step], cancel: threading.Event) -> None:
+    def __init__(self, steps: Iterator[FileStep], cancel: threading.Event) -> None:
         self._steps = steps
         self._cancel = cancel
         self._closed = threading.Event()
@@ -335,7 +336,7 @@ class _Ahead:
         self._thread = threading.Thread(target=self._fill, name="mmsearch-planner", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[FileStep]:
         while (step := self._queue.get()) is not None:
             if isinstance(step, BaseException):
                 raise step

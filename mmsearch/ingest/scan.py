@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmsearch.catalog import FILE_NAME
-from mmsearch.stamps import stamp
+from mmsearch.core.file_times import size_and_time
 from mmsearch.types import SourceFile
 
 JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
@@ -138,7 +138,7 @@ class Scan:
         if not stat.S_ISREG(status.st_mode):
             self.skipped["not a regular file"] += 1
             return None
-        return SourceFile(path, *stamp(status))
+        return SourceFile(path, *size_and_time(status))
 
 
 def leads_out(path: bytes, root: bytes) -> bool:

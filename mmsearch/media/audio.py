@@ -40,23 +40,23 @@ class AudioDecoder:
 
     def describe(self, path: Path) -> Metadata:
         """duration (seconds, by the header), codec, sample_rate (Hz), channels, and tags."""
-        with files.opened(path) as container:
-            return facts(container) | files.tags(container)
+        with files.opened_container(path) as container:
+            return sound_facts(container) | files.tags(container)
 
     def decode(self, path: Path) -> Iterator[Segment]:
         """float32 (samples,), mono in [-1, 1] at `audio_rate`, in windows; span.start and span.end in seconds."""
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             if not container.streams.audio:
                 raise Corrupt("no sound in it")
             found = False
-            for segment in segments(path, container, self._windowing, self._limits):
+            for segment in sound_segments(path, container, self._windowing, self._limits):
                 found = True
                 yield segment
             if not found:
                 raise Corrupt("no sound in it could be decoded")
 
 
-def facts(container: InputContainer) -> Metadata:
+def sound_facts(container: InputContainer) -> Metadata:
     """duration, codec, sample_rate and channels as the header has them."""
     known: Metadata = {"duration": files.duration(container)}
     for stream in container.streams.audio[:1]:
@@ -69,7 +69,7 @@ def facts(container: InputContainer) -> Metadata:
     return {name: value for name, value in known.items() if value}
 
 
-def segments(
+def sound_segments(
     path: Path, container: InputContainer, windowing: Windowing, limits: Limits, origin: float | None = None
 ) -> Iterator[Segment]:
     """Windows of the first sound track that has a decoder, of a file that has been opened. Times count from its first
@@ -102,8 +102,8 @@ def _stream(container: InputContainer) -> Any:
 
 def _check_length(path: Path, limits: Limits) -> None:
     """Measure a sound by the times of its packets, undecoded. Raises: LimitExceeded."""
-    with files.opened(path) as container:
-        length = timeline.length(container, _stream(container))
+    with files.opened_container(path) as container:
+        length = timeline.true_length(container, _stream(container))
     if length is not None and length > limits.duration_s:
         raise _too_long(limits)
 

@@ -80,13 +80,13 @@ def accepts(path: Path, head: bytes) -> Streams | None:
     if not known and path.suffix.lower() not in _SUFFIXES:
         return None
     try:
-        found = streams(path)
+        found = stream_facts(path)
     except MediaError:
         return Streams(video=False, audio=True) if known else None
     return found if known or found.video or found.audio else None
 
 
-def streams(path: Path) -> Streams:
+def stream_facts(path: Path) -> Streams:
     """Raises: MediaError if it can't be opened."""
     try:
         status = os.stat(path)
@@ -98,12 +98,12 @@ def streams(path: Path) -> Streams:
 @lru_cache(maxsize=8)
 def _streams(path: Path, size: int, mtime_ns: int) -> Streams:
     # Sniffing asks twice, and opening may mean decoding the beginning.
-    with opened(path) as container:
+    with opened_container(path) as container:
         return Streams(video=picture_stream(container) is not None, audio=bool(container.streams.audio))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened_container(path: Path) -> Iterator[InputContainer]:
     """An open container. Foreign exceptions inside become MediaErrors."""
     # "file:" keeps a name such as "concat:a|b" from being a protocol.
     with errors_wrapped(), av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace") as container:

@@ -8,7 +8,7 @@ from mmsearch.types import Metadata, Modality, Prepared, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class DecodeJob:
     """A file to decode. `key` and `payload` are the caller's own and come back with every event."""
 
     path: Path
@@ -22,10 +22,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class PreparedSegment:
     """One segment of a file, as its encoder's `prepare` made it."""
 
-    job: Job
+    job: DecodeJob
     index: int
     """0-based within the file."""
     modality: Modality
@@ -35,10 +35,10 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Done:
+class FileDone:
     """The file is complete, with at least one piece."""
 
-    job: Job
+    job: DecodeJob
     modality: Modality
     """Of the item."""
     metadata: Metadata
@@ -47,10 +47,10 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Failed:
+class FileFailed:
     """The file failed; pieces that came before are to be dropped."""
 
-    job: Job
+    job: DecodeJob
     failure: str
     """A key of `errors.FAILURES`."""
     reason: str
@@ -61,11 +61,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Skipped:
+class FileSkipped:
     """The file is of a modality that was not asked for; nothing of it was decoded."""
 
-    job: Job
+    job: DecodeJob
     modality: Modality
 
 
-Event: TypeAlias = Piece | Done | Failed | Skipped
+DecodeEvent: TypeAlias = PreparedSegment | FileDone | FileFailed | FileSkipped

@@ -25,7 +25,7 @@ def orientation(image: Image.Image) -> int:
     return 1
 
 
-def read(image: Image.Image) -> Metadata:
+def camera_facts(image: Image.Image) -> Metadata:
     """taken (ISO 8601), make, model, lens, gps [latitude, longitude] in degrees; what is broken is left out."""
     with suppress(Exception):
         main = _exif(image)

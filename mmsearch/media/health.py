@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
-from mmsearch.findings import Finding
+from mmsearch.types import Finding
 
 PICTURES = {"jpg": "JPEG", "webp": "WebP", "avif": "AVIF", "libtiff": "TIFF", "littlecms2": "colour profiles"}
 """Pillow's name of an optional part -> what it reads."""

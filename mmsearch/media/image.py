@@ -60,7 +60,7 @@ class ImageDecoder:
     def describe(self, path: Path) -> Metadata:
         """width and height as shown, format, frames, taken, make, model, lens, gps (degrees north and east)."""
         with pixels.guarded(self._limits), _open(path, self._limits) as image:
-            facts = exif.read(image)
+            facts = exif.camera_facts(image)
             width, height = image.size
             if exif.orientation(image) >= 5:
                 width, height = height, width

@@ -22,7 +22,7 @@ def drawable(picture: NDArray[Any]) -> bool:
     return picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
 
 
-def write(
+def write_overlay(
     picture: NDArray[np.uint8], heat: NDArray[np.float32], size: tuple[int | None, int | None], target: Path
 ) -> None:
     """Draw heat (rows, columns) over a picture uint8 (h, w, 3), stretched to the proportions of `size`.

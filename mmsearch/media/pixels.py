@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from mmsearch import forks
+from mmsearch.core import forks
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Unsupported
 from mmsearch.media import exif, sniff
 from mmsearch.types import Limits

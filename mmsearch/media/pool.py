@@ -1,6 +1,6 @@
 """Files in, prepared pieces out: decoding in killable worker processes, results in input order.
 
-    with DecodePool("mmsearch.encoders.starter:space", windowing, limits, workers=2) as pool:
+    with DecodePool("mmsearch.encoders.starter:starter_space", windowing, limits, workers=2) as pool:
         for event in pool.run(Job(path) for path in paths):
             match event: Piece -> collect; Done -> keep the pieces; Failed or Skipped -> drop them
 
@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from weakref import WeakSet
 
-from mmsearch import forks, registry
+from mmsearch.core import forks, registry
 from mmsearch.errors import Forked, InvalidInput, LibraryError, MmsearchError
-from mmsearch.media import wire
-from mmsearch.media.events import Done, Event, Failed, Job, Piece, Skipped
-from mmsearch.media.process import Watchdog, Worker
+from mmsearch.media import protocol
+from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
+from mmsearch.media.process import DecodeWorker, Watchdog
 from mmsearch.types import Limits, Modality, Prepared, Windowing
 
-__all__ = ["DecodePool", "Done", "Event", "Failed", "Job", "Piece", "Skipped"]
+__all__ = ["DecodeEvent", "DecodeJob", "DecodePool", "FileDone", "FileFailed", "FileSkipped", "PreparedSegment"]
 
 _WAITING_BYTES = 128 * 2**20
 """What decoded pieces may hold while they wait behind another file."""
@@ -37,7 +37,7 @@ class DecodePool:
     Args:
         space: Target string of the space, "module:attribute"; its encoders' `prepare` runs in the workers.
         workers: Processes (and threads) of one `run`, started when first needed.
-        only: Item modalities to decode; files of others come out as `Skipped`.
+        only: Item modalities to decode; files of others come out as `FileSkipped`.
         decoders: Target strings, asked in this order; None: all that the registry knows.
     """
 
@@ -56,8 +56,8 @@ class DecodePool:
         self.limits = limits
         self.workers = workers
         self.only = only
-        targets = list(decoders) if decoders is not None else list(registry.targets("decoders").values())
-        self._setup: wire.Message = {
+        targets = list(decoders) if decoders is not None else list(registry.known_targets("decoders").values())
+        self._setup: protocol.Message = {
             "space": space,
             "windowing": asdict(windowing),
             "limits": asdict(limits),
@@ -71,11 +71,11 @@ class DecodePool:
         """Begin without workers."""
         self._watchdog = Watchdog()
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []
+        self._idle: list[DecodeWorker] = []
         self._lines: WeakSet[_Line] = WeakSet()
 
-    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
-        """Decode files: per file, in input order, its `Piece`s and then one `Done`, `Failed` or `Skipped`.
+    def run(self, jobs: Iterable[DecodeJob]) -> Generator[DecodeEvent, None, None]:
+        """Decode files: per file, in input order, its `PreparedSegment`s and then one `FileDone`, `FileFailed` or `FileSkipped`.
 
         `jobs` is consumed lazily in the caller's thread, a bounded number of files ahead. Closing the iterator early
         kills what is half done. Raises: MmsearchError if the workers can't start (a wrong space, say).
@@ -122,16 +122,16 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def take(self) -> Worker:
+    def take(self) -> DecodeWorker:
         """An idle worker or a new one."""
         with self._lock:
             if self._closed:
                 raise _closed()
             if self._idle:
                 return self._idle.pop()
-        return Worker(self._setup, self._watchdog)
+        return DecodeWorker(self._setup, self._watchdog)
 
-    def give_back(self, worker: Worker) -> None:
+    def give_back(self, worker: DecodeWorker) -> None:
         with self._lock:
             if not self._closed and len(self._idle) < self.workers:
                 self._idle.append(worker)
@@ -141,8 +141,8 @@ class DecodePool:
 
 @dataclass(slots=True, eq=False)
 class _File:
-    job: Job
-    events: deque[tuple[Event, int]]
+    job: DecodeJob
+    events: deque[tuple[DecodeEvent, int]]
     held: int = 0
     """Bytes of its waiting pieces."""
     pieces: int = 0
@@ -160,7 +160,7 @@ class _Line:
         self._held = 0
         self._idle = 0
         self._threads: list[threading.Thread] = []
-        self._busy: set[Worker] = set()
+        self._busy: set[DecodeWorker] = set()
         self._error: BaseException | None = None
         self._closed = False
         forks.bound(self)
@@ -173,7 +173,7 @@ class _Line:
 
     # The caller's thread.
 
-    def submit(self, job: Job) -> _File:
+    def submit(self, job: DecodeJob) -> _File:
         file = _File(job, deque())
         with self._changed:
             if self._error is not None:
@@ -186,7 +186,7 @@ class _Line:
             self._changed.notify_all()
         return file
 
-    def drain(self, file: _File) -> Iterator[Event]:
+    def drain(self, file: _File) -> Iterator[DecodeEvent]:
         """The file's events as they come, up to its end."""
         with self._changed:
             self._head = file
@@ -202,7 +202,7 @@ class _Line:
                 self._held -= size
                 self._changed.notify_all()
             yield event
-            if not isinstance(event, Piece):
+            if not isinstance(event, PreparedSegment):
                 return
 
     def close(self) -> None:
@@ -241,7 +241,7 @@ class _Line:
             finally:
                 self._idle -= 1
 
-    def _put(self, file: _File, event: Event, size: int = 0) -> bool:
+    def _put(self, file: _File, event: DecodeEvent, size: int = 0) -> bool:
         """Queue an event, waiting for room; False if nobody wants it any more."""
         with self._changed:
             while not self._closed and self._full(file, size):
@@ -265,7 +265,7 @@ class _Line:
             sound = again = False
             try:
                 sound = self._relay(worker, file)
-            except wire.WireError:
+            except protocol.ProtocolError:
                 # A worker that had served others may have died of them, or idle: a fresh one tells.
                 again = worker.served > 0 and file.pieces == 0 and not worker.timed_out
                 how = worker.end()
@@ -276,7 +276,7 @@ class _Line:
             if not again:
                 return
 
-    def _release(self, worker: Worker, sound: bool) -> None:
+    def _release(self, worker: DecodeWorker, sound: bool) -> None:
         with self._changed:
             self._busy.discard(worker)
             sound = sound and not self._closed and not worker.timed_out
@@ -286,7 +286,7 @@ class _Line:
         else:
             worker.stop()
 
-    def _start(self, job: Job) -> Worker | None:
+    def _start(self, job: DecodeJob) -> DecodeWorker | None:
         """A worker that has got the request; None if the line was closed meanwhile."""
         only = job.only if job.only is not None else self._pool.only
         request = {
@@ -305,21 +305,21 @@ class _Line:
             try:
                 worker.send(request)
                 return worker
-            except wire.WireError:
+            except protocol.ProtocolError:
                 # It died while idle, which says nothing about this file.
                 with self._changed:
                     self._busy.discard(worker)
                 worker.stop()
 
-    def _relay(self, worker: Worker, file: _File) -> bool:
+    def _relay(self, worker: DecodeWorker, file: _File) -> bool:
         """Queue what the worker says about the file; True if the worker can be used again."""
         while True:
             message, array = worker.receive(self._pool.limits.decode_s)
             event = _event(file, message, array)
             if not self._put(file, event, 0 if array is None else array.nbytes + 1):
                 return False
-            if not isinstance(event, Piece):
-                return not (isinstance(event, Failed) and event.failure == "out-of-memory")
+            if not isinstance(event, PreparedSegment):
+                return not (isinstance(event, FileFailed) and event.failure == "out-of-memory")
             file.pieces += 1
 
 
@@ -329,29 +329,29 @@ def _closed() -> LibraryError:
     )
 
 
-def _event(file: _File, message: wire.Message, array: Prepared | None) -> Event:
+def _event(file: _File, message: protocol.Message, array: Prepared | None) -> DecodeEvent:
     """Raises: WireError for a message that makes no sense: its sender can't be trusted any more."""
     try:
         if array is None:
             return _end(file.job, message)
-        return Piece(file.job, file.pieces, message["modality"], wire.unpack_span(message["span"]), array)
+        return PreparedSegment(file.job, file.pieces, message["modality"], protocol.unpack_span(message["span"]), array)
     except (KeyError, TypeError) as error:
-        raise wire.WireError(f"malformed message: {error!r}") from error
+        raise protocol.ProtocolError(f"malformed message: {error!r}") from error
 
 
-def _end(job: Job, message: wire.Message) -> Event:
+def _end(job: DecodeJob, message: protocol.Message) -> DecodeEvent:
     if message["kind"] == "skipped":
-        return Skipped(job, message["modality"])
+        return FileSkipped(job, message["modality"])
     seconds = (message["decode_s"], message["prepare_s"])
     if message["kind"] == "done":
-        return Done(job, message["modality"], message["metadata"], *seconds)
-    return Failed(job, message["failure"], message["reason"], message["modality"], *seconds)
+        return FileDone(job, message["modality"], message["metadata"], *seconds)
+    return FileFailed(job, message["failure"], message["reason"], message["modality"], *seconds)
 
 
-def _died(job: Job, worker: Worker, how: str, limit_s: float) -> Failed:
+def _died(job: DecodeJob, worker: DecodeWorker, how: str, limit_s: float) -> FileFailed:
     if worker.timed_out:
-        return Failed(job, "timeout", f"nothing decoded for {limit_s:g} s", None, limit_s, 0.0)
+        return FileFailed(job, "timeout", f"nothing decoded for {limit_s:g} s", None, limit_s, 0.0)
     if how == "SIGKILL":
         # Nobody here sent it: the kernel does, to a process for which there is no memory.
-        return Failed(job, "out-of-memory", "the decode worker was killed by the system", None, 0.0, 0.0)
-    return Failed(job, "crashed", f"the decoder crashed ({how})", None, 0.0, 0.0)
+        return FileFailed(job, "out-of-memory", "the decode worker was killed by the system", None, 0.0, 0.0)
+    return FileFailed(job, "crashed", f"the decoder crashed ({how})", None, 0.0, 0.0)

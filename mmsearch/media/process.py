@@ -14,8 +14,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmsearch import errors, forks
-from mmsearch.media import wire
+from mmsearch import errors
+from mmsearch.core import forks
+from mmsearch.media import protocol
 
 _STARTUP_S = 120.0
 _PIPE_BYTES = 2**20
@@ -62,17 +63,19 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waits: dict[Worker, _Wait] = {}
+        self._waits: dict[DecodeWorker, _Wait] = {}
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @contextmanager
-    def guard(self, worker: "Worker", seconds: float) -> Iterator[None]:
+    def guard(self, worker: "DecodeWorker", seconds: float) -> Iterator[None]:
         """Kill the worker, with `timed_out` set, if the block takes longer."""
         now, used = time.monotonic(), worker.cpu_s()
         with self._changed:
-            self._waits[worker] = _Wait(seconds, now + wire.STRETCH * seconds, now, now + seconds, used, used or 0.0)
+            self._waits[worker] = _Wait(
+                seconds, now + protocol.STRETCH * seconds, now, now + seconds, used, used or 0.0
+            )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="mmsearch-watchdog", daemon=True)
                 self._thread.start()
@@ -105,10 +108,10 @@ class Watchdog:
                 self._changed.wait(None if not self._waits else max(self._wakes_at - now, 0))
 
 
-class Worker:
+class DecodeWorker:
     """A running worker process. Used by one thread at a time; `kill` may come from any."""
 
-    def __init__(self, setup: wire.Message, watchdog: Watchdog) -> None:
+    def __init__(self, setup: protocol.Message, watchdog: Watchdog) -> None:
         self.timed_out = False
         self.served = 0
         """Files it has finished."""
@@ -121,7 +124,7 @@ class Worker:
         try:
             self.send(setup)
             message, _ = self.receive(_STARTUP_S)
-        except wire.WireError as error:
+        except protocol.ProtocolError as error:
             raise errors.MmsearchError(f"a decode worker can't start: {self.end()}") from error
         except BaseException:
             self.end()
@@ -144,14 +147,14 @@ class Worker:
         except OSError:
             return None
 
-    def send(self, message: wire.Message) -> None:
+    def send(self, message: protocol.Message) -> None:
         """Raises: WireError."""
-        wire.write(self._process.stdin, message)  # type: ignore[arg-type]
+        protocol.write_message(self._process.stdin, message)  # type: ignore[arg-type]
 
-    def receive(self, seconds: float) -> tuple[wire.Message, NDArray[Any] | None]:
+    def receive(self, seconds: float) -> tuple[protocol.Message, NDArray[Any] | None]:
         """The next message; the worker is killed if it takes longer. Raises: WireError if it is dead."""
         with self._watchdog.guard(self, seconds):
-            return wire.read(self._process.stdout)  # type: ignore[arg-type]
+            return protocol.read_message(self._process.stdout)  # type: ignore[arg-type]
 
     def kill(self) -> None:
         with suppress(OSError):

@@ -72,7 +72,7 @@ def is_sidecar(text: str) -> bool:
     return _is_xmp(text) or _TAKEOUT.match(text, 0, _HEAD) is not None
 
 
-def read(text: str) -> Sidecar:
+def read_sidecar(text: str) -> Sidecar:
     """A whole sidecar. Raises: Corrupt, LimitExceeded."""
     return _xmp(text) if _is_xmp(text) else _takeout(text)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import kinds, markup, paper, plain, sidecar, sniff
+from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -32,17 +32,17 @@ class TextDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        return paper.is_pdf(head) or (plain.is_text(head) and kinds.kind_of(head) is None)
+        return pdf.is_pdf(head) or (plaintext.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
         """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`)."""
         head = sniff.read_head(path, self._limits)
-        if paper.is_pdf(head):
-            return paper.describe(path)
+        if pdf.is_pdf(head):
+            return pdf.pdf_facts(path)
         text = _beginning(path)
         if sidecar.is_sidecar(text):
-            return sidecar.read(self._text(path)).metadata
-        title = markup.title(text) if markup.is_html(text) else heading(text)
+            return sidecar.read_sidecar(self._text(path)).metadata
+        title = html.html_title(text) if html.is_html(text) else heading(text)
         return {"title": title[:_TITLE_LENGTH]} if title else {}
 
     def decode(self, path: Path) -> Iterator[Segment]:
@@ -61,14 +61,14 @@ class TextDecoder:
             raise Unsupported("no text in it")
 
     def _pages(self, path: Path, head: bytes) -> Iterator[tuple[int | None, str]]:
-        if paper.is_pdf(head):
-            yield from paper.pages(path, self._limits)
+        if pdf.is_pdf(head):
+            yield from pdf.pdf_pages(path, self._limits)
             return
         text = self._text(path)
         if sidecar.is_sidecar(text):
-            yield None, sidecar.read(text).words
+            yield None, sidecar.read_sidecar(text).words
         else:
-            yield None, markup.visible_text(text) if markup.is_html(text) else text
+            yield None, html.html_text(text) if html.is_html(text) else text
 
     def _text(self, path: Path) -> str:
         try:
@@ -78,7 +78,7 @@ class TextDecoder:
             raise sniff.from_os_error(error) from error
         if len(data) > self._limits.text_bytes:
             raise LimitExceeded(f"more than {self._limits.text_bytes:,} bytes of text")
-        return plain.decoded(data)
+        return plaintext.decoded_text(data)
 
 
 def _beginning(path: Path) -> str:
@@ -86,9 +86,9 @@ def _beginning(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             data = file.read(_TITLE_BYTES)
-        if len(data) == _TITLE_BYTES and not plain.has_mark(data):
+        if len(data) == _TITLE_BYTES and not plaintext.has_mark(data):
             data = data[: data.rfind(b"\n") + 1]
-        return plain.decoded(data)
+        return plaintext.decoded_text(data)
     except OSError as error:
         raise sniff.from_os_error(error) from error
     except MediaError:

@@ -21,7 +21,7 @@ def since(frame: Any, start: float) -> float:
     return 0.0 if frame.time is None else max(0.0, float(frame.time) - start)
 
 
-def length(container: InputContainer, stream: Any) -> float | None:
+def true_length(container: InputContainer, stream: Any) -> float | None:
     """Seconds from the origin to the end of the last packet of a stream; None if no packet has a time.
 
     The header is believed if the packets near its end bear it out; otherwise the file is read through, undecoded.

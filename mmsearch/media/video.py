@@ -37,8 +37,8 @@ class VideoDecoder:
 
     def describe(self, path: Path) -> Metadata:
         """duration (seconds, by the header), width and height as shown, fps, codec, audio_codec, and tags."""
-        with files.opened(path) as container:
-            sound = audio.facts(container)
+        with files.opened_container(path) as container:
+            sound = audio.sound_facts(container)
             known: Metadata = {"duration": files.duration(container), "audio_codec": sound.get("codec")}
             stream = files.picture_stream(container)
             if stream is not None:
@@ -67,14 +67,14 @@ class VideoDecoder:
             raise trouble or Corrupt("neither a frame nor a sound in it could be decoded")
 
     def _frames(self, path: Path) -> Iterator[Segment]:
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             stream = files.picture_stream(container)
             if stream is None:
                 return
             context = stream.codec_context
             if context.width * context.height > self._limits.pixels:
                 raise LimitExceeded(f"frames of {context.width} x {context.height} pixels")
-            length = timeline.length(container, stream)
+            length = timeline.true_length(container, stream)
             if length is not None and length > self._limits.duration_s:
                 raise LimitExceeded(f"{length:.0f} s long, the limit is {self._limits.duration_s:g} s")
         count = max(self._windowing.min_frames, math.ceil((length or 0) / 60 * self._windowing.frames_per_minute))
@@ -91,7 +91,7 @@ class VideoDecoder:
 
     def _sampled(self, path: Path, length: float, count: int) -> Iterator["_Shot"]:
         """The frame in the middle of each of `count` even spans."""
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             stream = files.picture_stream(container)
             reader = timeline.Reader(container, stream)
             origin = timeline.origin(container)
@@ -115,11 +115,11 @@ class VideoDecoder:
 
         The file is read through twice.
         """
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             origin = timeline.origin(container)
             times = [timeline.since(f, origin) for f in timeline.frames(container, files.picture_stream(container))]
         wanted = spread(times, count)
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             for number, frame in enumerate(timeline.frames(container, files.picture_stream(container))):
                 if number in wanted:
                     start = times[number]
@@ -131,10 +131,10 @@ class VideoDecoder:
         return _Shot(frame.pts, upright_rgb(frame, self._windowing.image_side), start, end)
 
     def _sound(self, path: Path) -> Iterator[Segment]:
-        with files.opened(path) as container:
+        with files.opened_container(path) as container:
             if container.streams.audio:
                 origin = timeline.origin(container)
-                yield from audio.segments(path, container, self._windowing, self._limits, origin)
+                yield from audio.sound_segments(path, container, self._windowing, self._limits, origin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmsearch import registry
+from mmsearch.core import registry
+from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
-from mmsearch.media import sniff, wire
-from mmsearch.stamps import stamp
+from mmsearch.media import protocol, sniff
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
 _REASON_LENGTH = 200
@@ -31,22 +31,22 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     try:
-        setup, _ = wire.read(requests)
+        setup, _ = protocol.read_message(requests)
         try:
             server = _Server.build(setup, replies)
         except MmsearchError as error:
-            wire.write(replies, {"kind": "broken", "error": type(error).__name__, "reason": error.message})
+            protocol.write_message(replies, {"kind": "broken", "error": type(error).__name__, "reason": error.message})
             return
         _limit_memory(server.limits.memory_bytes)
-        wire.write(replies, {"kind": "ready"})
+        protocol.write_message(replies, {"kind": "ready"})
         while True:
-            request, _ = wire.read(requests)
+            request, _ = protocol.read_message(requests)
             server.serve(request)
-    except (wire.WireError, KeyboardInterrupt):
+    except (protocol.ProtocolError, KeyboardInterrupt):
         return
 
 
-def _private_pipes() -> tuple[wire.Pipe, wire.Pipe]:
+def _private_pipes() -> tuple[protocol.Pipe, protocol.Pipe]:
     """Take fds 0 and 1 for the protocol and leave /dev/null there: native libraries like to print."""
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
@@ -82,13 +82,13 @@ class _Server:
     decoders: Mapping[str, Decoder]
     encoders: Mapping[Modality, Encoder]
     limits: Limits
-    replies: wire.Pipe
+    replies: protocol.Pipe
 
     @classmethod
-    def build(cls, setup: Mapping[str, Any], replies: wire.Pipe) -> "_Server":
+    def build(cls, setup: Mapping[str, Any], replies: protocol.Pipe) -> "_Server":
         windowing, limits = Windowing(**setup["windowing"]), Limits(**setup["limits"])
         decoders = {target: _load(target)(windowing, limits) for target in setup["decoders"]}
-        space = registry.load("spaces", setup["space"])()
+        space = registry.load_part("spaces", setup["space"])()
         return cls(decoders, space.encoders, limits, replies)
 
     def serve(self, request: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class _Server:
             metadata = self._decode(decoder, path, watch)
             _check_unchanged(path, request)
             self._end(watch, {"kind": "done", "modality": modality, "metadata": metadata})
-        except wire.WireError:
+        except protocol.ProtocolError:
             raise
         except Exception as error:
             failure = as_media_error(error)
@@ -131,8 +131,8 @@ class _Server:
             with self._alarm():
                 array = encoder.prepare(segment)
             watch.prepare_s += time.perf_counter() - start
-            span = wire.pack_span(segment.span)
-            wire.write(self.replies, {"kind": "piece", "modality": segment.modality, "span": span}, array)
+            span = protocol.pack_span(segment.span)
+            protocol.write_message(self.replies, {"kind": "piece", "modality": segment.modality, "span": span}, array)
             index += 1
         if not seen:
             raise Corrupt("nothing in it could be decoded")
@@ -153,11 +153,11 @@ class _Server:
             watch.decode_s += time.perf_counter() - start
 
     def _alarm(self) -> "_Alarm":
-        return _Alarm((wire.STRETCH + 1) * self.limits.decode_s + 10)
+        return _Alarm((protocol.STRETCH + 1) * self.limits.decode_s + 10)
 
-    def _end(self, watch: _Stopwatch, message: wire.Message) -> None:
-        timed = {**wire.plain(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
-        wire.write(self.replies, timed)
+    def _end(self, watch: _Stopwatch, message: protocol.Message) -> None:
+        timed = {**protocol.plain(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
+        protocol.write_message(self.replies, timed)
 
 
 def _plain(segment: Segment) -> Segment:
@@ -165,7 +165,7 @@ def _plain(segment: Segment) -> Segment:
     if not isinstance(segment.data, str):
         return segment
     return replace(
-        segment, data=wire.plain(segment.data), span=replace(segment.span, text=wire.plain(segment.span.text))
+        segment, data=protocol.plain(segment.data), span=replace(segment.span, text=protocol.plain(segment.span.text))
     )
 
 
@@ -209,7 +209,7 @@ def _check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
         status = os.stat(path)
     except OSError as error:
         raise sniff.from_os_error(error) from error
-    for name, now in zip(("size", "mtime_ns"), stamp(status), strict=True):
+    for name, now in zip(("size", "mtime_ns"), size_and_time(status), strict=True):
         if request[name] is not None and request[name] != now:
             raise Transient("the file changed while it was read")
 

@@ -11,7 +11,7 @@
 | lora, adapter | low-rank adapters in the towers of an open_clip model, and pairs of words and pictures for them |
 | apply | a library's vectors through such a map, as a new space |
 | training | what `Library.train` offers |
-| starter, cutouts | what made the starter space's captions.safetensors: `python -m mmsearch.training.starter` |
+| starter, cutouts | what made the starter space's captions.safetensors: `python -m mmsearch.training.starter.recipe` |
 """
 
 from mmsearch.encoders.device import import_torch

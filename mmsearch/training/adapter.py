@@ -14,22 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmsearch.encoders import store
+from mmsearch.context.context import LibraryContext
+from mmsearch.encoders import model_store
 from mmsearch.encoders.device import resolve
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME, WEIGHTS_NAME
-from mmsearch.encoders.open_clip.checkpoint import find
+from mmsearch.encoders.open_clip.checkpoint import find_open_clip
 from mmsearch.encoders.open_clip.towers import OpenClipImage
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate import Judged, Pair, Unused, metrics
-from mmsearch.media.pool import DecodePool, Failed, Job, Piece, Skipped
-from mmsearch.parts import Parts
+from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair, metrics
+from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
+from mmsearch.media.pool import DecodePool
 from mmsearch.training import splits
-from mmsearch.training.folder import CHECKPOINT, ModelFolder
-from mmsearch.training.loop import Fitted, OnEpoch, fit
-from mmsearch.training.lora import Low, Towers
+from mmsearch.training.loop import FitResult, OnEpoch, fit_task
+from mmsearch.training.lora import LoraOptions, Towers
 from mmsearch.training.losses import LOSSES
 from mmsearch.training.optimisers import OPTIMISERS
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.serving.folder import CHECKPOINT, ModelFolder
+from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space
 
 HELD_BACK = 0.2
@@ -44,7 +45,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class WordPicturePairs:
     """Pairs of words and pictures, as the towers take them."""
 
     tokens: Ints
@@ -64,9 +65,9 @@ class Shown:
         return {"tokens": self.tokens, "pixels": self.pixels, "pairs": self.pairs, "held": self.held}
 
 
-def settled(chosen: Mapping[str, Any]) -> tuple[Recipe, Low]:
+def adapter_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, LoraOptions]:
     """The recipe and the adapter's size, from fields of both. Raises: InvalidInput for anything unknown."""
-    of_recipe, of_low = ({one.name for one in fields(kind)} for kind in (Recipe, Low))
+    of_recipe, of_low = ({one.name for one in fields(kind)} for kind in (Recipe, LoraOptions))
     if unknown := set(chosen) - of_recipe - of_low:
         raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
     recipe: dict[str, Any] = {**RECIPE, **{name: value for name, value in chosen.items() if name in of_recipe}}
@@ -74,13 +75,13 @@ def settled(chosen: Mapping[str, Any]) -> tuple[Recipe, Low]:
         raise InvalidInput(f"unknown loss {recipe['loss']!r}", hint=f"known: {', '.join(LOSSES)}")
     if recipe.get("optimizer", "adamw") not in OPTIMISERS:
         raise InvalidInput(f"unknown optimizer {recipe['optimizer']!r}", hint=f"known: {', '.join(OPTIMISERS)}")
-    return Recipe(**recipe), Low(**{name: value for name, value in chosen.items() if name in of_low})
+    return Recipe(**recipe), LoraOptions(**{name: value for name, value in chosen.items() if name in of_low})
 
 
 class AdapterTask:
     """Adapters that learn from some pairs and are judged by others; a `loop.Task`."""
 
-    def __init__(self, towers: Towers, shown: Shown, loss: str, device: torch.device) -> None:
+    def __init__(self, towers: Towers, shown: WordPicturePairs, loss: str, device: torch.device) -> None:
         self.towers, self.shown = towers.to(device), shown
         self.criterion = LOSSES[loss]().to(device)
         self._device = device
@@ -126,9 +127,9 @@ class AdapterTask:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, non_blocking=True)
 
 
-def gather(
-    judged: Judged, valid: Judged | None, space: Space, pool: DecodePool, seed: int
-) -> tuple[Shown, list[Unused]]:
+def gather_pictures(
+    judged: JudgedPairs, valid: JudgedPairs | None, space: Space, pool: DecodePool, seed: int
+) -> tuple[WordPicturePairs, list[UnusedPair]]:
     """The pairs of words and pictures in the files, decoded and prepared; what else there is comes back with reasons.
 
     Raises: InvalidInput if the space isn't one of open_clip, or too few pairs can be used.
@@ -147,9 +148,9 @@ def gather(
         if isinstance(pair.query, str):
             links += [(pair.query, path, held, pair) for path in pair.relevant]
         else:
-            unused.append(Unused(pair.source, pair.line, "an adapter learns from words and pictures"))
+            unused.append(UnusedPair(pair.source, pair.line, "an adapter learns from words and pictures"))
     pixels, reasons = _pictures(sorted({path for _, path, _, _ in links}), pool)
-    unused += [Unused(pair.source, pair.line, reasons[path]) for _, path, _, pair in links if path in reasons]
+    unused += [UnusedPair(pair.source, pair.line, reasons[path]) for _, path, _, pair in links if path in reasons]
     links = [link for link in links if link[1] in pixels]
     if len(links) < 2:
         why = f": line {unused[0].line}: {unused[0].why}" if unused else ""
@@ -161,14 +162,14 @@ def _pictures(paths: Sequence[Path], pool: DecodePool) -> tuple[dict[Path, NDArr
     """Each picture as its tower takes it; and why the others are none."""
     pixels: dict[Path, NDArray[np.uint8]] = {}
     reasons: dict[Path, str] = {}
-    for event in pool.run(Job(path, only=frozenset({"image"})) for path in paths):
-        if isinstance(event, Piece):
+    for event in pool.run(DecodeJob(path, only=frozenset({"image"})) for path in paths):
+        if isinstance(event, PreparedSegment):
             # Of an animated picture the first frame.
             pixels.setdefault(event.job.path, event.array)
-        elif isinstance(event, Failed):
+        elif isinstance(event, FileFailed):
             pixels.pop(event.job.path, None)
             reasons[event.job.path] = f"{event.job.path.name}: {event.reason}"
-        elif isinstance(event, Skipped):
+        elif isinstance(event, FileSkipped):
             reasons[event.job.path] = f"{event.job.path.name} is of modality {event.modality}, not a picture"
     return pixels, reasons
 
@@ -179,7 +180,7 @@ def _shown(
     space: Space,
     given: bool,
     seed: int,
-) -> Shown:
+) -> WordPicturePairs:
     texts = {text: place for place, text in enumerate(dict.fromkeys(text for text, _, _, _ in links))}
     # The same picture at two paths is one, and on one side.
     contents = {path: pixels[path].tobytes() for _, path, _, _ in links}
@@ -189,19 +190,19 @@ def _shown(
     stacked = np.stack([pixels[path] for path in distinct])
     tokens = np.stack([space.encoders["text"].prepare(Segment("text", text)) for text in texts])
     vectors = space.encoders["image"].encode(list(stacked))
-    grouped = splits.groups(len(pairs), pairs[:, 1].tolist(), vectors=vectors[pairs[:, 1]])
+    grouped = splits.split_groups(len(pairs), pairs[:, 1].tolist(), vectors=vectors[pairs[:, 1]])
     if not given:
-        return Shown(tokens, stacked, pairs, splits.split(grouped, HELD_BACK, seed))
+        return WordPicturePairs(tokens, stacked, pairs, splits.split_held_back(grouped, HELD_BACK, seed))
     held = np.array([held for _, _, held, _ in links])
     kept = ~held | ~np.isin(pairs[:, 1], pairs[~held, 1])
     if held[kept].all() or not held[kept].any():
         raise InvalidInput("nothing is left to train on, or to validate with", hint="give pairs of different pictures")
-    return Shown(tokens, stacked, pairs[kept], held[kept])
+    return WordPicturePairs(tokens, stacked, pairs[kept], held[kept])
 
 
-def train(
-    parts: Parts, folder: ModelFolder, low: Low, recipe: Recipe, on_epoch: OnEpoch | None
-) -> tuple[Fitted, dict[str, str]]:
+def train_adapter(
+    parts: LibraryContext, folder: ModelFolder, low: LoraOptions, recipe: Recipe, on_epoch: OnEpoch | None
+) -> tuple[FitResult, dict[str, str]]:
     """Train in a folder that was begun, from its last checkpoint if there is one, and write the adapter there.
 
     Returns what was fitted, and file -> sha256 of the adapter.
@@ -209,11 +210,11 @@ def train(
     Raises: WeightsError, InvalidInput, LibraryError.
     """
     _, record = parts.base()
-    found = find(record.target)
+    found = find_open_clip(record.target)
     device, dtype = resolve(parts.settings.device, parts.settings.precision)
-    task = AdapterTask(Towers(found, low, recipe.seed), Shown(**folder.data()), recipe.loss, device)
+    task = AdapterTask(Towers(found, low, recipe.seed), WordPicturePairs(**folder.data()), recipe.loss, device)
     half = dtype if device.type == "cuda" and dtype != torch.float32 else None
-    fitted = fit(task, recipe, keep=folder.path / CHECKPOINT, device=device, half=half, on_epoch=on_epoch)
+    fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, device=device, half=half, on_epoch=on_epoch)
     weights = found.weights()
-    task.towers.write(folder.path, record.target, store.sha256(weights))
-    return fitted, {name: store.sha256(folder.path / name) for name in (WEIGHTS_NAME, CONFIG_NAME)}
+    task.towers.write(folder.path, record.target, model_store.sha256(weights))
+    return fitted, {name: model_store.sha256(folder.path / name) for name in (WEIGHTS_NAME, CONFIG_NAME)}

@@ -18,20 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch import registry, trust
 from mmsearch.calibration import neutral
+from mmsearch.core import registry, trust
+from mmsearch.core.atomic import appearing
+from mmsearch.core.version import VERSION
 from mmsearch.encoders import connection
-from mmsearch.encoders.connection import Map
+from mmsearch.encoders.connection import ConnectionMap
 from mmsearch.encoders.starter import audio
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
-from mmsearch.training import card
-from mmsearch.training.loop import OnEpoch, fit
+from mmsearch.training.loop import OnEpoch, fit_task
 from mmsearch.training.losses import InfoNCE
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.serving import card
+from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space, Vectors
-from mmsearch.vectors.atomic import appearing
-from mmsearch.version import VERSION
 
 RECIPE = Recipe(epochs=36, batch=1024, lr=1e-3, patience=36)
 HIDDEN, MEETING = 1024, 512
@@ -47,7 +47,7 @@ PROMPTS = ("{}", "a photo of {}", "the sound of {}")
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ConnectionResult:
     """A finished connection."""
 
     space: str
@@ -68,7 +68,7 @@ class Texts:
 
 
 class ConnectionTask:
-    """See `mmsearch.training.loop.Task`."""
+    """See `mmsearch.training.loop.TrainingTask`."""
 
     def __init__(self, trained: Texts, held_out: Texts, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -111,12 +111,12 @@ def packaged() -> list[str]:
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
     names = [*IMAGENET_CLASSNAMES, *json.loads(audio.LABELS.verified().read_text("utf-8"))]
-    return [*(prompt.format(name) for name in names for prompt in PROMPTS), *neutral.words()]
+    return [*(prompt.format(name) for name in names for prompt in PROMPTS), *neutral.neutral_words()]
 
 
 def connect(
     a: str, b: str, name: str, texts: Sequence[str] | None = None, *, seed: int = 0, on_epoch: OnEpoch | None = None
-) -> Connected:
+) -> ConnectionResult:
     """Learn to connect the spaces `a` and `b`, and keep that in the models folder as the space "connected:NAME".
 
     Args:
@@ -126,7 +126,7 @@ def connect(
     Raises: UnknownName, InvalidInput for too few texts, texts that teach nothing, the same space twice, a name that
         is taken, or a space that embeds no words; WeightsError, LibraryError if it can't be written.
     """
-    folder = connection.folder(name)
+    folder = connection.connection_folder(name)
     if folder.exists():
         raise InvalidInput(f"there is a connection {name!r} already", hint=f"choose another --name, or delete {folder}")
     used = list(dict.fromkeys(line.strip() for line in (packaged() if texts is None else texts) if line.strip()))
@@ -137,24 +137,24 @@ def connect(
     held = np.arange(len(used)) % HELD_OUT == 0
     trained, held_out = (Texts(vectors[0][rows], vectors[1][rows]) for rows in (~held, held))
     task = ConnectionTask(trained, held_out, seed)
-    fitted = fit(task, replace(RECIPE, seed=seed), on_epoch=on_epoch)
+    fitted = fit_task(task, replace(RECIPE, seed=seed), on_epoch=on_epoch)
     if not fitted.best:
         raise InvalidInput("nothing could be learned from these texts", hint="give others, as different as can be")
     fingerprints = spaces[0].fingerprint, spaces[1].fingerprint
-    content = connection.dump(targets, fingerprints, (plain(task.maps[0]), plain(task.maps[1])))
+    content = connection.dump_connection(targets, fingerprints, (plain(task.maps[0]), plain(task.maps[1])))
     told = {"texts": len(used), "met": fitted.measures["met"], "epoch": fitted.best, "version": VERSION}
     recipe = {**asdict(replace(RECIPE, seed=seed)), "noise": NOISE, "temperature": TEMPERATURE}
-    trust.note([f"sha256:{card.sha256(content)}", *targets])
+    trust.remember_named([f"sha256:{card.sha256(content)}", *targets])
     _keep(folder, content, {**told, "members": targets, "recipe": recipe})
-    return Connected(f"{connection.FAMILY}:{name}", folder, len(used), fitted.measures["met"])
+    return ConnectionResult(f"{connection.FAMILY}:{name}", folder, len(used), fitted.measures["met"])
 
 
 def _spaces(a: str, b: str) -> tuple[tuple[str, str], list[Space]]:
     """What the registry knows the two by, and themselves. Raises: UnknownName, InvalidInput, WeightsError."""
-    targets = registry.target("spaces", a), registry.target("spaces", b)
+    targets = registry.target_of("spaces", a), registry.target_of("spaces", b)
     if targets[0] == targets[1]:
         raise InvalidInput(f"{a!r} and {b!r} are the same space", hint="name two")
-    spaces = [registry.load("spaces", target)() for target in targets]
+    spaces = [registry.load_part("spaces", target)() for target in targets]
     for one in spaces:
         if "text" not in one.encoders:
             raise InvalidInput(f"{one.name!r} embeds no words, and words are what connects two spaces")
@@ -174,7 +174,7 @@ def _map(dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, MEETING))
 
 
-def plain(module: nn.Sequential) -> Map:
+def plain(module: nn.Sequential) -> ConnectionMap:
     """The trained map as two matrices: what the batch normalisation does is multiplied into the first."""
     inner, norm, _, outer = module
     if not (isinstance(inner, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(outer, nn.Linear)):
@@ -185,7 +185,7 @@ def plain(module: nn.Sequential) -> Map:
     with torch.inference_mode():
         scale = norm.weight / torch.sqrt(variance + norm.eps)  # (hidden,)
         parts = (inner.weight.T * scale, (inner.bias - mean) * scale + norm.bias, outer.weight.T, outer.bias)
-        return Map(*(part.contiguous().numpy().copy() for part in parts))
+        return ConnectionMap(*(part.contiguous().numpy().copy() for part in parts))
 
 
 def _keep(folder: Path, content: bytes, told: Mapping[str, Any]) -> None:

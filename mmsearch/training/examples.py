@@ -1,8 +1,7 @@
 """From pairs to examples: what the library holds of them, as vectors, split into training and validation."""
 
-import os
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, Snapshot, SpaceRecord, features
+from mmsearch.catalog import Catalog, SpaceRecord, features
 from mmsearch.errors import InvalidInput, MediaError
-from mmsearch.evaluate import Judged, Pair, Unused
+from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
+from mmsearch.training.serving.records import KINDS
+from mmsearch.training.serving.units import at_paths
 from mmsearch.types import Modality, Segment, Space, Vectors
 
 HELD_BACK = 0.2
@@ -26,7 +27,7 @@ EmbedFile = Callable[[Path], tuple[Modality, Vectors]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examples:
+class PairExamples:
     """Queries, the segments of items, and which belong together. Kinds are places in `MODALITIES` below."""
 
     queries: Vectors
@@ -48,16 +49,12 @@ class Examples:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-KINDS: tuple[Modality, ...] = ("text", "image", "audio")
-"""Modalities of segments that can be projected, by their number in `Examples`."""
-
-
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class GatheredExamples:
     """Examples, and what could not be one."""
 
-    examples: Examples
-    unused: tuple[Unused, ...]
+    examples: PairExamples
+    unused: tuple[UnusedPair, ...]
     warnings: tuple[str, ...]
     contents: tuple[int, ...]
     """Contents that take part."""
@@ -65,14 +62,14 @@ class Gathered:
     """Pairs of the training file that are used, on either side."""
 
 
-def gather(
-    judged: Judged,
-    valid: Judged | None,
+def gather_examples(
+    judged: JudgedPairs,
+    valid: JudgedPairs | None,
     catalog: Catalog,
     base: tuple[Space, SpaceRecord],
     embed_file: EmbedFile,
     seed: int,
-) -> Gathered:
+) -> GatheredExamples:
     """What the library knows of the pairs. `valid` are pairs to validate with; without them some are held back.
 
     Raises: InvalidInput if too few can be used, or a vector is not a number.
@@ -88,7 +85,7 @@ def gather(
             if path in known:
                 links.append((pair, known[path], held))
             else:
-                unused.append(Unused(pair.source, pair.line, absence(path)))
+                unused.append(UnusedPair(pair.source, pair.line, absence(path)))
     vectors, refused = embedded([pair for pair, _, _ in links], space, embed_file)
     unused += refused
     links = [link for link in links if id(link[0]) in vectors]
@@ -98,20 +95,7 @@ def gather(
     made, dropped = _assembled(links, vectors, known, catalog, record, valid is not None, seed)
     contents = tuple(sorted({content for _, content, _ in links} | {known[p] for p in _files(links) if p in known}))
     used = sum(not held for _, _, held in links)
-    return Gathered(made, (*unused, *dropped), _warnings(links, space), contents, used)
-
-
-def at_paths(
-    files: Collection[Path],
-    catalog: Catalog,
-    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = features.contents_at,
-) -> dict[Path, int]:
-    """Content ids of what the library has at these paths, as they are written or with symbolic links followed; other
-    ids by another `ids`."""
-    names = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
-    with catalog.reading() as snapshot:
-        at = ids(snapshot, sorted({name for both in names.values() for name in both}))
-    return {path: at[name] for path, both in names.items() for name in reversed(both) if name in at}
+    return GatheredExamples(made, (*unused, *dropped), _warnings(links, space), contents, used)
 
 
 def absence(path: Path) -> str:
@@ -121,11 +105,11 @@ def absence(path: Path) -> str:
 
 def embedded(
     asked: Sequence[Pair], space: Space, embed_file: EmbedFile
-) -> tuple[dict[int, tuple[Modality, Vectors]], list[Unused]]:
+) -> tuple[dict[int, tuple[Modality, Vectors]], list[UnusedPair]]:
     """Modality and vector of every pair's query, by the pair's identity; and the ones that can't be embedded."""
     pairs = list({id(pair): pair for pair in asked}.values())
     found: dict[int, tuple[Modality, Vectors]] = {}
-    refused: list[Unused] = []
+    refused: list[UnusedPair] = []
     words = [pair for pair in pairs if isinstance(pair.query, str)]
     if words and "text" in space.encoders:
         encoder = space.encoders["text"]
@@ -136,7 +120,7 @@ def embedded(
             try:
                 found[id(pair)] = embed_file(pair.query)
             except (MediaError, InvalidInput) as error:
-                refused.append(Unused(pair.source, pair.line, error.message))
+                refused.append(UnusedPair(pair.source, pair.line, error.message))
     return found, refused
 
 
@@ -152,7 +136,7 @@ def _assembled(
     record: SpaceRecord,
     given: bool,
     seed: int,
-) -> tuple[Examples, list[Unused]]:
+) -> tuple[PairExamples, list[UnusedPair]]:
     asked = list({id(pair): pair for pair, _, _ in links}.values())
     query_at = {id(pair): at for at, pair in enumerate(asked)}
     with catalog.reading() as snapshot:
@@ -163,20 +147,20 @@ def _assembled(
     _check_finite(found.vectors, found.contents, queries, asked, links)
     pairs = np.array([(query_at[id(pair)], np.searchsorted(items, content)) for pair, content, _ in links], np.int64)
     groups = _groups(links, known, items, owners, found.vectors)
-    held = np.array([link[2] for link in links]) if given else splits.split(groups, HELD_BACK, seed)
-    dropped: list[Unused] = []
+    held = np.array([link[2] for link in links]) if given else splits.split_held_back(groups, HELD_BACK, seed)
+    dropped: list[UnusedPair] = []
     if given:
         # What validates must be new: training gives way.
         both = np.isin(groups, groups[held]) & ~held
         dropped = [
-            Unused(links[at][0].source, links[at][0].line, "it or a near-duplicate also validates; not trained on")
+            UnusedPair(links[at][0].source, links[at][0].line, "it or a near-duplicate also validates; not trained on")
             for at in np.flatnonzero(both).tolist()
         ]
         pairs, groups, held = pairs[~both], groups[~both], held[~both]
         if held.all() or not held.any():
             raise InvalidInput("nothing is left to train on, or to validate with", hint="give pairs of other files")
     kinds = [vectors[id(pair)][0] for pair in asked]
-    made = Examples(
+    made = PairExamples(
         queries.astype(np.float32), _numbers(kinds), found.vectors[order],
         _numbers([found.kinds[at] for at in order]), owners[order].astype(np.int64), pairs, groups, held,
     )  # fmt: skip
@@ -203,7 +187,7 @@ def _groups(
     padded = np.full((len(nodes), means.shape[1]), np.nan, np.float32)
     padded[: len(means)] = means
     ties = [(nodes[file], nodes[link[1]]) for file, link in zip(files, links, strict=True) if file is not None]
-    grouped = splits.groups(len(nodes), ties=ties, vectors=padded)
+    grouped = splits.split_groups(len(nodes), ties=ties, vectors=padded)
     return grouped[[nodes[content] for _, content, _ in links]]
 
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from mmsearch.encoders.device import torch_runs
 from mmsearch.errors import InvalidInput
-from mmsearch.training import checkpoint
 from mmsearch.training.optimisers import LEARNING_RATES, OPTIMISERS, optimiser, schedule
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.serving import checkpoint
+from mmsearch.training.serving.recipe import Recipe
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is trained, and how one sees whether it gets better."""
 
     @property
@@ -45,7 +45,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class EpochReport:
     """What one epoch gave. Epoch 0 is the state before training."""
 
     number: int
@@ -56,37 +56,37 @@ class Epoch:
 
 
 @dataclass(slots=True)
-class Fitted:
+class FitResult:
     """A finished training; the task's modules hold the weights of the best epoch."""
 
     best: int
     """Number of that epoch; 0: training made nothing better."""
-    history: list[Epoch] = field(default_factory=list)
+    history: list[EpochReport] = field(default_factory=list)
 
     @property
     def measures(self) -> dict[str, float]:
         return self.history[self.best].measures
 
 
-OnEpoch = Callable[[Epoch], None]
+OnEpoch = Callable[[EpochReport], None]
 
 
 @dataclass(slots=True)
 class _State:
-    fitted: Fitted
+    fitted: FitResult
     best: dict[str, dict[str, Tensor]]
     """Weights of the best epoch."""
 
 
-def fit(
-    task: Task,
+def fit_task(
+    task: TrainingTask,
     recipe: Recipe,
     *,
     keep: Path | None = None,
     device: torch.device | None = None,
     half: torch.dtype | None = None,
     on_epoch: OnEpoch | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train until the epochs are used up or validation has not improved for `recipe.patience` epochs.
 
     Args:
@@ -113,7 +113,7 @@ def fit(
             break
         start = perf_counter()
         loss = _epoch(task, recipe, number, parts, device, half)
-        history.append(Epoch(number, loss, _validated(task), perf_counter() - start))
+        history.append(EpochReport(number, loss, _validated(task), perf_counter() - start))
         if _goal(history[-1]) > _goal(history[state.fitted.best]):
             state.fitted.best, state.best = number, _weights(task)
         if keep is not None:
@@ -132,7 +132,12 @@ def order(count: int, seed: int, epoch: int) -> np.random.Generator:
 
 
 def _epoch(
-    task: Task, recipe: Recipe, number: int, parts: Mapping[str, Any], device: torch.device, half: torch.dtype | None
+    task: TrainingTask,
+    recipe: Recipe,
+    number: int,
+    parts: Mapping[str, Any],
+    device: torch.device,
+    half: torch.dtype | None,
 ) -> float:
     draw = order(len(task), recipe.seed, number)
     rows = torch.from_numpy(draw.permutation(len(task)))
@@ -156,7 +161,7 @@ def _batches(rows: Tensor, size: int) -> Sequence[Tensor]:
     return rows.tensor_split(math.ceil(len(rows) / size))
 
 
-def _step(task: Task, loss: Tensor, parts: Mapping[str, Any], clip: float) -> float:
+def _step(task: TrainingTask, loss: Tensor, parts: Mapping[str, Any], clip: float) -> float:
     made, scaler = parts["optimizer"], parts["scaler"]
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -171,31 +176,31 @@ def _step(task: Task, loss: Tensor, parts: Mapping[str, Any], clip: float) -> fl
     return value
 
 
-def _validated(task: Task) -> dict[str, float]:
+def _validated(task: TrainingTask) -> dict[str, float]:
     with torch.inference_mode():
         return task.validate()
 
 
-def _goal(epoch: Epoch) -> float:
+def _goal(epoch: EpochReport) -> float:
     return next(iter(epoch.measures.values()))
 
 
-def _weights(task: Task) -> dict[str, dict[str, Tensor]]:
+def _weights(task: TrainingTask) -> dict[str, dict[str, Tensor]]:
     return {name: copy.deepcopy(module.state_dict()) for name, module in task.modules.items()}
 
 
-def _begun(task: Task, on_epoch: OnEpoch | None) -> _State:
+def _begun(task: TrainingTask, on_epoch: OnEpoch | None) -> _State:
     for module in task.modules.values():
         module.eval()
-    first = Epoch(0, math.nan, _validated(task), 0.0)
+    first = EpochReport(0, math.nan, _validated(task), 0.0)
     if on_epoch is not None:
         on_epoch(first)
-    return _State(Fitted(0, [first]), _weights(task))
+    return _State(FitResult(0, [first]), _weights(task))
 
 
-def _keep(path: Path, task: Task, parts: Mapping[str, Any], recipe: Recipe, state: _State) -> None:
+def _keep(path: Path, task: TrainingTask, parts: Mapping[str, Any], recipe: Recipe, state: _State) -> None:
     history = [[e.number, e.loss, dict(e.measures), e.seconds] for e in state.fitted.history]
-    checkpoint.save(
+    checkpoint.save_checkpoint(
         {
             "recipe": repr(recipe), "examples": len(task), "weights": _weights(task), "best_weights": state.best,
             "best": state.fitted.best, "history": history,
@@ -205,10 +210,10 @@ def _keep(path: Path, task: Task, parts: Mapping[str, Any], recipe: Recipe, stat
     )  # fmt: skip
 
 
-def _resumed(path: Path | None, task: Task, parts: Mapping[str, Any], recipe: Recipe) -> _State | None:
+def _resumed(path: Path | None, task: TrainingTask, parts: Mapping[str, Any], recipe: Recipe) -> _State | None:
     if path is None or not path.exists():
         return None
-    kept = checkpoint.load(path)
+    kept = checkpoint.load_checkpoint(path)
     if kept.get("recipe") != repr(recipe) or kept.get("examples") != len(task):
         raise InvalidInput(
             f"the checkpoint {path} is of another training", hint="go on with the same data and settings, or start anew"
@@ -218,4 +223,4 @@ def _resumed(path: Path | None, task: Task, parts: Mapping[str, Any], recipe: Re
         module.eval()
     for name, part in parts.items():
         part.load_state_dict(kept[name])
-    return _State(Fitted(kept["best"], [Epoch(*row) for row in kept["history"]]), kept["best_weights"])
+    return _State(FitResult(kept["best"], [EpochReport(*row) for row in kept["history"]]), kept["best_weights"])

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME, WEIGHTS_NAME, A, B
-from mmsearch.encoders.open_clip.checkpoint import Checkpoint
-from mmsearch.encoders.open_clip.model import build
+from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
+from mmsearch.encoders.open_clip.model import build_open_clip
 from mmsearch.errors import InvalidInput
-from mmsearch.training import checkpoint as files
+from mmsearch.training.serving import checkpoint as files
 
 TOWERS = ("image", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class Low:
+class LoraOptions:
     """How much an adapter may change, and how it is trained."""
 
     rank: int = 8
@@ -73,14 +73,14 @@ class Attention(nn.Module):
 class Towers(nn.Module):
     """A checkpoint whose weights stand still, and the adapters in it, which alone are its state."""
 
-    def __init__(self, found: Checkpoint, low: Low, seed: int) -> None:
+    def __init__(self, found: OpenClipCheckpoint, low: LoraOptions, seed: int) -> None:
         """Raises: InvalidInput if peft isn't installed, WeightsError."""
         super().__init__()
         try:
             import peft
         except ImportError as error:
             raise InvalidInput("training adapters needs peft", hint="pip install 'mmsearch[lora]'") from error
-        module: Any = build(found)
+        module: Any = build_open_clip(found)
         if low.checkpointing:
             module.set_grad_checkpointing(True)
         _take_apart(module)
@@ -131,8 +131,10 @@ class Towers(nn.Module):
         plain = {name for name in self._targets if name.rpartition(".")[0] not in fused}
         config |= {"base_model_name_or_path": base, "revision": base_sha256, "inference_mode": True}
         config |= {"target_modules": _exactly(sorted(plain | fused)), "peft_type": "LORA"}
-        files.write(content, folder / WEIGHTS_NAME)
-        files.write(f"{json.dumps(config, indent=2, sort_keys=True, default=str)}\n".encode(), folder / CONFIG_NAME)
+        files.write_whole(content, folder / WEIGHTS_NAME)
+        files.write_whole(
+            f"{json.dumps(config, indent=2, sort_keys=True, default=str)}\n".encode(), folder / CONFIG_NAME
+        )
         return content
 
 

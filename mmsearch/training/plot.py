@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.errors import InvalidInput
-from mmsearch.training.loop import Epoch
+from mmsearch.training.loop import EpochReport
 
 
-def draw(history: Sequence[Epoch], best: int, path: Path) -> None:
+def draw_training(history: Sequence[EpochReport], best: int, path: Path) -> None:
     """Write the curves to a file; its suffix says what kind (check it before: `evaluate.plot.require`).
 
     Raises: InvalidInput if the file can't be written.
@@ -36,7 +36,7 @@ def draw(history: Sequence[Epoch], best: int, path: Path) -> None:
         raise InvalidInput(f"can't write {path}: {error.strerror or error}") from error
 
 
-def confusion(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+def draw_confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
     """Write a confusion matrix to a file: shares of each row as shade, counts as figures.
 
     Args:

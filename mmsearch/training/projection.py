@@ -17,8 +17,9 @@ from mmsearch.encoders.projection import Projection
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
 from mmsearch.training.attack import Attack, hardened
-from mmsearch.training.examples import KINDS, Examples, Ints
+from mmsearch.training.examples import Ints, PairExamples
 from mmsearch.training.losses import LOSSES
+from mmsearch.training.serving.records import KINDS
 from mmsearch.types import Modality, Vectors
 
 K = (1, 5, 10)
@@ -32,7 +33,7 @@ REPLAYED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ProjectionShape:
     """What a projection looks like, and how much it is held back."""
 
     modalities: tuple[Modality, ...]
@@ -66,7 +67,7 @@ class ProjectionTask:
     """Maps that learn from some pairs and are judged by others; a `loop.Task`."""
 
     def __init__(
-        self, shape: Shape, found: Examples, replay: Mapping[Modality, Vectors], loss: str, seed: int,
+        self, shape: ProjectionShape, found: PairExamples, replay: Mapping[Modality, Vectors], loss: str, seed: int,
         device: torch.device,
     ) -> None:  # fmt: skip
         """`replay`: other vectors, float32 (n, dim), that should stay, by modality. Raises: InvalidInput."""

@@ -18,7 +18,7 @@ Groups = NDArray[np.int64]
 """(n,), the group of each example: 0, 1, 2, ... in the order of their first members."""
 
 
-def groups(
+def split_groups(
     count: int,
     *same: Sequence[Hashable | None],
     ties: Iterable[tuple[int, int]] = (),
@@ -46,7 +46,7 @@ def groups(
     return np.array([numbers.setdefault(root, len(numbers)) for root in roots], np.int64)
 
 
-def split(grouped: Groups, share: float, seed: int) -> NDArray[np.bool_]:
+def split_held_back(grouped: Groups, share: float, seed: int) -> NDArray[np.bool_]:
     """(n,): which examples are held back: whole groups, drawn at random, about `share` of all examples.
 
     Raises: InvalidInput if that leaves one side empty.

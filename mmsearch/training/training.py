@@ -12,27 +12,29 @@ import torch
 from mmsearch import evaluate as evaluation
 from mmsearch.calibration import neutral
 from mmsearch.catalog import SpaceRecord, features
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
-from mmsearch.encoders.projection import Projection, dump
+from mmsearch.encoders.projection import Projection, dump_projection
 from mmsearch.errors import InvalidInput, SpaceChanged
-from mmsearch.evaluate import Judged
+from mmsearch.evaluate import JudgedPairs
 from mmsearch.media.pool import DecodePool
-from mmsearch.parts import Parts
 from mmsearch.training import adapter as adapting
-from mmsearch.training import apply as applying
-from mmsearch.training import card, checkpoint, fusing, heads, plot
+from mmsearch.training import heads, learned_fusion, plot
 from mmsearch.training import weak as weakly
-from mmsearch.training.examples import KINDS, Examples, gather
-from mmsearch.training.folder import CHECKPOINT, PROJECTION, ModelFolder, every
-from mmsearch.training.loop import Fitted, OnEpoch, fit
-from mmsearch.training.lora import Low
+from mmsearch.training.examples import PairExamples, gather_examples
+from mmsearch.training.loop import FitResult, OnEpoch, fit_task
+from mmsearch.training.lora import LoraOptions
 from mmsearch.training.losses import LOSSES
 from mmsearch.training.optimisers import OPTIMISERS
-from mmsearch.training.projection import BATCH, RATES, ProjectionTask, Shape
-from mmsearch.training.recipe import Recipe
-from mmsearch.training.records import Model, Plan, Trained
+from mmsearch.training.projection import BATCH, RATES, ProjectionShape, ProjectionTask
+from mmsearch.training.results import TrainingResult
+from mmsearch.training.serving import apply as applying
+from mmsearch.training.serving import card, checkpoint
+from mmsearch.training.serving.folder import CHECKPOINT, PROJECTION, ModelFolder, model_folders
+from mmsearch.training.serving.recipe import Recipe
+from mmsearch.training.serving.records import KINDS, TrainedModel, TrainingPlan
 from mmsearch.types import Modality, Query, Space, Vectors
-from mmsearch.version import VERSION
 
 REPLAY = 4096
 """Other vectors of each modality that a projection is held back on, at most."""
@@ -41,10 +43,10 @@ EmbedQuery = Callable[[Query, Space, DecodePool], Vectors]
 """A query's vector in a space, float32 (1, dim)."""
 
 
-class Training:
+class LibraryTraining:
     """Learning for one library. Nothing changes for its searches before `apply`."""
 
-    def __init__(self, parts: Parts, interpret: Callable[[str], Query], embed: EmbedQuery) -> None:
+    def __init__(self, parts: LibraryContext, interpret: Callable[[str], Query], embed: EmbedQuery) -> None:
         self._parts = parts
         self._interpret = interpret
         self._embed = embed
@@ -61,7 +63,7 @@ class Training:
         on_epoch: OnEpoch | None = None,
         command: str = "library.train.projection(...)",
         **chosen: Any,
-    ) -> Trained:
+    ) -> TrainingResult:
         """Learn from pairs, as `evaluate` reads them, to find your items by your queries.
 
         Args:
@@ -72,28 +74,28 @@ class Training:
             modality: Whose vectors get a map, and whose files get weak pairs; by default the items' modalities other
                 than text, or text if there is none.
             command: For the model card.
-            chosen: Fields of `mmsearch.training.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
-                dropout and keep of `mmsearch.training.projection.Shape`.
+            chosen: Fields of `mmsearch.training.serving.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
+                dropout and keep of `mmsearch.training.projection.ProjectionShape`.
 
         Raises: InvalidInput if there is a model of this name, or the pairs are too few or unusable.
         """
         folder = self._new(name)
         _check_plot(plot)
         recipe, shaped = _settled(chosen)
-        given = evaluation.pairs.read(Path(pairs)) if pairs is not None else None
-        validating = evaluation.pairs.read(Path(valid)) if valid is not None else None
+        given = evaluation.pairs.read_pairs(Path(pairs)) if pairs is not None else None
+        validating = evaluation.pairs.read_pairs(Path(valid)) if valid is not None else None
         base, record = self._parts.base()
         asked = weakly.gather(given, weak, modality, self._parts.catalog(), folder)
-        found = gather(
+        found = gather_examples(
             asked.judged, validating, self._parts.catalog(), (base, record),
             lambda path: self._file(path, base, record), recipe.seed,
         )  # fmt: skip
-        shape = Shape(tuple(modality) or _modalities(found.examples), **shaped)
+        shape = ProjectionShape(tuple(modality) or _modalities(found.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
         if missing:
             raise InvalidInput(f"the space {base.name!r} embeds no {', '.join(missing)}")
         judged = [(given, found.used - asked.weak[1]), (validating, found.used)]
-        plan = Plan(
+        plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(shape),
             tuple(asdict(_source(one, used)) for one, used in (*judged, asked.weak) if one is not None),
             _splits(found.examples), (*asked.notes, *found.warnings),
@@ -113,24 +115,26 @@ class Training:
         on_epoch: OnEpoch | None = None,
         command: str = "library.train.adapter(...)",
         **chosen: Any,
-    ) -> Trained:
+    ) -> TrainingResult:
         """Adapt the towers of the library's open_clip model to pairs of words and pictures, which need not be in it.
 
-        The result is a space of its own, `Trained.space`, for a library into which the files are ingested anew.
+        The result is a space of its own, `TrainingResult.space`, for a library into which the files are ingested anew.
 
         Args:
-            chosen: Fields of `mmsearch.training.recipe.Recipe`, and of `mmsearch.training.lora.Low`.
+            chosen: Fields of `mmsearch.training.serving.recipe.Recipe`, and of `mmsearch.training.lora.LoraOptions`.
 
         Raises: InvalidInput as `projection`, if peft isn't installed, or for a space without such towers.
         """
         folder = self._new(name)
         _check_plot(plot)
-        recipe, low = adapting.settled(chosen)
-        sources = [evaluation.pairs.read(Path(pairs))] + ([evaluation.pairs.read(Path(valid))] if valid else [])
+        recipe, low = adapting.adapter_settings(chosen)
+        sources = [evaluation.pairs.read_pairs(Path(pairs))] + (
+            [evaluation.pairs.read_pairs(Path(valid))] if valid else []
+        )
         base, _ = self._parts.base()
         given = sources[1] if valid else None
-        shown, unused = adapting.gather(sources[0], given, base, self._parts.decoding(), recipe.seed)
-        plan = Plan(
+        shown, unused = adapting.gather_pictures(sources[0], given, base, self._parts.decoding(), recipe.seed)
+        plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(low),
             tuple(asdict(_source(one, len(one.pairs))) for one in sources), shown.splits, (),
         )  # fmt: skip
@@ -147,20 +151,20 @@ class Training:
         on_epoch: OnEpoch | None = None,
         command: str = "library.train.fusion(...)",
         **chosen: Any,
-    ) -> Trained:
+    ) -> TrainingResult:
         """Learn to make one vector of the files of a bundle; the setting `fusion = "learned:NAME"` ranks by it.
 
         Args:
             pairs: As `evaluate` reads them; what is asked for is the bundle that a relevant file belongs to.
-            chosen: Fields of `Recipe`, of `mmsearch.training.fusion.Shape`, and `attack`, `radius`, `steps`.
+            chosen: Fields of `Recipe`, of `mmsearch.training.fusion_task.FusionShape`, and `attack`, `radius`, `steps`.
 
         Raises: InvalidInput as `projection`, or if no pair asks for a bundle.
         """
         folder = self._new(name)
         _check_plot(plot)
         base, record = self._parts.base()
-        judged = evaluation.pairs.read(Path(pairs))
-        plan, found = fusing.prepare(
+        judged = evaluation.pairs.read_pairs(Path(pairs))
+        plan, found = learned_fusion.prepare_fusion(
             self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command
         )
         with folder.writing():
@@ -176,26 +180,26 @@ class Training:
         on_epoch: OnEpoch | None = None,
         command: str = "library.train.labels(...)",
         **chosen: Any,
-    ) -> heads.Learned:
+    ) -> heads.TrainedHead:
         """Learn names from examples of them; `Library.label(model=name)` gives them to other items.
 
         Args:
             table: A TSV file with the header path<TAB>label; where the label is empty, none of the names is right.
-                With the `fusion` of `Shape`, a path stands for its bundle.
+                With the `fusion` of `ProjectionShape`, a path stands for its bundle.
             confusion: Draw the confusion matrix of the validation side into this file.
-            chosen: Fields of `mmsearch.training.labels.Shape`, and of `Recipe` that aren't `labels.HEAD_RECIPE`'s.
+            chosen: Fields of `mmsearch.training.head_task.HeadShape`, and of `Recipe` that aren't `labels.HEAD_RECIPE`'s.
 
         Raises: InvalidInput if there is a model of this name, or fewer than two names have usable examples.
         """
         _check_plot(confusion)
-        learned = heads.learn(self._parts, Path(table), name, chosen, command, on_epoch)
+        learned = heads.learn_head(self._parts, Path(table), name, chosen, command, on_epoch)
         if confusion is not None:
             heads.draw_confusion(learned, Path(confusion))
         return learned
 
     def resume(
         self, name: str = "mine", *, plot: str | os.PathLike[str] | None = None, on_epoch: OnEpoch | None = None
-    ) -> Trained:
+    ) -> TrainingResult:
         """Go on with a training that was cut off, from its last checkpoint, to the weights it would have had.
 
         Raises: LibraryError if there is none, SpaceChanged if it was begun in another space.
@@ -210,31 +214,31 @@ class Training:
             )
         _check_plot(plot)
         with folder.writing():
-            if plan.get("kind") == fusing.KIND:
+            if plan.get("kind") == learned_fusion.KIND:
                 return self._fuse(folder, plot, on_epoch)
             return (self._adapt if "rank" in plan["shape"] else self._train)(folder, plot, on_epoch)
 
     def apply(self, name: str) -> SpaceRecord:
-        """Search with a model from now on: see `mmsearch.training.apply`."""
-        return applying.apply(self._parts, name)
+        """Search with a model from now on: see `mmsearch.training.serving.apply`."""
+        return applying.apply_model(self._parts, name)
 
     def to_base(self) -> SpaceRecord:
         """Search without any model again."""
-        return applying.to_base(self._parts)
+        return applying.return_to_base(self._parts)
 
     def drop(self, name: str) -> None:
         """Forget a model and what it made."""
-        applying.drop(self._parts, name)
+        applying.drop_model(self._parts, name)
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[TrainedModel]:
         """The library's models, by name."""
         serving = self._parts.catalog().space()
         found = []
-        for folder in every(self._parts.path):
-            written = card.read(folder.path) if folder.finished else {}
+        for folder in model_folders(self._parts.path):
+            written = card.read_card(folder.path) if folder.finished else {}
             active = serving is not None and serving.base is not None and serving.name.endswith(f"+{folder.name}")
             kind = written.get("kind", "projection")
-            found.append(Model(folder.name, kind, folder.finished, active, written.get("after", {})))
+            found.append(TrainedModel(folder.name, kind, folder.finished, active, written.get("after", {})))
         return found
 
     def _new(self, name: str) -> ModelFolder:
@@ -248,26 +252,26 @@ class Training:
             )
         return folder
 
-    def _fuse(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
-        fitted = fusing.train(folder, on_epoch)
+    def _fuse(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
+        fitted = learned_fusion.train_fusion(folder, on_epoch)
         if plot is not None:
             _draw(fitted, Path(plot))
         warnings = ("no epoch was better than the mean: more pairs may help",) if fitted.best == 0 else ()
-        return Trained(
+        return TrainingResult(
             folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
             fitted.measures, (), warnings,
         )  # fmt: skip
 
-    def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
+    def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan = folder.plan()
-        low = Low(**{**plan["shape"], "towers": tuple(plan["shape"]["towers"])})
+        low = LoraOptions(**{**plan["shape"], "towers": tuple(plan["shape"]["towers"])})
         recipe = Recipe(**plan["recipe"])
-        fitted, files = adapting.train(self._parts, folder, low, recipe, on_epoch)
+        fitted, files = adapting.train_adapter(self._parts, folder, low, recipe, on_epoch)
         _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
         if plot is not None:
             _draw(fitted, Path(plot))
         worse = ("no epoch was better than changing nothing: more pairs may help",) if fitted.best == 0 else ()
-        return Trained(
+        return TrainingResult(
             folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
             fitted.measures, (), worse, f"adapter:{folder.path}",
         )  # fmt: skip
@@ -277,47 +281,53 @@ class Training:
         return query.parts[0].modality, self._embed(query, base, self._parts.query_decoding(record))[0]
 
     def _replay(
-        self, record: SpaceRecord, base: Space, shape: Shape, contents: Sequence[int]
+        self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
     ) -> dict[Modality, Vectors]:
         with self._parts.catalog().reading() as snapshot:
             found = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
         if "text" in found:
             # Most libraries hold few passages, and all are searched by words.
-            found["text"] = np.concatenate([found["text"], neutral.vectors(base)["text"]])
+            found["text"] = np.concatenate([found["text"], neutral.neutral_vectors(base)["text"]])
         return {one: rows[np.isfinite(rows).all(axis=1)] for one, rows in found.items()}
 
-    def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> Trained:
+    def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan, arrays = folder.plan(), folder.data()
         replay = {m: arrays.pop(f"replay.{m}") for m in plan["shape"]["modalities"]}
         recipe = Recipe(**plan["recipe"])
-        shape = Shape(**{**plan["shape"], "modalities": tuple(plan["shape"]["modalities"])})
+        shape = ProjectionShape(**{**plan["shape"], "modalities": tuple(plan["shape"]["modalities"])})
         device, dtype = resolve(self._parts.settings.device, self._parts.settings.precision)
-        task = ProjectionTask(shape, Examples(**arrays), replay, recipe.loss, recipe.seed, device)
+        task = ProjectionTask(shape, PairExamples(**arrays), replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT
-        fitted = fit(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
+        fitted = fit_task(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
         self._finish(folder, plan, task.projection.cpu(), fitted, recipe, shape)
         if plot is not None:
             _draw(fitted, Path(plot))
         warnings = list(plan["warnings"])
         if fitted.best == 0:
             warnings.append("no epoch was better than changing nothing: more pairs may help, or --modality with text")
-        return Trained(
+        return TrainingResult(
             folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
             fitted.measures, (), tuple(warnings),
         )  # fmt: skip
 
     def _finish(
-        self, folder: ModelFolder, plan: dict[str, Any], made: Projection, fitted: Fitted, recipe: Recipe, shape: Shape
+        self,
+        folder: ModelFolder,
+        plan: dict[str, Any],
+        made: Projection,
+        fitted: FitResult,
+        recipe: Recipe,
+        shape: ProjectionShape,
     ) -> None:
         facts = {"base": plan["base"], "fingerprint": plan["fingerprint"], "name": plan["name"]}
-        content = dump(made, facts)
-        checkpoint.write(content, folder.path / PROJECTION)
+        content = dump_projection(made, facts)
+        checkpoint.write_whole(content, folder.path / PROJECTION)
         _write_card(folder, "projection", plan, fitted, recipe, {PROJECTION: card.sha256(content)}, asdict(shape))
 
 
 def _write_card(
-    folder: ModelFolder, kind: str, plan: dict[str, Any], fitted: Fitted, recipe: Recipe, files: dict[str, str],
+    folder: ModelFolder, kind: str, plan: dict[str, Any], fitted: FitResult, recipe: Recipe, files: dict[str, str],
     shape: dict[str, Any],
 ) -> None:  # fmt: skip
     """With it the model is finished."""
@@ -325,18 +335,18 @@ def _write_card(
         {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
         for e in fitted.history
     ]
-    written = card.Card(
+    written = card.ModelCard(
         plan["name"], kind, plan["base"], plan["fingerprint"],
-        [card.Source(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
+        [card.TrainingSource(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
         fitted.history[0].measures, fitted.measures, fitted.best, history, files, VERSION, shape, plan["warnings"],
     )  # fmt: skip
-    card.write(written, folder.path)
+    card.write_card(written, folder.path)
     (folder.path / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe, and what is chosen of the shape. Raises: InvalidInput for anything unknown."""
-    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, Shape))
+    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, ProjectionShape))
     if unknown := set(chosen) - of_recipe - of_shape:
         raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
     recipe = Recipe(**{"batch": BATCH, **{name: value for name, value in chosen.items() if name in of_recipe}})
@@ -354,21 +364,23 @@ def _check_plot(path: str | os.PathLike[str] | None) -> None:
         evaluation.plot.require(Path(path))
 
 
-def _draw(fitted: Fitted, path: Path) -> None:
-    plot.draw(fitted.history, fitted.best, path)
+def _draw(fitted: FitResult, path: Path) -> None:
+    plot.draw_training(fitted.history, fitted.best, path)
 
 
-def _source(judged: Judged, used: int) -> card.Source:
-    return card.Source(os.fspath(judged.source), card.sha256(judged.source.read_bytes()), used, len(judged.unused))
+def _source(judged: JudgedPairs, used: int) -> card.TrainingSource:
+    return card.TrainingSource(
+        os.fspath(judged.source), card.sha256(judged.source.read_bytes()), used, len(judged.unused)
+    )
 
 
-def _modalities(found: Examples) -> tuple[Modality, ...]:
+def _modalities(found: PairExamples) -> tuple[Modality, ...]:
     seen = {KINDS[number] for number in np.unique(found.segment_kinds).tolist()}
     seen |= {KINDS[number] for number in np.unique(found.query_kinds).tolist() if number >= 0}
     return tuple(sorted(seen - {"text"})) or ("text",)
 
 
-def _splits(found: Examples) -> dict[str, int]:
+def _splits(found: PairExamples) -> dict[str, int]:
     held = found.held
     return {
         "training pairs": int((~held).sum()),

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmsearch.catalog import Catalog, Snapshot, told
+from mmsearch.catalog import Catalog, Snapshot, file_text
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate import Judged, Pair
-from mmsearch.training import checkpoint
-from mmsearch.training.folder import ModelFolder
+from mmsearch.evaluate import JudgedPairs, Pair
+from mmsearch.training.serving import checkpoint
+from mmsearch.training.serving.folder import ModelFolder
 from mmsearch.types import Modality
 
 FILE_NAME = "weak.tsv"
@@ -60,23 +60,23 @@ def _initial(word: str) -> bool:
     return len(word) == 1 and word != word.upper()
 
 
-def _of_name(file: told.Told) -> list[str]:
+def _of_name(file: file_text.FileText) -> list[str]:
     return [words(os.path.splitext(os.path.basename(os.fsdecode(file.path)))[0])]
 
 
-def _of_folder(file: told.Told) -> list[str]:
+def _of_folder(file: file_text.FileText) -> list[str]:
     return [words(os.path.basename(os.path.dirname(os.fsdecode(file.path))))]
 
 
-def _of_sidecars(file: told.Told) -> list[str]:
+def _of_sidecars(file: file_text.FileText) -> list[str]:
     return [" ".join(text.split())[:LONGEST] for text in file.texts]
 
 
-def _of_tags(file: told.Told) -> list[str]:
+def _of_tags(file: file_text.FileText) -> list[str]:
     return [" ".join(tag.split()) for tag in file.tags]
 
 
-SOURCES: Mapping[str, Callable[[told.Told], list[str]]] = {
+SOURCES: Mapping[str, Callable[[file_text.FileText], list[str]]] = {
     "names": _of_name,
     "folders": _of_folder,
     "sidecars": _of_sidecars,
@@ -85,7 +85,7 @@ SOURCES: Mapping[str, Callable[[told.Told], list[str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Weak:
+class WeakPairs:
     """What one source gave."""
 
     source: str
@@ -104,7 +104,7 @@ class Weak:
         return f"weak pairs from {self.source}: {self.count} of {len(self.pairs)} texts{example}{common}"
 
 
-def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modality] = ()) -> list[Weak]:
+def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modality] = ()) -> list[WeakPairs]:
     """The pairs that each source gives; of files with segments of these modalities, or of all.
 
     Copies of a file are one, under the first of their paths.
@@ -113,7 +113,7 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     """
     if unknown := [source for source in sources if source not in SOURCES]:
         raise InvalidInput(f"no weak pairs from {', '.join(unknown)}", hint=f"known: {', '.join(SOURCES)}")
-    files = [file for file in told.files(snapshot) if not modality or file.kinds & set(modality)]
+    files = [file for file in file_text.file_texts(snapshot) if not modality or file.kinds & set(modality)]
     found = [_weak(source, files) for source in dict.fromkeys(sources)]
     if not any(one.pairs for one in found):
         common = [text for one in found for text in one.common]
@@ -125,7 +125,7 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     return found
 
 
-def _weak(source: str, files: Sequence[told.Told]) -> Weak:
+def _weak(source: str, files: Sequence[file_text.FileText]) -> WeakPairs:
     by_text: dict[str, dict[int, Path]] = defaultdict(dict)
     for file in files:
         for text in filter(None, SOURCES[source](file)):
@@ -133,23 +133,27 @@ def _weak(source: str, files: Sequence[told.Told]) -> Weak:
     most = SHARE * len({file.content_id for file in files})
     # What one file alone says is never too common, however small the library is.
     kept = {text: tuple(of.values()) for text, of in by_text.items() if len(of) <= max(1, most)}
-    return Weak(source, kept, tuple(text for text in by_text if text not in kept))
+    return WeakPairs(source, kept, tuple(text for text in by_text if text not in kept))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GatheredPairs:
     """Given pairs and weak ones together."""
 
-    judged: Judged
-    weak: tuple[Judged | None, int]
+    judged: JudgedPairs
+    weak: tuple[JudgedPairs | None, int]
     """The weak ones alone, and how many of them are not given too."""
     notes: tuple[str, ...]
     """What each source gave."""
 
 
 def gather(
-    given: Judged | None, sources: Sequence[str], modality: Sequence[Modality], catalog: Catalog, folder: ModelFolder
-) -> Asked:
+    given: JudgedPairs | None,
+    sources: Sequence[str],
+    modality: Sequence[Modality],
+    catalog: Catalog,
+    folder: ModelFolder,
+) -> GatheredPairs:
     """What there is to learn from; weak pairs are written into the model's folder, to look at.
 
     Raises: InvalidInput as `collect`, or if nothing is given and nothing asked for; LibraryLocked, LibraryError.
@@ -157,28 +161,28 @@ def gather(
     if not sources:
         if given is None:
             raise InvalidInput("nothing to learn from", hint=f"give pairs, or take weak ones from {', '.join(SOURCES)}")
-        return Asked(given, (None, 0), ())
+        return GatheredPairs(given, (None, 0), ())
     with catalog.reading() as snapshot:
         found = collect(snapshot, sources, modality)
     path = folder.path / FILE_NAME
     with folder.writing():
-        checkpoint.write(_table(found).encode("utf-8", "replace"), path)
+        checkpoint.write_whole(_table(found).encode("utf-8", "replace"), path)
     judged = _merged(given, found, path)
     more = _count(judged) - (_count(given) if given else 0)
-    return Asked(judged, (_merged(None, found, path), more), tuple(map(str, found)))
+    return GatheredPairs(judged, (_merged(None, found, path), more), tuple(map(str, found)))
 
 
-def _count(judged: Judged) -> int:
+def _count(judged: JudgedPairs) -> int:
     return sum(len(pair.relevant) for pair in judged.pairs)
 
 
-def _table(found: Iterable[Weak]) -> str:
+def _table(found: Iterable[WeakPairs]) -> str:
     rows = [(text, str(path), one.source) for one in found for text, paths in one.pairs.items() for path in paths]
     lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in rows]
     return "\n".join(["query\trelevant\tsource", *lines]) + "\n"
 
 
-def _merged(given: Judged | None, found: Iterable[Weak], source: Path) -> Judged:
+def _merged(given: JudgedPairs | None, found: Iterable[WeakPairs], source: Path) -> JudgedPairs:
     """Given pairs and weak ones, which count the same; a text that both have is one question."""
     asked = {pair.query: pair for pair in given.pairs} if given else {}
     line = 2
@@ -187,4 +191,4 @@ def _merged(given: Judged | None, found: Iterable[Weak], source: Path) -> Judged
             known = asked.get(text) or Pair(text, (), line, source)
             asked[text] = replace(known, relevant=tuple(dict.fromkeys((*known.relevant, *paths))))
             line += len(paths)
-    return Judged(given.source if given else source, tuple(asked.values()), given.unused if given else ())
+    return JudgedPairs(given.source if given else source, tuple(asked.values()), given.unused if given else ())

@@ -16,7 +16,16 @@ the other queries of a call. A structure may miss neighbours; the scores of thos
 Importing this package loads no faiss; `create` and `read` do, for that backend, and so do `built` and `layered`.
 """
 
-from mmsearch.vectors.file import Stamp, check_file, create, publish, quarantine, read, read_as
-from mmsearch.vectors.gate import Gate
+from mmsearch.vectors.file import Stamp, check_file, create_index, publish_index, quarantine, read_index, read_index_as
+from mmsearch.vectors.lock import ReadWriteLock
 
-__all__ = ["Gate", "Stamp", "check_file", "create", "publish", "quarantine", "read", "read_as"]
+__all__ = [
+    "ReadWriteLock",
+    "Stamp",
+    "check_file",
+    "create_index",
+    "publish_index",
+    "quarantine",
+    "read_index",
+    "read_index_as",
+]

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import forks
+from mmsearch.core import forks
+from mmsearch.core.atomic import replacing
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import rank
-from mmsearch.vectors.atomic import replacing
 from mmsearch.vectors.check import (
     checked_count,
     checked_dim,
@@ -21,13 +20,11 @@ from mmsearch.vectors.check import (
     checked_selection,
     checked_vectors,
 )
-from mmsearch.vectors.gate import Gate
+from mmsearch.vectors.lock import ReadWriteLock
 
 if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Copy, Gpu
-
-faiss: Any = _faiss
-"""Untyped: its type stubs lack what its Python layer adds."""
+from mmsearch.vectors.faiss_module import faiss
 
 
 class _Threads:
@@ -81,7 +78,7 @@ class FaissFlatIndex:
     def _adopt(self, index: Any) -> None:
         self._index = index
         self._flat = faiss.downcast_index(index.index)
-        self._gate = Gate()
+        self._gate = ReadWriteLock()
         self._changed()
 
     def _changed(self) -> None:

@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from mmsearch import registry
-from mmsearch.documents import parsed
+from mmsearch.core import registry
+from mmsearch.core.atomic import replacing
+from mmsearch.core.json_text import parse_json
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import VectorIndex
-from mmsearch.vectors.atomic import replacing
 
 MAGIC = b"MMSINDEX"
 FORMAT = 1
@@ -69,13 +69,13 @@ class Stamp:
     """Of the commit that made that generation: another copy of a library has other commits under the same number."""
 
 
-def create(backend: str, dim: int) -> VectorIndex:
+def create_index(backend: str, dim: int) -> VectorIndex:
     """A new, empty index of a registered backend. Raises: UnknownName."""
-    index: VectorIndex = registry.load("indexes", backend)(dim)
+    index: VectorIndex = registry.load_part("indexes", backend)(dim)
     return index
 
 
-def publish(index: Kept, path: Path, stamp: Stamp) -> None:
+def publish_index(index: Kept, path: Path, stamp: Stamp) -> None:
     """Put the index in the place of `path`, on disk before this returns; readers see the old file or the new one.
 
     Raises: LibraryReadOnly, LibraryError; the old file is then still there.
@@ -91,13 +91,13 @@ def publish(index: Kept, path: Path, stamp: Stamp) -> None:
             file.write(_digest(file, file.tell()) + MAGIC)
 
 
-def read(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
+def read_index(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
     """What `read_as` gives, by the registered backend. Raises: IndexDamaged, UnknownName."""
-    load: Callable[[Path, int], VectorIndex] = registry.load("indexes", stamp.backend).load
-    return read_as(load, path, stamp, dim)
+    load: Callable[[Path, int], VectorIndex] = registry.load_part("indexes", stamp.backend).load
+    return read_index_as(load, path, stamp, dim)
 
 
-def read_as(load: Callable[[Path, int], Read], path: Path, stamp: Stamp, dim: int) -> tuple[Read, Stamp]:
+def read_index_as(load: Callable[[Path, int], Read], path: Path, stamp: Stamp, dim: int) -> tuple[Read, Stamp]:
     """What `load` reads at `path`, and the stamp it bears, which may be of another generation than `stamp`, and of no
     other library, part, backend or dimension.
 
@@ -155,7 +155,7 @@ def _quarantined(path: Path) -> Iterator[tuple[int, Path]]:
 def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, int]:
     """The stamp and the count in a footer. Raises: IndexDamaged."""
     try:
-        footer = dict(parsed(text))
+        footer = dict(parse_json(text))
         generation, mark, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error

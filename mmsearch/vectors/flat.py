@@ -6,10 +6,10 @@ from threading import Lock
 
 import numpy as np
 
+from mmsearch.core.atomic import replacing
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import rank
-from mmsearch.vectors.atomic import replacing
 from mmsearch.vectors.check import (
     checked_count,
     checked_dim,

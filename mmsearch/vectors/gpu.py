@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import forks
+from mmsearch.core import forks
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Vectors
-from mmsearch.vectors.faiss_flat import faiss
+from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.rank import Scores
 
 MOST = 2047
@@ -72,7 +72,7 @@ class Gpu:
 
 
 @cache
-def found() -> Gpu:
+def find_gpu() -> Gpu:
     """The one of this process. Raises: InvalidInput."""
     return Gpu()
 

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from mmsearch.core.registry import known_targets
 from mmsearch.errors import InvalidInput
-from mmsearch.findings import Finding
-from mmsearch.registry import targets
+from mmsearch.types import Finding
 
 
 def findings(device: str) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def findings(device: str) -> Iterator[Finding]:
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
     options = faiss.get_compile_options().strip()
     yield Finding(
-        "faiss", "ok", f"{faiss.__version__}, {options}, {gpus} GPUs; backends: {', '.join(targets('indexes'))}"
+        "faiss", "ok", f"{faiss.__version__}, {options}, {gpus} GPUs; backends: {', '.join(known_targets('indexes'))}"
     )
     if device == "gpu":
         yield _gpu()
@@ -40,7 +40,7 @@ def _gpu() -> Finding:
     from mmsearch.vectors import gpu
 
     try:
-        gpu.found()
+        gpu.find_gpu()
     except InvalidInput as error:
         return Finding("faiss GPU", "error", error.message, error.hint)
     return Finding("faiss GPU", "ok", "searches flat, ivf and ivf-sq8 where no filter counts")

@@ -12,20 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.core.atomic import replacing
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import rank
-from mmsearch.vectors.atomic import replacing
-from mmsearch.vectors.built import Built, Places, selector
-from mmsearch.vectors.check import (
-    checked_count,
-    checked_id_array,
-    checked_ids,
-    checked_selection,
-    checked_vectors,
-)
+from mmsearch.vectors.ann import AnnIndex, Places, selector
+from mmsearch.vectors.check import checked_count, checked_id_array, checked_ids, checked_selection, checked_vectors
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
-from mmsearch.vectors.gate import Gate
+from mmsearch.vectors.lock import ReadWriteLock
 
 if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu
@@ -58,9 +52,9 @@ class LayeredIndex:
     Thread safety: searches share a gate; `add` and `remove` have it alone.
     """
 
-    def __init__(self, dim: int, built: Built | None = None) -> None:
+    def __init__(self, dim: int, built: AnnIndex | None = None) -> None:
         self._exact = FaissFlatIndex(dim)
-        self._gate = Gate()
+        self._gate = ReadWriteLock()
         self.built = built
         self._gpu: Gpu | None = None
         self._gone: NDArray[np.bool_] = np.zeros(len(built) if built else 0, bool)
@@ -156,7 +150,7 @@ class LayeredIndex:
         order = np.lexsort((ids, -scores), axis=1)[:, :k]
         return Neighbours(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))
 
-    def _places(self, built: Built, chosen: Ids | None) -> tuple[Places, Any] | None:
+    def _places(self, built: AnnIndex, chosen: Ids | None) -> tuple[Places, Any] | None:
         """The places that count, and the selector where there is one already; None if all count."""
         if chosen is not None:
             places = built.places(chosen)
@@ -179,7 +173,7 @@ class LayeredIndex:
                 np.save(file, gone)
 
     @classmethod
-    def load(cls, path: Path, dim: int, built: Built | None = None) -> "LayeredIndex":
+    def load(cls, path: Path, dim: int, built: AnnIndex | None = None) -> "LayeredIndex":
         """Read what `save` wrote; bytes after it are ignored. Raises: IndexDamaged."""
         index = cls(dim, built)
         try:
@@ -196,7 +190,7 @@ class LayeredIndex:
 class _Search:
     """One search of a structure, by whatever finds the most in the least time."""
 
-    def __init__(self, built: Built, among: tuple[Places, Any] | None, fetch: Fetch | None) -> None:
+    def __init__(self, built: AnnIndex, among: tuple[Places, Any] | None, fetch: Fetch | None) -> None:
         self._built = built
         self._among: Places | None = None if among is None else among[0]
         self._selector: Any = None if among is None else among[1]

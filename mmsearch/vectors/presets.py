@@ -27,7 +27,7 @@ _FEW_OF_CELLS, _FEW_OF_GRAPH = (700, 0.0), (2500, 0.01)
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class IndexPreset:
     """A kind of index."""
 
     name: str
@@ -78,20 +78,20 @@ def cells(count: int) -> int:
 
 
 PRESETS = (
-    Preset(FLAT, "every vector is compared: exact", from_size=0),
-    Preset("ivf", "cells of whole vectors", "IVF{cells},Flat", "nprobe", _PROBES, more_bytes=16),
-    Preset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000),
-    Preset("ivf-pq", "cells, 2 bits a dimension", "IVF{cells},PQ{pairs}x4fs", "nprobe", _PROBES, 90, 2, 16,
+    IndexPreset(FLAT, "every vector is compared: exact", from_size=0),
+    IndexPreset("ivf", "cells of whole vectors", "IVF{cells},Flat", "nprobe", _PROBES, more_bytes=16),
+    IndexPreset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000),
+    IndexPreset("ivf-pq", "cells, 2 bits a dimension", "IVF{cells},PQ{pairs}x4fs", "nprobe", _PROBES, 90, 2, 16,
            mapped=False, from_size=10_000_000),
-    Preset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
-    Preset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH),
-    Preset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276, _FEW_OF_GRAPH),
+    IndexPreset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
+    IndexPreset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH),
+    IndexPreset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276, _FEW_OF_GRAPH),
 )  # fmt: skip
 
 NAMES = (AUTO, *(preset.name for preset in PRESETS))
 
 
-def named(name: str) -> Preset:
+def preset_named(name: str) -> IndexPreset:
     """Raises: UnknownName."""
     for preset in PRESETS:
         if preset.name == name:
@@ -100,10 +100,10 @@ def named(name: str) -> Preset:
     raise UnknownName(f"no index preset named {name!r}", hint=f"known: {AUTO}, {known}")
 
 
-def suited(size: int, kind: str = AUTO, serving: str = FLAT) -> Preset:
+def suited_preset(size: int, kind: str = AUTO, serving: str = FLAT) -> IndexPreset:
     """The one for a list of so many vectors that has `serving` now, where `kind` is asked for: "auto" or a name."""
     if kind != AUTO:
-        return named(kind if size >= SMALLEST else FLAT)
+        return preset_named(kind if size >= SMALLEST else FLAT)
     automatic = [preset for preset in PRESETS if preset.from_size is not None]
     best = max((one for one in automatic if size >= (one.from_size or 0)), key=lambda one: one.from_size or 0)
     for preset in automatic:

@@ -65,7 +65,7 @@ def fused_by_rank(hits: list[Hit]) -> list[Path]:
 
 
 def everything(library: Library, dev: Path) -> None:
-    notes = Path(mmsearch.__file__).parent / "samples" / "notes"
+    notes = Path(mmsearch.__file__).parent / "resources" / "samples" / "notes"
     library.ingest(*(dev / name for name in ("coco", "stamps", "esc10", "videos")), notes)
 
 

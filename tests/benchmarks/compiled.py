@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmsearch import registry
+from mmsearch.core import registry
 from tests.benchmarks import vit
 
 Pass = Callable[[Any], torch.Tensor]
@@ -23,7 +23,7 @@ Pass = Callable[[Any], torch.Tensor]
 
 def network(name: str, batch: int) -> tuple[Pass, torch.Tensor]:
     """The forward pass of a space's picture tower, and some noise for it."""
-    encoder: Any = registry.load("spaces", name)("auto", "auto").encoders["image"]
+    encoder: Any = registry.load_part("spaces", name)("auto", "auto").encoders["image"]
     model = encoder._loaded()
     side = 260 if name == "starter" else encoder.pixels.height
     noise = np.random.default_rng(0).standard_normal((batch, 3, side, side), np.float32)

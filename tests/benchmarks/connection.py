@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import mmsearch
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.encoders import connection
 from mmsearch.evaluate import metrics
 from mmsearch.types import Space
@@ -58,7 +58,10 @@ def crossed(space: Space, pictures: Sequence[Path], sounds: Sequence[Path]) -> t
 
 def lines(shared: Path, texts: Sequence[str] | None) -> Iterator[str]:
     pictures, sounds, relevant = pairs(shared)
-    starter, heard = registry.load("spaces", "starter")("cpu", "fp32"), registry.load("spaces", HEARD)("cpu", "fp32")
+    starter, heard = (
+        registry.load_part("spaces", "starter")("cpu", "fp32"),
+        registry.load_part("spaces", HEARD)("cpu", "fp32"),
+    )
     direct = similarity(*crossed(starter, pictures, sounds))
     yield f"| direct: starter | {told(direct, relevant)} | {told(direct.T, relevant.T)} | |"
     tables = []
@@ -66,12 +69,12 @@ def lines(shared: Path, texts: Sequence[str] | None) -> Iterator[str]:
         start = time.perf_counter()
         made = mmsearch.connect(HEARD, "starter", f"seed-{seed}", texts, seed=seed)
         seconds = time.perf_counter() - start
-        joined = registry.load("spaces", made.space)("cpu", "fp32")
+        joined = registry.load_part("spaces", made.space)("cpu", "fp32")
         found = similarity(*crossed(joined, pictures, sounds))
         tables.append(found)
         yield f"| connected, seed {seed} | {told(found, relevant)} | {told(found.T, relevant.T)} | {seconds:.0f} |"
     again = mmsearch.connect(HEARD, "starter", "again", texts, seed=SEEDS[0])
-    same = _digest(again.path) == _digest(connection.folder(f"seed-{SEEDS[0]}"))
+    same = _digest(again.path) == _digest(connection.connection_folder(f"seed-{SEEDS[0]}"))
     chance = [100 * k / len(sounds) for k in (1, 5, 10)]
     yield f"| chance | {' / '.join(f'{one:.1f}' for one in chance)} | the same | |"
     yield ""

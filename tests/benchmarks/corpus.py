@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import registry
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement, layouts
+from mmsearch.core import registry
+from mmsearch.core.version import VERSION
 from mmsearch.types import Ids, Span, Vectors
-from mmsearch.version import VERSION
 from tests.benchmarks.embedded import Embedder, flickr8k, unit
 
 NEAR = 16
@@ -31,7 +31,7 @@ of 0.8, and one in a hundred 0.95: hardly any passes for a near-duplicate."""
 
 AT_ONCE = 50_000
 BATCH = 1000
-TARGET = "mmsearch.encoders.starter:space"
+TARGET = "mmsearch.encoders.starter:starter_space"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load(shared: Path, cache: Path, count: int, queries: int) -> Corpus:
 
 
 def _make(shared: Path, cache: Path, count: int) -> None:
-    embedder = Embedder(registry.load("spaces", "starter")(), cache)
+    embedder = Embedder(registry.load_part("spaces", "starter")(), cache)
     base = flickr8k(embedder, shared, "train").images
     dev = flickr8k(embedder, shared, "dev")
     np.save(cache / "queries.npy", np.stack([dev.images, dev.captions[:, 0]], axis=1).reshape(-1, base.shape[1]))
@@ -108,9 +108,9 @@ def exact(vectors: Vectors, queries: Vectors, k: int, among: NDArray[np.int64] |
 
 def fill(folder: Path, corpus: Corpus) -> None:
     """A library of one-picture items: item and segment n + 1 is vector n; its file's size is its place."""
-    space = registry.load("spaces", "starter")()
+    space = registry.load_part("spaces", "starter")()
     catalog = Catalog.open(folder, VERSION, create=True)
-    record = catalog.add_space(space.name, TARGET, space.dim, space.fingerprint, layouts.of(space))
+    record = catalog.add_space(space.name, TARGET, space.dim, space.fingerprint, layouts.layout_of(space))
     for batch in batches(corpus, 0):
         catalog.commit(batch, record.id)
     catalog.close()

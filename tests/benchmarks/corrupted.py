@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.encoders.starter.conse import combine, concepts
 from mmsearch.encoders.starter.image import TOP, StarterImage, scores
 from mmsearch.types import EncoderSpec, Limits, Prepared, Segment, Space, Vectors
@@ -63,7 +63,7 @@ class Corrupted:
     def _changed(
         self, paths: Sequence[Path], encoder: StarterImage, change: OnPicture | None, seed: int
     ) -> Iterator[Prepared]:
-        decoder = registry.load("decoders", "image")(self.space.windowing, Limits())
+        decoder = registry.load_part("decoders", "image")(self.space.windowing, Limits())
         for number, path in enumerate(paths):
             segment = next(iter(decoder.decode(path)))
             if change is not None:
@@ -77,7 +77,7 @@ class Corrupted:
         encoder = self.space.encoders["audio"]
 
         def make() -> Arrays:
-            decoder = registry.load("decoders", "audio")(self.space.windowing, Limits())
+            decoder = registry.load_part("decoders", "audio")(self.space.windowing, Limits())
             prepared, owners = [], []
             for owner, (path, other) in enumerate(zip(paths, others, strict=True)):
                 beside = next(iter(decoder.decode(other))).data

@@ -19,11 +19,11 @@ import numpy as np
 from PIL import Image
 
 import mmsearch
-from mmsearch import registry
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
+from mmsearch.core import registry
+from mmsearch.core.version import VERSION
 from mmsearch.library import Library
 from mmsearch.types import Span, Vectors
-from mmsearch.version import VERSION
 from tests.benchmarks.speed import TARGET, clustered
 
 PHOTO_THRESHOLDS = (0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.95, 0.98)
@@ -106,7 +106,7 @@ def real(shared: Path, count: int, others: int, folder: Path) -> None:
 
 
 def fast(segments: int, folder: Path) -> None:
-    space = registry.load("spaces", "starter")()
+    space = registry.load_part("spaces", "starter")()
     vectors = clustered(segments, space.dim)
     chance = np.random.default_rng(1)
     tenth = segments // 10

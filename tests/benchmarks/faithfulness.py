@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 import mmsearch
+from mmsearch.encoders.explaining import Box
 from mmsearch.library import Library
-from mmsearch.reasons import Box
 from mmsearch.types import Hit, Prepared, Segment
 
 NOTHING = "It is as it was."
@@ -62,7 +62,7 @@ def removed(
     library: Library, query: str, hit: Hit, change: Callable[[Prepared, Box], Prepared], rng: np.random.Generator
 ) -> tuple[float, float] | None:
     """Drops of the named region and of a random one; None if nothing is named."""
-    from mmsearch.explain import _segment
+    from mmsearch.search.explain import _segment
 
     found = library.explain(query, hit)
     if not found.regions:
@@ -77,7 +77,7 @@ def removed(
 
 
 def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Generator) -> tuple[float, float]:
-    from mmsearch.explain import _segment
+    from mmsearch.search.explain import _segment
 
     space, _ = library._parts.embedding()
     encoder = space.encoders["audio"]

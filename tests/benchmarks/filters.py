@@ -4,7 +4,7 @@
 
 A library of one-segment items, made through `Catalog.commit`, is asked with filters that 1, 0.1, 0.01 and 0.0001 of
 the items match: by a number, by a date, by a path, by a tag, and by several of them. Each query is what
-`mmsearch.search` does beyond embedding: the nearest segments that match, resolved to the paths that match. "first": the
+`mmsearch.search.vector` does beyond embedding: the nearest segments that match, resolved to the paths that match. "first": the
 first query with a filter after a commit, which resolves it, by the clock and of the CPU. Vectors are searched as the
 product itself chooses for so many, index and effort; it is an error where recall under a filter is below the setting's.
 """
@@ -22,17 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
-from mmsearch.building import Builder
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select, write
 from mmsearch.catalog.database import writing
-from mmsearch.catalog.models import Tag
-from mmsearch.config import Settings
-from mmsearch.criteria import Filter
-from mmsearch.filters import parse
-from mmsearch.indexing import IndexSet
-from mmsearch.search import OVER
+from mmsearch.catalog.tables import Tag
+from mmsearch.core.config import Settings
+from mmsearch.core.version import VERSION
+from mmsearch.filters.ast import Filter
+from mmsearch.filters.parser import parse
+from mmsearch.indexing.lists import Lists
+from mmsearch.indexing.tuning import IndexTuner
+from mmsearch.search.vector import OVER
 from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Span, Vectors, Windowing
-from mmsearch.version import VERSION
 from tests.benchmarks.speed import clustered
 
 DIM = 384
@@ -95,10 +95,10 @@ def best(vectors: Vectors, ids: NDArray[np.int64], query: Vectors) -> list[int]:
     return [int(i) for i in ids[np.lexsort((ids, -scores))[:K]]]
 
 
-def answer(catalog: Catalog, indexes: IndexSet, query: Vectors, where: Filter | None) -> list[int]:
+def answer(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter | None) -> list[int]:
     near, _ = indexes.search(query, K * OVER, among=where)
     with catalog.reading() as snapshot:
-        shown = {found.segment_id for found in read.resolve(snapshot, near[KEY].ids[0], where)}
+        shown = {found.segment_id for found in read.resolve_segments(snapshot, near[KEY].ids[0], where)}
     return [i for i in near[KEY].ids[0].tolist() if i in shown][:K]
 
 
@@ -108,7 +108,7 @@ def timed(work: Callable[[], object]) -> float:
     return 1e3 * (perf_counter() - start)
 
 
-def _first(catalog: Catalog, indexes: IndexSet, query: Vectors, where: Filter) -> tuple[float, float]:
+def _first(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter) -> tuple[float, float]:
     """Milliseconds of a filter's first query after somebody's commit, by the clock and of the CPU."""
     with writing(catalog._engine) as connection:
         write.bump(connection)
@@ -155,9 +155,9 @@ def main() -> None:
 def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, places: NDArray[np.int64]) -> None:
     space = catalog.space()
     assert space is not None
-    indexes = IndexSet(catalog, folder / "indexes", space, "auto")
+    indexes = Lists(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)
-    for made in Builder(catalog, indexes, _space(), space, RECALL).due():
+    for made in IndexTuner(catalog, indexes, _space(), space, RECALL).due():
         print(f"{made.preset}, effort {made.effort}, recall {dict(made.recall)}, built in {made.seconds:.0f} s")
     print(f"{len(vectors)} items, {len(queries)} queries; ms are medians; x: against the unfiltered query beside it")
     print("share   filter    recall@10  unfiltered ms  filtered ms     x  selection alone ms  first ms  of CPU")

@@ -25,7 +25,7 @@ import mmsearch
 from mmsearch.errors import Forked
 from mmsearch.library import Library
 
-SAMPLES = Path(mmsearch.__file__).parent / "samples"
+SAMPLES = Path(mmsearch.__file__).parent / "resources" / "samples"
 PICTURE = SAMPLES / "photos" / "dog-at-a-laptop.jpg"
 WORDS = (
     "a dog", "bread rising overnight", "birds by the water", "tools in a shop", "a storm at sea", "a leaking pump",

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import mmsearch
-from mmsearch.config import FUSIONS
+from mmsearch.core.config import FUSIONS
 from mmsearch.library import Library
 from mmsearch.types import Query
 

@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmsearch import registry
-from mmsearch.encoders.fusion import Items, fused, items
+from mmsearch.core import registry
+from mmsearch.encoders.fusion import FusionItems, fused_vectors, fusion_items
 from mmsearch.evaluate import metrics
 from mmsearch.training import splits
 from mmsearch.training.attack import Attack
-from mmsearch.training.fusion import Asked, FusionTask, Shape, ranks
-from mmsearch.training.loop import fit
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.fusion_task import FusionQueries, FusionShape, FusionTask, ranks
+from mmsearch.training.loop import fit_task
+from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Modality, Vectors
 from tests.benchmarks.embedded import Embedder, Photos, flickr8k, manifest, unit
 
@@ -47,25 +47,25 @@ EACH = 5
 RECIPE = Recipe(epochs=8, batch=128, lr=1e-4, weight_decay=0.05, patience=8)
 """The learning rate was chosen by validation (1e-3, 1e-4 and 2e-5 for concat and transformer, seed 0)."""
 
-SHAPES: Mapping[str, Shape] = {
-    **{name: Shape(name) for name in ("weights", "concat", "cross", "transformer")},
-    "concat, nothing hidden": Shape("concat", hide=0.0),
-    "concat, FGM": Shape("concat", attack=Attack("fgm")),
-    "concat, PGD": Shape("concat", attack=Attack("pgd")),
+SHAPES: Mapping[str, FusionShape] = {
+    **{name: FusionShape(name) for name in ("weights", "concat", "cross", "transformer")},
+    "concat, nothing hidden": FusionShape("concat", hide=0.0),
+    "concat, FGM": FusionShape("concat", attack=Attack("fgm")),
+    "concat, PGD": FusionShape("concat", attack=Attack("pgd")),
 }
 SHUFFLED = "concat, shuffled pairs"
 
 Parts = list[dict[Modality, Vectors]]
 Ranks = NDArray[np.int64]
-Fuse = Callable[[Items], Vectors]
+Fuse = Callable[[FusionItems], Vectors]
 
 
 @dataclass(frozen=True)
 class Test:
     """Items, and what asks for them."""
 
-    found: Items
-    asked: Asked
+    found: FusionItems
+    asked: FusionQueries
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ def stamps(embedder: Embedder, shared: Path) -> Stamps:
         {"image": images[n][None], "audio": sounds.vectors[sounds.owners == n], "text": texts[n][None]}
         for n in range(len(found))
     ]
-    return Stamps(parts, splits.groups(len(found), [row["group"] for row in found], vectors=images))
+    return Stamps(parts, splits.split_groups(len(found), [row["group"] for row in found], vectors=images))
 
 
-def in_turn(known: Stamps, chosen: NDArray[np.bool_]) -> tuple[Parts, Asked]:
+def in_turn(known: Stamps, chosen: NDArray[np.bool_]) -> tuple[Parts, FusionQueries]:
     """Of some stamps, each modality asks for the other two."""
     parts, queries, groups = [], [], []
     for n in np.flatnonzero(chosen):
@@ -116,27 +116,29 @@ def in_turn(known: Stamps, chosen: NDArray[np.bool_]) -> tuple[Parts, Asked]:
             parts.append({kind: rows for kind, rows in known.parts[n].items() if kind != asking})
             queries.append(unit(known.parts[n][asking].mean(axis=0)))
             groups.append(known.groups[n])
-    return parts, Asked(np.stack(queries), np.arange(len(parts)), np.array(groups))
+    return parts, FusionQueries(np.stack(queries), np.arange(len(parts)), np.array(groups))
 
 
-def training(photos: Photos, known: Stamps, half: NDArray[np.bool_], seed: int) -> tuple[Items, Asked, Asked]:
+def training(
+    photos: Photos, known: Stamps, half: NDArray[np.bool_], seed: int
+) -> tuple[FusionItems, FusionQueries, FusionQueries]:
     """Items, the queries that train, and those that choose the epoch."""
     draw = np.random.default_rng(seed)
     count = EACH * len(photos.images)
     rows = np.repeat(np.arange(len(photos.images)), EACH)
     own = np.concatenate([draw.permutation(5)[:EACH] for _ in photos.images])
     other = (own + draw.integers(1, 5, count)) % 5
-    alike = splits.groups(len(photos.images), vectors=photos.images)[rows]
-    asked = Asked(photos.captions[rows, other], np.arange(count), alike)
-    held = splits.split(alike, 0.2, seed)
+    alike = splits.split_groups(len(photos.images), vectors=photos.images)[rows]
+    asked = FusionQueries(photos.captions[rows, other], np.arange(count), alike)
+    held = splits.split_held_back(alike, 0.2, seed)
     parts, turns = in_turn(known, half)
     times = max(1, count // 8 // len(parts))
-    train = Asked(
+    train = FusionQueries(
         np.concatenate([asked.queries[~held], np.tile(turns.queries, (times, 1))]),
         np.concatenate([asked.items[~held], np.tile(turns.items + count, times)]),
         np.concatenate([asked.groups[~held], np.tile(turns.groups + count, times)]),
     )
-    return items(photo_items(photos, rows, own) + parts, MODALITIES), train, asked.only(held)
+    return fusion_items(photo_items(photos, rows, own) + parts, MODALITIES), train, asked.only(held)
 
 
 def stamp_ranks(known: Stamps, half: NDArray[np.bool_], fuse: Fuse, lacking: bool) -> Ranks:
@@ -145,7 +147,7 @@ def stamp_ranks(known: Stamps, half: NDArray[np.bool_], fuse: Fuse, lacking: boo
     found = []
     for number, asking in enumerate(MODALITIES):
         rows = np.arange(number, len(parts), len(MODALITIES))
-        whole = items([parts[row] for row in rows], MODALITIES)
+        whole = fusion_items([parts[row] for row in rows], MODALITIES)
         left = [kind for kind in MODALITIES if kind != asking] if lacking else [asking]
         for kind in left:
             found.append(ranks(asked.queries[rows], fuse(whole.without(kind)), np.arange(len(rows))))
@@ -154,7 +156,7 @@ def stamp_ranks(known: Stamps, half: NDArray[np.bool_], fuse: Fuse, lacking: boo
 
 def measured(test: Test, known: Stamps, half: NDArray[np.bool_], fuse: Fuse) -> Measured:
     noise = np.random.default_rng(0).standard_normal(test.found.vectors.shape).astype(np.float32)
-    noisy = Items(unit(test.found.vectors + NOISE * unit(noise)), test.found.kinds, MODALITIES)
+    noisy = FusionItems(unit(test.found.vectors + NOISE * unit(noise)), test.found.kinds, MODALITIES)
     queries, own = test.asked.queries, test.asked.items
     return Measured(
         ranks(queries, fuse(test.found), own),
@@ -165,15 +167,17 @@ def measured(test: Test, known: Stamps, half: NDArray[np.bool_], fuse: Fuse) -> 
     )
 
 
-def learned(shape: Shape, data: tuple[Items, Asked, Asked], seed: int, shuffle: bool) -> nn.Module:
+def learned(
+    shape: FusionShape, data: tuple[FusionItems, FusionQueries, FusionQueries], seed: int, shuffle: bool
+) -> nn.Module:
     found, train, valid = data
     if shuffle:
-        train = Asked(np.random.default_rng(seed).permutation(train.queries), train.items, train.groups)
+        train = FusionQueries(np.random.default_rng(seed).permutation(train.queries), train.items, train.groups)
     task = FusionTask(shape, found, train, valid, "infonce", seed)
     if not any(True for _ in task.fusion.parameters()):
         return task.fusion
     last: dict[str, Tensor] = {}
-    fit(
+    fit_task(
         task, replace(RECIPE, seed=seed, lr=RECIPE.lr * (10 if shuffle else 1)),
         on_epoch=lambda epoch: last.update(copy.deepcopy(task.fusion.state_dict())),
     )  # fmt: skip
@@ -223,8 +227,8 @@ def held_back(photos: Photos) -> Test:
     """Every photo with its first caption, asked for by the four others."""
     count = len(photos.images)
     owners = np.repeat(np.arange(count), 4)
-    asked = Asked(photos.captions[:, 1:].reshape(4 * count, -1), owners, owners)
-    return Test(items(photo_items(photos, np.arange(count), np.zeros(count, np.int64)), MODALITIES), asked)
+    asked = FusionQueries(photos.captions[:, 1:].reshape(4 * count, -1), owners, owners)
+    return Test(fusion_items(photo_items(photos, np.arange(count), np.zeros(count, np.int64)), MODALITIES), asked)
 
 
 @dataclass(frozen=True)
@@ -232,19 +236,19 @@ class Run:
     """What one seed trains on and is tested by."""
 
     seed: int
-    data: tuple[Items, Asked, Asked]
+    data: tuple[FusionItems, FusionQueries, FusionQueries]
     test: Test
     known: Stamps
     half: NDArray[np.bool_]
 
-    def learned(self, shape: Shape, shuffle: bool) -> Measured:
+    def learned(self, shape: FusionShape, shuffle: bool) -> Measured:
         module = learned(shape, self.data, self.seed, shuffle)
-        return measured(self.test, self.known, self.half, lambda found: fused(module, found))
+        return measured(self.test, self.known, self.half, lambda found: fused_vectors(module, found))
 
 
 def run(photos: Photos, known: Stamps, seed: int) -> Run:
-    alike = splits.groups(len(photos.images), vectors=photos.images)
-    tested, half = splits.split(alike, 0.5, seed), splits.split(known.groups, 0.5, seed)
+    alike = splits.split_groups(len(photos.images), vectors=photos.images)
+    tested, half = splits.split_held_back(alike, 0.5, seed), splits.split_held_back(known.groups, 0.5, seed)
     train = Photos(photos.images[~tested], photos.captions[~tested])
     test = held_back(Photos(photos.images[tested], photos.captions[tested]))
     return Run(seed, training(train, known, half, seed), test, known, half)
@@ -267,7 +271,7 @@ def table(photos: Photos, known: Stamps, seeds: Sequence[int], log: Callable[[st
         lines.append(
             f"| {name} | {' | '.join([*(cell(found, k) for k in (1, 5, 10)), bounds(found, 10)])} | | | | | | | |"
         )
-    untrained = {"sum": Shape("sum"), "mean": Shape("mean")}
+    untrained = {"sum": FusionShape("sum"), "mean": FusionShape("mean")}
     for name, shape in {**untrained, **SHAPES, SHUFFLED: SHAPES["concat"]}.items():
         start = time.perf_counter()
         lines.append(line(name, [one.learned(shape, name == SHUFFLED) for one in runs]))
@@ -282,7 +286,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        embedder = Embedder(registry.load("spaces", "starter")(), options.cache or Path(folder))
+        embedder = Embedder(registry.load_part("spaces", "starter")(), options.cache or Path(folder))
         photos, known = flickr8k(embedder, options.shared, "dev"), stamps(embedder, options.shared)
     sys.stdout.write(table(photos, known, range(options.seeds), sys.stderr.write))
     return 0

@@ -31,7 +31,7 @@ from mmsearch.catalog import Batch, ListKey, NewContent, Placement
 from mmsearch.catalog import read as catalog_read
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport
 from mmsearch.library import Library
-from mmsearch.media.pool import Done, Event, Job, Piece
+from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, PreparedSegment
 from mmsearch.types import EncoderSpec, Metadata, Prepared, Segment, Space, Span, Vectors, Windowing
 
 DIM = 32
@@ -76,11 +76,11 @@ class NoDecoding:
         self._chance = np.random.default_rng(0)
         self._centres = self._chance.normal(size=(64, dim)).astype(np.float32)
 
-    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Iterable[DecodeJob]) -> Generator[DecodeEvent, None, None]:
         for number, job in enumerate(jobs):
             vector, facts = self.made(number)
-            yield Piece(job, 0, "image", Span(), vector)
-            yield Done(job, "image", facts, 0.0, 0.0)
+            yield PreparedSegment(job, 0, "image", Span(), vector)
+            yield FileDone(job, "image", facts, 0.0, 0.0)
 
     def made(self, number: int) -> tuple[Vectors, Metadata]:
         """A vector, float32 (dim,), and what a decoder would tell of the file."""

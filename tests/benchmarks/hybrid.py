@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import get_args
 
 import mmsearch
-from mmsearch.hybrid import Keywords
 from mmsearch.library import Library
+from mmsearch.search.keywords import Mode
 from tests.benchmarks.quality import rows
 
 LIBRARIES = {"COCO": ("coco",), "stamps": ("stamps",), "COCO and stamps": ("coco", "stamps")}
 DEPTHS = (1, 5, 10)
 
 
-def ranks(library: Library, dev: Path, kind: str, keywords: Keywords) -> list[int]:
+def ranks(library: Library, dev: Path, kind: str, keywords: Mode) -> list[int]:
     """Of each query, the rank of the first relevant picture; one beyond the last depth if it is not among them."""
     found = []
     for row in rows(dev / "queries" / "text_to_image.tsv"):
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as folder, mmsearch.open(Path(folder) / "library") as library:
             library.ingest(*(dev / kind for kind in kinds), only=("image",))
             for kind in kinds:
-                for keywords in get_args(Keywords):
+                for keywords in get_args(Mode):
                     best = ranks(library, dev, kind, keywords)
                     recalls = " / ".join(f"{sum(r <= k for r in best) / len(best):.1%}" for k in DEPTHS)
                     sys.stdout.write(

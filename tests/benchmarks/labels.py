@@ -13,7 +13,7 @@ from pathlib import Path
 
 import mmsearch
 from mmsearch.library import Library
-from mmsearch.types import Labelled
+from mmsearch.types import Label
 from tests.benchmarks.quality import rows
 
 
@@ -28,12 +28,12 @@ def truth(shared: Path) -> dict[str, str]:
     }
 
 
-def right(found: Sequence[Labelled], known: dict[str, str]) -> float:
+def right(found: Sequence[Label], known: dict[str, str]) -> float:
     """Share of the items that have their own class as label."""
     return sum(one.label == known[one.path.name] for one in found) / len(found)
 
 
-def none(found: Sequence[Labelled]) -> float:
+def none(found: Sequence[Label]) -> float:
     """Share of the items of which no name is said to fit."""
     return sum(one.label is None for one in found) / len(found)
 

@@ -25,15 +25,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import registry
-from mmsearch.encoders.fusion import STRATEGIES, fused, items
-from mmsearch.encoders.head import Facts, Head
+from mmsearch.core import registry
+from mmsearch.encoders.fusion import STRATEGIES, fused_vectors, fusion_items
+from mmsearch.encoders.head import Head, HeadFacts
 from mmsearch.evaluate import metrics
-from mmsearch.labels import PROMPTS
+from mmsearch.labels.zero_shot import PROMPTS
 from mmsearch.training import splits
-from mmsearch.training.examples import HELD_BACK, KINDS
-from mmsearch.training.labels import HEAD_RECIPE, Named, Shape, macro_f1, split, temperature, train
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.examples import HELD_BACK
+from mmsearch.training.head_task import (
+    HEAD_RECIPE,
+    HeadShape,
+    LabelledVectors,
+    macro_f1,
+    split_classes,
+    temperature,
+    train_head,
+)
+from mmsearch.training.serving.recipe import Recipe
+from mmsearch.training.serving.records import KINDS
 from mmsearch.types import Vectors
 from tests.benchmarks.embedded import Embedder, manifest
 
@@ -61,7 +70,7 @@ class Data:
         if self.folds.any():
             yield from (self.folds == fold for fold in np.unique(self.folds))
         else:
-            yield splits.split(self.groups, 0.5, seed)
+            yield splits.split_held_back(self.groups, 0.5, seed)
 
 
 def esc10(embedder: Embedder, shared: Path) -> Data:
@@ -88,12 +97,12 @@ def stamps(embedder: Embedder, shared: Path) -> list[Data]:
     )
     captions = embedder.words([row["captions"][0] for row in found])
     pairs = zip(vectors, captions, strict=True)
-    both = items([{"image": one[None], "text": other[None]} for one, other in pairs], KINDS)
+    both = fusion_items([{"image": one[None], "text": other[None]} for one, other in pairs], KINDS)
     fusion = STRATEGIES["mean"](vectors.shape[1], len(KINDS))
     return [
         data,
         replace(data, name="captions", vectors=captions, words=embedder.words(data.classes)),
-        replace(data, name="stamps and captions", vectors=fused(fusion, both)),
+        replace(data, name="stamps and captions", vectors=fused_vectors(fusion, both)),
     ]
 
 
@@ -102,7 +111,7 @@ def _data(
 ) -> Data:
     classes = tuple(sorted(set(named)))
     words = embedder.words([PROMPTS[modality].format(one) for one in classes])
-    grouped = splits.groups(len(named), same, vectors=vectors)
+    grouped = splits.split_groups(len(named), same, vectors=vectors)
     return Data(name, vectors, np.array([classes.index(one) for one in named]), grouped, folds, classes, words)
 
 
@@ -120,10 +129,12 @@ def head(
     data: Data, rows: Ints, kind: str, seed: int, share: float = 0.0, labels: Ints | None = None
 ) -> tuple[Head, NDArray[np.bool_]]:
     named = (data.labels if labels is None else labels)[rows]
-    held = split(named, data.groups[rows], share, seed) if share else np.zeros(len(rows), np.bool_)
-    facts = Facts(kind, data.vectors.shape[1], Shape().hidden, tuple(map(str, range(int(named.max()) + 1))), "", "")
+    held = split_classes(named, data.groups[rows], share, seed) if share else np.zeros(len(rows), np.bool_)
+    facts = HeadFacts(
+        kind, data.vectors.shape[1], HeadShape().hidden, tuple(map(str, range(int(named.max()) + 1))), "", ""
+    )
     recipe = Recipe(**{**{name: getattr(HEAD_RECIPE, name) for name in Recipe.__slots__}, "seed": seed})
-    return train(Shape(kind), Named(data.vectors[rows], named, held), facts, recipe)[0], held
+    return train_head(HeadShape(kind), LabelledVectors(data.vectors[rows], named, held), facts, recipe)[0], held
 
 
 def accuracy_lines(data: Data, seeds: Sequence[int]) -> Iterator[str]:
@@ -243,7 +254,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        embedder = Embedder(registry.load("spaces", "starter")(), options.cache or Path(folder))
+        embedder = Embedder(registry.load_part("spaces", "starter")(), options.cache or Path(folder))
         sets = [esc10(embedder, options.shared), *stamps(embedder, options.shared)]
     sys.stdout.write(tables(sets, range(options.seeds), sys.stderr.write))
     return 0

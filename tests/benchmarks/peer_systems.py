@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
-from mmsearch.criteria import Filter
-from mmsearch.filters import parse
-from mmsearch.types import Part, Query, Stored, Vectors
+from mmsearch.filters.ast import Filter
+from mmsearch.filters.parser import parse
+from mmsearch.types import Query, QueryPart, StoredVector, Vectors
 from tests.benchmarks import corpus
 from tests.benchmarks.corpus import Corpus
 
@@ -309,7 +309,7 @@ SHARES = {"library.search": "mmsearch"}
 
 
 def stored(query: Vectors) -> Query:
-    return Query(mixed=(Part("image", Stored(-1, Path("/nowhere"), np.asarray(query))),))
+    return Query(mixed=(QueryPart("image", StoredVector(-1, Path("/nowhere"), np.asarray(query))),))
 
 
 def _below(bound: int | None) -> Filter | None:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
-from mmsearch.config import Settings
+from mmsearch.core.config import Settings
 from tests.benchmarks import corpus, peer_systems, peers_report
 from tests.benchmarks.peer_systems import SHARES, SYSTEMS, K, System
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.types import Limits, Modality, Prepared, Segment, Space, Vectors
 from tests import shapes
 from tests.benchmarks import vit
@@ -29,7 +29,7 @@ KINDS = ("fp32", "bf16", "int8")
 def spaces(name: str) -> dict[str, Space]:
     """The space in each precision; int8 is made of the fp32 one."""
     made: dict[str, Space] = {
-        kind: registry.load("spaces", name)("cpu", kind.replace("int8", "fp32")) for kind in KINDS
+        kind: registry.load_part("spaces", name)("cpu", kind.replace("int8", "fp32")) for kind in KINDS
     }
     for encoder in made["int8"].encoders.values():
         loaded: Any = encoder
@@ -54,7 +54,7 @@ def inputs(space: Space, modality: Modality, shared: Path, count: int) -> tuple[
     if modality == "text":
         found = [row for row in rows(dev / "queries" / "text_to_image.tsv") if row["relevant"] in names]
         return [encoder.prepare(Segment("text", row["query"])) for row in found], [row["relevant"] for row in found]
-    decoder = registry.load("decoders", "image")(space.windowing, Limits())
+    decoder = registry.load_part("decoders", "image")(space.windowing, Limits())
     return [encoder.prepare(next(decoder.decode(path))) for path in paths], names
 
 

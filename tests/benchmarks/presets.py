@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch import registry
 from mmsearch.calibration import neutral
+from mmsearch.core import registry
 from mmsearch.types import Ids, Vectors
-from mmsearch.vectors import built, presets
-from mmsearch.vectors.built import Built
+from mmsearch.vectors import ann, presets
+from mmsearch.vectors.ann import AnnIndex
 from mmsearch.vectors.layered import LayeredIndex
 from tests.benchmarks import corpus
 from tests.benchmarks.embedded import Embedder
@@ -54,14 +54,14 @@ def pictures(shared: Path, cache: Path, count: int) -> List:
 def sounds(shared: Path, cache: Path, count: int) -> List:
     """Vectors of ESC-10's windows, moved along differences of their own neighbours; queries by neutral words, and by
     windows that took no part."""
-    space = registry.load("spaces", "starter")()
+    space = registry.load_part("spaces", "starter")()
     files = sorted((shared / "data" / "dev" / "esc10").glob("*.ogg"))
     windows = Embedder(space, cache).files("audio", files).vectors
     asked, base = windows[::5], np.delete(windows, np.s_[::5], axis=0)
     cosines = base @ base.T
     np.fill_diagonal(cosines, -1)
     near = np.argsort(-cosines, axis=1)[:, : corpus.NEAR]
-    words = neutral.vectors(space)["text"][:QUERIES]
+    words = neutral.neutral_vectors(space)["text"][:QUERIES]
     return List(
         "sounds", corpus._moved(base, near, count, np.random.default_rng(0)), {"audio": asked[:QUERIES], "text": words}
     )
@@ -76,17 +76,17 @@ def _recall(found: Ids, truth: Ids) -> float:
     return float(np.mean([len(set(one) & set(other)) / TEN for one, other in zip(found, truth, strict=True)]))
 
 
-def _rescored(made: Built, listed: List) -> Callable[[Vectors], Ids]:
+def _rescored(made: AnnIndex, listed: List) -> Callable[[Vectors], Ids]:
     index = LayeredIndex(made.dim, made)
     return lambda queries: index.search(queries, TEN, fetch=lambda ids: listed.vectors[ids]).ids
 
 
-def row(preset: presets.Preset, listed: List, truth: Mapping[str, Ids]) -> list[str]:
+def row(preset: presets.IndexPreset, listed: List, truth: Mapping[str, Ids]) -> list[str]:
     start, dim = time.process_time(), listed.vectors.shape[1]
     some = np.unique(
-        np.linspace(0, len(listed.vectors) - 1, built.sample_size(preset, len(listed.vectors))).astype(np.int64)
+        np.linspace(0, len(listed.vectors) - 1, ann.sample_size(preset, len(listed.vectors))).astype(np.int64)
     )
-    made = built.build(preset, listed.vectors[some], len(listed.vectors), _chunks(listed), TARGET)
+    made = ann.build_ann(preset, listed.vectors[some], len(listed.vectors), _chunks(listed), TARGET)
     spent = time.process_time() - start
     for effort in preset.efforts:
         tried = made.with_facts(effort=effort)
@@ -106,7 +106,7 @@ def row(preset: presets.Preset, listed: List, truth: Mapping[str, Ids]) -> list[
     return [preset.name, str(size), f"{spent:.0f}", str(tried.facts.effort), f"{np.median(times) * 1e3:.2f}", *shares]
 
 
-def table(listed: List, chosen: Sequence[presets.Preset]) -> Iterator[str]:
+def table(listed: List, chosen: Sequence[presets.IndexPreset]) -> Iterator[str]:
     truth = {kind: corpus.exact(listed.vectors, rows, TEN) for kind, rows in listed.queries.items()}
     kinds = [f"{kind}: {way}" for kind in listed.queries for way in ("true scores", "by codes")]
     columns = ["preset", "bytes a vector", "CPU s to build", "effort", "ms a query", *kinds]

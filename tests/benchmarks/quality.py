@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.evaluate import metrics
 from mmsearch.types import Limits, Modality, Segment, Space, Vectors
 
@@ -38,7 +38,7 @@ class Items(NamedTuple):
 
 def embed(space: Space, modality: Modality, paths: Sequence[Path]) -> Items:
     """Decode, prepare and encode files of one modality."""
-    decoder = registry.load("decoders", modality)(space.windowing, Limits())
+    decoder = registry.load_part("decoders", modality)(space.windowing, Limits())
     encoder = space.encoders[modality]
     prepared, owners = [], []
     for owner, path in enumerate(paths):
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--space", default="starter")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
-    space: Space = registry.load("spaces", options.space)(options.device)
+    space: Space = registry.load_part("spaces", options.space)(options.device)
     for name in options.only:
         start = time.perf_counter()
         for line in MEASURES[name](space, options.shared):

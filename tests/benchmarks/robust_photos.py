@@ -15,10 +15,11 @@ from torch import Tensor
 
 from mmsearch.encoders.starter import captions
 from mmsearch.encoders.starter.captions import Captions, joined
-from mmsearch.training import checkpoint, lessons, starter
 from mmsearch.training.attack import NO_ATTACK, Attack, hardened
-from mmsearch.training.lessons import Lessons
-from mmsearch.training.loop import fit
+from mmsearch.training.loop import fit_task
+from mmsearch.training.serving import checkpoint
+from mmsearch.training.starter import recipe, starter_data
+from mmsearch.training.starter.starter_data import StarterData
 from mmsearch.types import Vectors
 from tests.benchmarks.corrupted import Corrupted, Pictures
 from tests.benchmarks.corruptions import PICTURES, augmented, mistyped
@@ -63,10 +64,10 @@ class Asked:
     """Captions of each photo."""
 
 
-class HardenedTask(starter.CaptionTask):
+class HardenedTask(recipe.CaptionTask):
     """The starter's own training, with corrupted copies among the photos or against attacks on their features."""
 
-    def __init__(self, given: Lessons, seed: int, copies: Copies | None, attack: Attack) -> None:
+    def __init__(self, given: StarterData, seed: int, copies: Copies | None, attack: Attack) -> None:
         super().__init__(given, seed)
         self.attack = attack
         self.copies = [] if copies is None else [torch.from_numpy(a) for a in (*copies.pictures, copies.captions)]
@@ -95,11 +96,11 @@ class HardenedTask(starter.CaptionTask):
         return hardened(described, features / lengths, self.attack, draw)
 
 
-def learned(task: starter.CaptionTask, seed: int, kept: Path) -> Captions:
+def learned(task: recipe.CaptionTask, seed: int, kept: Path) -> Captions:
     """As the starter's own training ends; out of the file if it is there."""
     if not kept.exists():
-        fit(task, replace(starter.RECIPE, seed=seed))
-        checkpoint.write(save(starter.finished(task)), kept)
+        fit_task(task, replace(recipe.RECIPE, seed=seed))
+        checkpoint.write_whole(save(recipe.finished(task)), kept)
     return captions.unpacked(load(kept.read_bytes()))
 
 
@@ -108,10 +109,10 @@ def variants(
 ) -> dict[str, list[Module]]:
     """What finds photos, each once for every seed."""
     folder = corrupted.cache
-    given = lessons.lessons(data, limit, folder)
+    given = starter_data.starter_data(data, limit, folder)
     copies = copied(corrupted, data, limit)
-    ways: dict[str, tuple[str, Callable[[int], starter.CaptionTask]]] = {
-        SHIPPED: ("captions", lambda seed: starter.CaptionTask(given, seed)),
+    ways: dict[str, tuple[str, Callable[[int], recipe.CaptionTask]]] = {
+        SHIPPED: ("captions", lambda seed: recipe.CaptionTask(given, seed)),
         AUGMENTED: ("augmented", lambda seed: HardenedTask(given, seed, copies, NO_ATTACK)),
         FGM: ("fgm", lambda seed: HardenedTask(given, seed, None, Attack("fgm", RADIUS))),
     }
@@ -125,24 +126,24 @@ def variants(
 
 
 def copied(corrupted: Corrupted, data: Path, limit: int | None) -> Copies:
-    known = lessons.read(data, "train", limit)
+    known = starter_data.read_captions(data, "train", limit)
     names = list(known)[::COPIED]
     pictures = corrupted.pictures([data / "images" / name for name in names], "augmented", augmented)
     draw = np.random.default_rng(0)
-    texts = [mistyped(known[name][int(draw.integers(lessons.CAPTIONS_EACH))], draw, 1) for name in names]
+    texts = [mistyped(known[name][int(draw.integers(starter_data.CAPTIONS_EACH))], draw, 1) for name in names]
     return Copies(pictures, corrupted.words(texts))
 
 
 def flickr8k(corrupted: Corrupted, data: Path, limit: int | None, every: int) -> Asked:
     """Every so many of the dev split's photos is asked for, among all of them."""
-    known = lessons.read(data, "dev", limit)
+    known = starter_data.read_captions(data, "dev", limit)
     names = list(known)
-    whole = lessons.photos(data, "dev", limit, corrupted.cache / "dev.safetensors")
+    whole = starter_data.captioned_photos(data, "dev", limit, corrupted.cache / "dev.safetensors")
     places = np.arange(0, len(names), every)
     paths = [data / "images" / names[place] for place in places]
     changed = {name: corrupted.pictures(paths, name, change) for name, change in PICTURES.items()}
     texts = tuple(caption for place in places for caption in known[names[place]])
-    size = lessons.CAPTIONS_EACH
+    size = starter_data.CAPTIONS_EACH
     clean = Pictures(whole.features, whole.classes)
     return Asked(clean, changed, places, texts, np.repeat(np.arange(len(places)), size), size)
 

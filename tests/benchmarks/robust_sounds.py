@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from mmsearch.evaluate import metrics
 from mmsearch.training import splits
-from mmsearch.training.examples import KINDS, Examples
-from mmsearch.training.loop import fit
-from mmsearch.training.projection import BATCH, RATES, ProjectionTask, Shape
-from mmsearch.training.recipe import Recipe
+from mmsearch.training.examples import PairExamples
+from mmsearch.training.loop import fit_task
+from mmsearch.training.projection import BATCH, RATES, ProjectionShape, ProjectionTask
+from mmsearch.training.serving.recipe import Recipe
+from mmsearch.training.serving.records import KINDS
 from mmsearch.types import Vectors
 from tests.benchmarks.corrupted import Corrupted
 from tests.benchmarks.corruptions import SOUNDS, mistyped, resounded
@@ -27,7 +28,11 @@ from tests.benchmarks.measured import Row, Table
 from tests.benchmarks.quality import Items, similarity
 
 CONSE, TRAINED, AUGMENTED, FGM = "as shipped (ConSE)", "trained projection", "augmented", "FGM"
-SHAPES = {TRAINED: Shape(("audio",)), AUGMENTED: Shape(("audio",)), FGM: Shape(("audio",), adversarial="fgm")}
+SHAPES = {
+    TRAINED: ProjectionShape(("audio",)),
+    AUGMENTED: ProjectionShape(("audio",)),
+    FGM: ProjectionShape(("audio",), adversarial="fgm"),
+}
 COPIES = 2
 """Changed copies of each clip, where they train."""
 TYPED = 5
@@ -133,20 +138,20 @@ def projection(name: str, clips: Clips, words: Vectors, fold: int, seed: int) ->
     count = len(clips.classes)
     learning = np.flatnonzero(clips.folds != fold)
     groups, held = np.zeros(count, np.int64), np.zeros(count, np.bool_)
-    groups[learning] = splits.groups(len(learning), [clips.sources[one] for one in learning])
-    held[learning] = splits.split(groups[learning], 0.2, seed)
+    groups[learning] = splits.split_groups(len(learning), [clips.sources[one] for one in learning])
+    held[learning] = splits.split_held_back(groups[learning], 0.2, seed)
     sounds = [clips.clean, *clips.copies]
     items = np.concatenate([one.owners + number * count for number, one in enumerate(sounds)])
     taken = np.isin(items % count, learning) & ((items < count) | held[items % count] | (name == AUGMENTED))
     items, owners = np.unique(items[taken], return_inverse=True)
     vectors, clip = np.concatenate([one.vectors for one in sounds])[taken], items % count
-    found = Examples(
+    found = PairExamples(
         queries=words, query_kinds=np.full(len(words), KINDS.index("text")),
         segments=vectors, segment_kinds=np.full(len(vectors), KINDS.index("audio")), owners=owners,
         pairs=np.stack([clips.classes[clip], np.arange(len(items))], axis=1), groups=groups[clip], held=held[clip],
     )  # fmt: skip
     task = ProjectionTask(SHAPES[name], found, {}, RECIPE.loss, seed, torch.device("cpu"))
-    fit(task, replace(RECIPE, seed=seed))
+    fit_task(task, replace(RECIPE, seed=seed))
     return task
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mmsearch import registry
+from mmsearch.core import registry
 from tests.benchmarks import robust_photos as photos
 from tests.benchmarks import robust_sounds as sounds
 from tests.benchmarks.corrupted import Corrupted
@@ -34,7 +34,7 @@ drop, and, paired, of the difference to the column named. Pictures and sounds we
 drawn anew for each seed. Photos are changed as they come out of the decoder, before they are squeezed into the model's
 square.
 
-- **{photos.SHIPPED}**: the recipe of `mmsearch/training/starter.py`; seed 0 is the shipped file. The second gate
+- **{photos.SHIPPED}**: the recipe of `mmsearch/training/starter/recipe.py`; seed 0 is the shipped file. The second gate
   is one and the same in all three: it learned from photos as they were.
 - **{photos.AUGMENTED}** photos: every second training photo has one copy with noise, blur, JPEG 5-40, a crop, up to 25
   degrees of turning or no colour, and one caption with a typo. The copy stands for the photo in {photos.TAKEN:.0%} of
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         cache = (options.cache or Path(folder)) / ("quick" if options.quick else "")
-        corrupted = Corrupted(registry.load("spaces", "starter")("cpu", "fp32"), cache)
+        corrupted = Corrupted(registry.load_part("spaces", "starter")("cpu", "fp32"), cache)
         made = "\n".join(section(corrupted, options.shared, options.quick, sys.stderr.write)) + "\n"
     sys.stdout.write(made)
     if not options.quick:

@@ -19,16 +19,17 @@ import numpy as np
 from PIL import Image
 
 import mmsearch
-from mmsearch import registry
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
-from mmsearch.config import Settings
+from mmsearch.core import registry
+from mmsearch.core.config import Settings
+from mmsearch.core.version import VERSION
 from mmsearch.library import Library
-from mmsearch.media.pool import DecodePool, Job, Piece
+from mmsearch.media.events import DecodeJob, PreparedSegment
+from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, Prepared, Segment, Space, Span
-from mmsearch.version import VERSION
 from tests.benchmarks import vit
 
-TARGET = "mmsearch.encoders.starter:space"
+TARGET = "mmsearch.encoders.starter:starter_space"
 SEGMENTS = 10_000
 
 
@@ -52,8 +53,8 @@ def copies(originals: Sequence[Path], count: int, folder: Path) -> list[Path]:
 
 def prepared(paths: Sequence[Path], target: str, space: Space, modality: Modality) -> list[Prepared]:
     with DecodePool(target, space.windowing, Settings().limits, 2) as pool:
-        events = pool.run(Job(path) for path in paths)
-        return [event.array for event in events if isinstance(event, Piece) and event.modality == modality]
+        events = pool.run(DecodeJob(path) for path in paths)
+        return [event.array for event in events if isinstance(event, PreparedSegment) and event.modality == modality]
 
 
 def forward_s(space: Space, modality: Modality, arrays: list[Prepared]) -> float:
@@ -71,7 +72,7 @@ def ingest(
         with mmsearch.open(Path(folder) / "library", space=name) as library:
             library.ingest(originals[0])  # loads the weights and starts the workers
             space, _ = library._parts.embedding()
-            arrays = prepared(media, registry.target("spaces", name), space, modality)
+            arrays = prepared(media, registry.target_of("spaces", name), space, modality)
             forward_s(space, modality, arrays[:64])
             ratios, bare, whole = [], [], []
             for _ in range(repeat):
@@ -104,7 +105,7 @@ def clustered(count: int, dim: int) -> np.ndarray[tuple[int, int], np.dtype[np.f
 
 def fill(folder: Path) -> None:
     """A library of 10,000 one-segment items, half pictures, half sounds, without the files."""
-    space = registry.load("spaces", "starter")()
+    space = registry.load_part("spaces", "starter")()
     catalog = Catalog.open(folder, VERSION, create=True)
     record = catalog.add_space(space.name, TARGET, space.dim, space.fingerprint)
     vectors = clustered(SEGMENTS, space.dim)

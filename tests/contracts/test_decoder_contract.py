@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.errors import MediaError
 from mmsearch.media.sniff import HEAD_BYTES, open_decoder
 from mmsearch.types import Decoder, Limits, Segment, Windowing
@@ -60,7 +60,9 @@ CASES = [
 
 
 def decoders() -> dict[str, Decoder]:
-    return {name: registry.load("decoders", name)(WINDOWING, LIMITS) for name in registry.targets("decoders")}
+    return {
+        name: registry.load_part("decoders", name)(WINDOWING, LIMITS) for name in registry.known_targets("decoders")
+    }
 
 
 @pytest.fixture(params=CASES, ids=str)

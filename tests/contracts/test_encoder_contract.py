@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Encoder, Segment
 from tests import tiny
@@ -73,7 +73,7 @@ def encoder(case: Case) -> Encoder:
     """One instance per encoder for the whole run: the weights are loaded once."""
     key = (case.space, case.modality)
     if key not in _LOADED:
-        _LOADED[key] = registry.load("spaces", case.space)("cpu").encoders[case.modality]
+        _LOADED[key] = registry.load_part("spaces", case.space)("cpu").encoders[case.modality]
     return _LOADED[key]
 
 
@@ -128,7 +128,7 @@ def test_more_than_one_batch_size_at_once(encoder: Encoder, prepared: list[Any])
 
 def test_threads_get_what_a_single_thread_gets(case: Case, encoder: Encoder, prepared: list[Any]) -> None:
     expected = encoder.encode(prepared)
-    fresh: Encoder = registry.load("spaces", case.space)("cpu").encoders[case.modality]
+    fresh: Encoder = registry.load_part("spaces", case.space)("cpu").encoders[case.modality]
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(fresh.encode, [prepared] * 4))
     for result in results:
@@ -154,7 +154,7 @@ def test_encoder_and_prepare_are_picklable(case: Case, encoder: Encoder, prepare
 
 def test_spec_is_complete(case: Case, encoder: Encoder) -> None:
     spec = encoder.spec
-    assert spec == registry.load("spaces", case.space)().encoders[case.modality].spec
+    assert spec == registry.load_part("spaces", case.space)().encoders[case.modality].spec
     assert spec.modality == case.modality
     assert spec.batch_size >= 1
     assert spec.preprocessing
@@ -187,7 +187,7 @@ def test_spec_and_prepare_import_no_torch(case: Case) -> None:
 
 def test_dimensions_of_a_space_agree() -> None:
     for name in {case.space for case in CASES}:
-        space = registry.load("spaces", name)()
+        space = registry.load_part("spaces", name)()
         assert {encoder.spec.dim for encoder in space.encoders.values()} == {space.dim}
         assert all(modality == encoder.spec.modality for modality, encoder in space.encoders.items())
     assert tiny.space().dim == tiny.DIM

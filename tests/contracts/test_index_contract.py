@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmsearch import registry
+from mmsearch.core import registry
 from mmsearch.errors import IndexDamaged, InvalidInput
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
-from mmsearch.vectors import built, gpu, layered, presets, rank
-from mmsearch.vectors.faiss_flat import faiss
+from mmsearch.vectors import ann, gpu, layered, presets, rank
+from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
 from tests.stand_in import StandIn
 
@@ -37,7 +37,7 @@ class Rebuilt:
     """An index whose structure is built anew after every second change, if there is enough in it."""
 
     def __init__(self, preset: str, dim: int) -> None:
-        self._preset, self.dim = presets.named(preset), dim
+        self._preset, self.dim = presets.preset_named(preset), dim
         self._held: dict[int, Vectors] = {}
         self._changes = 0
         self._serving = LayeredIndex(dim), dict[int, Vectors]()
@@ -68,14 +68,14 @@ class Rebuilt:
         if self._changes % 2 and len(self._held) >= presets.SMALLEST:
             numbers = np.array(sorted(self._held), np.int64)
             rows = np.stack([self._held[number] for number in numbers.tolist()])
-            made = built.build(self._preset, rows, len(rows), [(numbers, rows)], 0.95)
+            made = ann.build_ann(self._preset, rows, len(rows), [(numbers, rows)], 0.95)
             self._serving = LayeredIndex(self.dim, made), dict(self._held)
 
 
 @pytest.fixture(params=sorted(registry.BUILTIN["indexes"]))
 def kept(request: pytest.FixtureRequest) -> Any:
     """A backend that can be saved."""
-    return registry.load("indexes", request.param)
+    return registry.load_part("indexes", request.param)
 
 
 def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
@@ -87,9 +87,9 @@ def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
 @pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), STAND_IN, GPU, *FAMILIES])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     if request.param in (STAND_IN, GPU.values[0]):
-        return partial(copied, StandIn() if request.param == STAND_IN else gpu.found())
+        return partial(copied, StandIn() if request.param == STAND_IN else gpu.find_gpu())
     if request.param not in FAMILIES:
-        return registry.load("indexes", request.param)
+        return registry.load_part("indexes", request.param)
     # A structure is asked for exact answers where it compares everything; what it finds elsewhere is tested below.
     monkeypatch.setattr(layered, "FEW", 10**6)
     return partial(Rebuilt, request.param)
@@ -336,7 +336,7 @@ def test_the_order_and_history_of_adding_do_not_matter(backend: Backend) -> None
 
 def test_every_backend_gives_the_same_bits(backend: Backend) -> None:
     index, numbers, rows = filled(backend)
-    reference = registry.load("indexes", "numpy")(DIM)
+    reference = registry.load_part("indexes", "numpy")(DIM)
     reference.add(numbers, rows)
     queries = clustered(30, seed=9)
     assert same(index.search(queries, 20), reference.search(queries, 20))
@@ -457,36 +457,36 @@ def spread(count: int, seed: int) -> Vectors:
 
 
 @pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request: pytest.FixtureRequest) -> tuple[built.Built, Ids, Vectors]:
+def structure(request: pytest.FixtureRequest) -> tuple[ann.AnnIndex, Ids, Vectors]:
     """Over 6,000 rows, which is more than are compared one by one."""
     rows, numbers = spread(6000, 0), np.arange(0, 18000, 3, dtype=np.int64)
     parts = [(numbers[at], rows[at]) for at in np.array_split(np.arange(6000), 4)]
-    made = built.build(presets.named(request.param), rows[::2].copy(), 6000, parts, 0.9)
+    made = ann.build_ann(presets.preset_named(request.param), rows[::2].copy(), 6000, parts, 0.9)
     return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
 
 
 def test_a_structure_that_names_another_file_is_refused(tmp_path: Path) -> None:
     """FAISS keeps lists in other files, if it is told to; it would map the one that is named, to read and to write."""
     rows, numbers = spread(2000, 0), np.arange(2000, dtype=np.int64)
-    made = built.build(presets.named("ivf"), rows, 2000, [(numbers, rows)], 0.9)
+    made = ann.build_ann(presets.preset_named("ivf"), rows, 2000, [(numbers, rows)], 0.9)
     lists = faiss.OnDiskInvertedLists(made._index.nlist, made._index.code_size, str(tmp_path / "somebody's"))
     lists.merge_from_1(made._index.invlists)
     made._index.replace_invlists(lists)
     made.save(tmp_path / "structure")
     with pytest.raises(IndexDamaged, match="names another file"):
-        built.Built.load(tmp_path / "structure", 32)
+        ann.AnnIndex.load(tmp_path / "structure", 32)
 
 
 @pytest.mark.parametrize("device", ["cpu", STAND_IN, GPU])
 @pytest.mark.parametrize("share", [1, 0.3, 0.04])
 def test_a_structure_finds_most_and_tells_their_exact_scores(
-    structure: tuple[built.Built, Ids, Vectors], share: float, device: str
+    structure: tuple[ann.AnnIndex, Ids, Vectors], share: float, device: str
 ) -> None:
     made, numbers, rows = structure
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[: int(6000 * share)])
     index, queries = LayeredIndex(32, made.with_facts()), spread(60, 5)
     if device != "cpu":
-        index.use(StandIn() if device == STAND_IN else gpu.found())
+        index.use(StandIn() if device == STAND_IN else gpu.find_gpu())
     among = None if share == 1 else Selection(numbers[chosen])
     found = index.search(queries, 10, among=among, fetch=lambda ids: rows[ids // 3])
     assert found.ids.shape == (60, 10) and np.isin(found.ids, numbers[chosen]).all()
@@ -499,7 +499,7 @@ def test_a_structure_finds_most_and_tells_their_exact_scores(
 
 
 def test_what_is_removed_from_a_structure_never_comes_back(
-    structure: tuple[built.Built, Ids, Vectors], tmp_path: Path
+    structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path
 ) -> None:
     made, numbers, rows = structure
     index, queries = LayeredIndex(32, made), spread(60, 5)
@@ -508,7 +508,7 @@ def test_what_is_removed_from_a_structure_never_comes_back(
     index.add(gone[:7], rows[::2][:7])
     made.save(tmp_path / "structure")
     index.save(tmp_path / "changes")
-    again = LayeredIndex.load(tmp_path / "changes", 32, built.Built.load(tmp_path / "structure", 32))
+    again = LayeredIndex.load(tmp_path / "changes", 32, ann.AnnIndex.load(tmp_path / "structure", 32))
     left = np.union1d(numbers[1::2], gone[:7])
     for one in (index, again):
         assert one.ids().tolist() == left.tolist()
@@ -518,16 +518,16 @@ def test_what_is_removed_from_a_structure_never_comes_back(
     assert same(*(one.search(queries, 20, fetch=lambda ids: rows[ids // 3]) for one in (index, again)))
 
 
-def test_a_structure_of_something_else_is_refused(structure: tuple[built.Built, Ids, Vectors], tmp_path: Path) -> None:
+def test_a_structure_of_something_else_is_refused(structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path) -> None:
     made, _, _ = structure
     made.save(tmp_path / "structure")
     with pytest.raises(IndexDamaged):
-        built.Built.load(tmp_path / "structure", 33)
+        ann.AnnIndex.load(tmp_path / "structure", 33)
     content = (tmp_path / "structure").read_bytes()
     for length in (0, 10, len(content) // 2, len(content) - 1):
         (tmp_path / "cut").write_bytes(content[:length])
         with pytest.raises(IndexDamaged):
-            built.Built.load(tmp_path / "cut", 32)
+            ann.AnnIndex.load(tmp_path / "cut", 32)
     index = LayeredIndex(32, made)
     index.remove(made.ids[:3].copy())
     index.save(tmp_path / "changes")
@@ -537,24 +537,24 @@ def test_a_structure_of_something_else_is_refused(structure: tuple[built.Built, 
 
 @pytest.mark.parametrize(("share", "times"), [(1, 1.0), (0.64, 1.25), (0.5, math.sqrt(2))])
 def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_left_out(
-    structure: tuple[built.Built, Ids, Vectors], share: float, times: float, monkeypatch: pytest.MonkeyPatch
+    structure: tuple[ann.AnnIndex, Ids, Vectors], share: float, times: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, numbers, rows = structure
     asked: list[int] = []
-    near = built.Built.near
+    near = ann.AnnIndex.near
 
-    def counted(self: built.Built, queries: Vectors, want: int, effort: int, among: Any = None) -> Any:
+    def counted(self: ann.AnnIndex, queries: Vectors, want: int, effort: int, among: Any = None) -> Any:
         asked.append(effort)
         return near(self, queries, want, effort, among)
 
-    monkeypatch.setattr(built.Built, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "near", counted)
     among = None if share == 1 else Selection(numbers[: int(6000 * share)])
     LayeredIndex(32, made).search(spread(1, 5), 10, among=among, fetch=lambda ids: rows[ids // 3])
     assert asked[0] == int(made.facts.effort * times)
 
 
 def searched(
-    structure: tuple[built.Built, Ids, Vectors], chosen: Ids, query: Vectors, **facts: Any
+    structure: tuple[ann.AnnIndex, Ids, Vectors], chosen: Ids, query: Vectors, **facts: Any
 ) -> tuple[list[int], list[int]]:
     """Ids of the ten nearest of the chosen rows as a structure of little effort finds them, and as they are."""
     made, numbers, rows = structure
@@ -565,7 +565,7 @@ def searched(
 
 
 def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compared(
-    structure: tuple[built.Built, Ids, Vectors], monkeypatch: pytest.MonkeyPatch
+    structure: tuple[ann.AnnIndex, Ids, Vectors], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures of one folder, and words about something else: the cells and links near the query lead nowhere."""
     rows, missed = structure[2], 0
@@ -585,19 +585,19 @@ def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compar
     [({"0.3": 0.89, "0.6": 1.0}, False), ({"0.1": 0.5, "0.3": 0.9, "0.6": 1.0}, True), ({}, True)],
 )
 def test_where_recall_under_such_filters_was_too_low_all_that_is_left_is_compared(
-    structure: tuple[built.Built, Ids, Vectors],
+    structure: tuple[ann.AnnIndex, Ids, Vectors],
     filtered: dict[str, float],
     asked: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a filter that leaves half, what was measured with 0.3 and 0.6 counts, and nothing else."""
-    near, calls = built.Built.near, [0]
+    near, calls = ann.AnnIndex.near, [0]
 
     def counted(*given: Any) -> Any:
         calls[0] += 1
         return near(*given)
 
-    monkeypatch.setattr(built.Built, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "near", counted)
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[:3000])
     found, exact = searched(structure, chosen, spread(1, 5), target=0.9, filtered=filtered)
     assert (calls[0] > 0) == asked

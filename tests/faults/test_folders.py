@@ -14,9 +14,9 @@ import pytest
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog import read as catalog_read
+from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError, SchemaTooNew
 from mmsearch.library import Library
-from mmsearch.version import VERSION
 from tests.faults.shim import CHECKOUT
 from tests.faults.world import FIRST, SECOND, THIRD, Media, lay, open_library, wrong_answers
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import mmsearch
-from mmsearch import indexing
+from mmsearch.indexing import lists
 from mmsearch.library import Library
-from mmsearch.media.pool import Done, Event, Job, Piece
+from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, PreparedSegment
 from mmsearch.types import Prepared, Span
 from mmsearch.vectors import presets
 from tests import tiny
@@ -60,14 +60,14 @@ def lay(root: Path, media: Media) -> None:
 class InlinePool:
     """Reads such media in this process; stands where decode workers do."""
 
-    def run(self, jobs: Iterable[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Iterable[DecodeJob]) -> Generator[DecodeEvent, None, None]:
         for job in jobs:
             modality, *segments = job.path.read_text().splitlines()
             for index, segment in enumerate(segments):
                 kind, prepared = _prepared(segment)
                 span = Span(text=segment) if kind == "text" else Span(start=float(index), end=index + 1.0)
-                yield Piece(job, index, kind, span, prepared)
-            yield Done(job, modality, {}, 0.0, 0.0)
+                yield PreparedSegment(job, index, kind, span, prepared)
+            yield FileDone(job, modality, {}, 0.0, 0.0)
 
     def close(self) -> None:
         pass
@@ -91,12 +91,12 @@ STRUCTURES = ("auto", "ivf", "ivf-sq8", "hnsw", "hnsw-sq8")
 def small_structures() -> Iterator[None]:
     """Presets are taken for lists of three vectors on, and their structures soon built anew: otherwise the tests would
     need thousands of files to see one. A single cell, so that few vectors are enough to train on."""
-    kept = presets.SMALLEST, presets.cells, indexing.REBUILD
-    presets.SMALLEST, presets.cells, indexing.REBUILD = 3, lambda count: 1, (2, 4)
+    kept = presets.SMALLEST, presets.cells, lists.REBUILD
+    presets.SMALLEST, presets.cells, lists.REBUILD = 3, lambda count: 1, (2, 4)
     try:
         yield
     finally:
-        presets.SMALLEST, presets.cells, indexing.REBUILD = kept
+        presets.SMALLEST, presets.cells, lists.REBUILD = kept
 
 
 def open_library(folder: Path, **settings: object) -> Library:

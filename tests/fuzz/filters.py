@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 import mmsearch
-from mmsearch.criteria import OPERATORS
+from mmsearch.filters.ast import OPERATORS
 from mmsearch.library import Library
 from tests.fuzz.target import Target
-from tests.media import picture, words
+from tests.generated import picture, words
 
 LONGEST = 100_000
 

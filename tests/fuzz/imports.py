@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mmsearch
 from tests.exports import Export, copied
 from tests.fuzz.target import Target
-from tests.media import picture, sound, words
+from tests.generated import picture, sound, words
 
 FILES = ("manifest.json", "contents.jsonl", "items.jsonl", "spaces/1/contents.jsonl", "spaces/1/refusals.jsonl")
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmsearch.errors import MediaError
-from mmsearch.media import audio, image, kinds, markup, plain, video
+from mmsearch.media import audio, image, kinds, plaintext, video
+from mmsearch.media import html as media_html
 from mmsearch.media import sidecar as sidecars
 from mmsearch.media import sniff as sniffing
 from mmsearch.media import text as documents
@@ -217,8 +218,8 @@ def html(random: Random) -> None:
     tag, close = f"<{random.choice(_TAGS)}", f"</{random.choice(_TAGS)}>"
     pieces = (*_MARKUP, *_WORDS[:12], *(f"<{name}>" for name in _TAGS), *(f"</{name}>" for name in _TAGS), tag, close)
     page = random.choice(("<html><body>", "<!doctype html>", "<!-- a -->" * 9 + "<html>", "")) + _some(random, pieces)
-    markup.visible_text(page).encode()
-    markup.title(page)
+    media_html.html_text(page).encode()
+    media_html.html_title(page)
     _read(random, _damaged(random, page.encode("utf-8", "replace")))
 
 
@@ -231,7 +232,7 @@ def sidecar(random: Random) -> None:
     if random.random() < 0.3:
         told = _takeout(random)
     with suppress(MediaError):
-        found = sidecars.read(told)
+        found = sidecars.read_sidecar(told)
         _check([found.words], found.metadata)
     _read(random, _damaged(random, told.encode("utf-8", "replace")))
 
@@ -329,7 +330,7 @@ def _file(random: Random, data: bytes, suffix: str | None = None) -> Iterator[Pa
 
 def _read(random: Random, data: bytes) -> None:
     """Put a file through the decoder of documents, whether it would be given it or not."""
-    plain.is_text(data[:8192])
+    plaintext.is_text(data[:8192])
     with _file(random, data, ".txt") as path:
         decoder = documents.TextDecoder(Windowing(), Limits())
         with suppress(MediaError):

@@ -18,10 +18,10 @@ from rich.text import Text
 CHECKOUT = Path(__file__).parents[2]
 PICTURE = CHECKOUT / "tests/assets/terminal.svg"
 WIDTH = 118
-SETUP = "mmsearch ingest mmsearch/samples --exclude CREDITS.md"
+SETUP = "mmsearch ingest mmsearch/resources/samples --exclude CREDITS.md"
 SHOWN = (
     "mmsearch query waves rolling onto a beach -k 5",
-    "mmsearch query mmsearch/samples/sounds/dog-barking-sharply.ogg --in image -k 2",
+    "mmsearch query mmsearch/resources/samples/sounds/dog-barking-sharply.ogg --in image -k 2",
     "mmsearch query how to calm a nervous dog -k 3",
     "mmsearch query quarterly tax return",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT
-from tests.media import picture, words
+from tests.generated import picture, words
 
 EXAMPLE = CHECKOUT / "tests" / "assets" / "example_encoder"
 

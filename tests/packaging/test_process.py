@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch import config
-from mmsearch.config import Settings, own_process, settings
+from mmsearch.context.spaces import Spaces
+from mmsearch.core import config
+from mmsearch.core.config import Settings, own_process, read_settings
+from mmsearch.core.trust import Trust
+from mmsearch.core.version import VERSION
 from mmsearch.encoders import device
 from mmsearch.errors import InvalidInput
-from mmsearch.spaces import Spaces
-from mmsearch.trust import Trust
-from mmsearch.upkeep import Pruned
-from mmsearch.version import VERSION
+from mmsearch.maintenance.prune import Pruned
 from tests.conftest import CHECKOUT, Run
-from tests.media import picture
+from tests.generated import picture
 
 PROGRAM = """
 import logging, sys
@@ -54,7 +54,7 @@ def test_who_may_keep_memory(monkeypatch: pytest.MonkeyPatch, setting: str, own:
 
 def test_keep_memory_is_auto_on_or_off() -> None:
     with pytest.raises(InvalidInput, match="keep_memory"):
-        settings(keep_memory="maybe")
+        read_settings(keep_memory="maybe")
 
 
 def test_commands_are_processes_of_their_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

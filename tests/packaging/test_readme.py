@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.cli import cli
-from mmsearch.config import Settings
+from mmsearch.core.config import Settings
 from tests.conftest import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text("utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SAMPLES = Path(__file__).resolve().parents[2] / "mmsearch" / "samples"
+SAMPLES = Path(__file__).resolve().parents[2] / "mmsearch" / "resources" / "samples"
 CREDITS = SAMPLES / "CREDITS.md"
 SUFFIXES = {"photos": {".jpg"}, "sounds": {".ogg"}, "videos": {".mp4", ".webm"}, "notes": {".md", ".txt", ".html"}}
 FREE = {

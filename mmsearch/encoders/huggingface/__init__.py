@@ -13,7 +13,7 @@ from mmsearch.encoders.huggingface.checkpoint import (
     CONFIG_FILE,
     PROCESSOR_FILE,
     PROCESSOR_PARTS,
-    Checkpoint,
+    HuggingFaceCheckpoint,
     config_of,
     weights_among,
 )
@@ -26,7 +26,7 @@ KINDS: dict[str, ModuleType] = {"clap": clap, "pe_audio_video": pe}
 """model_type of a config -> the module for such models."""
 
 
-def read(name: str, folder: Path) -> Checkpoint:
+def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
     """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
     config = config_of(folder)
     kind = config.get("model_type")
@@ -36,7 +36,7 @@ def read(name: str, folder: Path) -> Checkpoint:
             hint=f"known: open_clip's models, and transformers' {', '.join(KINDS)}",
         )
     try:
-        found: Checkpoint = KINDS[kind].read(name, folder, config)
+        found: HuggingFaceCheckpoint = KINDS[kind].read(name, folder, config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
@@ -46,13 +46,13 @@ def read(name: str, folder: Path) -> Checkpoint:
     return found
 
 
-def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
+def huggingface_space(checkpoint: HuggingFaceCheckpoint, device: str, precision: str) -> Space:
     """The space of one model; its weights are not read."""
     found: Space = KINDS[checkpoint.config["model_type"]].space(checkpoint, device, precision)
     return found
 
 
-def needed(names: Collection[str], place: object) -> list[str]:
+def needed_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, small ones first.
 
     Raises: WeightsError if some are missing.
@@ -67,7 +67,7 @@ def needed(names: Collection[str], place: object) -> list[str]:
     return [CONFIG_FILE, *(name for name in beside if name in names), *weights_among(names, place)]
 
 
-def check(checkpoint: Checkpoint) -> None:
+def check_huggingface(checkpoint: HuggingFaceCheckpoint) -> None:
     """Load it on the CPU and put something through all towers.
 
     Raises: WeightsError if it is damaged or contradicts itself.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmsearch.documents import parsed
-from mmsearch.encoders import store
+from mmsearch.core.json_text import parse_json
+from mmsearch.encoders import model_store
 from mmsearch.encoders.tokenizer import TOKENIZER_FILE, declared
 from mmsearch.errors import WeightsError
 from mmsearch.types import Modality
@@ -39,7 +39,7 @@ _PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transform
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class HuggingFaceCheckpoint:
     """What the config says, checked; the weights are not opened."""
 
     name: str
@@ -69,7 +69,7 @@ class Checkpoint:
     def hashes(self, *, text: bool) -> dict[str, str]:
         """File name -> sha256 of what the vectors of one tower depend on. Raises: WeightsError."""
         files = [*self.weights(), *([self.folder / TOKENIZER_FILE] if text else [])]
-        return {file.name: store.sha256(file) for file in files}
+        return {file.name: model_store.sha256(file) for file in files}
 
 
 def weights_among(names: Collection[str], place: object) -> list[str]:
@@ -152,7 +152,7 @@ def whole_number(config: Mapping[str, Any], key: str, otherwise: int | None = No
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = parsed(path.read_text("utf-8"))
+        found = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} can't be read: {error}", hint=_ANEW) from error
     if not isinstance(found, dict):

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.device import sent
+from mmsearch.encoders.explaining import Box
 from mmsearch.encoders.huggingface import model
-from mmsearch.encoders.huggingface.checkpoint import Checkpoint, context_of, processor, whole_number
+from mmsearch.encoders.huggingface.checkpoint import HuggingFaceCheckpoint, context_of, processor, whole_number
 from mmsearch.encoders.huggingface.mel import FLOOR, Mel
 from mmsearch.encoders.huggingface.towers import HuggingFace, TextTower, at_rate
 from mmsearch.encoders.tower import Loaded
-from mmsearch.reasons import Box
 from mmsearch.types import Encoder, Modality, Prepared, Space, Windowing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PASSAGE_WORDS = 42
 
 
 @dataclass(frozen=True, slots=True)
-class ClapCheckpoint(Checkpoint):
+class ClapCheckpoint(HuggingFaceCheckpoint):
     """A checkpoint of ClapModel."""
 
     mel: Mel
@@ -49,7 +49,7 @@ class ClapCheckpoint(Checkpoint):
         )
 
 
-def read(name: str, folder: Path, config: Mapping[str, Any]) -> ClapCheckpoint:
+def read_clap(name: str, folder: Path, config: Mapping[str, Any]) -> ClapCheckpoint:
     """The checkpoint in a folder. Raises: KeyError, TypeError, ValueError, WeightsError."""
     sound, text = config.get("audio_config", {}), config.get("text_config", {})
     mel = Mel.parse(processor(folder, "feature_extractor"), fusion=bool(sound.get("enable_fusion", False)))
@@ -64,7 +64,7 @@ def encoders(checkpoint: ClapCheckpoint, device: str, precision: str) -> dict[Mo
     return {"text": ClapText(checkpoint, device, precision), "audio": ClapAudio(checkpoint, device, precision)}
 
 
-def space(checkpoint: ClapCheckpoint, device: str, precision: str) -> Space:
+def clap_space(checkpoint: ClapCheckpoint, device: str, precision: str) -> Space:
     """The space of one model."""
     return Space(checkpoint.name, checkpoint.dim, checkpoint.windowing, encoders(checkpoint, device, precision))
 
@@ -80,7 +80,7 @@ class _Clap(HuggingFace[ClapCheckpoint]):
     family = FAMILY
 
     def _build(self) -> "torch.nn.Module":
-        return model.build(self.checkpoint, _made, self.parts)
+        return model.build_module(self.checkpoint, _made, self.parts)
 
 
 class ClapText(_Clap, TextTower[ClapCheckpoint]):

@@ -6,13 +6,13 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.encoders import tensors
-from mmsearch.encoders.huggingface.checkpoint import Checkpoint
+from mmsearch.encoders.huggingface.checkpoint import HuggingFaceCheckpoint
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
 
-    from mmsearch.encoders.partial import Parts
+    from mmsearch.encoders.partial import TowerParts
 
 HINT = "take config and weights of the same model"
 _NOT_STORED = ("position_ids",)
@@ -22,24 +22,24 @@ Make = Callable[[dict[str, Any]], "torch.nn.Module"]
 """config.json -> the module, its weights to come."""
 
 
-def build(checkpoint: Checkpoint, make: Make, parts: "Parts") -> "torch.nn.Module":
+def build_module(checkpoint: HuggingFaceCheckpoint, make: Make, parts: "TowerParts") -> "torch.nn.Module":
     """The module with the weights of a part, float32 on the CPU, in evaluation mode.
 
     transformers' own `from_pretrained` fills in at random what weights lack, and leaves out what they have too much.
     Raises: WeightsError for weights that are damaged, or are not those of the architecture in the config.
     """
-    from mmsearch.encoders.partial import drop, fill
+    from mmsearch.encoders.partial import drop_towers, fill_tower
 
     paths = checkpoint.weights()
-    stored = {name: shape for path in paths for name, shape in tensors.shapes(path).items()}
+    stored = {name: shape for path in paths for name, shape in tensors.tensor_shapes(path).items()}
     module = _architecture(checkpoint, make)
     _check(checkpoint, stored, module.state_dict())
-    fill(module, paths, parts)
-    drop(module, parts)
+    fill_tower(module, paths, parts)
+    drop_towers(module, parts)
     return module.eval()
 
 
-def _architecture(checkpoint: Checkpoint, make: Make) -> "torch.nn.Module":
+def _architecture(checkpoint: HuggingFaceCheckpoint, make: Make) -> "torch.nn.Module":
     from mmsearch.encoders.partial import Unfilled
 
     try:
@@ -56,7 +56,9 @@ def _architecture(checkpoint: Checkpoint, make: Make) -> "torch.nn.Module":
     return built
 
 
-def _check(checkpoint: Checkpoint, stored: Mapping[str, tuple[int, ...]], built: "Mapping[str, torch.Tensor]") -> None:
+def _check(
+    checkpoint: HuggingFaceCheckpoint, stored: Mapping[str, tuple[int, ...]], built: "Mapping[str, torch.Tensor]"
+) -> None:
     """Raises: WeightsError for tensors that are missing, too many, or of another shape."""
     said = f"{checkpoint.folder} does not hold the weights of the architecture in its config"
     for name, shape in stored.items():

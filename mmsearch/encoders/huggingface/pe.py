@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.device import sent
+from mmsearch.encoders.explaining import Box
 from mmsearch.encoders.huggingface import model
-from mmsearch.encoders.huggingface.checkpoint import Checkpoint, context_of, processor, whole_number
+from mmsearch.encoders.huggingface.checkpoint import HuggingFaceCheckpoint, context_of, processor, whole_number
 from mmsearch.encoders.huggingface.towers import HuggingFace, TextTower, at_rate
 from mmsearch.encoders.pixels import Pixels
 from mmsearch.encoders.tower import ImageTower, Loaded
-from mmsearch.reasons import Box
 from mmsearch.types import Encoder, Modality, Prepared, Space, Windowing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _UNSAFE = ("checkpoint_path", "cache_dir")
 
 
 @dataclass(frozen=True, slots=True)
-class PeCheckpoint(Checkpoint):
+class PeCheckpoint(HuggingFaceCheckpoint):
     """A checkpoint of PeAudioVideoModel."""
 
     pixels: Pixels
@@ -65,7 +65,7 @@ class PeCheckpoint(Checkpoint):
         )
 
 
-def read(name: str, folder: Path, config: Mapping[str, Any]) -> PeCheckpoint:
+def read_pe(name: str, folder: Path, config: Mapping[str, Any]) -> PeCheckpoint:
     """The checkpoint in a folder. Raises: KeyError, TypeError, ValueError, WeightsError."""
     text, vision = config["text_config"], config["audio_video_config"]["video_config"].get("vision_config", {})
     architecture = str(vision.get("architecture", ""))
@@ -93,7 +93,7 @@ def _pixels(config: Mapping[str, Any]) -> Pixels:
     return Pixels.parse([config["size"]["height"], config["size"]["width"]], said)
 
 
-def space(checkpoint: PeCheckpoint, device: str, precision: str) -> Space:
+def pe_space(checkpoint: PeCheckpoint, device: str, precision: str) -> Space:
     """The space of one model."""
     return Space(checkpoint.name, checkpoint.dim, checkpoint.windowing, encoders(checkpoint, device, precision))
 
@@ -129,7 +129,7 @@ class _Pe(HuggingFace[PeCheckpoint]):
     family = FAMILY
 
     def _build(self) -> "torch.nn.Module":
-        return model.build(self.checkpoint, _made, self.parts)
+        return model.build_module(self.checkpoint, _made, self.parts)
 
 
 class PeText(_Pe, TextTower[PeCheckpoint]):

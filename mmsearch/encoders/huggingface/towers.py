@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.device import sent
-from mmsearch.encoders.huggingface.checkpoint import Checkpoint
-from mmsearch.encoders.tokenizer import opened, whole
+from mmsearch.encoders.huggingface.checkpoint import HuggingFaceCheckpoint
+from mmsearch.encoders.tokenizer import open_tokenizer, whole
 from mmsearch.encoders.tower import Loaded, Tower
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Prepared
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOKENS_AT_ONCE = 4096
 """Padded tokens of one forward pass."""
 
-Kind = TypeVar("Kind", bound=Checkpoint)
+Kind = TypeVar("Kind", bound=HuggingFaceCheckpoint)
 
 
 class HuggingFace(Tower[Kind]):
@@ -54,7 +54,7 @@ class TextTower(HuggingFace[Kind]):
     def _prepare(self, data: Any, rate: int | None) -> Prepared:
         """int64 (n,) token ids, 1 <= n <= context; what doesn't fit is cut off."""
         if self._tokenizer is None:
-            tokenizer = opened(self.checkpoint.folder)
+            tokenizer = open_tokenizer(self.checkpoint.folder)
             tokenizer.no_padding()
             tokenizer.enable_truncation(self.checkpoint.context)
             self._tokenizer = tokenizer

@@ -4,7 +4,7 @@
 out like them (see `checkpoint`).
 """
 
-from mmsearch.encoders.open_clip.checkpoint import Checkpoint
+from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
@@ -12,7 +12,7 @@ WORDS_PER_TOKEN = 0.55
 """English takes 1.3 tokens a word, other languages more: a passage should fit, since models don't see the rest."""
 
 
-def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
+def open_clip_space(checkpoint: OpenClipCheckpoint, device: str, precision: str) -> Space:
     """The space of one model; its weights are not read."""
     encoders: dict[Modality, Encoder] = {
         "text": OpenClipText(checkpoint, device, precision),
@@ -21,7 +21,7 @@ def space(checkpoint: Checkpoint, device: str, precision: str) -> Space:
     return Space(checkpoint.name, checkpoint.dim, _windowing(checkpoint), encoders)
 
 
-def _windowing(checkpoint: Checkpoint) -> Windowing:
+def _windowing(checkpoint: OpenClipCheckpoint) -> Windowing:
     words = max(int(checkpoint.context * WORDS_PER_TOKEN), 1)
     # An eighth more than the model sees: a picture that its decoder reduced is resized once more.
     side = max(checkpoint.pixels.height, checkpoint.pixels.width) * 9 // 8

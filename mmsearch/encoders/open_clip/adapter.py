@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.documents import parsed
-from mmsearch.encoders import store
+from mmsearch.core.json_text import parse_json
+from mmsearch.encoders import model_store
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
 
-    from mmsearch.encoders.partial import Parts
+    from mmsearch.encoders.partial import TowerParts
 
 CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 PREFIX, A, B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
@@ -46,14 +46,14 @@ class Adapter:
                 f"the adapter in {self.folder} was trained on other weights than {self.base} has now",
                 hint="put those weights back, or train the adapter again",
             )
-        return {WEIGHTS_NAME: store.sha256(self.folder / WEIGHTS_NAME)}
+        return {WEIGHTS_NAME: model_store.sha256(self.folder / WEIGHTS_NAME)}
 
 
-def read(folder: Path) -> Adapter:
+def read_adapter(folder: Path) -> Adapter:
     """The adapter in a folder. Raises: WeightsError."""
     path = folder / CONFIG_NAME
     try:
-        config = parsed(path.read_text("utf-8"))
+        config = parse_json(path.read_text("utf-8"))
         kind, base, sha256 = config["peft_type"], config["base_model_name_or_path"], config["revision"]
         scale = config["lora_alpha"] / config["r"]
         other = [name for name in _OTHERWISE if config.get(name)]
@@ -64,7 +64,7 @@ def read(folder: Path) -> Adapter:
     return Adapter(folder, base, str(sha256), scale)
 
 
-def merge(module: "torch.nn.Module", adapter: Adapter, parts: "Parts" = ("",)) -> None:
+def merge_adapter(module: "torch.nn.Module", adapter: Adapter, parts: "TowerParts" = ("",)) -> None:
     """Add the adapter to the module's weights, or those of a part. Raises: WeightsError if it is damaged or doesn't
     fit the module."""
     import torch
@@ -79,7 +79,7 @@ def merge(module: "torch.nn.Module", adapter: Adapter, parts: "Parts" = ("",)) -
     weights = dict(module.named_parameters())
     with torch.no_grad():
         for name in [name for name in state if name.endswith(A)]:
-            adapted = target(name.removesuffix(A), weights)
+            adapted = adapter_target(name.removesuffix(A), weights)
             weight = weights.get(adapted)
             other = state.pop(name.removesuffix(A) + B, None)
             # The product of two matrices that don't belong here may still have the weight's shape.
@@ -92,7 +92,7 @@ def merge(module: "torch.nn.Module", adapter: Adapter, parts: "Parts" = ("",)) -
         raise WeightsError(f"{path} holds more than LoRA's matrices: {next(iter(state))}")
 
 
-def target(name: str, weights: Mapping[str, Any]) -> str:
+def adapter_target(name: str, weights: Mapping[str, Any]) -> str:
     """The parameter that peft's name for an adapted module stands for."""
     owner = name.removeprefix(PREFIX)
     return f"{owner}.weight" if f"{owner}.weight" in weights else f"{owner}.in_proj_weight"

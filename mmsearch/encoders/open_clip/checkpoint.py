@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmsearch import trust
-from mmsearch.documents import parsed
-from mmsearch.encoders import store
-from mmsearch.encoders.names import located, split
+from mmsearch.core import trust
+from mmsearch.core.json_text import parse_json
+from mmsearch.encoders import model_store
+from mmsearch.encoders.model_names import locate_model, split_name
 from mmsearch.encoders.open_clip import adapter as adapters
 from mmsearch.encoders.open_clip.adapter import Adapter
 from mmsearch.encoders.open_clip.tokens import BPE_FILE
@@ -41,7 +41,7 @@ _TIMM_NAME = re.compile(r"[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class OpenClipCheckpoint:
     """What the config says, checked; the weights are not opened."""
 
     name: str
@@ -92,7 +92,7 @@ class Checkpoint:
         if (self.folder / TOKENIZER_FILE).is_file():
             return self.folder
         if (self.adapter.base if self.adapter else self.name).startswith("hf-hub:"):
-            cached = store.cached(str(self.text["hf_tokenizer_name"]), TOKENIZER_FILE)
+            cached = model_store.cached(str(self.text["hf_tokenizer_name"]), TOKENIZER_FILE)
             if cached is not None:
                 return cached.parent
         raise WeightsError(
@@ -105,7 +105,7 @@ class Checkpoint:
         files = [self.weights()]
         if text:
             files.append(BPE_FILE.locate() if self.reads_bpe else self.tokenizer() / TOKENIZER_FILE)
-        found = {file.name: store.sha256(file) for file in files}
+        found = {file.name: model_store.sha256(file) for file in files}
         return found | self.adapter.hashes(found[files[0].name]) if self.adapter else found
 
 
@@ -121,25 +121,27 @@ def weights_among(names: Collection[str], place: object) -> str:
     return others[0]
 
 
-def find(name: str) -> Checkpoint:
+def find_open_clip(name: str) -> OpenClipCheckpoint:
     """The checkpoint behind a name. Raises: InvalidInput for a malformed name, WeightsError if it isn't on this
     machine, or its config makes no sense."""
-    scheme, rest = split(name)
+    scheme, rest = split_name(name)
     if scheme == "adapter":
-        found = adapters.read(Path(rest))
+        found = adapters.read_adapter(Path(rest))
         if found.base.partition(":")[0] not in ("open_clip", "hf-hub", "local-dir"):
             raise WeightsError(
                 f"the adapter in {rest} is of {found.base!r}, which is no open_clip model", hint="train it again"
             )
-        return replace(find(trust.checked(found.base)), name=f"adapter:{found.folder.name}", adapter=found)
-    return read(*located(name, (CONFIG_FILE,)))
+        return replace(
+            find_open_clip(trust.checked_target(found.base)), name=f"adapter:{found.folder.name}", adapter=found
+        )
+    return read_open_clip(*locate_model(name, (CONFIG_FILE,)))
 
 
-def read(name: str, folder: Path) -> Checkpoint:
+def read_open_clip(name: str, folder: Path) -> OpenClipCheckpoint:
     """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
     path = folder / CONFIG_FILE
     try:
-        config = parsed(path.read_text("utf-8"))
+        config = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"{path} can't be read: {error}", hint="get the model anew, with the files as they were published"
@@ -154,7 +156,7 @@ def read(name: str, folder: Path) -> Checkpoint:
         ) from error
 
 
-def _checked(name: str, folder: Path, model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> Checkpoint:
+def _checked(name: str, folder: Path, model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> OpenClipCheckpoint:
     """Raises: KeyError, TypeError, ValueError."""
     vision, text = model["vision_cfg"], model["text_cfg"]
     dim, context = model["embed_dim"], text.get("context_length", 77)
@@ -168,4 +170,4 @@ def _checked(name: str, folder: Path, model: Mapping[str, Any], preprocess: Mapp
     # Like open_clip, the architecture's size counts; unlike it, a config that contradicts itself is refused.
     size = vision.get("image_size", 224)
     pixels = Pixels.parse(size, preprocess)
-    return Checkpoint(name, folder, model, pixels, dim, context)
+    return OpenClipCheckpoint(name, folder, model, pixels, dim, context)

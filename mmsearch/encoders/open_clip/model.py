@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.encoders import store, tensors
+from mmsearch.encoders import model_store, tensors
 from mmsearch.encoders.huggingface.checkpoint import config_of
-from mmsearch.encoders.open_clip.adapter import merge
-from mmsearch.encoders.open_clip.checkpoint import Checkpoint
+from mmsearch.encoders.open_clip.adapter import merge_adapter
+from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
 from mmsearch.errors import WeightsError
 
 if TYPE_CHECKING:
     import torch
 
-    from mmsearch.encoders.partial import Parts
+    from mmsearch.encoders.partial import TowerParts
 
 _POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 """Tensors that open_clip stretches without a word where the config names other sizes than the weights have."""
@@ -22,12 +22,12 @@ _LOGITS = ("logit_scale", "logit_bias")
 """What no vector depends on: missing in some files, numbers instead of vectors of one in others."""
 
 
-def build(checkpoint: Checkpoint, parts: "Parts" = ("",)) -> "torch.nn.Module":
+def build_open_clip(checkpoint: OpenClipCheckpoint, parts: "TowerParts" = ("",)) -> "torch.nn.Module":
     """The module with its weights, or those of a part, float32 on the CPU, in evaluation mode.
 
     Raises: WeightsError for weights that are damaged, hold code, or are not those of the architecture in the config.
     """
-    from mmsearch.encoders.partial import Unfilled, drop, fill
+    from mmsearch.encoders.partial import Unfilled, drop_towers, fill_tower
 
     path = checkpoint.weights()
     stored = _shapes(path)
@@ -42,12 +42,12 @@ def build(checkpoint: Checkpoint, parts: "Parts" = ("",)) -> "torch.nn.Module":
     built = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     _check_positions(checkpoint, stored, built)
     if parts != ("",) and path.suffix == ".safetensors" and _without_logits(stored) == _without_logits(built):
-        fill(module, [path], parts)
+        fill_tower(module, [path], parts)
     else:
         _fill_whole(module, path)
     if checkpoint.adapter is not None:
-        merge(module, checkpoint.adapter, parts)
-    drop(module, parts)
+        merge_adapter(module, checkpoint.adapter, parts)
+    drop_towers(module, parts)
     return module.eval()
 
 
@@ -68,7 +68,7 @@ def _without_logits(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[in
     return {name: shape for name, shape in shapes.items() if name not in _LOGITS}
 
 
-def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
+def _architecture(checkpoint: OpenClipCheckpoint) -> "torch.nn.Module":
     """The module, its weights to come."""
     # open_clip's own create_model would look for weights elsewhere, and sets up logging in the whole process.
     from open_clip.coca_model import CoCa
@@ -85,10 +85,10 @@ def _architecture(checkpoint: Checkpoint) -> "torch.nn.Module":
     return module
 
 
-def hf_config(checkpoint: Checkpoint, named: str) -> Path:
+def hf_config(checkpoint: OpenClipCheckpoint, named: str) -> Path:
     """The folder with the config.json of a text tower of transformers. Raises: WeightsError."""
     own = checkpoint.folder / "config.json"
-    found = own if own.is_file() else store.cached(named, "config.json")
+    found = own if own.is_file() else model_store.cached(named, "config.json")
     if found is None:
         raise WeightsError(
             f"the text tower of {checkpoint.name} is {named}, whose config.json is not on this machine",
@@ -102,7 +102,7 @@ def hf_config(checkpoint: Checkpoint, named: str) -> Path:
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors in a file. Raises: WeightsError if it is damaged or holds anything but tensors."""
     if path.suffix == ".safetensors":
-        return tensors.shapes(path)
+        return tensors.tensor_shapes(path)
     import torch
 
     try:
@@ -117,7 +117,9 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return {str(name).removeprefix("module."): tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def _check_positions(checkpoint: Checkpoint, stored: Mapping[str, tuple[int, ...]], built: Mapping[str, Any]) -> None:
+def _check_positions(
+    checkpoint: OpenClipCheckpoint, stored: Mapping[str, tuple[int, ...]], built: Mapping[str, Any]
+) -> None:
     for name in _POSITIONS:
         ours = built.get(name, built.get(f"text.{name}"))
         if name in stored and ours is not None and stored[name] != ours:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmsearch.encoders.names import split
-from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, Checkpoint, weights_among
+from mmsearch.encoders.model_names import split_name
+from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE, OpenClipCheckpoint, weights_among
 from mmsearch.encoders.open_clip.model import hf_config
 from mmsearch.encoders.open_clip.towers import OpenClipImage, OpenClipText
 from mmsearch.encoders.tensors import check_pointer
@@ -24,7 +24,7 @@ _SIZES = (
 def repository(name: str) -> str:
     """Where the hub keeps a model. Raises: InvalidInput for a malformed name, or a model open_clip knows no such
     place of."""
-    scheme, rest = split(name)
+    scheme, rest = split_name(name)
     if scheme == "hf-hub":
         return rest
     import open_clip
@@ -39,7 +39,7 @@ def repository(name: str) -> str:
     return "/".join(where.split("/")[:2])
 
 
-def needed(names: Collection[str], place: object) -> list[str]:
+def needed_open_clip(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.
@@ -53,7 +53,7 @@ def needed(names: Collection[str], place: object) -> list[str]:
     return [CONFIG_FILE, *(name for name in beside if name in names), weights_among(names, place)]
 
 
-def elsewhere(checkpoint: Checkpoint) -> list[Path]:
+def elsewhere(checkpoint: OpenClipCheckpoint) -> list[Path]:
     """The files of a model that lie in other folders than its own. Raises: WeightsError if some are missing."""
     others = [] if checkpoint.reads_bpe else [checkpoint.tokenizer() / name for name in TOKENIZER_FILES]
     if named := checkpoint.text.get("hf_model_name"):
@@ -61,7 +61,7 @@ def elsewhere(checkpoint: Checkpoint) -> list[Path]:
     return [path for path in others if path.parent != checkpoint.folder and path.is_file()]
 
 
-def check(checkpoint: Checkpoint) -> None:
+def check_open_clip(checkpoint: OpenClipCheckpoint) -> None:
     """Load it on the CPU and put something through both towers.
 
     Raises: WeightsError if it is damaged, holds code, contradicts itself, or is another model than its name says.
@@ -72,8 +72,8 @@ def check(checkpoint: Checkpoint) -> None:
     OpenClipImage(checkpoint, "cpu", "fp32").try_out()
 
 
-def _check_name(checkpoint: Checkpoint) -> None:
-    scheme, rest = split(checkpoint.name)
+def _check_name(checkpoint: OpenClipCheckpoint) -> None:
+    scheme, rest = split_name(checkpoint.name)
     if scheme != "open_clip":
         return
     import open_clip

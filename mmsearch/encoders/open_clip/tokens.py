@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import forks
-from mmsearch.encoders.tokenizer import declared, opened, whole
+from mmsearch.core import forks
+from mmsearch.encoders.tokenizer import declared, open_tokenizer, whole
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import WeightsError
 
@@ -65,7 +65,7 @@ def _by_bpe(clean: Callable[[str], str], context: int, special: tuple[str, ...])
 
 
 def _by_file(clean: Callable[[str], str], context: int, folder: Path, strip: bool) -> Cut:
-    tokenizer, beside = opened(folder), declared(folder)
+    tokenizer, beside = open_tokenizer(folder), declared(folder)
     padding = _special(tokenizer, beside, "pad_token")
     if padding is None and tokenizer.padding is not None:
         padding = tokenizer.padding["pad_id"]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.device import sent
-from mmsearch.encoders.open_clip.checkpoint import Checkpoint
+from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
 from mmsearch.encoders.open_clip.tokens import Cut, cutter
 from mmsearch.encoders.pixels import Pixels
 from mmsearch.encoders.tower import ImageTower, Loaded, Tower
@@ -20,13 +20,13 @@ VERSION = 1
 """Raised whenever the vectors of the same checkpoint would change."""
 
 
-class _OpenClip(Tower[Checkpoint]):
+class _OpenClip(Tower[OpenClipCheckpoint]):
     """What both have in common."""
 
     def _build(self) -> "torch.nn.Module":
-        from mmsearch.encoders.open_clip.model import build
+        from mmsearch.encoders.open_clip.model import build_open_clip
 
-        return build(self.checkpoint, self.parts)
+        return build_open_clip(self.checkpoint, self.parts)
 
     def _hashes(self) -> Mapping[str, str]:
         return self.checkpoint.hashes(text=self.modality == "text")
@@ -39,7 +39,7 @@ class _OpenClip(Tower[Checkpoint]):
         raise NotImplementedError
 
 
-class OpenClipImage(_OpenClip, ImageTower[Checkpoint]):
+class OpenClipImage(_OpenClip, ImageTower[OpenClipCheckpoint]):
     """Pictures and video frames -> (n, dim)."""
 
     parts = ("visual.",)

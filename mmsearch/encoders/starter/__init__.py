@@ -10,7 +10,7 @@ FILES = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, image.CAPTIONS, audio.WEIG
 """All that it is loaded from."""
 
 
-def space(device: str = "auto", precision: str = "auto") -> Space:
+def starter_space(device: str = "auto", precision: str = "auto") -> Space:
     """The starter space. Cheap: nothing is loaded before an encoder's first `encode`.
 
     Raises: InvalidInput for a device or precision nobody knows.

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.device import sent
+from mmsearch.encoders.explaining import Box
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.errors import InvalidInput
-from mmsearch.reasons import Box
 from mmsearch.types import EncoderSpec, Prepared
 
 if TYPE_CHECKING:
     import torch
 
     from mmsearch.encoders.starter.yamnet import YamNet
+from mmsearch.encoders.starter.audioset import FRAME, HOP, RATE
 
 WEIGHTS = WeightFile(
     "mmsearch",
@@ -32,8 +33,6 @@ LABELS = WeightFile(
     "8300aa30c042f12777ea4e5e30dc27cd6893fc76247dc64ca9587cdf3bf6749f",
     "mmsearch",
 )
-RATE, FRAME, HOP = 16_000, 15_600, 7_680
-"""Hz; samples of a frame and between frames (0.975 s, 0.48 s)."""
 FRAMES_AT_ONCE = 128
 # Top, scale and prompts were chosen on the texts of the Tux Paint stamps' sounds, ESC-10 left aside.
 TOP = 30
@@ -73,14 +72,14 @@ class StarterAudio(LazyEncoder[_Loaded]):
 
         names = json.loads(LABELS.verified().read_text("utf-8"))
         scale = np.array([GENERIC_SCALE if name in GENERIC else 1.0 for name in names], np.float32)
-        return _Loaded(yamnet.load(WEIGHTS.verified(), device, dtype), device, concepts("audioset"), scale)
+        return _Loaded(yamnet.load_yamnet(WEIGHTS.verified(), device, dtype), device, concepts("audioset"), scale)
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         best = np.stack([scores.max(0) for scores in self.scores(model, batch)])
         return combine(best * model.scale, model.concepts, TOP)
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
-        """The classes heard in a sound (see `mmsearch.reasons.Explains`)."""
+        """The classes heard in a sound (see `mmsearch.encoders.explaining.ExplainsConcepts`)."""
         model = self._loaded()
         best = self.scores(model, [prepared])[0].max(0) * model.scale
         return parts(best, model.concepts, TOP, json.loads(LABELS.verified().read_text("utf-8")))

@@ -4,7 +4,7 @@ A layer norm, then one hidden layer (GELU: Hendrycks and Gimpel, 2016), in membe
 averaged (an ensemble: Lakshminarayanan et al., NeurIPS 2017). A gate says how much a member counts, and another,
 learned for itself, how much all of them do: little for pictures unlike the photos that have captions. What all words
 have in common is added to them: a longer sum is scaled down more, and would be further from any words than a picture
-that has no learned part. How it was trained: `mmsearch/training/starter.py`; on what, and how good it is:
+that has no learned part. How it was trained: `mmsearch/training/starter/recipe.py`; on what, and how good it is:
 MODEL_CARD.md.
 """
 
@@ -106,5 +106,5 @@ def unpacked(stored: Mapping[str, Tensor]) -> Captions:
     return module.eval()
 
 
-def load(path: Path) -> Captions:
+def load_captions(path: Path) -> Captions:
     return unpacked(load_file(path))

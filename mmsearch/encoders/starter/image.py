@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.encoders.device import sent
+from mmsearch.encoders.explaining import Box
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter.conse import CONCEPTS, combine, concepts, parts
 from mmsearch.encoders.weights import WeightFile, recorded
-from mmsearch.reasons import Box
 from mmsearch.types import EncoderSpec, Prepared
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ CAPTIONS = WeightFile(
     "c228cd0f3dba9fdcbfd9ac7baf91af543cab934a507cf3c896d415decb9e9a66",
     "mmsearch",
 )
-"""Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
+"""Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter.recipe`; see MODEL_CARD.md."""
 LEARNED = "(learned from captions)"
 """What the learned part is called among the classes' names."""
 SIDE = 260
@@ -93,7 +93,7 @@ class StarterImage(LazyEncoder[_Loaded]):
         module = module.to(memory_format=torch.channels_last)
         from mmsearch.encoders.starter import captions
 
-        learned = captions.load(CAPTIONS.verified()).to(device)
+        learned = captions.load_captions(CAPTIONS.verified()).to(device)
         return _Loaded(module, device, dtype, concepts("imagenet"), learned)
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
@@ -102,7 +102,7 @@ class StarterImage(LazyEncoder[_Loaded]):
         return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
-        """The classes seen in a picture (see `mmsearch.reasons.Explains`)."""
+        """The classes seen in a picture (see `mmsearch.encoders.explaining.ExplainsConcepts`)."""
         # Where the names come from, as for convert.py; it takes seconds to load, which a search need not.
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 

@@ -49,7 +49,7 @@ class MiniLM(nn.Module):
         return F.normalize(pooled, dim=1)
 
 
-def load(path: Path) -> MiniLM:
+def load_minilm(path: Path) -> MiniLM:
     """The model in evaluation mode, with the weights of the published model.safetensors."""
     with torch.device("meta"):
         model = MiniLM()

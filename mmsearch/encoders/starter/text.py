@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch import forks
+from mmsearch.core import forks
 from mmsearch.encoders.batching import buckets, padded
-from mmsearch.encoders.check import checked
+from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import sent
 from mmsearch.encoders.lazy import LazyEncoder
 from mmsearch.encoders.starter import quick
-from mmsearch.encoders.tensors import mapped
+from mmsearch.encoders.tensors import mapped_tensors
 from mmsearch.encoders.tokenizer import whole
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.types import EncoderSpec, Prepared, Vectors
@@ -68,12 +68,12 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
         if not query or not batch or sum(len(ids) for ids in batch) > QUERY_TOKENS:
             return super().encode(batch)
         weights = _mapped()
-        return checked(np.stack([quick.encode(weights, ids) for ids in batch]), len(batch), self.spec)
+        return checked_output(np.stack([quick.encode(weights, ids) for ids in batch]), len(batch), self.spec)
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> "tuple[MiniLM, torch.device]":
         from mmsearch.encoders.starter import minilm
 
-        return minilm.load(WEIGHTS.verified()).to(device, dtype), device
+        return minilm.load_minilm(WEIGHTS.verified()).to(device, dtype), device
 
     def _forward(self, model: "tuple[MiniLM, torch.device]", batch: Sequence[Prepared]) -> NDArray[np.float32]:
         import torch
@@ -90,7 +90,7 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
 
 @cache
 def _mapped() -> dict[str, NDArray[np.float32]]:
-    return mapped(WEIGHTS.verified())
+    return mapped_tensors(WEIGHTS.verified())
 
 
 @cache

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.encoders.starter.audio import RATE
+from mmsearch.encoders.starter.audioset import RATE
 
 SPECTRA, SPECTRA_HOP, BANDS = 96, 48, 64
 """Spectra of one frame, spectra between two frames, mel bands. A spectrum takes 400 samples, 160 apart."""
@@ -76,7 +76,7 @@ class YamNet(nn.Module):
         return torch.sigmoid(self.head(x).float())
 
 
-def load(path: Path, device: torch.device, dtype: torch.dtype) -> YamNet:
+def load_yamnet(path: Path, device: torch.device, dtype: torch.dtype) -> YamNet:
     """The model in evaluation mode; the mel front end stays float32 whatever the precision."""
     model = YamNet()
     model.load_state_dict(dequantised(load_file(path)), strict=False)

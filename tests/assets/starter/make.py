@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmsearch import registry
-from mmsearch.encoders.starter import image, space
-from mmsearch.encoders.starter.audio import FRAME, HOP
+from mmsearch.core import registry
+from mmsearch.encoders.starter import image, starter_space
+from mmsearch.encoders.starter.audioset import FRAME, HOP
 from mmsearch.types import Limits, Segment
 
 HERE = Path(__file__).parent
@@ -44,10 +44,12 @@ def sounds(shared: Path) -> dict[str, NDArray[Any]]:
     interpreter.allocate_tensors()
     made: dict[str, NDArray[Any]] = {}
     for name in SOUNDS:
-        decoder = registry.load("decoders", "audio")(space().windowing, Limits())
+        decoder = registry.load_part("decoders", "audio")(starter_space().windowing, Limits())
         data: NDArray[np.float32] = next(iter(decoder.decode(shared / "data/dev/esc10" / f"{name}.ogg"))).data
         wave = (data[:SAMPLES] * 32767).round().astype(np.int16)
-        prepared = space().encoders["audio"].prepare(Segment("audio", wave.astype(np.float32) / 32768, rate=16_000))
+        prepared = (
+            starter_space().encoders["audio"].prepare(Segment("audio", wave.astype(np.float32) / 32768, rate=16_000))
+        )
         rows = []
         for start in range(0, len(prepared) - FRAME + 1, HOP):
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], prepared[start : start + FRAME])
@@ -66,11 +68,11 @@ def photos() -> dict[str, NDArray[Any]]:
     network.load_state_dict(torch.load(image.WEIGHTS.verified(), weights_only=True))
     network.eval()
     made: dict[str, NDArray[Any]] = {}
-    folder = HERE.parents[2] / "mmsearch" / "samples" / "photos"
+    folder = HERE.parents[2] / "mmsearch" / "resources" / "samples" / "photos"
     for name in PHOTOS:
         photo = Image.open(folder / f"{name}.jpg").convert("RGB")
         pixels = np.asarray(photo.resize((160, round(160 * photo.height / photo.width)), Image.Resampling.BICUBIC))
-        prepared = space().encoders["image"].prepare(Segment("image", pixels))
+        prepared = starter_space().encoders["image"].prepare(Segment("image", pixels))
         with torch.inference_mode():
             batch = torch.from_numpy(prepared.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
             made |= {name: pixels, f"{name}:logits": network(batch)[0].numpy()}

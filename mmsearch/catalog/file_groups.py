@@ -1,0 +1,89 @@
+"""Files that belong together: who they are, and what they score."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, select, true
+from sqlalchemy.orm import aliased
+
+from mmsearch.catalog import blobs
+from mmsearch.catalog.records import GroupFile, GroupSegment
+from mmsearch.catalog.select import filter_clause as matches
+from mmsearch.catalog.statements import Statement, json_numbers, number_list
+from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.write import chunks
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Modality, Vectors
+
+
+def group_members(
+    connection: Connection,
+    item_ids: Iterable[int],
+    within: Collection[Modality] | None = None,
+    where: Filter | None = None,
+) -> dict[bytes, list[GroupFile]]:
+    """Bundle -> its present files by path, for every bundle of two or more that one of these items belongs to.
+
+    Args:
+        within, where: What a member meets if it is `wanted`.
+    """
+    shared = _shared(connection, sorted(set(item_ids)))
+    if not shared:
+        return {}
+    found: dict[bytes, list[GroupFile]] = defaultdict(list)
+    asked = true() if where is None else matches(where, few=True)
+    if within is not None:
+        asked = and_(Content.modality.in_(sorted(within)), asked)
+    columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
+    for part in chunks(shared):
+        query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
+        rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
+        for item_id, content_id, path, stem, modality, metadata, wanted in rows:
+            found[stem].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
+    return dict(found)
+
+
+def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
+    """The bundles of these items that hold other present files too."""
+    return sorted({stem for (stem,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
+
+
+_near = aliased(Item)
+_SHARED = Statement(
+    select(Item.bundle).where(
+        Item.id.in_(number_list("ids")),
+        exists().where(_near.bundle == Item.bundle, _near.id != Item.id, _near.status == "present"),
+    )
+)
+
+
+def group_segments(
+    connection: Connection, space: str, dim: int, files: Sequence[GroupFile]
+) -> tuple[list[GroupSegment], Vectors]:
+    """Every segment of these files that has a vector, by item and place in it; and the vectors, float32 (n, dim)."""
+    by_content: dict[int, list[GroupFile]] = defaultdict(list)
+    for member in files:
+        by_content[member.content_id].append(member)
+    found: list[GroupSegment] = []
+    vectors: list[bytes] = []
+    segment = SegmentRow
+    query = (
+        select(segment.content_id, segment.modality, Embedding.vector)
+        .join(Embedding, Embedding.segment_id == segment.id)
+        .join(SpaceRow, SpaceRow.id == Embedding.space_id)
+        .order_by(segment.content_id, segment.ordinal)
+    )
+    for part in chunks(sorted(by_content)):
+        rows: Any = connection.execute(query.where(SpaceRow.name == space, segment.content_id.in_(part)))
+        for content_id, modality, vector in rows:
+            for owner in by_content[content_id]:
+                found.append(GroupSegment(owner.item_id, owner.modality, modality))
+                vectors.append(vector)
+    return found, blobs.decode(vectors, dim)
+
+
+def count_groups(connection: Connection) -> int:
+    """How many stems are shared by two present files or more."""
+    shared = select(Item.bundle).where(Item.status == "present").group_by(Item.bundle).having(func.count() > 1)
+    return int(connection.execute(select(func.count()).select_from(shared.subquery())).scalar_one())

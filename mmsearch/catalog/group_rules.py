@@ -1,0 +1,50 @@
+"""Which files of one group key are a file group, and which of them leads."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mmsearch.catalog import GroupFile, GroupSegment, group_key
+from mmsearch.types import Modality, Vectors
+
+MOST = 10
+"""Files of a bundle. More of one stem are a series, not one thing."""
+
+LONG_S = 10.0
+"""Seconds from which a video leads the picture beside it, which is its thumbnail then, not a photo that moves."""
+
+_LEADS: tuple[Modality, ...] = ("image", "video", "audio")
+"""Which kind is shown for all, first to last; then others, then text."""
+
+
+def ordered_group(files: Sequence[GroupFile]) -> tuple[GroupFile, ...]:
+    """The files of one stem, the one that leads them first; empty if they are no bundle."""
+    if not 2 <= len(files) <= MOST or all(file.modality == "text" for file in files):
+        return ()
+    return tuple(sorted(files, key=_lead))
+
+
+def _lead(file: GroupFile) -> tuple[int, bool, bytes]:
+    duration = file.metadata.get("duration") or 0.0
+    kinds = {kind: place for place, kind in enumerate(_LEADS, 1)}
+    place = 0 if file.modality == "video" and duration > LONG_S else kinds.get(file.modality, len(kinds) + 1)
+    return (
+        place + (file.modality == "text"),
+        group_key.suffix(file.path) in group_key.RAW | group_key.SIDECARS,
+        file.path,
+    )
+
+
+def vectors_by_modality(
+    groups: Sequence[Sequence[GroupFile]], found: Sequence[GroupSegment], vectors: Vectors
+) -> list[dict[Modality, Vectors]]:
+    """Of each group of files, its segments' vectors by segment modality; `found` and `vectors` as `bundle.segments`."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, segment in enumerate(found):
+        rows[segment.item_id].append(row)
+    made = []
+    for files in groups:
+        own: dict[Modality, list[int]] = defaultdict(list)
+        for row in (row for file in files for row in rows.get(file.item_id, ())):
+            own[found[row].matched].append(row)
+        made.append({kind: vectors[some] for kind, some in own.items()})
+    return made

@@ -1,0 +1,1 @@
+"""What one open library holds: catalog, spaces, lists, calibration, decode workers, locks."""

@@ -1,0 +1,317 @@
+"""Settings: arguments > MMSEARCH_* variables > the user's own file > the library's mmsearch.toml > defaults.
+
+`memory_bytes = 2_000_000_000` in a file and MMSEARCH_MEMORY_BYTES=2000000000 say the same. A library's file travels
+with it: it has no say in what this machine does, and names no code.
+"""
+
+import logging
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mmsearch.core import registry
+from mmsearch.core.value_ranges import (
+    RealNumbers,
+    TextValues,
+    ValueRange,
+    WholeNumbers,
+    one_of,
+    pairs_of_numbers,
+    parse_pairs,
+    shown,
+)
+from mmsearch.errors import InvalidInput, UnknownName
+from mmsearch.types import Limits
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "mmsearch.toml"
+FUSIONS = ("best", "mean", "weighted", "off")
+LEARNED = "learned:"
+"""Begins the fusion that is a trained model's; its name follows."""
+INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
+"""What `index` may be, besides what other packages bring; the presets themselves are `mmsearch.vectors.presets`."""
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+_LIMITS = Limits()
+_ours = False
+
+
+def own_process() -> None:
+    """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
+    global _ours
+    _ours = True
+
+
+def _is_index(name: str) -> bool:
+    # Reading the entry points takes milliseconds. "faiss" is what the presets are made with.
+    return name in INDEXES or (name != "faiss" and name in registry.known_targets("indexes"))
+
+
+def _is_fusion(name: str) -> bool:
+    return name in FUSIONS or (name.startswith(LEARNED) and name != LEARNED)
+
+
+_LONG_S = 1e9
+"""Thirty years: no sound is longer."""
+_MUCH = 2**62
+
+DOMAINS: Mapping[str, ValueRange] = {
+    "space": TextValues("a name of `mmsearch models`", lambda name: name and "\0" not in name),
+    "device": TextValues("known: auto, cpu, cuda, cuda:N, mps", DEVICE.fullmatch),
+    "precision": one_of(*PRECISIONS),
+    "models": TextValues("a folder", lambda path: "\0" not in path),
+    "index": TextValues(f"known: {', '.join(INDEXES)}", _is_index),
+    "index_device": one_of("cpu", "gpu"),
+    "recall": RealNumbers(1),
+    "workers": WholeNumbers(0, 1024),
+    "batch_size": WholeNumbers(0, 2**20),
+    "false_accepts": RealNumbers(1, below=True),
+    "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
+    "fusion_weights": pairs_of_numbers(
+        "finite numbers above 0, such as image=1,audio=1,text=0.5", lambda n: 0 < n < math.inf
+    ),
+    "fold": one_of("on", "off"),
+    "alike": pairs_of_numbers(
+        "cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1
+    ),
+    "storage": one_of("float32", "float16"),
+    "keep_memory": one_of("auto", "on", "off"),
+    "commit_segments": WholeNumbers(1, 2**31),
+    "commit_s": RealNumbers(_LONG_S),
+    "pixels": WholeNumbers(1, _MUCH),
+    "file_bytes": WholeNumbers(1, _MUCH),
+    "text_bytes": WholeNumbers(1, _MUCH),
+    "duration_s": RealNumbers(_LONG_S),
+    "decode_s": RealNumbers(1e6),
+    "memory_bytes": WholeNumbers(1, _MUCH),
+}
+"""Setting -> what it may be."""
+
+MACHINE = frozenset(
+    (
+        "device",
+        "precision",
+        "models",
+        "index_device",
+        "workers",
+        "batch_size",
+        "keep_memory",
+        *(f.name for f in fields(Limits)),
+    )
+)
+"""Settings of a machine, in which a library's own file has no say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default; zero means "choose for this machine"."""
+
+    space: str = "starter"
+    """Space of a new library; an existing one keeps its own."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: str = "auto"
+    """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
+    models: str = ""
+    """Folder of prepared models; "": `models` in the user's data folder. No argument: a process has one."""
+    index: str = "auto"
+    """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
+    index_device: str = "cpu"
+    """Where vectors are searched: cpu, or gpu where FAISS sees one."""
+    recall: float = 0.95
+    """Share of the ten nearest that an index has to find, to be published."""
+    workers: int = 0
+    """Decode workers; 0: one per CPU core, at most 8."""
+    batch_size: int = 0
+    """Segments an encoder takes at once; 0: the encoder's own choice."""
+    false_accepts: float = 0.05
+    """Share of queries about nothing in the library that may get a confident hit all the same."""
+    fusion: str = "best"
+    """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, "learned:NAME", a
+    model that `mmsearch train fusion` made, or "off"."""
+    fusion_weights: str = "image=1,video=1,audio=1,text=0.5"
+    """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
+    fold: str = "on"
+    """Whether near-duplicates among results are shown as one: "on" or "off"."""
+    alike: str = "image=0.95,audio=0.999,text=0.98"
+    """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
+    files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
+    storage: str = "float32"
+    """What the vectors of a new library are stored as: "float32" or "float16", half as large."""
+    commit_segments: int = 512
+    """Segments a transaction holds before it is committed, at most one more file than that."""
+    commit_s: float = 5.0
+    """Seconds after which a transaction is committed even if smaller."""
+    keep_memory: str = "auto"
+    """Whether the C library keeps freed memory for the next batch, in the whole process: "on", "off", or "auto": on in
+    mmsearch's own commands and workers, off where it is part of another program."""
+    pixels: int = _LIMITS.pixels
+    file_bytes: int = _LIMITS.file_bytes
+    text_bytes: int = _LIMITS.text_bytes
+    duration_s: float = _LIMITS.duration_s
+    decode_s: float = _LIMITS.decode_s
+    memory_bytes: int = _LIMITS.memory_bytes
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def keeps_memory(self) -> bool:
+        """What `keep_memory` means in this process."""
+        return self.keep_memory == "on" or (self.keep_memory == "auto" and _ours)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named."""
+        return parse_pairs(self.fusion_weights) if self.fusion == "weighted" else {}
+
+    @property
+    def alike_from(self) -> Mapping[str, float]:
+        """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]."""
+        return parse_pairs(self.alike)
+
+    @property
+    def decode_workers(self) -> int:
+        return self.workers or min(os.cpu_count() or 1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings, and where each is from."""
+
+    settings: Settings
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> "arguments", "environment", "user" or "library", for those that somebody gave."""
+    ignored: tuple[str, ...] = ()
+    """Settings of the machine in the library's file, which don't count."""
+    library_file: Path | None = None
+    named: tuple[str, ...] = ()
+    """The spaces that the user named anywhere: a library's own file may choose one that is installed, but no code."""
+
+    def origin(self, name: str) -> str:
+        """Where a setting is from: "default" for one that nobody gave."""
+        return self.origins.get(name, "default")
+
+
+LIBRARY = "library"
+_told: set[tuple[Path, tuple[str, ...]]] = set()
+
+
+def read_settings(folder: Path | None = None, **arguments: Any) -> Settings:
+    """Settings for a library folder; an argument that is None counts as not given. Raises: InvalidInput."""
+    return read_configuration(folder, **arguments).settings
+
+
+def read_configuration(folder: Path | None = None, **arguments: Any) -> Configuration:
+    """As `settings`, with what is known of each. Raises: InvalidInput, UnknownName."""
+    path = folder / FILE_NAME if folder else None
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if "models" in given:
+        raise InvalidInput(
+            "the models' folder is no argument: a process has one",
+            hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
+        )
+    library = _file(path) if path else {}
+    sources: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+        (LIBRARY, str(path), library),
+        ("user", str(user_file()), _file(user_file())),
+        ("environment", "the environment", _environment()),
+        ("arguments", "the arguments", given),
+    )
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, place, found in sources:
+        for name, value in found.items():
+            if name not in DOMAINS:
+                known = ", ".join(sorted(DOMAINS))
+                raise InvalidInput(f"unknown setting {shown(name)} in {place}", hint=f"known: {known}")
+            if source == LIBRARY and name in MACHINE:
+                continue
+            values[name], origins[name] = _checked(name, value, source, place), source
+    ignored = tuple(sorted(MACHINE.intersection(library)))
+    named = tuple(found["space"] for _, _, found in sources[1:] if "space" in found)
+    return Configuration(Settings(**values), origins, ignored, path, named)
+
+
+def warn_of_ignored(found: Configuration) -> Configuration:
+    """The same; what of a library's file doesn't count has been logged, once in a process."""
+    if not found.ignored or found.library_file is None or (found.library_file, found.ignored) in _told:
+        return found
+    _told.add((found.library_file, found.ignored))
+    _log.warning(
+        "%s says %s: that is for each machine to say, and is ignored; yours are in %s",
+        found.library_file, ", ".join(found.ignored), user_file(),
+    )  # fmt: skip
+    return found
+
+
+def user_file() -> Path:
+    """The user's own settings, on this machine."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("mmsearch", appauthor=False)) / FILE_NAME
+
+
+def models_folder() -> Path:
+    """The setting `models`: one folder for each prepared model. Raises: InvalidInput for a user's file that can't be
+    read."""
+    import platformdirs
+
+    named = os.environ.get("MMSEARCH_MODELS") or _file(user_file()).get("models")
+    if named:
+        return Path(DOMAINS["models"].of(named)).expanduser().absolute()
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+
+
+MOST_BYTES, LONGEST_LINE = 2**15, 500
+"""Of a file of settings: what tomllib does with a key of many parts takes their number's square."""
+
+
+def _file(path: Path) -> Mapping[str, Any]:
+    """What a file says; nothing if there is none. Raises: InvalidInput."""
+    try:
+        if not _there(path):
+            return {}
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"{path} can't be read: {why}", hint="make it readable, or move it away") from error
+    if len(content) > MOST_BYTES or max(map(len, content.splitlines()), default=0) > LONGEST_LINE:
+        raise InvalidInput(f"{path} holds more than settings", hint="a line for each: workers = 4")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError, OverflowError) as error:
+        said = "it is too deep" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        # A folder that this user may not look into, such as another's home, holds nothing of theirs.
+        return False
+
+
+def _environment() -> Mapping[str, str]:
+    # MMSEARCH_LIBRARY chooses the folder itself and is read by library.locate().
+    named = {name: os.environ.get(f"MMSEARCH_{name.upper()}") for name in DOMAINS}
+    return {name: value for name, value in named.items() if value}
+
+
+def _checked(name: str, value: Any, source: str, place: str) -> Any:
+    """Raises: InvalidInput, UnknownName for an index nobody knows."""
+    domain = DOMAINS[name]
+    try:
+        return domain.parsed(value) if source == "environment" else domain.of(value)
+    except (ValueError, OverflowError) as error:
+        kind = UnknownName if name == "index" else InvalidInput
+        raise kind(f"setting {name} can't be {shown(value)} (in {place})", hint=domain.known) from error

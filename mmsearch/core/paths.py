@@ -1,0 +1,35 @@
+"""Where libraries lie, and what paths mean."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmsearch.errors import InvalidInput
+
+
+def default_library(given: str | os.PathLike[str] | None = None) -> Path:
+    """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder."""
+    if given is not None:
+        return absolute_path(given)
+    if named := os.environ.get("MMSEARCH_LIBRARY"):
+        return absolute_path(named)
+    if Path("indexes").is_dir():
+        return absolute_path("indexes/default")
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "default"
+
+
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def checked_roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]:
+    """Absolute, without those that lie below another: their files would be counted twice."""
+    if not paths:
+        raise InvalidInput("nothing to ingest", hint="name a folder or a file")
+    found = sorted({absolute_path(path) for path in paths})
+    if library in found:
+        raise InvalidInput(f"{library} is the library itself", hint="name the folder with your media")
+    named = set(found)
+    return [root for root in found if named.isdisjoint(root.parents)]

@@ -1,0 +1,114 @@
+"""Names of the parts that can be swapped: one visible table, plus entry points of other packages.
+
+A package adds a part with an entry point, for example:
+
+    [project.entry-points."mmsearch.spaces"]
+    my-space = "my_package:space"
+"""
+
+from collections.abc import Collection, Mapping
+from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mmsearch.errors import InvalidInput, UnknownName
+
+BUILTIN: dict[str, dict[str, str]] = {
+    # Asked in this order; the first that accepts a file decodes it.
+    "decoders": {
+        "image": "mmsearch.media.image:ImageDecoder",
+        "text": "mmsearch.media.text:TextDecoder",
+        "video": "mmsearch.media.video:VideoDecoder",
+        "audio": "mmsearch.media.audio:AudioDecoder",
+    },
+    # (device, precision) -> Space
+    "spaces": {
+        "starter": "mmsearch.encoders.starter:starter_space",
+        # What is known of these is in encoders/presets.py.
+        "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
+        "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",
+        "siglip2-b-16": "open_clip:ViT-B-16-SigLIP2/webli",
+        "siglip2-so400m-14": "open_clip:ViT-SO400M-14-SigLIP2-378/webli",
+        "siglip-i18n-b-16": "open_clip:ViT-B-16-SigLIP-i18n-256/webli",
+        "clap-htsat": "hf-hub:laion/clap-htsat-unfused",
+        "clap-general": "hf-hub:laion/larger_clap_general",
+        "pe-av-large": "hf-hub:facebook/pe-av-large",
+    },
+    # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
+    "indexes": {
+        "faiss": "mmsearch.vectors.layered:LayeredIndex",
+        "numpy": "mmsearch.vectors.flat:FlatIndex",
+    },
+}
+
+
+FAMILIES: dict[str, dict[str, str]] = {
+    # (name, device, precision) -> Space
+    "spaces": {
+        "open_clip": "mmsearch.encoders.pretrained:pretrained_space",
+        "hf-hub": "mmsearch.encoders.pretrained:pretrained_space",
+        "local-dir": "mmsearch.encoders.pretrained:pretrained_space",
+        "adapter": "mmsearch.encoders.pretrained:pretrained_space",
+        "connected": "mmsearch.encoders.connected:connected_space",
+    },
+}
+"""Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
+
+
+@cache
+def known_targets(kind: str) -> Mapping[str, str]:
+    """Name -> "module:attribute" of every known part of a kind, built-in ones first. Read once in a process."""
+    table = dict(BUILTIN[kind])
+    for point in entry_points(group=f"mmsearch.{kind}"):
+        if point.name in table and table[point.name] != point.value:
+            raise InvalidInput(
+                f"two {kind} are named {point.name!r}: {table[point.name]} and {point.value}",
+                hint="uninstall one of the two packages, or rename one entry point",
+            )
+        table[point.name] = point.value
+    return MappingProxyType(table)
+
+
+def target_of(kind: str, name: str) -> str:
+    """The "module:attribute" behind a name, or the name of one of a family; a space's with a colon is either already.
+
+    What data names goes through `mmsearch.core.trust` first.
+    """
+    family, _, rest = name.partition(":")
+    if family in ("local-dir", "adapter"):
+        # It is remembered, and must mean the same from wherever it is used.
+        return f"{family}:{Path(rest).expanduser().absolute()}"
+    if ":" in name and kind in FAMILIES:
+        return name
+    # Reading the entry points takes milliseconds; most names need none of them.
+    table = BUILTIN[kind] if name in BUILTIN[kind] else known_targets(kind)
+    if name not in table:
+        raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")
+    return table[name]
+
+
+def check_modalities(named: Collection[str] | None) -> None:
+    """Raises: InvalidInput for a modality that no decoder has."""
+    known = known_targets("decoders")
+    for modality in named or ():
+        if modality not in known:
+            raise InvalidInput(f"unknown modality {modality!r}", hint=f"known: {', '.join(sorted(known))}")
+
+
+def load_part(kind: str, name: str) -> Any:
+    """Import the part behind a name. Raises: UnknownName."""
+    found = target_of(kind, name)
+    if family := FAMILIES.get(kind, {}).get(found.partition(":")[0]):
+        return partial(_imported(kind, name, family), found)
+    return _imported(kind, name, found)
+
+
+def _imported(kind: str, name: str, found: str) -> Any:
+    module, _, attribute = found.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownName(f"{kind.rstrip('s')} {name!r} can't be imported: {error}") from error

@@ -1,0 +1,204 @@
+"""From pairs to figures: judge the library's own ranking by the right answers."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmsearch.calibration import ScoreCalibrator
+from mmsearch.catalog import Catalog, SpaceRecord, item_segments
+from mmsearch.errors import InvalidInput, MediaError
+from mmsearch.evaluate import metrics, ranking
+from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
+from mmsearch.indexing.lists import Lists
+from mmsearch.types import Modality, Query, Vectors
+
+RESAMPLES = 1000
+SEED = 0
+
+Direction = tuple[Modality, Modality]
+"""(of the query, of the items)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a library's catalog and indexes, and its way from a query to a vector."""
+
+    path: Path
+    catalog: Catalog
+    indexes: Lists
+    record: SpaceRecord
+    interpret: Callable[[Path], Query]
+    embed: Callable[[Query], Vectors]
+    judge: Callable[[Query, Vectors], ScoreCalibrator]
+    """What a search for a query and its vector, float32 (1, dim), knows about scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A pair whose files are known to the library."""
+
+    pair: Pair
+    query: Query
+    own: int
+    """Item id of the query's file, if it is in the library; else -1."""
+    relevant: dict[Modality, frozenset[int]]
+    """Item ids, by the modality of the items."""
+
+    @property
+    def modality(self) -> Modality:
+        return self.query.parts[0].modality
+
+
+def evaluate(
+    judged: JudgedPairs, subject: Subject, *, directions: Collection[str] | None = None, k: Sequence[int] = (1, 5, 10)
+) -> Evaluation:
+    """Measure every direction that the pairs have, or those named, such as "text-image".
+
+    A query's answer is the rank of each of its relevant items among all items of their modality in the library.
+    What can't be used is listed in the result.
+
+    Raises: InvalidInput if nothing can be used, for a direction without pairs, and for a senseless k.
+    """
+    counts = _counts(k)
+    questions, unused = _questions(judged, subject)
+    by_direction = _chosen(questions, directions)
+    vectors, refused = _vectors([q for asked in by_direction.values() for q in asked], subject)
+    unused += refused
+    results = []
+    for (_, item), asked in sorted(by_direction.items()):
+        usable = [question for question in asked if id(question.pair) in vectors]
+        if usable:
+            rows = np.concatenate([vectors[id(question.pair)] for question in usable])
+            results.append(_measured(usable, rows, item, subject, counts))
+    listed = tuple(sorted({*judged.unused, *unused}, key=lambda one: (str(one.file), one.line, one.why)))
+    if not results:
+        raise InvalidInput(f"nothing in {judged.source} can be used{_example(listed)}", hint="ingest the files first")
+    return Evaluation(
+        judged.source, subject.path, subject.record.name, subject.record.fingerprint, tuple(results), listed, counts,
+        SEED, RESAMPLES,
+    )  # fmt: skip
+
+
+def _counts(k: Sequence[int]) -> tuple[int, ...]:
+    if not k or min(k) < 1:
+        raise InvalidInput("k must be one or more numbers of at least 1", hint="for example 1,5,10")
+    return tuple(sorted(set(k)))
+
+
+def _example(unused: Sequence[UnusedPair]) -> str:
+    return f": line {unused[0].line}: {unused[0].why}" if unused else ""
+
+
+def _questions(judged: JudgedPairs, subject: Subject) -> tuple[list[_Question], list[UnusedPair]]:
+    """The pairs that the library can be asked, and what is wrong with the rest."""
+    files = {path for pair in judged.pairs for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
+    known, failed = _known(files, subject.catalog)
+    questions: list[_Question] = []
+    unused: list[UnusedPair] = []
+    for pair in judged.pairs:
+        own = known[pair.query].item_id if isinstance(pair.query, Path) and pair.query in known else -1
+        relevant: dict[Modality, set[int]] = {}
+        for path in pair.relevant:
+            at = known.get(path)
+            if at is None or at.status != "present":
+                unused.append(UnusedPair(pair.source, pair.line, _absence(path, at, failed.get(path))))
+            elif at.item_id == own:
+                unused.append(UnusedPair(pair.source, pair.line, f"the query is no answer to itself: {path}"))
+            else:
+                relevant.setdefault(at.modality, set()).add(at.item_id)
+        if not relevant:
+            continue
+        try:
+            query = subject.interpret(pair.query) if isinstance(pair.query, Path) else Query(text=pair.query)
+        except (MediaError, InvalidInput) as error:
+            unused.append(UnusedPair(pair.source, pair.line, error.message))
+            continue
+        questions.append(_Question(pair, query, own, {m: frozenset(ids) for m, ids in relevant.items()}))
+    return questions, unused
+
+
+def _known(files: Iterable[Path], catalog: Catalog) -> tuple[dict[Path, item_segments.ItemAtPath], dict[Path, str]]:
+    """What the library has at these paths, as they are written or with symbolic links followed; and what failed."""
+    named = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
+    every = sorted({name for names in named.values() for name in names})
+    with catalog.reading() as snapshot:
+        at, failed = item_segments.items_at_paths(snapshot, every), item_segments.failures_at_paths(snapshot, every)
+    return (
+        {path: at[name] for path, names in named.items() for name in reversed(names) if name in at},
+        {path: failed[name] for path, names in named.items() for name in names if name in failed},
+    )
+
+
+def _absence(path: Path, at: item_segments.ItemAtPath | None, failure: str | None) -> str:
+    if at is not None:
+        return f"missing since the last ingest: {path}"
+    if failure is not None:
+        return f"could not be taken in ({failure}): {path}"
+    return f"not in the library: {path}" if path.exists() else f"no such file: {path}"
+
+
+def _chosen(questions: Sequence[_Question], directions: Collection[str] | None) -> dict[Direction, list[_Question]]:
+    found: dict[Direction, list[_Question]] = {}
+    for question in questions:
+        for item in question.relevant:
+            found.setdefault((question.modality, item), []).append(question)
+    if directions is None:
+        return found
+    names = {"-".join(direction): direction for direction in found}
+    for name in directions:
+        if name not in names:
+            have = ", ".join(sorted(names)) or "none"
+            raise InvalidInput(f"no usable pair for the direction {name!r}", hint=f"the pairs have: {have}")
+    return {names[name]: found[names[name]] for name in directions}
+
+
+def _vectors(questions: Sequence[_Question], subject: Subject) -> tuple[dict[int, Vectors], list[UnusedPair]]:
+    """float32 (1, dim) of every pair by its identity, and the ones that can't be embedded."""
+    vectors: dict[int, Vectors] = {}
+    refused: list[UnusedPair] = []
+    for question in {id(q): q for q in questions}.values():
+        try:
+            vectors[id(question.pair)] = subject.embed(question.query)
+        except (MediaError, InvalidInput) as error:
+            refused.append(UnusedPair(question.pair.source, question.pair.line, error.message))
+    return vectors, refused
+
+
+def _measured(
+    questions: Sequence[_Question], vectors: Vectors, item: Modality, subject: Subject, k: tuple[int, ...]
+) -> DirectionResult:
+    items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
+    outcomes = []
+    judges = [subject.judge(q.query, vectors[row : row + 1]) for row, q in enumerate(questions)]
+    tails = [judge.tail for judge in judges] if judges[0].knows(one.key for one in lists) else None
+    ranked = ranking.merits(vectors, subject.indexes, items, lists, tails)
+    for question, merit in zip(questions, ranked, strict=True):
+        # A picture finds itself first; that is no achievement.
+        merit[items == question.own] = np.nan
+        relevant = np.isin(items, list(question.relevant[item]))
+        ranks = metrics.ranks(merit, relevant)
+        outcomes.append(QueryOutcome(str(question.pair.query), question.pair.line, ranks))
+    recall = ranking.index_recall(vectors, subject.catalog, subject.indexes, subject.record, item)
+    return DirectionResult(
+        questions[0].modality, item, len(items), _metrics(outcomes, k), recall, tuple(outcomes)
+    )  # fmt: skip
+
+
+def _metrics(outcomes: Sequence[QueryOutcome], counts: tuple[int, ...]) -> dict[str, Estimate]:
+    ranks = [outcome.ranks for outcome in outcomes]
+    per_query = {f"success@{k}": [metrics.success_at(r, k) for r in ranks] for k in counts}
+    per_query |= {f"recall@{k}": [metrics.recall_at(r, k) for r in ranks] for k in counts}
+    per_query["median rank"] = [float(r[0]) for r in ranks]
+    per_query["MRR"] = [metrics.reciprocal_rank(r) for r in ranks]
+    per_query["mAP"] = [metrics.average_precision(r) for r in ranks]
+    per_query[f"nDCG@{counts[-1]}"] = [metrics.ndcg_at(r, counts[-1]) for r in ranks]
+    return {name: _estimate(np.array(values), name == "median rank") for name, values in per_query.items()}
+
+
+def _estimate(values: metrics.Floats, median: bool) -> Estimate:
+    statistic = np.median if median else np.mean
+    low, high = metrics.interval(values, statistic, resamples=RESAMPLES, seed=SEED)
+    return Estimate(float(statistic(values)), low, high)

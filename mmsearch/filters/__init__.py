@@ -1,0 +1,1 @@
+"""Filters: their syntax tree, and the parser of what people write."""

@@ -1,0 +1,1 @@
+"""The catalog's lists of vectors as indexes, kept in step with it."""

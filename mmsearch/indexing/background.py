@@ -1,0 +1,141 @@
+"""What a process that serves for long has done beside: it looks, again and again, whether there is work, and gives it
+to a process of its own.
+
+A process, not a thread: FAISS can't be interrupted while it trains, a training of a million vectors takes a minute, and
+reading them holds Python's lock. A process is ended at any moment, and its processor time yields to what serves.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from mmsearch.core import forks
+from mmsearch.core.config import own_process
+from mmsearch.errors import LibraryEmpty, LibraryError, LibraryNotFound, MmsearchError
+
+PERIOD_S = 5.0
+"""Seconds between two looks, unless it is woken."""
+
+RETRY_S = 600.0
+"""The same, after something went wrong."""
+
+STOP_S = 5.0
+"""Seconds that `stop` waits at most for a look, which may have a large index to load."""
+
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.indexing.background import work; work()"
+
+_log = logging.getLogger(__name__)
+
+
+class BackgroundWorker:
+    """One thread, and at most one process at a time. Thread safety: all methods may be called from any thread."""
+
+    def __init__(
+        self, wanted: Callable[[], bool], work: str, arguments: Sequence[str], done: Callable[[Any], None]
+    ) -> None:
+        """Begins at once.
+
+        Args:
+            wanted: Whether there is work; an MmsearchError counts as none, and is logged.
+            work: "module:function", called with the arguments in the other process; returns what JSON can say.
+            done: Called with that.
+        """
+        self._wanted = wanted
+        self._command = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), work, *arguments]
+        self._done = done
+        self._woken = threading.Event()
+        self._mutex = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._look, name="mmsearch-caretaker", daemon=True)
+        self._thread.start()
+        forks.bound(self)
+
+    def forked(self) -> None:
+        """The parent goes on with it; here it has stopped."""
+        self._mutex, self._woken, self._stopped = threading.Lock(), threading.Event(), True
+        if self._process is not None:
+            forks.disown(self._process)
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End the process, whatever it is at, and the thread."""
+        with self._mutex:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+        self._woken.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(STOP_S)
+
+    def _look(self) -> None:
+        while not self._stopped:
+            self._woken.clear()
+            pause = PERIOD_S
+            try:
+                if self._wanted():
+                    self._have_it_done()
+            except (LibraryNotFound, LibraryEmpty):
+                pass  # nothing yet
+            except Exception as error:
+                # Whatever it is, the next look may do better; and an error's own words may name a folder.
+                _log.warning("work in the background failed (%s), next try in %.0f s", type(error).__name__, RETRY_S)
+                _log.debug("%s", error, exc_info=error)
+                pause = RETRY_S
+            self._woken.wait(pause)
+
+    def _have_it_done(self) -> None:
+        with self._mutex:
+            if self._stopped:
+                return
+            with forks.whole():
+                # Unbuffered: a buffer has a lock, which this thread holds while a child lets go of the pipe.
+                self._process = subprocess.Popen(
+                    self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+        with self._process as process:
+            said = process.stdout.read() if process.stdout else b""
+            # With its standard input it would end, as it does when this process has died.
+            process.wait()
+        if self._stopped:
+            return
+        if process.returncode:
+            raise LibraryError(f"work in the background ended with {process.returncode}", hint="its words are above")
+        found = json.loads(said)
+        if "error" in found:
+            raise LibraryError(found["error"], hint=found["hint"])
+        self._done(found["done"])
+
+
+def run_work() -> None:
+    """What the other process does; it ends with the one that wants it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(10)
+    own_process()
+    logging.getLogger("mmsearch").addHandler(logging.StreamHandler())
+    # Whatever prints here must not speak in our place.
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    module, _, function = sys.argv[2].partition(":")
+    told: dict[str, Any]
+    try:
+        told = {"done": getattr(import_module(module), function)(*sys.argv[3:])}
+    except MmsearchError as error:
+        told = {"error": error.message, "hint": error.hint}
+    with answer:
+        answer.write(json.dumps(told))
+
+
+def _end_with_parent() -> None:
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)

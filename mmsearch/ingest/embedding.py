@@ -1,0 +1,126 @@
+"""Batches across files: prepared segments in, vectors out, files completed in the order they came."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.errors import EncodeError, WeightsError
+from mmsearch.ingest.plan import FileStep
+from mmsearch.ingest.report import IngestReport
+from mmsearch.types import Metadata, Modality, Prepared, Space, Span
+
+
+@dataclass(slots=True, eq=False)
+class FileWork:
+    """One file on its way through: its spans, its vectors as they come, and how it ended."""
+
+    step: FileStep
+    spans: list[Span] = field(default_factory=list)
+    modalities: list[Modality] = field(default_factory=list)
+    vectors: list[NDArray[np.float32] | None] = field(default_factory=list)
+    encoded: int = 0
+    ended: bool = False
+    modality: Modality = ""
+    metadata: Metadata = field(default_factory=dict)
+    failure: tuple[str, str] | None = None
+    """(class, reason)."""
+
+    @property
+    def complete(self) -> bool:
+        return self.ended and (self.failure is not None or self.encoded == len(self.spans))
+
+    def matrix(self, dim: int) -> NDArray[np.float32]:
+        """float32 (segments, dim)."""
+        rows = [vector for vector in self.vectors if vector is not None]
+        return np.stack(rows) if rows else np.empty((0, dim), np.float32)
+
+
+class Embedder:
+    """Collects prepared segments until a batch is full; hands completed files back in the order of `begin`."""
+
+    def __init__(self, space: Space, batch_size: int, report: IngestReport) -> None:
+        self._space = space
+        self._report = report
+        self._sizes = {m: batch_size or encoder.spec.batch_size for m, encoder in space.encoders.items()}
+        self._waiting: dict[Modality, list[tuple[FileWork, int, Prepared]]] = {m: [] for m in space.encoders}
+        self._order: deque[FileWork] = deque()
+        self.pending = 0
+        """Segments of files that are not completed yet."""
+
+    def begin(self, step: FileStep) -> FileWork:
+        work = FileWork(step)
+        self._order.append(work)
+        return work
+
+    def add(self, work: FileWork, modality: Modality, span: Span, prepared: Prepared) -> None:
+        """One more segment of a file; encodes when that fills a batch."""
+        work.spans.append(span)
+        work.modalities.append(modality)
+        work.vectors.append(None)
+        self.pending += 1
+        waiting = self._waiting[modality]
+        waiting.append((work, len(work.spans) - 1, prepared))
+        if len(waiting) >= self._sizes[modality]:
+            self._flush(modality)
+
+    def end(self, work: FileWork, modality: Modality, metadata: Metadata) -> None:
+        work.ended, work.modality, work.metadata = True, modality, metadata
+
+    def fail(self, work: FileWork, failure: str, reason: str) -> None:
+        """Give a file up; its segments that wait are not encoded."""
+        work.ended, work.failure = True, (failure, reason)
+        for waiting in self._waiting.values():
+            waiting[:] = [entry for entry in waiting if entry[0] is not work]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the file whose turn it is only waits for its batch to fill."""
+        return bool(self._order) and self._order[0].ended and not self._order[0].complete
+
+    def flush(self) -> None:
+        """Encode everything that waits, however little."""
+        for modality in self._waiting:
+            self._flush(modality)
+
+    def completed(self) -> Iterator[FileWork]:
+        """Files that are complete and have none before them that isn't."""
+        while self._order and self._order[0].complete:
+            work = self._order.popleft()
+            self.pending -= len(work.spans)
+            yield work
+
+    def _flush(self, modality: Modality) -> None:
+        waiting, self._waiting[modality] = self._waiting[modality], []
+        if not waiting:
+            return
+        start = perf_counter()
+        try:
+            self._encode(modality, waiting)
+        except WeightsError:
+            raise  # no file's fault
+        except EncodeError:
+            self._one_by_one(modality, waiting)
+        self._report.seconds["encode"] += perf_counter() - start
+        self._report.embedded += len(waiting)
+
+    def _encode(self, modality: Modality, waiting: list[tuple[FileWork, int, Prepared]]) -> None:
+        vectors = self._space.encoders[modality].encode([prepared for _, _, prepared in waiting])
+        if vectors.shape != (len(waiting), self._space.dim) or not np.isfinite(vectors).all():
+            raise EncodeError(f"the {modality} encoder gave unusable vectors")
+        for (work, index, _), vector in zip(waiting, vectors, strict=True):
+            work.vectors[index] = vector
+            work.encoded += 1
+
+    def _one_by_one(self, modality: Modality, waiting: list[tuple[FileWork, int, Prepared]]) -> None:
+        """Find the segment that spoils a batch, so that only its file fails."""
+        for entry in waiting:
+            if entry[0].failure is not None:
+                continue
+            try:
+                self._encode(modality, [entry])
+            except EncodeError as error:
+                entry[0].failure = ("corrupt", f"its vector can't be used: {error.message}")

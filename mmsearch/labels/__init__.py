@@ -1,0 +1,1 @@
+"""Labels for items: zero-shot names, or those of a trained head."""

@@ -1,0 +1,74 @@
+"""What `Library.label` does: zero-shot names, or those of a trained head; kept as tags if asked to."""
+
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from mmsearch.catalog import NewTag
+from mmsearch.context.context import LibraryContext
+from mmsearch.errors import InvalidInput
+from mmsearch.filters.ast import Filter
+from mmsearch.labels import zero_shot
+from mmsearch.types import Label, Modality, Query, Space
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOptions:
+    """What is labelled, and with what."""
+
+    names: Sequence[str]
+    """Zero-shot; or none, and `model` is the name of a trained head."""
+    model: str | None = None
+    where: Filter | None = None
+    within: Collection[Modality] | None = None
+    needed: float | None = None
+    """Confidence below which nothing fits; None: 1 - `false_accepts` for names, 0 for a head, which knows itself what
+    is none of its classes."""
+
+    def __post_init__(self) -> None:
+        """Raises: InvalidInput."""
+        if self.needed is not None and not 0 <= self.needed <= 1:
+            raise InvalidInput(f"a confidence lies between 0 and 1, {self.needed} does not")
+        if self.names and self.model is not None:
+            raise InvalidInput("items are labelled with names or with a model, not both", hint="leave one out")
+        if self.model is None:
+            zero_shot.checked_names(self.names)
+
+
+def label_items(wanted: LabelOptions, parts: LibraryContext, *, save: bool) -> list[Label]:
+    """By path. Raises: InvalidInput for senseless names or an unknown model, SpaceChanged, LibraryLocked."""
+    names = () if wanted.model is not None else zero_shot.checked_names(wanted.names)
+    with parts.writing() if save else nullcontext():
+        names, labelled, tags = parts.of_one_space(
+            lambda space, _: (
+                _zero_shot(names, wanted, parts, space) if names else _learned(str(wanted.model), wanted, parts)
+            )
+        )
+        if save:
+            parts.catalog().tag(names, tags)
+    return labelled
+
+
+def _zero_shot(
+    names: tuple[str, ...], wanted: LabelOptions, parts: LibraryContext, space: Space
+) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
+    needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
+    labelled, tags = zero_shot.label_zero_shot(
+        names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),
+        within=wanted.within, where=wanted.where, needed=needed,
+    )  # fmt: skip
+    return names, labelled, tags
+
+
+def _learned(
+    name: str, wanted: LabelOptions, parts: LibraryContext
+) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
+    # Loads torch, which zero-shot names may not need.
+    from mmsearch.labels import trained
+    from mmsearch.training.serving import heads
+
+    head = heads.load_head(parts, name)
+    labelled, tags = trained.label_with_head(
+        parts, head, within=wanted.within, where=wanted.where, needed=wanted.needed or 0.0
+    )
+    return head.facts.classes, labelled, tags

@@ -1,0 +1,186 @@
+"""Zero-shot labels: of some names, the one that each item is nearest to, or none of them.
+
+Which name is decided within the item, by cosine, with a prompt that suits its kind ("the sound of ..."), as usual for
+zero-shot classification (Radford et al., "CLIP", ICML 2021). Whether any of them fits is decided by the bare name's
+score against the background of neutral words, which are bare too: see `mmsearch.calibration`.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.calibration import ScoreCalibrator
+from mmsearch.catalog import Catalog, ListKey, NewTag, Snapshot, background
+from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog import select as catalog_select
+from mmsearch.errors import InvalidInput, LibraryError, NoSharedSpace
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Ids, Label, Modality, Segment, Space, Vectors
+
+PROMPTS: Mapping[Modality, str] = {"image": "a photo of a {}", "audio": "the sound of {}"}
+"""Segment modality -> the sentence a name stands in while names are compared; the bare name for others."""
+
+LONGEST = 200
+"""Characters of a name."""
+
+Scores: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one content's segments of one list gave so far."""
+
+    prompted: Scores
+    """(labels,) best cosine of each name in its sentence."""
+    bare: Scores
+    """(labels,) best cosine of each name alone."""
+    segment: int
+    """Any of its segments."""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A content's nearest names."""
+
+    segment: int
+    best: int
+    second: int
+    confidence: float
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without blanks around them. Raises: InvalidInput for fewer than two, or any that is empty, endless,
+    unprintable or there twice."""
+    if isinstance(names, str):
+        raise InvalidInput("the names must be a list, not one string", hint=f"such as {names.split(',')}")
+    clean = tuple(" ".join(str(name).split()) for name in names)
+    if not all(clean):
+        raise InvalidInput("an empty name among the labels", hint="leave out the comma too much")
+    if long := next((name for name in clean if len(name) > LONGEST), None):
+        raise InvalidInput(f"a label of {len(long)} characters: {long[:40]}…", hint=f"at most {LONGEST}")
+    if broken := next((name for name in clean if not name.isprintable()), None):
+        raise InvalidInput(f"the label {broken!r} holds characters that can't be printed", hint="write it in letters")
+    count = Counter(name.casefold() for name in clean)
+    if twice := next((name for name in clean if count[name.casefold()] > 1), None):
+        raise InvalidInput(f"the label {twice!r} is named twice", hint="name each once")
+    if len(clean) < 2:
+        raise InvalidInput(
+            "labels are told apart from each other: two names are needed at least",
+            hint='add what else it could be, such as "cat,dog,something else"; or search for the one',
+        )
+    return clean
+
+
+def label_zero_shot(
+    names: Sequence[str],
+    space: Space,
+    catalog: Catalog,
+    judge: Callable[[str, Vectors], ScoreCalibrator],
+    *,
+    within: Collection[Modality] | None = None,
+    where: Filter | None = None,
+    needed: float,
+) -> tuple[list[Label], list[NewTag]]:
+    """Every matching present item with its label, by path; and the tags that say the same.
+
+    Args:
+        names: Checked ones.
+        judge: Of a name and its vector, float32 (1, dim), what is known about its scores.
+        needed: Confidence in [0, 1] below which none of the names is said to fit.
+
+    Raises: NoSharedSpace if the space has no words, LibraryError if the library was never calibrated.
+    """
+    if "text" not in space.encoders:
+        raise NoSharedSpace(f"the space {space.name!r} embeds no text", hint="labels need a space with words")
+    with catalog.reading() as snapshot:
+        keys = [k for k in catalog_read.list_keys(snapshot, space.name) if within is None or k.item in within]
+        chosen: dict[int, _Choice] = {}
+        for key in keys:
+            for content, choice in _choices(snapshot, key, names, space, judge, where):
+                known = chosen.get(content)
+                # A video is in two lists, its frames and its sound: what is surer counts.
+                if known is None or choice.confidence > known.confidence:
+                    chosen[content] = choice
+        segments = np.array(sorted(choice.segment for choice in chosen.values()), np.int64)
+        found = catalog_read.resolve_segments(snapshot, segments, where)
+    labelled = [
+        _labelled(Path(os.fsdecode(one.path)), one.modality, chosen[one.content_id], names, needed)
+        for one in sorted(found, key=lambda one: one.path)
+    ]
+    tags = {
+        one.content_id: NewTag(one.content_id, names[choice.best], choice.confidence)
+        for one in found
+        if (choice := chosen[one.content_id]).confidence >= needed
+    }
+    looked_at = {one.content_id: NewTag(one.content_id, None, 0.0) for one in found}
+    return labelled, [(looked_at | tags)[content] for content in sorted(looked_at)]
+
+
+def _labelled(path: Path, modality: Modality, choice: _Choice, names: Sequence[str], needed: float) -> Label:
+    fits = choice.confidence >= needed
+    return Label(
+        path=path,
+        modality=modality,
+        label=names[choice.best] if fits else None,
+        confidence=choice.confidence,
+        runner_up=names[choice.second if fits else choice.best],
+    )
+
+
+def _choices(
+    snapshot: Snapshot,
+    key: ListKey,
+    names: Sequence[str],
+    space: Space,
+    judge: Callable[[str, Vectors], ScoreCalibrator],
+    where: Filter | None,
+) -> Iterator[tuple[int, _Choice]]:
+    """Of every content of a list, what it is nearest to."""
+    ids = None if where is None else catalog_select.selected(snapshot, where, key)
+    if ids is not None and not len(ids):
+        return
+    bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))
+    judges = [judge(name, bare[place : place + 1]) for place, name in enumerate(names)]
+    accidents = [one.accidents([key]) for one in judges if one.knows([key])]
+    for content, seen in _scored(snapshot, key, space.dim, bare, prompted, ids).items():
+        if not accidents:
+            raise LibraryError(
+                "how usual a score is was not measured in this library yet", hint="finish an ingest: mmsearch ingest"
+            )
+        best, second = np.lexsort((-seen.bare, -seen.prompted))[:2].tolist()
+        tail = judges[best].tail(key, float(seen.bare[best]))
+        sure = accidents[best].confidence(tail, seen.count * len(names))
+        yield content, _Choice(seen.segment, best, second, sure if math.isfinite(sure) else 0.0)
+
+
+def _vectors(space: Space, names: Sequence[str], prompt: str) -> Vectors:
+    """float32 (names, dim), unit rows."""
+    encoder = space.encoders["text"]
+    prepared = [encoder.prepare(Segment("text", prompt.format(name))) for name in names]
+    size = encoder.spec.batch_size
+    return np.concatenate([encoder.encode(prepared[i : i + size], query=True) for i in range(0, len(prepared), size)])
+
+
+def _scored(
+    snapshot: Snapshot, key: ListKey, dim: int, bare: Vectors, prompted: Vectors, ids: Ids | None
+) -> dict[int, _Seen]:
+    """Content id -> its best scores; vectors are read in chunks, whatever the list's length. `ids`: only these."""
+    seen: dict[int, _Seen] = {}
+    for change in catalog_read.changes(snapshot, key, dim, -1):
+        rows = np.arange(len(change.ids)) if ids is None else np.flatnonzero(np.isin(change.ids, ids))
+        owners = background.contents_of(snapshot, change.ids[rows])
+        plain, framed = change.vectors[rows] @ bare.T, change.vectors[rows] @ prompted.T  # (rows, names)
+        for row, segment in enumerate(change.ids[rows].tolist()):
+            one = seen.setdefault(owners[segment], _Seen(framed[row], plain[row], segment))
+            one.prompted = np.maximum(one.prompted, framed[row])
+            one.bare = np.maximum(one.bare, plain[row])
+            one.count += 1
+    return seen

@@ -1,0 +1,1 @@
+"""Keeping a library: backup, export, prune, status, doctor, indexes."""

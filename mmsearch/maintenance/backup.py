@@ -1,0 +1,74 @@
+"""Backups of a library: its catalog in one file. Indexes aren't in it, they are made from the catalog."""
+
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mmsearch.catalog import FILE_NAME, Catalog, schema
+from mmsearch.catalog import copy as catalog_copy
+from mmsearch.core.atomic import folder_to_disk, replacing, told
+from mmsearch.errors import CatalogDamaged, InvalidInput
+
+
+def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
+    """Write the catalog's present state into a file, while others search and ingest. Returns its size in bytes.
+
+    The file appears when it is complete and on disk; what SQLite's own check finds in it, is an error.
+
+    Raises: InvalidInput if the file is there already (unless it may be overwritten) or can't be a file.
+    """
+    if target.is_dir() or target.absolute() == catalog.path.absolute():
+        raise InvalidInput(f"a backup can't be written to {target}", hint="name a new file")
+    if target.exists() and not overwrite:
+        raise InvalidInput(f"{target} exists already", hint="name another file, or say --force")
+    with replacing(target) as temporary:
+        catalog_copy.copy_catalog(catalog.path, temporary)
+    return target.stat().st_size
+
+
+def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> int:
+    """Make the library in a folder what it was when the backup was made. Returns how many items it has.
+
+    The catalog that was there is kept beside the new one, under a name that ends in `.bak`. Searches that run
+    meanwhile see the old state or the new one. The caller holds the writer lock.
+
+    Raises: InvalidInput if there is a library already (unless it may be overwritten) or the file is no backup,
+        SchemaTooNew, CatalogDamaged.
+    """
+    revision, items = catalog_copy.inspect_copy(source)
+    schema.check(revision)
+    live = folder / FILE_NAME
+    if live.exists() and not overwrite:
+        raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or say --force")
+    staged = folder / f".{FILE_NAME}.restoring"
+    with told(live):
+        staged.unlink(missing_ok=True)
+        catalog_copy.copy_catalog(source, staged)
+        try:
+            _replace(live, staged)
+        finally:
+            # What can't be removed now is, by the next restore.
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+    return items
+
+
+def _replace(live: Path, staged: Path) -> None:
+    kept = live.with_name(f"{FILE_NAME}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}.bak")
+    if live.exists():
+        try:
+            catalog_copy.copy_catalog(live, kept)
+            catalog_copy.overwrite(live, staged)
+            return
+        except CatalogDamaged:
+            # There is no state of it that a reader could go on with.
+            kept.unlink(missing_ok=True)
+    # The log first: what was left of it would be taken for the new catalog's.
+    for suffix in ("-wal", "-shm", ""):
+        if (there := live.with_name(FILE_NAME + suffix)).exists():
+            there.rename(kept.with_name(kept.name + suffix))
+    # An index in the folder may be of a later state than the backup, and both reach the same generation one day.
+    shutil.rmtree(live.parent / "indexes", ignore_errors=True)
+    staged.rename(live)
+    folder_to_disk(live.parent)

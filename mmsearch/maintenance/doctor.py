@@ -1,0 +1,108 @@
+"""A look at everything that mmsearch needs of this machine and of one library; nothing is changed or downloaded."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from mmsearch.catalog import FILE_NAME
+from mmsearch.catalog import health as catalog_health
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.version import VERSION
+from mmsearch.encoders import health as encoders_health
+from mmsearch.errors import MmsearchError
+from mmsearch.media import health as media_health
+from mmsearch.media.events import DecodeJob, FileFailed
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Finding, Space
+from mmsearch.vectors import health as vectors_health
+
+SAMPLE = Path(__file__).parents[1] / "resources/samples/notes/rye-bread.md"
+FREE_BYTES = 2**30
+"""Less free space than this is worth a warning: SQLite's log and a new index need some."""
+
+
+def examine_library(parts: LibraryContext) -> Iterator[Finding]:
+    """All findings, the machine's first, then the library's."""
+    yield Finding("mmsearch", "ok", f"{VERSION}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    yield from media_health.findings()
+    yield from catalog_health.findings()
+    yield from vectors_health.findings(parts.settings.index_device)
+    yield from _library(parts)
+    try:
+        space = _space(parts)
+    except MmsearchError as error:
+        yield Finding("space", "error", error.message, error.hint)
+        return
+    yield from encoders_health.findings(space)
+    yield _worker(parts, space)
+    if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
+        try:
+            yield _indexes(parts)
+        except MmsearchError as error:
+            yield Finding("indexes", "error", error.message, error.hint)
+
+
+def _target(parts: LibraryContext) -> str:
+    """Of the space that the library was made with, or would be."""
+    record = parts.catalog().base() if (parts.path / FILE_NAME).exists() else None
+    return parts.asked() if record is None else record.target
+
+
+def _space(parts: LibraryContext) -> Space:
+    if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
+        return parts.embedding()[0]
+    return parts.load(parts.asked())
+
+
+def _worker(parts: LibraryContext, space: Space) -> Finding:
+    """Decode a packaged file in a process of its own, as an ingest does."""
+    with closing(DecodePool(_target(parts), space.windowing, parts.settings.limits, 1)) as pool:
+        events = list(pool.run([DecodeJob(SAMPLE)]))
+    if isinstance(events[-1], FileFailed):
+        remedy = "check that this Python may start processes, and `memory_bytes`"
+        return Finding("decode worker", "error", events[-1].reason, remedy)
+    return Finding("decode worker", "ok", f"decodes; {parts.settings.decode_workers} at once")
+
+
+def _library(parts: LibraryContext) -> Iterator[Finding]:
+    yield _writable(parts.path)
+    yield _disk(parts.path)
+    catalog = parts.path / FILE_NAME
+    if not catalog.exists():
+        yield Finding("library", "ok", f"none yet at {parts.path}; mmsearch ingest FOLDER makes it")
+        return
+    yield catalog_health.whole(catalog)
+
+
+def _indexes(parts: LibraryContext) -> Finding:
+    indexes = parts.indexes()
+    sizes = indexes.sizes()
+    total = f"{sum(sizes.values())} vectors in {len(sizes)} lists"
+    if indexes.worth_publishing():
+        return Finding(
+            "indexes", "warning", f"{total}; files damaged or behind", "the next search or ingest mends them"
+        )
+    return Finding("indexes", "ok", total)
+
+
+def _writable(folder: Path) -> Finding:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if os.access(there, os.W_OK):
+        return Finding("write access", "ok", str(there))
+    remedy = "check its owner and permissions; searching works without, ingesting doesn't"
+    return Finding("write access", "warning", f"none to {there}", remedy)
+
+
+def _disk(folder: Path) -> Finding:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < FREE_BYTES:
+        return Finding("disk", "warning", f"{free / 1e9:.1f} GB free", "free some, before ingesting more")
+    return Finding("disk", "ok", f"{free / 1e9:.1f} GB free")

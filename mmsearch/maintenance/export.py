@@ -1,0 +1,268 @@
+"""A library as a folder that any program can read, and back: JSON Lines for what is known, .npy for the vectors.
+
+    manifest.json    format, space, counts, and the sha256 of every other file
+    contents.jsonl   a line for each distinct content, in the order of its rows in vectors.npy
+    items.jsonl      a line for each path
+    vectors.npy      float32 or float16 (segments, dim)
+    spaces, trained  see `portable_models`
+
+A folder appears when it is complete. What is taken in is verified first, then written in transactions of some hundred
+contents; contents come before the paths that hold them, so that one cut short leaves nothing half findable.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
+from mmsearch.catalog import export as catalog_portable
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.atomic import appearing
+from mmsearch.core.version import VERSION
+from mmsearch.errors import InvalidInput, LibraryNotFound, SpaceChanged
+from mmsearch.maintenance import export_models, import_check, import_records
+from mmsearch.maintenance.export_files import (
+    CONTENTS,
+    ITEMS,
+    MANIFEST,
+    about,
+    batches,
+    line,
+    rows,
+    sha256,
+    vectors,
+    write_contents,
+)
+from mmsearch.maintenance.import_records import ImportedContent, ImportedSpace, Manifest
+from mmsearch.maintenance.import_values import read_lines
+from mmsearch.types import Space
+
+README = "README.md"
+
+_ABOUT = """# A library of mmsearch
+
+Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--root OLD=NEW` where files lie elsewhere).
+
+- `contents.jsonl`: a line for each distinct content: its sha256, modality, metadata, a model's tags, and its segments,
+  each with its modality and its place (seconds, page, characters, text). Segment n of the file is row n of
+  `vectors.npy`.
+- `items.jsonl`: a line for each path: the sha256 of what it holds, the folder that was ingested (`root`), size and
+  mtime_ns. Bytes of a path that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` makes them.
+- `vectors.npy`: the vectors. Those of float16 have to be brought to length 1.
+- `spaces`: the same of each other model that the library had: its segments and its vectors of these contents, and
+  which of them it could not take, and why (`refusals.jsonl`).
+- `trained`: models that were trained in the library, each with its card.
+- `manifest.json`: the spaces that vectors may be compared in, how many there are, and the sha256 of these files.
+"""
+
+
+class Exported(NamedTuple):
+    """What was written."""
+
+    items: int
+    contents: int
+    segments: int
+    bytes: int
+    models: tuple[str, ...] = ()
+    """Other models whose vectors were written."""
+    trained: tuple[str, ...] = ()
+    """Models that were trained in the library."""
+
+
+class Imported(NamedTuple):
+    """What was taken in."""
+
+    items: int
+    """Paths that were not known here."""
+    contents: int
+    """Contents that were not known here."""
+    known: int
+    """Paths that hold here what they hold there."""
+    other: int
+    """Paths that hold something else here: they are left as they are."""
+    models: tuple[str, ...] = ()
+    """Other models whose vectors were taken."""
+    trained: tuple[str, ...] = ()
+    """Models that were trained there, and are here now."""
+    left: tuple[tuple[str, str], ...] = ()
+    """Models of either kind that were not taken, and why."""
+
+
+def export_library(parts: LibraryContext, folder: Path) -> Exported:
+    """Write all that is findable, with the vectors that encoders made, while others search and ingest.
+
+    Raises: LibraryEmpty, InvalidInput if the folder is there already, LibraryError if it can't be written.
+    """
+    _, space = parts.base()
+    if folder.exists():
+        raise InvalidInput(f"{folder} exists already", hint="name a new folder")
+    with appearing(folder) as made:
+        contents, segments, last = write_contents(parts.catalog(), space, made, known=False)
+        items = _write_items(parts, space, made, last)
+        others = export_models.write_spaces(parts, space, made)
+        trained = export_models.write_trained(parts, made)
+        (made / README).write_text(_ABOUT, "utf-8")
+        files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
+        manifest = {
+            "format": import_check.FORMAT, "mmsearch": VERSION, "space": about(space),
+            "counts": {"items": items, "contents": contents, "segments": segments},
+            "spaces": others, "trained": trained, "serving": export_models.serving(parts, trained),
+            "files": {path.relative_to(made).as_posix(): sha256(path) for path in files},
+        }  # fmt: skip
+        (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+        size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
+    models = tuple(str(one["space"]["name"]) for one in others)
+    return Exported(items, contents, segments, size, models, tuple(one["name"] for one in trained))
+
+
+def import_folder(
+    parts: LibraryContext, folder: Path, roots: Mapping[str, str], models: Sequence[str] = ()
+) -> Imported:
+    """Take in a folder that `export` wrote; what is known here stays as it is.
+
+    Cut short, it leaves a library that can be used; done again, it goes on.
+
+    Args:
+        roots: Folder there -> folder here, for paths below it.
+        models: Other models whose vectors are taken, too, although this library has none of theirs yet.
+
+    Raises: InvalidInput for what is no such folder or not whole, SpaceChanged if its vectors are of another space,
+        LibraryLocked.
+    """
+    manifest = import_check.verified_manifest(folder)
+    own, moved = _check_space(parts, manifest.space), _Moved(roots)
+    added = export_models.wanted(parts, manifest.spaces, models)
+    import_check.check_folder(folder, manifest, own.encoders, moved)
+    with parts.writing(create=True):
+        fresh = parts.catalog(create=True).space() is None
+        space, record = parts.embedding(create=True)
+        _, base = parts.base()
+        contents = _take_contents(parts, base, folder, manifest)
+        items, known, other = _take_items(parts, base, folder, moved)
+        parts.calibrate(space, record)
+        parts.indexes(record).publish()
+    taken = export_models.take_spaces(parts, folder, manifest.spaces, added)
+    trained = export_models.take_trained(parts, folder, manifest.trained, list(manifest.files))
+    if fresh and manifest.serving is not None and not trained.get(manifest.serving, "not here"):
+        from mmsearch.training.serving import apply
+
+        apply.apply_model(parts, manifest.serving)
+    parts.grown()
+    names = [one.name for one in manifest.spaces]
+    left = [
+        (name, "this library doesn't have this model; it is taken with --model") for name in names if name not in taken
+    ]
+    left += [(name, why) for name, why in trained.items() if why]
+    here = tuple(name for name, why in trained.items() if not why)
+    return Imported(items, contents, known, other, tuple(taken), here, tuple(left))
+
+
+def _check_space(parts: LibraryContext, there: ImportedSpace) -> Space:
+    """The space that its vectors are of. Raises: SpaceChanged."""
+    # The target in a manifest names code: whoever wrote the folder has no say in what is run here.
+    try:
+        empty = parts.catalog().space() is None
+    except LibraryNotFound:
+        empty = True
+    here = parts.load(parts.asked()) if empty else parts.base()[0]
+    if there.fingerprint == here.fingerprint:
+        return here
+    name = there.name
+    if name == here.name:
+        raise SpaceChanged(
+            f"its vectors were made by another version of the space {name!r}",
+            hint="use the release of mmsearch and the weights that made them, or ingest the files anew",
+        )
+    raise SpaceChanged(
+        f"its vectors are of the space {name!r}, not of this library's {here.name!r}",
+        hint=f"import it into a new library: --library NEW --space {name}",
+    )
+
+
+def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: int) -> int:
+    count, after = 0, b""
+    with (folder / ITEMS).open("wb") as file:
+        while True:
+            with parts.catalog().reading() as snapshot:
+                page = catalog_portable.items(snapshot, space, after, last)
+            for item in page:
+                file.write(line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
+            if not page:
+                break
+            count, after = count + len(page), page[-1]["path"]
+    return count
+
+
+def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, manifest: Manifest) -> int:
+    """How many were not known here."""
+    catalog, taken, row = parts.catalog(), 0, 0
+    stored, decoded = rows(folder, manifest.space.segments, space.dim), import_check.decoded()
+    told = read_lines(
+        folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=False)
+    )
+    for some in batches(told, catalog_portable.PAGE):
+        known = catalog.known([one.sha256 for one in some])
+        fresh: list[tuple[ImportedContent, range]] = []
+        for one in some:
+            place = range(row, row := row + len(one.spans))
+            if one.sha256 not in known:
+                fresh.append((one, place))
+        if fresh:
+            catalog.commit(_batch(parts, space, fresh, stored), space.id)
+            taken += len(fresh)
+    return taken
+
+
+def _batch(
+    parts: LibraryContext, space: SpaceRecord, told: Sequence[tuple[ImportedContent, range]], stored: NDArray[Any]
+) -> Batch:
+    made, kept = vectors(np.concatenate([stored[place.start : place.stop] for _, place in told]), space)
+    derived = parts.derived(made, [modality for one, _ in told for modality in one.modalities])
+    batch, first = Batch(), 0
+    for one, place in told:
+        own = slice(first, first := first + len(place))
+        content = NewContent(
+            one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
+            {space_id: rows[own] for space_id, rows in derived.items()},
+        )  # fmt: skip
+        batch.contents.append(content)
+        batch.tags.extend((one.sha256, tag, confidence) for tag, confidence in one.tags)
+    return batch
+
+
+def _take_items(
+    parts: LibraryContext, space: SpaceRecord, folder: Path, moved: Callable[[str], bytes]
+) -> tuple[int, int, int]:
+    """(paths that were not known here, that hold the same here, that hold something else here)"""
+    catalog, taken, same, other = parts.catalog(), 0, 0, 0
+    told = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, moved))
+    for some in batches(told, 4 * catalog_portable.PAGE):
+        places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
+        here = catalog.held([place.path for place in places])
+        known = catalog.known([place.sha256 for place in places])
+        fresh = [place for place in places if place.path not in here and place.sha256 in known]
+        if fresh:
+            catalog.commit(Batch(placements=fresh), space.id)
+        equal = sum(here.get(place.path) == place.sha256 for place in places)
+        taken, same, other = taken + len(fresh), same + equal, other + len(places) - len(fresh) - equal
+    return taken, same, other
+
+
+class _Moved:
+    """Paths there -> paths here, by the longest folder that is named."""
+
+    def __init__(self, roots: Mapping[str, str]) -> None:
+        pairs = {os.fsencode(old).rstrip(b"/\\"): os.fsencode(os.path.abspath(new)) for old, new in roots.items()}
+        self._pairs = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
+
+    def __call__(self, path: str) -> bytes:
+        given = os.fsencode(path)
+        for old, new in self._pairs:
+            if given == old or given.startswith((old + b"/", old + b"\\")):
+                return new + given[len(old) :]
+        return given

@@ -1,0 +1,137 @@
+"""The files of an exported library: JSON Lines, and .npy written before the number of its rows is known."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.catalog import Catalog, SpaceRecord, blobs
+from mmsearch.catalog import export as catalog_portable
+from mmsearch.errors import CatalogDamaged, InvalidInput
+from mmsearch.maintenance.import_values import HINT
+from mmsearch.types import Vectors
+from mmsearch.vectors.check import checked_vectors
+
+T = TypeVar("T")
+
+MANIFEST, CONTENTS, ITEMS, VECTORS = "manifest.json", "contents.jsonl", "items.jsonl", "vectors.npy"
+REFUSALS = "refusals.jsonl"
+
+_UNREADABLE = (
+    OSError, ValueError, TypeError, SyntaxError, TokenError, ArithmeticError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What numpy raises for a header that makes no sense, which it reads as Python."""
+
+_HEADER = 128
+"""Bytes before the first row of a .npy file; its shape is known in the end only."""
+
+_LOOKED_AT = 8192
+"""Rows checked at once."""
+
+_ABOUT = ("name", "target", "dim", "fingerprint", "layout", "storage")
+
+
+def about(space: SpaceRecord) -> dict[str, Any]:
+    """What a manifest says of a space."""
+    return {name: getattr(space, name) for name in _ABOUT}
+
+
+def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known: bool) -> tuple[int, int, int]:
+    """The contents that have vectors in a space, a line each, and those.
+
+    Args:
+        known: Other lines tell what the contents are: metadata and tags are left out.
+
+    Returns (contents, segments, id of the last content).
+    """
+    count = segments = last = 0
+    with (folder / CONTENTS).open("wb") as file, (folder / VECTORS).open("wb") as vectors:
+        vectors.write(bytes(_HEADER))
+        while True:
+            with catalog.reading() as snapshot:
+                page = catalog_portable.contents(snapshot, space, last)
+            for one in page:
+                told: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
+                if not known:
+                    told |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
+                file.write(line(told))
+                vectors.write(b"".join(one.vectors))
+                segments += len(one.segments)
+            if not page:
+                break
+            count, last = count + len(page), page[-1].id
+        vectors.seek(0)
+        vectors.write(_header(blobs.TYPES[space.storage], segments, space.dim))
+    return count, segments, last
+
+
+def _spans(content: catalog_portable.ExportedContent) -> list[dict[str, Any]]:
+    return [
+        {"modality": modality} | {name: value for name, value in asdict(span).items() if value is not None}
+        for modality, span in content.segments
+    ]
+
+
+def rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
+    """The vectors of a folder, float32 or float16 (segments, dim), read as they are used. Raises: InvalidInput."""
+    path = folder / VECTORS
+    try:
+        found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except _UNREADABLE as error:
+        raise InvalidInput(f"{path} is no array of numpy's", hint=HINT) from error
+    if found.shape != (segments, dim) or found.dtype.str not in blobs.TYPES.values():
+        wanted = f"float32 or float16 {segments, dim}"
+        raise InvalidInput(f"{path} has the shape {found.dtype} {found.shape}, not {wanted}", hint=HINT)
+    return found
+
+
+def check_rows(folder: Path, segments: int, dim: int) -> None:
+    """Look at every vector of a folder. Raises: InvalidInput."""
+    stored = rows(folder, segments, dim)
+    for first in range(0, segments, _LOOKED_AT):
+        try:
+            # What is no number makes numpy warn; it is refused.
+            with np.errstate(all="ignore"):
+                checked_vectors(blobs.unit(stored[first : first + _LOOKED_AT]), dim)
+        except InvalidInput as error:
+            raise InvalidInput(f"{folder / VECTORS}, from row {first} on: {error.message}", hint=HINT) from error
+
+
+def vectors(stored: NDArray[Any], space: SpaceRecord) -> tuple[Vectors, Vectors]:
+    """Some of these rows, float32 (n, dim) of length 1; and as the space is to keep them. Raises: InvalidInput."""
+    made = checked_vectors(blobs.unit(stored), space.dim)
+    # Half precision that stays what it is must not be rounded twice.
+    same = space.storage == "float16" and stored.dtype == np.float16
+    return made, stored.astype(np.float32) if same else made
+
+
+def _header(kind: str, count: int, dim: int) -> bytes:
+    """That of a .npy file, padded to _HEADER bytes."""
+    told = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({count}, {dim}), }}"
+    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + told.ljust(_HEADER - 11).encode() + b"\n"
+
+
+def line(value: Mapping[str, Any]) -> bytes:
+    """Raises: CatalogDamaged for what JSON has no word for, which no catalog was given."""
+    try:
+        return json.dumps(value, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CatalogDamaged("the catalog holds what can't be exported", hint=blobs.MEND) from error
+
+
+def batches(lines: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    rest = iter(lines)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

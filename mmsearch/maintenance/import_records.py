@@ -1,0 +1,301 @@
+"""What an exported folder tells, checked before anything is made of it: any program may have written it, or a stranger.
+
+Every value is of its type and fits the catalog, every name stays inside the folder, and what belongs together does: as
+many rows of vectors as segments, a content for each path. The first that is wrong refuses the folder as a whole.
+"""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mmsearch.core.file_times import INT64
+from mmsearch.errors import FAILURES, InvalidInput
+from mmsearch.maintenance.import_values import (
+    LONGEST,
+    WrongValue,
+    a_list,
+    a_sha256,
+    a_text,
+    a_whole,
+    an_object,
+    fits,
+    is_real,
+    is_text,
+    is_whole,
+    is_word,
+    is_words,
+    making_sense,
+    member,
+    parse_line,
+    shown,
+)
+from mmsearch.types import Metadata, Modality, Span
+
+MANIFEST_BYTES = 256 * 2**20
+"""A manifest names every file; that of a million is half as large."""
+DEEPEST = 16
+"""Lists and objects inside each other in a content's metadata."""
+
+_REALS, _WHOLES = ("start", "end"), ("page", "char_start", "char_end")
+_PLACES = (*_REALS, *_WHOLES, "text")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedSpace:
+    """A space that the folder has vectors of."""
+
+    name: str
+    fingerprint: str
+    dim: int
+    contents: int
+    segments: int
+    folder: str = ""
+    """Where in the exported folder its files lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedModel:
+    """A model that was trained in the library."""
+
+    name: str
+    base: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    format: int
+    space: ImportedSpace
+    items: int
+    files: Mapping[str, str]
+    """Name, by slashes -> sha256."""
+    spaces: Sequence[ImportedSpace]
+    trained: Sequence[ImportedModel]
+    serving: str | None
+    """The one of these that made the space that searches used."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedContent:
+    """A line of contents.jsonl."""
+
+    sha256: str
+    modality: Modality
+    modalities: Sequence[Modality]
+    """Of each segment; at least one."""
+    spans: Sequence[Span]
+    metadata: Metadata
+    tags: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedItem:
+    """A line of items.jsonl."""
+
+    path: bytes
+    root: bytes
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUnsupported:
+    """A line of refusals.jsonl."""
+
+    sha256: str
+    failure: str
+    reason: str
+
+
+def read_manifest(folder: Path, name: str) -> Manifest:
+    """Raises: InvalidInput for what is no export, or none that makes sense."""
+    path = folder / name
+    try:
+        if not path.is_file() or path.stat().st_size > MANIFEST_BYTES:
+            raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR")
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR") from error
+    with making_sense(path):
+        return _manifest(parse_line(raw))
+
+
+def _manifest(told: Any) -> Manifest:
+    counts = an_object(told, "counts")
+    serving = told.get("serving")
+    if serving is not None and not isinstance(serving, str):
+        raise WrongValue(f"'serving' is {shown(serving)}, not a name")
+    files = an_object(told, "files")
+    for name, digest in files.items():
+        inside(name)
+        a_sha256(digest, f"'files' at {shown(name)}")
+    return Manifest(
+        a_whole(told, "format"),
+        _space(an_object(told, "space"), counts),
+        a_whole(counts, "items"),
+        files,
+        [_other(one) for one in a_list(told, "spaces")],
+        [_model(one) for one in a_list(told, "trained")],
+        serving,
+    )
+
+
+def _space(told: Mapping[str, Any], counts: Mapping[str, Any], folder: str = "") -> ImportedSpace:
+    return ImportedSpace(
+        a_text(told, "name"), a_text(told, "fingerprint"), a_whole(told, "dim"),
+        a_whole(counts, "contents"), a_whole(counts, "segments"), folder,
+    )  # fmt: skip
+
+
+def _other(told: Any) -> ImportedSpace:
+    return _space(an_object(told, "space"), an_object(told, "counts"), inside(a_text(told, "folder")))
+
+
+def _model(told: Any) -> ImportedModel:
+    return ImportedModel(a_text(told, "name"), a_text(told, "base"), a_text(told, "fingerprint"))
+
+
+def inside(name: str) -> str:
+    """The name of a file or folder of an exported folder. Raises: Wrong for one that leads out of it."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or parts[0] == "/" or any(character in name for character in "\\:\0"):
+        raise WrongValue(f"{shown(name)} is no part of it")
+    return name
+
+
+def content_record(
+    told: Any, decoded: Collection[Modality], embedded: Collection[Modality], *, known: bool
+) -> ImportedContent:
+    """A line of contents.jsonl.
+
+    Args:
+        decoded: Modalities that an item may have.
+        embedded: Modalities that a segment may have.
+        known: Other lines tell what the contents are: metadata and tags are not looked at.
+
+    Raises: Wrong.
+    """
+    sha256, modality = a_sha256(member(told, "sha256"), "'sha256'"), _among(told, decoded)
+    segments = a_list(told, "segments")
+    if not segments:
+        raise WrongValue("a content without segments could never be found")
+    modalities = [_among(one, embedded) for one in segments]
+    metadata = {} if known else _metadata(an_object(told, "metadata"))
+    tags = [] if known else _tags(a_list(told, "tags"), metadata)
+    return ImportedContent(sha256, modality, modalities, [_span(one) for one in segments], metadata, tags)
+
+
+def _among(told: Any, known: Collection[Modality]) -> Modality:
+    modality = a_text(told, "modality")
+    if modality not in known:
+        raise WrongValue(f"nothing here takes the modality {shown(modality)}; known: {', '.join(sorted(known))}")
+    return modality
+
+
+def _span(told: Mapping[str, Any]) -> Span:
+    for name in told.keys() - {"modality", *_PLACES}:
+        raise WrongValue(f"a segment has no {shown(name)}")
+    place: dict[str, Any] = {name: told[name] for name in _PLACES if told.get(name) is not None}
+    for name in _REALS:
+        if name in place and not is_real(place[name]):
+            raise WrongValue(f"a segment's {name!r} is {shown(place[name])}, not a number of seconds")
+    for name in _WHOLES:
+        if name in place and not is_whole(place[name]):
+            raise WrongValue(f"a segment's {name!r} is {shown(place[name])}, not a whole number from 0 on")
+    if "text" in place and not is_text(place["text"]):
+        raise WrongValue(f"a segment's text is {shown(place['text'])}")
+    return Span(**place)
+
+
+def _metadata(told: Mapping[str, Any]) -> Metadata:
+    _plain(told)
+    for name, takes in _FACTS.items():
+        value = told.get(name)
+        if value is not None and not takes(value):
+            raise WrongValue(f"the metadata's {name!r} is {shown(value)}")
+    return dict(told)
+
+
+def _is_place(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 2 or not all(map(is_real, value)):
+        return False
+    return bool(abs(value[0]) <= 90 and abs(value[1]) <= 180)
+
+
+def _plain(told: object) -> None:
+    """Raises: Wrong for numbers that the catalog can't hold, and for what is nested too deeply. No recursion."""
+    level = [told]
+    for _ in range(DEEPEST):
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, int | float) and not (fits(value) or isinstance(value, bool)):
+                raise WrongValue(f"the metadata holds {shown(value)}, which is too large a number")
+        level = inner
+    if level:
+        raise WrongValue("the metadata is nested too deeply")
+
+
+def _tags(told: Sequence[Any], metadata: Metadata) -> list[tuple[str, float]]:
+    seen = set(metadata.get("keywords") or ())
+    tags = []
+    for one in told:
+        if not isinstance(one, list) or len(one) != 2 or not is_word(one[0]):
+            raise WrongValue(f"a tag is {shown(one)}, not a word and a confidence")
+        if not is_real(one[1]) or not 0 <= one[1] <= 1:
+            raise WrongValue(f"the confidence of the tag {shown(one[0])} is {shown(one[1])}, not in [0, 1]")
+        if one[0] in seen:
+            raise WrongValue(f"the tag {shown(one[0])} is given twice")
+        seen.add(one[0])
+        tags.append((one[0], float(one[1])))
+    return tags
+
+
+def item_record(told: Any, moved: Callable[[str], bytes]) -> ImportedItem:
+    """A line of items.jsonl; `moved` turns a path there into one here. Raises: Wrong."""
+    mtime = member(told, "mtime_ns")
+    if not isinstance(mtime, int) or isinstance(mtime, bool) or mtime not in INT64:
+        raise WrongValue(f"'mtime_ns' is {shown(mtime)}, not nanoseconds of 64 bits")
+    path, root = (_path(a_text(told, name), moved) for name in ("path", "root"))
+    return ImportedItem(path, root, a_sha256(member(told, "sha256"), "'sha256'"), a_whole(told, "size"), mtime)
+
+
+def _path(given: str, moved: Callable[[str], bytes]) -> bytes:
+    try:
+        path = moved(given)
+    except UnicodeEncodeError as error:
+        raise WrongValue(f"the path {shown(given)} holds what is in no name") from error
+    if not path or b"\0" in path or len(path) > LONGEST:
+        raise WrongValue(f"{shown(given)} is no path")
+    if not os.path.isabs(path) or os.path.normpath(path) != path:
+        raise WrongValue(
+            f"the path {shown(given)} is none from a file system's top down; --root OLD=NEW says where it is"
+        )
+    return path
+
+
+def unsupported_record(told: Any) -> ImportedUnsupported:
+    """A line of refusals.jsonl. Raises: Wrong."""
+    failure = a_text(told, "failure")
+    if failure not in FAILURES:
+        raise WrongValue(f"there is no failure {shown(failure)}")
+    reason = member(told, "reason")
+    if not is_text(reason):
+        raise WrongValue(f"'reason' is {shown(reason)}")
+    return ImportedUnsupported(a_sha256(member(told, "sha256"), "'sha256'"), failure, reason)
+
+
+_FACTS: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("width", "height"), is_whole),
+    **dict.fromkeys(("make", "model", "title"), is_text),
+    "duration": is_real,
+    "gps": _is_place,
+    "keywords": is_words,
+}
+"""Metadata that columns, filters and tags are made of -> whether a value is one."""

@@ -1,0 +1,51 @@
+"""Forgetting, and giving back the room that was taken."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mmsearch.catalog import read as catalog_read
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.paths import absolute_path
+from mmsearch.errors import InvalidInput
+
+
+class Pruned(NamedTuple):
+    """What `prune` did."""
+
+    items: int
+    """Forgotten."""
+    freed: int
+    """Bytes of the catalog that the disk has back."""
+
+
+def remove(parts: LibraryContext, paths: Sequence[str | os.PathLike[str]]) -> int:
+    """Forget every item and failure at or below the paths. Returns how many items. Raises: InvalidInput, where nothing
+    is known at one of them."""
+    with parts.writing():
+        catalog = parts.catalog()
+        removed = 0
+        for path in map(absolute_path, paths):
+            items, failures = catalog.remove(os.fsencode(path))
+            if not items and not failures:
+                raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
+            removed += items
+        _publish(parts)
+    return removed
+
+
+def prune(parts: LibraryContext) -> Pruned:
+    """Forget items whose file is missing, contents that no path holds, and failures whose file is gone."""
+    with parts.writing():
+        catalog = parts.catalog()
+        with catalog.reading() as snapshot:
+            known = catalog_read.failures(snapshot)
+        catalog.forget_failures([failure.path for failure in known if not os.path.lexists(failure.path)])
+        items, _ = catalog.prune()
+        _publish(parts)
+        return Pruned(items, catalog.release())
+
+
+def _publish(parts: LibraryContext) -> None:
+    if parts.catalog().space() is not None:
+        parts.indexes().publish()

@@ -1,0 +1,93 @@
+"""What a library holds, in numbers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord, backfill, file_groups
+from mmsearch.catalog import read as catalog_read
+from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.errors import NotEmbedded
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryModel:
+    """A model that a library has vectors of, or a projection of one."""
+
+    name: str
+    base: str | None
+    """Of what it is a projection."""
+    active: bool
+    """Whether searches use it."""
+    dim: int
+    fingerprint: str
+    vectors: int
+    lacking: int
+    """Contents without vectors, which `mmsearch model add` gives them; a projection gets its own when it is applied."""
+    refused: int
+    """Items that it has no vectors for, since it embeds no such kind, or can't take them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a library holds."""
+
+    path: Path
+    space: str
+    dim: int
+    fingerprint: str
+    generation: int
+    counts: tuple[Counts, ...]
+    bundles: int
+    """Stems that several files share."""
+    failures: dict[str, int]
+    not_embedded: int
+    """Files of a modality that the space has no encoder for."""
+    catalog_bytes: int
+    index_bytes: int
+    last_run: RunRecord | None
+    models: tuple[LibraryModel, ...]
+
+
+def library_status(parts: LibraryContext) -> Status:
+    """Read it from the catalog and the folder. Raises: LibraryNotFound."""
+    catalog = parts.catalog()
+    record = catalog.space()
+    with catalog.reading() as snapshot:
+        name = record.name if record else parts.settings.space
+        counts = tuple(catalog_read.counts(snapshot, name))
+        failures = catalog_read.failure_counts(snapshot)
+        not_embedded = failures.pop(NotEmbedded.failure, 0)
+        bundles = file_groups.count_groups(snapshot)
+        generation, _ = catalog_read.generation(snapshot)
+        last_run = catalog_read.last_run(snapshot)
+    return Status(
+        parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
+        bundles, failures, not_embedded,
+        _size(parts.path, f"{FILE_NAME}*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        library_models(catalog),
+    )  # fmt: skip
+
+
+def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
+    """All that a library has, in the order in which they came."""
+    spaces, active = catalog.spaces(), catalog.space()
+    names = {one.id: one.name for one in spaces}
+    # A library's only model lacks nothing: what is ingested gets its vectors at once.
+    several = sum(one.base is None for one in spaces) > 1
+    found = []
+    with catalog.reading() as snapshot:
+        vectors = backfill.vector_counts(snapshot)
+        for one in spaces:
+            base = one.base is None
+            found.append(
+                LibraryModel(
+                    one.name, None if one.base is None else names[one.base], one == active, one.dim, one.fingerprint,
+                    vectors.get(one.id, 0), backfill.count_missing_embeddings(snapshot, one) if several and base else 0,
+                    sum(backfill.unsupported(snapshot, one).values()) if base else 0,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _size(folder: Path, pattern: str) -> int:
+    return sum(path.stat().st_size for path in folder.glob(pattern) if path.is_file())

@@ -1,0 +1,77 @@
+"""PDF documents through PDFium, page by page."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pypdfium2 as pdfium
+
+from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
+from mmsearch.media import sniff
+from mmsearch.types import Limits, Metadata
+
+
+def is_pdf(head: bytes) -> bool:
+    # The header may stand behind a mail header or a blank line.
+    return b"%PDF-" in head[:1024]
+
+
+def pdf_facts(path: Path) -> Metadata:
+    """pages, title, author."""
+    with _opened(path) as document:
+        known: Metadata = {"pages": len(document)}
+        for name in ("Title", "Author"):
+            value = " ".join("".join(c if c.isprintable() else " " for c in document.get_metadata_value(name)).split())
+            if value:
+                known[name.lower()] = value[:200]
+        return known
+
+
+def pdf_pages(path: Path, limits: Limits) -> Iterator[tuple[int, str]]:
+    """(1-based number, text) of every page with a text layer; a damaged page is skipped. Raises: LimitExceeded."""
+    total = 0
+    with _opened(path) as document:
+        for index in range(len(document)):
+            text = _text(document, index)
+            total += len(text)
+            if total > limits.text_bytes:
+                raise LimitExceeded(f"more than {limits.text_bytes:,} characters of text")
+            if text.strip():
+                yield index + 1, text
+
+
+def _text(document: Any, index: int) -> str:
+    try:
+        page = document[index]
+    except pdfium.PdfiumError:
+        return ""
+    try:
+        layer = page.get_textpage()
+        try:
+            text: str = layer.get_text_bounded()
+        finally:
+            layer.close()
+        return text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x00", "")
+    except pdfium.PdfiumError:
+        return ""
+    finally:
+        page.close()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        # By handle: PDFium itself takes only names that are valid UTF-8.
+        with open(path, "rb") as file:
+            document = pdfium.PdfDocument(file)
+            try:
+                yield document
+            finally:
+                document.close()
+    except pdfium.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise Unsupported("protected by a password") from error
+        raise Corrupt("its PDF structure is damaged") from error
+    except OSError as error:
+        raise sniff.from_os_error(error) from error

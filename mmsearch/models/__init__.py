@@ -1,0 +1,1 @@
+"""Models: which there are, getting one, and switching a library to another."""

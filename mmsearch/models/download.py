@@ -1,0 +1,251 @@
+"""Getting a model onto this machine: from a folder or from the hub, checked, whole or not at all."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+from filelock import FileLock, Timeout
+
+from mmsearch.core import registry
+from mmsearch.core.atomic import folder_to_disk
+from mmsearch.core.config import models_folder
+from mmsearch.core.paths import absolute_path
+from mmsearch.encoders import connection, hub, model_names, model_store, presets, pretrained, starter
+from mmsearch.encoders.hub import RemoteFile, Repository
+from mmsearch.encoders.open_clip import package
+from mmsearch.encoders.presets import ModelPreset
+from mmsearch.encoders.tokenizer import TOKENIZER_FILES
+from mmsearch.errors import InvalidInput, WeightsError
+
+OnBytes: TypeAlias = Callable[[int], None]
+"""Called with how many bytes were copied since the last call."""
+
+UNFINISHED = ".preparing-"
+"""What the folder of a model is called until it is whole; nothing looks for a model there."""
+
+CHUNK = 2**20
+
+HEAVY = (".safetensors", ".bin", ".pth")
+"""How files of weights end."""
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPlan:
+    """What would be got, and where it would go."""
+
+    name: str
+    """As the registry knows it: "open_clip:ARCH/PRETRAINED" or "hf-hub:OWNER/NAME"."""
+    folder: Path
+    origin: Path | Repository
+    preset: ModelPreset | None
+    """What is known of it, if it has a short name."""
+
+    @property
+    def files(self) -> tuple[Path, ...] | tuple[RemoteFile, ...]:
+        if isinstance(self.origin, Repository):
+            return self.origin.files
+        return tuple(pretrained.pretrained_files(pretrained.read_pretrained(self.name, self.origin)))
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.stat().st_size if isinstance(one, Path) else one.bytes for one in self.files)
+
+    @property
+    def source(self) -> str:
+        if isinstance(self.origin, Path):
+            return str(self.origin)
+        return f"{self.origin.name} on the Hugging Face hub"
+
+
+def prepared_folder(name: str) -> Path | None:
+    """The folder of a model that is here and whole, as far as its recorded hashes tell; None if it isn't here.
+
+    Raises: UnknownName, InvalidInput for a malformed name, WeightsError if it is damaged.
+    """
+    target = registry.target_of("spaces", name)
+    family = target.partition(":")[0]
+    if family not in registry.FAMILIES["spaces"]:
+        return _packaged(target.partition(":")[0])
+    if family in ("local-dir", "adapter"):
+        return pretrained.find_pretrained(target).folder
+    if family == connection.FAMILY:
+        folder = connection.connection_folder(target.partition(":")[2])
+        connection.read_connection(folder / connection.FILE)
+        return folder
+    model_names.split_name(target)
+    folder = models_folder() / model_store.folder_name(target)
+    if folder.is_dir():
+        problem = model_store.damage(folder, thorough=True)
+        if problem is None:
+            pretrained.pretrained_files(pretrained.read_pretrained(target, folder))
+            return folder
+        raise WeightsError(problem, hint=f"remove the folder {folder}, then prepare {name} again")
+    try:
+        found = pretrained.find_pretrained(target)
+        pretrained.pretrained_files(found)
+    except WeightsError:
+        return None
+    return found.folder
+
+
+def _packaged(module: str) -> Path:
+    """Where the package lies that a space comes with. Raises: WeightsError if starter's weights are damaged."""
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        raise InvalidInput(f"the package with {module} is not installed")
+    if module == starter.__name__:
+        for file in starter.FILES:
+            file.verified()
+    return Path(found.origin).parent
+
+
+def plan_download(name: str, source: Path | None = None) -> DownloadPlan:
+    """What `prepare` would do; with no folder to copy from, the hub is asked what it has, and nothing is downloaded.
+
+    Raises: UnknownName, InvalidInput, WeightsError.
+    """
+    target = registry.target_of("spaces", name)
+    folder = models_folder() / model_store.folder_name(target)
+    preset = presets.find_preset(target)
+    if source is None:
+        found = hub.look_up((preset and preset.repository) or package.repository(target))
+        wanted = pretrained.needed_pretrained({file.name for file in found.files}, found.name)
+        files = {file.name: file for file in found.files}
+        return DownloadPlan(target, folder, replace(found, files=tuple(files[name] for name in wanted)), preset)
+    if not source.is_dir():
+        raise InvalidInput(f"there is no folder {source}", hint="name the one with the model's config and weights")
+    pretrained.needed_pretrained({path.name for path in source.glob("*") if path.is_file()}, source)
+    return DownloadPlan(target, folder, absolute_path(source), preset)
+
+
+def prepare_model(planned: DownloadPlan, on_bytes: OnBytes = lambda _: None) -> Path:
+    """Copy or download, verify, and only then let it be a model. Returns its folder; a failure leaves nothing.
+
+    Raises: WeightsError for a source that can't be read, is damaged, holds code or is another model; for a disk that
+        is full; or while another process prepares a model.
+    """
+    place = planned.folder.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with _alone(place):
+            return _prepared(planned, on_bytes)
+    except OSError as error:
+        raise WeightsError(
+            f"can't write to {place}: {error.strerror or error}",
+            hint="check free space and permissions, or keep models elsewhere: MMSEARCH_MODELS=FOLDER",
+        ) from error
+
+
+def _prepared(planned: DownloadPlan, on_bytes: OnBytes) -> Path:
+    """Raises: WeightsError, OSError from the folder written to."""
+    if planned.folder.exists():
+        return planned.folder
+    free, wanted = shutil.disk_usage(planned.folder.parent).free, planned.bytes
+    if free < wanted:
+        raise WeightsError(
+            f"{planned.name} takes {wanted / 1e9:.2f} GB, and {planned.folder.parent} has {free / 1e9:.2f} GB free",
+            hint="free some, or keep models elsewhere: MMSEARCH_MODELS=FOLDER",
+        )
+    temporary = planned.folder.with_name(UNFINISHED + planned.folder.name)
+    try:
+        temporary.mkdir()
+        origin = planned.origin
+        if isinstance(origin, Path):
+            hashes = _copied(pretrained.read_pretrained(planned.name, origin), temporary, on_bytes)
+            said = str(origin)
+        else:
+            hashes = _downloaded(planned.name, origin, temporary)
+            said = f"{origin.name}@{origin.revision}"
+        model_store.record(temporary, planned.name, said, hashes)
+        folder_to_disk(temporary)
+        temporary.rename(planned.folder)
+        folder_to_disk(planned.folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return planned.folder
+
+
+def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> dict[str, str]:
+    """File name -> sha256. What can't be used is refused before gigabytes are copied."""
+    pretrained.check_pretrained(model)
+    hashes = {}
+    for source in pretrained.pretrained_files(model):
+        read, target = hashlib.sha256(), folder / source.name
+        with target.open("xb") as file:
+            for chunk in _chunks(source):
+                read.update(chunk)
+                file.write(chunk)
+                on_bytes(len(chunk))
+        hashes[source.name] = read.hexdigest()
+        if _hash_on_disk(target) != hashes[source.name]:
+            raise WeightsError(f"the copy of {source} is not like it", hint=f"check the disk of {folder.parent}")
+    return hashes
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise WeightsError(
+            f"{path} can't be read: {error.strerror or error}", hint="check its disk and permissions"
+        ) from error
+
+
+def _downloaded(name: str, origin: Repository, folder: Path) -> dict[str, str]:
+    """File name -> sha256. Weights come last: a config that makes no sense spares them."""
+    heavy = [file for file in origin.files if file.name.endswith(HEAVY)]
+    try:
+        hashes = {file.name: _fetched(origin, file, folder) for file in origin.files if file not in heavy}
+        if (other := pretrained.tokenizer_repository(pretrained.read_pretrained(name, folder))) is not None:
+            found = hub.look_up(other)
+            beside = [file for file in found.files if file.name in TOKENIZER_FILES]
+            hashes |= {file.name: _fetched(found, file, folder) for file in beside}
+        hashes |= {file.name: _fetched(origin, file, folder) for file in heavy}
+        shutil.rmtree(folder / ".cache", ignore_errors=True)
+        pretrained.check_pretrained(pretrained.read_pretrained(name, folder))
+    except WeightsError as error:
+        # The folder will be gone when this is read.
+        raise WeightsError(error.message.replace(str(folder), origin.name), hint=error.hint) from error
+    return hashes
+
+
+def _fetched(origin: Repository, file: RemoteFile, folder: Path) -> str:
+    """The sha256 of what was downloaded."""
+    path = hub.fetch_file(origin, file, folder)
+    found = _hash_on_disk(path)
+    if path.stat().st_size != file.bytes or file.sha256 not in (None, found):
+        raise WeightsError(f"{file.name} of {origin.name} did not arrive as the hub has it", hint="try again")
+    return found
+
+
+def _hash_on_disk(path: Path) -> str:
+    """The sha256 of a file as the disk gives it back, where the platform can be told to forget what it keeps."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """One at a time; what a killed one left is removed."""
+    lock = FileLock(place / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise WeightsError("another process is preparing a model", hint="wait until it is done") from error
+    try:
+        for left in place.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()

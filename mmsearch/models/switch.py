@@ -1,0 +1,255 @@
+"""What `Library.model` offers: other models for the files that are here, made beside the one that serves.
+
+A model is added by embedding every content again, in batches that are committed one by one: killed at any moment,
+it goes on there. Then one transaction switches, and a search sees the one space or the other.
+"""
+
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from mmsearch.catalog import SpaceRecord, backfill, layouts
+from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.core import registry
+from mmsearch.core.config import LEARNED
+from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName
+from mmsearch.indexing.tuning import IndexTuner
+from mmsearch.ingest import Backfill, BackfillProblem, IngestOptions
+from mmsearch.maintenance.status import LibraryModel, library_models
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Modality, OnProgress, Vectors
+
+POLL_S = 0.5
+"""Seconds between two looks whether another writer is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAdded:
+    """What a run of `add` did."""
+
+    name: str
+    completed: int
+    """Contents that got their vectors."""
+    segments: int
+    """Segments that went through an encoder."""
+    lacking: int
+    """Contents that still lack theirs."""
+    not_embedded: int
+    """Contents of kinds that the model doesn't embed."""
+    problems: tuple[BackfillProblem, ...]
+    """Files whose content got none for another reason."""
+    interrupted: bool
+    seconds: Mapping[str, float]
+    """Stage -> seconds, as an ingest's."""
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSwitched:
+    """What `use` did."""
+
+    name: str
+    before: str
+    unreachable: Mapping[Modality, int]
+    """Item modality -> items that only their names and tags find from now on."""
+    forgotten: int
+    """Files that the last model's space didn't embed: the next ingest tries them again."""
+
+
+class LibraryModels:
+    """The models of one library. Searches go on in whatever is done here, and so do ingests while one is added."""
+
+    def __init__(self, parts: LibraryContext) -> None:
+        self._parts = parts
+
+    def list(self) -> Sequence[LibraryModel]:
+        """The models that the library has vectors of, and what is missing from them."""
+        return library_models(self._parts.catalog())
+
+    def add(
+        self,
+        name: str,
+        *,
+        retry: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ModelAdded:
+        """Embed everything that is here with another model, or what an earlier run of it left; changes no search.
+
+        A file that is not as it was taken in is left out, and told. What is ingested later goes to the model that
+        searches use: then this is to be called again.
+
+        Args:
+            name: As `mmsearch.models.available.available_models()` and the argument `space` of `mmsearch.open` have it.
+            retry: Whether to try again what the model couldn't take in an earlier run.
+            cancel: Set it from another thread to stop after the files in hand.
+
+        Raises: LibraryEmpty, UnknownName, WeightsError, LibraryLocked if a model is being added already,
+            SpaceChanged if it is another version of the model than the one that was added.
+        """
+        with self._parts.adding():
+            record = self._known(name) or self._new(name)
+            if retry:
+                self._parts.catalog().forget_refusals(record)
+            return self._complete(record, on_progress, cancel or threading.Event())
+
+    def use(
+        self,
+        name: str,
+        *,
+        when_complete: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ModelSwitched | None:
+        """Search with another model from now on, and ingest with it; the one before is kept. None if cancelled.
+
+        Args:
+            when_complete: Add what is missing first, as `add` does, waiting for an ingest that runs.
+
+        Raises: InvalidInput for a model that wasn't added, SpaceIncomplete if contents lack their vectors,
+            LibraryLocked, WeightsError, SpaceChanged.
+        """
+        stop = cancel or threading.Event()
+        if when_complete:
+            with self._parts.adding():
+                record = self._known(name) or self._new(name)
+                if self._complete(record, on_progress, stop).interrupted:
+                    return None
+        else:
+            record = self._named(name)
+        if not self._lacking(record):
+            # Before anybody has to wait: large lists may take minutes.
+            space = self._parts.space_of(record)
+            indexes = self._parts.indexes(record)
+            IndexTuner(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).due()
+        with self._turn(stop if when_complete else None) as ours:
+            if not ours:
+                return None
+            if when_complete and self._lacking(record):
+                # What was ingested meanwhile; nothing more can come now.
+                with self._parts.adding():
+                    if self._complete(record, on_progress, stop).interrupted:
+                        return None
+            return self._switch(record)
+
+    def drop(self, name: str) -> int:
+        """Forget a model: its vectors, its indexes, and all that was made of it by projections. Returns how many bytes
+        of the catalog the disk has back.
+
+        Raises: InvalidInput for an unknown model or the one that searches use, LibraryLocked.
+        """
+        record = self._named(name)
+        with self._parts.writing(), self._parts.adding():
+            catalog = self._parts.catalog()
+            if catalog.base() == record:
+                raise InvalidInput(
+                    f"searches use the model {record.name!r}", hint="first use another one: mmsearch model use NAME"
+                )
+            gone = [one for one in catalog.spaces() if record.id in (one.id, one.base)]
+            catalog.drop_space(record)
+            for one in gone:
+                shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
+            return catalog.release()
+
+    def _switch(self, record: SpaceRecord) -> ModelSwitched:
+        """Make ready what a search needs, then switch. The caller holds the writer lock."""
+        parts, catalog = self._parts, self._parts.catalog()
+        space = parts.space_of(record)
+        if lacking := self._lacking(record):
+            raise SpaceIncomplete(
+                f"{lacking} distinct files have no vectors of {record.name!r} yet",
+                hint=f"add them: mmsearch model add {record.name}, or mmsearch model use {record.name} "
+                "--when-complete; for files that moved or changed, mmsearch ingest their folders first",
+            )
+        if parts.settings.fusion.startswith(LEARNED):
+            # It loads torch, and most libraries have no such setting.
+            from mmsearch.search import learned_fusion
+
+            learned_fusion.load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), record)
+        before = catalog.space()
+        parts.calibrate(space, record)
+        parts.indexes(record).publish()
+        forgotten = catalog.activate(record)
+        parts.take_any()
+        with catalog.reading() as snapshot:
+            refused = backfill.unsupported(snapshot, record)
+        unreachable: dict[Modality, int] = {}
+        for (modality, _), n in refused.items():
+            unreachable[modality] = unreachable.get(modality, 0) + n
+        return ModelSwitched(record.name, before.name if before else "", unreachable, forgotten)
+
+    def _complete(self, record: SpaceRecord, on_progress: OnProgress | None, cancel: threading.Event) -> ModelAdded:
+        parts, chosen = self._parts, self._parts.settings
+        catalog, space = parts.catalog(), parts.space_of(record)
+        options = IngestOptions.of(chosen, on_progress=on_progress, cancel=cancel)
+        derive = parts.derived if catalog.base() == record else _nothing
+        with DecodePool(record.target, space.windowing, chosen.limits, chosen.decode_workers) as pool:
+            job = Backfill(catalog, space, record, pool, options, derive)
+            report = job.complete()
+        return ModelAdded(
+            record.name, report.completed, report.embedded, self._lacking(record), report.not_embedded,
+            tuple(job.problems), report.interrupted, report.seconds, report.wall_s,
+        )  # fmt: skip
+
+    def _lacking(self, record: SpaceRecord) -> int:
+        with self._parts.catalog().reading() as snapshot:
+            return backfill.count_missing_embeddings(snapshot, record)
+
+    def _named(self, name: str) -> SpaceRecord:
+        record = self._known(name)
+        if record is None:
+            raise InvalidInput(
+                f"this library has no model {name!r}", hint=f"see what it has: mmsearch model list; or add it: "
+                f"mmsearch model add {name}",
+            )  # fmt: skip
+        return record
+
+    def _known(self, name: str) -> SpaceRecord | None:
+        """The recorded space of that name, or that `--space` would find so: what the user calls so may be code."""
+        self._parts.trust.name(name)
+        try:
+            target = registry.target_of("spaces", name)
+        except UnknownName:
+            target = ""
+        bases = [one for one in self._parts.catalog().spaces() if one.base is None]
+        named = [one for one in bases if one.name == name]
+        return next(iter([*named, *(one for one in bases if one.target == target)]), None)
+
+    def _new(self, name: str) -> SpaceRecord:
+        catalog = self._parts.catalog()
+        if catalog.space() is None:
+            raise LibraryEmpty(
+                f"the library at {self._parts.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
+            )
+        target = registry.target_of("spaces", name)
+        space = self._parts.load(target)
+        if space.name in [one.name for one in catalog.spaces()]:
+            raise InvalidInput(
+                f"this library has another model that is called {space.name!r}",
+                hint="rename the new one's folder, or first: mmsearch model drop NAME",
+            )
+        return catalog.add_space(
+            space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), self._parts.settings.storage
+        )
+
+    @contextmanager
+    def _turn(self, wait: threading.Event | None) -> Iterator[bool]:
+        """Be the writer, whenever that is possible if there is an event; whether it is, since that may be set."""
+        with ExitStack() as held:
+            ours = False
+            while not ours and not (wait is not None and wait.is_set()):
+                try:
+                    held.enter_context(self._parts.writing())
+                    ours = True
+                except LibraryLocked:
+                    if wait is None:
+                        raise
+                    wait.wait(POLL_S)
+            yield ours
+
+
+def _nothing(_vectors: Vectors, _modalities: Sequence[Modality]) -> Mapping[int, Vectors]:
+    return {}

@@ -1,0 +1,53 @@
+"""Ranked items as hits, with their metadata and places in their files."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmsearch.catalog import Catalog
+from mmsearch.catalog import read as catalog_read
+from mmsearch.search.ranking import RankedItem
+from mmsearch.types import Hit, Metadata, Span
+
+
+def resolve_hits(ranked: Sequence[RankedItem], catalog: Catalog, first: int = 1) -> list[Hit]:
+    """These places of a ranking as hits, with their metadata and places in their files.
+
+    Args:
+        first: The rank of the first.
+    """
+    with catalog.reading() as snapshot:
+        known = catalog_read.hit_details(
+            snapshot, {one.item_id for one in ranked}, {one.segment_id for one in ranked if one.segment_id >= 0}
+        )
+    return [
+        _hit(rank, one, known.spans.get(one.segment_id, Span()), known.metadata.get(one.item_id, {}))
+        for rank, one in enumerate(ranked, first)
+    ]
+
+
+def _hit(rank: int, one: RankedItem, span: Span, metadata: Metadata) -> Hit:
+    return Hit(
+        rank=rank,
+        path=_path(one.path),
+        modality=one.modality,
+        score=one.score,
+        confidence=one.confidence,
+        weak=one.weak,
+        start=span.start,
+        end=span.end,
+        page=span.page,
+        passage=span.text,
+        matched=one.matched,
+        item_id=one.item_id,
+        segment_id=one.segment_id,
+        metadata=metadata,
+        by=one.by,
+        folded=tuple(map(_path, one.folded)),
+        members=tuple(map(_path, one.members)),
+        part=None if one.part is None else _path(one.part),
+    )
+
+
+def _path(stored: bytes) -> Path:
+    return Path(os.fsdecode(stored))

@@ -1,0 +1,175 @@
+"""From what a caller means to one unit vector."""
+
+import math
+import os
+import shutil
+import tempfile
+import wave
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
+from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
+from mmsearch.media.pool import DecodePool
+from mmsearch.search.vector import _SEGMENTS
+from mmsearch.types import (
+    Modality,
+    Prepared,
+    Query,
+    QueryPart,
+    Segment,
+    Space,
+    StoredVector,
+    Vectors,
+)
+
+
+def embed_query(query: Query, space: Space, pool: DecodePool) -> Vectors:
+    """One unit vector, float32 (1, dim): the weighted sum of the unit vectors of the query's parts.
+
+    Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
+    """
+    if not query.parts:
+        raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
+    if not all(math.isfinite(part.weight) for part in query.parts):
+        raise InvalidInput("a weight must be a finite number")
+    rows = [part.weight * _part(part.modality, part.value, space, pool) for part in query.parts]
+    return _unit(np.sum(rows, axis=0))[np.newaxis]
+
+
+def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vectors:
+    """float32 (dim,), unit length."""
+    if isinstance(value, StoredVector):
+        return value.vector
+    if modality == "text" and isinstance(value, str):
+        if not value.strip():
+            raise InvalidInput("the query is empty", hint="give some words")
+        encoder = _encoder(space, "text")
+        return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+    for needed in _SEGMENTS.get(modality, ()):
+        if needed in space.encoders:
+            # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
+            space.encoders[needed].encode([], query=True)
+    with _as_file(modality, value) as path:
+        pieces = _decoded(path, modality, pool, space)
+    by_modality: dict[Modality, list[Prepared]] = {}
+    for piece in pieces:
+        by_modality.setdefault(piece.modality, []).append(piece.array)
+    return mean_vector({m: _encoded(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
+
+
+def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
+    """What a file means as a whole, float32 (dim,), unit length, from its segments' vectors (n, dim) by modality."""
+    # A video's frames and its sound weigh the same, however many there are of each.
+    return _unit(np.sum([_unit(rows.mean(axis=0)) for _, rows in sorted(vectors.items())], axis=0))
+
+
+def _encoded(encoder: Any, arrays: list[Prepared]) -> Vectors:
+    size = encoder.spec.batch_size
+    return np.concatenate([encoder.encode(arrays[i : i + size], query=True) for i in range(0, len(arrays), size)])
+
+
+def _encoder(space: Space, modality: Modality) -> Any:
+    if modality not in space.encoders:
+        raise _not_embedded(space, modality)
+    return space.encoders[modality]
+
+
+def _not_embedded(space: Space, modality: Modality) -> NoSharedSpace:
+    known = ", ".join(sorted(space.encoders))
+    return NoSharedSpace(
+        f"the space {space.name!r} embeds no {modality}, so nothing can be found by it",
+        hint=f"it embeds {known}: describe in words what you look for, or ingest into a library of a space with "
+        f"{modality}, such as starter: --space starter --library PATH",
+    )
+
+
+def _unit(vector: Any) -> Vectors:
+    norm = float(np.linalg.norm(vector))
+    if norm < 1e-6:
+        raise InvalidInput("the parts of the query cancel each other out", hint="change the weights, or leave one out")
+    return np.asarray(vector / norm, np.float32)
+
+
+def _decoded(path: Path, modality: Modality, pool: DecodePool, space: Space) -> list[PreparedSegment]:
+    pieces: list[PreparedSegment] = []
+    for event in pool.run([DecodeJob(path)]):
+        if isinstance(event, PreparedSegment):
+            pieces.append(event)
+        elif isinstance(event, FileFailed) and event.failure == NotEmbedded.failure:
+            raise _not_embedded(space, modality)
+        elif isinstance(event, FileFailed):
+            kind = FAILURES.get(event.failure, MediaError)
+            raise kind(f"can't read the query {path.name}: {event.reason}", hint="try another file, or words")
+        elif isinstance(event, FileSkipped) or event.modality != modality:
+            raise InvalidInput(f"{path.name} is of modality {event.modality}, not {modality}")
+    return pieces
+
+
+@contextmanager
+def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
+    """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
+    if isinstance(value, str | os.PathLike):
+        path = Path(value)
+        if not path.exists():
+            raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
+        yield path
+        return
+    # No TemporaryDirectory: a forked child that ends would take its parent's away.
+    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    try:
+        path = folder / f"query-{modality}"
+        if isinstance(value, bytes | bytearray | memoryview):
+            path.write_bytes(value)
+        elif modality == "image" and hasattr(value, "save"):
+            # TIFF takes every mode Pillow has, with its profile and orientation.
+            value.save(path, "TIFF", exif=value.getexif(), icc_profile=value.info.get("icc_profile"))
+        elif modality == "audio" and isinstance(value, tuple) and len(value) == 2:
+            _write_wave(path, *value)
+        else:
+            raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_wave(path: Path, samples: Any, rate: int) -> None:
+    """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
+    array = np.asarray(samples, np.float64)
+    array = array[:, np.newaxis] if array.ndim == 1 else array
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or int(rate) <= 0:
+        raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(array.shape[1])
+        file.setsampwidth(4)
+        file.setframerate(int(rate))
+        file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
+
+
+def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
+    """What a shell's word means: an existing media file is that medium, anything else is words.
+
+    Args:
+        pool: Asked only if the word names a file, which is looked into where a hostile one does no harm.
+
+    Raises: MediaError if there is such a file, but it is no medium.
+    """
+    path = Path(value)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):  # too long for a name, or a null byte: words, then
+        is_file = False
+    if not is_file:
+        return Query(text=value)
+    # Nothing is wanted of it, so it is skipped as soon as its modality is known.
+    event = next(iter(pool().run([DecodeJob(path, only=frozenset())])))
+    if isinstance(event, FileFailed):
+        raise FAILURES.get(event.failure, MediaError)(
+            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+        )
+    modality = event.modality
+    return Query(mixed=(QueryPart(modality, path),))

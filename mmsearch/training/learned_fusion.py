@@ -1,0 +1,186 @@
+"""What `Library.train.fusion` does: from pairs to bundles of the library, and to a fusion that is kept in it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mmsearch.catalog import GroupFile, features, file_groups, group_rules
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.version import VERSION
+from mmsearch.encoders.fusion import FusionFacts, FusionItems, dump_fusion, fusion_items
+from mmsearch.errors import InvalidInput
+from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
+from mmsearch.training import splits
+from mmsearch.training.attack import Attack
+from mmsearch.training.examples import HELD_BACK, EmbedFile, absence, embedded
+from mmsearch.training.fusion_task import FusionQueries, FusionShape, FusionTask
+from mmsearch.training.loop import FitResult, OnEpoch, fit_task
+from mmsearch.training.losses import LOSSES
+from mmsearch.training.serving import card, checkpoint
+from mmsearch.training.serving.folder import CHECKPOINT, FUSION, Arrays, ModelFolder
+from mmsearch.training.serving.recipe import Recipe
+from mmsearch.training.serving.records import KINDS, TrainingPlan
+from mmsearch.types import Modality, Space, Vectors
+
+KIND = "fusion"
+
+_Link: TypeAlias = tuple[Pair, tuple[GroupFile, ...], int]
+"""A question, the files of the bundle it asks for without its own, and the item that leads the bundle."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionPlan(TrainingPlan):
+    """The modalities as well."""
+
+    kind: str
+    modalities: tuple[Modality, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatheredGroups:
+    """Bundles that are asked for."""
+
+    found: FusionItems
+    asked: FusionQueries
+    held: Any
+    """bool (n,): queries that validate."""
+    unused: tuple[UnusedPair, ...]
+
+    def arrays(self) -> Arrays:
+        asked = self.asked
+        return {
+            "vectors": self.found.vectors, "kinds": self.found.kinds, "queries": asked.queries,
+            "items": asked.items, "groups": asked.groups, "held": self.held,
+        }  # fmt: skip
+
+
+def fusion_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, FusionShape]:
+    """Raises: InvalidInput for what is no setting, or none that makes sense."""
+    values = dict(chosen)
+    attack = Attack(**{key: values.pop(key) for key in ("radius", "steps") if key in values},
+                    **({"name": values.pop("attack")} if "attack" in values else {}))  # fmt: skip
+    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, FusionShape))
+    if unknown := set(values) - of_recipe - of_shape:
+        raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
+    recipe = Recipe(**{name: value for name, value in values.items() if name in of_recipe})
+    if recipe.loss not in LOSSES:
+        raise InvalidInput(f"unknown loss {recipe.loss!r}", hint=f"known: {', '.join(LOSSES)}")
+    return recipe, FusionShape(**{name: value for name, value in values.items() if name in of_shape}, attack=attack)
+
+
+def prepare_fusion(
+    parts: LibraryContext,
+    judged: JudgedPairs,
+    name: str,
+    chosen: Mapping[str, Any],
+    embed_file: EmbedFile,
+    command: str,
+) -> tuple[FusionPlan, GatheredGroups]:
+    """What a training begins with. Raises: InvalidInput."""
+    recipe, shape = fusion_settings(chosen)
+    found = gather_groups(judged, parts, embed_file, recipe.seed)
+    space, _ = parts.base()
+    digest = card.sha256(judged.source.read_bytes())
+    origin = card.TrainingSource(os.fspath(judged.source), digest, len(found.held), len(found.unused))
+    sides = {"training pairs": int((~found.held).sum()), "validation pairs": int(found.held.sum())}
+    plan = FusionPlan(
+        name, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), (asdict(origin),), sides, (),
+        KIND, found.found.modalities,
+    )  # fmt: skip
+    return plan, found
+
+
+def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedFile, seed: int) -> GatheredGroups:
+    """Every pair's query and the bundle of each of its files. A file that asks for its own bundle is left out of it.
+
+    Raises: InvalidInput if too few can be used, or a vector is not a number.
+    """
+    space, record = parts.base()
+    known, unused = _bundles(judged, parts), list(judged.unused)
+    links: list[_Link] = []
+    for pair in judged.pairs:
+        own = {id(files[0]): files for path in pair.relevant if (files := known.get(path))}
+        unused += [
+            UnusedPair(pair.source, pair.line, _alone(path, parts)) for path in pair.relevant if path not in known
+        ]
+        for files in own.values():
+            left = tuple(file for file in files if Path(os.fsdecode(file.path)) != pair.query)
+            links += [(pair, left, files[0].item_id)] if left else []
+    vectors, refused = embedded([pair for pair, _, _ in links], space, embed_file)
+    links = [link for link in links if id(link[0]) in vectors]
+    if not links:
+        raise InvalidInput(
+            f"no pair of {judged.source.name} asks for a bundle of the library",
+            hint="a bundle is files of one stem in one folder, such as dog.jpg and dog.txt; see README, Bundles",
+        )
+    found = fusion_items(_segments(links, parts, space, record.name), KINDS)
+    queries = np.stack([vectors[id(pair)][1] for pair, _, _ in links]).astype(np.float32)
+    if not np.isfinite(queries).all():
+        raise InvalidInput(f"a query of {judged.source.name} leads to a vector that is not a number")
+    means = found.vectors.sum(axis=1)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    grouped = splits.split_groups(len(links), [lead for _, _, lead in links], vectors=means)
+    asked = FusionQueries(queries, np.arange(len(links)), grouped)
+    return GatheredGroups(found, asked, splits.split_held_back(grouped, HELD_BACK, seed), (*unused, *refused))
+
+
+def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[GroupFile, ...]]:
+    """The bundle of each relevant file that has one."""
+    names = {path: os.fsencode(os.path.realpath(path)) for pair in judged.pairs for path in pair.relevant}
+    names |= {path: os.fsencode(path) for path in names if not os.path.islink(path)}
+    with parts.catalog().reading() as snapshot:
+        ids = features.items_at(snapshot, sorted(set(names.values())))
+        groups = file_groups.group_members(snapshot, ids.values())
+    together = {
+        file.item_id: files
+        for found in groups.values()
+        if (files := group_rules.ordered_group(found))
+        for file in files
+    }
+    return {path: together[ids[name]] for path, name in names.items() if ids.get(name) in together}
+
+
+def _alone(path: Path, parts: LibraryContext) -> str:
+    with parts.catalog().reading() as snapshot:
+        there = features.items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
+    return f"shares its stem with no other file: {path}" if there else absence(path)
+
+
+def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name: str) -> list[dict[Modality, Vectors]]:
+    files = list({file.item_id: file for _, members, _ in links for file in members}.values())
+    with parts.catalog().reading() as snapshot:
+        found, vectors = file_groups.group_segments(snapshot, name, space.dim, files)
+    return group_rules.vectors_by_modality([members for _, members, _ in links], found, vectors)
+
+
+def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
+    """Begin or go on, and keep the model with its card. Raises: as `loop.fit`."""
+    plan, arrays = folder.plan(), folder.data()
+    recipe, shape = Recipe(**plan["recipe"]), _shape(plan["shape"])
+    asked = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
+    found, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
+    task = FusionTask(shape, found, asked.only(~held), asked.only(held), recipe.loss, recipe.seed)
+    fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, on_epoch=on_epoch)
+    facts = FusionFacts(shape.strategy, found.vectors.shape[2], found.modalities, plan["base"], plan["fingerprint"])
+    content = dump_fusion(task.fusion, facts)
+    checkpoint.write_whole(content, folder.path / FUSION)
+    history = [
+        {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
+        for e in fitted.history
+    ]
+    written = card.ModelCard(
+        plan["name"], KIND, plan["base"], plan["fingerprint"], [card.TrainingSource(**one) for one in plan["sources"]],
+        plan["splits"], recipe, plan["command"], fitted.history[0].measures, fitted.measures, fitted.best, history,
+        {FUSION: card.sha256(content)}, VERSION, asdict(shape), plan["warnings"],
+    )  # fmt: skip
+    card.write_card(written, folder.path)
+    (folder.path / CHECKPOINT).unlink(missing_ok=True)
+    return fitted
+
+
+def _shape(stored: Mapping[str, Any]) -> FusionShape:
+    return FusionShape(**{**stored, "attack": Attack(**stored["attack"])})

@@ -1,0 +1,24 @@
+"""What a finished training tells of itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.evaluate import UnusedPair
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A finished training."""
+
+    name: str
+    path: Path
+    """The folder of the model."""
+    best_epoch: int
+    """0: nothing helped, and the model changes nothing."""
+    epochs: int
+    before: dict[str, float]
+    after: dict[str, float]
+    unused: tuple[UnusedPair, ...]
+    warnings: tuple[str, ...]
+    space: str | None = None
+    """What `--space` takes to ingest with it; None: `apply` it to the library."""

@@ -1,0 +1,29 @@
+"""Trained heads as files of a library, for those who label with one."""
+
+from mmsearch.context.context import LibraryContext
+from mmsearch.encoders.head import Head, restore_head
+from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
+from mmsearch.training.serving.folder import ModelFolder, model_folders
+
+KIND, HEAD = "labels", "head.safetensors"
+
+
+def load_head(parts: LibraryContext, name: str) -> Head:
+    """A head of this library. Raises: InvalidInput if there is none, SpaceChanged if it is of another space,
+    WeightsError if it is damaged."""
+    folder = ModelFolder.of(parts.path, name)
+    path = folder.path / HEAD
+    if not path.is_file():
+        names = ", ".join(one.name for one in model_folders(parts.path) if (one.path / HEAD).is_file()) or "none yet"
+        raise InvalidInput(f"there is no head {name!r} for labels", hint=f"there are: {names}; mmsearch train labels")
+    try:
+        head = restore_head(path.read_bytes())
+    except OSError as error:
+        raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
+    space, _ = parts.base()
+    if head.facts.fingerprint != space.fingerprint:
+        raise SpaceChanged(
+            f"{name!r} was trained on vectors of the space {head.facts.base!r}, not of {space.name!r} as it is here",
+            hint="train it again here: mmsearch train drop, then mmsearch train labels",
+        )
+    return head

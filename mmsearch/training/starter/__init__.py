@@ -1,0 +1,1 @@
+"""What made the starter space's captions.safetensors."""

@@ -1,0 +1,266 @@
+"""A FAISS structure over the vectors of one moment: it proposes neighbours and never changes.
+
+The structure knows vectors by their place, 0 to n - 1, in ascending order of their ids. What has been added, replaced
+or removed since is kept beside it (`mmsearch.vectors.layered`).
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.core.atomic import replacing
+from mmsearch.core.json_text import parse_json
+from mmsearch.errors import IndexDamaged, UnknownName
+from mmsearch.types import Ids, Modality, Vectors
+from mmsearch.vectors import presets
+from mmsearch.vectors.faiss_module import faiss
+from mmsearch.vectors.file import payload_end
+from mmsearch.vectors.presets import IndexPreset
+
+if TYPE_CHECKING:
+    from mmsearch.vectors.gpu import Copy, Gpu
+
+Places = NDArray[np.int64]
+
+PER_CELL = 40
+"""Vectors a structure is trained on, for each of its cells."""
+
+SAMPLE = 20_000
+"""It is trained on so many at least, if there are."""
+
+ROUNDS = 10
+"""Of k-means."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnFacts:
+    """What is known of a built structure besides the structure; kept in its file."""
+
+    preset: str
+    effort: int
+    """Value of the preset's search parameter."""
+    target: float
+    """Recall it was to reach."""
+    recall: Mapping[Modality, float] = field(default_factory=dict)
+    """Modality of the query -> recall@10 against an exact search, as measured when it was built or tuned."""
+    filtered: Mapping[str, float] = field(default_factory=dict)
+    """Share of all vectors that a filter leaves -> recall@10 under such filters, the worst modality of queries. Not
+    measured for structures of earlier releases."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Of the structure, so that what is kept beside it can name it."""
+    trained: int = 0
+    """Vectors it had when it was trained; others may have been put in since."""
+
+
+class AnnIndex:
+    """See above. Thread safety: nothing changes, so any number of threads may use it."""
+
+    def __init__(self, index: Any, ids: Ids, facts: AnnFacts, absent: Ids | None = None) -> None:
+        """`absent`: ids, ascending, that the structure has but that had gone by the time it was published."""
+        self._index = index
+        self.absent = np.empty(0, np.int64) if absent is None else absent
+        self._ids = ids
+        self.facts = facts
+        self.preset = presets.preset_named(facts.preset)
+        self._copy: Copy | None = None
+        first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
+        self._run = first if last - first + 1 == len(ids) else None
+        """The first id, where none is left out between it and the last: then places need no looking up."""
+        if self.preset.effort == "nprobe":
+            # Lets vectors be had by their places.
+            faiss.downcast_index(index).make_direct_map()
+
+    @property
+    def dim(self) -> int:
+        return int(self._index.d)
+
+    @property
+    def ids(self) -> Ids:
+        """(n,), ascending, by place. Not to be changed."""
+        return self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def most(self) -> int:
+        """The effort beyond which a search gets no better."""
+        return int(self._index.nlist) if self.preset.effort == "nprobe" else len(self)
+
+    def filtered_recall(self, share: float) -> float:
+        """What was measured of filters that leave about this share of all vectors, in [0, 1]; 1 if nothing was."""
+        known = sorted((float(one), recall) for one, recall in self.facts.filtered.items())
+        below, above = [one for one in known if one[0] <= share][-1:], [one for one in known if one[0] >= share][:1]
+        return min((recall for _, recall in below + above), default=1.0)
+
+    def with_facts(self, **changed: Any) -> "AnnIndex":
+        """The same structure, to be searched in another way."""
+        return AnnIndex(self._index, self._ids, replace(self.facts, **changed), self.absent)
+
+    def places(self, ids: Ids) -> Places:
+        """The places of those ids, ascending and unique, that are in the structure."""
+        if self._run is not None:
+            return ids[np.searchsorted(ids, self._run) : np.searchsorted(ids, self._run + len(self))] - self._run
+        at = np.searchsorted(self._ids, ids)
+        found = at < len(self._ids)
+        found[found] = self._ids[at[found]] == ids[found]
+        return at[found]
+
+    def rows(self, places: Places) -> Vectors:
+        """float32 (m, dim): the vectors at these places, or what their codes say of them."""
+        made = np.empty((len(places), self.dim), np.float32)
+        if len(places):
+            self._index.reconstruct_batch(np.ascontiguousarray(places), made)
+        return made
+
+    def use(self, gpu: "Gpu") -> None:
+        """Search on a GPU from now on, where it can."""
+        self._copy = gpu.copy(self._index)
+
+    def near(self, queries: Vectors, want: int, effort: int, among: Any = None) -> Places:
+        """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
+
+        Args:
+            among: What `selector` made: the only places that count.
+        """
+        if self.preset.effort == "nprobe":
+            effort = min(effort, self.most)
+            there = self._copy.search(queries, want, effort) if self._copy and among is None else None
+            options = faiss.SearchParametersIVF(nprobe=effort, sel=among)
+        else:
+            there = None
+            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=among)
+        _, found = there or self._index.search(queries, want, params=options)
+        near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
+        return near
+
+    def share_near(self, queries: Vectors, effort: int, among: Places) -> NDArray[np.float64]:
+        """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
+        if self.preset.effort != "nprobe":
+            near = self.near(queries, min(effort, len(self)), effort)
+            return np.asarray(np.isin(near, among).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
+        cells = self._cells
+        looked = faiss.downcast_index(self._index).quantizer.search(queries, min(effort, self.most))[1]
+        match = np.bincount(cells[among], minlength=self.most)[looked].sum(axis=1)
+        return np.asarray(match / np.maximum(np.bincount(cells, minlength=self.most)[looked].sum(axis=1), 1))
+
+    @cached_property
+    def _cells(self) -> NDArray[np.int64]:
+        """(n,), the cell of every place."""
+        # FAISS keeps them in the upper halves of where it finds a vector by its place.
+        return np.asarray(faiss.vector_to_array(faiss.downcast_index(self._index).direct_map.array) >> 32)
+
+    def save(self, path: Path) -> None:
+        """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,
+        then 8 bytes, where the first of these begins."""
+        facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
+        with replacing(path) as temporary, temporary.open("xb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+            length = file.tell()
+            for record in (self._ids, self.absent, facts):
+                np.save(file, record)
+            file.write(length.to_bytes(8, "little"))
+
+    @classmethod
+    def load(cls, path: Path, dim: int) -> "AnnIndex":
+        """Read what `save` wrote, whether published or bare. Codes stay in the file, mapped: memory is taken, and the
+        disk read, as searches come upon them. Raises: IndexDamaged."""
+        try:
+            with path.open("rb") as file:
+                end = payload_end(file)
+                file.seek(max(end - 8, 0))
+                length = int.from_bytes(file.read(8), "little")
+                if not 0 < length < end:
+                    raise IndexDamaged(f"{path} holds no structure")
+                file.seek(length)
+                ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
+                facts = AnnFacts(**parse_json(np.load(file, allow_pickle=False).tobytes()))
+                file.seek(0)
+                index = _read(path, file, mapped=presets.preset_named(facts.preset).mapped)
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, UnknownName) as error:
+            raise IndexDamaged(f"{path} can't be read: {error}") from error
+        lists = getattr(index, "invlists", None)
+        if lists is not None and isinstance(faiss.downcast_InvertedLists(lists), faiss.OnDiskInvertedLists):
+            # Its lists are in another file, whichever it names: to be read and even written.
+            raise IndexDamaged(f"{path} names another file")
+        if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
+            raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
+        return cls(index, ids, facts, absent)
+
+
+def _read(path: Path, file: BinaryIO, *, mapped: bool) -> Any:
+    """The FAISS index at the beginning of a file."""
+    try:
+        name = os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        # FAISS opens no path that isn't UTF-8.
+        mapped = False
+    # A mapped file can't be replaced on Windows.
+    if mapped and os.name != "nt":
+        return faiss.read_index(name, faiss.IO_FLAG_MMAP_IFC)
+    return faiss.read_index(faiss.PyCallbackIOReader(file.read))
+
+
+def selector(places: Places, count: int) -> Any:
+    """These places, ascending and unique, of `count`, as FAISS asks for them: a range where they are one, or a bitmap,
+    either of which answers in constant time."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return faiss.IDSelectorRange(int(places[0]), int(places[-1]) + 1)
+    mask = np.zeros(count, bool)
+    mask[places] = True
+    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+
+
+def sample_size(preset: IndexPreset, count: int) -> int:
+    """How many of so many vectors a structure is trained on."""
+    return min(count, max(SAMPLE, PER_CELL * presets.cells(count)))
+
+
+def build_ann(
+    preset: IndexPreset, sample: Vectors, count: int, chunks: Iterable[tuple[Ids, Vectors]], target: float
+) -> AnnIndex:
+    """A structure over all chunks: memory for one of them, the sample and the codes.
+
+    Args:
+        sample: float32 (m, dim), what it is trained on, see `sample_size`.
+        count: How many vectors there will be, about.
+        chunks: ids (n,), and vectors (n, dim); ids ascend from each to the next.
+    """
+    dim = sample.shape[1]
+    index = faiss.index_factory(dim, preset.structure(count, dim), faiss.METRIC_INNER_PRODUCT)
+    if preset.effort == "nprobe":
+        index.cp.niter, index.cp.min_points_per_centroid, index.cp.seed = ROUNDS, 1, 1
+    index.train(sample)
+    taken: list[Ids] = []
+    for ids, vectors in chunks:
+        index.add(np.ascontiguousarray(vectors))
+        taken.append(ids)
+    ids = np.concatenate(taken) if taken else np.empty(0, np.int64)
+    return AnnIndex(index, ids, AnnFacts(preset.name, preset.efforts[-1], target, trained=len(ids)))
+
+
+def extended_ann(built: AnnIndex, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> AnnIndex:
+    """A structure with more in it, without being trained anew; the one that is given stays as it is.
+
+    Args:
+        chunks: ids (n,), all greater than those in the structure and ascending, and vectors (n, dim).
+        gone: Ids of the structure that are no more, ascending.
+    """
+    # A clone of a mapped index would still be mapped, and take nothing more.
+    index = faiss.deserialize_index(faiss.serialize_index(built._index))
+    if built.preset.effort == "nprobe":
+        # Some structures take no more while they know their vectors' places.
+        index.set_direct_map_type(faiss.DirectMap.NoMap)
+    taken = [built.ids]
+    for ids, vectors in chunks:
+        index.add(np.ascontiguousarray(vectors))
+        taken.append(ids)
+    return AnnIndex(index, np.concatenate(taken), replace(built.facts, token=secrets.token_hex(8), recall={}), gone)

@@ -1,0 +1,64 @@
+"""Calibrated search through a library: measured at ingest, kept, measured again as it grows, said in the shell."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from mmsearch.library import Library
+from tests.conftest import Run
+from tests.generated import picture, sound, words
+
+
+def stored(library: Library) -> dict[tuple[str, str], int]:
+    """(query modality, item modality) -> segments when it was measured."""
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
+        rows = db.execute("SELECT query, item, fitted FROM backgrounds").fetchall()
+    return {(query, item): json.loads(fitted)["segments"] for query, item, fitted in rows}
+
+
+def test_measured_at_ingest_and_again_as_it_grows(library: Library, folder: Path) -> None:
+    for n in range(10):
+        picture(folder / f"{n}.png", "red", mark=n)
+    sound(folder / "a.wav", "low")
+    library.ingest(folder)
+    assert stored(library) == {
+        ("text", "image"): 10, ("text", "audio"): 1, ("image", "image"): 10, ("image", "audio"): 1,
+    }, "one sound is too few to know what sounds usually find"  # fmt: skip
+    picture(folder / "more.png", "green")
+    library.ingest(folder)
+    assert stored(library)["text", "image"] == 10, "a tenth more changes little"
+    for n in range(10):
+        picture(folder / f"other{n}.png", "blue", mark=n)
+    library.ingest(folder)
+    assert stored(library)["text", "image"] == 21
+
+
+def test_hits_say_how_sure_they_are(library: Library, folder: Path) -> None:
+    for n in range(20):
+        words(folder / f"{n}.txt", f"something about matter number {n}")
+    picture(folder / "red.png", "red")
+    library.ingest(folder)
+    found = library.search("red", keywords="no")
+    best = found[0]
+    assert best.path.name == "red.png" and best.score > 0.999 and not best.weak
+    assert best.confidence is not None and best.confidence > 0.99
+    assert [h.confidence for h in found] == sorted((h.confidence or 0 for h in found), reverse=True)
+    assert all(h.weak for h in library.search("an unknown thing", keywords="no"))
+
+
+def test_the_shell_says_when_nothing_fits(run: Run, folder: Path) -> None:
+    for n in range(20):
+        words(folder / f"{n}.txt", f"something about matter number {n}")
+    picture(folder / "red.png", "red")
+    run("ingest", folder)
+    unsure = run("query", "an unknown thing", "--no-keywords")
+    assert unsure.returncode == 0
+    assert unsure.stderr.decode() == "No confident match. The nearest:\n"
+    rows = [line.split("\t") for line in unsure.stdout.decode().splitlines()]
+    assert len(rows) == 3 and all(row[1].endswith("?") for row in rows)
+    assert len(run("query", "an unknown thing", "--no-keywords", "--all").stdout.splitlines()) == 10
+    sure = run("query", "red", "--no-keywords", "--min-confidence", "0.9")
+    assert sure.stderr == b"" and [line.split("\t")[4] for line in sure.stdout.decode().splitlines()] == [
+        "media/red.png"
+    ]

@@ -1,0 +1,116 @@
+"""What is asked of a few rows costs as much in a large catalog as in a small one: steps of SQLite, counted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import insert
+
+from mmsearch.catalog import (
+    Batch,
+    Catalog,
+    ListKey,
+    NewContent,
+    Placement,
+    Snapshot,
+    file_groups,
+    read,
+    segments,
+    select,
+    words,
+)
+from mmsearch.catalog.database import driver, writing
+from mmsearch.catalog.tables import Tag
+from mmsearch.filters.parser import parse
+from mmsearch.types import Span
+
+KEY = ListKey("tiny", "image", "image")
+SMALL, LARGE = 200, 1600
+IDS = np.arange(1, SMALL, 5, dtype=np.int64)
+FILTERS = (
+    "modality = image", "modality in (image, video)", "not modality = text", "modality contains im", "name != x",
+    "root = /media", "root glob '/m*'", "path glob '/media/*'", "folder glob '/media*'", "folder != /x", "size >= 0",
+    "duration >= 0", "taken > 1990", "modified < 2050", "camera contains D", "title is missing", "tag = all",
+    "not tag = none", "tag glob 'a*'", "within(40, 8, 90, 9)", "modality = image and size >= 0",
+)  # fmt: skip
+"""One for each index that SQLite might begin with instead; all or nearly all pictures match."""
+
+
+def filled(folder: Path, count: int) -> Catalog:
+    """Pictures of one segment each, which have the same words and facts but for their numbers."""
+    folder.mkdir()
+    catalog = Catalog.open(folder, "1", create=True)
+    space = catalog.add_space("tiny", "tests.tiny:space", 4, "f", "l")
+    for first, stop in ((0, count - 10), (count - 10, count)):
+        batch = Batch()
+        for n in range(first, stop):
+            facts = {"duration": 1.0, "model": "D", "taken": "2000-01-01T00:00:00", "gps": [47.0, 8.5]}
+            content = NewContent(f"{n:064x}", "image", facts, ["image"], [Span()], np.eye(4, dtype=np.float32)[[0]])
+            batch.contents.append(content)
+            batch.placements.append(Placement(f"/media/n{n:06}.jpg".encode(), b"/media", f"{n:064x}", 1, 1))
+        catalog.commit(batch, space.id)
+    with writing(catalog._engine) as connection:
+        connection.execute(insert(Tag), [{"content_id": n + 1, "tag": "all"} for n in range(count)])
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Catalog, Catalog]:
+    place = tmp_path_factory.mktemp("cost")
+    return filled(place / "small", SMALL), filled(place / "large", LARGE)
+
+
+def steps(catalog: Catalog, work: Callable[[Snapshot], object]) -> int:
+    """Tens of instructions of SQLite's machine."""
+    counted = 0
+
+    def count() -> None:
+        nonlocal counted
+        counted += 1
+
+    with catalog.reading() as snapshot:
+        work(snapshot)  # the first time it looks at the schema, too
+        driver(snapshot).set_progress_handler(count, 10)
+        try:
+            work(snapshot)
+        finally:
+            driver(snapshot).set_progress_handler(None, 10)
+    return counted
+
+
+def check(catalogs: tuple[Catalog, Catalog], work: Callable[[Snapshot], object]) -> None:
+    small, large = (steps(catalog, work) for catalog in catalogs)
+    assert 0 < large <= 1.5 * small, f"{LARGE // SMALL} times the files, {large / small:.1f} times the steps"
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog, Catalog], text: str) -> None:
+    asked = parse(text)
+    check(catalogs, lambda snapshot: select.share(snapshot, asked, KEY))
+    check(catalogs, lambda snapshot: read.resolve_segments(snapshot, IDS, asked))
+    check(catalogs, lambda snapshot: file_groups.group_members(snapshot, IDS.tolist(), None, asked))
+    check(catalogs, lambda snapshot: segments.present_files(snapshot, IDS.tolist(), asked))
+    check(catalogs, lambda snapshot: words.search_words(snapshot, "n000123", 10, None, asked))
+    for catalog in catalogs:
+        with catalog.reading() as snapshot:
+            assert select.share(snapshot, asked, KEY) == 1.0
+            assert len(read.resolve_segments(snapshot, IDS, asked)) == len(IDS)
+            assert [row.path for row in words.search_words(snapshot, "n000123", 10, None, asked)] == [
+                b"/media/n000123.jpg"
+            ]
+
+
+def test_words_among_one_kind_of_file_read_no_others(catalogs: tuple[Catalog, Catalog]) -> None:
+    check(catalogs, lambda snapshot: words.search_words(snapshot, "n000123", 10, ["image"]))
+
+
+def test_what_an_index_has_to_catch_up_with_costs_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
+    def caught_up(snapshot: Snapshot) -> list[int]:
+        generation, _ = read.generation(snapshot)
+        return [number for change in read.changes(snapshot, KEY, 4, generation - 1) for number in change.ids.tolist()]
+
+    check(catalogs, caught_up)
+    for catalog, count in zip(catalogs, (SMALL, LARGE), strict=True):
+        with catalog.reading() as snapshot:
+            assert sorted(caught_up(snapshot)) == list(range(count - 9, count + 1))

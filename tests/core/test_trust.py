@@ -1,0 +1,120 @@
+"""What data may name, and what is remembered of what the user named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmsearch.core import registry, trust
+from mmsearch.core.config import models_folder, user_file
+from mmsearch.core.json_text import DEEPEST, parse_json
+from mmsearch.core.trust import Trust
+from mmsearch.errors import UnknownName, Untrusted
+
+
+@pytest.mark.parametrize("name", [*registry.BUILTIN["spaces"]])
+def test_what_is_built_in_may_be_named(name: str, tmp_path: Path) -> None:
+    target = registry.target_of("spaces", name)
+    assert Trust(tmp_path).checked(target) == target
+
+
+def test_what_a_package_brings_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "their-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[mmsearch.context.spaces]\ntheirs = their_package:space\n")
+    with pytest.raises(Untrusted):
+        trust.checked_target("their_package:space")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.known_targets.cache_clear()
+    try:
+        assert trust.checked_target("their_package:space") == "their_package:space"
+        with pytest.raises(Untrusted):
+            trust.checked_target("their_package:other")
+    finally:
+        registry.known_targets.cache_clear()
+
+
+def test_code_counts_where_the_user_names_it_and_for_that_library_alone(tmp_path: Path) -> None:
+    ours, theirs = Trust(tmp_path), Trust(tmp_path)
+    ours.name("tests.tiny:space")
+    assert ours.checked("tests.tiny:space") == "tests.tiny:space"
+    for one, target in ((ours, "tests.tiny:other_weights"), (theirs, "tests.tiny:space")):
+        with pytest.raises(Untrusted, match="code that only you may name") as caught:
+            one.checked(target)
+        assert caught.value.hint is not None and f"MMSEARCH_SPACE={target}" in caught.value.hint
+    assert not user_file().with_name(trust.FILE_NAME).exists(), "what is code is not remembered"
+
+
+def test_a_hint_can_be_pasted_into_a_shell() -> None:
+    for target, quoted in (("a:b; rm -rf ~", "'a:b; rm -rf ~'"), ("a:\x1b[31m", "NAME"), ("a:" + "b" * 300, "NAME")):
+        with pytest.raises(Untrusted) as caught:
+            trust.checked_target(target)
+        assert f"MMSEARCH_SPACE={quoted} before" in (caught.value.hint or "")
+        assert "\x1b" not in caught.value.message + (caught.value.hint or "")
+
+
+def test_folders_are_followed_below_the_models_and_the_library(tmp_path: Path) -> None:
+    library, elsewhere = tmp_path / "library", tmp_path / "elsewhere"
+    one = Trust(library)
+    for family in trust.PATHS:
+        for folder in (library / "x", models_folder() / "y"):
+            assert one.checked(f"{family}:{folder}")
+        for path in (elsewhere, library / ".." / "elsewhere", f"{library}2", "x", "", "a\0b"):
+            with pytest.raises(Untrusted, match="neither below"):
+                one.checked(f"{family}:{path}")
+    library.mkdir()
+    (library / "link").symlink_to(elsewhere)
+    with pytest.raises(Untrusted):
+        one.checked(f"local-dir:{library / 'link'}")
+
+
+def test_a_folder_that_was_named_once_is_remembered(tmp_path: Path) -> None:
+    target = f"local-dir:{tmp_path / 'mine'}"
+    Trust(tmp_path / "library").name(target)
+    assert trust.remembered_names() == [target]
+    assert Trust(tmp_path / "another").checked(target) == target
+    with pytest.raises(Untrusted):
+        trust.checked_target(f"adapter:{tmp_path / 'mine'}")
+    Trust(tmp_path).name(target)
+    assert json.loads(user_file().with_name(trust.FILE_NAME).read_text()) == [target]
+
+
+@pytest.mark.parametrize("share", ["//host/share", "\\\\host\\share", "/\\host\\share", "\\\\?\\UNC\\host\\share"])
+def test_no_share_is_followed(share: str) -> None:
+    trust.remember_named([f"local-dir:{share}"])
+    with pytest.raises(Untrusted, match="a share of another machine"):
+        trust.checked_target(f"local-dir:{share}", Path("/"))
+
+
+def test_notes_that_make_no_sense_count_as_none(tmp_path: Path) -> None:
+    path = user_file().with_name(trust.FILE_NAME)
+    path.parent.mkdir(parents=True)
+    for text in ("{", "[" * 5000, '{"a": 1}', "\xff", "3"):
+        path.write_text(text, "latin-1")
+        assert trust.remembered_names() == []
+    path.write_text('[1, "local-dir:/x", null]')
+    assert trust.remembered_names() == ["local-dir:/x"]
+
+
+def test_a_connection_that_was_made_here_may_name_code() -> None:
+    with pytest.raises(Untrusted):
+        trust.connection_member("tests.halves:seen", "0" * 64)
+    trust.remember_named([f"sha256:{'0' * 64}"])
+    assert trust.connection_member("tests.halves:seen", "0" * 64) == "tests.halves:seen"
+    with pytest.raises(Untrusted):
+        trust.connection_member("tests.halves:seen", "1" * 64)
+
+
+@pytest.mark.parametrize("kind", ["decoders", "indexes"])
+def test_only_spaces_may_be_code(kind: str) -> None:
+    with pytest.raises(UnknownName):
+        registry.load_part(kind, "os:system")
+
+
+def test_documents_are_only_so_deep() -> None:
+    assert parse_json("[" * DEEPEST + "]" * DEEPEST)
+    for depth in (DEEPEST + 1, 900, 100_000):
+        for opening, closing in (("[", "]"), ('{"a":', "}")):
+            with pytest.raises(ValueError, match="nested too deeply"):
+                parse_json(opening * depth + ("1" if opening != "[" else "") + closing * depth)

@@ -1,0 +1,87 @@
+"""Filters from end to end: what matches is found, exactly, whatever else is nearer; nothing else is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from mmsearch.errors import InvalidInput
+from mmsearch.filters.ast import And, Comparison, Filter
+from mmsearch.library import Library
+from tests.conftest import Run
+from tests.generated import picture, sound, words
+
+
+@pytest.fixture
+def filled(library: Library, folder: Path) -> Library:
+    for n in range(30):
+        picture(folder / "near" / f"{n:02}.png", "red", mark=n)
+    picture(folder / "far" / "wide.png", "green", side=64)
+    picture(folder / "far" / "small.png", "blue", mark=1)
+    sound(folder / "low.wav", "low", seconds=10)
+    words(folder / "red.txt", "a red bus")
+    library.ingest(folder)
+    return library
+
+
+def names(library: Library, where: str | Filter, query: str = "red", k: int = 10) -> set[str]:
+    return {hit.path.name for hit in library.search(query, k, where=where)}
+
+
+def test_what_matches_is_found_however_far(filled: Library, folder: Path) -> None:
+    assert names(filled, "width = 64", k=1) == {"wide.png"}
+    assert names(filled, "duration > 5") == {"low.wav"}
+    assert names(filled, f"folder = '{folder / 'far'}'") == {"wide.png", "small.png"}
+    assert names(filled, "modality in (text, audio)") == {"low.wav", "red.txt"}
+    assert names(filled, And((Comparison("width", "<", 64), Comparison("path", "contains", "far")))) == {"small.png"}
+    assert names(filled, f"root = '{folder}' and not path glob '*/near/*'") == {
+        "wide.png", "small.png", "low.wav", "red.txt",
+    }  # fmt: skip
+    assert names(filled, f"root = '{folder.parent}'") == set()
+    assert names(filled, "duration is missing and width is missing") == {"red.txt"}
+    assert names(filled, "modified > 2020 and size < 1kB and name glob '0[0-2].png'") == {"00.png", "01.png", "02.png"}
+    assert len(names(filled, "name glob '??.png'", k=100)) == 30
+
+
+def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folder: Path) -> None:
+    copy = folder / "copies" / "other.png"
+    copy.parent.mkdir()
+    copy.write_bytes((folder / "far" / "wide.png").read_bytes())
+    filled.ingest(folder)
+    assert names(filled, "width = 64") == {"wide.png", "other.png"}
+    assert names(filled, "width = 64 and path glob '*/copies/*'") == {"other.png"}
+    assert names(filled, "width = 64 and not path glob '*/copies/*'") == {"wide.png"}
+    copy.unlink()
+    filled.ingest(folder)
+    assert names(filled, "path glob '*/copies/*'") == set(), "a missing file is not found"
+
+
+def test_words_are_looked_for_among_what_matches(filled: Library) -> None:
+    for keywords in ("also", "only"):
+        found = filled.search("small", 50, where="not name = small.png", keywords=keywords)
+        assert "small.png" not in {hit.path.name for hit in found}
+    assert [hit.path.name for hit in filled.search("small", 5, where="width = 32", keywords="only")] == ["small.png"]
+
+
+def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_read(library: Library) -> None:
+    with pytest.raises(InvalidInput, match="did you mean width"):
+        library.search("red", where="with > 3")
+
+
+@pytest.mark.parametrize(("where", "status"), [("width = 64", 0), ("widht = 64", 2)])
+def test_in_a_shell(filled: Library, run: Run, where: str, status: int) -> None:
+    done = run("query", "red", "--where", where, "--paths", "--library", filled.path)
+    assert done.returncode == status, done.stderr
+    if status:
+        assert b"did you mean width?\n  widht = 64\n  ^^^^^\n" in done.stderr
+    else:
+        assert [Path(line).name for line in done.stdout.decode().splitlines()] == ["wide.png"]
+
+
+def test_thousands_of_values_keep_what_they_name(filled: Library, folder: Path) -> None:
+    wanted = [f"{n}.png" for n in range(3990)] + ["03.png", "07.png", "small.png"]
+    expected = {"03.png", "07.png", "small.png"} | {f"{n}.png" for n in range(10, 30)}
+    listed = ", ".join(wanted)
+    assert names(filled, f"name in ({listed})", k=100) == expected
+    assert names(filled, f"not name in ({listed})", k=100) & expected == set()
+    paths = ", ".join(f"'{folder / 'near' / name}'" for name in wanted)
+    assert names(filled, f"path in ({paths})", k=100) == expected - {"small.png"}

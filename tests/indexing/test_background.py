@@ -1,0 +1,288 @@
+"""Structures that a process has built beside, while it serves: noticed, taken over, ended at once, one at a time."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mmsearch
+from mmsearch.catalog import Batch, Catalog
+from mmsearch.core import registry
+from mmsearch.core.version import VERSION
+from mmsearch.errors import LibraryError, LibraryLocked
+from mmsearch.indexing.background import BackgroundWorker
+from mmsearch.indexing.tuning import BuildResult
+from mmsearch.library import Library
+from mmsearch.types import Space
+from mmsearch.vectors import presets
+from tests import tiny
+from tests.conftest import CHECKOUT
+from tests.generated import words
+from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, built, check, parts
+
+HERE = "tests.indexing.test_background"
+WAIT_S = 60.0
+"""For what takes a second, so that a fault ends the test."""
+
+FEW = presets.SMALLEST - 100
+"""Pictures that are too few for a structure."""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses named pipes")
+
+
+class Told:
+    """What the caretaker said, and when."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self._new = threading.Semaphore(0)
+
+    def __call__(self, one: Any) -> None:
+        self.said.append(one)
+        self._new.release()
+
+    def wait(self) -> Any:
+        assert self._new.acquire(timeout=WAIT_S), "nothing was done"
+        return self.said[-1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A library of few pictures."""
+    made = tmp_path / "library"
+    commit(made, batch(0, FEW))
+    return made
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Callable[..., Library]]:
+    libraries: list[Library] = []
+
+    def make(**chosen: Any) -> Library:
+        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
+        return libraries[-1]
+
+    yield make
+    for library in libraries:
+        library.close()
+
+
+def commit(folder: Path, made: Batch, target: str = "tests.tiny:space") -> None:
+    """As another process does."""
+    space = registry.load_part("spaces", target)()
+    folder.mkdir(exist_ok=True)
+    catalog = Catalog.open(folder, VERSION, create=True)
+    record = catalog.space() or catalog.add_space(space.name, target, space.dim, space.fingerprint)
+    catalog.commit(made, record.id)
+    catalog.close()
+
+
+def test_what_another_process_commits_is_noticed_and_built_beside(
+    opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", 0.01)
+    library, told = opened(), Told()
+    library.index.keep_built(told)
+    _, indexes, builder = parts(library)
+    check(indexes, EVERY[:FEW], least=1.0)
+    assert built(indexes) is None and not told.said
+    commit(folder, batch(FEW, SIZE))
+    (made,) = told.wait()
+    assert isinstance(made, BuildResult) and (made.key, made.preset, made.size) == (KEY, "ivf-sq8", SIZE)
+    assert made.published and min(made.recall.values()) >= 0.95
+    (serving,) = library.index.status()
+    assert (serving.preset, serving.size, serving.since) == ("ivf-sq8", SIZE, 0), "it serves already"
+    check(indexes, EVERY)
+    assert not builder.wanted() and builder.due() == []
+
+
+def test_an_ingest_leaves_the_build_to_it(
+    open_tiny: Callable[..., Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", WAIT_S)
+    words(tmp_path / "long.txt", " ".join(f"word{n}" for n in range(160 * presets.SMALLEST)))
+    library, told = open_tiny(index="ivf"), Told()
+    library.index.keep_built(told)
+    library.ingest(tmp_path / "long.txt")
+    (made,) = told.wait()
+    assert (made.key.item, made.preset, made.published) == ("text", "ivf", True)
+    assert [(one.preset, one.size) for one in library.index.status()] == [("ivf", made.size)]
+
+
+def blocking_space(device: str = "auto", precision: str = "auto") -> Space:
+    """The tiny space; in a process that a caretaker started, it says so and is never ready."""
+    if (pipe := os.environ.get("BLOCKS")) and os.getpid() != int(os.environ["SERVING"]):
+        with open(pipe, "w") as told:
+            told.write(f"{os.getpid()}\n")
+            told.flush()
+            threading.Event().wait()
+    return tiny.space(device, precision)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("BLOCKS", str(tmp_path / "pipe"))
+    monkeypatch.setenv("SERVING", str(os.getpid()))
+    return tmp_path / "pipe"
+
+
+def test_closing_ends_a_build_whatever_it_is_at(tmp_path: Path, pipe: Path) -> None:
+    commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
+    told = Told()
+    with mmsearch.open(tmp_path / "blocking", index="ivf-sq8", space=f"{HERE}:blocking_space") as library:
+        library.index.keep_built(told)
+        with pipe.open() as reader:
+            worker = int(reader.readline())
+            os.kill(worker, 0)
+            library.close()
+            assert reader.read() == "", "the other end is gone"
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+        assert not told.said
+        assert [one.published for one in library.index.build()] == [True], "nobody holds the lock"
+
+
+def test_a_build_ends_with_the_process_that_wanted_it(
+    tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
+    program = """
+import os, sys, threading
+os.environ["SERVING"] = str(os.getpid())
+import mmsearch
+library = mmsearch.open(sys.argv[1], index="ivf-sq8", space="tests.indexing.test_background:blocking_space")
+library.index.keep_built()
+threading.Event().wait()
+"""
+    serving = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "blocking")], cwd=CHECKOUT)
+    try:
+        with pipe.open() as reader:
+            assert int(reader.readline()) != serving.pid
+            serving.send_signal(signal.SIGKILL)
+            assert reader.read() == "", "the other end is gone"
+    finally:
+        serving.kill()
+        serving.wait()
+
+
+def test_never_two_builders(opened: Callable[..., Library], folder: Path) -> None:
+    commit(folder, batch(FEW, SIZE))
+    first, second = parts(opened())[2], parts(opened())[2]
+    assert first.wanted() and second.wanted()
+    with first.alone():
+        assert not second.wanted() and second.due() == []
+        with pytest.raises(LibraryLocked), second.alone():
+            pass
+    assert second.due()[0].published
+    assert not first.wanted()
+
+
+def ends_badly() -> None:
+    os._exit(3)
+
+
+def cant() -> None:
+    raise LibraryError("the disk is full", hint="free some")
+
+
+def adds(*numbers: str) -> int:
+    sys.stdout.write("whatever a model's library has to say\n")
+    return sum(map(int, numbers))
+
+
+def niceness() -> int:
+    return os.nice(0)
+
+
+def test_work_yields_to_what_serves() -> None:
+    told = Told()
+    caretaker = BackgroundWorker(lambda: not told.said, f"{HERE}:niceness", [], told)
+    assert told.wait() == min(os.nice(0) + 10, 19)
+    caretaker.stop()
+
+
+def test_work_is_done_once_for_each_time_it_is_wanted() -> None:
+    told, looked, answers = Told(), threading.Semaphore(0), [True, False, True]
+
+    def wanted() -> bool:
+        looked.release()
+        return bool(answers) and answers.pop()
+
+    caretaker = BackgroundWorker(wanted, f"{HERE}:adds", ["3", "4"], told)
+    assert told.wait() == 7
+    while len(answers) > 1:
+        caretaker.wake()
+        assert looked.acquire(timeout=WAIT_S)
+    caretaker.wake()
+    assert told.wait() == 7
+    caretaker.stop()
+    assert told.said == [7, 7]
+    caretaker.wake()
+    assert not caretaker._thread.is_alive()
+
+
+@pytest.mark.parametrize(("work", "message"), [("ends_badly", "ended with 3"), ("cant", "the disk is full")])
+def test_what_goes_wrong_is_logged_and_tried_again_later(
+    work: str, message: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.background.RETRY_S", 0.0)
+    looked, enough = [0], threading.Event()
+
+    def wanted() -> bool:
+        looked[0] += 1
+        if looked[0] < 3:
+            return True
+        enough.set()
+        return False
+
+    caretaker = BackgroundWorker(wanted, f"{HERE}:{work}", [], lambda told: pytest.fail(f"{told}"))
+    with caplog.at_level(logging.DEBUG, "mmsearch.indexing.background"):
+        assert enough.wait(WAIT_S)
+        caretaker.stop()
+    assert [(one.levelno, message in one.message) for one in caplog.records] == 2 * [
+        (logging.WARNING, False), (logging.DEBUG, True),
+    ]  # fmt: skip
+
+
+def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    looked = threading.Event()
+    library = mmsearch.open(tmp_path / "none", space="tests.tiny:space")
+    builder = library._parts.builder
+
+    def look() -> Any:
+        try:
+            return builder()
+        finally:
+            looked.set()
+
+    library._parts.builder = look  # type: ignore[assignment,method-assign]
+    library.index.keep_built()
+    assert looked.wait(WAIT_S)
+    library.close()
+    assert not caplog.records and not (tmp_path / "none").exists()
+
+
+def test_a_preset_that_misses_its_target_is_not_built_again_and_again(
+    opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `auto` takes one with more bits in its place, too."""
+    lazy = replace(presets.preset_named("ivf-sq8"), efforts=(1,), from_size=2000)
+    monkeypatch.setattr(presets, "PRESETS", tuple(lazy if one.name == lazy.name else one for one in presets.PRESETS))
+    monkeypatch.setattr("mmsearch.vectors.presets.PRESETS", presets.PRESETS)
+    commit(folder, batch(FEW, SIZE))
+    builder = parts(opened(index="auto"))[2]
+    assert [(one.preset, one.published) for one in builder.due()] == [("ivf-sq8", False), ("ivf", True)]
+    assert not builder.wanted() and builder.due() == []
+    commit(folder, batch(SIZE, SIZE + 300))
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
+    assert [(one.preset, one.published) for one in builder.due()] == [("ivf", True)], "what serves has been outgrown"
+    assert builder.due() == []

@@ -1,0 +1,361 @@
+"""Structures over large lists: built beside what serves, measured, published or not, kept in step, verified."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mmsearch
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
+from mmsearch.cli import cli
+from mmsearch.core import registry
+from mmsearch.core.version import VERSION
+from mmsearch.errors import LibraryError, UnknownName
+from mmsearch.filters.ast import Comparison
+from mmsearch.indexing.lists import Lists
+from mmsearch.indexing.tuning import IndexTuner
+from mmsearch.library import Library
+from mmsearch.types import Ids, Span, Vectors
+from mmsearch.vectors import presets, rank
+from tests import tiny
+
+SIZE = 3000
+KEY = ListKey("tiny", "image", "image")
+STRUCTURES = [preset.name for preset in presets.PRESETS if not preset.exact]
+
+
+def unit(count: int, seed: int) -> Vectors:
+    """Rows in clusters."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((40, tiny.DIM))
+    rows = centres[rng.integers(0, 40, count)] + 0.4 * rng.standard_normal((count, tiny.DIM))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+ROWS = unit(SIZE + 300, 1)
+QUERIES = unit(30, 2)
+
+
+def batch(first: int, stop: int) -> Batch:
+    """Files of one picture each: number n has segment n + 1 and vector n, and n bytes."""
+    made = Batch()
+    for number in range(first, stop):
+        digest, rows = f"{number:064x}", ROWS[number : number + 1]
+        made.contents.append(NewContent(digest, "image", {}, ["image"], [Span()], rows))
+        made.placements.append(Placement(f"/p/{number % 10}/{number:05d}.png".encode(), b"/p", digest, number, 1))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A library of SIZE pictures."""
+    space = registry.load_part("spaces", "tests.tiny:space")()
+    catalog = Catalog.open(tmp_path, VERSION, create=True)
+    record = catalog.add_space(space.name, "tests.tiny:space", space.dim, space.fingerprint)
+    catalog.commit(batch(0, SIZE), record.id)
+    catalog.close()
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Callable[..., Library]]:
+    """Opens the library, as another process would."""
+    libraries: list[Library] = []
+
+    def make(index: str = "ivf-sq8") -> Library:
+        libraries.append(mmsearch.open(folder, index=index, space="tests.tiny:space"))
+        return libraries[-1]
+
+    yield make
+    for library in libraries:
+        library.close()
+
+
+def parts(library: Library) -> tuple[Catalog, Lists, IndexTuner]:
+    inside = library._parts
+    return inside.catalog(), inside.indexes(), inside.builder()
+
+
+def exact(numbers: Ids, k: int = 10) -> list[list[int]]:
+    """Segments of these files, by the definition."""
+    answers = []
+    for query in QUERIES:
+        scores = rank.exact_scores(query, ROWS[numbers])
+        answers.append((numbers[np.lexsort((numbers, -scores))[:k]] + 1).tolist())
+    return answers
+
+
+def check(indexes: Lists, numbers: Ids, least: float = 0.9, **among: Any) -> None:
+    """Ten of these files for each query, with their exact scores, and most of the ten nearest."""
+    found = indexes.search(QUERIES, 10, **among)[0][KEY]
+    assert found.ids.shape == (len(QUERIES), min(10, len(numbers)))
+    assert np.isin(found.ids - 1, numbers).all()
+    for query, ids, scores in zip(QUERIES, found.ids, found.scores, strict=True):
+        assert scores.tobytes() == rank.exact_scores(query, ROWS[ids - 1]).tobytes()
+    hit = [len(set(a) & set(b)) / len(b) for a, b in zip(found.ids.tolist(), exact(numbers), strict=True)]
+    assert np.mean(hit) >= least
+
+
+EVERY = np.arange(SIZE)
+
+
+def built(indexes: Lists) -> str | None:
+    indexes.refresh()
+    found = indexes.built(KEY)
+    return None if found is None else found[0].preset.name
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callable[..., Library], name: str) -> None:
+    _, indexes, builder = parts(opened(name))
+    (made,) = builder.due()
+    assert (made.key, made.preset, made.size, made.published) == (KEY, name, SIZE, True)
+    assert made.recall.keys() == {"text", "image"} and min(made.recall.values()) >= 0.95
+    found = indexes.built(KEY)
+    assert found is not None and found[0].facts.filtered.keys() == {"0.3", "0.1", "0.03"}
+    assert all(0.8 <= recall <= 1 for recall in found[0].facts.filtered.values())
+    assert builder.due() == [], "once is enough"
+    _, other, _ = parts(opened(name))
+    for one in (indexes, other):
+        assert built(one) == name
+        check(one, EVERY)
+        check(one, EVERY[100:900], among=Comparison("size", "in", tuple(range(100, 900))))
+        check(one, EVERY[5:8], among=Comparison("size", "in", (5, 6, 7)), least=1.0)
+    assert indexes.search(QUERIES[:1], SIZE + 5)[0][KEY].ids.shape == (1, SIZE)
+
+
+def test_a_name_that_is_no_preset_is_refused(opened: Callable[..., Library]) -> None:
+    for name in ("faiss", "annoy"):
+        with pytest.raises(UnknownName, match=name):
+            opened(name).index.status()
+
+
+def test_a_small_list_is_compared_whole(opened: Callable[..., Library]) -> None:
+    _, indexes, builder = parts(opened("auto"))
+    assert builder.due() == []
+    check(indexes, EVERY, least=1.0)
+
+
+def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(opened: Callable[..., Library]) -> None:
+    catalog, indexes, builder = parts(opened())
+    builder.due()
+    catalog.remove(b"/p/3")
+    space = catalog.space()
+    assert space is not None
+    catalog.commit(batch(SIZE, SIZE + 300), space.id)
+    left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
+    check(indexes, left)
+    check(parts(opened())[1], left)
+    indexes.publish()
+    check(parts(opened())[1], left)
+    builder.build(KEY, presets.preset_named("ivf-sq8"))
+    found = indexes.built(KEY)
+    assert found is not None and len(found[0]) == len(left)
+    for one in (indexes, parts(opened())[1]):
+        check(one, left)
+        assert one.sizes() == {KEY: len(left)}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_structure_that_is_still_good_is_extended(
+    opened: Callable[..., Library], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
+    catalog, indexes, builder = parts(opened(name))
+    builder.due()
+    before = indexes.built(KEY)
+    catalog.remove(b"/p/3")
+    space = catalog.space()
+    assert space is not None and before is not None
+    catalog.commit(batch(SIZE, SIZE + 300), space.id)
+    (made,) = builder.due()
+    after = indexes.built(KEY)
+    assert made.published and after is not None
+    assert (after[0].facts.trained, len(after[0]), len(before[0])) == (SIZE, SIZE + 300, SIZE)
+    assert builder.due() == []
+    left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
+    for one in (indexes, parts(opened(name))[1]):
+        check(one, left)
+        assert one.facts(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
+    catalog.remove(b"/p/4")
+    for one in (indexes, parts(opened(name))[1]):
+        check(one, left[(left % 10 != 4)])
+
+
+def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., Library]) -> None:
+    catalog, indexes, builder = parts(opened())
+    builder.due()
+    indexes.publish()
+    catalog.remove(b"/p/3")
+    catalog.raise_floor(catalog.generation()[0])
+    fresh = parts(opened())[1]
+    check(fresh, EVERY[EVERY % 10 != 3])
+    assert built(fresh) == "ivf-sq8", "it need not be built anew"
+
+
+def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmsearch.indexing.loaded_index.SMALL", 0)
+    catalog, indexes, builder = parts(opened())
+    builder.due()
+    indexes.publish()
+    before = {path: path.stat().st_mtime_ns for path in indexes.folder.rglob("*") if path.is_file()}
+    space = catalog.space()
+    assert space is not None
+    catalog.commit(batch(SIZE, SIZE + 1), space.id)
+    indexes.publish()
+    assert builder.due() == []
+    written = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert "image-image.built" not in written
+    check(parts(opened())[1], np.arange(SIZE + 1))
+
+
+def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callable[..., Library]) -> None:
+    _, indexes, builder = parts(opened("ivf"))
+    lazy = replace(presets.preset_named("ivf"), efforts=(1,))
+    made = builder.build(KEY, lazy)
+    assert not made.published and min(made.recall.values()) < 0.95
+    assert built(indexes) is None and not indexes.built_path(KEY).exists()
+    check(indexes, EVERY, least=1.0)
+    assert builder.due() == []
+    (good,) = opened("ivf").index.build(recall=0.9)
+    assert good.published
+
+
+def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
+    opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, indexes, builder = parts(opened())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mmsearch.core.atomic.os.replace", full)
+        with pytest.raises(LibraryError, match="No space left"):
+            builder.due()
+    for one in (indexes, parts(opened())[1]):
+        assert built(one) is None
+        check(one, EVERY, least=1.0)
+    assert builder.due()[0].published
+
+
+def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., Library]) -> None:
+    catalog, indexes, builder = parts(opened())
+    space = catalog.space()
+    assert space is not None
+    wrong: list[BaseException] = []
+    searched, done = [0], Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                found = indexes.search(QUERIES, 10)[0][KEY]
+                for query, ids, scores in zip(QUERIES, found.ids, found.scores, strict=True):
+                    assert scores.tobytes() == rank.exact_scores(query, ROWS[ids - 1]).tobytes()
+                searched[0] += 1
+            except BaseException as error:
+                wrong.append(error)
+                return
+
+    thread = Thread(target=read)
+    thread.start()
+    taken = builder._chunks
+
+    def slowly(ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
+        if len(ids) == SIZE and len(catalog.spaces()) and catalog.generation()[0] == 1:
+            # In the middle of the build.
+            catalog.remove(b"/p/3")
+            catalog.commit(batch(SIZE, SIZE + 300), space.id)
+        yield from taken(ids)
+
+    builder._chunks = slowly  # type: ignore[method-assign]
+    before = searched[0]
+    assert builder.due()[0].published
+    done.set()
+    thread.join()
+    assert not wrong and searched[0] > before
+    left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
+    for one in (indexes, parts(opened())[1]):
+        check(one, left)
+        assert built(one) == "ivf-sq8"
+
+
+def test_a_running_reader_changes_over_when_another_process_has_built(opened: Callable[..., Library]) -> None:
+    _, reader, _ = parts(opened())
+    check(reader, EVERY, least=1.0)
+    _, _, builder = parts(opened())
+    builder.due()
+    check(reader, EVERY)
+    for thread in reader._switching.values():
+        thread.join()
+    assert built(reader) == "ivf-sq8"
+    check(reader, EVERY)
+
+
+def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callable[..., Library]) -> None:
+    library = opened()
+    _, indexes, builder = parts(library)
+    builder.due()
+    path = indexes.built_path(KEY)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    fresh = opened()
+    (told,) = fresh.index.verify()
+    assert "checksum" in told.wrong[0]
+    check(parts(fresh)[1], EVERY, least=1.0)
+    (mended,) = fresh.index.verify(repair=True)
+    assert mended.repaired and fresh.index.verify()[0].wrong == ()
+    assert [path.name for path in indexes.folder.rglob("*.damaged-1")] == ["image-image.built.damaged-1"]
+    assert built(parts(opened())[1]) == "ivf-sq8"
+
+
+def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:
+    catalog, indexes, _ = parts(opened("auto"))
+    ids, _ = indexes.compared(KEY)
+    space = catalog.space()
+    assert space is not None
+    catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
+    assert indexes.sizes() == {KEY: SIZE - 1}
+    assert indexes.misjudged(KEY, ids[:3]) == 0
+
+
+def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable[..., Library]) -> None:
+    library = opened()
+    parts(library)[2].due()
+    (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
+    assert low.effort is not None and high.effort is not None
+    assert low.effort < high.effort and min(low.recall.values()) < min(high.recall.values()) == 1.0
+    (told,) = opened().index.status()
+    assert (told.preset, told.effort, told.target, told.recall) == ("ivf-sq8", high.effort, 1.0, high.recall)
+
+
+def test_the_shell(folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMSEARCH_LIBRARY", str(folder))
+    monkeypatch.setenv("MMSEARCH_INDEX", "ivf-sq8")
+    monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")
+
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(cli, ["index", *words])
+        assert done.exit_code == code, done.output
+        return str(done.output)
+
+    assert [one["name"] for one in json.loads(run("presets", "--json"))] == [one.name for one in presets.PRESETS]
+    assert "image/image\tflat\t3,000" in run("status")
+    assert "serves" in run("build") and "serves" in run("build", "--preset", "ivf-pq", "--recall", "0.9")
+    (told,) = json.loads(run("status", "--json"))
+    assert (told["preset"], told["size"], told["since"], told["target"]) == ("ivf-pq", SIZE, 0, 0.9)
+    assert min(told["recall"].values()) >= 0.9
+    assert json.loads(run("tune", "--recall", "0.8", "--json"))[0]["published"]
+    assert "as the catalog" in run("verify")
+    path = next(folder.rglob("*.built"))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "not a complete index file" in run("verify", code=1)
+    assert "repaired" in run("verify", "--repair")
+    assert "as the catalog" in run("verify")

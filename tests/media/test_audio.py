@@ -1,0 +1,224 @@
+"""Sounds become mono windows at fixed places, whatever their header says."""
+
+import struct
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmsearch.errors import Corrupt, LimitExceeded
+from mmsearch.media import container
+from mmsearch.media.audio import AudioDecoder, windows
+from mmsearch.types import Limits, Segment, Windowing
+from tests.media_files import sound, wav
+
+DECODER = AudioDecoder(Windowing(), Limits())
+
+
+def decode(path: Path, limits: Limits | None = None, **windowing: Any) -> list[Segment]:
+    return list(AudioDecoder(Windowing(**windowing), limits or Limits()).decode(path))
+
+
+def places(segments: list[Segment]) -> list[tuple[float | None, float | None]]:
+    return [(segment.span.start, segment.span.end) for segment in segments]
+
+
+def loudest_hz(segment: Segment) -> float:
+    spectrum = np.abs(np.fft.rfft(np.asarray(segment.data)))
+    assert segment.rate is not None
+    return float(np.argmax(spectrum)) * segment.rate / len(segment.data)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.02, [(0.0, 0.02)]),
+        (4.0, [(0.0, 4.0)]),
+        (5.0, [(0.0, 5.0)]),
+        (5.05, [(0.0, 5.0)]),  # a codec's padding is no second window
+        (5.5, [(0.0, 5.0), (2.5, 5.5)]),
+        (7.5, [(0.0, 5.0), (2.5, 7.5)]),
+        (12.0, [(0.0, 5.0), (2.5, 7.5), (5.0, 10.0), (7.5, 12.0)]),
+    ],
+)
+def test_windows_stop_where_the_sound_does(tmp_path: Path, seconds: float, expected: list[tuple[float, float]]) -> None:
+    assert places(decode(wav(tmp_path / "x.wav", seconds))) == expected
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(("length", "hop"), [(10, 5), (10, 10), (10, 3), (4, 9)])
+def test_windows_do_not_depend_on_how_the_samples_arrive(size: int, length: int, hop: int) -> None:
+    samples = np.arange(57, dtype=np.float32)
+    chunks = (samples[i : i + size] for i in range(0, 57, size))
+    found = list(windows(chunks, length, hop))
+    assert [start for start, _ in found] == [i * hop for i in range(len(found))]
+    for start, held in found:
+        assert np.array_equal(held, samples[start : start + length])
+    last = found[-1][0]
+    assert last + length >= 57 or last + hop >= 57
+    assert len(found) == 1 or found[-2][0] + length < 57
+    assert list(windows(iter(()), length, hop)) == []
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_any_rate_and_channels_become_mono_at_the_wanted_rate(tmp_path: Path, rate: int, channels: int) -> None:
+    (segment,) = decode(wav(tmp_path / "x.wav", 2.0, rate=rate, channels=channels))
+    assert segment.rate == 16_000 and abs(len(segment.data) - 32_000) <= 20
+    assert loudest_hz(segment) == pytest.approx(1000, abs=2)
+    assert np.abs(np.asarray(segment.data)).max() <= 1.0
+
+
+def test_the_amplitude_is_kept(tmp_path: Path) -> None:
+    (segment,) = decode(wav(tmp_path / "x.wav", 1.0))
+    assert np.abs(np.asarray(segment.data)).max() == pytest.approx(0.5, abs=0.001)
+
+
+def test_silence_is_a_sound(tmp_path: Path) -> None:
+    (segment,) = decode(wav(tmp_path / "x.wav", 1.0, hz=0.0))
+    assert not np.any(np.asarray(segment.data))
+
+
+@pytest.mark.parametrize("promised", [2**31 - 1, 16])
+def test_a_header_that_lies_about_the_length_does_not_matter(tmp_path: Path, promised: int) -> None:
+    path = wav(tmp_path / "x.wav", 3.0)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 4, promised + 36)
+    struct.pack_into("<I", data, 40, promised)
+    path.write_bytes(data)
+    segments = decode(path)
+    assert len(segments) == 1
+    if promised > 3 * 32_000:
+        assert places(segments) == [(0.0, 3.0)]
+
+
+@pytest.mark.parametrize("rate", [7, 771_759_936])
+def test_a_sample_rate_that_nobody_records_is_corrupt(tmp_path: Path, rate: int) -> None:
+    path = wav(tmp_path / "x.wav", 1.0)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 24, rate)
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match="sample rate"):
+        decode(path)
+
+
+def test_half_a_file_is_half_a_sound(tmp_path: Path) -> None:
+    path = wav(tmp_path / "x.wav", 4.0)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 32_000])
+    assert places(decode(path)) == [(0.0, 2.0)]
+
+
+def test_damaged_packets_are_skipped(tmp_path: Path) -> None:
+    path = sound(tmp_path / "x.flac", 4.0, "flac")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 100] = b"\x55" * 100
+    path.write_bytes(data)
+    (segment,) = decode(path)
+    assert 3.5 < len(segment.data) / 16_000 <= 4.1
+
+
+def test_the_duration_limit_counts_what_is_decoded(tmp_path: Path) -> None:
+    path = wav(tmp_path / "x.wav", 4.0)
+    assert len(decode(path, Limits(duration_s=4.0))) == 1
+    with pytest.raises(LimitExceeded, match=r"longer than 3\.9 s"):
+        decode(path, Limits(duration_s=3.9))
+
+
+def promising(path: Path, seconds: float) -> Path:
+    """A FLAC file whose header says how long it is; 0: it says nothing."""
+    data = bytearray(path.read_bytes())
+    samples = round(seconds * 48_000)
+    data[21] &= 0xF0
+    data[22:26] = struct.pack(">I", samples)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(("promised", "most"), [(60.0, 0), (0.0, 0), (2.0, 1), (900.0, 0)])
+def test_a_sound_over_the_limit_is_refused_before_it_is_decoded(tmp_path: Path, promised: float, most: int) -> None:
+    path = promising(sound(tmp_path / "x.flac", 60.0, "flac"), promised)
+    decoded = 0
+    with pytest.raises(LimitExceeded, match="longer than 50 s"):
+        for _ in AudioDecoder(Windowing(), Limits(duration_s=50.0)).decode(path):
+            decoded += 1
+    assert decoded <= most
+
+
+@pytest.mark.parametrize("promised", [900.0, 0.0, 2.0])
+def test_a_header_that_lies_costs_no_sound_within_the_limit(tmp_path: Path, promised: float) -> None:
+    path = promising(sound(tmp_path / "x.flac", 8.0, "flac"), promised)
+    assert len(decode(path, Limits(duration_s=50.0))) == len(decode(path)) == 3
+
+
+def test_an_hour_of_sound_needs_little_memory(tmp_path: Path) -> None:
+    path = wav(tmp_path / "x.wav", 1.0, rate=8_000)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 40, 3600 * 16_000)
+    path.write_bytes(data)
+    with open(path, "r+b") as file:
+        file.truncate(44 + 3600 * 16_000)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in DECODER.decode(path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 1439
+    assert peak < 8 * 2**20
+
+
+def test_no_sample_is_corrupt(tmp_path: Path) -> None:
+    path = wav(tmp_path / "x.wav", 1.0)
+    path.write_bytes(path.read_bytes()[:44])
+    with pytest.raises(Corrupt, match="no sound"):
+        decode(path)
+
+
+def test_cover_art_does_not_make_it_a_video(tmp_path: Path) -> None:
+    path = sound(tmp_path / "x.mp3", 1.0, "mp3", cover=True)
+    assert container.stream_facts(path) == container.Streams(video=False, audio=True)
+    assert DECODER.accepts(path, path.read_bytes()[:8192])
+    assert [segment.modality for segment in decode(path)] == ["audio"]
+
+
+def test_tags_and_facts(tmp_path: Path) -> None:
+    tags = {"title": "Tîtle", "artist": "Artist", "album": "Album", "date": "1999", "comment": "no"}
+    facts = DECODER.describe(sound(tmp_path / "x.flac", 1.0, "flac", tags=tags))
+    assert facts.pop("duration") == pytest.approx(1.0, abs=0.05)
+    assert facts == {
+        "codec": "flac",
+        "sample_rate": 48_000,
+        "channels": 1,
+        "title": "Tîtle",
+        "artist": "Artist",
+        "album": "Album",
+        "date": "1999",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXTINF:10,\n{path}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>',
+    ],
+)
+@pytest.mark.parametrize("suffix", [".m3u8", ".mp3", ".ts"])
+def test_playlists_and_scripts_are_never_followed(tmp_path: Path, text: str, suffix: str) -> None:
+    target = wav(tmp_path / "secret.wav", 1.0)
+    path = tmp_path / f"x{suffix}"
+    path.write_text(text.format(path=target))
+    assert not DECODER.accepts(path, path.read_bytes())
+    with pytest.raises(Corrupt):
+        decode(path)
+
+
+def test_a_name_that_looks_like_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a|b.wav", "http:x.wav", "%03d.wav", "-.wav"):
+        assert len(decode(wav(Path(name), 1.0))) == 1

@@ -1,0 +1,296 @@
+"""A model is switched while others search, and whatever kills it: an answer is always of one model."""
+
+import gc
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+import mmsearch
+from mmsearch.catalog import Catalog
+from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.library import Library
+from mmsearch.types import Hit, Query
+from tests import clip, tiny
+from tests.conftest import CHECKOUT
+from tests.generated import picture, sound, words
+
+OpenTiny = Callable[..., Library]
+
+SPACES = {"tiny": "tests.tiny:space", "twin": "tests.others:twin", "wide": "tests.others:wide"}
+THREADS = 4
+NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern"
+
+
+@pytest.fixture
+def media(folder: Path) -> Path:
+    for n in range(24):
+        picture(folder / f"{n:02d}.png", ("red", "green", "blue")[n % 3], mark=n)
+    sound(folder / "low.wav", "low", "mid", seconds=2.0)
+    for n in range(4):
+        words(folder / f"note{n}.txt", f"{NOTE} number {n}")
+    return folder
+
+
+def told(hits: list[Hit]) -> list[tuple[object, ...]]:
+    return [(h.path.name, round(h.score, 5), h.start, h.end, h.passage, h.segment_id, h.confidence) for h in hits]
+
+
+class Searching:
+    """Threads that ask the same questions again and again, and hold each answer against what each model says."""
+
+    def __init__(self, right: dict[str, list[list[tuple[object, ...]]]], questions: list[str | Query]) -> None:
+        self.right, self.questions = right, questions
+        self.answered: Counter[str] = Counter()
+        self.wrong: list[object] = []
+        self._changed = threading.Condition()
+        self._stop = False
+
+    @contextmanager
+    def on(self, libraries: list[Library]) -> Iterator[None]:
+        threads = [threading.Thread(target=self._ask, args=(one, n)) for n, one in enumerate(libraries)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop = True
+            for thread in threads:
+                thread.join()
+
+    def more(self, name: str, count: int) -> None:
+        """Wait until a model has given so many answers more, or something went wrong."""
+        with self._changed:
+            enough = self.answered[name] + count
+            assert self._changed.wait_for(lambda: self.wrong or self.answered[name] >= enough, timeout=120)
+
+    def _ask(self, library: Library, turn: int) -> None:
+        while not self._stop:
+            at = turn % len(self.questions)
+            turn += 1
+            try:
+                said = told(library.search(self.questions[at], 8))
+                by = [name for name, right in self.right.items() if right[at] == said]
+            except BaseException as error:  # whatever it is, it must not happen
+                by, said = [], [(repr(error),)]
+            with self._changed:
+                self.answered.update(by)
+                self.wrong += [] if len(by) == 1 else [(self.questions[at], by, said)]
+                self._changed.notify_all()
+
+
+def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) -> None:
+    library, other = open_tiny(), open_tiny()
+    library.ingest(media)
+    item = library.search("red", 1, within=["image"])[0].item_id
+    questions: list[str | Query] = ["red", f'"{NOTE}"', "low", Query(image=media / "00.png"), Query(like=item)]
+    right = {"tiny": [told(library.search(question, 8)) for question in questions]}
+    for name in ("twin", "wide"):
+        library.model.add(SPACES[name])
+        library.model.use(name)
+        right[name] = [told(library.search(question, 8)) for question in questions]
+    for at in range(len(questions)):
+        assert all(right[a][at] != right[b][at] for a, b in (("tiny", "twin"), ("tiny", "wide"), ("twin", "wide")))
+    searching = Searching(right, questions)
+    with searching.on([library, library, other, other][:THREADS]):
+        for name in ("tiny", "twin", "wide", "tiny", "wide"):
+            library.model.use(name)
+            searching.more(name, 5)
+        library.model.use("twin")
+        library.model.drop("wide")
+        searching.more("twin", 5)
+        assert library.model.add("tiny").completed == 0
+        library.model.add(SPACES["wide"])
+        searching.more("twin", 5)
+    assert searching.wrong == []
+    assert sum(searching.answered.values()) >= 40 and set(searching.answered) == set(SPACES)
+
+
+KILLED = """
+import os, signal, sys
+import mmsearch
+from mmsearch.catalog import Catalog, fill, spaces
+from mmsearch.indexing.lists import IndexSet
+
+owner = {"Catalog": Catalog, "fill": fill, "spaces": spaces, "IndexSet": IndexSet}[sys.argv[2]]
+name, nth = sys.argv[3:5]
+work, calls = getattr(owner, name), 0
+
+def killed(*given, **named):
+    global calls
+    calls += 1
+    if calls == int(nth):
+        os.kill(os.getpid(), signal.SIGKILL)
+    done = work(*given, **named)
+    if calls == -int(nth):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+
+setattr(owner, name, killed)
+mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.others:wide", when_complete=True)
+"""
+
+MOMENTS = {
+    "before the first batch": ("Catalog", "complete", 1),
+    "in the third batch, its vectors written but not committed": ("fill", "mark", 3),
+    "when all is embedded, before it is known what scores mean": ("Catalog", "keep_backgrounds", 1),
+    "before the indexes are published": ("IndexSet", "publish", 1),
+    "in the transaction that switches": ("spaces", "activate", 1),
+    "just after it": ("Catalog", "activate", -1),
+}
+
+
+def contents(library: Path) -> list[object]:
+    """Everything that must be the same, however it came to be: not row ids."""
+    with closing(sqlite3.connect(library / "catalog.sqlite")) as db:
+        return (
+            db.execute(
+                "SELECT p.name, sha256, s.layout, ordinal, s.modality, start, end, char_start, char_end, text, vector "
+                "FROM segments s JOIN contents c ON c.id = s.content_id JOIN embeddings e ON e.segment_id = s.id "
+                "JOIN spaces p ON p.id = e.space_id ORDER BY p.name, sha256, ordinal"
+            ).fetchall()
+            + db.execute("SELECT count(*) FROM segments").fetchall()
+        )
+
+
+def asked(library: Library) -> list[object]:
+    found = [library.search(query, 30) for query in ("red", "quiet boats", "low")]
+    return [[(h.path.name, round(h.score, 5), h.start, h.passage, h.confidence) for h in hits] for hits in found]
+
+
+def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> None:
+    undisturbed, library = open_tiny("undisturbed"), open_tiny("killed")
+    for one in (undisturbed, library):
+        one.ingest(media)
+    before = asked(library)
+    undisturbed.model.use(SPACES["wide"], when_complete=True)
+    after = asked(undisturbed)
+    environment = {**os.environ, "MMSEARCH_COMMIT_SEGMENTS": "4", "MMSEARCH_FOLD": "off"}
+    left = []
+    for moment, (owner, name, nth) in MOMENTS.items():
+        library.close()
+        command = [sys.executable, "-c", KILLED, str(library.path), owner, name, str(nth)]
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, f"{moment}: {done.stderr.decode()}"
+        assert asked(library) == (after if nth < 0 else before), moment
+        left.append({model.name: model.lacking for model in library.model.list()}["wide"])
+    assert left[0] == 29 > left[1] > 0 == left[2] == left[3] == left[4], "what was committed stayed"
+    tiny.reset()
+    library.model.use(SPACES["wide"], when_complete=True)
+    assert not tiny.ENCODED and asked(library) == after
+    assert contents(library.path) == contents(undisturbed.path)
+
+
+def explained(library: Library, hit: Hit) -> object:
+    try:
+        return library.explain("quiet boats", hit).score
+    except InvalidInput as refused:
+        return refused.message
+
+
+ANSWERS: dict[str, Callable[[Library, Hit], object]] = {
+    "duplicates": lambda library, _: [[file.path.name for file in group.files] for group in library.duplicates()],
+    "label": lambda library, _: library.label(["red", "green", "blue"], within=["image"]),
+    "explain": explained,
+    "more like it": lambda library, hit: told(library.search(Query(like=hit.item_id), 8)),
+    "moments": lambda library, _: [hit.moments for hit in library.search("low", 8, moments=True)],
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_switched_in_the_middle_an_answer_is_made_again(
+    open_tiny: OpenTiny, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Before whichever of its looks into the catalog the switch comes, and if the model it began with is gone then."""
+    for n, colour in enumerate(("red", "green")):
+        picture(folder / f"{colour}.png", colour)
+        # One passage of the tiny space, which says red; several of the wide one.
+        words(folder / f"note{n}.txt", f"a red lantern, {' '.join(sorted(NOTE.split(), reverse=n > 0))}")
+    sound(folder / "low.wav", "low", "mid", seconds=2.0)
+    library, other = open_tiny(workers=1), open_tiny(workers=1)
+    library.ingest(folder)
+    library.model.add(SPACES["wide"])
+    hit = next(one for one in library.search("quiet boats", 8) if one.path.name == "note0.txt")
+    looks, switch_at, drop = 0, 0, False
+    reading = Catalog.reading
+
+    def looked(catalog: Catalog) -> AbstractContextManager[Connection]:
+        nonlocal looks
+        looks += 1
+        if looks == switch_at:
+            other.model.use("wide")
+            if drop:
+                other.model.drop("tiny")
+        return reading(catalog)
+
+    def answer(at: int = 0) -> object:
+        nonlocal looks, switch_at
+        looks, switch_at = 0, at
+        return ANSWERS[kind](library, hit)
+
+    monkeypatch.setattr(Catalog, "reading", looked)
+    before = answer()
+    count = looks
+    other.model.use("wide")
+    after = answer()
+    assert before != after and count >= 5
+    for at in range(1, count + 1):
+        other.model.use("tiny")
+        assert answer(at) == after, f"{at} of {count}"
+    other.model.use("tiny")
+    drop = True
+    assert answer(count // 2) == answer()
+
+
+def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Path) -> None:
+    for n, colour in enumerate(("red", "green", "blue")):
+        picture(folder / f"{colour}.png", colour, side=64, mark=n)
+    sound(folder / "tone.wav", "mid", seconds=1.0)
+    words(folder / "note.txt", "a red lantern " * 60)
+    model = clip.save(tmp_path / "clip", "clip")
+    with mmsearch.open(tmp_path / "fresh", space=f"local-dir:{model}", workers=1) as fresh:
+        fresh.ingest(folder)
+        expected = [(h.path.name, h.passage, h.score) for h in fresh.search("a red bus", keywords="no")]
+    with mmsearch.open(tmp_path / "library", workers=1) as library:
+        library.ingest(folder)
+        first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")]
+        switched = library.model.use(f"local-dir:{model}", when_complete=True)
+        assert switched is not None and dict(switched.unreachable) == {"audio": 1}
+        found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")]
+        assert found == expected != first
+    model.rename(tmp_path / "elsewhere")
+    with mmsearch.open(tmp_path / "library", workers=1) as library:
+        with pytest.raises(WeightsError) as caught:
+            library.search("a red bus", keywords="no")
+        assert caught.value.hint is not None and "mmsearch model use starter" in caught.value.hint
+        library.model.use("starter")
+        assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")] == first
+
+
+def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenTiny, folder: Path) -> None:
+    picture(folder / "a.png", "red")
+    library = open_tiny()
+    library.ingest(folder)
+    library.search(folder / "a.png")
+    spaces, (space, record) = library._parts._spaces, library._parts.embedding()
+    former = weakref.ref(space.encoders["image"])
+    pool = spaces.pool(record, 1)
+    assert len(pool._idle) == 1
+    library.model.add(SPACES["twin"])
+    library.model.use("twin")
+    assert library.search("red")
+    del space
+    gc.collect()
+    assert former() is None and pool._idle == []
+    assert [one.name for one in spaces._spaces] == ["twin"]
+    assert library._parts.embedding()[1].name == "twin"

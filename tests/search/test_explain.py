@@ -1,0 +1,178 @@
+"""Why a hit was found: exact over the tiny space with eyes added, true over the starter space."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import mmsearch
+from mmsearch import Query
+from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
+from mmsearch.errors import InvalidInput, Transient
+from mmsearch.library import Library
+from mmsearch.types import Hit, Prepared, Segment, Space
+from tests import tiny
+from tests.conftest import CHECKOUT, Run
+from tests.generated import picture, sound, words
+
+
+class SeeingImage(tiny.TinyImage):
+    """Like TinyImage, but what is prepared is the picture: it can be hidden in parts and names its three colours."""
+
+    def _prepared(self, data: NDArray[np.uint8], rate: int | None) -> Prepared:
+        return np.asarray(Image.fromarray(data).resize((28, 28)))
+
+    def _vector(self, prepared: Prepared) -> NDArray[np.float32]:
+        return super()._vector(super()._prepared(prepared, None))
+
+    def concepts(self, prepared: Prepared) -> Sequence[tuple[str, float, NDArray[np.float32]]]:
+        (vector,) = self.encode([prepared], query=True)
+        return [(name, float(vector[i]), tiny.axis(name)) for i, name in enumerate(tiny.AXES[:3]) if vector[i] > 0]
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        hidden = prepared.copy()
+        left, top, right, bottom = (round(share * 28) for share in box)
+        hidden[top:bottom, left:right] = 0
+        return hidden
+
+
+def space(device: str = "auto", precision: str = "auto") -> Space:
+    made = tiny.space()
+    return Space("seeing", made.dim, made.windowing, {**made.encoders, "image": SeeingImage("1")})
+
+
+@pytest.fixture
+def seeing(tmp_path: Path) -> Iterator[Library]:
+    with mmsearch.open(tmp_path / "library", space="tests.search.test_explain:space", workers=1) as library:
+        yield library
+
+
+def spotted(path: Path) -> Path:
+    """Blue, with a red square in the upper left corner."""
+    pixels = np.zeros((84, 84, 3), np.uint8)
+    pixels[:, :, 2] = 255
+    pixels[:24, :24] = (255, 0, 0)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def best(library: Library, query: str | Query, within: str) -> Hit:
+    return library.search(query, 1, within=(within,), keywords="no")[0]
+
+
+def test_the_optional_protocols() -> None:
+    assert isinstance(SeeingImage("1"), ExplainsConcepts) and isinstance(SeeingImage("1"), OccludesRegions)
+    assert not isinstance(tiny.TinyImage("1"), ExplainsConcepts | OccludesRegions)
+
+
+def test_the_concepts_sum_up_to_the_score_and_the_region_is_where_it_is(seeing: Library, folder: Path) -> None:
+    spotted(folder / "spot.png")
+    seeing.ingest(folder)
+    hit = best(seeing, "red", "image")
+    found = seeing.explain("red", hit)
+    assert [tie.name for tie in found.ties] == ["red"], "blue adds nothing"
+    assert found.ties[0].amount == pytest.approx(hit.score, abs=1e-5) == pytest.approx(found.score, abs=1e-5)
+    assert found.by == ("vector",) and found.matched == "image" and found.cues == ()
+    assert found.heat is not None and found.heat.shape == (7, 7)
+    assert found.heat.max() == found.heat[:2, :2].max()
+    assert found.heat[3:, 3:].max() <= 0, "without some blue it is redder"
+    assert found.regions[0].box[:2] == (0.0, 0.0) and found.regions[0].drop == pytest.approx(found.heat.max())
+
+
+def test_an_overlay_is_reddest_where_the_heat_is(seeing: Library, folder: Path, tmp_path: Path) -> None:
+    spotted(folder / "spot.png")
+    seeing.ingest(folder)
+    target = tmp_path / "new" / "heat.png"
+    seeing.explain("blue", best(seeing, "blue", "image"), overlay=target)
+    with Image.open(target) as image:
+        assert image.format == "PNG" and image.size == (640, 640)
+        pixels = np.asarray(image).astype(int)
+    assert pixels[600, 600, 0] > pixels[40, 40, 2], "the blue corner is heated, the red one is not"
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(InvalidInput, match="can't write"):
+        seeing.explain("blue", best(seeing, "blue", "image"), overlay=blocked / "heat.png")
+
+
+def test_the_sentence_that_counts(library: Library, folder: Path) -> None:
+    words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
+    library.ingest(folder)
+    found = library.explain("red", best(library, "red", "text"))
+    assert found.cues[0].text == "A red bus came by!" and found.cues[0].drop > 0.1
+    assert len(found.cues) == 1, "without another sentence the score stays"
+    words(folder / "b.txt", "seven red words without any full stop")
+    library.ingest(folder)
+    hit = next(h for h in library.search("red", keywords="no") if h.path.name == "b.txt")
+    assert library.explain("red", hit).cues[0].text == "red"
+
+
+def test_the_shares_of_a_mix_sum_up_to_the_score(library: Library, folder: Path) -> None:
+    picture(folder / "red.png", "red")
+    library.ingest(folder)
+    query = Query("red") + Query("green") - 0.5 * Query("blue")
+    found = library.explain(query, best(library, query, "image"))
+    assert [part.name for part in found.parts] == ["red", "green", "blue"]
+    assert [round(part.amount, 4) for part in found.parts] == [round(1 / 1.5, 4), 0, 0]
+    assert sum(part.amount for part in found.parts) == pytest.approx(found.score, abs=1e-5)
+    assert library.explain("red", best(library, "red", "image")).parts == ()
+
+
+def test_moments_and_names(library: Library, folder: Path) -> None:
+    sound(folder / "long.wav", "low", "low", "high", seconds=5)
+    library.ingest(folder)
+    found = library.explain("high", best(library, "high", "audio"))
+    assert found.start is not None and found.start >= 7.5 and found.score == pytest.approx(1.0)
+    named = library.search("long", keywords="only")[0]
+    assert library.explain("long", named).by == ("keywords",)
+
+
+def test_a_file_that_is_gone_or_another_one_now(library: Library, folder: Path) -> None:
+    path = picture(folder / "red.png", "red")
+    library.ingest(folder)
+    hit = best(library, "red", "image")
+    with pytest.raises(InvalidInput, match=r"red\.png changed since it was found"):
+        library.explain("red", replace(hit, start=3.0, end=4.0))
+    path.unlink()
+    with pytest.raises(Transient, match=r"can't read red\.png to explain it"):
+        library.explain("red", hit)
+
+
+def test_in_the_shell(run: Run, folder: Path) -> None:
+    words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
+    picture(folder / "red.png", "red")
+    run("ingest", folder)
+    lines = run("query", "red", "--explain", "--in", "text", "--all").stdout.decode().splitlines()
+    assert lines[1] == "1: found by vector and keywords"
+    assert lines[2].startswith('1: without "A red bus came by!" -')
+    (why,) = [hit["why"] for hit in json.loads(run("query", "red", "--explain", "--json", "--in", "text").stdout)]
+    assert why["cues"][0]["text"] == "A red bus came by!" and why["picture"] is None
+    (folder / "red.png").unlink()
+    gone = run("query", "red", "--explain", "--in", "image", "--all")
+    assert gone.returncode == 0 and b"can't read red.png" in gone.stdout
+
+
+def test_real_media(tmp_path: Path) -> None:
+    samples = CHECKOUT / "mmsearch" / "resources" / "samples"
+    with mmsearch.open(tmp_path / "real") as library:
+        library.ingest(samples / "sounds" / "dog-barking-sharply.ogg", samples / "photos" / "pizza-and-wine.jpg")
+        barking = library.explain("a dog barking", best(library, "a dog barking", "audio"))
+        assert {"Bark", "Dog"} <= {tie.name for tie in barking.ties}
+        pizza = best(library, "a pizza", "image")
+        seen = library.explain("a pizza", pizza, overlay=tmp_path / "heat.png")
+        # What captions taught has no name of its own; of what has one, pizza ties most.
+        assert "pizza" in next(tie.name.lower() for tie in seen.ties if not tie.name.startswith("("))
+        with Image.open(tmp_path / "heat.png") as drawn:
+            shape = pizza.metadata["width"] / pizza.metadata["height"]
+            assert drawn.size[0] / drawn.size[1] == pytest.approx(shape, abs=0.01)
+        encoders = library._parts.embedding()[0].encoders
+        for name, data in (("image", np.full((300, 300, 3), 90, np.uint8)), ("audio", np.ones(16_000, np.float32))):
+            encoder = encoders[name]
+            prepared = encoder.prepare(Segment(name, data, rate=16_000))
+            parts = encoder.concepts(prepared)  # type: ignore[attr-defined]
+            whole = sum(weight * vector for _, weight, vector in parts)
+            assert np.allclose(whole, encoder.encode([prepared])[0], atol=1e-5), "they sum up to the vector"

@@ -1,0 +1,267 @@
+"""Bundles: which paths share a stem, who leads, tags that count for all, and averages worked out by hand."""
+
+import math
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmsearch.catalog import (
+    Batch,
+    Catalog,
+    GroupFile,
+    ListKey,
+    NewContent,
+    Placement,
+    file_groups,
+    group_key,
+    read,
+    select,
+    words,
+)
+from mmsearch.catalog.group_rules import LONG_S, MOST, ordered_group
+from mmsearch.core.config import read_settings
+from mmsearch.errors import InvalidInput
+from mmsearch.filters.parser import parse
+from mmsearch.library import Library
+from mmsearch.search import query as search_query
+from mmsearch.search.file_groups import FileGroups
+from mmsearch.search.ranking import RankedItem
+from mmsearch.types import Query, Span
+from tests.generated import picture, sound
+from tests.generated import words as written
+
+SEP = os.sep.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (b"IMG_1.jpg", b"IMG_1"),
+        (b"IMG_1.JPG", b"IMG_1"),
+        (b"img_1.jpg", b"img_1"),
+        (b"IMG_1.xmp", b"IMG_1"),
+        (b"IMG_1.jpg.xmp", b"IMG_1"),
+        (b"IMG_1.HEIC.txt", b"IMG_1"),
+        (b"IMG_1.jpg.json", b"IMG_1"),
+        (b"IMG_1.jpg.supplemental-metadata.json", b"IMG_1"),
+        (b"IMG_1.jpg.supplemental-me.json", b"IMG_1"),
+        (b"IMG_1.jpg(2).json", b"IMG_1(2)"),
+        (b"IMG_1.jpg.supplemental-metadata(2).json", b"IMG_1(2)"),
+        (b"IMG_1.jpg.song.json", b"IMG_1.jpg.song"),
+        (b"IMG_1(2).jpg", b"IMG_1(2)"),
+        (b"a.b.c.jpg", b"a.b.c"),
+        (b"notes.v1.txt", b"notes.v1"),
+        (b"film.mp4.jpg", b"film"),
+        (b".jpg.xmp", b".jpg"),
+        (b".hidden.jpg", b".hidden"),
+        (b"\xff\xfe.jpg", b"\xff\xfe"),
+    ],
+)
+def test_the_stem_of_a_name(name: bytes, expected: bytes) -> None:
+    assert group_key.group_key(SEP.join([b"", b"f.jpg", name])) == SEP.join([b"", b"f.jpg", expected])
+
+
+@pytest.mark.parametrize("name", [b"README", b".bashrc", b"README.", b"."])
+def test_a_name_without_suffix_stays_alone(name: bytes) -> None:
+    path = SEP + b"f" + SEP + name
+    assert group_key.group_key(path) == path + b"/"
+
+
+def member(path: str, modality: str, duration: float | None = None) -> GroupFile:
+    return GroupFile(1, 1, os.fsencode(path), modality, {} if duration is None else {"duration": duration}, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ("a.JPG=image a.txt=text a.wav=audio a.mov=video", "JPG mov wav txt"),
+        ("a.dng=image a.heic=image a.txt=text a.xmp=text a.mov=video", "heic dng mov txt xmp"),
+        ("a.json=text a.mp3=audio a.pdf=text", "mp3 pdf json"),
+    ],
+)
+def test_who_leads(files: str, expected: str) -> None:
+    made = [member(path, kind) for path, _, kind in (pair.partition("=") for pair in files.split())]
+    for given in (made, made[::-1]):
+        assert " ".join(os.fsdecode(file.path).split(".")[-1] for file in ordered_group(given)) == expected
+
+
+def test_a_long_video_leads_its_thumbnail() -> None:
+    for seconds, first in ((LONG_S, b"a.jpg"), (LONG_S + 0.1, b"a.mp4")):
+        assert ordered_group([member("a.jpg", "image"), member("a.mp4", "video", seconds)])[0].path == first
+
+
+def test_what_is_no_bundle() -> None:
+    one, text = member("a.jpg", "image"), member("a.txt", "text")
+    assert ordered_group([one]) == () and ordered_group([text, member("a.html", "text")]) == ()
+    assert len(ordered_group([one] * MOST)) == MOST and ordered_group([one] * (MOST + 1)) == ()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    made = Catalog.open(tmp_path, "1", create=True)
+    made.add_space("tiny", "tests.tiny:space", 4, "f")
+    return made
+
+
+def put(catalog: Catalog, name: str, kind: str = "image", *keywords: str) -> None:
+    path = SEP.join([b"", b"r", name.encode()])
+    new = NewContent(name, kind, {"keywords": list(keywords)}, [kind], [Span()], np.eye(4, dtype=np.float32)[:1])
+    catalog.commit(Batch([new], [Placement(path, SEP + b"r", name, 1, 2)]), 1)
+
+
+def tagged(catalog: Catalog, said: str) -> set[str]:
+    """The names that a filter finds, asked in both ways that filters are."""
+    with catalog.reading() as snapshot:
+        key = ListKey("tiny", "image", "image")
+        ids = np.arange(1, 20)
+        chosen = [found.path for found in read.resolve_segments(snapshot, ids, parse(said))]
+        whole = select.selected(snapshot, parse(said), key)
+        images = [
+            f.path for f in read.resolve_segments(snapshot, ids if whole is None else whole) if f.modality == "image"
+        ]
+        assert {p for p in chosen if not p.endswith(b"xmp")} == set(images)
+    return {os.fsdecode(path.rpartition(SEP)[2]) for path in chosen}
+
+
+def worded(catalog: Catalog, query: str) -> set[str]:
+    with catalog.reading() as snapshot:
+        return {os.fsdecode(row.path.rpartition(SEP)[2]) for row in words.search_words(snapshot, query, 10)}
+
+
+def test_a_sidecars_keywords_are_tags_of_its_picture(catalog: Catalog, tmp_path: Path) -> None:
+    put(catalog, "a.jpg")
+    put(catalog, "b.jpg")
+    put(catalog, "a.xmp", "text", "beach", "two words")
+    for found in (tagged(catalog, "tag = beach"), worded(catalog, "beach"), tagged(catalog, "tag is known")):
+        assert found == {"a.jpg", "a.xmp"}
+    assert tagged(catalog, "not tag = beach") == tagged(catalog, "tag is missing") == {"b.jpg"}
+    put(catalog, "a.jpg.png")
+    assert worded(catalog, "beach") == {"a.jpg", "a.jpg.png", "a.xmp"}, "also one that comes later"
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db, db:
+        db.execute("INSERT INTO tags SELECT content_id, 'guess', 0.5 FROM items WHERE name = 'a.jpg'")
+    assert tagged(catalog, "tag = guess") == worded(catalog, "guess") == {"a.jpg"}, "what a model says is of one file"
+
+
+def test_words_and_tags_follow_the_sidecar(catalog: Catalog) -> None:
+    put(catalog, "a.jpg")
+    put(catalog, "b.jpg")
+    put(catalog, "a.xmp", "text", "beach")
+    with catalog.reading() as snapshot:
+        (sidecar,) = read.items_of(snapshot, "a.xmp")
+    moved = Placement(sidecar.path.replace(b"a.xmp", b"b.xmp"), SEP + b"r", "a.xmp", 1, 2, sidecar.id)
+    catalog.commit(Batch(placements=[moved]), 1)
+    assert worded(catalog, "beach") == tagged(catalog, "tag = beach") == {"b.jpg", "b.xmp"}
+    catalog.commit(Batch(missing=[(sidecar.id, moved.path)]), 1)
+    assert worded(catalog, "beach") == tagged(catalog, "tag = beach") == set()
+    catalog.commit(Batch(placements=[Placement(moved.path, SEP + b"r", "a.xmp", 1, 2)]), 1)
+    assert worded(catalog, "beach") == {"b.jpg", "b.xmp"}
+    catalog.remove(moved.path)
+    assert worded(catalog, "beach") == tagged(catalog, "tag = beach") == set()
+
+
+def test_members_of_the_bundles_that_hits_belong_to(catalog: Catalog) -> None:
+    for name, kind in (("a.jpg", "image"), ("a.txt", "text"), ("b.jpg", "image"), ("c.jpg", "image"), ("c", "text")):
+        put(catalog, name, kind)
+    with catalog.reading() as snapshot:
+        (found,) = file_groups.group_members(snapshot, [2, 3, 4, 5], within=["text"]).values()
+        assert [(os.path.basename(f.path), f.wanted) for f in found] == [(b"a.jpg", False), (b"a.txt", True)]
+        (found,) = file_groups.group_members(snapshot, [1], where=parse("name = a.jpg")).values()
+        assert [f.wanted for f in found] == [True, False]
+        assert file_groups.count_groups(snapshot) == 1
+
+
+def test_every_bundle_once_however_many_of_its_files_come_first(catalog: Catalog) -> None:
+    for stem_of in "abc":
+        for suffix in ("jpg", "png", "gif"):
+            put(catalog, f"{stem_of}.{suffix}")
+    with catalog.reading() as snapshot:
+        paths = {item.id: item.path for item in read.items_under(snapshot, SEP + b"r", None, 20)}
+    hits = [RankedItem(item, item, paths[item], "image", 1.0) for item in sorted(paths)]
+    asked: list[int] = []
+
+    def ranked(n: int) -> list[RankedItem]:
+        asked.append(n)
+        return hits[:n]
+
+    found = FileGroups(catalog).gathered(ranked)(3)
+    assert [os.path.basename(hit.path) for hit in found] == [b"a.gif", b"b.gif", b"c.gif"], "the lead by name"
+    assert [hit.part and os.path.basename(hit.part) for hit in found] == [b"a.jpg", b"b.jpg", b"c.jpg"]
+    assert [len(hit.members) for hit in found] == [3, 3, 3] and asked == [3, 6, 12]
+
+
+@pytest.fixture
+def filled(library: Library, folder: Path) -> Library:
+    picture(folder / "a.png", "red")
+    written(folder / "a.txt", "a green bus")
+    sound(folder / "a.wav", "low")
+    picture(folder / "b.png", "green")
+    written(folder / "b.png.txt", "red and more")
+    picture(folder / "c.png", "blue", mark=1)
+    written(folder / "d.txt", "red, a lone note")
+    for n in range(12):
+        picture(folder / f"other{n}.png", "blue", mark=2 + n)
+        written(folder / f"note{n}.md", f"something else {n}")
+    library.ingest(folder)
+    return library
+
+
+@pytest.mark.parametrize(
+    ("fusion", "before"),
+    [
+        # Of a, the picture matches best; of b, the words do, as well as those of d, which has nothing beside it.
+        ("best", ["a.png", "b.png", "d.txt"]),
+        ("mean", ["d.txt", "b.png"]),
+        # The words count for a hundred pictures, and those of a are others.
+        ("weighted", ["d.txt", "b.png", "a.png"]),
+        ("off", ["a.png", "b.png.txt", "d.txt"]),
+    ],
+)
+def test_the_order_of_each_strategy(
+    filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
+) -> None:
+    again = open_tiny(fusion=fusion, fold="off", fusion_weights="image=1,text=100")
+    hits = again.search(Query(text="red"), 3, keywords="no")
+    assert [hit.path.name for hit in hits if hit.path.name in before] == before
+    parts = {hit.path.name: hit.part.name for hit in hits if hit.part}
+    assert parts == ({} if fusion == "off" else {"a.png": "a.png", "b.png": "b.png.txt"})
+
+
+@pytest.mark.parametrize(("fusion", "weights"), [("mean", {}), ("weighted", {"image": 3.0})])
+def test_averages_are_those_of_all_files(
+    filled: Library, open_tiny: Callable[..., Library], fusion: str, weights: dict[str, float]
+) -> None:
+    """Against all tails of all files, averaged here: also for files that no list was asked deep enough to bring."""
+    query = Query(text="red")
+    library = open_tiny(fusion=fusion, fold="off", fusion_weights="image=3,text=1")
+    alone = open_tiny(fusion="off", fold="off").search(query, 100, keywords="no")
+    space, _ = library._parts.embedding()
+    vector = search_query.embed_query(query, space, library._parts.query_decoding())
+    judge = library._parts.judge(query, vector, space)
+    tails = {h.path: judge.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
+    kinds = {hit.path: hit.modality for hit in alone}
+    for k in (1, 3, 100):
+        hits = library.search(query, k, keywords="no")
+        means = []
+        for hit in hits:
+            files = hit.members or (hit.path,)
+            total = sum(weights.get(kinds[path], 1.0) for path in files)
+            logs = sum(weights.get(kinds[path], 1.0) * math.log(tails[path]) for path in files)
+            means.append(math.exp(logs / total))
+        assert means == pytest.approx(sorted(means)), "in the order of the averages"
+        assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, keywords="no")][:k]
+    assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
+
+
+def test_settings_that_make_no_sense() -> None:
+    for wrong in ({"fusion": "sum"}, {"fusion": "weighted", "fusion_weights": "image"}):
+        with pytest.raises(InvalidInput):
+            read_settings(None, **wrong)
+    with pytest.raises(InvalidInput, match="setting fusion_weights can't be 'image=0'"):
+        read_settings(None, fusion="weighted", fusion_weights="image=0")
+    assert read_settings(None, fusion="weighted").weights == {"image": 1, "video": 1, "audio": 1, "text": 0.5}
+    assert read_settings(None, fusion="mean").weights == {}

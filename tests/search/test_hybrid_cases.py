@@ -1,0 +1,74 @@
+"""Names, phrases, words, meanings and mixtures of them, each with the file that should come first.
+
+tests/assets/hybrid_cases.tsv was written before any result was looked at. Column `now` says where search stands:
+"first", or "fails" for a case that is known to fail, which is kept so that it is counted.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+import mmsearch
+from mmsearch.library import Library
+from mmsearch.search.keywords import Mode
+from tests.conftest import CHECKOUT
+
+SAMPLES = CHECKOUT / "mmsearch" / "resources" / "samples"
+TABLE = CHECKOUT / "tests" / "assets" / "hybrid_cases.tsv"
+
+FAILING = {"semantic": 6, "mixed": 1}
+"""Kind -> how many cases fail, of the sizes below."""
+
+SIZES = {"name": 20, "part": 17, "phrase": 17, "words": 13, "semantic": 35, "mixed": 16}
+
+
+@cache
+def cases() -> list[dict[str, str]]:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """The packaged samples in the starter space."""
+    with mmsearch.open(tmp_path_factory.mktemp("hybrid") / "library") as library:
+        assert library.ingest(SAMPLES, exclude=["CREDITS.md"]).new == 43
+        yield library
+
+
+def first(library: Library, case: dict[str, str], keywords: Mode = "also") -> str:
+    within = (case["within"],) if case["within"] else None
+    hits = library.search(mmsearch.Query(text=case["query"]), 1, within=within, keywords=keywords)
+    return hits[0].path.relative_to(SAMPLES).as_posix() if hits else ""
+
+
+def right(library: Library, case: dict[str, str], keywords: Mode = "also") -> bool:
+    return first(library, case, keywords) in case["expected"].split("|")
+
+
+def test_the_table_is_whole() -> None:
+    assert Counter(case["kind"] for case in cases()) == SIZES
+    assert Counter(case["kind"] for case in cases() if case["now"] == "fails") == FAILING
+    for case in cases():
+        assert all((SAMPLES / name).is_file() for name in case["expected"].split("|")), case
+
+
+def test_what_should_come_first_does(samples: Library) -> None:
+    seen = {case["query"]: "first" if right(samples, case) else "fails" for case in cases()}
+    assert seen == {case["query"]: case["now"] for case in cases()}
+
+
+def test_words_lift_and_never_drown(samples: Library) -> None:
+    """Against search by meaning alone: better for every kind that names something, no worse for the others."""
+    alone = Counter(case["kind"] for case in cases() if right(samples, case, "no"))
+    together = Counter(case["kind"] for case in cases() if right(samples, case))
+    assert all(together[kind] > alone[kind] for kind in ("name", "part", "phrase", "words", "mixed"))
+    assert together["semantic"] >= alone["semantic"]
+
+
+def test_keywords_alone_find_what_is_named(samples: Library) -> None:
+    named = [case for case in cases() if case["kind"] in ("name", "part", "phrase", "words")]
+    assert [case["query"] for case in named if not right(samples, case, "only")] == []

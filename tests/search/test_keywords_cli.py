@@ -1,0 +1,35 @@
+"""`mmsearch query --keywords` and `--no-keywords`, as a user runs them."""
+
+import json
+import os
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from mmsearch.cli import cli
+from mmsearch.library import Library
+from tests.generated import picture
+
+
+def found(library: Library, *arguments: str) -> list[tuple[str, list[str]]]:
+    done = CliRunner(env={"MMSEARCH_SPACE": "tests.tiny:space"}).invoke(
+        cli, ["query", "--library", os.fspath(library.path), "--json", *arguments]
+    )
+    assert done.exit_code == 0, done.output
+    return [(Path(hit["path"]).name, hit["by"]) for hit in json.loads(done.stdout)]
+
+
+def test_only_words_also_words_no_words(library: Library, folder: Path) -> None:
+    picture(folder / "blue wall.png", "blue")
+    picture(folder / "red.png", "blue", mark=1)
+    picture(folder / "other.png", "red", mark=2)
+    library.ingest(folder)
+    library.close()
+    assert found(library, "--keywords", "red") == [("red.png", ["keywords"])]
+    assert found(library, "red")[:2] == [("red.png", ["vector", "keywords"]), ("other.png", ["vector"])]
+    assert found(library, "--no-keywords", "red")[0] == ("other.png", ["vector"])
+    assert found(library, "--keywords", "nowhere") == found(library, "--keywords", "!!!") == []
+    assert [name for name, _ in found(library, "--keywords", "--where", "path glob '*wall*'", "wall")] == [
+        "blue wall.png"
+    ]
+    assert found(library, "--keywords", "--where", "path glob '*wall*'", "red") == []

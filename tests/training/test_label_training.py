@@ -1,0 +1,166 @@
+"""Heads through a library of the tiny space: from a table of names to tags."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmsearch.encoders.head import restore_head
+from mmsearch.errors import InvalidInput, SpaceChanged, WeightsError
+from mmsearch.library import Library
+from tests.conftest import Run
+from tests.generated import picture, sound, words
+from tests.kept import Kept
+
+NAMES = {"red": "stop sign", "green": "lawn", "blue": "sea or sky"}
+
+
+def fill(folder: Path) -> None:
+    for colour in NAMES:
+        for mark in range(4):
+            picture(folder / f"{colour}{mark}.png", colour, mark=mark)
+    sound(folder / "low.wav", "low")
+    words(folder / "green.txt", "a green day")
+
+
+@pytest.fixture
+def tmp_path(kept: Kept) -> Path:
+    return kept.restored()
+
+
+@pytest.fixture
+def filled(library: Library) -> Library:
+    return library
+
+
+def table(folder: Path, *more: str, each: int = 2) -> Path:
+    rows = [f"{colour}{mark}.png\t{name}" for colour, name in NAMES.items() for mark in range(each)]
+    path = folder / "labels.tsv"
+    path.write_text("\n".join(["path\tlabel", *rows, *more]) + "\n", "utf-8")
+    return path
+
+
+def given(library: Library, **options: Any) -> dict[str, str | None]:
+    return {one.path.name: one.label for one in library.label(model="names", **options)}
+
+
+def test_names_are_learned_and_given(filled: Library, folder: Path) -> None:
+    learned = filled.train.labels(table(folder))
+    assert learned.classes == ("lawn", "sea or sky", "stop sign") and not learned.unused
+    assert learned.path == filled.path / "training" / "names"
+    found = given(filled, where="not name contains labels")
+    assert {name: found[name] for name in ("red3.png", "green3.png", "blue2.png")} == {
+        "red3.png": "stop sign", "green3.png": "lawn", "blue2.png": "sea or sky",
+    }  # fmt: skip
+    assert found["low.wav"] is None and found["green.txt"] == "lawn"
+    assert set(given(filled, within=("audio",))) == {"low.wav"}
+    assert set(given(filled, where="name = red3.png")) == {"red3.png"}
+    assert given(filled, where="name = nothing.png") == {}
+
+
+def test_saved_names_are_tags_and_replaced(filled: Library, folder: Path) -> None:
+    filled.train.labels(table(folder))
+    filled.label(model="names", within=("image",), save=True)
+    tagged = [hit.path.name for hit in filled.search("anything", where='tag = "stop sign"', keywords="no")]
+    assert sorted(tagged) == [f"red{n}.png" for n in range(4)]
+    filled.label(model="names", within=("image",), save=True, min_confidence=1)
+    assert not filled.search("anything", where='tag = "stop sign"', keywords="no")
+
+
+def test_the_card_and_the_bytes_say_what_it_is(filled: Library, folder: Path) -> None:
+    learned = filled.train.labels(table(folder), "mine", command="mmsearch train labels labels.tsv")
+    card = json.loads((learned.path / "model.json").read_text())
+    head = restore_head((learned.path / "head.safetensors").read_bytes())
+    assert (card["kind"], card["command"]) == ("labels", "mmsearch train labels labels.tsv")
+    assert card["fingerprint"] == head.facts.fingerprint and head.facts.classes == learned.classes
+    assert [(m.name, m.kind, m.finished) for m in filled.train.models()] == [("mine", "labels", True)]
+    filled.train.drop("mine")
+    assert filled.train.models() == []
+
+
+def test_the_same_table_gives_the_same_bytes(filled: Library, folder: Path) -> None:
+    one, two = (filled.train.labels(table(folder), name) for name in ("one", "two"))
+    assert (one.path / "head.safetensors").read_bytes() == (two.path / "head.safetensors").read_bytes()
+
+
+def test_what_can_not_be_used_is_listed_with_its_line(filled: Library, folder: Path) -> None:
+    picture(folder / "new.png", "red", mark=9)
+    lines = ["gone.png\tlawn", "new.png\tlawn", "red0.png\tlawn", "red1.png\tStop  SIGN", "", "alone", "low.wav\t"]
+    learned = filled.train.labels(table(folder, *lines))
+    said = {one.line: one.why.split(":")[0] for one in learned.unused}
+    assert said == {
+        8: "no such file", 9: "not in the library", 10: "the same file as on line 2, where it is 'stop sign'",
+        11: "the same file as on line 3", 12: "empty line", 13: "no path and label",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path\tlabel", "red0.png\tstop"], "1 names"),
+        (["path\tlabel"], "0 names"),
+        (["path\tlabel", "gone.png\ta", "away.png\tb"], "line 2: no such file"),
+        (["file\tname", "red0.png\tstop"], "header path<TAB>label"),
+        ([], "header path<TAB>label"),
+    ],
+)
+def test_too_little_is_refused(filled: Library, folder: Path, lines: list[str], message: str) -> None:
+    path = folder / "labels.tsv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InvalidInput, match=message):
+        filled.train.labels(path)
+    assert filled.train.models() == []
+
+
+def test_unknown_taken_and_mixed_up_names(filled: Library, folder: Path) -> None:
+    with pytest.raises(InvalidInput, match="no head 'names'") as refused:
+        filled.label(model="names")
+    assert "none yet" in str(refused.value.hint)
+    filled.train.labels(table(folder))
+    with pytest.raises(InvalidInput, match="already"):
+        filled.train.labels(table(folder))
+    with pytest.raises(InvalidInput, match="not both"):
+        filled.label(["a", "b"], model="names")
+    with pytest.raises(InvalidInput, match="can't be a model's name"):
+        filled.label(model="../names")
+
+
+def test_a_head_of_another_space_is_refused(filled: Library, folder: Path, open_tiny: Callable[..., Library]) -> None:
+    learned = filled.train.labels(table(folder))
+    other = open_tiny("other", space="tests.tiny:other_weights")
+    other.ingest(folder)
+    (other.path / "training" / "names").mkdir(parents=True)
+    kept = other.path / "training" / "names" / "head.safetensors"
+    kept.write_bytes((learned.path / "head.safetensors").read_bytes())
+    with pytest.raises(SpaceChanged, match="was trained on vectors of"):
+        other.label(model="names")
+    kept.write_bytes(b"nonsense")
+    with pytest.raises(WeightsError):
+        other.label(model="names")
+
+
+def test_in_the_shell(run: Run, folder: Path) -> None:
+    done = run("train", "labels", table(folder, "gone.png\tlawn"), "--seed", "3", "--head", "mlp")
+    assert done.returncode == 0, done.stderr
+    assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"train" not in done.stderr
+    named = run("label", "--with", "names", "--where", "name = blue3.png", "--json")
+    assert [one["label"] for one in json.loads(named.stdout)] == ["sea or sky"]
+    listed = run("train", "list")
+    assert b"labels" in listed.stdout and b"accuracy" in listed.stdout
+    for wrong in ([], ["--as", "a,b", "--with", "names"]):
+        assert run("label", *wrong).returncode == 2
+
+
+def test_a_confusion_matrix_is_drawn(filled: Library, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for n in range(24):
+        words(folder / f"note{n}.txt", f"matter number {n}")  # no word of the space: a vector like no other
+    filled.ingest(folder)
+    lines = [f"note{n}.txt\t{('lawn', 'stop sign')[n % 2]}" for n in range(24)]
+    learned = filled.train.labels(table(folder, *lines), confusion=tmp_path / "confusion.svg")
+    assert sum(map(sum, learned.confusion)) >= 2
+    assert (tmp_path / "confusion.svg").read_text().startswith("<?xml")
+    with pytest.raises(InvalidInput, match="nothing was held back"):
+        filled.train.labels(table(folder), "few", confusion=tmp_path / "few.svg")
