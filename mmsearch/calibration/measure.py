@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from mmsearch.calibration import neutral
 from mmsearch.calibration.fit import ListCalibration, fit_null
 from mmsearch.catalog import Catalog, ListKey, background
 from mmsearch.catalog.background import ListSample
-from mmsearch.indexing.lists import Lists
 from mmsearch.types import Ids, Modality, Neighbours, Space, Vectors
 
 SAMPLE = 1024
@@ -33,6 +32,18 @@ Backgrounds: TypeAlias = dict[tuple[Modality, ListKey], ListCalibration]
 """(query modality, list) -> what was measured."""
 
 
+class SearchableLists(Protocol):
+    """A space's lists of vectors, as `mmsearch.indexing.lists.Lists` has them: calibration stands below it."""
+
+    def refresh(self) -> list[ListKey]:
+        """The keys of all lists, at the catalog's present generation."""
+        ...
+
+    def search(self, queries: Vectors, k: int) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
+        """The k nearest of each query, float32 (q, dim), in every list; and how long each list is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Queries:
     vectors: Vectors
@@ -49,15 +60,15 @@ def backgrounds_stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
     return False
 
 
-def measure_backgrounds(catalog: Catalog, indexes: Lists, space: Space) -> Backgrounds:
+def measure_backgrounds(catalog: Catalog, lists: SearchableLists, space: Space) -> Backgrounds:
     """Backgrounds of every query modality and list, from packaged neutral queries and the library's own vectors."""
-    keys = indexes.refresh()
+    keys = lists.refresh()
     with catalog.reading() as snapshot:
         samples = {key: background.sample_list(snapshot, key, space.dim, SAMPLE) for key in keys}
     samples = {key: sample for key, sample in samples.items() if len(sample.vectors)}
     made: Backgrounds = {}
     for modality, queries in _neutral(samples, space).items():
-        found, sizes = indexes.search(queries.vectors, DEPTH)
+        found, sizes = lists.search(queries.vectors, DEPTH)
         for key, sample in samples.items():
             if not found[key].ids.shape[1]:
                 continue  # an index that finds nothing: there is nothing to measure
