@@ -174,10 +174,10 @@ class Library:
         k: int = 10,
         *,
         offset: int = 0,
-        within: Collection[Modality] | None = None,
-        keywords: search_keywords.Mode = "also",
-        where: str | Filter | None = None,
-        fold: bool | None = None,
+        modalities: Collection[Modality] | None = None,
+        mode: search_keywords.Mode = "hybrid",
+        filter: str | Filter | None = None,
+        dedup: bool | None = None,
         moments: bool = False,
     ) -> list[Hit]:
         """The k items that match best.
@@ -185,23 +185,23 @@ class Library:
         Args:
             query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
             offset: Results to pass over: `k=10, offset=10` is the second page.
-            within: Item modalities to search; all by default.
-            keywords: "also": where the query is words, a file whose name, folder, title, tags or passages hold them
-                is lifted; "only": nothing else counts; "no": only the meaning does.
-            where: Only items that match, as `mmsearch.filters.parser.parse` reads it or as a tree of `mmsearch.filters.ast`.
-            fold: Show near-duplicates (`mmsearch.search.similarity`) as one hit, the others in its `folded`; by default as the
-                setting `fold` says.
+            modalities: Item modalities to search; all by default.
+            mode: "hybrid": where the query is words, a file whose name, folder, title, tags or passages hold them
+                is lifted; "keyword": nothing else counts; "vector": only the meaning does.
+            filter: Only items that match, as `mmsearch.filters.parser` reads it or as a tree of `mmsearch.filters.ast`.
+            dedup: Show near-duplicates (`mmsearch.search.similarity`) as one hit, the others in its `duplicates`; by
+                default as the setting `dedup` says.
             moments: Say in each hit's `moments` all stretches and passages that match, not just the best.
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
-        registry.check_modalities(within)
-        chosen = _filter(where)
+        registry.check_modalities(modalities)
+        chosen = _filter(filter)
         self._require_items()
-        folding = self.settings.fold == "on" if fold is None else fold
-        wanted = pipeline.SearchOptions(k, offset, within, keywords, chosen, folding, moments)
+        dedup_on = self.settings.dedup == "on" if dedup is None else dedup
+        wanted = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = pipeline.search(query, wanted, self._parts)
-        if keywords != "only":
+        if mode != "keyword":
             self._parts.repair()
         return found
 
@@ -209,25 +209,25 @@ class Library:
         self,
         threshold: float | None = None,
         *,
-        within: Collection[Modality] | None = None,
-        where: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        filter: str | Filter | None = None,
     ) -> list[DuplicateGroup]:
         """Copies and near-duplicates, those that take most space first. Deletes nothing.
 
         Args:
             threshold: Cosine in (0, 1] from which two pictures, windows or passages are alike; by default what the
-                setting `alike` says of each kind.
-            within, where: Only such items, as in `search`.
+                setting `similarity` says of each kind.
+            filter, modalities: Only such items, as in `search`.
 
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
-        registry.check_modalities(within)
-        least, chosen = duplicates.thresholds(threshold, self.settings.alike_from), _filter(where)
+        registry.check_modalities(modalities)
+        least, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
         self._require_items()
         parts = self._parts
         return parts.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                parts.catalog(), parts.indexes(record), record, least, within, chosen
+                parts.catalog(), parts.indexes(record), record, least, modalities, chosen
             )
         )
 
@@ -305,8 +305,8 @@ class Library:
         names: Sequence[str] = (),
         *,
         model: str | None = None,
-        where: str | Filter | None = None,
-        within: Collection[Modality] | None = None,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
         save: bool = False,
         min_confidence: float | None = None,
     ) -> list[Label]:
@@ -315,15 +315,15 @@ class Library:
         Args:
             names: Two or more, such as ["cat", "dog", "car"].
             model: Instead, a head that `train.labels` made: its names, and its sureness.
-            where, within: Only such items, as in `search`.
+            filter, modalities: Only such items, as in `search`.
             save: Keep the labels as tags with their confidence, which filters and searches then know. They replace
                 what earlier calls said of these items with the same names, and never a person's tag.
             min_confidence: In [0, 1]; below it none of the names fits. By default 1 - `false_accepts`, 0 for a model.
 
         Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
-        wanted = labelling.LabelOptions(names, model, _filter(where), within, min_confidence)
-        registry.check_modalities(within)
+        wanted = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
+        registry.check_modalities(modalities)
         self._require_items()
         return labelling.label_items(wanted, self._parts, save=save)
 

@@ -224,7 +224,7 @@ class VectorIndex(Protocol):
         """Forget ids; unknown ones are ignored. Returns how many were there."""
         ...
 
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches) of them under any selection."""
         ...
 
@@ -343,7 +343,7 @@ class Hit:
     metadata: Metadata = field(default_factory=dict)
     by: tuple[str, ...] = ("vector",)
     """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
-    folded: tuple[Path, ...] = ()
+    duplicates: tuple[Path, ...] = ()
     """Copies and near-duplicates of it that would have come further down, best first."""
     moments: tuple[Moment, ...] = ()
     """If they were asked for: all moments that match, in order."""

@@ -81,7 +81,7 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
     def open_it(name: str = "library", **settings: object) -> Library:
         # Pictures of one colour are near-duplicates here: only what is about that folds them.
         # One decode worker serves an ingest and queries; each more costs a test half a second.
-        chosen = {"space": "tests.tiny:space", "workers": 1, "fold": "off", **settings}
+        chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
         for code in tiny.SPACES:
             opened[-1]._parts.trust.name(code)
@@ -97,7 +97,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Settings of a shell: the tiny space, and a library in the temporary folder."""
     return {
         "MMSEARCH_SPACE": "tests.tiny:space",
-        "MMSEARCH_FOLD": "off",
+        "MMSEARCH_DEDUP": "off",
         "MMSEARCH_WORKERS": "1",
         "MMSEARCH_LIBRARY": str(tmp_path / "library"),
     }

@@ -20,21 +20,21 @@ from mmsearch.types import Modality, Vectors
 def group_members(
     connection: Connection,
     item_ids: Iterable[int],
-    within: Collection[Modality] | None = None,
-    where: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    filter: Filter | None = None,
 ) -> dict[bytes, list[GroupFile]]:
     """Bundle -> its present files by path, for every bundle of two or more that one of these items belongs to.
 
     Args:
-        within, where: What a member meets if it is `wanted`.
+        filter, modalities: What a member meets if it is `wanted`.
     """
     shared = _shared(connection, sorted(set(item_ids)))
     if not shared:
         return {}
     found: dict[bytes, list[GroupFile]] = defaultdict(list)
-    asked = true() if where is None else matches(where, few=True)
-    if within is not None:
-        asked = and_(Content.modality.in_(sorted(within)), asked)
+    asked = true() if filter is None else matches(filter, few=True)
+    if modalities is not None:
+        asked = and_(Content.modality.in_(sorted(modalities)), asked)
     columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
     for part in chunks(shared):
         query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)

@@ -268,12 +268,12 @@ def _whole_rows(rows: Sequence[Any], dim: int) -> tuple[Ids, Vectors]:
     return np.array([row[0] for row in rows], np.int64), vectors
 
 
-def resolve_segments(connection: Connection, segment_ids: Ids, where: Filter | None = None) -> list[ResolvedSegment]:
+def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | None = None) -> list[ResolvedSegment]:
     """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
     ids = json_numbers(segment_ids.tolist())
-    if where is None:
+    if filter is None:
         return _placed([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
-    rows = connection.execute(_RESOLVED.where(matches(where, few=True)), {"ids": ids})
+    rows = connection.execute(_RESOLVED.where(matches(filter, few=True)), {"ids": ids})
     return _placed([ResolvedSegment._make(row) for row in rows])
 
 

@@ -143,7 +143,7 @@ def _pieces(connection: Connection, space: SpaceRecord, content_id: int) -> list
 
 
 def contents_to_keep_first(
-    connection: Connection, within: Collection[Modality] | None = None, where: Filter | None = None
+    connection: Connection, modalities: Collection[Modality] | None = None, filter: Filter | None = None
 ) -> list[tuple[Modality, int]]:
     """(item modality, content id) of all that have a present item that matches, by modality, the one to keep first.
 
@@ -152,7 +152,7 @@ def contents_to_keep_first(
     query = (
         select(Content.modality, Content.id)
         .join(Item, Item.content_id == Content.id)
-        .where(Item.status == "present", *([] if where is None else [matches(where)]))
+        .where(Item.status == "present", *([] if filter is None else [matches(filter)]))
         .group_by(Content.id)
         .order_by(
             Content.modality,
@@ -162,8 +162,8 @@ def contents_to_keep_first(
             func.min(Item.path),
         )
     )
-    if within is not None:
-        query = query.where(Content.modality.in_(within))
+    if modalities is not None:
+        query = query.where(Content.modality.in_(modalities))
     return [(modality, content) for modality, content in connection.execute(query)]
 
 
@@ -194,7 +194,7 @@ def vectors_of(connection: Connection, space: SpaceRecord, segment_ids: Sequence
 
 
 def present_files(
-    connection: Connection, content_ids: Sequence[int], where: Filter | None = None
+    connection: Connection, content_ids: Sequence[int], filter: Filter | None = None
 ) -> dict[int, list[PresentFile]]:
     """Content id -> its present items that match, the oldest first."""
     found: dict[int, list[PresentFile]] = {}
@@ -203,7 +203,7 @@ def present_files(
             select(Item.content_id, Item.id, Item.path, Item.size, Content.width, Content.height)
             .join(Content, Content.id == Item.content_id)
             .where(
-                Item.status == "present", Content.id.in_(part), *([] if where is None else [matches(where, few=True)])
+                Item.status == "present", Content.id.in_(part), *([] if filter is None else [matches(filter, few=True)])
             )
             .order_by(Item.content_id, Item.mtime_ns, Item.path)
         )
@@ -213,18 +213,18 @@ def present_files(
 
 
 def copied_contents(
-    connection: Connection, within: Collection[Modality] | None = None, where: Filter | None = None
+    connection: Connection, modalities: Collection[Modality] | None = None, filter: Filter | None = None
 ) -> set[int]:
     """Contents that several present items hold that match."""
     query = (
         select(Content.id)
         .join(Item, Item.content_id == Content.id)
-        .where(Item.status == "present", *([] if where is None else [matches(where)]))
+        .where(Item.status == "present", *([] if filter is None else [matches(filter)]))
         .group_by(Content.id)
         .having(func.count() > 1)
     )
-    if within is not None:
-        query = query.where(Content.modality.in_(within))
+    if modalities is not None:
+        query = query.where(Content.modality.in_(modalities))
     return set(connection.execute(query).scalars())
 
 

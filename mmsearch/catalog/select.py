@@ -211,8 +211,8 @@ def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
     if asked.operator == "missing":
         return _missing(asked.column, wanted)
     if asked.column == "modality" and scope.modality is not None and asked.operator in ("=", "!=", "in"):
-        among = asked.value if isinstance(asked.value, tuple) else (asked.value,)
-        return true() if ((scope.modality in among) == (asked.operator != "!=")) == wanted else false()
+        filter = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+        return true() if ((scope.modality in filter) == (asked.operator != "!=")) == wanted else false()
     clause = _comparison(asked, scope)
     if wanted:
         return clause

@@ -58,7 +58,7 @@ def demo(device: str | None, precision: str | None, as_json: bool) -> None:
 def _searched(library: "Library") -> Iterator[tuple[str, str, list["Hit"]]]:
     for title, query, modality in QUERIES:
         asked = SAMPLES / query if (SAMPLES / query).is_file() else query
-        yield title, query, library.search(asked, TOP, within=(modality,))
+        yield title, query, library.search(asked, TOP, modalities=(modality,))
 
 
 def _names(hits: list["Hit"]) -> list[str]:

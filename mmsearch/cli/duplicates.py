@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import json_option, library_option, modalities, open_library
+from mmsearch.cli.options import json_option, library_option, open_library, split_modalities
 
 if TYPE_CHECKING:
     from mmsearch.search.duplicates import Duplicate
@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @library_option
-@click.option("--threshold", type=float, help="Cosine from which two are alike, e.g. 0.98. Default: the setting alike.")
-@click.option("--in", "within", callback=modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
-@click.option("--where", metavar="FILTER", help="Only items such as: \"path glob '*/2024/*'\".")
+@click.option(
+    "--threshold", type=float, help="Cosine from which two are alike, e.g. 0.98. Default: the setting similarity."
+)
+@click.option("--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
+@click.option("--filter", metavar="FILTER", help="Only items such as: \"path glob '*/2024/*'\".")
 @click.option("--paths", "only_paths", is_flag=True, help="Print the paths of all but the first of each group.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @json_option
 def duplicates(
     library: Path | None,
     threshold: float | None,
-    within: tuple[str, ...] | None,
-    where: str | None,
+    modalities: tuple[str, ...] | None,
+    filter: str | None,
     only_paths: bool,
     null: bool,
     as_json: bool,
 ) -> None:
     """List copies and near-duplicates in groups, in each the one to keep first. Deletes nothing."""
     with open_library(library) as opened:
-        groups = opened.duplicates(threshold, within=within, where=where)
+        groups = opened.duplicates(threshold, modalities=modalities, filter=filter)
     if only_paths or null:
         show.paths([file.path for group in groups for file in group.files[1:]], b"\0" if null else b"\n")
     elif as_json:

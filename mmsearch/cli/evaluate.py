@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
 @click.option(
     "--dataset", metavar="NAME", help="PAIRS is the folder of flickr8k, esc10, coco or stamps; its media are taken in."
 )
-@click.option("--direction", callback=modalities, metavar="LIST", help="Only these, e.g. text-image,image-audio.")
+@click.option("--direction", callback=split_modalities, metavar="LIST", help="Only these, e.g. text-image,image-audio.")
 @click.option("--k", callback=_counts, default="1,5,10", show_default=True, help="Measure the first k of each list.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw recall@k into a .png, .svg or .pdf file.")
 @device_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
 
 if TYPE_CHECKING:
     from mmsearch.types import Label
@@ -19,9 +19,11 @@ NONE = "none of these"
 @click.option("--as", "names", metavar="NAMES", help='The labels, as in "cat,dog,car"; two or more.')
 @click.option("--with", "model", metavar="NAME", help="Instead, the names of a head: see `mmsearch train labels`.")
 @library_option
-@click.option("--where", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
-@click.option("--in", "within", callback=modalities, metavar="KINDS", help="Label only these, e.g. image,audio.")
-@click.option("--save", is_flag=True, help='Keep the labels as tags, for --where "tag = dog" and as searched words.')
+@click.option("--filter", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
+@click.option(
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Label only these, e.g. image,audio."
+)
+@click.option("--save", is_flag=True, help='Keep the labels as tags, for --filter "tag = dog" and as searched words.')
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Less sure than this means {NONE!r}.")
 @device_options
 @json_option

@@ -26,7 +26,7 @@ def device_options(command: Command) -> Command:
     return click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")(command)
 
 
-def modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+def split_modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """The parts of a comma-separated list."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
 

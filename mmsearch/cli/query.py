@@ -3,20 +3,20 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmsearch.cli import show
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
-from mmsearch.cli.options import device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.types import Hit, Query
 
-PASSED = ("where", "offset", "fold", "moments")
+PASSED = ("filter", "offset", "dedup", "moments", "mode")
 """Options that `Library.search` takes as they are."""
 
 WEAK = 3
@@ -33,14 +33,20 @@ _FILE = click.Path(path_type=Path)
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
 @click.option("--like", type=int, metavar="ID", help="More like this result, by its id (see --ids).")
-@click.option("--in", "within", callback=modalities, metavar="KINDS", help="Search only these, e.g. image,audio.")
 @click.option(
-    "--keywords/--no-keywords", default=None, help="Only look for the words themselves; or only for what they mean."
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Search only these, e.g. image,audio."
 )
-@click.option("--where", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
+@click.option(
+    "--mode",
+    type=click.Choice(["hybrid", "keyword", "vector"]),
+    default="hybrid",
+    show_default=True,
+    help="Look by meaning and by words, by the words alone, or by meaning alone.",
+)
+@click.option("--filter", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Results to pass over, for the next page.")
-@click.option("--fold/--no-fold", default=None, help="Show near-duplicates as one result, or each by itself.")
+@click.option("--dedup/--no-dedup", default=None, help="Show near-duplicates as one result, or each by itself.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--moments", is_flag=True, help="Show all moments and passages that match, not only the best.")
@@ -53,7 +59,12 @@ _FILE = click.Path(path_type=Path)
 @device_options
 @json_option
 def query(
-    query: tuple[str, ...], library: Path | None, within: tuple[str, ...] | None, k: int, as_json: bool, **options: Any
+    query: tuple[str, ...],
+    library: Path | None,
+    modalities: tuple[str, ...] | None,
+    k: int,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Find what matches QUERY: words, or a picture, a sound, a video or a document as a file.
 
@@ -63,12 +74,9 @@ def query(
       mmsearch query beach + sunset.jpg - 0.5:people
     """
     settings = {name: options.pop(name) for name in ("device", "precision")}
-    keywords: Literal["also", "only", "no"] = "also"
-    if options["keywords"] is not None:
-        keywords = "only" if options["keywords"] else "no"
     with open_library(library, **settings) as opened:
         asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
-        found = opened.search(asked, k, within=within, keywords=keywords, **passed)
+        found = opened.search(asked, k, modalities=modalities, **passed)
         if options["min_confidence"] is not None:
             # What only the words themselves brought has no such number, and needs none.
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]

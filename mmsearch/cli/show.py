@@ -126,8 +126,8 @@ def where(hit: "Hit") -> str:
     parts += _place(hit, hit.modality)
     if hit.members:
         parts.append(f"+{len(hit.members) - 1} file{'s' if len(hit.members) > 2 else ''}")
-    if hit.folded:
-        parts.append(f"+{len(hit.folded)} alike")
+    if hit.duplicates:
+        parts.append(f"+{len(hit.duplicates)} alike")
     return " ".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import Command, device_options, json_option, library_option, modalities, open_library
+from mmsearch.cli.options import Command, device_options, json_option, library_option, open_library, split_modalities
 
 if TYPE_CHECKING:
     from mmsearch.training.loop import EpochReport
@@ -50,8 +50,10 @@ def _on_pairs(command: Command) -> Command:
 
 @train.command()
 @_on_pairs
-@click.option("--modality", callback=modalities, help="Whose vectors to move: image, audio, text.  [default: items']")
-@click.option("--weak", callback=modalities, help="Pairs from the library itself: names,folders,sidecars,tags.")
+@click.option(
+    "--modality", callback=split_modalities, help="Whose vectors to move: image, audio, text.  [default: items']"
+)
+@click.option("--weak", callback=split_modalities, help="Pairs from the library itself: names,folders,sidecars,tags.")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
 @click.option("--adversarial", help="Learn from small changes that hurt most, too: fgm or pgd.")
 @click.option("--radius", type=float, help="How large such a change is, as a share of a vector's length.")
@@ -67,7 +69,7 @@ def projection(**options: Any) -> None:
 @_on_pairs
 @click.option("--rank", type=int, help="Of the adapters: how much they may learn.  [default: 8]")
 @click.option("--alpha", type=int, help="Their scale is alpha / rank.  [default: 16]")
-@click.option("--towers", callback=modalities, help="What learns.  [default: image,text]")
+@click.option("--towers", callback=split_modalities, help="What learns.  [default: image,text]")
 @click.option("--checkpointing", is_flag=True, default=None, help="Less memory on a GPU, more time.")
 def adapter(**options: Any) -> None:
     """Adapt the towers of the library's open_clip model to PAIRS of words and pictures (LoRA).

@@ -76,8 +76,8 @@ DOMAINS: Mapping[str, ValueRange] = {
     "fusion_weights": pairs_of_numbers(
         "finite numbers above 0, such as image=1,audio=1,text=0.5", lambda n: 0 < n < math.inf
     ),
-    "fold": one_of("on", "off"),
-    "alike": pairs_of_numbers(
+    "dedup": one_of("on", "off"),
+    "similarity": pairs_of_numbers(
         "cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1
     ),
     "storage": one_of("float32", "float16"),
@@ -137,9 +137,9 @@ class Settings:
     model that `mmsearch train fusion` made, or "off"."""
     fusion_weights: str = "image=1,video=1,audio=1,text=0.5"
     """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
-    fold: str = "on"
+    dedup: str = "on"
     """Whether near-duplicates among results are shown as one: "on" or "off"."""
-    alike: str = "image=0.95,audio=0.999,text=0.98"
+    similarity: str = "image=0.95,audio=0.999,text=0.98"
     """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
     files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
     storage: str = "float32"
@@ -173,9 +173,9 @@ class Settings:
         return parse_pairs(self.fusion_weights) if self.fusion == "weighted" else {}
 
     @property
-    def alike_from(self) -> Mapping[str, float]:
+    def similarity_thresholds(self) -> Mapping[str, float]:
         """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]."""
-        return parse_pairs(self.alike)
+        return parse_pairs(self.similarity)
 
     @property
     def decode_workers(self) -> int:

@@ -1,4 +1,4 @@
-"""What a value that comes from outside may be: closed lists and ranges. `mmsearch.core.config` has one for each setting.
+"""What a value that comes from outside may be: closed lists and ranges; `core.config` has one for each setting.
 
 A domain turns a value into the one that counts, and raises ValueError for what is not in it.
 """

@@ -141,5 +141,5 @@ def _shares(vectors: Vectors, live: Neighbours, key: ListKey, catalog: Catalog, 
             yield 1.0
             continue
         # What the index says of scores is not to be trusted here: its finds are scored anew.
-        again = exhaustive.search(vectors[query : query + 1], NEAREST, among=Selection(np.unique(ids)))
+        again = exhaustive.search(vectors[query : query + 1], NEAREST, selection=Selection(np.unique(ids)))
         yield float((again.scores[0] >= scores[-1]).sum() / len(wanted))

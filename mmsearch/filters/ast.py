@@ -1,4 +1,4 @@
-"""What a filter is: a closed tree over declared columns. `mmsearch.filters.parser` reads one, `catalog.select` applies it."""
+"""What a filter is: a closed tree over declared columns. `filters.parser` reads one, `catalog.select` applies it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

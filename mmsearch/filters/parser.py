@@ -1,4 +1,4 @@
-"""Reading filters: the small language of `--where`, parsed into the tree of `mmsearch.filters.ast`.
+"""Reading filters: the small language of `--filter`, parsed into the tree of `mmsearch.filters.ast`.
 
     duration > 10 and path glob '*/2024/*'
     modality in (image, video) and not (taken < 2024-05 or taken is missing)

@@ -98,24 +98,24 @@ class Lists:
         self,
         queries: Vectors,
         k: int,
-        within: Collection[str] | None = None,
+        modalities: Collection[str] | None = None,
         *,
-        among: Filter | None = None,
+        filter: Filter | None = None,
         at_hand: VectorCache | None = None,
     ) -> tuple[dict[ListKey, Neighbours], dict[ListKey, int]]:
-        """The k nearest segments in every list, and each list's length. `within` keeps lists of these item modalities.
+        """The k nearest segments in every list, and each list's length. `modalities`: only these items' lists.
 
         Args:
             queries: float32 (q, dim), unit rows.
-            among: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
+            filter: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
                 match, or, where k were found without counting them, still that of the list.
             at_hand: Keeps the catalog's vectors that are read for it.
         """
         while True:
-            keys = self.refresh(within)
+            keys = self.refresh(modalities)
             with self._gate.reading():
                 held = {key: self._held[key] for key in keys}
-                if among is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
+                if filter is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
                     return {key: one.index.search(queries, k) for key, one in held.items()}, lengths(held)
                 with self._catalog.reading() as snapshot:
                     generation, _ = catalog_read.generation(snapshot)
@@ -124,7 +124,8 @@ class Lists:
                         fetch = partial((at_hand or VectorCache()).fetch, read=partial(self.fetch, snapshot))
                         views = {key: IndexSnapshot(one, fetch) for key, one in held.items()}
                         found = {
-                            key: nearest_matching(snapshot, among, key, view, queries, k) for key, view in views.items()
+                            key: nearest_matching(snapshot, filter, key, view, queries, k)
+                            for key, view in views.items()
                         }
                         return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
 
@@ -139,14 +140,14 @@ class Lists:
             )
         return vectors
 
-    def refresh(self, within: Collection[str] | None = None) -> list[ListKey]:
+    def refresh(self, modalities: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
         with self._refreshing, self._catalog.reading() as connection:
             generation, floor, mark = catalog_read.current_commit(connection)
             keys = [
                 key
                 for key in catalog_read.list_keys(connection, self._space.name)
-                if within is None or key.item in within
+                if modalities is None or key.item in modalities
             ]
             for key in keys:
                 held = self._held.get(key) or self._load(key, generation)
@@ -159,9 +160,9 @@ class Lists:
                 self._look_for_a_newer(key, held)
             return keys
 
-    def sizes(self, within: Collection[str] | None = None) -> dict[ListKey, int]:
+    def sizes(self, modalities: Collection[str] | None = None) -> dict[ListKey, int]:
         """Segments of the lists, at the catalog's present generation."""
-        return {key: len(self._held[key].index) for key in self.refresh(within)}
+        return {key: len(self._held[key].index) for key in self.refresh(modalities)}
 
     def path(self, key: ListKey) -> Path:
         """Where a list is published."""
@@ -323,7 +324,7 @@ class Lists:
             found, rows = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
             view, wrong = IndexSnapshot(self._held[key], partial(self.fetch, snapshot)), 0
             for number, row in zip(found, rows, strict=True):
-                told = view.search(row[np.newaxis], 1, among=Selection(np.array([number])))
+                told = view.search(row[np.newaxis], 1, selection=Selection(np.array([number])))
                 # Which ids are there is another question, and one may have gone since it was answered.
                 wrong += (
                     told.ids.size > 0 and told.scores.ravel().tolist() != exact_scores(row, row[np.newaxis]).tolist()

@@ -81,10 +81,10 @@ class IndexSnapshot:
     def __len__(self) -> int:
         return len(self.held.index)
 
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         if self.held.layers is not None:
-            return self.held.layers.search(queries, k, among=among, fetch=self.fetch)
-        return self.held.index.search(queries, k, among=among)
+            return self.held.layers.search(queries, k, selection=selection, fetch=self.fetch)
+        return self.held.index.search(queries, k, selection=selection)
 
 
 class Reload(Thread):
@@ -105,26 +105,26 @@ class Reload(Thread):
 
 
 def nearest_matching(
-    snapshot: Snapshot, among: Filter | None, key: ListKey, index: IndexSnapshot, queries: Vectors, k: int
+    snapshot: Snapshot, filter: Filter | None, key: ListKey, index: IndexSnapshot, queries: Vectors, k: int
 ) -> tuple[Neighbours, int]:
     """The k nearest that match, and how many could be.
 
     Where many match, the nearest of all hold enough of them, in the right order: then nothing else has to be read.
     """
     total = len(index)
-    if among is None:
+    if filter is None:
         return index.search(queries, k), total
-    known = catalog_select.known(snapshot, among, key)
-    if not known and total > PROBE * k and catalog_select.share(snapshot, among, key) > 1.5 / PROBE:
+    known = catalog_select.known(snapshot, filter, key)
+    if not known and total > PROBE * k and catalog_select.share(snapshot, filter, key) > 1.5 / PROBE:
         near = index.search(queries, PROBE * k)
-        match = np.isin(near.ids, catalog_select.matching(snapshot, among, key, np.unique(near.ids)))
+        match = np.isin(near.ids, catalog_select.matching(snapshot, filter, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():
             first = np.argsort(~match, axis=1, kind="stable")[:, :k]
             return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
-    ids = catalog_select.selected(snapshot, among, key)
+    ids = catalog_select.selected(snapshot, filter, key)
     if ids is None:
         return index.search(queries, k), total
-    return index.search(queries, k, among=Selection(ids)), len(ids)
+    return index.search(queries, k, selection=Selection(ids)), len(ids)
 
 
 def lengths(held: Mapping[ListKey, LoadedIndex]) -> dict[ListKey, int]:

@@ -271,7 +271,7 @@ class IndexTuner:
         return min(recall.values(), default=1.0) >= self._target
 
     def _recall(
-        self, built: "AnnIndex", trials: Mapping[Modality, _Trial], among: Selection | None = None
+        self, built: "AnnIndex", trials: Mapping[Modality, _Trial], selection: Selection | None = None
     ) -> dict[Modality, float]:
         from mmsearch.vectors.layered import LayeredIndex
 
@@ -280,7 +280,7 @@ class IndexTuner:
         for modality, trial in trials.items():
             with self._catalog.reading() as snapshot:
                 fetch = partial(self._lenient, snapshot)
-                found = index.search(trial.queries, NEAREST + 1, among=among, fetch=fetch)
+                found = index.search(trial.queries, NEAREST + 1, selection=selection, fetch=fetch)
             good = (found.scores >= trial.bars[:, np.newaxis] - TIE) & (found.ids != trial.own[:, np.newaxis])
             made[modality] = float(np.minimum(good.sum(axis=1), trial.most).mean() / trial.most)
         return made

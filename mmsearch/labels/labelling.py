@@ -19,8 +19,8 @@ class LabelOptions:
     names: Sequence[str]
     """Zero-shot; or none, and `model` is the name of a trained head."""
     model: str | None = None
-    where: Filter | None = None
-    within: Collection[Modality] | None = None
+    filter: Filter | None = None
+    modalities: Collection[Modality] | None = None
     needed: float | None = None
     """Confidence below which nothing fits; None: 1 - `false_accepts` for names, 0 for a head, which knows itself what
     is none of its classes."""
@@ -55,7 +55,7 @@ def _zero_shot(
     needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
     labelled, tags = zero_shot.label_zero_shot(
         names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),
-        within=wanted.within, where=wanted.where, needed=needed,
+        modalities=wanted.modalities, filter=wanted.filter, needed=needed,
     )  # fmt: skip
     return names, labelled, tags
 
@@ -69,6 +69,6 @@ def _learned(
 
     head = heads.load_head(parts, name)
     labelled, tags = trained.label_with_head(
-        parts, head, within=wanted.within, where=wanted.where, needed=wanted.needed or 0.0
+        parts, head, modalities=wanted.modalities, filter=wanted.filter, needed=wanted.needed or 0.0
     )
     return head.facts.classes, labelled, tags

@@ -20,8 +20,8 @@ def label_with_head(
     parts: LibraryContext,
     head: Head,
     *,
-    within: Collection[Modality] | None = None,
-    where: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    filter: Filter | None = None,
     needed: float = 0.0,
 ) -> tuple[list[Label], list[NewTag]]:
     """Every matching present item with its label, by path; and the tags that say the same.
@@ -33,10 +33,10 @@ def label_with_head(
     """
     _, record = parts.base()
     with parts.catalog().reading() as snapshot:
-        segments, ids = _segments(snapshot, record, within, where)
+        segments, ids = _segments(snapshot, record, modalities, filter)
         # Any segment of a content stands for it.
         first = ids[np.unique(segments.contents, return_index=True)[1]]
-        found = catalog_read.resolve_segments(snapshot, first, where)
+        found = catalog_read.resolve_segments(snapshot, first, filter)
         own = units.units_of_items(snapshot, {one.item_id: one.content_id for one in found}, bool(head.fusion))
         if head.fusion:
             segments = features.of_contents(snapshot, record, units.contents_of_units(own.values()))
@@ -69,14 +69,14 @@ def label_with_head(
 
 
 def _segments(
-    snapshot: Snapshot, record: SpaceRecord, within: Collection[Modality] | None, where: Filter | None
+    snapshot: Snapshot, record: SpaceRecord, modalities: Collection[Modality] | None, filter: Filter | None
 ) -> tuple[features.SegmentVectors, Ids]:
     """All segments of the items that match, of all lists; and their ids."""
     owners, kinds, rows, ids = list[Ids](), list[Modality](), [np.zeros((0, record.dim), np.float32)], list[Ids]()
     for key in catalog_read.list_keys(snapshot, record.name):
-        if within is not None and key.item not in within:
+        if modalities is not None and key.item not in modalities:
             continue
-        wanted = None if where is None else catalog_select.selected(snapshot, where, key)
+        wanted = None if filter is None else catalog_select.selected(snapshot, filter, key)
         for change in catalog_read.changes(snapshot, key, record.dim, -1):
             kept = np.flatnonzero(np.isin(change.ids, wanted)) if wanted is not None else np.arange(len(change.ids))
             content = background.contents_of(snapshot, change.ids[kept])

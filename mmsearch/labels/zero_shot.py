@@ -85,8 +85,8 @@ def label_zero_shot(
     catalog: Catalog,
     judge: Callable[[str, Vectors], ScoreCalibrator],
     *,
-    within: Collection[Modality] | None = None,
-    where: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    filter: Filter | None = None,
     needed: float,
 ) -> tuple[list[Label], list[NewTag]]:
     """Every matching present item with its label, by path; and the tags that say the same.
@@ -101,16 +101,16 @@ def label_zero_shot(
     if "text" not in space.encoders:
         raise NoSharedSpace(f"the space {space.name!r} embeds no text", hint="labels need a space with words")
     with catalog.reading() as snapshot:
-        keys = [k for k in catalog_read.list_keys(snapshot, space.name) if within is None or k.item in within]
+        keys = [k for k in catalog_read.list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
         chosen: dict[int, _Choice] = {}
         for key in keys:
-            for content, choice in _choices(snapshot, key, names, space, judge, where):
+            for content, choice in _choices(snapshot, key, names, space, judge, filter):
                 known = chosen.get(content)
                 # A video is in two lists, its frames and its sound: what is surer counts.
                 if known is None or choice.confidence > known.confidence:
                     chosen[content] = choice
         segments = np.array(sorted(choice.segment for choice in chosen.values()), np.int64)
-        found = catalog_read.resolve_segments(snapshot, segments, where)
+        found = catalog_read.resolve_segments(snapshot, segments, filter)
     labelled = [
         _labelled(Path(os.fsdecode(one.path)), one.modality, chosen[one.content_id], names, needed)
         for one in sorted(found, key=lambda one: one.path)
@@ -141,10 +141,10 @@ def _choices(
     names: Sequence[str],
     space: Space,
     judge: Callable[[str, Vectors], ScoreCalibrator],
-    where: Filter | None,
+    filter: Filter | None,
 ) -> Iterator[tuple[int, _Choice]]:
     """Of every content of a list, what it is nearest to."""
-    ids = None if where is None else catalog_select.selected(snapshot, where, key)
+    ids = None if filter is None else catalog_select.selected(snapshot, filter, key)
     if ids is not None and not len(ids):
         return
     bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))

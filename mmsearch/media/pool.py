@@ -75,7 +75,7 @@ class DecodePool:
         self._lines: WeakSet[_Line] = WeakSet()
 
     def run(self, jobs: Iterable[DecodeJob]) -> Generator[DecodeEvent, None, None]:
-        """Decode files: per file, in input order, its `PreparedSegment`s and then one `FileDone`, `FileFailed` or `FileSkipped`.
+        """Decode files: of each, in input order, `PreparedSegment`s, then `FileDone`, `FileFailed` or `FileSkipped`.
 
         `jobs` is consumed lazily in the caller's thread, a bounded number of files ahead. Closing the iterator early
         kills what is half done. Raises: MmsearchError if the workers can't start (a wrong space, say).

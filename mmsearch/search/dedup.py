@@ -1,7 +1,7 @@
 """Near-duplicates among the results become one, with those that are alike counted.
 
-Greedy by rank: a hit that is alike (`mmsearch.search.similarity`) to one above it, of the same modality, is folded into the first
-such. It looks no further up than `REACH` places, counted from the last hit that was folded there: so what is folded
+Greedy by rank: a hit that is alike (`search.similarity`) to one above it, of the same modality, is folded into the
+first such. It looks no further up than `REACH` places, counted from the last hit that was folded there: so what is folded
 depends only on a bounded stretch of the ranking, a page shows the same whichever page it is and however deep the
 ranking was looked into, and a hundred shots of one scene, one after the other, still are one result.
 """
@@ -29,11 +29,11 @@ class _Group:
     profile: ContentProfile
     last: int
     """Place of its last member in the ranking."""
-    folded: list[RankedItem] = field(default_factory=list)
+    duplicates: list[RankedItem] = field(default_factory=list)
 
 
 def _over(group: _Group) -> RankedItem:
-    return group.hit._replace(folded=tuple(hit.path for hit in group.folded))
+    return group.hit._replace(duplicates=tuple(hit.path for hit in group.duplicates))
 
 
 def content_profiles(
@@ -104,7 +104,7 @@ def deduplicate(
             groups[place] = _Group(hit, own[place], place)
         else:
             leader.last = place
-            leader.folded.append(hit)
-    shown = [group.hit if not group.folded else _over(group) for group in groups.values()]
+            leader.duplicates.append(hit)
+    shown = [group.hit if not group.duplicates else _over(group) for group in groups.values()]
     waiting = (n for n, group in enumerate(groups.values()) if not whole and len(hits) - group.last <= REACH)
     return shown, next(waiting, len(groups))

@@ -1,7 +1,7 @@
 """Copies and near-duplicates of a whole library, as groups; nothing is ever deleted.
 
 Greedy by leader: contents are taken in the order in which one would keep them (more pixels, then more bytes, then
-older), and each that is in no group yet takes all that are alike to it (`mmsearch.search.similarity`) and in no group either. So
+older), and each that is in no group yet takes all that are alike to it (`search.similarity`) and in no group either. So
 every file of a group is alike to its first one; a chain of slow change, whose ends have nothing in common, is not one
 group, as connected components would have it.
 
@@ -80,26 +80,26 @@ def find_duplicates(
     indexes: Lists,
     space: SpaceRecord,
     least: Mapping[Modality, float],
-    within: Collection[Modality] | None = None,
-    where: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    filter: Filter | None = None,
 ) -> list[DuplicateGroup]:
     """All groups, those that take most space first; then by path."""
     with catalog.reading() as snapshot:
-        ordered = catalog_segments.contents_to_keep_first(snapshot, within, where)
+        ordered = catalog_segments.contents_to_keep_first(snapshot, modalities, filter)
         search = _Search(snapshot, indexes, space, least, {content for _, content in ordered})
         groups = search.groups(ordered)
-        copied = catalog_segments.copied_contents(snapshot, within, where)
-        modalities = dict((content, modality) for modality, content in ordered)
+        copied = catalog_segments.copied_contents(snapshot, modalities, filter)
+        kinds = dict((content, modality) for modality, content in ordered)
         alone = copied - {content for members in groups.values() for content in members} - groups.keys()
         groups |= {content: {} for content in alone}
-        made = [_group(snapshot, modalities[first], first, members, where) for first, members in groups.items()]
+        made = [_group(snapshot, kinds[first], first, members, filter) for first, members in groups.items()]
     return sorted(made, key=lambda group: (-group.freed, os.fsencode(group.files[0].path)))
 
 
 def _group(
-    snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, float], where: Filter | None
+    snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, float], filter: Filter | None
 ) -> DuplicateGroup:
-    found = catalog_segments.present_files(snapshot, [first, *members], where)
+    found = catalog_segments.present_files(snapshot, [first, *members], filter)
     ranked = [(first, 1.0), *sorted(members.items(), key=lambda one: (-one[1], one[0]))]
     return DuplicateGroup(
         modality,

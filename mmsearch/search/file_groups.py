@@ -35,17 +35,17 @@ _LEAST = sys.float_info.min
 class FileGroups:
     """The bundles of a catalog, as a search meets them.
 
-    A file matches for itself: `within` and `where` hold of the file that was found and of the one that is shown.
+    A file matches for itself: `modalities` and `filter` hold of the file that was found and of the one that is shown.
     """
 
     catalog: Catalog
-    within: Collection[Modality] | None = None
-    where: Filter | None = None
+    modalities: Collection[Modality] | None = None
+    filter: Filter | None = None
 
     def of(self, hits: Sequence[RankedItem]) -> dict[int, tuple[GroupFile, ...]]:
         """Item id -> all files of its bundle, the lead first; items that are alone are left out."""
         with self.catalog.reading() as snapshot:
-            known = file_groups.group_members(snapshot, [hit.item_id for hit in hits], self.within, self.where)
+            known = file_groups.group_members(snapshot, [hit.item_id for hit in hits], self.modalities, self.filter)
         return {file.item_id: files for found in known.values() if (files := ordered_group(found)) for file in files}
 
     def gathered(self, ranked: Ranking) -> Ranking:
@@ -155,7 +155,7 @@ class GroupAverages:
 
     def _sure(self, made: Sequence[_Scored]) -> list[RankedItem]:
         """The hits with the confidence that their averages give."""
-        judge, sizes = self.files.judge, self.files.indexes.sizes(self.bundles.within)
+        judge, sizes = self.files.judge, self.files.indexes.sizes(self.bundles.modalities)
         searched = sum(sizes.values())
         if not made:
             return []

@@ -43,7 +43,7 @@ def _hit(rank: int, one: RankedItem, span: Span, metadata: Metadata) -> Hit:
         segment_id=one.segment_id,
         metadata=metadata,
         by=one.by,
-        folded=tuple(map(_path, one.folded)),
+        duplicates=tuple(map(_path, one.duplicates)),
         members=tuple(map(_path, one.members)),
         part=None if one.part is None else _path(one.part),
     )

@@ -11,8 +11,8 @@ from mmsearch.filters.ast import Filter
 from mmsearch.search.ranking import RankedItem
 from mmsearch.types import Modality, Query
 
-Mode: TypeAlias = Literal["also", "only", "no"]
-"""Whether a query's words are looked for literally."""
+Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
+"""Whether a query is looked for by what it means, by its words, or by both."""
 
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
@@ -41,8 +41,8 @@ def match_keywords(
     query: Query,
     k: int,
     catalog: Catalog,
-    within: Collection[Modality] | None = None,
-    keywords: Mode = "also",
+    modalities: Collection[Modality] | None = None,
+    mode: Mode = "hybrid",
     filter: Filter | None = None,
 ) -> list[KeywordMatch]:
     """What holds the query's words literally, best first: `DEPTH` rows, or k of them where they stand alone.
@@ -50,16 +50,16 @@ def match_keywords(
     Empty for a query that isn't just words: a picture beside them, or a minus, changes what is meant.
     Raises: InvalidInput if only keywords are wanted and there are no words.
     """
-    if keywords not in get_args(Mode):
-        raise InvalidInput(f"keywords can't be {keywords!r}", hint="say 'also', 'only' or 'no'")
+    if mode not in get_args(Mode):
+        raise InvalidInput(f"mode can't be {mode!r}", hint="say 'hybrid', 'keyword' or 'vector'")
     plain = all(isinstance(part.value, str) and part.modality == "text" and part.weight > 0 for part in query.parts)
     text = " ".join(part.value for part in query.parts) if plain else ""
-    if keywords == "only" and not text.strip():
+    if mode == "keyword" and not text.strip():
         raise InvalidInput("a keyword search needs words", hint="give some words and nothing else")
-    if keywords == "no" or not text.strip():
+    if mode == "vector" or not text.strip():
         return []
     with catalog.reading() as snapshot:
-        return words.search_words(snapshot, text, k if keywords == "only" else DEPTH, within, filter)
+        return words.search_words(snapshot, text, k if mode == "keyword" else DEPTH, modalities, filter)
 
 
 def vector_depth(keywords: Sequence[KeywordMatch], k: int) -> int:

@@ -28,10 +28,10 @@ def with_moments(
     space: SpaceRecord,
     indexes: Lists,
     judge: ScoreCalibrator,
-    within: Collection[Modality] | None = None,
+    modalities: Collection[Modality] | None = None,
 ) -> list[Hit]:
     """The hits with their moments, for a query vector float32 (1, dim)."""
-    sizes = {key: size for key, size in indexes.sizes(within).items() if size}
+    sizes = {key: size for key, size in indexes.sizes(modalities).items() if size}
     known = bool(sizes) and judge.knows(sizes)
     accidents = judge.accidents(list(sizes)) if known else None
     searched = sum(sizes.values())

@@ -39,11 +39,11 @@ class SearchOptions:
     k: int = 10
     offset: int = 0
     """Results to pass over."""
-    within: Collection[Modality] | None = None
+    modalities: Collection[Modality] | None = None
     """Item modalities."""
-    keywords: search_keywords.Mode = "also"
-    where: Filter | None = None
-    fold: bool = True
+    mode: search_keywords.Mode = "hybrid"
+    filter: Filter | None = None
+    dedup: bool = True
     """Whether near-duplicates are shown as one."""
     moments: bool = False
     """Whether to say all moments of each hit that match, which is about meaning: not with words alone."""
@@ -51,7 +51,7 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.k < 1 or self.offset < 0:
             raise InvalidInput(f"k must be at least 1 and offset at least 0, not {self.k} and {self.offset}")
-        if self.moments and self.keywords == "only":
+        if self.moments and self.mode == "keyword":
             raise InvalidInput("moments are found by meaning, not by words alone", hint="leave one of the two out")
 
     @property
@@ -111,14 +111,14 @@ def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, parts: 
 
 
 def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: SpaceRecord | None) -> list[Hit]:
-    meaning = None if wanted.keywords == "only" else _meaning(query, parts, space)
+    meaning = None if wanted.mode == "keyword" else _meaning(query, parts, space)
     ranked = ranking(query, wanted, parts, meaning)
     own = {
         part.value.item_id: os.fsencode(part.value.path) for part in query.parts if isinstance(part.value, StoredVector)
     }
     paths = set(own.values())
     at_hand = VectorCache() if meaning is None else meaning.at_hand
-    depth = wanted.end + len(own) + (REACH if wanted.fold else 0)
+    depth = wanted.end + len(own) + (REACH if wanted.dedup else 0)
     while True:
         hits = ranked(depth)
         whole = len(hits) < depth
@@ -126,10 +126,10 @@ def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: Spa
         # a page is the same however deep the ranking was looked into.
         hits = [hit for hit in hits if hit.item_id not in own and paths.isdisjoint(hit.members)]
         settled = len(hits)
-        if wanted.fold and space is not None:
+        if wanted.dedup and space is not None:
             with parts.catalog().reading() as snapshot:
                 known = content_profiles(snapshot, space, hits, at_hand)
-            hits, settled = deduplicate(hits, known, parts.settings.alike_from, whole=whole)
+            hits, settled = deduplicate(hits, known, parts.settings.similarity_thresholds, whole=whole)
         if whole or settled >= wanted.end:
             break
         depth *= GROWTH
@@ -137,7 +137,7 @@ def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: Spa
     if not wanted.moments or meaning is None:
         return page
     return with_moments(
-        page, meaning.vector, parts.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.within
+        page, meaning.vector, parts.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.modalities
     )
 
 
@@ -149,7 +149,7 @@ def _meaning(query: Query, parts: LibraryContext, serving: SpaceRecord | None) -
 
 def ranking(query: Query, wanted: SearchOptions, parts: LibraryContext, meaning: _Meaning | None) -> Ranking:
     """All that matches, best first: what vectors and words found, as one list, each bundle of files once."""
-    together = FileGroups(parts.catalog(), wanted.within, wanted.where)
+    together = FileGroups(parts.catalog(), wanted.modalities, wanted.filter)
     files = _files(query, wanted, parts, together, meaning)
     return files if parts.settings.fusion == "off" else together.gathered(files)
 
@@ -157,14 +157,14 @@ def ranking(query: Query, wanted: SearchOptions, parts: LibraryContext, meaning:
 def _files(
     query: Query, wanted: SearchOptions, parts: LibraryContext, together: FileGroups, meaning: _Meaning | None
 ) -> Ranking:
-    catalog, within, where = parts.catalog(), wanted.within, wanted.where
+    catalog, modalities, filter = parts.catalog(), wanted.modalities, wanted.filter
     if meaning is None:
         return lambda n: search_keywords.keyword_items(
-            search_keywords.match_keywords(query, n, catalog, within, "only", where), n
+            search_keywords.match_keywords(query, n, catalog, modalities, "keyword", filter), n
         )
-    words = search_keywords.match_keywords(query, wanted.end, catalog, within, wanted.keywords, where)
+    words = search_keywords.match_keywords(query, wanted.end, catalog, modalities, wanted.mode, filter)
     near = searching.VectorSearch(
-        meaning.vector, catalog, meaning.indexes, meaning.judge, within, where, meaning.at_hand
+        meaning.vector, catalog, meaning.indexes, meaning.judge, modalities, filter, meaning.at_hand
     )
     found: Ranking = near.ranked
     if parts.settings.fusion in ("mean", "weighted"):

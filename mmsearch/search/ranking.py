@@ -20,7 +20,7 @@ class RankedItem(NamedTuple):
     confidence: float | None = None
     weak: bool = False
     by: tuple[str, ...] = ("vector",)
-    folded: tuple[bytes, ...] = ()
+    duplicates: tuple[bytes, ...] = ()
     members: tuple[bytes, ...] = ()
     part: bytes | None = None
 

@@ -52,8 +52,8 @@ class VectorSearch:
     catalog: Catalog
     indexes: Lists
     judge: ScoreCalibrator
-    within: Collection[Modality] | None = None
-    where: Filter | None = None
+    modalities: Collection[Modality] | None = None
+    filter: Filter | None = None
     at_hand: VectorCache = field(default_factory=VectorCache)
     """What was read for it so far."""
 
@@ -63,7 +63,7 @@ class VectorSearch:
             raise InvalidInput(f"k must be at least 1, not {k}")
         lists, sizes = self._lists(k)
         # A filter changes what may be shown, not how unusual a score is.
-        whole = sizes if self.where is None else self.indexes.sizes(self.within)
+        whole = sizes if self.filter is None else self.indexes.sizes(self.modalities)
         searched = sum(whole.get(key, 0) for key in sizes)
         filled = [key for key in sizes if whole.get(key)]
         known = bool(filled) and self.judge.knows(filled)
@@ -83,25 +83,25 @@ class VectorSearch:
         wanted = k + OVER
         while True:
             neighbours, sizes = self.indexes.search(
-                self.vector, wanted, self.within, among=self.where, at_hand=self.at_hand
+                self.vector, wanted, self.modalities, filter=self.filter, at_hand=self.at_hand
             )
-            lists = _resolved(neighbours, k, self.catalog, self.where)
+            lists = _resolved(neighbours, k, self.catalog, self.filter)
             if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
                 return lists, sizes
             wanted *= 4
 
 
 def _resolved(
-    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, where: Filter | None
+    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
 ) -> dict[ListKey, list[tuple[float, ResolvedSegment]]]:
     """Per list, the paths that its segments belong to, each with its best segment and score, best first; where more
     than k are to be had, the k best at least."""
     with catalog.reading() as snapshot:
-        return {key: _first(snapshot, key, found, k, where) for key, found in neighbours.items()}
+        return {key: _first(snapshot, key, found, k, filter) for key, found in neighbours.items()}
 
 
 def _first(
-    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, where: Filter | None
+    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
 ) -> list[tuple[float, ResolvedSegment]]:
     ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
     looked = k
@@ -109,8 +109,8 @@ def _first(
         some = ids[:looked]
         resolved = (
             catalog_read.placed_segments(snapshot, key, some)
-            if where is None
-            else catalog_read.resolve_segments(snapshot, some, where)
+            if filter is None
+            else catalog_read.resolve_segments(snapshot, some, filter)
         )
         paths = _paths(dict(zip(some.tolist(), scores, strict=False)), resolved)
         # Further segments score less than what is found, or may tie with it.

@@ -74,7 +74,7 @@ class LibraryTraining:
             modality: Whose vectors get a map, and whose files get weak pairs; by default the items' modalities other
                 than text, or text if there is none.
             command: For the model card.
-            chosen: Fields of `mmsearch.training.serving.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
+            chosen: Fields of `training.serving.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
                 dropout and keep of `mmsearch.training.projection.ProjectionShape`.
 
         Raises: InvalidInput if there is a model of this name, or the pairs are too few or unusable.
@@ -187,7 +187,7 @@ class LibraryTraining:
             table: A TSV file with the header path<TAB>label; where the label is empty, none of the names is right.
                 With the `fusion` of `ProjectionShape`, a path stands for its bundle.
             confusion: Draw the confusion matrix of the validation side into this file.
-            chosen: Fields of `mmsearch.training.head_task.HeadShape`, and of `Recipe` that aren't `labels.HEAD_RECIPE`'s.
+            chosen: Fields of `training.head_task.HeadShape`, and of `Recipe` that aren't `HEAD_RECIPE`'s.
 
         Raises: InvalidInput if there is a model of this name, or fewer than two names have usable examples.
         """

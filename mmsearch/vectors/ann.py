@@ -125,7 +125,7 @@ class AnnIndex:
         """Search on a GPU from now on, where it can."""
         self._copy = gpu.copy(self._index)
 
-    def near(self, queries: Vectors, want: int, effort: int, among: Any = None) -> Places:
+    def near(self, queries: Vectors, want: int, effort: int, selection: Any = None) -> Places:
         """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
 
         Args:
@@ -133,23 +133,23 @@ class AnnIndex:
         """
         if self.preset.effort == "nprobe":
             effort = min(effort, self.most)
-            there = self._copy.search(queries, want, effort) if self._copy and among is None else None
-            options = faiss.SearchParametersIVF(nprobe=effort, sel=among)
+            there = self._copy.search(queries, want, effort) if self._copy and selection is None else None
+            options = faiss.SearchParametersIVF(nprobe=effort, sel=selection)
         else:
             there = None
-            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=among)
+            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=selection)
         _, found = there or self._index.search(queries, want, params=options)
         near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
         return near
 
-    def share_near(self, queries: Vectors, effort: int, among: Places) -> NDArray[np.float64]:
+    def share_near(self, queries: Vectors, effort: int, selection: Places) -> NDArray[np.float64]:
         """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
         if self.preset.effort != "nprobe":
             near = self.near(queries, min(effort, len(self)), effort)
-            return np.asarray(np.isin(near, among).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
+            return np.asarray(np.isin(near, selection).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
         cells = self._cells
         looked = faiss.downcast_index(self._index).quantizer.search(queries, min(effort, self.most))[1]
-        match = np.bincount(cells[among], minlength=self.most)[looked].sum(axis=1)
+        match = np.bincount(cells[selection], minlength=self.most)[looked].sum(axis=1)
         return np.asarray(match / np.maximum(np.bincount(cells, minlength=self.most)[looked].sum(axis=1), 1))
 
     @cached_property

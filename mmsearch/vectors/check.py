@@ -52,9 +52,9 @@ def checked_id_array(given: NDArray[Any]) -> Ids:
     return np.ascontiguousarray(given)
 
 
-def checked_selection(among: Selection) -> Ids:
+def checked_selection(selection: Selection) -> Ids:
     """The selection's ids, ascending. Raises: InvalidInput if they are not sorted and unique."""
-    ids = checked_id_array(among.ids)
+    ids = checked_id_array(selection.ids)
     if np.any(ids[1:] <= ids[:-1]):
         raise InvalidInput("the ids of a selection must be sorted and unique")
     return ids

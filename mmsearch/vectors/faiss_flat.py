@@ -119,10 +119,10 @@ class FaissFlatIndex:
         with self._gate.writing():
             return self._forget(ids)
 
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches). Raises: InvalidInput."""
         queries, k = checked_vectors(queries, self._dim), checked_count(k)
-        chosen = None if among is None else checked_selection(among)
+        chosen = None if selection is None else checked_selection(selection)
         with self._gate.reading():
             places = self._places()
             at = None if chosen is None else places.of(chosen)

@@ -70,11 +70,11 @@ class FlatIndex:
             self._content = _Content(old.ids[stay], old.rows[stay])
             return len(old.ids) - len(self._content.ids)
 
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches). Raises: InvalidInput."""
         queries, k, content = checked_vectors(queries, self._dim), checked_count(k), self._content
-        if among is not None:
-            chosen = np.isin(content.ids, checked_selection(among))
+        if selection is not None:
+            chosen = np.isin(content.ids, checked_selection(selection))
             content = _Content(content.ids[chosen], content.rows[chosen])
         k = min(k, len(content.ids))
         return rank.stacked([rank.nearest(query, content.ids, content.rows, k) for query in queries], k)

@@ -127,7 +127,7 @@ class LayeredIndex:
         return len(places)
 
     def search(
-        self, queries: Vectors, k: int, *, among: Selection | None = None, fetch: Fetch | None = None
+        self, queries: Vectors, k: int, *, selection: Selection | None = None, fetch: Fetch | None = None
     ) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches) of them; those that are returned have their
         exact scores.
@@ -138,14 +138,14 @@ class LayeredIndex:
         Raises: InvalidInput.
         """
         queries, k = checked_vectors(queries, self.dim), checked_count(k)
-        chosen = None if among is None else checked_selection(among)
+        chosen = None if selection is None else checked_selection(selection)
         with self._gate.reading():
             if self.built is None:
-                return self._exact.search(queries, k, among=among)
+                return self._exact.search(queries, k, selection=selection)
             found = _Search(self.built, self._places(self.built, chosen), fetch).nearest(queries, k)
             if not len(self._exact):
                 return found
-            exact = self._exact.search(queries, k, among=among)
+            exact = self._exact.search(queries, k, selection=selection)
         ids, scores = np.hstack([exact.ids, found.ids]), np.hstack([exact.scores, found.scores])
         order = np.lexsort((ids, -scores), axis=1)[:, :k]
         return Neighbours(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))
@@ -190,10 +190,10 @@ class LayeredIndex:
 class _Search:
     """One search of a structure, by whatever finds the most in the least time."""
 
-    def __init__(self, built: AnnIndex, among: tuple[Places, Any] | None, fetch: Fetch | None) -> None:
+    def __init__(self, built: AnnIndex, selection: tuple[Places, Any] | None, fetch: Fetch | None) -> None:
         self._built = built
-        self._among: Places | None = None if among is None else among[0]
-        self._selector: Any = None if among is None else among[1]
+        self._among: Places | None = None if selection is None else selection[0]
+        self._selector: Any = None if selection is None else selection[1]
         self._fetch = fetch
         self._matches = len(built) if self._among is None else len(self._among)
 
@@ -232,10 +232,10 @@ class _Search:
         count, share = self._built.preset.scan
         return max(count, share * len(self._built))
 
-    def _scanned(self, queries: Vectors, want: int, among: Places) -> Places:
+    def _scanned(self, queries: Vectors, want: int, selection: Places) -> Places:
         """(q, want) places, by the structure's own rows of all that count."""
-        scores = self._built.rows(among) @ queries.T  # (m, q)
-        return among[np.argpartition(-scores, want - 1, axis=0)[:want].T]
+        scores = self._built.rows(selection) @ queries.T  # (m, q)
+        return selection[np.argpartition(-scores, want - 1, axis=0)[:want].T]
 
     def _walked(self, queries: Vectors, k: int, want: int) -> list[_Found]:
         """By the structure's own search, harder and harder until every query has k."""

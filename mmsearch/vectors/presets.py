@@ -80,13 +80,27 @@ def cells(count: int) -> int:
 PRESETS = (
     IndexPreset(FLAT, "every vector is compared: exact", from_size=0),
     IndexPreset("ivf", "cells of whole vectors", "IVF{cells},Flat", "nprobe", _PROBES, more_bytes=16),
-    IndexPreset("ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000),
-    IndexPreset("ivf-pq", "cells, 2 bits a dimension", "IVF{cells},PQ{pairs}x4fs", "nprobe", _PROBES, 90, 2, 16,
-           mapped=False, from_size=10_000_000),
+    IndexPreset(
+        "ivf-sq8", "cells, 8 bits a dimension", "IVF{cells},SQ8", "nprobe", _PROBES, 16, 8, 16, from_size=20_000
+    ),
+    IndexPreset(
+        "ivf-pq",
+        "cells, 2 bits a dimension",
+        "IVF{cells},PQ{pairs}x4fs",
+        "nprobe",
+        _PROBES,
+        90,
+        2,
+        16,
+        mapped=False,
+        from_size=10_000_000,
+    ),
     IndexPreset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
-    IndexPreset("hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH),
+    IndexPreset(
+        "hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH
+    ),
     IndexPreset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276, _FEW_OF_GRAPH),
-)  # fmt: skip
+)
 
 NAMES = (AUTO, *(preset.name for preset in PRESETS))
 

@@ -72,10 +72,10 @@ def everything(library: Library, dev: Path) -> None:
 def mixed(dev: Path, folder: Path, space: str) -> Iterator[str]:
     """Files are looked at one by one here: neither bundled nor folded."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with mmsearch.open(folder / "all", space=space, fusion="off", fold="off") as library:
+    with mmsearch.open(folder / "all", space=space, fusion="off", dedup="off") as library:
         everything(library, dev)
         for (words, kind), relevant in questions(dev).items():
-            hits = library.search(words, 100_000, keywords="no")
+            hits = library.search(words, 100_000, mode="vector")
             by_cosine = [hit.path for hit in sorted(hits, key=lambda h: (-h.score, h.path))]
             alone = [h.path for h in hits if h.modality == ("image" if kind in ("photos", "stamps") else "audio")]
             rankings = (by_cosine, fused_by_rank(hits), [hit.path for hit in hits], alone)

@@ -74,7 +74,7 @@ def sounds(originals: Sequence[Path], folder: Path) -> None:
 
 def pairs(library: Library, threshold: float, kind: str) -> Iterator[tuple[str, str]]:
     """The names of each group's first file and of every other one."""
-    for group in library.duplicates(threshold, within=[kind]):
+    for group in library.duplicates(threshold, modalities=[kind]):
         yield from ((group.files[0].path.stem, file.path.stem) for file in group.files[1:])
 
 

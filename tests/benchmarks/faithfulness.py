@@ -122,7 +122,7 @@ def pictures(library: Library, shared: Path, count: int) -> Drops:
         if row["relevant"].startswith("coco/"):
             asked.setdefault(Path(row["relevant"]).name, row["query"])
     for name, query in list(asked.items())[:count]:
-        hit = library.search(query, 1, where=f"name = '{name}'", keywords="no")[0]
+        hit = library.search(query, 1, filter=f"name = '{name}'", mode="vector")[0]
         if (pair := removed(library, query, hit, blurred, rng)) is not None:
             drops.append(pair)
     return drops
@@ -133,7 +133,7 @@ def sounds(library: Library, shared: Path, count: int) -> tuple[Drops, Drops]:
     rows = [r for r in table(shared / "queries" / "text_to_audio.tsv") if r["dataset"] == "ESC-10"]
     pairs = [(row["query"], Path(name).name) for row in rows for name in row["relevant"].split(",")]
     for query, name in pairs[:: max(len(pairs) // count, 1)][:count]:
-        hit = library.search(query, 1, where=f"name = '{name}'", keywords="no")[0]
+        hit = library.search(query, 1, filter=f"name = '{name}'", mode="vector")[0]
         if (pair := removed(library, query, hit, hissing, rng)) is not None:
             seconds.append(pair)
         concepts.append(concept_removed(library, query, hit, rng))

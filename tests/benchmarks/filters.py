@@ -4,7 +4,7 @@
 
 A library of one-segment items, made through `Catalog.commit`, is asked with filters that 1, 0.1, 0.01 and 0.0001 of
 the items match: by a number, by a date, by a path, by a tag, and by several of them. Each query is what
-`mmsearch.search.vector` does beyond embedding: the nearest segments that match, resolved to the paths that match. "first": the
+`mmsearch.search.vector` does beyond embedding: the nearest segments that match, as paths. "first": the
 first query with a filter after a commit, which resolves it, by the clock and of the CPU. Vectors are searched as the
 product itself chooses for so many, index and effort; it is an error where recall under a filter is below the setting's.
 """
@@ -96,7 +96,7 @@ def best(vectors: Vectors, ids: NDArray[np.int64], query: Vectors) -> list[int]:
 
 
 def answer(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter | None) -> list[int]:
-    near, _ = indexes.search(query, K * OVER, among=where)
+    near, _ = indexes.search(query, K * OVER, filter=where)
     with catalog.reading() as snapshot:
         shown = {found.segment_id for found in read.resolve_segments(snapshot, near[KEY].ids[0], where)}
     return [i for i in near[KEY].ids[0].tolist() if i in shown][:K]
@@ -171,7 +171,7 @@ def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, 
                 query = queries[n : n + 1]
                 expected = best(vectors, ids, query)
                 plain.append(timed(lambda query=query: answer(catalog, indexes, query, None)))  # type: ignore[misc]
-                chosen.append(timed(lambda query=query, where=where: answer(catalog, indexes, query, where)))  # type: ignore[misc]
+                chosen.append(timed(lambda query=query, filter=where: answer(catalog, indexes, query, filter)))  # type: ignore[misc]
                 found = answer(catalog, indexes, query, where)
                 hits += len(set(found) & set(expected))
             with catalog.reading() as snapshot:

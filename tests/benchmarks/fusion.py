@@ -94,10 +94,10 @@ def tasks(found: Sequence[Stamp]) -> dict[str, tuple[tuple[str, ...] | None, lis
     }
 
 
-def rank(library: Library, question: Question, within: Sequence[str] | None, groups: dict[str, str]) -> int:
+def rank(library: Library, question: Question, modalities: Sequence[str] | None, groups: dict[str, str]) -> int:
     """Of the first right result; one beyond the last depth if it is not among them."""
     asked: Any = Query(text=question.value) if isinstance(question.value, str) else question.value
-    hits = library.search(asked, DEPTHS[-1], within=within, keywords="no", fold=False)
+    hits = library.search(asked, DEPTHS[-1], modalities=modalities, mode="vector", dedup=False)
     right = (hit.rank for hit in hits if groups[hit.path.stem] == question.group)
     return next(right, DEPTHS[-1] + 1)
 
@@ -115,10 +115,10 @@ def main(arguments: Sequence[str]) -> int:
         lay_out(found, media)
         with mmsearch.open(Path(folder) / "library", space=chosen.space) as library:
             library.ingest(media)
-        for title, (within, questions) in tasks(found).items():
+        for title, (modalities, questions) in tasks(found).items():
             for fusion in FUSIONS:
                 with mmsearch.open(Path(folder) / "library", fusion=fusion) as library:
-                    best = [rank(library, question, within, groups) for question in questions]
+                    best = [rank(library, question, modalities, groups) for question in questions]
                 recalls = " / ".join(f"{sum(r <= k for r in best) / len(best):6.1%}" for k in DEPTHS)
                 sys.stdout.write(f"{title:<12} {fusion:<9} R@1/5/10 {recalls}  ({len(best)})\n")
                 sys.stdout.flush()

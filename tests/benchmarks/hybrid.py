@@ -20,13 +20,13 @@ LIBRARIES = {"COCO": ("coco",), "stamps": ("stamps",), "COCO and stamps": ("coco
 DEPTHS = (1, 5, 10)
 
 
-def ranks(library: Library, dev: Path, kind: str, keywords: Mode) -> list[int]:
+def ranks(library: Library, dev: Path, kind: str, mode: Mode) -> list[int]:
     """Of each query, the rank of the first relevant picture; one beyond the last depth if it is not among them."""
     found = []
     for row in rows(dev / "queries" / "text_to_image.tsv"):
         if row["relevant"].startswith(f"{kind}/"):
             relevant = {dev / name for name in row["relevant"].split(",")}
-            hits = library.search(mmsearch.Query(text=row["query"]), DEPTHS[-1], within=("image",), keywords=keywords)
+            hits = library.search(mmsearch.Query(text=row["query"]), DEPTHS[-1], modalities=("image",), mode=mode)
             found.append(next((hit.rank for hit in hits if hit.path in relevant), DEPTHS[-1] + 1))
     return found
 

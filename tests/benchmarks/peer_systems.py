@@ -118,7 +118,7 @@ class Mmsearch(System):
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
-        found, _ = self.indexes.search(query[np.newaxis], K, among=_below(below))
+        found, _ = self.indexes.search(query[np.newaxis], K, filter=_below(below))
         return [int(i) - 1 for i in found[self.key].ids[0]]
 
     def _try(self, effort: int) -> None:
@@ -146,7 +146,7 @@ class Search(Mmsearch):
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
-        return [hit.segment_id - 1 for hit in self.library.search(stored(query), K, where=_below(below))]
+        return [hit.segment_id - 1 for hit in self.library.search(stored(query), K, filter=_below(below))]
 
 
 class Usearch(System):

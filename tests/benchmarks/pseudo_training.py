@@ -34,7 +34,7 @@ def guessed(library: Library, texts: Sequence[str], sure: float | None, paired: 
     """Guesses for pictures that have no pair; with `once`, the surest picture of each text alone."""
     if sure is None:
         return []
-    found = library.label(texts, within={"image"}, min_confidence=sure)
+    found = library.label(texts, modalities={"image"}, min_confidence=sure)
     open_ones = [one for one in found if one.label is not None and str(one.path) not in paired]
     open_ones.sort(key=lambda one: one.confidence)
     rows = [(str(one.label), str(one.path)) for one in open_ones]
@@ -87,7 +87,7 @@ def precision(library: Library, named: Mapping[str, Sequence[str]], given: set[s
     """mAP of the categories' words over the pictures that were not given."""
     found = []
     for text, paths in named.items():
-        ranked = [str(hit.path) for hit in library.search(text, k=1000, keywords="no") if hit.modality == "image"]
+        ranked = [str(hit.path) for hit in library.search(text, k=1000, mode="vector") if hit.modality == "image"]
         ranked = [path for path in ranked if path not in given]
         wanted = set(paths) - given
         found.append(sum(n / at for n, at in enumerate(places(ranked, wanted), 1)) / len(wanted))

@@ -54,7 +54,7 @@ def without(library: Library, files: Sequence[Path], folder: Path) -> Library:
 
 
 def words(library: Library, asked: Sequence[str]) -> Sure:
-    return sure([library.search(text, 1, keywords="no") for text in asked])
+    return sure([library.search(text, 1, mode="vector") for text in asked])
 
 
 def sounds(dev: Path, folder: Path, space: str) -> Iterator[Measured]:
@@ -108,8 +108,8 @@ def strangers(dev: Path, folder: Path, space: str) -> Iterator[Measured]:
     nothing = np.zeros(0)
     with mmsearch.open(folder / "strangers", space=space) as library:
         library.ingest(dev / "coco", dev / "esc10")
-        for title, within in (("photos", ("image",)), ("sounds", ("audio",)), ("both in one list", None)):
-            found = [library.search(text, 1, keywords="no", within=within) for text in asked]
+        for title, modalities in (("photos", ("image",)), ("sounds", ("audio",)), ("both in one list", None)):
+            found = [library.search(text, 1, mode="vector", modalities=modalities) for text in asked]
             yield Measured(f"stamps' names -> {title}", nothing, sure(found))
 
 

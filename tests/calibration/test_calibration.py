@@ -39,12 +39,12 @@ def test_hits_say_how_sure_they_are(library: Library, folder: Path) -> None:
         words(folder / f"{n}.txt", f"something about matter number {n}")
     picture(folder / "red.png", "red")
     library.ingest(folder)
-    found = library.search("red", keywords="no")
+    found = library.search("red", mode="vector")
     best = found[0]
     assert best.path.name == "red.png" and best.score > 0.999 and not best.weak
     assert best.confidence is not None and best.confidence > 0.99
     assert [h.confidence for h in found] == sorted((h.confidence or 0 for h in found), reverse=True)
-    assert all(h.weak for h in library.search("an unknown thing", keywords="no"))
+    assert all(h.weak for h in library.search("an unknown thing", mode="vector"))
 
 
 def test_the_shell_says_when_nothing_fits(run: Run, folder: Path) -> None:
@@ -52,13 +52,13 @@ def test_the_shell_says_when_nothing_fits(run: Run, folder: Path) -> None:
         words(folder / f"{n}.txt", f"something about matter number {n}")
     picture(folder / "red.png", "red")
     run("ingest", folder)
-    unsure = run("query", "an unknown thing", "--no-keywords")
+    unsure = run("query", "an unknown thing", "--mode", "vector")
     assert unsure.returncode == 0
     assert unsure.stderr.decode() == "No confident match. The nearest:\n"
     rows = [line.split("\t") for line in unsure.stdout.decode().splitlines()]
     assert len(rows) == 3 and all(row[1].endswith("?") for row in rows)
-    assert len(run("query", "an unknown thing", "--no-keywords", "--all").stdout.splitlines()) == 10
-    sure = run("query", "red", "--no-keywords", "--min-confidence", "0.9")
+    assert len(run("query", "an unknown thing", "--mode", "vector", "--all").stdout.splitlines()) == 10
+    sure = run("query", "red", "--mode", "vector", "--min-confidence", "0.9")
     assert sure.stderr == b"" and [line.split("\t")[4] for line in sure.stdout.decode().splitlines()] == [
         "media/red.png"
     ]

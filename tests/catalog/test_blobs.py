@@ -68,7 +68,7 @@ def test_a_library_of_half_precision_finds_the_same(open_tiny: Open, folder: Pat
     half.close()
     again = open_tiny("half", storage="float32")
     again.ingest(folder)
-    assert [hit.path.name for hit in again.search("green", k=1, within=["text"])] == ["more.txt"]
+    assert [hit.path.name for hit in again.search("green", k=1, modalities=["text"])] == ["more.txt"]
     with closing(sqlite3.connect(again.path / "catalog.sqlite")) as db:
         assert db.execute("SELECT DISTINCT length(vector) FROM embeddings").fetchall() == [(16,)]
         assert db.execute("SELECT storage FROM spaces").fetchall() == [("float16",)]

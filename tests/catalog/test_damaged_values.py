@@ -48,10 +48,10 @@ def tmp_path(kept: Kept) -> Path:
 
 READS: dict[str, Callable[[Library], object]] = {
     "status": lambda library: library.status(),
-    "search": lambda library: library.search("red", 9, fold=True, moments=True),
-    "keywords": lambda library: library.search("thing", 9, keywords="only"),
+    "search": lambda library: library.search("red", 9, dedup=True, moments=True),
+    "keywords": lambda library: library.search("thing", 9, mode="keyword"),
     "filter": lambda library: library.search(
-        "red", 9, where="(width > 1 or tag = red or taken > 2000) and path glob '*'"
+        "red", 9, filter="(width > 1 or tag = red or taken > 2000) and path glob '*'"
     ),
     "like": lambda library: library.search(Query(like=1), 9),
     "duplicates": lambda library: library.duplicates(),

@@ -35,13 +35,13 @@ def put(catalog: Catalog, path: str | bytes, *passages: str, title: str | None =
     catalog.commit(Batch([new], [Placement(where, ROOT, sha256, 1, 2)]), 1)
 
 
-def rows(catalog: Catalog, query: str, k: int = 10, within: tuple[str, ...] | None = None) -> list[KeywordMatch]:
+def rows(catalog: Catalog, query: str, k: int = 10, modalities: tuple[str, ...] | None = None) -> list[KeywordMatch]:
     with catalog.reading() as snapshot:
-        return words.search_words(snapshot, query, k, within)
+        return words.search_words(snapshot, query, k, modalities)
 
 
-def found(catalog: Catalog, query: str, k: int = 10, within: tuple[str, ...] | None = None) -> list[str]:
-    return [os.fsdecode(row.path) for row in rows(catalog, query, k, within)]
+def found(catalog: Catalog, query: str, k: int = 10, modalities: tuple[str, ...] | None = None) -> list[str]:
+    return [os.fsdecode(row.path) for row in rows(catalog, query, k, modalities)]
 
 
 def execute(folder: Path, statement: str) -> None:
@@ -141,8 +141,8 @@ def test_a_folder_of_most_items_says_nothing(catalog: Catalog) -> None:
 def test_kinds_and_present_ones_only(catalog: Catalog) -> None:
     put(catalog, "/r/dog.txt", "dog")
     put(catalog, "/r/dog.jpg", kind="image")
-    assert found(catalog, "dog", within=("image",)) == ["/r/dog.jpg"]
-    assert found(catalog, "dog", within=()) == []
+    assert found(catalog, "dog", modalities=("image",)) == ["/r/dog.jpg"]
+    assert found(catalog, "dog", modalities=()) == []
     catalog.commit(Batch(missing=[(1, b"/r/dog.txt")]), 1)
     assert found(catalog, "dog") == ["/r/dog.jpg"]
 
@@ -315,7 +315,7 @@ def test_which_queries_are_looked_for_literally(catalog: Catalog) -> None:
     ):
         assert search_keywords.match_keywords(query, 1, catalog) == []
         with pytest.raises(InvalidInput, match="needs words"):
-            search_keywords.match_keywords(query, 1, catalog, keywords="only")
-    assert search_keywords.match_keywords(Query(text="dog"), 1, catalog, keywords="no") == []
-    with pytest.raises(InvalidInput, match="keywords can't be 'maybe'"):
-        search_keywords.match_keywords(Query(text="dog"), 1, catalog, keywords="maybe")  # type: ignore[arg-type]
+            search_keywords.match_keywords(query, 1, catalog, mode="keyword")
+    assert search_keywords.match_keywords(Query(text="dog"), 1, catalog, mode="vector") == []
+    with pytest.raises(InvalidInput, match="mode can't be 'maybe'"):
+        search_keywords.match_keywords(Query(text="dog"), 1, catalog, mode="maybe")  # type: ignore[arg-type]

@@ -189,9 +189,9 @@ def test_on_a_terminal_with_colours_only_those_of_the_table_and_the_bar_come(
 
 def test_names_are_shown_with_escapes(terminal: Callable[..., Ended], folder: Path) -> None:
     path = f"{folder}/{SHOWN}.txt"
-    assert terminal("query", "red", "-k", "1", "--in", "text", "--paths", "--no-fold") == (0, f"{path}\n")
-    assert terminal("query", "red", "-k", "1", "--in", "text", "-0", "--no-fold") == (0, f"{path}\n")
-    code, seen = terminal("query", "red", "--in", "text", "--no-fold", columns=400, term="xterm")
+    assert terminal("query", "red", "-k", "1", "--in", "text", "--paths", "--no-dedup") == (0, f"{path}\n")
+    assert terminal("query", "red", "-k", "1", "--in", "text", "-0", "--no-dedup") == (0, f"{path}\n")
+    code, seen = terminal("query", "red", "--in", "text", "--no-dedup", columns=400, term="xterm")
     (row,) = (line.split("  ") for line in seen.splitlines() if SHOWN in line)
     assert code == 0 and f"media/{SHOWN}.txt" in row
     seen = terminal("failures", columns=400, term="xterm")[1]
@@ -236,9 +236,9 @@ def test_json_is_ascii_and_gives_back_every_name(terminal: Callable[..., Ended],
 
 def test_in_a_pipe_paths_are_bytes_and_names_forge_no_row(run: Run, folder: Path) -> None:
     path = os.fsencode(folder / f"{HOSTILE}.txt")
-    assert run("query", "red", "-k", "1", "--in", "text", "--paths", "--no-fold").stdout == path + b"\n"
-    assert run("query", "red", "-k", "1", "--in", "text", "-0", "--no-fold").stdout == path + b"\0"
-    first, *_ = run("query", "red", "--in", "text", "--no-fold").stdout.decode().splitlines()
+    assert run("query", "red", "-k", "1", "--in", "text", "--paths", "--no-dedup").stdout == path + b"\n"
+    assert run("query", "red", "-k", "1", "--in", "text", "-0", "--no-dedup").stdout == path + b"\0"
+    first, *_ = run("query", "red", "--in", "text", "--no-dedup").stdout.decode().splitlines()
     assert first.split("\t")[3:5] == ["text", f"media/{SHOWN}.txt"] and len(first.split("\t")) == 6
     assert [line.count("\t") for line in run("failures").stdout.decode().splitlines()] == [3]
 

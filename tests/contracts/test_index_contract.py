@@ -59,9 +59,11 @@ class Rebuilt:
         self._changed()
         return removed
 
-    def search(self, queries: Vectors, k: int, *, among: Selection | None = None) -> Neighbours:
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         index, rows = self._serving
-        return index.search(queries, k, among=among, fetch=lambda ids: np.stack([rows[number] for number in ids]))
+        return index.search(
+            queries, k, selection=selection, fetch=lambda ids: np.stack([rows[number] for number in ids])
+        )
 
     def _changed(self) -> None:
         self._changes += 1
@@ -291,29 +293,29 @@ def test_a_selection_of_any_size_costs_no_recall(backend: Backend, size: int) ->
     known = {int(numbers[place]): rows[place] for place in picked}
     # As many unknown ids again, before, between and beyond the known ones.
     unknown = np.setdiff1d(np.arange(-5, 7000, dtype=np.int64), numbers)[: size + 5]
-    among = Selection(np.union1d(numbers[picked], unknown))
+    selection = Selection(np.union1d(numbers[picked], unknown))
     for k in (1, 10, 3000):
-        assert pairs(index.search(rows[:3], k, among=among)) == oracle(rows[:3], known, k)
+        assert pairs(index.search(rows[:3], k, selection=selection)) == oracle(rows[:3], known, k)
 
 
 def test_a_selection_of_unknown_ids_finds_nothing(backend: Backend) -> None:
     index, _, rows = filled(backend)
-    assert index.search(rows[:2], 4, among=Selection(ids(-7, 10**12))).ids.shape == (2, 0)
+    assert index.search(rows[:2], 4, selection=Selection(ids(-7, 10**12))).ids.shape == (2, 0)
 
 
 @pytest.mark.parametrize("wrong", [ids(3, 1), ids(1, 1), np.array([1.0]), np.array([[1]])])
 def test_a_selection_must_be_sorted_unique_int64(backend: Backend, wrong: Any) -> None:
     index, _, rows = filled(backend, 10)
     with pytest.raises(InvalidInput):
-        index.search(rows[:1], 1, among=Selection(wrong))
+        index.search(rows[:1], 1, selection=Selection(wrong))
 
 
 def test_many_queries_at_once_equal_one_by_one(backend: Backend) -> None:
     index, numbers, rows = filled(backend)
-    for among in (None, Selection(np.sort(numbers[:2000]))):
-        together = index.search(rows[:50], 25, among=among)
+    for selection in (None, Selection(np.sort(numbers[:2000]))):
+        together = index.search(rows[:50], 25, selection=selection)
         for row in range(50):
-            alone = index.search(rows[row : row + 1], 25, among=among)
+            alone = index.search(rows[row : row + 1], 25, selection=selection)
             assert same(alone, Neighbours(together.ids[row : row + 1], together.scores[row : row + 1]))
 
 
@@ -422,14 +424,14 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[int], Vectors]
     for kind in draw(st.lists(st.sampled_from(["add", "add", "remove"]), max_size=6)):
         some = draw(st.lists(numbers, unique=True, max_size=8))
         changes.append((kind, some, rows(len(some))))
-    among = draw(st.none() | st.lists(numbers, unique=True).map(sorted))
-    return dim, changes, rows(draw(st.integers(1, 3))), draw(st.integers(1, 15)), among
+    selection = draw(st.none() | st.lists(numbers, unique=True).map(sorted))
+    return dim, changes, rows(draw(st.integers(1, 3))), draw(st.integers(1, 15)), selection
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories())
 def test_any_history_agrees_with_the_definition(backend: Backend, history: Any) -> None:
-    dim, changes, queries, k, among = history
+    dim, changes, queries, k, selection = history
     index, known = backend(dim), dict[int, Vectors]()
     for kind, numbers, rows in changes:
         if kind == "add":
@@ -439,9 +441,9 @@ def test_any_history_agrees_with_the_definition(backend: Backend, history: Any) 
             assert index.remove(ids(*numbers)) == len(known.keys() & set(numbers))
             known = {number: row for number, row in known.items() if number not in numbers}
     assert index.ids().tolist() == sorted(known)
-    chosen = known if among is None else {number: row for number, row in known.items() if number in among}
-    selection = None if among is None else Selection(ids(*among))
-    assert pairs(index.search(queries, k, among=selection)) == oracle(queries, chosen, k)
+    chosen = known if selection is None else {number: row for number, row in known.items() if number in selection}
+    selection = None if selection is None else Selection(ids(*selection))
+    assert pairs(index.search(queries, k, selection=selection)) == oracle(queries, chosen, k)
 
 
 def truth(queries: Vectors, numbers: Ids, rows: Vectors, k: int) -> list[set[int]]:
@@ -487,8 +489,8 @@ def test_a_structure_finds_most_and_tells_their_exact_scores(
     index, queries = LayeredIndex(32, made.with_facts()), spread(60, 5)
     if device != "cpu":
         index.use(StandIn() if device == STAND_IN else gpu.find_gpu())
-    among = None if share == 1 else Selection(numbers[chosen])
-    found = index.search(queries, 10, among=among, fetch=lambda ids: rows[ids // 3])
+    selection = None if share == 1 else Selection(numbers[chosen])
+    found = index.search(queries, 10, selection=selection, fetch=lambda ids: rows[ids // 3])
     assert found.ids.shape == (60, 10) and np.isin(found.ids, numbers[chosen]).all()
     exact = truth(queries, numbers[chosen], rows[chosen], 10)
     recall = np.mean([len(best & set(ids)) / 10 for best, ids in zip(exact, found.ids.tolist(), strict=True)])
@@ -543,13 +545,13 @@ def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_le
     asked: list[int] = []
     near = ann.AnnIndex.near
 
-    def counted(self: ann.AnnIndex, queries: Vectors, want: int, effort: int, among: Any = None) -> Any:
+    def counted(self: ann.AnnIndex, queries: Vectors, want: int, effort: int, selection: Any = None) -> Any:
         asked.append(effort)
-        return near(self, queries, want, effort, among)
+        return near(self, queries, want, effort, selection)
 
     monkeypatch.setattr(ann.AnnIndex, "near", counted)
-    among = None if share == 1 else Selection(numbers[: int(6000 * share)])
-    LayeredIndex(32, made).search(spread(1, 5), 10, among=among, fetch=lambda ids: rows[ids // 3])
+    selection = None if share == 1 else Selection(numbers[: int(6000 * share)])
+    LayeredIndex(32, made).search(spread(1, 5), 10, selection=selection, fetch=lambda ids: rows[ids // 3])
     assert asked[0] == int(made.facts.effort * times)
 
 
@@ -559,7 +561,7 @@ def searched(
     """Ids of the ten nearest of the chosen rows as a structure of little effort finds them, and as they are."""
     made, numbers, rows = structure
     index = LayeredIndex(32, made.with_facts(effort=2 if made.preset.effort == "nprobe" else 16, **facts))
-    found = index.search(query, 10, among=Selection(numbers[chosen]), fetch=lambda ids: rows[ids // 3])
+    found = index.search(query, 10, selection=Selection(numbers[chosen]), fetch=lambda ids: rows[ids // 3])
     order = np.lexsort((numbers[chosen], -rank.exact_scores(query[0], rows[chosen])))[:10]
     return found.ids[0].tolist(), numbers[chosen][order].tolist()
 

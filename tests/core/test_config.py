@@ -44,7 +44,7 @@ def test_each_source_goes_before_the_next(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MMSEARCH_COMMIT_S", "4")
     monkeypatch.setenv("MMSEARCH_FALSE_ACCEPTS", "0.4")
     found = read_configuration(tmp_path, false_accepts=0.5, device=None)
-    values = found.settings.fold, found.settings.recall, found.settings.commit_s, found.settings.false_accepts
+    values = found.settings.dedup, found.settings.recall, found.settings.commit_s, found.settings.false_accepts
     assert values == ("off", 0.6, 4.0, 0.5)
     assert (found.settings.workers, found.settings.limits.decode_s, found.settings.device) == (2, 1.5, "auto")
     origins = {name: found.origin(name) for name in ("fold", "recall", "commit_s", "false_accepts", "device")}
@@ -75,7 +75,7 @@ def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pyt
         ("workers", -1), ("workers", [1]), ("false_accepts", 1), ("false_accepts", 0), ("recall", 1.01),
         ("device", "cuda:-1"), ("device", "cuda:\u0661"), ("device", "__import__('os')"), ("device", 0),
         ("precision", "int8"), ("fold", True), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
-        ("space", "x" * 5000), ("fusion", "learned:"), ("fusion_weights", "=1"), ("alike", "image=nan"),
+        ("space", "x" * 5000), ("fusion", "learned:"), ("fusion_weights", "=1"), ("similarity", "image=nan"),
     ],
 )  # fmt: skip
 def test_values_that_make_no_sense(name: str, value: Any) -> None:

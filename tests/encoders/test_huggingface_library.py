@@ -47,7 +47,7 @@ def stored(library: Library) -> dict[str, Any]:
 
 
 def names(library: Library, query: str | Query, k: int, *modalities: str) -> list[str]:
-    return [hit.path.name for hit in library.search(query, k, within=list(modalities), keywords="no")]
+    return [hit.path.name for hit in library.search(query, k, modalities=list(modalities), mode="vector")]
 
 
 def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTiny, folder: Path) -> None:
@@ -65,7 +65,7 @@ def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTin
         assert [kind[name] for name in names(library, Query(audio=other), 3, "audio")] == [caption] * 3
         assert names(library, Query(audio=other), 1, "text") == [f"note{number}.txt"]
         assert names(library, Query(text=folder / f"note{number}.txt"), 1, "audio")[0] in kind
-    hit = library.search("a high tone", 1, within=["audio"], keywords="no")[0]
+    hit = library.search("a high tone", 1, modalities=["audio"], mode="vector")[0]
     assert hit.start is not None and hit.end is not None and hit.end - hit.start <= huggingface.SECONDS
 
 
@@ -76,7 +76,7 @@ def test_pictures_wait_outside_and_of_videos_the_sound_is_taken(open_tiny: OpenT
     library = open_tiny(space=tones.space())
     report = library.ingest(folder)
     assert (report.new, report.not_embedded, report.failed.total()) == (2, 1, 0)
-    assert library.search("a low tone", 1, within=["video"], keywords="no")[0].matched == "audio"
+    assert library.search("a low tone", 1, modalities=["video"], mode="vector")[0].matched == "audio"
     with pytest.raises(NoSharedSpace, match="embeds no image"):
         library.search(Query(image=folder / "red.png"))
 
@@ -106,7 +106,7 @@ def test_other_windows_are_refused_and_so_is_another_model_in_its_place(tmp_path
         library.search("a low tone")
     config.write_text(before)
     with mmsearch.open(tmp_path / "library") as library:
-        assert library.search("a low tone", keywords="no")
+        assert library.search("a low tone", mode="vector")
     huggingface.save(here, "pe")
     with mmsearch.open(tmp_path / "library") as library, pytest.raises(SpaceChanged):
         library.search("a low tone")
@@ -151,7 +151,7 @@ def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny,
             assert len(names(library, query, 5, modality)) == count
     assert names(library, queries["image"], 1, "image") == ["green.png"]
     assert names(library, queries["audio"], 1, "audio") == ["4-1.wav"]
-    frames = library.search(queries["image"], 1, within=["video"])[0]
+    frames = library.search(queries["image"], 1, modalities=["video"])[0]
     assert (frames.path.name, frames.matched) == ("loud.mp4", "image"), "a green film, by a green picture"
 
 
@@ -203,6 +203,6 @@ def test_in_the_shell(run: Run, folder: Path) -> None:
     done = run("ingest", folder, "--space", "clap-htsat")
     assert done.returncode == 0, done.stderr.decode()
     assert "not embedded by this space: 1" in done.stdout.decode()
-    found = json.loads(run("query", "a high tone", "--json", "--no-keywords").stdout)
+    found = json.loads(run("query", "a high tone", "--json", "--mode", "vector").stdout)
     hits = found["hits"] if isinstance(found, dict) else found
     assert Path(hits[0]["path"]).name == "5-1.wav"

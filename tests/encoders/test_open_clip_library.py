@@ -46,7 +46,7 @@ def film(path: Path, *captions: str) -> Path:
 
 
 def colours(library: Library, query: str | Query, names: dict[str, str], k: int) -> list[str]:
-    return [names[hit.path.name].split()[1] for hit in library.search(query, k, within=["image"], keywords="no")]
+    return [names[hit.path.name].split()[1] for hit in library.search(query, k, modalities=["image"], mode="vector")]
 
 
 def test_words_pictures_and_frames_find_each_other(open_tiny: OpenTiny, folder: Path) -> None:
@@ -61,10 +61,10 @@ def test_words_pictures_and_frames_find_each_other(open_tiny: OpenTiny, folder: 
         assert colours(library, f"a {colour} circle", names, 3) == [colour] * 3
         other = shapes.draw(folder.parent / "query", [f"a {colour} square"], seed=2)[0]
         assert colours(library, Query(image=other), names, 3) == [colour] * 3
-    hit = library.search("a red square", within=["video"], keywords="no")[0]
+    hit = library.search("a red square", modalities=["video"], mode="vector")[0]
     assert (hit.path.name, hit.matched) == ("film.mp4", "image")
     assert hit.start is not None and hit.end is not None and 6 <= (hit.start + hit.end) / 2 < 12
-    by_film = library.search(Query(video=folder / "film.mp4"), 1, within=["video"], keywords="no")[0]
+    by_film = library.search(Query(video=folder / "film.mp4"), 1, modalities=["video"], mode="vector")[0]
     assert by_film.path.name == "film.mp4" and by_film.score > 0.9
     loud = {count.modality: count for count in library.status().counts}["video"]
     assert loud.segments == loud.vectors, "of the loud film only frames were taken in"
@@ -86,9 +86,9 @@ def test_a_library_of_real_photos_has_open_clips_own_vectors(open_tiny: OpenTiny
                 preprocess(Image.fromarray(np.asarray(segment.data)))[None], normalize=True
             )
         np.testing.assert_allclose(found[path.name], wanted, atol=1e-5)
-        first = library.search(Query(image=path), 1, within=["image"])[0]
+        first = library.search(Query(image=path), 1, modalities=["image"])[0]
         assert first.path.name == path.name and first.score > 0.9999
-    assert len(library.search("a dog on the grass", 5, keywords="no")) == 5
+    assert len(library.search("a dog on the grass", 5, mode="vector")) == 5
 
 
 def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) ->
     assert [failure.path.name for failure in library.failures("not-embedded")] == ["tone.wav"]
     status = library.status()
     assert (status.not_embedded, sum(status.failures.values())) == (1, 1)
-    assert library.search("a red square", within=["text"])[0].path.name == "note.txt"
+    assert library.search("a red square", modalities=["text"])[0].path.name == "note.txt"
     for query in (Query(audio=tone), Query("a dog") + Query(audio=tone)):
         with pytest.raises(NoSharedSpace, match="embeds no audio") as caught:
             library.search(query)
@@ -122,7 +122,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
         (here / file.name).write_bytes(file.read_bytes())
     with mmsearch.open(tmp_path / "library", space=f"local-dir:{here}", workers=1) as library:
         library.ingest(folder)
-        found = [hit.score for hit in library.search("a red circle", keywords="no")]
+        found = [hit.score for hit in library.search("a red circle", mode="vector")]
     weights = here / "open_clip_model.safetensors"
     state = load_file(weights)
     save_file({**state, "logit_scale": np.asarray(state["logit_scale"] + 1)}, weights)
@@ -131,7 +131,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
     assert caught.value.hint is not None and "put back the weights" in caught.value.hint
     weights.write_bytes((model / weights.name).read_bytes())
     with mmsearch.open(tmp_path / "library") as library:
-        assert [hit.score for hit in library.search("a red circle", keywords="no")] == found
+        assert [hit.score for hit in library.search("a red circle", mode="vector")] == found
     user_file().with_name(trust.FILE_NAME).unlink()
     for way in (None, "starter"):
         with mmsearch.open(tmp_path / "library", space=way) as library, pytest.raises(Untrusted) as refused:
@@ -140,7 +140,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMSEARCH_SPACE", f"local-dir:{here}")
         with mmsearch.open(tmp_path / "library") as library:
-            assert [hit.score for hit in library.search("a red circle", keywords="no")] == found
+            assert [hit.score for hit in library.search("a red circle", mode="vector")] == found
     with mmsearch.open(tmp_path / "library") as library:
         assert library.ingest(folder).failed.total() == 0, "named once, its workers find it too"
     here.rename(tmp_path / "elsewhere")

@@ -117,7 +117,7 @@ def test_videos_are_ranked_as_a_search_ranks_them(filled: Library, folder: Path,
     rows = [f"meadow.png\tmedia/{name}.mp4" for name in ("red", "green", "blue")]
     (outcome,) = filled.evaluate(pairs(folder, *rows[::2])).directions[0].outcomes
     assert outcome.ranks == (2, 3)
-    hits = filled.search(tmp_path / "meadow.png", 3, within=("video",))
+    hits = filled.search(tmp_path / "meadow.png", 3, modalities=("video",))
     assert [hit.path.name for hit in hits] == ["green.mp4", "blue.mp4", "red.mp4"]
 
 
@@ -171,8 +171,8 @@ def test_nothing_usable_is_an_error(open_tiny: Callable[..., Library], tmp_path:
 class LazyIndex(FlatIndex):
     """An approximate index at its worst: it misses the best."""
 
-    def search(self, queries, k, *, among=None):  # type: ignore[no-untyped-def]
-        found = super().search(queries, k + 1, among=among)
+    def search(self, queries, k, *, selection=None):  # type: ignore[no-untyped-def]
+        found = super().search(queries, k + 1, selection=selection)
         return Neighbours(found.ids[:, 1:], found.scores[:, 1:])
 
 

@@ -226,7 +226,7 @@ class Sequences(RuleBasedStateMachine):
             for path, content in self.found.items()
             if str(path).startswith(str(self.root / folder)) or content.startswith(modality)
         }
-        hits = self.library.search("red", 1000, keywords="no", where=where)
+        hits = self.library.search("red", 1000, mode="vector", filter=where)
         assert {hit.path for hit in hits} == expected
 
     def _check(self, what: str) -> None:

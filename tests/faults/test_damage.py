@@ -45,7 +45,7 @@ def test_what_cant_have_been_written_is_damage(tmp_path: Path, harm: str) -> Non
     for path in [path for path in (home / "indexes").rglob("*") if path.is_file()]:
         os.unlink(path)
     with closing(open_library(home)) as library, pytest.raises(CatalogDamaged) as raised:
-        library.search("red", 100, keywords="no")
+        library.search("red", 100, mode="vector")
     assert raised.value.hint == MEND
 
 

@@ -197,7 +197,7 @@ def test_a_disk_that_is_full_stops_an_ingest_and_nothing_else(tmp_path: Path) ->
 def _on_a_full_disk(home: Path, root: Path) -> None:
     """The process of the test above: the error is ours, and searches go on."""
     with closing(open_library(home)) as library:
-        before = [(hit.path, hit.score) for hit in library.search("red", 100, keywords="no")]
+        before = [(hit.path, hit.score) for hit in library.search("red", 100, mode="vector")]
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
         try:
             library.ingest(root)
@@ -205,7 +205,7 @@ def _on_a_full_disk(home: Path, root: Path) -> None:
             assert error.hint
         else:
             raise AssertionError("there was room")
-        assert [(hit.path, hit.score) for hit in library.search("red", 100, keywords="no")] == before
+        assert [(hit.path, hit.score) for hit in library.search("red", 100, mode="vector")] == before
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def read(
     while not stop():
         before, start = done.value, time.perf_counter()
         try:
-            hits = library.search(QUERY, 1000, keywords="no")
+            hits = library.search(QUERY, 1000, mode="vector")
         except Exception as error:
             seen.problems.append(f"{type(error).__name__}: {error}")
             return

@@ -101,7 +101,7 @@ def small_structures() -> Iterator[None]:
 
 def open_library(folder: Path, **settings: object) -> Library:
     """A library of the tiny space that commits after every two segments and reads media by itself."""
-    chosen = {"space": "tests.tiny:space", "workers": 1, "fold": "off", "commit_segments": 2, "commit_s": 1e9}
+    chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", "commit_segments": 2, "commit_s": 1e9}
     library = mmsearch.open(folder, **{**chosen, **settings})
     library._parts.decoding = InlinePool  # type: ignore[method-assign,assignment]
     return library
@@ -138,7 +138,7 @@ def wrong_answers(library: Library, media: Mapping[Path, str]) -> list[str]:
     which lie in one list, where the order is by score alone."""
     wrong: list[str] = []
     expected = {path: scores(content, QUERY) for path, content in media.items()}
-    found = {hit.path: hit.score for hit in library.search(QUERY, 1000, keywords="no")}
+    found = {hit.path: hit.score for hit in library.search(QUERY, 1000, mode="vector")}
     if found.keys() != expected.keys():
         lost, odd = expected.keys() - found.keys(), found.keys() - expected.keys()
         wrong.append(f"missing {sorted(p.name for p in lost)}, unexpected {sorted(p.name for p in odd)}")
@@ -146,7 +146,7 @@ def wrong_answers(library: Library, media: Mapping[Path, str]) -> list[str]:
         wrong.append(f"wrong scores of {off}")
     pictures = [content for content in media.values() if content.startswith("image")]
     best = sorted((max(scores(content, QUERY)) for content in pictures), reverse=True)[:3]
-    hits = [hit.score for hit in library.search(QUERY, 3, within=["image"], keywords="no")]
+    hits = [hit.score for hit in library.search(QUERY, 3, modalities=["image"], mode="vector")]
     if len(hits) != len(best) or not all(near(hit, [score]) for hit, score in zip(hits, best, strict=True)):
         wrong.append(f"the best scores are {best}, not {hits}")
     return wrong

@@ -24,7 +24,7 @@ def filled(library: Library, folder: Path) -> Library:
 
 
 def names(library: Library, where: str | Filter, query: str = "red", k: int = 10) -> set[str]:
-    return {hit.path.name for hit in library.search(query, k, where=where)}
+    return {hit.path.name for hit in library.search(query, k, filter=where)}
 
 
 def test_what_matches_is_found_however_far(filled: Library, folder: Path) -> None:
@@ -56,20 +56,20 @@ def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folde
 
 
 def test_words_are_looked_for_among_what_matches(filled: Library) -> None:
-    for keywords in ("also", "only"):
-        found = filled.search("small", 50, where="not name = small.png", keywords=keywords)
+    for mode in ("hybrid", "keyword"):
+        found = filled.search("small", 50, filter="not name = small.png", mode=mode)
         assert "small.png" not in {hit.path.name for hit in found}
-    assert [hit.path.name for hit in filled.search("small", 5, where="width = 32", keywords="only")] == ["small.png"]
+    assert [hit.path.name for hit in filled.search("small", 5, filter="width = 32", mode="keyword")] == ["small.png"]
 
 
 def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_read(library: Library) -> None:
     with pytest.raises(InvalidInput, match="did you mean width"):
-        library.search("red", where="with > 3")
+        library.search("red", filter="with > 3")
 
 
 @pytest.mark.parametrize(("where", "status"), [("width = 64", 0), ("widht = 64", 2)])
 def test_in_a_shell(filled: Library, run: Run, where: str, status: int) -> None:
-    done = run("query", "red", "--where", where, "--paths", "--library", filled.path)
+    done = run("query", "red", "--filter", where, "--paths", "--library", filled.path)
     assert done.returncode == status, done.stderr
     if status:
         assert b"did you mean width?\n  widht = 64\n  ^^^^^\n" in done.stderr

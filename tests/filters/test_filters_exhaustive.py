@@ -228,7 +228,7 @@ def test_the_same_as_an_exhaustive_search(
             if truth(one, thing, path, size, mtime)
         }
         # With k of 1 there are lists long enough to be probed first.
-        found = {k: indexes.search(query, k, among=one)[0] for k in (1, 3)}
+        found = {k: indexes.search(query, k, filter=one)[0] for k in (1, 3)}
         for key, near in everything.items():
             with catalog.reading() as snapshot:
                 rows = read.resolve_segments(snapshot, near.ids[0], one)

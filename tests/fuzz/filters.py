@@ -82,7 +82,7 @@ def _library() -> Library:
 
 def step(text: str) -> None:
     """Read a filter, and search with it."""
-    _library().search("red", 1, where=text)
+    _library().search("red", 1, filter=text)
 
 
 TARGET = Target(

@@ -105,7 +105,7 @@ def step(case: tuple[list[Put], list[Bytes], bool]) -> None:
         with mmsearch.open(work / "library", space="tests.tiny:space", workers=1) as library:
             done = library.import_(work / "out", models=["tests.others:mute"])
             if done.items:
-                assert len(library.search("red", 99, fold=False)) == done.items
+                assert len(library.search("red", 99, dedup=False)) == done.items
             library.status()
             library.duplicates() if done.items else None
             library.export(work / "again")

@@ -125,8 +125,8 @@ def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callab
     for one in (indexes, other):
         assert built(one) == name
         check(one, EVERY)
-        check(one, EVERY[100:900], among=Comparison("size", "in", tuple(range(100, 900))))
-        check(one, EVERY[5:8], among=Comparison("size", "in", (5, 6, 7)), least=1.0)
+        check(one, EVERY[100:900], filter=Comparison("size", "in", tuple(range(100, 900))))
+        check(one, EVERY[5:8], filter=Comparison("size", "in", (5, 6, 7)), least=1.0)
     assert indexes.search(QUERIES[:1], SIZE + 5)[0][KEY].ids.shape == (1, SIZE)
 
 

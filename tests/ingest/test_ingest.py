@@ -32,10 +32,10 @@ def test_takes_in_every_modality_and_finds_each(library: Library, folder: Path) 
     video(folder / "d.mp4", "green", "red", "blue")
     report = library.ingest(folder)
     assert (report.new, report.failed.total(), report.files) == (4, 0, 4)
-    assert library.search("red", within=("image",))[0].path.name == "a.png"
+    assert library.search("red", modalities=("image",))[0].path.name == "a.png"
     assert names(library, "low", 1) == ["b.wav"]
-    assert library.search("blue", within=("text",))[0].passage == "a blue house"
-    hit = library.search("blue", within=("video",))[0]
+    assert library.search("blue", modalities=("text",))[0].passage == "a blue house"
+    hit = library.search("blue", modalities=("video",))[0]
     assert (hit.path.name, hit.start, hit.end) == ("d.mp4", 4.0, 6.0)
 
 
@@ -63,7 +63,7 @@ def test_moved_copied_and_swapped_files_cost_no_embedding(library: Library, fold
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
     library.ingest(folder)
-    ids = {hit.path.name: hit.item_id for hit in library.search("red", within=("image",))}
+    ids = {hit.path.name: hit.item_id for hit in library.search("red", modalities=("image",))}
     tiny.reset()
 
     (folder / "sub").mkdir()

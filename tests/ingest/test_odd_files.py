@@ -31,7 +31,7 @@ def test_a_time_that_no_catalog_holds_costs_nothing(library: Library, folder: Pa
     assert library.ingest(folder).unchanged == 3
     assert library.search("green", 1)[0].path == odd
     when = "modified > 2200" if seconds > 0 else "modified < 1700"
-    assert [hit.path for hit in library.search("green", where=when)] == [odd]
+    assert [hit.path for hit in library.search("green", filter=when)] == [odd]
     odd.write_text("a green  pear")
     os.utime(odd, ns=(0, seconds * 10**9))
     assert library.ingest(folder).changed == 1, "its size tells"

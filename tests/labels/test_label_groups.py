@@ -58,17 +58,17 @@ def test_a_bundle_is_named_by_all_of_its_files(filled: Library, folder: Path) ->
     learned = filled.train.labels(table(folder), fusion="mean")
     assert not learned.unused
     wanted = {f"{colour}{mark}": ("deep", "shrill")[mark % 2] for colour in COLOURS for mark in range(4)}
-    found = given(filled, where="name glob '*[0-3].*'")
+    found = given(filled, filter="name glob '*[0-3].*'")
     assert found == {f"{name}{kind}": said for name, said in wanted.items() for kind in (".png", ".wav")}
     # Which files are asked for is one thing, what a bundle is made of another.
-    assert given(filled, within=("image",), where="name = blue3.png") == {"blue3.png": "shrill"}
-    (alone,) = filled.label(model="names", where="name = lone.wav")
+    assert given(filled, modalities=("image",), filter="name = blue3.png") == {"blue3.png": "shrill"}
+    (alone,) = filled.label(model="names", filter="name = lone.wav")
     assert (alone.label or alone.runner_up) == "shrill"
 
 
 def test_without_a_fusion_a_picture_knows_nothing_of_its_sound(filled: Library, folder: Path) -> None:
     filled.train.labels(table(folder))
-    assert all(one.confidence < 0.9 for one in filled.label(model="names", within=("image",)))
+    assert all(one.confidence < 0.9 for one in filled.label(model="names", modalities=("image",)))
     assert all(np.allclose(row[3:], 0) for row in stored(filled)["vectors"])
 
 
@@ -115,7 +115,7 @@ def test_a_file_of_two_bundles_has_the_surest_tag(filled: Library, folder: Path)
         sound(there / f"{name}.wav", tone, seconds=3)
     filled.ingest(folder)
     filled.train.labels(table(folder), fusion="mean")
-    labelled = filled.label(model="names", where="path contains there", save=True)
+    labelled = filled.label(model="names", filter="path contains there", save=True)
     assert {one.path.name: one.label for one in labelled} == {
         "one.png": "deep", "one.wav": "deep", "two.png": "shrill", "two.wav": "shrill",
     }  # fmt: skip
@@ -140,6 +140,6 @@ def test_in_the_shell(run: Run, folder: Path) -> None:
     run("ingest", folder)
     done = run("train", "labels", table(folder), "--fusion", "mean")
     assert done.returncode == 0 and b"2 names" in done.stdout, done.stderr
-    named = run("label", "--with", "names", "--where", "name = blue3.png", "--json")
+    named = run("label", "--with", "names", "--filter", "name = blue3.png", "--json")
     assert [one["label"] for one in json.loads(named.stdout)] == ["shrill"]
     assert run("train", "labels", table(folder), "--name", "b", "--fusion", "best").returncode == 2

@@ -46,7 +46,7 @@ def tags(library: Library) -> list[tuple[str, float | None]]:
 
 
 def test_the_nearest_name_or_none_of_them(filled: Library) -> None:
-    found = given(filled, "red", "green", "low", within=("image", "audio", "video"))
+    found = given(filled, "red", "green", "low", modalities=("image", "audio", "video"))
     assert found == {
         "red.png": "red", "green.png": "green", "dark.png": None, "low.wav": "low", "mid.wav": None,
         "film.mp4": "green",
@@ -65,34 +65,34 @@ def test_how_sure_and_what_comes_next(filled: Library, folder: Path) -> None:
 
 def test_the_least_confidence_is_settable(filled: Library) -> None:
     assert None not in given(filled, "red", "green", min_confidence=0).values()
-    assert given(filled, "red", "green", within=("audio",), min_confidence=1) == {"low.wav": None, "mid.wav": None}
+    assert given(filled, "red", "green", modalities=("audio",), min_confidence=1) == {"low.wav": None, "mid.wav": None}
     with pytest.raises(InvalidInput, match="between 0 and 1"):
         filled.label(["red", "green"], min_confidence=1.5)
 
 
 def test_only_what_matches(filled: Library) -> None:
-    assert given(filled, "red", "green", where="name = red.png") == {"red.png": "red"}
-    assert given(filled, "red", "green", where="name = nothing.png") == {}
-    copies = given(filled, "red", "green", within=("text",))
+    assert given(filled, "red", "green", filter="name = red.png") == {"red.png": "red"}
+    assert given(filled, "red", "green", filter="name = nothing.png") == {}
+    copies = given(filled, "red", "green", modalities=("text",))
     assert len(copies) == 6
 
 
 def test_saved_labels_are_tags(filled: Library) -> None:
-    filled.label(["red", "green", "low"], within=("image", "audio"), save=True)
+    filled.label(["red", "green", "low"], modalities=("image", "audio"), save=True)
     assert [tag for tag, _ in tags(filled)] == ["green", "low", "red"]
     assert all(sure is not None and 0.95 <= sure <= 1 for _, sure in tags(filled))
-    assert [hit.path.name for hit in filled.search("anything", where="tag = low")] == ["low.wav"]
-    assert [hit.path.name for hit in filled.search("low", keywords="only", within=("audio",))] == ["low.wav"]
+    assert [hit.path.name for hit in filled.search("anything", filter="tag = low")] == ["low.wav"]
+    assert [hit.path.name for hit in filled.search("low", mode="keyword", modalities=("audio",))] == ["low.wav"]
 
 
 def test_labels_once_more_replace_those_of_a_model_alone(filled: Library) -> None:
-    filled.label(["red", "green"], within=("image",), save=True, min_confidence=0)
+    filled.label(["red", "green"], modalities=("image",), save=True, min_confidence=0)
     assert len(tags(filled)) == 3, "dark.png too"
     with closing(sqlite3.connect(filled.path / "catalog.sqlite")) as db, db:
         db.execute("INSERT INTO tags SELECT content_id, 'blue', NULL FROM tags WHERE confidence > 0.99")
         db.execute("INSERT INTO tags SELECT content_id, 'kept', 0.5 FROM tags WHERE tag = 'green' LIMIT 1")
         db.execute("UPDATE tags SET confidence = NULL WHERE tag = 'red'")
-    filled.label(["red", "green", "blue"], within=("image",), save=True)
+    filled.label(["red", "green", "blue"], modalities=("image",), save=True)
     now = tags(filled)
     assert [tag for tag, _ in now if tag != "red"] == ["blue", "blue", "green", "kept"]
     assert all(sure is None for tag, sure in now if tag in ("red", "blue")), "a person's word stands"
@@ -100,9 +100,9 @@ def test_labels_once_more_replace_those_of_a_model_alone(filled: Library) -> Non
 
 
 def test_what_was_not_looked_at_keeps_its_labels(filled: Library) -> None:
-    filled.label(["red", "green"], within=("image",), save=True, min_confidence=0)
+    filled.label(["red", "green"], modalities=("image",), save=True, min_confidence=0)
     assert len(tags(filled)) == 3
-    filled.label(["red", "green"], where="name = dark.png", save=True)
+    filled.label(["red", "green"], filter="name = dark.png", save=True)
     assert [tag for tag, _ in tags(filled)] == ["green", "red"]
 
 
@@ -124,7 +124,7 @@ def test_in_the_shell(run: Run, process: Run) -> None:
         ("none of these", "media/dark.png"), ("green", "media/green.png"), ("red", "media/red.png"),
     ]  # fmt: skip
     assert done.stderr.decode() == "2 labelled and saved, 1 with none of these\n"
-    listed = json.loads(run("label", "--as", "red,green", "--where", "tag = red", "--json").stdout)
+    listed = json.loads(run("label", "--as", "red,green", "--filter", "tag = red", "--json").stdout)
     assert [(one["label"], one["runner_up"]) for one in listed] == [("red", "green")]
     single = run("label", "--as", "red")
     assert single.returncode == 2 and b"two names are needed" in single.stderr and b"Hint" in single.stderr
@@ -137,5 +137,5 @@ def test_real_sounds_get_their_names(open_tiny: Callable[..., Library], tmp_path
         assert found["dog-barking-sharply.ogg"] == "dog barking"
         assert found["rooster-crowing.ogg"] == "rooster crowing"
         assert found["rain-in-louisiana.ogg"] == "rain"
-        none = given(library, "trumpet", "bicycle", where="name glob 'dog-*'")
+        none = given(library, "trumpet", "bicycle", filter="name glob 'dog-*'")
         assert set(none.values()) == {None}

@@ -38,7 +38,7 @@ def tmp_path(kept: Kept) -> Path:
 
 
 def ask(library: Library, query: str | mmsearch.Query) -> str:
-    return library.search(query, k=1, keywords="no")[0].path.stem
+    return library.search(query, k=1, mode="vector")[0].path.stem
 
 
 def test_children_answer_for_themselves(folder: Path, library: Library) -> None:

@@ -35,10 +35,10 @@ def asked(library: Library, answer: dict[str, Any]) -> list[Hit]:
         query,
         answer["k"],
         offset=answer.get("offset", 0),
-        within=answer.get("modalities"),
-        keywords={"hybrid": "also", "keyword": "only", "vector": "no"}[answer["mode"]],  # type: ignore[arg-type]
-        where=answer.get("filter"),
-        fold=answer.get("dedup"),
+        modalities=answer.get("modalities"),
+        mode=answer["mode"],
+        filter=answer.get("filter"),
+        dedup=answer.get("dedup"),
         moments=answer.get("moments", False),
     )
 
@@ -52,7 +52,7 @@ def facts(hit: Hit) -> dict[str, Any]:
     return {
         "path": below(hit.path), "modality": hit.modality, "by": list(hit.by), "weak": hit.weak,
         "matched": hit.matched, "start": hit.start, "end": hit.end, "page": hit.page,
-        "passage": hit.passage and hit.passage[:40], "duplicates": [below(path) for path in hit.folded],
+        "passage": hit.passage and hit.passage[:40], "duplicates": [below(path) for path in hit.duplicates],
         "members": [below(path) for path in hit.members], "part": below(hit.part),
     }  # fmt: skip
 

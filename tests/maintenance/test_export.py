@@ -27,7 +27,7 @@ def found(library: Library) -> list[tuple[Any, ...]]:
     return [
         (hit.path.name, hit.score, hit.confidence, hit.start, hit.end, hit.passage)
         for query in ("red", "low", "dark")
-        for hit in library.search(query, k=50, keywords="no")
+        for hit in library.search(query, k=50, mode="vector")
     ]
 
 
@@ -61,7 +61,7 @@ def test_files_that_lie_elsewhere(filled: Library, open_tiny: Open, folder: Path
     folder.rename(here)
     roots = {str(folder): str(here), str(folder / "deep"): str(tmp_path / "deeper"), str(folder)[:-1]: "/nowhere"}
     fresh.import_(tmp_path / "out", roots)
-    paths = {hit.path for hit in fresh.search("red", k=50, within=["image"])}
+    paths = {hit.path for hit in fresh.search("red", k=50, modalities=["image"])}
     assert tmp_path / "deeper" / "copy of 0.png" in paths and here / "0.png" in paths
     report = fresh.ingest(here)
     assert (report.unchanged, report.new, report.moved, report.missing) == (14, 0, 1, 0)
@@ -87,12 +87,12 @@ def test_what_is_known_stays_and_nothing_is_doubled(
 
 
 def test_labels_and_a_person_s_words_come_along(filled: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
-    filled.label(["red", "green"], save=True, min_confidence=0.0, within=["image"])
-    tagged = [(hit.path, hit.score) for hit in filled.search("red", where="tag = red", k=50)]
+    filled.label(["red", "green"], save=True, min_confidence=0.0, modalities=["image"])
+    tagged = [(hit.path, hit.score) for hit in filled.search("red", filter="tag = red", k=50)]
     filled.export(tmp_path / "out")
     fresh = open_tiny("elsewhere")
     fresh.import_(tmp_path / "out")
-    assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", where="tag = red", k=50)] == tagged
+    assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
 
 
 def test_half_precision_stays_as_it_is(open_tiny: Open, folder: Path, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
         assert done.returncode == -signal.SIGKILL, done.stderr
     import mmsearch
 
-    with mmsearch.open(target, space="tests.tiny:space", fold="off") as library:
+    with mmsearch.open(target, space="tests.tiny:space", dedup="off") as library:
         taken = library.import_(tmp_path / "out")
         assert 0 < taken.items + taken.known == 15
         assert found(library) == expected

@@ -92,7 +92,7 @@ class Searching:
 def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) -> None:
     library, other = open_tiny(), open_tiny()
     library.ingest(media)
-    item = library.search("red", 1, within=["image"])[0].item_id
+    item = library.search("red", 1, modalities=["image"])[0].item_id
     questions: list[str | Query] = ["red", f'"{NOTE}"', "low", Query(image=media / "00.png"), Query(like=item)]
     right = {"tiny": [told(library.search(question, 8)) for question in questions]}
     for name in ("twin", "wide"):
@@ -175,7 +175,7 @@ def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> No
     before = asked(library)
     undisturbed.model.use(SPACES["wide"], when_complete=True)
     after = asked(undisturbed)
-    environment = {**os.environ, "MMSEARCH_COMMIT_SEGMENTS": "4", "MMSEARCH_FOLD": "off"}
+    environment = {**os.environ, "MMSEARCH_COMMIT_SEGMENTS": "4", "MMSEARCH_DEDUP": "off"}
     left = []
     for moment, (owner, name, nth) in MOMENTS.items():
         library.close()
@@ -200,7 +200,7 @@ def explained(library: Library, hit: Hit) -> object:
 
 ANSWERS: dict[str, Callable[[Library, Hit], object]] = {
     "duplicates": lambda library, _: [[file.path.name for file in group.files] for group in library.duplicates()],
-    "label": lambda library, _: library.label(["red", "green", "blue"], within=["image"]),
+    "label": lambda library, _: library.label(["red", "green", "blue"], modalities=["image"]),
     "explain": explained,
     "more like it": lambda library, hit: told(library.search(Query(like=hit.item_id), 8)),
     "moments": lambda library, _: [hit.moments for hit in library.search("low", 8, moments=True)],
@@ -260,21 +260,21 @@ def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Pat
     model = clip.save(tmp_path / "clip", "clip")
     with mmsearch.open(tmp_path / "fresh", space=f"local-dir:{model}", workers=1) as fresh:
         fresh.ingest(folder)
-        expected = [(h.path.name, h.passage, h.score) for h in fresh.search("a red bus", keywords="no")]
+        expected = [(h.path.name, h.passage, h.score) for h in fresh.search("a red bus", mode="vector")]
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         library.ingest(folder)
-        first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")]
+        first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
         switched = library.model.use(f"local-dir:{model}", when_complete=True)
         assert switched is not None and dict(switched.unreachable) == {"audio": 1}
-        found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")]
+        found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
         assert found == expected != first
     model.rename(tmp_path / "elsewhere")
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         with pytest.raises(WeightsError) as caught:
-            library.search("a red bus", keywords="no")
+            library.search("a red bus", mode="vector")
         assert caught.value.hint is not None and "mmsearch model use starter" in caught.value.hint
         library.model.use("starter")
-        assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", keywords="no")] == first
+        assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")] == first
 
 
 def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenTiny, folder: Path) -> None:

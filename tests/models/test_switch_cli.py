@@ -46,8 +46,8 @@ def answers(library: Library) -> list[object]:
     """What a library says, whatever its ids are."""
     asked: list[Query | str] = ["red", "a green hill", "low", Query(image=library.path.parent / "media/red0.png")]
     found: list[object] = [[told(hit) for hit in library.search(query, 12, moments=True)] for query in asked]
-    found.append([told(hit) for hit in library.search("quiet lantern", keywords="only")])
-    found.append([told(hit) for hit in library.search("red", where="modality in (video, text) and size > 1")])
+    found.append([told(hit) for hit in library.search("quiet lantern", mode="keyword")])
+    found.append([told(hit) for hit in library.search("red", filter="modality in (video, text) and size > 1")])
     found.append([[file.path.name for file in group.files] for group in library.duplicates(0.99)])
     found.append([(c.modality, c.items, c.missing, c.segments, c.vectors) for c in library.status().counts])
     with library._parts.catalog().reading() as snapshot:
@@ -56,7 +56,7 @@ def answers(library: Library) -> list[object]:
 
 
 def first(library: Library, query: str = "red") -> str:
-    return library.search(query, 1, within=["image"], keywords="no")[0].path.name[:-5]
+    return library.search(query, 1, modalities=["image"], mode="vector")[0].path.name[:-5]
 
 
 def layouts(library: Library) -> int:
@@ -80,10 +80,10 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
     switched = library.model.use("wide")
     assert switched is not None and (switched.before, dict(switched.unreachable)) == ("tiny", {})
     assert answers(library) == wide_says and first(library) == "blue"
-    hit = library.search("low", 1, within=["audio"])[0]
+    hit = library.search("low", 1, modalities=["audio"])[0]
     assert hit.end is not None and hit.start is not None and hit.end - hit.start == 1.0
     assert library.explain("low", hit).score == pytest.approx(hit.score, abs=1e-5)
-    assert library.search(Query(like=library.search("red", 1, within=["image"])[0]), 1, within=["image"])
+    assert library.search(Query(like=library.search("red", 1, modalities=["image"])[0]), 1, modalities=["image"])
     library.close()
     assert answers(library) == wide_says, "and it is so for whoever opens it"
     library.model.use("tiny")
@@ -117,7 +117,7 @@ def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
     late = picture(media / "late" / "blue9.png", "blue", mark=9)
 
     def ingest(_: Progress) -> None:
-        if not library.status().failures and late.exists() and not library.search("blue9", keywords="only"):
+        if not library.status().failures and late.exists() and not library.search("blue9", mode="keyword"):
             assert library.ingest(media).new == 1
 
     library.model.add(WIDE, on_progress=ingest)
@@ -130,7 +130,7 @@ def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
     tiny.reset()
     assert library.model.use("wide", when_complete=True) is not None
     assert tiny.ENCODED["image"] == 1, "nothing was embedded twice"
-    assert len([h for h in library.search("red", 9, within=["image"], keywords="no") if h.score > 0.9]) == 4
+    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 4
     picture(media / "late" / "red7.png", "red", mark=7)
     library.ingest(media)
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 1, "wide": 0}
@@ -139,7 +139,7 @@ def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
         library.model.use("tiny")
     library.model.add("tiny")
     library.model.use("tiny")
-    assert len([h for h in library.search("red", 9, within=["image"], keywords="no") if h.score > 0.9]) == 3
+    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 3
 
 
 def test_what_is_not_there_is_told_and_comes_back(open_tiny: OpenTiny, media: Path) -> None:
@@ -164,9 +164,9 @@ def test_what_is_not_there_is_told_and_comes_back(open_tiny: OpenTiny, media: Pa
     away.rename(media / "red0.png")
     tiny.reset()
     assert (library.ingest(media).restored, tiny.ENCODED["image"]) == (1, 1)
-    assert [h.path.name for h in library.search("green", 1, within=["image"], keywords="no")] == ["red0.png"]
+    assert [h.path.name for h in library.search("green", 1, modalities=["image"], mode="vector")] == ["red0.png"]
     library.close()
-    assert [h.path.name for h in library.search("green", 1, within=["image"], keywords="no")] == ["red0.png"]
+    assert [h.path.name for h in library.search("green", 1, modalities=["image"], mode="vector")] == ["red0.png"]
 
 
 def test_cancelled_it_goes_on_later(open_tiny: OpenTiny, media: Path) -> None:
@@ -187,8 +187,8 @@ def test_kinds_that_a_model_lacks(open_tiny: OpenTiny, media: Path) -> None:
     switched = library.model.use(MUTE)
     assert switched is not None and dict(switched.unreachable) == {"audio": 2}
     assert first(library) == "green"
-    assert "audio" not in {hit.modality for hit in library.search("low", 50, keywords="no")}
-    assert library.search("high", keywords="only")[0].path.name == "high.wav", "its name still finds it"
+    assert "audio" not in {hit.modality for hit in library.search("low", 50, mode="vector")}
+    assert library.search("high", mode="keyword")[0].path.name == "high.wav", "its name still finds it"
     counts = {c.modality: (c.items, c.segments, c.vectors) for c in library.status().counts}
     assert counts["audio"] == (2, 0, 0)
     sound(media / "new.wav", "mid")
@@ -196,7 +196,7 @@ def test_kinds_that_a_model_lacks(open_tiny: OpenTiny, media: Path) -> None:
     assert (report.not_embedded, report.unchanged, report.new) == (1, 11, 0)
     back = library.model.use("tiny")
     assert back is not None and back.forgotten == 1
-    assert library.ingest(media).new == 1 and library.search("mid", 1, within=["audio"])[0].path.name == "new.wav"
+    assert library.ingest(media).new == 1 and library.search("mid", 1, modalities=["audio"])[0].path.name == "new.wav"
 
 
 def test_what_a_model_cannot_take_is_tried_again_when_asked(open_tiny: OpenTiny, media: Path) -> None:
@@ -229,7 +229,7 @@ def test_projections_belong_to_their_model(open_tiny: OpenTiny, media: Path) -> 
     assert (first(library), [m.active for m in library.model.list()]) == ("red", [True, False, False])
     library.train.apply("swap")
     assert len(stored(library, "tiny+swap")) == len(stored(library, "tiny"))
-    reds = library.search("red", 4, within=["image"], keywords="no")
+    reds = library.search("red", 4, modalities=["image"], mode="vector")
     assert late.name in {hit.path.name for hit in reds} and {hit.path.name[:-5] for hit in reds[:3]} == {"green"}
     library.model.use("wide")
     library.model.drop("tiny")

@@ -51,7 +51,7 @@ def test_an_installed_encoder_is_listed_fills_a_library_and_is_searched(shell: S
         picture(folder / f"{colour}.png", colour)
     words(folder / "note.txt", "something green")
     shell("ingest", folder, "--library", "colours", "--space", "colours")
-    printed = shell("query", "a blue thing", "--library", "colours", "--no-keywords", "--all", "--json")
+    printed = shell("query", "a blue thing", "--library", "colours", "--mode", "vector", "--all", "--json")
     hits = json.loads(printed)
     hits = hits["hits"] if isinstance(hits, dict) else hits
     pictures = [Path(hit["path"]).name for hit in hits if hit["modality"] == "image"]

@@ -25,7 +25,7 @@ def test_a_query_by_words_loads_no_model_library(tmp_path: Path, folder: Path) -
     with mmsearch.open(tmp_path / "library", space="starter", workers=1) as library:
         library.ingest(folder)
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MMSEARCH_LIBRARY": str(tmp_path / "library")}
-    command = [sys.executable, "-c", COLD, "query", "beach", "--no-keywords"]
+    command = [sys.executable, "-c", COLD, "query", "beach", "--mode", "vector"]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0 and b"note.txt" in done.stdout, done.stderr.decode()
     assert done.stderr.decode().strip() == ""

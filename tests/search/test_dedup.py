@@ -33,7 +33,7 @@ def test_segments_that_meet_are_compared_and_the_worst_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "alike"),
+    ("degrees", "similarity"),
     [((0, 90, 180, 33), True), ((33, 0, 90, 180), True), ((0, 90), False), ((90, 180), False), ((0, 180), False),
      ((0, 45, 90, 180), False), ((0,), False), ((0, 90, 180, 270, 0), False)],
 )  # fmt: skip
@@ -95,7 +95,7 @@ def folded(
     """Names of the shown hits -> those folded into them; and how many are settled."""
     known = {n: ContentProfile(n, {"image": at(degree)}) for n, degree in enumerate(degrees)}
     shown, settled = deduplicate(hits([modality] * len(degrees)), known, LEAST, whole=whole)
-    return {hit.path.decode(): [path.decode() for path in hit.folded] for hit in shown}, settled
+    return {hit.path.decode(): [path.decode() for path in hit.duplicates] for hit in shown}, settled
 
 
 def test_a_hit_goes_into_the_first_that_is_alike() -> None:
@@ -106,12 +106,12 @@ def test_a_hit_goes_into_the_first_that_is_alike() -> None:
 def test_only_hits_of_one_modality_are_folded_together() -> None:
     known = {n: ContentProfile(5, {"image": at(0)}) for n in range(3)}
     shown, _ = deduplicate(hits(["image", "video", "image"]), known, LEAST, whole=True)
-    assert [(hit.item_id, hit.folded) for hit in shown] == [(0, (b"2",)), (1, ())]
+    assert [(hit.item_id, hit.duplicates) for hit in shown] == [(0, (b"2",)), (1, ())]
 
 
 def test_copies_are_folded_without_vectors_and_what_is_unknown_never() -> None:
     shown, _ = deduplicate(hits(["image"] * 4), {n: ContentProfile(5, {}) for n in (0, 2)}, LEAST, whole=True)
-    assert [(hit.item_id, len(hit.folded)) for hit in shown] == [(0, 1), (1, 0), (3, 0)]
+    assert [(hit.item_id, len(hit.duplicates)) for hit in shown] == [(0, 1), (1, 0), (3, 0)]
 
 
 def test_how_far_up_it_looks() -> None:

@@ -61,8 +61,8 @@ def spotted(path: Path) -> Path:
     return path
 
 
-def best(library: Library, query: str | Query, within: str) -> Hit:
-    return library.search(query, 1, within=(within,), keywords="no")[0]
+def best(library: Library, query: str | Query, modalities: str) -> Hit:
+    return library.search(query, 1, modalities=(modalities,), mode="vector")[0]
 
 
 def test_the_optional_protocols() -> None:
@@ -107,7 +107,7 @@ def test_the_sentence_that_counts(library: Library, folder: Path) -> None:
     assert len(found.cues) == 1, "without another sentence the score stays"
     words(folder / "b.txt", "seven red words without any full stop")
     library.ingest(folder)
-    hit = next(h for h in library.search("red", keywords="no") if h.path.name == "b.txt")
+    hit = next(h for h in library.search("red", mode="vector") if h.path.name == "b.txt")
     assert library.explain("red", hit).cues[0].text == "red"
 
 
@@ -127,7 +127,7 @@ def test_moments_and_names(library: Library, folder: Path) -> None:
     library.ingest(folder)
     found = library.explain("high", best(library, "high", "audio"))
     assert found.start is not None and found.start >= 7.5 and found.score == pytest.approx(1.0)
-    named = library.search("long", keywords="only")[0]
+    named = library.search("long", mode="keyword")[0]
     assert library.explain("long", named).by == ("keywords",)
 
 

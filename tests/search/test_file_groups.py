@@ -168,9 +168,9 @@ def test_members_of_the_bundles_that_hits_belong_to(catalog: Catalog) -> None:
     for name, kind in (("a.jpg", "image"), ("a.txt", "text"), ("b.jpg", "image"), ("c.jpg", "image"), ("c", "text")):
         put(catalog, name, kind)
     with catalog.reading() as snapshot:
-        (found,) = file_groups.group_members(snapshot, [2, 3, 4, 5], within=["text"]).values()
+        (found,) = file_groups.group_members(snapshot, [2, 3, 4, 5], modalities=["text"]).values()
         assert [(os.path.basename(f.path), f.wanted) for f in found] == [(b"a.jpg", False), (b"a.txt", True)]
-        (found,) = file_groups.group_members(snapshot, [1], where=parse("name = a.jpg")).values()
+        (found,) = file_groups.group_members(snapshot, [1], filter=parse("name = a.jpg")).values()
         assert [f.wanted for f in found] == [True, False]
         assert file_groups.count_groups(snapshot) == 1
 
@@ -224,8 +224,8 @@ def filled(library: Library, folder: Path) -> Library:
 def test_the_order_of_each_strategy(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
 ) -> None:
-    again = open_tiny(fusion=fusion, fold="off", fusion_weights="image=1,text=100")
-    hits = again.search(Query(text="red"), 3, keywords="no")
+    again = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=1,text=100")
+    hits = again.search(Query(text="red"), 3, mode="vector")
     assert [hit.path.name for hit in hits if hit.path.name in before] == before
     parts = {hit.path.name: hit.part.name for hit in hits if hit.part}
     assert parts == ({} if fusion == "off" else {"a.png": "a.png", "b.png": "b.png.txt"})
@@ -237,15 +237,15 @@ def test_averages_are_those_of_all_files(
 ) -> None:
     """Against all tails of all files, averaged here: also for files that no list was asked deep enough to bring."""
     query = Query(text="red")
-    library = open_tiny(fusion=fusion, fold="off", fusion_weights="image=3,text=1")
-    alone = open_tiny(fusion="off", fold="off").search(query, 100, keywords="no")
+    library = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=3,text=1")
+    alone = open_tiny(fusion="off", dedup="off").search(query, 100, mode="vector")
     space, _ = library._parts.embedding()
     vector = search_query.embed_query(query, space, library._parts.query_decoding())
     judge = library._parts.judge(query, vector, space)
     tails = {h.path: judge.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):
-        hits = library.search(query, k, keywords="no")
+        hits = library.search(query, k, mode="vector")
         means = []
         for hit in hits:
             files = hit.members or (hit.path,)
@@ -253,7 +253,7 @@ def test_averages_are_those_of_all_files(
             logs = sum(weights.get(kinds[path], 1.0) * math.log(tails[path]) for path in files)
             means.append(math.exp(logs / total))
         assert means == pytest.approx(sorted(means)), "in the order of the averages"
-        assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, keywords="no")][:k]
+        assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, mode="vector")][:k]
     assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
 
 

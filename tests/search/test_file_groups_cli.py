@@ -48,9 +48,9 @@ def test_found_by_any_part_and_shown_once(filled: Run, folder: Path) -> None:
 def test_what_is_asked_for_is_what_is_shown(filled: Run, folder: Path) -> None:
     sounds = filled("query", "red", "--in", "audio", "--paths").stdout.decode().split()
     assert sounds == [str(folder / "IMG_1.wav")]
-    texts = best(filled, "green", "--where", "modality = text")
+    texts = best(filled, "green", "--filter", "modality = text")
     assert texts["path"] == texts["part"] == str(folder / "IMG_1.txt")
-    tagged = filled("query", "red", "--where", "tag = holiday", "--paths", "--all").stdout.decode().split()
+    tagged = filled("query", "red", "--filter", "tag = holiday", "--paths", "--all").stdout.decode().split()
     assert tagged == [str(folder / "IMG_1.png")]
 
 

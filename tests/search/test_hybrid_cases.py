@@ -39,14 +39,14 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         yield library
 
 
-def first(library: Library, case: dict[str, str], keywords: Mode = "also") -> str:
-    within = (case["within"],) if case["within"] else None
-    hits = library.search(mmsearch.Query(text=case["query"]), 1, within=within, keywords=keywords)
+def first(library: Library, case: dict[str, str], mode: Mode = "hybrid") -> str:
+    modalities = (case["within"],) if case["within"] else None
+    hits = library.search(mmsearch.Query(text=case["query"]), 1, modalities=modalities, mode=mode)
     return hits[0].path.relative_to(SAMPLES).as_posix() if hits else ""
 
 
-def right(library: Library, case: dict[str, str], keywords: Mode = "also") -> bool:
-    return first(library, case, keywords) in case["expected"].split("|")
+def right(library: Library, case: dict[str, str], mode: Mode = "hybrid") -> bool:
+    return first(library, case, mode) in case["expected"].split("|")
 
 
 def test_the_table_is_whole() -> None:
@@ -63,7 +63,7 @@ def test_what_should_come_first_does(samples: Library) -> None:
 
 def test_words_lift_and_never_drown(samples: Library) -> None:
     """Against search by meaning alone: better for every kind that names something, no worse for the others."""
-    alone = Counter(case["kind"] for case in cases() if right(samples, case, "no"))
+    alone = Counter(case["kind"] for case in cases() if right(samples, case, "vector"))
     together = Counter(case["kind"] for case in cases() if right(samples, case))
     assert all(together[kind] > alone[kind] for kind in ("name", "part", "phrase", "words", "mixed"))
     assert together["semantic"] >= alone["semantic"]
@@ -71,4 +71,4 @@ def test_words_lift_and_never_drown(samples: Library) -> None:
 
 def test_keywords_alone_find_what_is_named(samples: Library) -> None:
     named = [case for case in cases() if case["kind"] in ("name", "part", "phrase", "words")]
-    assert [case["query"] for case in named if not right(samples, case, "only")] == []
+    assert [case["query"] for case in named if not right(samples, case, "keyword")] == []

@@ -1,4 +1,4 @@
-"""`mmsearch query --keywords` and `--no-keywords`, as a user runs them."""
+"""`mmsearch query --keywords` and `--mode vector`, as a user runs them."""
 
 import json
 import os
@@ -25,11 +25,11 @@ def test_only_words_also_words_no_words(library: Library, folder: Path) -> None:
     picture(folder / "other.png", "red", mark=2)
     library.ingest(folder)
     library.close()
-    assert found(library, "--keywords", "red") == [("red.png", ["keywords"])]
+    assert found(library, "--mode", "keyword", "red") == [("red.png", ["keywords"])]
     assert found(library, "red")[:2] == [("red.png", ["vector", "keywords"]), ("other.png", ["vector"])]
-    assert found(library, "--no-keywords", "red")[0] == ("other.png", ["vector"])
-    assert found(library, "--keywords", "nowhere") == found(library, "--keywords", "!!!") == []
-    assert [name for name, _ in found(library, "--keywords", "--where", "path glob '*wall*'", "wall")] == [
+    assert found(library, "--mode", "vector", "red")[0] == ("other.png", ["vector"])
+    assert found(library, "--mode", "keyword", "nowhere") == found(library, "--mode", "keyword", "!!!") == []
+    assert [name for name, _ in found(library, "--mode", "keyword", "--filter", "path glob '*wall*'", "wall")] == [
         "blue wall.png"
     ]
-    assert found(library, "--keywords", "--where", "path glob '*wall*'", "red") == []
+    assert found(library, "--mode", "keyword", "--filter", "path glob '*wall*'", "red") == []

@@ -74,14 +74,14 @@ def test_bundles_are_ranked_by_the_fused_vector(
     filled: Library, folder: Path, open_tiny: Callable[..., Library]
 ) -> None:
     filled.train.fusion(table(folder), "colours", strategy="mean", epochs=1)
-    plain = [hit.path.name for hit in filled.search("low", k=30, keywords="no")]
+    plain = [hit.path.name for hit in filled.search("low", k=30, mode="vector")]
     searching = open_tiny(fusion="learned:colours")
-    hits = searching.search("low", k=30, keywords="no")
+    hits = searching.search("low", k=30, mode="vector")
     assert sorted(hit.path.name for hit in hits) == sorted(plain)
     # The picture leads a bundle; all that sound low are alike by their best file, and by the mean.
     assert {hit.path.name for hit in hits[:3]} == {f"{colour}-low.png" for colour in COLOURS}
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
-    assert [hit.item_id for hit in searching.search("low", k=4, offset=2, keywords="no")] == [
+    assert [hit.item_id for hit in searching.search("low", k=4, offset=2, mode="vector")] == [
         h.item_id for h in hits[2:6]
     ]
     alone = [place for place, hit in enumerate(hits) if not hit.members]
@@ -95,7 +95,7 @@ def test_a_mix_is_nearest_to_the_bundle_that_is_both(
 
     filled.train.fusion(table(folder), "colours", strategy="mean", epochs=1)
     both = Query("green") + Query("high")
-    found = open_tiny(fusion="learned:colours").search(both, k=1, keywords="no")
+    found = open_tiny(fusion="learned:colours").search(both, k=1, mode="vector")
     assert found[0].path.name == "green-high.png"
 
 

@@ -57,24 +57,24 @@ def turned(*degrees: float) -> list[list[float]]:
 def test_near_duplicates_are_one_result(tmp_path: Path) -> None:
     contents = [("image", turned(degree), 1) for degree in (0, 5, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
-    with held(tmp_path, contents, alike="image=0.99,audio=0.99") as library:
-        shown = {hit.path.name: [path.name for path in hit.folded] for hit in library.search("red", 20)}
+    with held(tmp_path, contents, similarity="image=0.99,audio=0.99") as library:
+        shown = {hit.path.name: [path.name for path in hit.duplicates] for hit in library.search("red", 20)}
         assert shown == {
             "000-0": ["001-0"], "002-0": ["003-0"], "004-0": [], "005-0": ["005-1"], "006-0": ["007-0"],
         }  # fmt: skip
         assert [hit.rank for hit in library.search("red", 20)] == [1, 2, 3, 4, 5]
-        assert len(library.search("red", 20, fold=False)) == 9
-        assert all(hit.folded == () for hit in library.search("red", 20, fold=False))
+        assert len(library.search("red", 20, dedup=False)) == 9
+        assert all(hit.duplicates == () for hit in library.search("red", 20, dedup=False))
 
 
 def test_the_setting_decides_where_nothing_is_said(tmp_path: Path) -> None:
-    with held(tmp_path, [("image", turned(0), 3)], fold="off") as library:
+    with held(tmp_path, [("image", turned(0), 3)], dedup="off") as library:
         assert len(library.search("red")) == 3
-        assert len(library.search("red", fold=True)) == 1
+        assert len(library.search("red", dedup=True)) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("fold", "maybe"), ("alike", "image"), ("alike", "image=1.5"), ("alike", "=0.9")]
+    ("name", "value"), [("fold", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")]
 )
 def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=name):
@@ -84,10 +84,10 @@ def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -
 def test_copies_are_folded_among_keyword_results_too(open_tiny: Callable[..., Library], folder: Path) -> None:
     first = picture(folder / "bus one.png", "red")
     (folder / "bus two.png").write_bytes(first.read_bytes())
-    library = open_tiny(fold="on")
+    library = open_tiny(dedup="on")
     library.ingest(folder)
-    (hit,) = library.search("bus", keywords="only")
-    assert (hit.path.name, [path.name for path in hit.folded]) == ("bus one.png", ["bus two.png"])
+    (hit,) = library.search("bus", mode="keyword")
+    assert (hit.path.name, [path.name for path in hit.duplicates]) == ("bus one.png", ["bus two.png"])
 
 
 @settings(max_examples=12, deadline=None)
@@ -107,11 +107,11 @@ def test_pages_are_pieces_of_one_long_page(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, list[float], int]], size: int
 ) -> None:
     contents = [(kind, turned(*(degrees if kind == "audio" else degrees[:1])), n) for kind, degrees, n in drawn]
-    with held(tmp_path_factory.mktemp("library"), contents, alike="image=0.99,audio=0.99") as library:
+    with held(tmp_path_factory.mktemp("library"), contents, similarity="image=0.99,audio=0.99") as library:
         whole = library.search("red", 500)
         pages = [library.search("red", size, offset=offset) for offset in range(0, len(whole) + size, size)]
         assert [hit for page in pages for hit in page] == whole
-        assert sum(1 + len(hit.folded) for hit in whole) == sum(n for _, _, n in drawn)
+        assert sum(1 + len(hit.duplicates) for hit in whole) == sum(n for _, _, n in drawn)
 
 
 # Moments
@@ -122,12 +122,12 @@ def test_all_moments_that_match(library: Library, folder: Path) -> None:
     for n in range(3):
         sound(folder / f"other{n}.wav", "mid", seconds=5 + n)
     library.ingest(folder)
-    (hit,) = library.search("low", 1, within=["audio"], moments=True)
+    (hit,) = library.search("low", 1, modalities=["audio"], moments=True)
     assert (hit.path.name, hit.matched) == ("sounds.wav", "audio")
     assert [(m.start, m.end, m.score, m.matched) for m in hit.moments] == [
         (0.0, 10.0, 1.0, "audio"), (20.0, 30.0, 1.0, "audio"),
     ]  # fmt: skip
-    assert library.search("low", 1, within=["audio"])[0].moments == ()
+    assert library.search("low", 1, modalities=["audio"])[0].moments == ()
 
 
 def test_moments_of_videos_and_passages_but_not_of_pictures(library: Library, folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_moments_need_a_meaning(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     with pytest.raises(InvalidInput, match="by meaning"):
-        library.search("red", keywords="only", moments=True)
+        library.search("red", mode="keyword", moments=True)
 
 
 # More like this
@@ -160,18 +160,18 @@ def test_more_like_an_item_although_its_file_is_gone(library: Library, folder: P
     sound(folder / "high.wav", "high", seconds=5)
     picture(folder / "red.png", "red")
     library.ingest(folder)
-    (hit,) = (hit for hit in library.search("low", within=["audio"]) if hit.path == gone)
+    (hit,) = (hit for hit in library.search("low", modalities=["audio"]) if hit.path == gone)
     gone.unlink()
-    assert names(library.search(Query(like=hit), within=["audio"])) == ["lower.wav", "high.wav"]
-    assert library.search(Query(like=hit.item_id), within=["audio"]) == library.search(
-        Query(like=hit), within=["audio"]
+    assert names(library.search(Query(like=hit), modalities=["audio"])) == ["lower.wav", "high.wav"]
+    assert library.search(Query(like=hit.item_id), modalities=["audio"]) == library.search(
+        Query(like=hit), modalities=["audio"]
     )
     mixed = Query(like=hit) + 3 * Query("red")
     assert names(library.search(mixed))[0] == "red.png" and "low.wav" not in names(library.search(mixed))
-    assert names(library.search(Query(like=hit), where="name glob 'h*'")) == ["high.wav"]
-    assert names(library.search(Query(like=hit), 1, within=["audio"], offset=1)) == ["high.wav"]
+    assert names(library.search(Query(like=hit), filter="name glob 'h*'")) == ["high.wav"]
+    assert names(library.search(Query(like=hit), 1, modalities=["audio"], offset=1)) == ["high.wav"]
     library.ingest(folder)  # the file is known to be missing now
-    assert names(library.search(Query(like=hit), within=["audio"])) == ["lower.wav", "high.wav"]
+    assert names(library.search(Query(like=hit), modalities=["audio"])) == ["lower.wav", "high.wav"]
 
 
 def test_more_like_an_item_finds_what_its_file_finds(library: Library, folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_an_unknown_item(library: Library, folder: Path, value: Any) -> None:
 def test_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
     contents = [("image", turned(degree), 1) for degree in (0, 5, 10, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
-    with held(tmp_path, contents, alike="image=0.99,audio=0.99") as library:
+    with held(tmp_path, contents, similarity="image=0.99,audio=0.99") as library:
         groups = library.duplicates()
         told = [[(f.path.name, round(f.similarity, 3), f.copy) for f in group.files] for group in groups]
         assert told == [
@@ -213,9 +213,9 @@ def test_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
         ]
         assert [group.freed for group in groups] == [17, 16, 13, 11]
         assert [group.modality for group in groups] == ["audio", "audio", "image", "image"]
-        assert [len(group.files) for group in library.duplicates(within=["image"])] == [2, 2]
-        assert len(library.duplicates(where="not path = '/media/004-0'")) == 3
-        (everything,) = library.duplicates(0.1, within=["image"])
+        assert [len(group.files) for group in library.duplicates(modalities=["image"])] == [2, 2]
+        assert len(library.duplicates(filter="not path = '/media/004-0'")) == 3
+        (everything,) = library.duplicates(0.1, modalities=["image"])
         assert [file.path.name[:3] for file in everything.files] == ["005", "004", "003", "002", "001", "000"]
         assert [len(group.files) for group in library.duplicates(1.0)] == [2]
 
@@ -235,7 +235,7 @@ def test_which_file_is_kept(library: Library, folder: Path) -> None:
 def test_a_crowd_of_equals_is_one_group(tmp_path: Path) -> None:
     """More than any block or first search holds, and no chain: 0 and 30 degrees are not alike, 15 is to both."""
     contents = [("image", turned(90), 1)] * 300 + [("image", turned(degree), 1) for degree in (0, 15, 30)]
-    with held(tmp_path, contents, alike="image=0.96") as library:
+    with held(tmp_path, contents, similarity="image=0.96") as library:
         groups = library.duplicates()
         assert sorted(len(group.files) for group in groups) == [2, 300]
         assert len({file.path for group in groups for file in group.files}) == 302
@@ -264,11 +264,15 @@ def filled(folder: Path, run: Run) -> Path:
 
 
 def test_folding_in_a_shell(filled: Path, run: Run) -> None:
-    folded = run("query", "red", "--in", "image", "--fold").stdout.decode().splitlines()
+    folded = run("query", "red", "--in", "image", "--dedup").stdout.decode().splitlines()
     assert len(folded) == 2 and folded[0].endswith("\t+2 alike")
-    assert len(run("query", "red", "--in", "image", "--no-fold").stdout.splitlines()) == 4
-    found = json.loads(run("query", "red", "--in", "image", "--fold", "--json").stdout)
-    assert sorted(Path(path).name for path in [found[0]["path"], *found[0]["folded"]]) == ["a.png", "b.png", "c.png"]
+    assert len(run("query", "red", "--in", "image", "--no-dedup").stdout.splitlines()) == 4
+    found = json.loads(run("query", "red", "--in", "image", "--dedup", "--json").stdout)
+    assert sorted(Path(path).name for path in [found[0]["path"], *found[0]["duplicates"]]) == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
 
 
 def test_duplicates_in_a_shell(filled: Path, run: Run, process: Run) -> None:
@@ -279,7 +283,7 @@ def test_duplicates_in_a_shell(filled: Path, run: Run, process: Run) -> None:
     (group,) = json.loads(run("duplicates", "--json", "--threshold", "0.9").stdout)
     assert group["freed"] == sum(file["size"] for file in group["files"][1:]) and len(group["files"]) == 3
     assert run("duplicates", "--in", "audio", "--json").stdout.strip() == b"[]"
-    paths = run("duplicates", "--paths", "-0", "--where", "name = a.png or name = b.png").stdout
+    paths = run("duplicates", "--paths", "-0", "--filter", "name = a.png or name = b.png").stdout
     assert paths in (str(filled / "a.png").encode() + b"\0", str(filled / "b.png").encode() + b"\0")
     assert all(path.exists() for path in (filled / "a.png", filled / "b.png", filled / "c.png"))
     wrong = run("duplicates", "--threshold", "2")
@@ -314,6 +318,6 @@ def test_a_video_of_many_frames_is_as_much_its_sound(tmp_path: Path) -> None:
     catalog.commit(batch, record.id)
     catalog.close()
     with mmsearch.open(tmp_path, space="tests.tiny:space") as library:
-        (film,) = library.search("red", 1, within=["video"])
+        (film,) = library.search("red", 1, modalities=["video"])
         found = {hit.path.name: hit.score for hit in library.search(Query(like=film), 10)}
     assert found == {name: pytest.approx(1 / math.sqrt(2)) for name in ("image", "audio")}

@@ -46,8 +46,8 @@ def filled(library: Library) -> Library:
     return library
 
 
-def best(library: Library, query: str | Path | Query, within: str) -> tuple[str, float]:
-    hit = library.search(query, 1, within=(within,))[0]
+def best(library: Library, query: str | Path | Query, modalities: str) -> tuple[str, float]:
+    hit = library.search(query, 1, modalities=(modalities,))[0]
     return hit.path.name, round(hit.score, 5)
 
 
@@ -60,15 +60,15 @@ def test_every_kind_of_query_finds_every_kind_of_item(filled: Library, tmp_path:
     for value in query.values():
         assert best(filled, value, "image")[0] == "red.png"
         assert best(filled, value, "text")[0] == "bus.txt"
-        hit = filled.search(value, within=("video",))[0]
+        hit = filled.search(value, modalities=("video",))[0]
         assert (hit.path.name, hit.start, hit.end, hit.matched) == ("film.mp4", 0.0, 2.0, "image")
     tone = sound(tmp_path / "q.wav", "mid", seconds=1)
-    assert filled.search(tone, 1, within=("audio",))[0].path.name in ("mid.wav", "long.wav")
+    assert filled.search(tone, 1, modalities=("audio",))[0].path.name in ("mid.wav", "long.wav")
     assert best(filled, Query(text=words(tmp_path / "q.txt", "green grass")), "image") == ("green.png", 1.0)
 
 
 def test_the_moment_in_a_sound(filled: Library) -> None:
-    hit = next(h for h in filled.search("high", within=("audio",)) if h.path.name == "long.wav")
+    hit = next(h for h in filled.search("high", modalities=("audio",)) if h.path.name == "long.wav")
     assert (hit.start, hit.end) == (10.0, 15.0)
 
 
@@ -77,7 +77,7 @@ def test_one_hit_per_file_and_k_of_them(filled: Library) -> None:
     assert len({hit.path for hit in hits}) == len(hits) == 10
     assert [hit.rank for hit in hits] == list(range(1, 11))
     assert len(filled.search("red", k=3)) == 3
-    assert {hit.path.name for hit in filled.search("red", k=3, keywords="no")} == {"red.png", "bus.txt", "film.mp4"}, (
+    assert {hit.path.name for hit in filled.search("red", k=3, mode="vector")} == {"red.png", "bus.txt", "film.mp4"}, (
         "what fits comes first, of whatever kind"
     )
 
@@ -103,14 +103,16 @@ def test_pictures_and_sounds_in_memory(filled: Library, folder: Path) -> None:
 
 
 def test_parts_of_a_query_weigh_the_same(filled: Library) -> None:
-    scores = {h.path.name: h.score for h in filled.search(Query(text="green", image=_png("red")), within=("image",))}
+    scores = {
+        h.path.name: h.score for h in filled.search(Query(text="green", image=_png("red")), modalities=("image",))
+    }
     assert scores["red.png"] == pytest.approx(scores["green.png"], abs=1e-3)
     assert scores["red.png"] == pytest.approx(2**-0.5, abs=1e-3)
 
 
 def test_queries_add_up_with_weights_and_negatives(filled: Library) -> None:
     def scores(query: Query) -> dict[str, float]:
-        return {h.path.stem: round(h.score, 3) for h in filled.search(query, within=("image",))}
+        return {h.path.stem: round(h.score, 3) for h in filled.search(query, modalities=("image",))}
 
     red, green = Query("red"), Query(image=_png("green"))
     assert scores(red + green) == {"red": 0.707, "green": 0.707, "blue": 0.0}
@@ -129,8 +131,8 @@ def _png(colour: str) -> Image.Image:
 
 
 def test_a_path_is_a_file_and_a_string_is_words(filled: Library, folder: Path) -> None:
-    assert filled.search(folder / "green.png", 1, within=("image",))[0].path.name == "green.png"
-    as_words = filled.search(str(folder / "green.png"), 1, within=("image",))[0]
+    assert filled.search(folder / "green.png", 1, modalities=("image",))[0].path.name == "green.png"
+    as_words = filled.search(str(folder / "green.png"), 1, modalities=("image",))[0]
     assert as_words.path.name == "green.png" and as_words.score == pytest.approx(1.0)
     for word, part in {
         str(folder / "low.wav"): ("audio", folder / "low.wav"),
@@ -167,7 +169,7 @@ def test_a_broken_query_file_says_what_is_wrong(filled: Library, tmp_path: Path)
     with pytest.raises(InvalidInput, match="k must be at least 1"):
         filled.search("red", k=0)
     with pytest.raises(InvalidInput, match="unknown modality"):
-        filled.search("red", within=("smell",))
+        filled.search("red", modalities=("smell",))
 
 
 def test_no_library_and_an_empty_one(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_an_existing_library_keeps_its_space(filled: Library, monkeypatch: pytes
     # Its space is code, which is never taken from the library's word alone.
     monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")
     with mmsearch.open(filled.path, space="starter") as again:
-        assert again.search("red", 1, within=("image",))[0].path.name == "red.png"
+        assert again.search("red", 1, modalities=("image",))[0].path.name == "red.png"
         for dry_run in (False, True):
             with pytest.raises(SpaceChanged, match="has the space 'tiny': 'starter' is another") as caught:
                 again.ingest(filled.path.parent / "media", dry_run=dry_run)

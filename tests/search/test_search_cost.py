@@ -32,7 +32,7 @@ def filled(folder: Path, items: int, index: str = "auto") -> Library:
         batch.placements.append(Placement(f"/media/{n:03}.jpg".encode(), b"/media", f"{n:064x}", n, 1))
     catalog.commit(batch, record.id)
     catalog.close()
-    return mmsearch.open(folder, space="tests.tiny:space", alike="image=0.999999", index=index)
+    return mmsearch.open(folder, space="tests.tiny:space", similarity="image=0.999999", index=index)
 
 
 def vectors(count: int) -> Vectors:
@@ -47,12 +47,12 @@ def query() -> Query:
 
 def asked(library: Library, k: int, where: str | None = None, *, warm: bool = True) -> list[str]:
     """The statements of one search, by default of one that was made before."""
-    library.search(query(), k, where=where if warm else None)
+    library.search(query(), k, filter=where if warm else None)
     seen: list[str] = []
     # The connection that was used last is used next.
     with library._parts.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(seen.append)
-    assert len(library.search(query(), k, where=where)) == k
+    assert len(library.search(query(), k, filter=where)) == k
     with library._parts.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(None)
     return [statement for statement in seen if not statement.startswith(("BEGIN", "ROLLBACK"))]
@@ -89,12 +89,12 @@ def test_a_filter_that_stays_is_resolved_once(library: Library) -> None:
 
 def test_until_somebody_commits_something(library: Library) -> None:
     with library:
-        before = library.search(query(), ITEMS, where="size < 20", fold=False)
+        before = library.search(query(), ITEMS, filter="size < 20", dedup=False)
         assert len(before) == 20
         catalog = library._parts.catalog()
         space = catalog.space()
         assert space is not None
         place = Placement(b"/media/new.jpg", b"/media", f"{ITEMS - 1:064x}", 3, 1)
         catalog.commit(Batch(placements=[place]), space.id)
-        after = library.search(query(), ITEMS, where="size < 20", fold=False)
+        after = library.search(query(), ITEMS, filter="size < 20", dedup=False)
         assert {hit.path for hit in after} - {hit.path for hit in before} == {Path("/media/new.jpg")}

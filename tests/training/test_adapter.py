@@ -104,7 +104,7 @@ def test_it_learns_a_new_domain_and_leaves_the_base_alone(
     second = open_tiny("second", space=found.space, workers=1, device="cpu")
     assert second.ingest(tmp_path / "drawings-12").new == 32
     for caption in ("the navy disc", "the golden box"):
-        hits = second.search(caption, 2, keywords="no")
+        hits = second.search(caption, 2, mode="vector")
         rows = [2 * CAPTIONS.index(caption), 2 * CAPTIONS.index(caption) + 1]
         inks = {CAPTIONS[int(hit.path.stem.split("-")[1]) // 2].split()[1] for hit in hits}
         assert inks == {caption.split()[1]}, rows

@@ -69,9 +69,9 @@ def test_pictures_and_sounds_find_each_other(made: str, media: Path, tmp_path: P
     with mmsearch.open(tmp_path / "library", space=made) as library:
         report = library.ingest(media)
         assert report.new == 4 and not report.failed
-        sound, *_ = library.search(mmsearch.Query(image=media / "dark.png"), within=["audio"], k=2)
+        sound, *_ = library.search(mmsearch.Query(image=media / "dark.png"), modalities=["audio"], k=2)
         assert sound.path.name == "silence.wav"
-        picture, *_ = library.search(mmsearch.Query(audio=media / "silence.wav"), within=["image"], k=2)
+        picture, *_ = library.search(mmsearch.Query(audio=media / "silence.wav"), modalities=["image"], k=2)
         assert picture.path.name == "dark.png"
         for words, name in (("green", "green.png"), ("high", "high.wav")):
             assert library.search(words, k=1)[0].path.name == name

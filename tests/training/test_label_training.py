@@ -50,23 +50,23 @@ def test_names_are_learned_and_given(filled: Library, folder: Path) -> None:
     learned = filled.train.labels(table(folder))
     assert learned.classes == ("lawn", "sea or sky", "stop sign") and not learned.unused
     assert learned.path == filled.path / "training" / "names"
-    found = given(filled, where="not name contains labels")
+    found = given(filled, filter="not name contains labels")
     assert {name: found[name] for name in ("red3.png", "green3.png", "blue2.png")} == {
         "red3.png": "stop sign", "green3.png": "lawn", "blue2.png": "sea or sky",
     }  # fmt: skip
     assert found["low.wav"] is None and found["green.txt"] == "lawn"
-    assert set(given(filled, within=("audio",))) == {"low.wav"}
-    assert set(given(filled, where="name = red3.png")) == {"red3.png"}
-    assert given(filled, where="name = nothing.png") == {}
+    assert set(given(filled, modalities=("audio",))) == {"low.wav"}
+    assert set(given(filled, filter="name = red3.png")) == {"red3.png"}
+    assert given(filled, filter="name = nothing.png") == {}
 
 
 def test_saved_names_are_tags_and_replaced(filled: Library, folder: Path) -> None:
     filled.train.labels(table(folder))
-    filled.label(model="names", within=("image",), save=True)
-    tagged = [hit.path.name for hit in filled.search("anything", where='tag = "stop sign"', keywords="no")]
+    filled.label(model="names", modalities=("image",), save=True)
+    tagged = [hit.path.name for hit in filled.search("anything", filter='tag = "stop sign"', mode="vector")]
     assert sorted(tagged) == [f"red{n}.png" for n in range(4)]
-    filled.label(model="names", within=("image",), save=True, min_confidence=1)
-    assert not filled.search("anything", where='tag = "stop sign"', keywords="no")
+    filled.label(model="names", modalities=("image",), save=True, min_confidence=1)
+    assert not filled.search("anything", filter='tag = "stop sign"', mode="vector")
 
 
 def test_the_card_and_the_bytes_say_what_it_is(filled: Library, folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_in_the_shell(run: Run, folder: Path) -> None:
     done = run("train", "labels", table(folder, "gone.png\tlawn"), "--seed", "3", "--head", "mlp")
     assert done.returncode == 0, done.stderr
     assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"train" not in done.stderr
-    named = run("label", "--with", "names", "--where", "name = blue3.png", "--json")
+    named = run("label", "--with", "names", "--filter", "name = blue3.png", "--json")
     assert [one["label"] for one in json.loads(named.stdout)] == ["sea or sky"]
     listed = run("train", "list")
     assert b"labels" in listed.stdout and b"accuracy" in listed.stdout

@@ -67,7 +67,7 @@ def test_training_leaves_a_model_with_its_card(library: Library, pairs: Path) ->
     assert "library.train.projection" in (found.path / "README.md").read_text("utf-8")
     assert [(model.name, model.finished, model.active) for model in library.train.models()] == [("mine", True, False)]
     library.train.apply("mine")
-    assert library.train.models()[0].active and library.search("word 3", k=1, keywords="no")
+    assert library.train.models()[0].active and library.search("word 3", k=1, mode="vector")
     with pytest.raises(InvalidInput, match="already"):
         library.train.projection(pairs, "mine")
 

@@ -51,7 +51,7 @@ def swapping(library: Library, name: str = "swap") -> bytes:
 
 
 def first(library: Library, words: str) -> str:
-    return library.search(words, k=1, keywords="no")[0].path.name
+    return library.search(words, k=1, mode="vector")[0].path.name
 
 
 def fill(folder: Path) -> None:
@@ -98,10 +98,10 @@ def test_what_is_taken_in_later_is_in_both_spaces(red_and_green: Library, folder
     red_and_green.train.apply("swap")
     Image.new("RGB", (8, 8), (0, 250, 60)).save(folder / "new.png")
     red_and_green.ingest(folder)
-    assert {hit.path.name for hit in red_and_green.search("red", k=2, keywords="no")} == {"green.png", "new.png"}
+    assert {hit.path.name for hit in red_and_green.search("red", k=2, mode="vector")} == {"green.png", "new.png"}
     assert stored(red_and_green, "tiny").keys() == stored(red_and_green, "tiny+swap").keys()
     red_and_green.train.to_base()
-    assert {hit.path.name for hit in red_and_green.search("green", k=2, keywords="no")} == {"green.png", "new.png"}
+    assert {hit.path.name for hit in red_and_green.search("green", k=2, mode="vector")} == {"green.png", "new.png"}
 
 
 def test_what_was_taken_in_meanwhile_is_projected_too(red_and_green: Library, folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_was_taken_in_meanwhile_is_projected_too(red_and_green: Library, fo
     Image.new("RGB", (8, 8), (0, 250, 60)).save(folder / "new.png")
     red_and_green.ingest(folder)
     red_and_green.train.apply("swap")
-    assert {hit.path.name for hit in red_and_green.search("red", k=2, keywords="no")} == {"green.png", "new.png"}
+    assert {hit.path.name for hit in red_and_green.search("red", k=2, mode="vector")} == {"green.png", "new.png"}
 
 
 @pytest.mark.parametrize("when", ["project", "keep_backgrounds", "activate"])

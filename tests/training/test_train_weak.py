@@ -27,9 +27,9 @@ COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 0), (90,
 @pytest.fixture
 def named(folder: Path, library: Library) -> Library:
     for place, (name, colour) in enumerate(zip(NAMES, COLOURS, strict=True)):
-        within = folder / ("Zoo" if place < 2 else "2024")
-        within.mkdir(exist_ok=True)
-        Image.new("RGB", (8, 8), colour).save(within / f"{name}.png")
+        modalities = folder / ("Zoo" if place < 2 else "2024")
+        modalities.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), colour).save(modalities / f"{name}.png")
     Image.new("RGB", (8, 8), (200, 90, 90)).save(folder / "2024" / "IMG_0001.png")
     (folder / "2024" / "IMG_0001.txt").write_text("A brick\nwall.", "utf-8")
     (folder / "2024" / "olive.png.xmp").write_text(XMP.format("tree"), "utf-8")

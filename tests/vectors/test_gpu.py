@@ -83,9 +83,9 @@ def test_what_has_no_kind_on_a_gpu_is_searched_in_memory(name: str, moves: list[
 def test_ids_are_left_out_in_memory_only() -> None:
     """FAISS's GPU indexes pass over selectors without a word."""
     device = StandIn()
-    among = Selection(NUMBERS[1::2].copy())
+    selection = Selection(NUMBERS[1::2].copy())
     for index in (flat(device), structured("ivf-sq8", device)):
-        found = index.search(QUERIES, 10, among=among, fetch=fetch)
+        found = index.search(QUERIES, 10, selection=selection, fetch=fetch)
         assert found.ids.shape == (8, 10) and (found.ids % 2 == 1).all()
     assert not device.moves
     index = structured("ivf", device)
