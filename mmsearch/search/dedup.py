@@ -1,8 +1,8 @@
 """Near-duplicates among the results become one, with those that are alike counted.
 
 Greedy by rank: a hit that is alike (`search.similarity`) to one above it, of the same modality, is folded into the
-first such. It looks no further up than `REACH` places, counted from the last hit that was folded there: so what is folded
-depends only on a bounded stretch of the ranking, a page shows the same whichever page it is and however deep the
+first such. It looks no further up than `REACH` places, counted from the last hit that was folded there: so what is
+folded depends only on a bounded stretch of the ranking, a page shows the same whichever page it is and however deep the
 ranking was looked into, and a hundred shots of one scene, one after the other, still are one result.
 """
 

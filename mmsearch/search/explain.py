@@ -1,8 +1,8 @@
 """Why an item was found: the concepts that tie it to the query, and where in it they are.
 
 A space whose vectors are sums (the starter space's are) takes a score apart exactly: `ExplainsConcepts`. Where in a
-picture, a sound or a passage it comes from is asked by occlusion (Zeiler and Fergus, ECCV 2014): parts are hidden one after the
-other, and the score drops most without the part that counts.
+picture, a sound or a passage it comes from is asked by occlusion (Zeiler and Fergus, ECCV 2014): parts are hidden one
+after the other, and the score drops most without the part that counts.
 """
 
 import os
