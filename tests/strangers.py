@@ -126,7 +126,7 @@ def libraries(place: Path) -> dict[str, Spoil]:
         ),
         "connected code": joined("canaryNN:space", "starter"),
         "connected to a share": joined("starter", "local-dir://canaryNN.example/share"),
-        "connected to itself": joined("connected:itself", "mmsearch.encoders.starter:starter_space", name="itself"),
+        "connected to itself": joined("connected:itself", "mmsearch.encoders.starter:space", name="itself"),
         "space in its settings": written('space = "canaryNN:space"\n', lambda path: (path / "catalog.sqlite").unlink()),
         "index in its settings": written('index = "canaryNN:space"\n'),
     }

@@ -26,7 +26,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     # (device, precision) -> Space
     "spaces": {
-        "starter": "mmsearch.encoders.starter:starter_space",
+        "starter": "mmsearch.encoders.starter:space",
         # What is known of these is in encoders/presets.py.
         "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
         "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",
@@ -56,6 +56,11 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
 }
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
+
+
+RECORDED = {"mmsearch.encoders.starter:space": "mmsearch.encoders.starter:starter_space"}
+"""What libraries, exports and connections have recorded since 0.1 of a built-in space, and where its code is now: a
+name on disk outlives the module that it was taken from."""
 
 
 @cache
@@ -107,7 +112,7 @@ def load_part(kind: str, name: str) -> Any:
 
 
 def _imported(kind: str, name: str, found: str) -> Any:
-    module, _, attribute = found.partition(":")
+    module, _, attribute = RECORDED.get(found, found).partition(":")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:

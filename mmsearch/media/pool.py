@@ -1,6 +1,6 @@
 """Files in, prepared pieces out: decoding in killable worker processes, results in input order.
 
-    with DecodePool("mmsearch.encoders.starter:starter_space", windowing, limits, workers=2) as pool:
+    with DecodePool("mmsearch.encoders.starter:space", windowing, limits, workers=2) as pool:
         for event in pool.run(Job(path) for path in paths):
             match event: Piece -> collect; Done -> keep the pieces; Failed or Skipped -> drop them
 

@@ -29,7 +29,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, Prepared, Segment, Space, Span
 from tests.benchmarks import vit
 
-TARGET = "mmsearch.encoders.starter:starter_space"
+TARGET = "mmsearch.encoders.starter:space"
 SEGMENTS = 10_000
 
 
