@@ -81,9 +81,9 @@ DOMAINS: Mapping[str, ValueRange] = {
         "cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1
     ),
     "storage": one_of("float32", "float16"),
-    "keep_memory": one_of("auto", "on", "off"),
     "commit_segments": WholeNumbers(1, 2**31),
     "commit_s": RealNumbers(_LONG_S),
+    "keep_memory": one_of("auto", "on", "off"),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
     "text_bytes": WholeNumbers(1, _MUCH),
@@ -92,6 +92,9 @@ DOMAINS: Mapping[str, ValueRange] = {
     "memory_bytes": WholeNumbers(1, _MUCH),
 }
 """Setting -> what it may be."""
+
+RENAMED = {"fold": "dedup", "alike": "similarity"}
+"""What a library's own file may still say, of version 0.1: it travels with the library, which has to open."""
 
 MACHINE = frozenset(
     (
@@ -218,7 +221,7 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
             "the models' folder is no argument: a process has one",
             hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
         )
-    library = _file(path) if path else {}
+    library = {RENAMED.get(name, name): value for name, value in _file(path).items()} if path else {}
     sources: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
         (LIBRARY, str(path), library),
         ("user", str(user_file()), _file(user_file())),

@@ -108,6 +108,7 @@ def outcomes(seen: dict[str, Any], kind: str) -> dict[str, set[str]]:
 
 
 OTHERWISE: dict[str, set[str]] = {
+    "target ": {"CatalogDamaged"},
     "target connected:../canaryNN": {"InvalidInput"},
     "target connected:nobody": {"WeightsError"},
     "target hf-hub:../../canaryNN": {"InvalidInput"},

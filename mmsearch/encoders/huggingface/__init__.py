@@ -3,10 +3,9 @@
 A folder of either kind, as the hub has it, is loaded from safetensors alone and without any network.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from mmsearch.encoders.huggingface import clap, pe
 from mmsearch.encoders.huggingface.checkpoint import (
@@ -22,8 +21,24 @@ from mmsearch.encoders.tokenizer import TOKENIZER_FILE, TOKENIZER_FILES
 from mmsearch.errors import WeightsError
 from mmsearch.types import Space
 
-KINDS: dict[str, ModuleType] = {"clap": clap, "pe_audio_video": pe}
-"""model_type of a config -> the module for such models."""
+
+class _Reads(Protocol):
+    def __call__(self, name: str, folder: Path, config: dict[str, Any]) -> HuggingFaceCheckpoint: ...
+
+
+class Family(NamedTuple):
+    """What is known of one kind of model."""
+
+    read: _Reads
+    space: Callable[[Any, str, str], Space]
+    encoders: Callable[[Any, str, str], Any]
+
+
+KINDS: dict[str, Family] = {
+    "clap": Family(clap.read_clap, clap.clap_space, clap.encoders),
+    "pe_audio_video": Family(pe.read_pe, pe.pe_space, pe.encoders),
+}
+"""model_type of a config -> its family."""
 
 
 def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
@@ -36,7 +51,7 @@ def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
             hint=f"known: open_clip's models, and transformers' {', '.join(KINDS)}",
         )
     try:
-        found: HuggingFaceCheckpoint = KINDS[kind].read(name, folder, config)
+        found = KINDS[kind].read(name, folder, config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
@@ -48,8 +63,7 @@ def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
 
 def huggingface_space(checkpoint: HuggingFaceCheckpoint, device: str, precision: str) -> Space:
     """The space of one model; its weights are not read."""
-    found: Space = KINDS[checkpoint.config["model_type"]].space(checkpoint, device, precision)
-    return found
+    return KINDS[checkpoint.config["model_type"]].space(checkpoint, device, precision)
 
 
 def needed_files(names: Collection[str], place: object) -> list[str]:
