@@ -16,6 +16,7 @@ TARGETS = {
     "text": "tests.fuzz.text:TEXT",
     "filters": "tests.fuzz.filters:TARGET",
     "imports": "tests.fuzz.imports:TARGET",
+    "settings": "tests.fuzz.settings:TARGET",
 }
 """Name -> module:attribute of its `Target`, loaded when it is wanted."""
 

@@ -2,11 +2,15 @@
 
 import pytest
 
-from tests.fuzz import filters, imports
+from tests.fuzz import filters, imports, settings
 from tests.fuzz.target import Done, Target, fuzz
 
 
-@pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 20), (imports.TARGET, 5)], ids=["filters", "imports"])
+@pytest.mark.parametrize(
+    ("target", "steps"),
+    [(filters.TARGET, 20), (imports.TARGET, 5), (settings.TARGET, 60)],
+    ids=["filters", "imports", "settings"],
+)
 def test_nothing_foreign_is_raised(target: Target, steps: int) -> None:
     done = Done()
     fuzz(target, 1, steps, done, limit_s=float("inf"))
