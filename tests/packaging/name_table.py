@@ -23,7 +23,7 @@ INTRODUCTION = """\
 # Names
 
 A concept has one name, wherever it is met: as an argument in Python, as an option in the shell (with hyphens), as a
-setting in `mmsearch.toml` and in a variable `MMSEARCH_...`, and as a key in JSON. Where an option is shorter, the table says so.
+setting in `mmsearch.toml` and in a variable `MMSEARCH_...`, and as a key in JSON. Some options are shorter.
 
 | name | Python | shell | setting | JSON |
 |---|---|---|---|---|
