@@ -50,7 +50,7 @@ def names(library: Library, query: str | Query, k: int, *modalities: str) -> lis
     return [hit.path.name for hit in library.search(query, k, modalities=list(modalities), mode="vector")]
 
 
-def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTiny, folder: Path) -> None:
+def test_words_and_sounds_find_each_other_by_meaning(open_tiny: OpenTiny, folder: Path) -> None:
     captions = tones.CAPTIONS * 3
     paths = tones.record(folder, captions, seed=1)
     kind = {path.name: caption for path, caption in zip(paths, captions, strict=True)}
@@ -69,7 +69,7 @@ def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTin
     assert hit.start is not None and hit.end is not None and hit.end - hit.start <= huggingface.SECONDS
 
 
-def test_pictures_wait_outside_and_of_videos_the_sound_is_taken(open_tiny: OpenTiny, folder: Path) -> None:
+def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTiny, folder: Path) -> None:
     picture(folder / "red.png", "red")
     film(folder / "loud.mp4", [(0, 0, 255)] * 30, sound_s=3.0)
     sound(folder / "tone.wav", "high")
@@ -94,7 +94,7 @@ def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny
         np.testing.assert_array_equal(vectors, made[1][name])
 
 
-def test_other_windows_are_refused_and_so_is_another_model_in_its_place(tmp_path: Path, folder: Path) -> None:
+def test_a_library_refuses_other_windows_and_another_model(tmp_path: Path, folder: Path) -> None:
     tones.record(folder, tones.CAPTIONS[:1], seed=3)
     here = Path(shutil.copytree(tones.space().partition(":")[2], tmp_path / "model"))
     with mmsearch.open(tmp_path / "library", space=f"local-dir:{here}", workers=1) as library:
@@ -112,7 +112,7 @@ def test_other_windows_are_refused_and_so_is_another_model_in_its_place(tmp_path
         library.search("a low tone")
 
 
-def test_a_library_of_real_sounds_has_the_library_own_vectors(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+def test_a_library_of_real_sounds_has_transformers_own_vectors(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
     for path in sorted((shared / "data" / "dev" / "esc10").glob("*.ogg"))[::45]:
         shutil.copy(path, folder)
     name = huggingface.space("clap")
@@ -133,7 +133,7 @@ def test_a_library_of_real_sounds_has_the_library_own_vectors(open_tiny: OpenTin
     assert len(names(library, "a dog in the rain", 3, "audio")) == 3
 
 
-def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny, folder: Path) -> None:
+def test_the_joint_model_searches_every_modality_by_every_other(open_tiny: OpenTiny, folder: Path) -> None:
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
     tones.record(folder, tones.CAPTIONS[:3], seed=4)
@@ -155,7 +155,7 @@ def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny,
     assert (frames.path.name, frames.matched) == ("loud.mp4", "image"), "a green film, by a green picture"
 
 
-def test_the_joint_model_takes_real_photos_and_sounds(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+def test_the_joint_model_embeds_real_photos_and_sounds(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
     dev = shared / "data" / "dev"
     for path in [*sorted((dev / "coco").rglob("*.jpg"))[:3], *sorted((dev / "esc10").glob("*.ogg"))[:3]]:
         shutil.copy(path, folder)
@@ -187,7 +187,7 @@ def test_a_model_is_prepared_from_a_folder_and_used_offline(variant: str, tmp_pa
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_what_lacks_a_part_is_not_prepared(broken: str, tmp_path: Path) -> None:
+def test_a_model_folder_with_a_missing_file_is_not_prepared(broken: str, tmp_path: Path) -> None:
     source = Path(shutil.copytree(huggingface.space("clap").partition(":")[2], tmp_path / "source"))
     (source / broken).unlink()
     with pytest.raises(WeightsError, match=broken if broken != "model.safetensors" else "no weights"):
@@ -196,7 +196,7 @@ def test_what_lacks_a_part_is_not_prepared(broken: str, tmp_path: Path) -> None:
     assert not place.is_dir() or {path.name for path in place.iterdir()} <= {".lock"}
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_ingest_and_query_work_with_a_clap_space(run: Run, folder: Path) -> None:
     tones.record(folder, tones.CAPTIONS, seed=5)
     picture(folder / "red.png", "red")
     download.prepare_model(download.plan_download("clap-htsat", Path(tones.space().partition(":")[2])))

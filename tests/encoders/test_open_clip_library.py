@@ -91,7 +91,7 @@ def test_a_library_of_real_photos_has_open_clips_own_vectors(open_tiny: OpenTiny
     assert len(library.search("a dog on the grass", 5, mode="vector")) == 5
 
 
-def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) -> None:
+def test_sounds_count_as_not_embedded_and_not_as_failed(open_tiny: OpenTiny, folder: Path) -> None:
     shapes.draw(folder, shapes.CAPTIONS[:2], seed=3)
     tone = sound(folder / "tone.wav", "mid")
     words(folder / "note.txt", "a red square on the dog " * 12)
@@ -148,7 +148,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
         library.search("a red circle")
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_ingest_query_and_status_work_with_an_open_clip_space(run: Run, folder: Path) -> None:
     shapes.draw(folder, shapes.CAPTIONS[:2], seed=5)
     sound(folder / "tone.wav", "mid")
     done = run("ingest", folder, "--space", shapes.space())
