@@ -11,7 +11,7 @@ from tests.faults.world import small_structures
 ASKED = int(os.environ.get("FAULTS_SEQUENCES", 0))
 
 
-def test_random_sequences() -> None:
+def test_random_sequences_of_changes_crashes_and_restores_agree_with_brute_force() -> None:
     chosen = settings(
         max_examples=ASKED or 10,
         stateful_step_count=50 if ASKED else 20,
