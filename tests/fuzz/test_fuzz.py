@@ -7,13 +7,13 @@ from tests.fuzz.target import Done, Target, fuzz
 
 
 @pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 20), (imports.TARGET, 5)], ids=["filters", "imports"])
-def test_nothing_foreign_is_raised(target: Target, steps: int) -> None:
+def test_generated_input_raises_only_our_errors(target: Target, steps: int) -> None:
     done = Done()
     fuzz(target, 1, steps, done, limit_s=float("inf"))
     assert done.steps >= steps // 2
 
 
-def test_a_find_is_found() -> None:
+def test_the_fuzzer_raises_what_its_target_raises() -> None:
     def step(case: object) -> None:
         raise KeyError(case)
 
