@@ -90,7 +90,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     return library
 
 
-def test_every_table_has_rows_here(filled: Library) -> None:
+def test_every_table_has_rows_in_the_tested_library(filled: Library) -> None:
     found = tables(filled.path)
     assert found.keys() == {*Base.metadata.tables, *WORD_TABLES}, "a new table needs a place in this module"
     assert [name for name, rows in found.items() if not rows] == []
@@ -116,13 +116,13 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}
 
 
-def test_remove_leaves_nothing_of_what_was_taken_in(filled: Library, folder: Path) -> None:
+def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:
     filled.remove(folder)
     left = {name for name, rows in tables(filled.path).items() if rows}
     assert left == LEFT_BY_REMOVE.keys()
 
 
-def test_a_library_may_be_moved_whole(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     before = [(hit.path, hit.score) for hit in filled.search("red")]
     filled.close()
     named = [path for path in filled.path.rglob("*") if path.is_file() and bytes(filled.path) in path.read_bytes()]
@@ -133,7 +133,7 @@ def test_a_library_may_be_moved_whole(filled: Library, open_tiny: Callable[..., 
     assert not (tmp_path / "library").exists()
 
 
-def test_every_file_of_a_library_is_accounted_for(filled: Library) -> None:
+def test_every_file_of_a_library_folder_is_known(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
     with filled._parts.builder().alone():
         pass

@@ -67,7 +67,7 @@ def started(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_the_catalog_answers_while_a_model_s_files_are_read(tmp_path: Path) -> None:
+def test_the_catalog_answers_while_a_model_s_files_are_hashed(tmp_path: Path) -> None:
     READ.set()
     commit(tmp_path / "library", batch(0, 3), f"{HERE}:large")
     READ.clear()
@@ -84,7 +84,7 @@ def test_the_catalog_answers_while_a_model_s_files_are_read(tmp_path: Path) -> N
             first.join(WAIT_S)
 
 
-def test_two_threads_that_ask_for_a_caretaker_get_one(
+def test_two_threads_start_one_background_worker(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[BackgroundWorker] = []
@@ -122,7 +122,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, 
     go.set()
 
 
-def test_closing_waits_for_an_index_that_is_being_read(
+def test_closing_waits_for_an_index_that_is_being_loaded(
     opened: Callable[..., Library], reading: tuple[threading.Event, threading.Event]
 ) -> None:
     begun, go = reading
@@ -141,7 +141,7 @@ def test_closing_waits_for_an_index_that_is_being_read(
     check(parts(serving)[1], EVERY)
 
 
-def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
+def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     serving, other = opened(), opened()
