@@ -61,6 +61,6 @@ def test_an_installed_encoder_is_listed_fills_a_library_and_is_searched(shell: S
     assert json.loads(shell("status", "--library", "colours", "--json"))["space"] == "colours"
 
 
-def test_it_keeps_to_the_length_that_was_promised() -> None:
+def test_the_example_encoder_has_at_most_forty_lines() -> None:
     lines = (EXAMPLE / "mmsearch_colours.py").read_text("utf-8").splitlines()
     assert len(lines) <= 40
