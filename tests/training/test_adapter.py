@@ -83,7 +83,7 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-def test_it_learns_a_new_domain_and_leaves_the_base_alone(
+def test_an_adapter_learns_a_new_domain_and_leaves_the_base_weights_alone(
     library: Library, tmp_path: Path, open_tiny: OpenTiny
 ) -> None:
     base = registry.load_part("spaces", shapes.space())("cpu")
@@ -156,7 +156,7 @@ def inputs(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("variant", ["clip", "siglip", "mobile", "resnet"])
-def test_merged_unmerged_and_peft_itself_agree(variant: str, tmp_path: Path) -> None:
+def test_merged_and_unmerged_adapters_agree_with_peft(variant: str, tmp_path: Path) -> None:
     name = clip.space(variant)
     towers = shaken(name, tmp_path / "adapter")
     pixels, tokens = inputs(name)
@@ -211,7 +211,7 @@ def test_a_new_adapter_changes_nothing_and_training_moves_nothing_else() -> None
         assert torch.equal(rest[key], value), key
 
 
-def test_checkpointing_gives_the_same_gradients() -> None:
+def test_gradient_checkpointing_gives_the_same_gradients() -> None:
     pixels, tokens = inputs(clip.space("clip"))
     gradients = []
     for checkpointing in (False, True):
@@ -223,7 +223,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
         torch.testing.assert_close(first, second)
 
 
-def test_one_tower_may_stay() -> None:
+def test_one_tower_may_be_left_unadapted() -> None:
     towers = Towers(find_open_clip(clip.space("clip")), LoraOptions(towers=("text",)), seed=0)
     assert all("visual" not in key for key in towers.state_dict())
     with pytest.raises(InvalidInput, match="nothing that can be adapted"):
@@ -264,7 +264,7 @@ def test_a_damaged_adapter_is_refused(tmp_path: Path) -> None:
         registry.load_part("spaces", f"adapter:{folder}")("cpu")
 
 
-def test_in_the_shell(run: Run, tmp_path: Path, folder: Path) -> None:
+def test_the_train_adapter_command_makes_a_space(run: Run, tmp_path: Path, folder: Path) -> None:
     shapes.draw(folder, shapes.CAPTIONS[:2], seed=1)
     assert run("ingest", folder, "--space", shapes.space()).returncode == 0
     quick = ("--epochs", 1, "--batch", 16, "--rank", 2, "--towers", "text", "--loss", "sigmoid", "--lr", 0.001)
@@ -279,7 +279,9 @@ def test_in_the_shell(run: Run, tmp_path: Path, folder: Path) -> None:
     assert [(model["name"], model["kind"]) for model in listed] == [("words", "adapter")]
 
 
-def test_what_cannot_be_learned_from_is_said(library: Library, tmp_path: Path, open_tiny: OpenTiny) -> None:
+def test_unusable_pairs_and_settings_of_an_adapter_are_named(
+    library: Library, tmp_path: Path, open_tiny: OpenTiny
+) -> None:
     pairs = write_pairs(tmp_path, 3, seed=13)
     (tmp_path / "note.txt").write_text("words")
     with pairs.open("a") as file:
