@@ -158,9 +158,9 @@ def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
         words(folder / f"{n}.txt", f"red {n}")
     retry, before = Library.retry, signal.getsignal(signal.SIGINT)
 
-    def interrupted(*given: Any) -> IngestReport:
+    def interrupted(*given: Any, **options: Any) -> IngestReport:
         signal.raise_signal(signal.SIGINT)
-        return retry(*given)
+        return retry(*given, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Library, "retry", interrupted)

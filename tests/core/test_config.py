@@ -39,7 +39,7 @@ def test_the_values_of_the_index_setting_are_the_index_presets() -> None:
 
 
 def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written(tmp_path / "mmsearch.toml", 'fold = "off"\nrecall = 0.5\ncommit_s = 2\nfalse_accepts = 0.2\n')
+    written(tmp_path / "mmsearch.toml", 'dedup = "off"\nrecall = 0.5\ncommit_s = 2\nfalse_accepts = 0.2\n')
     written(user_file(), "recall = 0.6\ncommit_s = 3\nfalse_accepts = 0.3\nworkers = 2\ndecode_s = 1.5\n")
     monkeypatch.setenv("MMSEARCH_COMMIT_S", "4")
     monkeypatch.setenv("MMSEARCH_FALSE_ACCEPTS", "0.4")
@@ -47,9 +47,9 @@ def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, mo
     values = found.settings.dedup, found.settings.recall, found.settings.commit_s, found.settings.false_accepts
     assert values == ("off", 0.6, 4.0, 0.5)
     assert (found.settings.workers, found.settings.limits.decode_s, found.settings.device) == (2, 1.5, "auto")
-    origins = {name: found.origin(name) for name in ("fold", "recall", "commit_s", "false_accepts", "device")}
+    origins = {name: found.origin(name) for name in ("dedup", "recall", "commit_s", "false_accepts", "device")}
     assert origins == {
-        "fold": "library", "recall": "user", "commit_s": "environment", "false_accepts": "arguments",
+        "dedup": "library", "recall": "user", "commit_s": "environment", "false_accepts": "arguments",
         "device": "default",
     }  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_a_library_s_file_cannot_set_what_concerns_the_machine(
         ("pixels", None.__class__),
         ("workers", -1), ("workers", [1]), ("false_accepts", 1), ("false_accepts", 0), ("recall", 1.01),
         ("device", "cuda:-1"), ("device", "cuda:\u0661"), ("device", "__import__('os')"), ("device", 0),
-        ("precision", "int8"), ("fold", True), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
+        ("precision", "int8"), ("dedup", True), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
         ("space", "x" * 5000), ("fusion", "learned:"), ("fusion_weights", "=1"), ("similarity", "image=nan"),
     ],
 )  # fmt: skip

@@ -22,7 +22,7 @@ def test_a_library_may_name_an_installed_entry_point(tmp_path: Path, monkeypatch
     info = tmp_path / "their-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[mmsearch.context.spaces]\ntheirs = their_package:space\n")
+    (info / "entry_points.txt").write_text("[mmsearch.spaces]\ntheirs = their_package:space\n")
     with pytest.raises(Untrusted):
         trust.checked_target("their_package:space")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -86,7 +86,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
-    (library.path / "mmsearch.toml").write_text('fold = "off"\n')
+    (library.path / "mmsearch.toml").write_text('dedup = "off"\n')
     return library
 
 

@@ -53,7 +53,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
     libraries: list[Library] = []
 
     def make(**chosen: Any) -> Library:
-        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", **chosen}))
+        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
         return libraries[-1]
 
     yield make
@@ -72,7 +72,7 @@ def test_the_catalog_answers_while_a_model_s_files_are_hashed(tmp_path: Path) ->
     commit(tmp_path / "library", batch(0, 3), f"{HERE}:large")
     READ.clear()
     READING.clear()
-    with mmsearch.open(tmp_path / "library") as library:
+    with mmsearch.open(tmp_path / "library", space=f"{HERE}:large") as library:
         first = started(lambda: library.search("red"))
         assert READING.wait(WAIT_S)
         try:

@@ -211,8 +211,8 @@ def test_an_import_killed_at_any_batch_can_be_repeated(filled: Library, tmp_path
     program = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import portable, store
-portable.PAGE = 3
+from mmsearch.catalog import export, store
+export.PAGE = 3
 commit, left = store.Catalog.commit, [int(sys.argv[3])]
 def dying(self, *arguments):
     left[0] -= 1
