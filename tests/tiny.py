@@ -42,9 +42,9 @@ BATCHES: list[tuple[Modality, int]] = []
 SPACES = (
     "tests.tiny:space",
     "tests.tiny:other_weights",
-    "tests.others:twin",
-    "tests.others:wide",
-    "tests.others:mute",
+    "tests.model_spaces:twin",
+    "tests.model_spaces:wide",
+    "tests.model_spaces:mute",
 )
 """Targets of the spaces that tests switch between."""
 

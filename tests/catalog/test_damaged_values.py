@@ -15,7 +15,7 @@ from mmsearch.errors import CatalogDamaged, InvalidInput, MmsearchError
 from mmsearch.library import Library
 from mmsearch.types import Query
 from tests.generated import picture, sound, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 Open = Callable[..., Library]
 
@@ -42,8 +42,8 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 READS: dict[str, Callable[[Library], object]] = {

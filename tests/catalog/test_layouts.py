@@ -27,7 +27,7 @@ from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Span, Vectors, Windowing
-from tests import others, tiny
+from tests import model_spaces, tiny
 
 KEY = ListKey("one", "text", "text")
 OTHER = ListKey("other", "text", "text")
@@ -71,9 +71,9 @@ def in_index(catalog: Catalog, folder: Path, space: SpaceRecord) -> int:
 
 def test_the_windows_and_modalities_of_a_space_decide_its_layout() -> None:
     space = tiny.space()
-    assert layouts.layout_of(space) == layouts.layout_of(others.twin()) == layouts.layout_of(tiny.other_weights())
+    assert layouts.layout_of(space) == layouts.layout_of(model_spaces.twin()) == layouts.layout_of(tiny.other_weights())
     assert layouts.layout_of(space) == layouts.layout_of(replace(space, windowing=Windowing(image_side=900)))
-    assert len({layouts.layout_of(one) for one in (space, others.wide(), others.mute())}) == 3
+    assert len({layouts.layout_of(one) for one in (space, model_spaces.wide(), model_spaces.mute())}) == 3
 
 
 def test_reads_are_limited_to_the_segments_of_the_layout_of_their_space(catalog: Catalog) -> None:

@@ -20,7 +20,7 @@ from mmsearch.cli import cli, main
 from mmsearch.cli.output import foreign_bars, printable
 from tests.conftest import CHECKOUT, Run
 from tests.generated import picture, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs pseudo-terminals, any bytes in names, /dev/full")
 
@@ -53,8 +53,8 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import ann, gpu, layered, presets, rank
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 DIM = 16
 Backend = Callable[[int], Any]

@@ -19,9 +19,9 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import Limits, Windowing
 from mmsearch.vectors import ReadWriteLock
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
-from tests import hostile
+from tests import hostile_decoder
 from tests.forked import forked
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -134,8 +134,8 @@ def test_a_child_does_not_touch_its_parents_gpu() -> None:
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks into /proc")
 def test_a_child_has_decode_workers_of_its_own_and_leaves_its_parent_s_alone(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_bytes(hostile.MAGIC + b"piece 1")
-    pool = DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER])
+    path.write_bytes(hostile_decoder.MAGIC + b"piece 1")
+    pool = DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER])
 
     def worker() -> int:
         (done,) = (event for event in pool.run([DecodeJob(path)]) if isinstance(event, FileDone))
@@ -166,8 +166,8 @@ def test_a_child_has_decode_workers_of_its_own_and_leaves_its_parent_s_alone(tmp
 
 def test_a_decode_run_of_the_parent_ends_in_its_child(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_bytes(hostile.MAGIC + b"piece 1")
-    with DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER]) as pool:
+    path.write_bytes(hostile_decoder.MAGIC + b"piece 1")
+    with DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER]) as pool:
         events = pool.run([DecodeJob(path)] * 50)
         next(events)
         with pytest.raises(Forked, match="in the middle of decoding"):

@@ -99,11 +99,11 @@ def test_a_damaged_file_of_trusted_names_counts_as_empty(tmp_path: Path) -> None
 
 def test_a_connected_space_made_on_this_machine_may_name_code() -> None:
     with pytest.raises(Untrusted):
-        trust.connection_member("tests.halves:seen", "0" * 64)
+        trust.connection_member("tests.member_spaces:seen", "0" * 64)
     trust.remember_named([f"sha256:{'0' * 64}"])
-    assert trust.connection_member("tests.halves:seen", "0" * 64) == "tests.halves:seen"
+    assert trust.connection_member("tests.member_spaces:seen", "0" * 64) == "tests.member_spaces:seen"
     with pytest.raises(Untrusted):
-        trust.connection_member("tests.halves:seen", "1" * 64)
+        trust.connection_member("tests.member_spaces:seen", "1" * 64)
 
 
 @pytest.mark.parametrize("kind", ["decoders", "indexes"])

@@ -1,4 +1,4 @@
-"""What strangers made is opened, and nothing in it runs or is followed: see `tests.strangers`."""
+"""What strangers made is opened, and nothing in it runs or is followed: see `tests.untrusted`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmsearch.core import config
-from tests import strangers
+from tests import untrusted
 from tests.conftest import CHECKOUT, Run
 from tests.generated import words
 
@@ -62,7 +62,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     place = tmp_path_factory.mktemp("strangers")
     (place / "canaries").mkdir()
     for number in range(60):
-        (place / "canaries" / f"canary{number:02d}.py").write_text(strangers.PAYLOAD)
+        (place / "canaries" / f"canary{number:02d}.py").write_text(untrusted.PAYLOAD)
     (place / "canaries" / "canary_named.py").write_text("from tests.tiny import space\n")
     (place / "canary-folder").mkdir()
     (place / "canary-folder" / "open_clip_config.json").write_text("{}")
@@ -72,7 +72,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment = {**os.environ, **homes, "PYTHONPATH": paths, "AUDIT_LOG": str(place / "audit.log")}
     for name in [name for name in environment if name.startswith(("MMSEARCH_", "HF_"))]:
         del environment[name]
-    command = [sys.executable, "-m", "tests.strangers", str(place)]
+    command = [sys.executable, "-m", "tests.untrusted", str(place)]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

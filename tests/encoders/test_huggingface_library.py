@@ -24,7 +24,7 @@ from mmsearch.media.audio import AudioDecoder
 from mmsearch.models import download
 from mmsearch.models.available import available_models
 from mmsearch.types import Limits, Query
-from tests import huggingface, tones
+from tests import huggingface, trained_clap
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.media_files import clip as film
@@ -51,17 +51,17 @@ def names(library: Library, query: str | Query, k: int, *modalities: str) -> lis
 
 
 def test_words_and_sounds_find_each_other_by_meaning(open_tiny: OpenTiny, folder: Path) -> None:
-    captions = tones.CAPTIONS * 3
-    paths = tones.record(folder, captions, seed=1)
+    captions = trained_clap.CAPTIONS * 3
+    paths = trained_clap.record(folder, captions, seed=1)
     kind = {path.name: caption for path, caption in zip(paths, captions, strict=True)}
-    for number, caption in enumerate(tones.CAPTIONS):
+    for number, caption in enumerate(trained_clap.CAPTIONS):
         words(folder / f"note{number}.txt", caption)
-    library = open_tiny(space=tones.space())
+    library = open_tiny(space=trained_clap.space())
     report = library.ingest(folder)
     assert (report.new, report.failed.total(), report.not_embedded) == (16, 0, 0)
-    for number, caption in enumerate(tones.CAPTIONS):
+    for number, caption in enumerate(trained_clap.CAPTIONS):
         assert [kind[name] for name in names(library, caption, 3, "audio")] == [caption] * 3
-        other = tones.record(folder.parent / "query", [caption], seed=10 + number)[0]
+        other = trained_clap.record(folder.parent / "query", [caption], seed=10 + number)[0]
         assert [kind[name] for name in names(library, Query(audio=other), 3, "audio")] == [caption] * 3
         assert names(library, Query(audio=other), 1, "text") == [f"note{number}.txt"]
         assert names(library, Query(text=folder / f"note{number}.txt"), 1, "audio")[0] in kind
@@ -73,7 +73,7 @@ def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTin
     picture(folder / "red.png", "red")
     film(folder / "loud.mp4", [(0, 0, 255)] * 30, sound_s=3.0)
     sound(folder / "tone.wav", "high")
-    library = open_tiny(space=tones.space())
+    library = open_tiny(space=trained_clap.space())
     report = library.ingest(folder)
     assert (report.new, report.not_embedded, report.failed.total()) == (2, 1, 0)
     assert library.search("a low tone", 1, modalities=["video"], mode="vector")[0].matched == "audio"
@@ -83,10 +83,10 @@ def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTin
 
 def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny, folder: Path) -> None:
     # Longer than a window: the library's own feature extractor would take another piece each time.
-    tones.record(folder, tones.CAPTIONS, seed=2, seconds=5.3)
+    trained_clap.record(folder, trained_clap.CAPTIONS, seed=2, seconds=5.3)
     made = []
     for name in ("one", "other"):
-        library = open_tiny(name, space=tones.space())
+        library = open_tiny(name, space=trained_clap.space())
         library.ingest(folder)
         made.append(stored(library))
     assert {name: len(vectors) for name, vectors in made[0].items()} == dict.fromkeys(made[0], 5)
@@ -95,8 +95,8 @@ def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny
 
 
 def test_a_library_refuses_other_windows_and_another_model(tmp_path: Path, folder: Path) -> None:
-    tones.record(folder, tones.CAPTIONS[:1], seed=3)
-    here = Path(shutil.copytree(tones.space().partition(":")[2], tmp_path / "model"))
+    trained_clap.record(folder, trained_clap.CAPTIONS[:1], seed=3)
+    here = Path(shutil.copytree(trained_clap.space().partition(":")[2], tmp_path / "model"))
     with mmsearch.open(tmp_path / "library", space=f"local-dir:{here}", workers=1) as library:
         library.ingest(folder)
     config = here / "preprocessor_config.json"
@@ -136,7 +136,7 @@ def test_a_library_of_real_sounds_has_transformers_own_vectors(open_tiny: OpenTi
 def test_the_joint_model_searches_every_modality_by_every_other(open_tiny: OpenTiny, folder: Path) -> None:
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
-    tones.record(folder, tones.CAPTIONS[:3], seed=4)
+    trained_clap.record(folder, trained_clap.CAPTIONS[:3], seed=4)
     film(folder / "loud.mp4", [(0, 255, 0)] * 30, sound_s=3.0)
     words(folder / "note.txt", "the red dog on the circle")
     library = open_tiny(space=huggingface.space("pe"))
@@ -197,9 +197,9 @@ def test_a_model_folder_with_a_missing_file_is_not_prepared(broken: str, tmp_pat
 
 
 def test_ingest_and_query_work_with_a_clap_space(run: Run, folder: Path) -> None:
-    tones.record(folder, tones.CAPTIONS, seed=5)
+    trained_clap.record(folder, trained_clap.CAPTIONS, seed=5)
     picture(folder / "red.png", "red")
-    download.prepare_model(download.plan_download("clap-htsat", Path(tones.space().partition(":")[2])))
+    download.prepare_model(download.plan_download("clap-htsat", Path(trained_clap.space().partition(":")[2])))
     done = run("ingest", folder, "--space", "clap-htsat")
     assert done.returncode == 0, done.stderr.decode()
     assert "not embedded by this space: 1" in done.stdout.decode()

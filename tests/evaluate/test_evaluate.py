@@ -17,7 +17,7 @@ from mmsearch.library import Library
 from mmsearch.types import Neighbours
 from mmsearch.vectors.flat import FlatIndex
 from tests.generated import picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 
 def fill(folder: Path) -> None:
@@ -30,8 +30,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmsearch.errors import InvalidInput, LibraryEmpty
 from mmsearch.library import Library
 from tests.conftest import CHECKOUT, Run
 from tests.generated import picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 
 def fill(folder: Path) -> None:
@@ -27,8 +27,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     library = open_tiny()
     library.ingest(folder)
-    library.model.add("tests.others:mute")
+    library.model.add("tests.model_spaces:mute")
     catalog = library._parts.catalog()
     base = catalog.base()
     assert base is not None
@@ -110,7 +110,7 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     shutil.rmtree(filled.path / "training")  # of no trained model
     filled.export(tmp_path / "exported")
     other = open_tiny("other")
-    other.import_(tmp_path / "exported", models=["tests.others:mute"])
+    other.import_(tmp_path / "exported", models=["tests.model_spaces:mute"])
     empty = {name for name, rows in tables(other.path).items() if not rows}
     assert empty == LEFT_BY_EXPORT.keys() | {"runs"}, "an import is no ingest"
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}

@@ -20,7 +20,7 @@ from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.types import Progress, Segment
 from tests.forked import Child, forked
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -33,8 +33,8 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 def ask(library: Library, query: str | mmsearch.Query) -> str:

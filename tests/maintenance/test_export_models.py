@@ -19,7 +19,7 @@ from tests.generated import picture, sound, words
 
 Open = Callable[..., Library]
 
-TWIN, WIDE, MUTE = (f"tests.others:{name}" for name in ("twin", "wide", "mute"))
+TWIN, WIDE, MUTE = (f"tests.model_spaces:{name}" for name in ("twin", "wide", "mute"))
 COLOURS = ("red", "green", "blue")
 
 

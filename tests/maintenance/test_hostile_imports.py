@@ -34,7 +34,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sound(place / "media" / "d.wav", "low")
     with mmsearch.open(place / "library", space="tests.tiny:space", workers=1) as library:
         library.ingest(place / "media")
-        library.model.add("tests.others:mute")
+        library.model.add("tests.model_spaces:mute")
         library.export(place / "out")
     return place / "out"
 
@@ -239,7 +239,7 @@ def test_odd_but_valid_values_are_imported(export: Path, fresh: Library, tmp_pat
     assert fresh.import_(out) == Imported(4, 4, 0, 0, (), (), (("mute", "this library doesn't have this model; "
                                                                "it is taken with --model"),))  # fmt: skip
     assert len(fresh.search("red", 9)) == 4
-    assert fresh.import_(out, models=["tests.others:mute"]).models == ("mute",)
+    assert fresh.import_(out, models=["tests.model_spaces:mute"]).models == ("mute",)
 
 
 def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:

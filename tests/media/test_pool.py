@@ -19,14 +19,14 @@ from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, FileFailed, 
 from mmsearch.media.pool import DecodePool
 from mmsearch.media.process import _Wait
 from mmsearch.types import Limits, Windowing
-from tests import hostile
+from tests import hostile_decoder
 
 LIMITS = Limits(decode_s=30.0)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_pool(workers: int = 1, limits: Limits = LIMITS, space: str = hostile.SPACE) -> DecodePool:
-    return DecodePool(space, Windowing(), limits, workers, decoders=[hostile.DECODER])
+def make_pool(workers: int = 1, limits: Limits = LIMITS, space: str = hostile_decoder.SPACE) -> DecodePool:
+    return DecodePool(space, Windowing(), limits, workers, decoders=[hostile_decoder.DECODER])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def calm() -> Iterator[DecodePool]:
 
 def script(folder: Path, name: str, *commands: str) -> Path:
     path = folder / name
-    path.write_bytes(hostile.MAGIC + "\n".join(commands).encode())
+    path.write_bytes(hostile_decoder.MAGIC + "\n".join(commands).encode())
     return path
 
 
@@ -180,7 +180,7 @@ def test_files_of_modalities_not_asked_for_are_skipped(calm: DecodePool, tmp_pat
 
 
 def test_a_file_the_space_cannot_embed_fails_as_not_embedded(tmp_path: Path) -> None:
-    with make_pool(space=hostile.TEXT_ONLY) as pool:
+    with make_pool(space=hostile_decoder.TEXT_ONLY) as pool:
         failed = only_failure(list(pool.run([DecodeJob(script(tmp_path, "x", "piece 2"))])))
     assert (failed.failure, failed.reason) == ("not-embedded", "this space embeds no image")
 
@@ -335,8 +335,8 @@ def test_workers_end_with_their_parent_and_need_no_main_guard(tmp_path: Path) ->
             sys.path.insert(0, {str(ROOT)!r})
             from mmsearch.media.pool import DecodePool, Done, Job
             from mmsearch.types import Limits, Windowing
-            from tests import hostile
-            pool = DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER])
+            from tests import hostile_decoder
+            pool = DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER])
             for event in pool.run([Job(pathlib.Path(__file__).with_name("x"))]):
                 if isinstance(event, Done):
                     print(event.metadata["pid"], flush=True)

@@ -27,7 +27,7 @@ from tests.generated import picture, sound, words
 
 OpenTiny = Callable[..., Library]
 
-SPACES = {"tiny": "tests.tiny:space", "twin": "tests.others:twin", "wide": "tests.others:wide"}
+SPACES = {"tiny": "tests.tiny:space", "twin": "tests.model_spaces:twin", "wide": "tests.model_spaces:wide"}
 THREADS = 4
 NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern"
 
@@ -137,7 +137,7 @@ def killed(*given, **named):
     return done
 
 setattr(owner, name, killed)
-mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.others:wide", when_complete=True)
+mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.model_spaces:wide", when_complete=True)
 """
 
 MOMENTS = {

@@ -20,7 +20,7 @@ from tests.training.test_train_apply import stored, swapping
 
 OpenTiny = Callable[..., Library]
 
-TWIN, WIDE, MUTE = "tests.others:twin", "tests.others:wide", "tests.others:mute"
+TWIN, WIDE, MUTE = "tests.model_spaces:twin", "tests.model_spaces:wide", "tests.model_spaces:mute"
 NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern " * 2
 
 

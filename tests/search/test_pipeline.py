@@ -74,7 +74,8 @@ def test_the_dedup_setting_is_the_default_of_a_search(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("dedup", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")]
+    ("name", "value"),
+    [("dedup", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")],
 )
 def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=name):

@@ -21,7 +21,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.search.query import embed_query, mean_vector
 from mmsearch.types import Span
 from tests.generated import COLOURS, RATE, TONES, picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 from tests.tiny import axis, space
 
 
@@ -37,8 +37,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

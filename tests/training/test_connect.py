@@ -20,10 +20,10 @@ from mmsearch.training.connection import ConnectionTask, Texts, plain
 from mmsearch.training.loop import fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space
-from tests.halves import heard
+from tests.member_spaces import heard
 from tests.tiny import AXES
 
-SEEN, HEARD, MUTE = "tests.halves:seen", "tests.halves:heard", "tests.halves:mute"
+SEEN, HEARD, MUTE = "tests.member_spaces:seen", "tests.member_spaces:heard", "tests.member_spaces:mute"
 TEXTS = [*AXES, *(f"thing {number}" for number in range(192))]
 
 

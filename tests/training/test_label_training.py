@@ -12,7 +12,7 @@ from mmsearch.errors import InvalidInput, SpaceChanged, WeightsError
 from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 NAMES = {"red": "stop sign", "green": "lawn", "blue": "sea or sky"}
 
@@ -26,8 +26,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

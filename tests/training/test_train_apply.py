@@ -19,7 +19,7 @@ from mmsearch.library import Library
 from mmsearch.training.serving import apply as applying
 from mmsearch.types import Modality, Vectors
 from tests import tiny
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 Open = Callable[..., Library]
 
@@ -60,8 +60,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mmsearch.vectors import ann, gpu, presets
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 DIM = 16
 COUNT = 5000
