@@ -18,6 +18,8 @@ from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits, le
 from tests.benchmarks.robust_sounds import beside
 from tests.benchmarks.robustness import replaced
 
+pytestmark = pytest.mark.slow
+
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)

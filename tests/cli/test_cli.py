@@ -56,6 +56,7 @@ def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
     assert (hit["path"], hit["start"], hit["end"]) == (str(folder / "low.wav"), 0.0, 2.5)
 
 
+@pytest.mark.slow
 def test_a_query_may_mix_files_and_words(filled: Run, folder: Path) -> None:
     picture(folder.parent / "red", "red")
     assert b"red.png" in filled("query", "red", "-k", "1", "--in", "image", "--paths").stdout
@@ -71,6 +72,7 @@ def test_a_query_may_mix_files_and_words(filled: Run, folder: Path) -> None:
     assert round(forced[0]["score"], 3) == 1.0
 
 
+@pytest.mark.slow
 def test_names_are_escaped_for_people_and_raw_bytes_for_scripts(process: Run, folder: Path) -> None:
     name = os.fsdecode(b"bell\x07\x1b[31m\xff.png")
     picture(folder / name, "red")
@@ -80,6 +82,7 @@ def test_names_are_escaped_for_people_and_raw_bytes_for_scripts(process: Run, fo
     assert process("query", "red", "--paths").stdout == os.fsencode(folder / name) + b"\n"
 
 
+@pytest.mark.slow
 def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, process: Run, folder: Path) -> None:
     status = process("status").stdout.decode()
     assert "image    2 items, 2 segments, 2 vectors" in status and "failures corrupt 1" in status
@@ -122,6 +125,7 @@ def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, f
     assert "is a file, but no query" in done.stderr.decode() and "--text" in done.stderr.decode()
 
 
+@pytest.mark.slow
 def test_an_unknown_setting_is_named(process: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "mmsearch.toml").write_text("pixel = 3\n")
@@ -130,6 +134,7 @@ def test_an_unknown_setting_is_named(process: Run, folder: Path, tmp_path: Path)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.slow
 def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Path) -> None:
     for n in range(600):
         words(folder / f"{n:04d}.txt", f"number {n}")

@@ -169,6 +169,7 @@ def with_options(names: tuple[str, ...], media: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("names", ORDER, ids=" ".join)
+@pytest.mark.slow
 def test_no_command_lets_a_name_steer_the_terminal(
     terminal: Callable[..., Ended], folder: Path, names: tuple[str, ...]
 ) -> None:
@@ -281,6 +282,7 @@ PRINTING = [
 
 
 @pytest.mark.parametrize("gone", ["full", "closed pipe"])
+@pytest.mark.slow
 def test_a_closed_pipe_ends_silently_and_a_full_disk_is_an_error(
     shell: Callable[..., int], tmp_path: Path, gone: str
 ) -> None:
@@ -351,6 +353,7 @@ def closed(environment: dict[str, str], tmp_path: Path) -> Callable[..., int]:
     return run
 
 
+@pytest.mark.slow
 def test_no_file_is_opened_on_the_number_of_a_closed_stream(
     closed: Callable[..., int], folder: Path, tmp_path: Path, run: Run
 ) -> None:

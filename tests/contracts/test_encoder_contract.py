@@ -175,6 +175,7 @@ print(early, late)
 """
 
 
+@pytest.mark.slow
 def test_spec_and_prepare_import_no_torch(case: Case) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PREPARES, case.space, case.modality],

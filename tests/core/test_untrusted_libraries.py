@@ -79,12 +79,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**found, "place": place}
 
 
+@pytest.mark.slow
 def test_untrusted_libraries_run_no_code_and_open_no_foreign_path(seen: dict[str, Any]) -> None:
     lines = seen["before"].splitlines()
     assert [line for line in lines if not line.endswith(" watched")] == []
     assert len(lines) >= 2, "this process, and the worker of the library that all are copies of"
 
 
+@pytest.mark.slow
 def test_the_audit_hook_notices_code_in_a_decode_worker_too(seen: dict[str, Any]) -> None:
     later = seen["after"].removeprefix(seen["before"]).splitlines()
     processes = {line.split()[0] for line in later if "canary_named" in line}
@@ -92,6 +94,7 @@ def test_the_audit_hook_notices_code_in_a_decode_worker_too(seen: dict[str, Any]
     assert seen["told"][-1] == ["proof", "ingest", "ok 2"]
 
 
+@pytest.mark.slow
 def test_every_kind_of_untrusted_library_is_covered(seen: dict[str, Any]) -> None:
     kinds = Counter({name for name, _, _ in map(tuple, seen["told"])})
     counted = Counter(name.partition(":")[0] for name in kinds)
@@ -128,11 +131,13 @@ OTHERWISE: dict[str, set[str]] = {
 
 
 @pytest.mark.parametrize("kind", ["library", "backup"])
+@pytest.mark.slow
 def test_libraries_that_name_code_or_foreign_paths_are_refused(seen: dict[str, Any], kind: str) -> None:
     for name, found in outcomes(seen, kind).items():
         assert found == OTHERWISE.get(name, {"Untrusted"}), name
 
 
+@pytest.mark.slow
 def test_an_untrusted_settings_file_is_refused_or_ignored(seen: dict[str, Any]) -> None:
     for name, found in outcomes(seen, "toml").items():
         machine = name.split()[0] in config.MACHINE
@@ -140,6 +145,7 @@ def test_an_untrusted_settings_file_is_refused_or_ignored(seen: dict[str, Any]) 
         assert found == {"ok"} if machine else len(found) == 1 and found <= refused, (name, found)
 
 
+@pytest.mark.slow
 def test_every_refusal_of_an_untrusted_library_has_a_hint(seen: dict[str, Any]) -> None:
     for name, _, said in seen["told"]:
         assert said.startswith("ok ") or not said.endswith("-> None"), (name, said)

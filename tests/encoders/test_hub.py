@@ -19,6 +19,8 @@ from mmsearch.models import download
 from tests import clip
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 NAME = "hf-hub:someone/model"
 WEIGHTS = "open_clip_model.safetensors"
 REVISION = "a" * 40

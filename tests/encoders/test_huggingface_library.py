@@ -29,6 +29,8 @@ from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.media_files import clip as film
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
 

@@ -27,6 +27,8 @@ from tests.encoders.test_huggingface_library import stored
 from tests.generated import sound, words
 from tests.media_files import clip as coloured
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
 

@@ -325,6 +325,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told to keep memory")
+@pytest.mark.slow
 def test_the_allocator_keeps_memory_between_batches_when_asked_to() -> None:
     faults = {}
     for name, variables in (("kept", {}), ("given back", {"MALLOC_MMAP_THRESHOLD_": "131072"})):

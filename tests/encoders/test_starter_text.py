@@ -62,6 +62,7 @@ print([name for name in ("torch", "timm", "open_clip", "transformers", "sqlalche
 """
 
 
+@pytest.mark.slow
 def test_a_query_of_a_few_words_loads_no_torch_whatever_the_device() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", COLD], capture_output=True, check=False)
     assert done.stdout.decode().strip() == "[]", done.stderr.decode()
@@ -98,6 +99,7 @@ def test_batches_group_similar_lengths_up_to_the_token_budget() -> None:
     assert buckets([], 8) == []
 
 
+@pytest.mark.slow
 def test_a_query_imports_neither_transformers_nor_the_compiler() -> None:
     code = """
 import sys

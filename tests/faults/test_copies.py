@@ -10,6 +10,8 @@ import pytest
 from mmsearch.library import Library
 from tests.faults.world import image, lay, open_library, wrong_answers
 
+pytestmark = pytest.mark.slow
+
 ONE = {"a.one": image(200, 20, 20), "b.two": image(20, 200, 20)}
 OTHER = {"a.one": image(20, 20, 200), "b.two": image(90, 90, 90)}
 

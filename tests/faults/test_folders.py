@@ -85,6 +85,7 @@ def test_a_read_only_library_can_be_backed_up(open_folder: Path) -> None:
         assert not wrong_answers(library, found)
 
 
+@pytest.mark.slow
 def test_a_read_only_process_sees_what_another_writes(open_folder: Path) -> None:
     root, home = open_folder / "media", open_folder / "library"
     with closing(open_library(home)) as writer:
@@ -115,6 +116,7 @@ def test_a_leftover_write_ahead_log_in_a_read_only_folder_is_refused(open_folder
         assert "copy the library to where you may write" in str(raised.value.hint)
 
 
+@pytest.mark.slow
 def test_a_second_ingest_is_refused_while_one_runs(tmp_path: Path) -> None:
     """The second is turned away, clearly, and the first goes on; repeated, it has nothing left to do."""
     root, home = tmp_path / "media", tmp_path / "library"
@@ -181,6 +183,7 @@ def test_opening_a_library_to_search_writes_nothing(tmp_path: Path) -> None:
             writer.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_an_ingest_and_no_search(tmp_path: Path) -> None:
     """No file may grow beyond what the library's have already: as on a full disk, but with another error number."""
     root, home = tmp_path / "media", tmp_path / "library"

@@ -2,11 +2,14 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.sequences import TAKEN, Sequences
 from tests.faults.world import small_structures
+
+pytestmark = pytest.mark.slow
 
 ASKED = int(os.environ.get("FAULTS_SEQUENCES", 0))
 

@@ -7,6 +7,7 @@ from tests.fuzz.target import Done, Target, fuzz
 
 
 @pytest.mark.parametrize(("target", "steps"), [(filters.TARGET, 20), (imports.TARGET, 5)], ids=["filters", "imports"])
+@pytest.mark.slow
 def test_generated_input_raises_only_our_errors(target: Target, steps: int) -> None:
     done = Done()
     fuzz(target, 1, steps, done, limit_s=float("inf"))

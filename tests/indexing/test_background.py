@@ -35,7 +35,7 @@ WAIT_S = 60.0
 FEW = presets.SMALLEST - 100
 """Pictures that are too few for a structure."""
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses named pipes")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="uses named pipes"), pytest.mark.slow]
 
 
 class Told:

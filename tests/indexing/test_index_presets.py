@@ -25,6 +25,8 @@ from mmsearch.types import Ids, Span, Vectors
 from mmsearch.vectors import presets, rank
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 SIZE = 3000
 KEY = ListKey("tiny", "image", "image")
 STRUCTURES = [preset.name for preset in presets.PRESETS if not preset.exact]

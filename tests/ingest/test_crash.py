@@ -125,6 +125,7 @@ def forking(tmp_path: Path) -> Iterator[Forking]:
         yield process
 
 
+@pytest.mark.slow
 def test_an_ingest_killed_again_and_again_ends_like_an_undisturbed_one(
     many: Path, tmp_path: Path, open_tiny: Callable[..., Library], forking: Forking
 ) -> None:

@@ -17,6 +17,8 @@ from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.tiny import axis
 
+pytestmark = pytest.mark.slow
+
 COLOURS = ("red", "green", "blue")
 
 

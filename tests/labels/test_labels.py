@@ -118,6 +118,7 @@ def test_labelling_an_empty_library_or_with_one_label_is_refused(
         library.label(["red"])
 
 
+@pytest.mark.slow
 def test_the_label_command_prints_saves_and_lists_labels(run: Run, process: Run) -> None:
     done = process("label", "--as", "red, green", "--in", "image", "--save")
     assert done.returncode == 0, done.stderr
@@ -132,6 +133,7 @@ def test_the_label_command_prints_saves_and_lists_labels(run: Run, process: Run)
     assert single.returncode == 2 and b"two names are needed" in single.stderr and b"Hint" in single.stderr
 
 
+@pytest.mark.slow
 def test_real_sounds_get_their_labels(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     with mmsearch.open(tmp_path / "real") as library:
         library.ingest(CHECKOUT / "mmsearch" / "resources" / "samples" / "sounds")

@@ -106,6 +106,7 @@ def test_a_backup_has_every_row(filled: Library, open_tiny: Callable[..., Librar
     assert after.keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     shutil.rmtree(filled.path / "training")  # of no trained model
     filled.export(tmp_path / "exported")

@@ -163,6 +163,7 @@ def test_closing_during_an_ingest_ends_it_with_an_error_of_ours(folder: Path, li
     assert (report.failed.total(), report.new + report.unchanged) == (0, 304)
 
 
+@pytest.mark.slow
 def test_after_torch_ran_a_child_encodes_words_and_refuses_pictures() -> None:
     """With the real weights: PyTorch hangs in such a child, and words need none."""
     space = registry.load_part("spaces", "starter")()

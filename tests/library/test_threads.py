@@ -122,6 +122,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, 
     go.set()
 
 
+@pytest.mark.slow
 def test_closing_waits_for_an_index_that_is_being_loaded(
     opened: Callable[..., Library], reading: tuple[threading.Event, threading.Event]
 ) -> None:
@@ -141,6 +142,7 @@ def test_closing_waits_for_an_index_that_is_being_loaded(
     check(parts(serving)[1], EVERY)
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

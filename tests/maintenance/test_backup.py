@@ -46,6 +46,7 @@ def test_a_restore_brings_back_exactly_the_backed_up_state(filled: Library, fold
     assert not list(filled.path.glob(".catalog*"))
 
 
+@pytest.mark.slow
 def test_a_reader_in_another_process_notices_a_restore(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_lost_library_can_be_restored_elsewhere(
 
 
 @pytest.mark.parametrize("damage", ["header", "pages"])
+@pytest.mark.slow
 def test_a_restore_moves_a_damaged_catalog_aside(filled: Library, tmp_path: Path, damage: str) -> None:
     before = found(filled)
     filled.backup(tmp_path / "kept.backup")
@@ -94,6 +96,7 @@ def test_a_restore_moves_a_damaged_catalog_aside(filled: Library, tmp_path: Path
     assert kept.read_bytes() == data
 
 
+@pytest.mark.slow
 def test_a_backup_during_an_ingest_is_one_committed_state(library: Library, folder: Path, tmp_path: Path) -> None:
     for n in range(60):
         picture(folder / f"{n:02d}.png", "red", mark=n)
@@ -155,6 +158,7 @@ def test_a_file_that_is_no_backup_is_refused(filled: Library, tmp_path: Path) ->
     assert found(filled) == before
 
 
+@pytest.mark.slow
 def test_a_restore_is_refused_while_an_ingest_runs(filled: Library, tmp_path: Path) -> None:
     filled.backup(tmp_path / "kept.backup")
     hold = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); input()"
@@ -168,6 +172,7 @@ def test_a_restore_is_refused_while_an_ingest_runs(filled: Library, tmp_path: Pa
         holder.communicate(b"\n")
 
 
+@pytest.mark.slow
 def test_the_backup_and_restore_commands_overwrite_only_with_force(
     filled: Library, run: Run, process: Run, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def by_subject(library: Library) -> dict[str, Finding]:
     return {finding.subject: finding for finding in library.doctor()}
 
 
+@pytest.mark.slow
 def test_the_doctor_is_content_without_a_library(library: Library) -> None:
     found = by_subject(library)
     assert {f.state for f in found.values()} == {"ok"}
@@ -33,6 +34,7 @@ def test_the_doctor_is_content_without_a_library(library: Library) -> None:
     assert not library.path.exists()
 
 
+@pytest.mark.slow
 def test_the_doctor_is_content_with_a_sound_library(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
@@ -42,6 +44,7 @@ def test_the_doctor_is_content_with_a_sound_library(library: Library, folder: Pa
     assert found["catalog"].detail.startswith("whole")
 
 
+@pytest.mark.slow
 def test_a_damaged_index_is_a_warning_that_a_search_clears(library: Library, open_tiny: Open, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
@@ -121,6 +124,7 @@ def test_a_faulty_encoder_is_named_and_the_others_are_still_checked(fault: str, 
     assert found["text encoder"].state == found["audio encoder"].state == "ok"
 
 
+@pytest.mark.slow
 def test_the_doctor_command_prints_a_line_for_each_finding(process: Run) -> None:
     done = process("doctor")
     assert done.returncode == 0, done.stderr.decode()

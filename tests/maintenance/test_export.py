@@ -55,6 +55,7 @@ def test_an_imported_library_gives_the_same_answers(
     assert [one.as_dict()["unchanged"] for one in (fresh.ingest(folder),)] == [15], "sizes and times came with them"
 
 
+@pytest.mark.slow
 def test_an_import_maps_roots_to_other_folders(filled: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     fresh, here = open_tiny("elsewhere"), tmp_path / "here"
@@ -67,6 +68,7 @@ def test_an_import_maps_roots_to_other_folders(filled: Library, open_tiny: Open,
     assert (report.unchanged, report.new, report.moved, report.missing) == (14, 0, 1, 0)
 
 
+@pytest.mark.slow
 def test_an_import_keeps_known_items_and_doubles_none(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_an_import_keeps_known_items_and_doubles_none(
     assert first.score > 0.99, "the file here is what it was here"
 
 
+@pytest.mark.slow
 def test_labels_and_a_person_s_tags_are_exported(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +100,7 @@ def test_labels_and_a_person_s_tags_are_exported(
     assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
 
 
+@pytest.mark.slow
 def test_half_precision_vectors_are_exported_as_they_are(open_tiny: Open, folder: Path, tmp_path: Path) -> None:
     half = open_tiny("half", storage="float16")
     for n in range(6):
@@ -148,6 +152,7 @@ def test_a_path_that_is_no_unicode_survives_export_and_import(
     assert [os.fsencode(hit.path) for hit in fresh.search("red", k=1)] == [strange]
 
 
+@pytest.mark.slow
 def test_an_export_of_another_space_is_refused_and_nothing_made(
     filled: Library, open_tiny: Open, tmp_path: Path
 ) -> None:
@@ -167,6 +172,7 @@ def test_an_export_of_another_space_is_refused_and_nothing_made(
 
 
 @pytest.mark.parametrize("name", ["contents.jsonl", "items.jsonl", "vectors.npy"])
+@pytest.mark.slow
 def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported(
     filled: Library, open_tiny: Open, tmp_path: Path, name: str
 ) -> None:
@@ -206,6 +212,7 @@ def test_an_export_that_fails_leaves_nothing(filled: Library, tmp_path: Path) ->
     assert not list(tmp_path.glob(".*writing-*"))
 
 
+@pytest.mark.slow
 def test_an_import_killed_at_any_batch_can_be_repeated(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     program = """
@@ -237,6 +244,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
         assert found(library) == expected
 
 
+@pytest.mark.slow
 def test_an_import_is_refused_while_another_writes(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     with filled._parts.writing(), pytest.raises(LibraryLocked):
@@ -250,6 +258,7 @@ def test_an_empty_library_has_nothing_to_export(library: Library, folder: Path, 
         library.search("red")
 
 
+@pytest.mark.slow
 def test_the_export_and_import_commands_print_their_counts(
     filled: Library, run: Run, process: Run, folder: Path, tmp_path: Path
 ) -> None:

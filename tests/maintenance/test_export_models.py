@@ -17,6 +17,8 @@ from tests import tiny
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Library]
 
 TWIN, WIDE, MUTE = (f"tests.model_spaces:{name}" for name in ("twin", "wide", "mute"))

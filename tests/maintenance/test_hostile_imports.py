@@ -210,6 +210,7 @@ def fresh(open_tiny: Open) -> Library:
 
 
 @pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.slow
 def test_a_tampered_export_is_refused_and_nothing_imported(
     export: Path, fresh: Library, tmp_path: Path, turn: int
 ) -> None:

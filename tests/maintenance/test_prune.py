@@ -58,6 +58,7 @@ def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
     return [i for one in found for i in one.ids.tolist()], sorted(i for one in found for i in one.gone.tolist())
 
 
+@pytest.mark.slow
 def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with catalog.reading() as snapshot:

@@ -153,6 +153,7 @@ def test_a_wrong_length_in_the_header_does_not_refuse_a_short_sound(tmp_path: Pa
     assert len(decode(path, Limits(duration_s=50.0))) == len(decode(path)) == 3
 
 
+@pytest.mark.slow
 def test_an_hour_of_sound_needs_little_memory(tmp_path: Path) -> None:
     path = wav(tmp_path / "x.wav", 1.0, rate=8_000)
     data = bytearray(path.read_bytes())

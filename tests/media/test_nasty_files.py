@@ -10,6 +10,8 @@ from mmsearch.media.events import DecodeJob, FileDone, FileFailed, PreparedSegme
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Limits, Windowing
 
+pytestmark = pytest.mark.slow
+
 NASTY = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev" / "nasty"
 
 KNOWN = {

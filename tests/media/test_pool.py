@@ -103,6 +103,7 @@ def test_segments_before_a_failure_come_before_it(calm: DecodePool, tmp_path: Pa
 
 
 @pytest.mark.parametrize("command", ["hang", "spin"])
+@pytest.mark.slow
 def test_a_hanging_decoder_is_killed(tmp_path: Path, command: str) -> None:
     jobs = [DecodeJob(script(tmp_path, "hangs", command)), DecodeJob(script(tmp_path, "works", "piece 1"))]
     with make_pool(limits=Limits(decode_s=0.5)) as pool:
@@ -113,6 +114,7 @@ def test_a_hanging_decoder_is_killed(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit on private memory")
+@pytest.mark.slow
 def test_a_decoder_that_eats_memory_is_stopped(tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, "eats", "eat")), DecodeJob(script(tmp_path, "works", "piece 1"))]
     with make_pool(limits=Limits(memory_bytes=384 * 2**20)) as pool:
@@ -284,6 +286,7 @@ def test_zero_workers_and_a_closed_pool_are_refused(tmp_path: Path) -> None:
         list(pool.run([DecodeJob(tmp_path / "x")]))
 
 
+@pytest.mark.slow
 def test_closing_ends_a_run_in_the_middle_of_a_file_that_hangs(tmp_path: Path) -> None:
     pool = make_pool()
     events = pool.run([DecodeJob(script(tmp_path, "x", "piece 1", "hang"))])
@@ -325,6 +328,7 @@ def test_the_cpu_time_of_a_worker_is_that_of_its_process(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.slow
 def test_workers_end_with_their_parent_and_need_no_main_guard(tmp_path: Path) -> None:
     script(tmp_path, "x", "piece 1")
     program = tmp_path / "app.py"

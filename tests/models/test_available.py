@@ -188,6 +188,7 @@ preparation.prepare(preparation.plan(sys.argv[1], Path(sys.argv[2])), count)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.slow
 def test_a_killed_preparation_leaves_no_model_and_is_cleared_by_the_next(source: Path) -> None:
     total = download.plan_download(NAME, source).bytes
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -238,6 +239,7 @@ main()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+@pytest.mark.slow
 def test_a_write_that_fails_midway_says_what_to_do(source: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, "prepare", NAME, "--from", source],
@@ -286,6 +288,7 @@ def test_a_prepared_model_that_changed_is_refused(source: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["siglip2-b-16", "hf-hub:timm/ViT-B-16-SigLIP2"])
+@pytest.mark.slow
 def test_the_prepare_command_offline_names_the_option_from(process: Run, name: str) -> None:
     # A process of its own: huggingface_hub reads the variable once, as it is imported.
     done = process("prepare", name, "--yes")

@@ -25,6 +25,8 @@ from tests import clip, tiny
 from tests.conftest import CHECKOUT
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
 SPACES = {"tiny": "tests.tiny:space", "twin": "tests.model_spaces:twin", "wide": "tests.model_spaces:wide"}

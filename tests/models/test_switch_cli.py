@@ -18,6 +18,8 @@ from tests.conftest import Run
 from tests.generated import picture, sound, video, words
 from tests.training.test_train_apply import stored, swapping
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
 TWIN, WIDE, MUTE = "tests.model_spaces:twin", "tests.model_spaces:wide", "tests.model_spaces:mute"

@@ -213,6 +213,7 @@ except SystemExit as end:
     ],
     ids=["import mmsearch", "import mmsearch.vectors", "mmsearch --help"],
 )
+@pytest.mark.slow
 def test_unused_heavy_libraries_are_not_loaded(program: str, unwanted: list[str]) -> None:
     report = f"\nimport sys\nprint('loaded:', *sorted(set(sys.modules) & set({unwanted!r})))"
     done = subprocess.run(

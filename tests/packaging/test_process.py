@@ -31,6 +31,7 @@ print(root.handlers, root.level, [type(one).__name__ for one in ours.handlers], 
 """
 
 
+@pytest.mark.slow
 def test_the_host_program_s_logging_and_allocator_are_left_alone(tmp_path: Path) -> None:
     picture(tmp_path / "media" / "a.png", "red")
     arguments = [sys.executable, "-c", PROGRAM, str(tmp_path / "library"), str(tmp_path / "media")]

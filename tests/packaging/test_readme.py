@@ -83,6 +83,7 @@ def session(environment: dict[str, str]) -> "list[subprocess.CompletedProcess[by
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the README shows a POSIX shell")
+@pytest.mark.slow
 def test_the_readme_s_shell_session_prints_what_it_shows(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
     assert len(SHOWN) >= 8
     for (command, expected), done in zip(SHOWN, session, strict=True):
@@ -93,6 +94,7 @@ def test_the_readme_s_shell_session_prints_what_it_shows(session: "list[subproce
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
 @pytest.mark.usefixtures("session")
+@pytest.mark.slow
 def test_the_readme_s_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path, environment: dict[str, str]) -> None:
     from rich.text import Text
 
@@ -109,6 +111,7 @@ def test_the_readme_s_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path
     assert alike(drawn, printed), "draw it anew: python -m tests.packaging.terminal\n" + "\n".join(printed)
 
 
+@pytest.mark.slow
 def test_the_readme_s_python_example_prints_what_it_shows(environment: dict[str, str], tmp_path: Path) -> None:
     (example,) = blocks("python")
     code = example.replace('"my.library"', repr(str(tmp_path / "my.library")))

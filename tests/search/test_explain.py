@@ -156,6 +156,7 @@ def test_query_explain_prints_reasons_as_text_and_json(run: Run, folder: Path) -
     assert gone.returncode == 0 and b"can't read red.png" in gone.stdout
 
 
+@pytest.mark.slow
 def test_the_starter_explains_a_bark_and_a_pizza_by_their_concepts(tmp_path: Path) -> None:
     samples = CHECKOUT / "mmsearch" / "resources" / "samples"
     with mmsearch.open(tmp_path / "real") as library:

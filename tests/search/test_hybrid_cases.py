@@ -16,6 +16,8 @@ from mmsearch.library import Library
 from mmsearch.search.keywords import Mode
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = CHECKOUT / "mmsearch" / "resources" / "samples"
 TABLE = CHECKOUT / "tests" / "assets" / "hybrid_cases.tsv"
 

@@ -13,6 +13,8 @@ from mmsearch.training.loop import EpochReport
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 COLOURS, TONES = ("red", "green", "blue"), ("low", "mid", "high")
 
 

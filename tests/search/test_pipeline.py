@@ -276,6 +276,7 @@ def test_the_query_command_hides_duplicates_unless_told_not_to(filled: Path, run
     ]
 
 
+@pytest.mark.slow
 def test_the_duplicates_command_prints_groups_and_paths(filled: Path, run: Run, process: Run) -> None:
     done = process("duplicates")
     lines = [line.split("\t") for line in done.stdout.decode().splitlines()]

@@ -24,6 +24,8 @@ from mmsearch.types import Segment, Space
 from tests import clip, trained_clip
 from tests.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
 INKS = {"crimson": (150, 10, 60), "emerald": (0, 110, 90), "navy": (20, 20, 100), "golden": (190, 140, 0)}

@@ -23,6 +23,8 @@ from mmsearch.types import Segment, Space
 from tests.member_spaces import heard
 from tests.tiny import AXES
 
+pytestmark = pytest.mark.slow
+
 SEEN, HEARD, MUTE = "tests.member_spaces:seen", "tests.member_spaces:heard", "tests.member_spaces:mute"
 TEXTS = [*AXES, *(f"thing {number}" for number in range(192))]
 

@@ -23,6 +23,8 @@ from mmsearch.training.loop import EpochReport, fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Vectors
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("image", "audio")
 LEARNED = [name for name in STRATEGIES if name not in ("sum", "mean")]
 RECIPE = Recipe(epochs=6, batch=32, lr=3e-3, patience=6)

@@ -14,6 +14,8 @@ from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.module_library import ModuleLibrary
 
+pytestmark = pytest.mark.slow
+
 NAMES = {"red": "stop sign", "green": "lawn", "blue": "sea or sky"}
 
 

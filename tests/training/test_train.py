@@ -21,6 +21,8 @@ from tests import tiny
 from tests.conftest import CHECKOUT, Run
 from tests.module_library import ModuleLibrary
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Library]
 
 COUNT = 24

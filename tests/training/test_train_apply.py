@@ -21,6 +21,8 @@ from mmsearch.types import Modality, Vectors
 from tests import tiny
 from tests.module_library import ModuleLibrary
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Library]
 
 
