@@ -63,6 +63,7 @@ def tokens(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("variant", ["clap", "clap-fused"])
+@pytest.mark.slow
 def test_vectors_of_sounds_are_claps_own(variant: str) -> None:
     waves = sounds(huggingface.SECONDS, 0.3, 0.9, 1.7)
     features = huggingface.extractor(variant)(waves, sampling_rate=huggingface.RATE, return_tensors="pt")
@@ -87,6 +88,7 @@ def test_every_padding_of_a_clap_config_matches_transformers(folder: Path, paddi
     np.testing.assert_allclose(prepared, wanted[0], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_vectors_of_words_are_claps_own() -> None:
     name = huggingface.space("clap")
     ids, mask = tokens(name)
@@ -107,6 +109,7 @@ def test_a_sound_longer_than_a_window_never_loses_a_random_piece() -> None:
     np.testing.assert_array_equal(first, audio.prepare(Segment("audio", start, rate=huggingface.RATE)))
 
 
+@pytest.mark.slow
 def test_cosines_between_all_modalities_are_half_of_the_joint_model_s_own() -> None:
     name = huggingface.space("pe")
     space, module, (ids, mask) = opened(name), theirs("pe"), tokens(name)

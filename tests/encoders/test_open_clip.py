@@ -59,6 +59,7 @@ def odd_pictures() -> list[Segment]:
 
 
 @pytest.mark.parametrize("variant", sorted(set(clip.VARIANTS) - {"stiff"}))
+@pytest.mark.slow
 def test_pixels_and_vectors_are_open_clips_own(variant: str) -> None:
     name = clip.space(variant)
     theirs, _, transform = open_clip.create_model_and_transforms(name)
@@ -73,6 +74,7 @@ def test_pixels_and_vectors_are_open_clips_own(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["clip", "siglip", "mobile"])
+@pytest.mark.slow
 def test_tokens_and_vectors_of_texts_are_open_clips_own(variant: str) -> None:
     name = clip.space(variant)
     theirs, tokens = open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)(TEXTS)
@@ -246,6 +248,7 @@ def test_a_config_that_disagrees_with_the_weights_is_refused(
         encode(folder)
 
 
+@pytest.mark.slow
 def test_an_image_size_that_the_tower_does_not_take_is_refused(tmp_path: Path) -> None:
     folder = clip.save(tmp_path / "model", "stiff")
     with pytest.raises(WeightsError, match="doesn't take what its config says"):

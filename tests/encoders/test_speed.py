@@ -30,6 +30,7 @@ def test_a_measured_speed_is_written_again_once_its_sample_has_doubled() -> None
         assert found == (None if known is None else (known, "gpu"))
 
 
+@pytest.mark.slow
 def test_an_encoder_s_measured_speed_is_in_the_list_of_models() -> None:
     encoder = StarterText("cpu")
     some = [encoder.prepare(Segment("text", "a dog"))] * 20

@@ -45,6 +45,7 @@ def test_scores_equal_the_original_s(encoder: StarterAudio, golden: dict[str, ND
         assert np.abs(scores - theirs).max() < 0.1
 
 
+@pytest.mark.slow
 def test_scores_equal_the_original_s_on_esc10(encoder: StarterAudio, shared: Path) -> None:
     """Every third clip of ESC-10, each frame run through the TFLite itself."""
     litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed here")
@@ -67,6 +68,7 @@ def test_scores_equal_the_original_s_on_esc10(encoder: StarterAudio, shared: Pat
     assert np.mean(differences) <= TOLERANCE
 
 
+@pytest.mark.slow
 def test_the_right_sound_is_nearest_to_each_text(encoder: StarterAudio, golden: dict[str, NDArray[Any]]) -> None:
     text = StarterText("cpu")
     sounds = encoder.encode([prepared(encoder, golden[name]) for name in WORDS])

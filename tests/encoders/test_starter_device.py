@@ -101,7 +101,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def told(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
         return resolve(device, precision) if device == "cpu" else (torch.device("meta"), torch.float16)
 
-    monkeypatch.setattr("mmsearch.encoders.device.resolve", told)
+    monkeypatch.setattr("mmsearch.encoders.lazy.resolve", told)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -225,6 +225,7 @@ def some(modality: str) -> list[Segment]:
         pytest.param("cuda", "fp16", marks=NEEDS_CUDA),
     ],
 )
+@pytest.mark.slow
 def test_other_devices_and_precisions_stay_close(modality: str, device: str, precision: str) -> None:
     full = registry.load_part("spaces", "starter")("cpu", "fp32").encoders[modality]
     other = registry.load_part("spaces", "starter")(device, precision).encoders[modality]
@@ -233,6 +234,7 @@ def test_other_devices_and_precisions_stay_close(modality: str, device: str, pre
     assert (cosines > (0.9999 if precision == "fp32" else 0.99)).all()
 
 
+@pytest.mark.slow
 def test_a_long_batch_is_split_by_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = StarterText("cpu")
     prepared = [encoder.prepare(Segment("text", words)) for words in ("red", "green", "blue", "a grey sky", "dark")]

@@ -32,6 +32,7 @@ def golden() -> dict[str, NDArray[Any]]:
         return dict(file)
 
 
+@pytest.mark.slow
 def test_logits_equal_those_of_the_original_model(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
     """Logits of efficientnet-lite-pytorch on the same checkpoint and input; see tests/assets/starter/README.md."""
     # The reference saw pictures reduced by a bicubic filter; what is compared here is the model.
@@ -45,6 +46,7 @@ def test_logits_equal_those_of_the_original_model(encoder: StarterImage, golden:
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
 
 
+@pytest.mark.slow
 def test_merging_batch_norms_into_convolutions_changes_only_rounding(golden: dict[str, NDArray[Any]]) -> None:
     pixels = np.stack([np.asarray(Image.fromarray(golden[name]).resize((SIDE, SIDE))) for name in WORDS])
     scaled = torch.tensor(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -55,6 +57,7 @@ def test_merging_batch_norms_into_convolutions_changes_only_rounding(golden: dic
         torch.testing.assert_close(quick(scaled), plain(scaled), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_right_picture_is_nearest_to_each_text(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
     text = StarterText("cpu")
     pictures = encoder.encode([encoder.prepare(Segment("image", golden[name])) for name in WORDS])

@@ -25,6 +25,7 @@ def encode(*texts: str) -> Vectors:
     return encoder.encode([encoder.prepare(Segment("text", text)) for text in texts])
 
 
+@pytest.mark.slow
 def test_vectors_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers' BertModel on the same files, pooled as the model card says."""
     import torch
