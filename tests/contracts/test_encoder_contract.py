@@ -164,8 +164,8 @@ def test_the_spec_is_complete_and_agrees_with_the_registry(case: Case, encoder: 
 
 PREPARES = """
 import pickle, sys
-from mmsearch import registry
-encoder = registry.load("spaces", sys.argv[1])("cpu").encoders[sys.argv[2]]
+from mmsearch.core import registry
+encoder = registry.load_part("spaces", sys.argv[1])("cpu").encoders[sys.argv[2]]
 encoder.spec
 early = [name for name in ("torch", "torchaudio", "timm", "transformers", "open_clip", "PIL") if name in sys.modules]
 for segment in pickle.load(sys.stdin.buffer):

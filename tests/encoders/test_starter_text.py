@@ -55,9 +55,9 @@ def test_numpy_and_torch_give_a_query_the_same_vector(text: str) -> None:
 
 COLD = """
 import sys
-from mmsearch.encoders.starter import space
+from mmsearch.encoders.starter import starter_space
 from mmsearch.types import Segment
-encoder = space("cuda:7").encoders["text"]
+encoder = starter_space("cuda:7").encoders["text"]
 encoder.encode([encoder.prepare(Segment("text", text)) for text in ("a dog", "two dogs")], query=True)
 print([name for name in ("torch", "timm", "open_clip", "transformers", "sqlalchemy", "PIL") if name in sys.modules])
 """
