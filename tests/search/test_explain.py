@@ -70,6 +70,7 @@ def test_the_optional_protocols_of_explanation_are_recognised() -> None:
     assert not isinstance(tiny.TinyImage("1"), ExplainsConcepts | OccludesRegions)
 
 
+@pytest.mark.slow
 def test_concepts_sum_to_the_score_and_the_heat_map_shows_the_region(seeing: Library, folder: Path) -> None:
     spotted(folder / "spot.png")
     seeing.ingest(folder)
@@ -84,6 +85,7 @@ def test_concepts_sum_to_the_score_and_the_heat_map_shows_the_region(seeing: Lib
     assert found.regions[0].box[:2] == (0.0, 0.0) and found.regions[0].drop == pytest.approx(found.heat.max())
 
 
+@pytest.mark.slow
 def test_an_overlay_is_reddest_at_the_hottest_region(seeing: Library, folder: Path, tmp_path: Path) -> None:
     spotted(folder / "spot.png")
     seeing.ingest(folder)

@@ -104,6 +104,7 @@ def test_copies_are_duplicates_in_keyword_results_too(open_tiny: Callable[..., L
     ),
     st.integers(1, 9),
 )
+@pytest.mark.slow
 def test_pages_are_slices_of_one_ranking(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, list[float], int]], size: int
 ) -> None:
