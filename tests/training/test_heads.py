@@ -74,6 +74,7 @@ def test_confusion_and_macro_f1_equal_values_worked_out_by_hand() -> None:
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.slow
 def test_a_head_learns_clusters_and_rejects_outliers(kind: str) -> None:
     vectors, named = clusters(12, noise=0.2)
     grouped = np.arange(len(named))
@@ -89,6 +90,7 @@ def test_a_head_learns_clusters_and_rejects_outliers(kind: str) -> None:
     assert dump_head(again) == dump_head(head)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_train_to_chance() -> None:
     vectors, named = clusters(40)
     shuffled = np.random.default_rng(0).permutation(named)
@@ -102,6 +104,7 @@ def test_shuffled_labels_train_to_chance() -> None:
     assert abs(np.mean(head.judge(fresh).best == truth) - 1 / 3) < 0.2
 
 
+@pytest.mark.slow
 def test_examples_of_no_class_set_the_nearness_threshold() -> None:
     vectors, named = clusters(12, noise=0.1)
     stranger = np.array([[0.9, 0, 0, 0, 0, math.sqrt(1 - 0.81), 0, 0]], np.float32)
@@ -116,6 +119,7 @@ def test_examples_of_no_class_set_the_nearness_threshold() -> None:
     assert not head.judge(stranger).fits[0] and head.judge(vectors).fits.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_one_example_of_each_class_is_enough_but_not_calibrated() -> None:
     vectors, named = clusters(1, noise=0.0)
     held = head_task.split_classes(named, np.arange(3), 0.2, 0)

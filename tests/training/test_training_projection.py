@@ -45,12 +45,14 @@ def trained(examples: PairExamples) -> ProjectionTask:
     return task
 
 
+@pytest.mark.slow
 def test_a_projection_learns_the_rotation_common_to_all_pairs() -> None:
     task = trained(rotated(np.arange(ITEMS)))
     untrained = ProjectionTask(SHAPE, task.found, {}, "infonce", 0, torch.device("cpu"))
     assert untrained.validate()["recall@10"] < 0.15 < 0.6 < task.validate()["recall@10"]
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_train_to_chance() -> None:
     shuffled = np.random.default_rng(1).permutation(ITEMS)
     task = trained(rotated(shuffled))
@@ -61,6 +63,7 @@ def test_shuffled_pairs_train_to_chance() -> None:
 
 
 @pytest.mark.parametrize("adversarial", ["fgm", "pgd"])
+@pytest.mark.slow
 def test_an_attack_raises_the_training_loss(adversarial: str) -> None:
     found = rotated(np.arange(ITEMS))
     losses = []
@@ -78,6 +81,7 @@ def test_an_unknown_attack_is_refused() -> None:
         ProjectionShape(("image",), adversarial="bim")
 
 
+@pytest.mark.slow
 def test_the_keep_term_holds_other_vectors_in_place() -> None:
     examples = rotated(np.arange(ITEMS))
     others = unit(np.random.default_rng(2).normal(size=(500, DIM)))
