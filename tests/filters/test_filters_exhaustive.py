@@ -210,6 +210,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=60, deadline=None)
 @given(held=things(), asked=st.lists(filters(), min_size=8, max_size=8))
+@pytest.mark.slow
 def test_random_filters_agree_with_an_exhaustive_search(
     held: list[Thing], asked: list[Filter], tmp_path_factory: pytest.TempPathFactory, empty: Path
 ) -> None:
