@@ -67,7 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "padded": {"preprocess_cfg": {"resize_mode": "longest", "fill_color": 7}},
     "wide": {"model_cfg": {"vision_cfg": {"image_size": [48, 80]}}},
-    # Small enough to be trained in a test (tests/shapes.py).
+    # Small enough to be trained in a test (tests/trained_clip.py).
     "shapes": {
         "model_cfg": {
             "vision_cfg": {"image_size": 48, "patch_size": 8},

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import mmsearch
 from mmsearch.library import Library
 from tests import tiny
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
@@ -57,14 +57,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def module_library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModuleLibrary:
     """The library that a module's `fill` makes, once for all of its tests."""
-    return Kept(tmp_path_factory.mktemp("kept"), request.module.fill)
+    return ModuleLibrary(tmp_path_factory.mktemp("kept"), request.module.fill)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for media, empty unless the module keeps some (`tests.kept`)."""
+    """A folder for media, empty unless the module keeps some (`tests.module_library`)."""
     made = tmp_path / "media"
     made.mkdir(exist_ok=True)
     return made

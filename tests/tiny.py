@@ -10,7 +10,7 @@
   below 1/16 in every channel is axis 6, dark.
 - audio: low below 400 Hz, mid below 2,000 Hz, high above, by its strongest frequency; silence is axis 6, dark.
 
-Load it with `registry.load("spaces", "tests.tiny:space")`. `ENCODED` counts the segments (queries not) encoded in
+Load it with `registry.load_part("spaces", "tests.tiny:space")`. `ENCODED` counts the segments (queries not) encoded in
 this process, by modality: `reset()`, work, look.
 """
 
@@ -42,9 +42,9 @@ BATCHES: list[tuple[Modality, int]] = []
 SPACES = (
     "tests.tiny:space",
     "tests.tiny:other_weights",
-    "tests.others:twin",
-    "tests.others:wide",
-    "tests.others:mute",
+    "tests.model_spaces:twin",
+    "tests.model_spaces:wide",
+    "tests.model_spaces:mute",
 )
 """Targets of the spaces that tests switch between."""
 

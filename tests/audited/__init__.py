@@ -1,1 +1,1 @@
-"""On the PYTHONPATH of a process that is to be watched, and so of every process it starts (`tests.strangers`)."""
+"""On the PYTHONPATH of a process that is to be watched, and so of every process it starts (`tests.untrusted`)."""

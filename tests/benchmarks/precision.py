@@ -19,7 +19,7 @@ import torch
 
 from mmsearch.core import registry
 from mmsearch.types import Limits, Modality, Prepared, Segment, Space, Vectors
-from tests import shapes
+from tests import trained_clip
 from tests.benchmarks import vit
 from tests.benchmarks.quality import Items, rows, similarity
 
@@ -62,9 +62,11 @@ def drawings(space: Space, modality: Modality) -> tuple[list[Prepared], list[str
     """Drawn shapes or their captions, for the small CLIP that has learned them."""
     encoder = space.encoders[modality]
     if modality == "text":
-        return [encoder.prepare(Segment("text", caption)) for caption in shapes.CAPTIONS], list(shapes.CAPTIONS)
-    seen = [(caption, 7000 + n) for caption in shapes.CAPTIONS for n in range(4)]
-    pictures = [encoder.prepare(Segment("image", shapes.drawn(*one))) for one in seen]
+        return [encoder.prepare(Segment("text", caption)) for caption in trained_clip.CAPTIONS], list(
+            trained_clip.CAPTIONS
+        )
+    seen = [(caption, 7000 + n) for caption in trained_clip.CAPTIONS for n in range(4)]
+    pictures = [encoder.prepare(Segment("image", trained_clip.drawn(*one))) for one in seen]
     return pictures, [caption for caption, _ in seen]
 
 
@@ -125,7 +127,7 @@ def main() -> None:
     if "starter" in wanted:
         compare("starter", "starter", coco, given.rounds, 10)
     if "shapes" in wanted:
-        compare("small CLIP, trained on shapes", shapes.space(), drawings, given.rounds, 4)
+        compare("small CLIP, trained on shapes", trained_clip.space(), drawings, given.rounds, 4)
     if "vit" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             compare("ViT-B-32, random weights", vit.save(Path(folder) / "vit"), coco, given.rounds, 10)

@@ -28,7 +28,7 @@ def distance(a: str, b: str) -> int:
 
 
 @pytest.mark.parametrize("name", list(corruptions.PICTURES))
-def test_a_picture_is_changed_the_same_way_every_time_and_the_given_one_stays(name: str) -> None:
+def test_a_corruption_of_a_picture_repeats_by_seed_and_leaves_its_input_alone(name: str) -> None:
     before = PICTURE.copy()
     made, again = (corruptions.PICTURES[name](PICTURE, draw()) for _ in range(2))
     assert made.dtype == np.uint8
@@ -61,7 +61,7 @@ def test_a_lower_quality_is_further_from_the_picture() -> None:
     assert 0 < fine < coarse
 
 
-def test_a_crop_is_a_piece_of_the_picture_of_the_share_asked_for() -> None:
+def test_a_crop_is_a_window_of_the_picture_of_the_asked_area() -> None:
     made = corruptions.cropped(PICTURE, draw(), 0.25)
     assert made.shape == (20, 30, 3)
     windows = np.lib.stride_tricks.sliding_window_view(PICTURE, made.shape)
@@ -85,7 +85,7 @@ def test_greyscale_has_three_equal_channels_of_the_luma() -> None:
 
 
 @pytest.mark.parametrize("name", list(corruptions.SOUNDS))
-def test_a_sound_is_changed_the_same_way_every_time_within_range(name: str) -> None:
+def test_a_corruption_of_a_sound_repeats_by_seed_and_stays_in_range(name: str) -> None:
     other = draw(1).uniform(-0.5, 0.5, 5000).astype(np.float32)
     loud = (WAVE + 0.2 * np.sin(2 * np.pi * 6000 * np.arange(16_000) / 16_000)).astype(np.float32)
     made, again = (corruptions.SOUNDS[name](loud, other, draw()) for _ in range(2))
@@ -114,7 +114,7 @@ def test_white_noise_is_added_at_the_ratio_asked_for(decibels: float) -> None:
     assert ratio(corruptions.white(WAVE, draw(), decibels)) == pytest.approx(decibels, abs=0.1)
 
 
-def test_silence_takes_no_noise() -> None:
+def test_no_noise_is_added_to_silence() -> None:
     silent = np.zeros(100, np.float32)
     assert np.array_equal(corruptions.white(silent, draw(), 0), silent)
     assert np.array_equal(corruptions.mixed(WAVE, silent, 0), WAVE)
@@ -127,7 +127,7 @@ def test_clipping_cuts_the_share_asked_for() -> None:
     assert np.mean(made != wave) == pytest.approx(0.25, abs=1e-3)
 
 
-def test_a_lower_rate_loses_what_is_above_half_of_it_alone() -> None:
+def test_resampling_to_a_lower_rate_loses_only_frequencies_above_its_nyquist_limit() -> None:
     high = (0.3 * np.sin(2 * np.pi * 5000 * np.arange(16_000) / 16_000)).astype(np.float32)
     assert np.allclose(corruptions.narrowed(WAVE + high, 8000), WAVE, atol=1e-5)
 
@@ -153,11 +153,11 @@ def test_every_kind_of_typo_comes_up() -> None:
     assert any(len(one) == 2 and one not in ("ab", "ba") for one in made)
 
 
-def test_what_has_no_letters_has_no_typos() -> None:
+def test_a_text_without_letters_gets_no_typos() -> None:
     assert corruptions.mistyped("12 !", draw(), 2) == "12 !"
 
 
-def test_what_trains_comes_in_many_kinds_and_strengths() -> None:
+def test_augmentation_varies_in_kind_and_strength() -> None:
     random = draw()
     pictures = {corruptions.augmented(PICTURE, random).tobytes() for _ in range(40)}
     # Greyscale has no strength, so it is the same each time.

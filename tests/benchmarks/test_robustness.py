@@ -18,12 +18,14 @@ from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits, le
 from tests.benchmarks.robust_sounds import beside
 from tests.benchmarks.robustness import replaced
 
+pytestmark = pytest.mark.slow
+
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
 
 
-def test_a_changed_photo_is_asked_for_among_the_others_as_they_were() -> None:
+def test_a_corrupted_photo_is_ranked_against_the_clean_others() -> None:
     count = 12
     clean = np.eye(count, dtype=np.float32)
     nothing = np.zeros((count, 1), np.float32)
@@ -36,7 +38,7 @@ def test_a_changed_photo_is_asked_for_among_the_others_as_they_were() -> None:
     assert hits(clean[:3], asked, Pictures(nothing[:3], changed), None).tolist() == [100, 0, 100]
 
 
-def test_a_table_has_the_cost_of_a_change_and_what_a_variant_gains() -> None:
+def test_a_table_has_the_loss_of_each_corruption_and_the_gain_of_each_variant() -> None:
     clean = {"first": np.full((2, 4), 50.0), "base": np.full((2, 4), 80.0), "other": np.full((2, 4), 79.0)}
     hurt = {
         "first": np.full((2, 4), 20.0),
@@ -52,7 +54,7 @@ def test_a_table_has_the_cost_of_a_change_and_what_a_variant_gains() -> None:
     )
 
 
-def test_the_section_takes_the_place_of_its_old_one() -> None:
+def test_a_report_section_replaces_its_older_version() -> None:
     made = "## Robustness\n\nnew\n"
     assert replaced("# Title\n\ntext\n", made) == "# Title\n\ntext\n\n## Robustness\n\nnew\n"
     old = "# Title\n\n## Robustness\n\nold\n\n## Next\n\nmore\n"
@@ -60,7 +62,7 @@ def test_the_section_takes_the_place_of_its_old_one() -> None:
     assert replaced(replaced(old, made), made) == replaced(old, made)
 
 
-def test_a_clip_is_disturbed_by_another_class_of_its_own_fold() -> None:
+def test_a_clip_is_mixed_with_another_class_of_its_own_fold() -> None:
     classes, folds = np.array([0, 0, 1, 1, 2, 2]), np.array([1, 2, 1, 2, 1, 2])
     found = beside(classes, folds)
     assert (folds[found] == folds).all()
@@ -88,14 +90,14 @@ def loss(task: recipe.CaptionTask) -> float:
     return float(task.loss(torch.arange(8), np.random.default_rng(0)).detach())
 
 
-def test_without_copies_and_attack_the_starter_trains_as_ever(given: StarterData) -> None:
+def test_without_augmentation_and_attack_the_starter_trains_unchanged(given: StarterData) -> None:
     plain, same = recipe.CaptionTask(given, 0), HardenedTask(given, 0, None, NO_ATTACK)
     for task in (plain, same):
         task.module.eval()
     assert loss(same) == pytest.approx(loss(plain), abs=1e-3)
 
 
-def test_what_was_learned_ends_as_the_starter_does_and_is_kept(given: StarterData, tmp_path: Path) -> None:
+def test_a_robust_training_ends_with_the_starter_s_weights_and_is_stored(given: StarterData, tmp_path: Path) -> None:
     apart = replace(given.cutouts, features=given.cutouts.features * np.linspace(0, 1, FEATURES, dtype=np.float32))
     given = replace(given, cutouts=apart, imagined=apart)
     kept = tmp_path / "captions.safetensors"
@@ -109,7 +111,7 @@ def test_what_was_learned_ends_as_the_starter_does_and_is_kept(given: StarterDat
     assert kept.stat().st_mtime_ns == stored
 
 
-def test_copies_and_attacks_change_what_is_learned_from(given: StarterData) -> None:
+def test_augmentation_and_attacks_change_the_training_input(given: StarterData) -> None:
     photos = given.photos
     pictures = Pictures(photos.features[::2][::-1].copy(), photos.classes[::2][::-1].copy())
     plain = HardenedTask(given, 0, None, NO_ATTACK)

@@ -17,7 +17,7 @@ def stored(library: Library) -> dict[tuple[str, str], int]:
     return {(query, item): json.loads(fitted)["segments"] for query, item, fitted in rows}
 
 
-def test_measured_at_ingest_and_again_as_it_grows(library: Library, folder: Path) -> None:
+def test_an_ingest_calibrates_and_calibrates_again_as_the_library_grows(library: Library, folder: Path) -> None:
     for n in range(10):
         picture(folder / f"{n}.png", "red", mark=n)
     sound(folder / "a.wav", "low")
@@ -34,7 +34,7 @@ def test_measured_at_ingest_and_again_as_it_grows(library: Library, folder: Path
     assert stored(library)["text", "image"] == 21
 
 
-def test_hits_say_how_sure_they_are(library: Library, folder: Path) -> None:
+def test_hits_have_a_confidence_that_falls_with_their_rank(library: Library, folder: Path) -> None:
     for n in range(20):
         words(folder / f"{n}.txt", f"something about matter number {n}")
     picture(folder / "red.png", "red")
@@ -47,7 +47,7 @@ def test_hits_say_how_sure_they_are(library: Library, folder: Path) -> None:
     assert all(h.weak for h in library.search("an unknown thing", mode="vector"))
 
 
-def test_the_shell_says_when_nothing_fits(run: Run, folder: Path) -> None:
+def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path) -> None:
     for n in range(20):
         words(folder / f"{n}.txt", f"something about matter number {n}")
     picture(folder / "red.png", "red")

@@ -37,7 +37,7 @@ def at(cosine: float) -> Vectors:
     return np.array([cosine, math.sqrt(1 - cosine**2)], np.float32)
 
 
-def test_the_tail_goes_through_both_quantiles_and_on_exponentially() -> None:
+def test_the_tail_passes_both_quantiles_and_falls_exponentially_beyond() -> None:
     fitted = made()
     assert fitted.tail(0.2) == pytest.approx(0.5) and fitted.tail(0.4) == pytest.approx(0.05)
     next_step = math.tanh(2 * math.atanh(0.4) - math.atanh(0.2))
@@ -59,7 +59,7 @@ def test_a_query_s_own_level_is_how_unusual_its_mean_is() -> None:
     assert fitted.unusual(0.4) - fitted.unusual(0.2) == pytest.approx(math.log(10))
 
 
-def test_a_query_that_scores_high_with_everything_is_less_sure() -> None:
+def test_a_query_that_scores_high_with_everything_is_less_confident() -> None:
     fitted = made(centre=0.5 * E1, tops=(1.0, 2.0, 3.0))
     low, high = null_distribution([fitted], at(0.1)), null_distribution([fitted], at(0.6))
     assert high.location - low.location == pytest.approx(fitted.unusual(0.3) - fitted.unusual(0.05))
@@ -86,7 +86,7 @@ def test_fit_reads_the_quantiles_and_leaves_related_pairs_out() -> None:
     assert equal is not None and equal.spread > 0, "equal scores have no spread"
 
 
-def test_what_is_stored_judges_alike() -> None:
+def test_a_stored_calibration_is_restored_with_the_same_values() -> None:
     fitted = made(centre=0.123456 * E1, tops=(0.5, 1.25))
     again = ListCalibration.from_dict(fitted.as_dict())
     assert again.as_dict() == fitted.as_dict() and again.tops.tolist() == [0.5, 1.25]
@@ -105,27 +105,27 @@ def test_confidence_is_the_share_of_neutral_searches_that_find_less() -> None:
     assert found.confidence(0.0, 100) == pytest.approx(1.0) and found.confidence(1.0, 100) < 1e-3
 
 
-def test_a_tenth_of_the_neutral_queries_may_name_what_is_there() -> None:
+def test_confidence_survives_a_tenth_of_neutral_queries_that_match_something() -> None:
     tops = np.linspace(0, 9, 1000)
     named = np.where(np.arange(1000) >= 905, 700.0, tops)
     assert null_distribution([made(tops=tuple(tops))], E1) == null_distribution([made(tops=tuple(named))], E1)
 
 
-def test_confidence_falls_with_what_was_searched() -> None:
+def test_confidence_falls_with_the_number_of_segments_searched() -> None:
     found = NullDistribution(3.0, 1.0, 100)
     assert found.confidence(math.exp(-3), 100) == pytest.approx(math.exp(-1))
     assert found.confidence(math.exp(-3), 200) == pytest.approx(math.exp(-2))
     assert found.confidence(math.exp(-3), 1) == pytest.approx(math.exp(-0.01))
 
 
-def test_of_several_lists_a_query_s_best_counts() -> None:
+def test_over_several_lists_the_best_neutral_score_of_a_query_counts() -> None:
     both = null_distribution([made(tops=(1.0, 5.0, 2.0)), made(tops=(4.0, 1.0, 2.0), segments=50)], E1)
     alone = null_distribution([made(tops=(4.0, 5.0, 2.0), segments=150)], E1)
     assert both == alone
     assert null_distribution([made(tops=(2.0, 2.0))], E1).scale > 0, "equal tops have no spread"
 
 
-def test_of_several_lists_the_highest_level_is_taken_off() -> None:
+def test_over_several_lists_the_highest_query_level_is_subtracted() -> None:
     low, high = made(centre=0.1 * E1), made(centre=0.5 * E1)
     both = null_distribution([low, high], E1)
     assert both.location == pytest.approx(null_distribution([high], E1).location)
@@ -139,7 +139,7 @@ def test_lists_on_different_scales_become_comparable() -> None:
     assert judge.needed == 0.95
 
 
-def test_words_stand_in_for_rare_modalities() -> None:
+def test_a_modality_that_lacks_a_calibration_uses_that_of_text() -> None:
     words, pictures = made(0.1), made(0.2)
     backgrounds = {("text", AUDIO): words, ("text", IMAGE): words, ("image", AUDIO): pictures}
     query = E1[np.newaxis]
@@ -150,7 +150,7 @@ def test_words_stand_in_for_rare_modalities() -> None:
     assert ScoreCalibrator.of(backgrounds, "image", query, 0.05).fitted == {AUDIO: pictures, IMAGE: pictures}
 
 
-def test_a_background_is_stale_once_its_list_has_grown() -> None:
+def test_a_calibration_is_stale_once_its_list_has_grown() -> None:
     known = {("text", AUDIO): made(segments=100)}
     assert not backgrounds_stale(known, {AUDIO: 100}) and not backgrounds_stale(known, {AUDIO: 125, IMAGE: 0})
     assert (
@@ -160,7 +160,7 @@ def test_a_background_is_stale_once_its_list_has_grown() -> None:
     )
 
 
-def test_packaged_vectors_are_those_of_the_starter_s_encoders() -> None:
+def test_packaged_neutral_vectors_are_those_of_the_starter_s_encoders() -> None:
     space: Space = registry.load_part("spaces", "starter")("cpu")
     found = neutral.neutral_vectors(space)
     assert {modality: len(rows) for modality, rows in found.items()} == {"text": 276, "image": 19, "audio": 16}, (
@@ -171,7 +171,7 @@ def test_packaged_vectors_are_those_of_the_starter_s_encoders() -> None:
     assert float(again[0] @ found["text"][7]) > 0.9999
 
 
-def test_another_space_has_the_words_encoded_and_no_media() -> None:
+def test_another_space_encodes_the_neutral_words_and_uses_no_packaged_media() -> None:
     space = tiny.space("cpu")
     found = neutral.neutral_vectors(space)
     assert found.keys() == {"text"} and found["text"].shape == (276, tiny.DIM)

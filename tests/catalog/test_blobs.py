@@ -22,17 +22,17 @@ def unit(count: int, dim: int) -> np.ndarray[tuple[int, int], np.dtype[np.float3
 
 
 @pytest.mark.parametrize(("storage", "size"), [("float32", 4), ("float16", 2)])
-def test_little_endian_numbers_and_nothing_else(storage: str, size: int) -> None:
+def test_a_blob_is_little_endian_numbers_and_nothing_else(storage: str, size: int) -> None:
     (blob,) = blobs.encode(np.array([[0.0, 1.0, -0.5]], np.float32), storage)
     assert blob == np.array([0, 1, -0.5], f"<f{size}").tobytes()
 
 
-def test_float32_comes_back_bit_for_bit() -> None:
+def test_a_float32_vector_is_restored_bit_for_bit() -> None:
     rows = unit(100, 384)
     assert np.array_equal(blobs.decode(blobs.encode(rows, "float32"), 384), rows)
 
 
-def test_float16_comes_back_as_unit_vectors_that_are_hardly_turned() -> None:
+def test_a_float16_vector_is_restored_close_and_of_unit_length() -> None:
     rows = unit(100, 384)
     back = blobs.decode(blobs.encode(rows, "float16"), 384)
     assert back.dtype == np.float32
@@ -41,17 +41,17 @@ def test_float16_comes_back_as_unit_vectors_that_are_hardly_turned() -> None:
     assert not np.array_equal(back, rows)
 
 
-def test_no_rows() -> None:
+def test_no_blobs_decode_to_no_rows() -> None:
     assert blobs.decode([], 8).shape == (0, 8)
 
 
-def test_rows_of_both_kinds_are_not_taken_for_vectors() -> None:
+def test_blobs_of_mixed_storage_are_refused() -> None:
     rows = unit(2, 8)
     with pytest.raises(ValueError):
         blobs.decode([*blobs.encode(rows[:1], "float32"), *blobs.encode(rows[1:], "float16")], 8)
 
 
-def test_a_library_of_half_precision_finds_the_same(open_tiny: Open, folder: Path) -> None:
+def test_a_half_precision_library_finds_the_same_files(open_tiny: Open, folder: Path) -> None:
     for n, colour in enumerate(("red", "green", "blue", "dark")):
         picture(folder / f"{colour}.png", colour, mark=n)
     sound(folder / "tones.wav", "low", "high", seconds=5)

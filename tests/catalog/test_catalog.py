@@ -40,7 +40,7 @@ def put(name: str, path: bytes, moved: int | None = None) -> Placement:
     return Placement(path, ROOT, name, 1, 2, moved)
 
 
-def test_a_batch_with_anything_in_it_is_worth_a_commit() -> None:
+def test_a_batch_with_any_field_filled_is_not_empty() -> None:
     assert not Batch()
     for one in fields(Batch):
         batch = Batch()
@@ -61,33 +61,33 @@ def changed(catalog: Catalog, since: int) -> tuple[list[int], list[int], list[in
     return ids, axes, sorted(gone)
 
 
-def test_migrations_make_what_the_models_say(catalog: Catalog) -> None:
+def test_migrations_make_the_schema_of_the_table_definitions(catalog: Catalog) -> None:
     with catalog.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": modelled})
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_head_is_known_without_alembic() -> None:
+def test_the_newest_migration_is_known_without_alembic() -> None:
     config = Config()
     config.set_main_option("script_location", str(schema.scripts()))
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-def test_vectors_are_little_endian_float32(catalog: Catalog, tmp_path: Path) -> None:
+def test_stored_vectors_are_little_endian_float32(catalog: Catalog, tmp_path: Path) -> None:
     catalog.commit(Batch([content("a", 1)], [put("a", b"/r/a")]), 1)
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db:
         assert db.execute("SELECT vector FROM embeddings").fetchone() == (np.array([0, 1, 0, 0], "<f4").tobytes(),)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_one_transaction_or_nothing(catalog: Catalog) -> None:
+def test_a_commit_that_fails_leaves_nothing(catalog: Catalog) -> None:
     broken = Batch([content("a", 0)], [put("a", b"/r/a"), put("unknown hash", b"/r/b")])
     with pytest.raises(LibraryError, match="no content unknown hash"):
         catalog.commit(broken, 1)
     assert catalog.generation() == (0, 0) and changed(catalog, -1) == ([], [], [])
 
 
-def test_changes_since_each_generation(catalog: Catalog) -> None:
+def test_changes_list_what_happened_after_a_generation(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0, 1)], [put("a", b"/r/a")]), 1)
     catalog.commit(Batch([content("b", 2)], [put("b", b"/r/b")]), 1)
     assert changed(catalog, -1) == ([1, 2, 3], [0, 1, 2], [])
@@ -107,14 +107,14 @@ def test_changes_since_each_generation(catalog: Catalog) -> None:
     assert changed(catalog, -1) == ([3], [2], [])
 
 
-def test_ids_are_never_used_again(catalog: Catalog) -> None:
+def test_ids_are_never_reused(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0, 1)], [put("a", b"/r/a")]), 1)
     catalog.remove(b"/r/a")
     catalog.commit(Batch([content("b", 2)], [put("b", b"/r/b")]), 1)
     assert changed(catalog, -1)[0] == [3]
 
 
-def test_a_content_is_findable_while_one_path_holds_it(catalog: Catalog) -> None:
+def test_a_content_is_findable_while_one_present_path_has_it(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a"), put("a", b"/r/b")]), 1)
     catalog.remove(b"/r/a")
     assert changed(catalog, -1)[0] == [1]
@@ -122,7 +122,7 @@ def test_a_content_is_findable_while_one_path_holds_it(catalog: Catalog) -> None
     assert changed(catalog, -1)[0] == []
 
 
-def test_a_move_keeps_the_item(catalog: Catalog) -> None:
+def test_a_moved_file_keeps_its_item_id(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
     catalog.commit(Batch(placements=[put("a", b"/s/new", moved=1)]), 1)
     with catalog.reading() as snapshot:
@@ -139,7 +139,7 @@ def test_paths_below_a_folder_are_compared_byte_by_byte(catalog: Catalog) -> Non
         assert len(read.items_under(snapshot, b"/", None, 100)) == 7
 
 
-def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -> None:
+def test_a_failure_replaces_an_item_and_an_item_a_failure(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
     catalog.commit(Batch(failures=[NewFailure(b"/r/a", ROOT, 3, 4, "corrupt", "cut")]), 1)
     assert changed(catalog, 1) == ([], [], [1])
@@ -155,7 +155,7 @@ def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -
         assert read.failures(snapshot) == []
 
 
-def test_runs_that_never_ended_were_killed(catalog: Catalog) -> None:
+def test_an_ingest_that_never_ended_is_recorded_as_killed(catalog: Catalog) -> None:
     catalog.begin_run()
     second = catalog.begin_run()
     catalog.finish_run(second, "done", {"new": 1})
@@ -166,7 +166,7 @@ def test_runs_that_never_ended_were_killed(catalog: Catalog) -> None:
     assert [tuple(row) for row in states] == [("killed",), ("done",)]
 
 
-def test_no_catalog(tmp_path: Path) -> None:
+def test_opening_a_folder_without_a_catalog_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LibraryNotFound):
         Catalog.open(tmp_path, "1")
 
@@ -204,7 +204,7 @@ def test_an_older_schema_is_copied_then_upgraded(
         assert db.execute("SELECT count(*) FROM items").fetchone() == (1,)
 
 
-def test_a_failed_upgrade_leaves_the_old_schema_whole(
+def test_a_failed_upgrade_leaves_the_old_schema_intact(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog.close()
@@ -223,7 +223,7 @@ def test_a_failed_upgrade_leaves_the_old_schema_whole(
 
 
 @pytest.mark.parametrize("data", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(5000)])
-def test_a_damaged_catalog_is_said(tmp_path: Path, data: bytes) -> None:
+def test_a_damaged_catalog_is_an_error_with_a_hint(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "catalog.sqlite").write_bytes(data)
     with pytest.raises(CatalogDamaged, match="is damaged"):
         Catalog.open(tmp_path, "1")
@@ -240,6 +240,6 @@ def test_a_damaged_catalog_is_said(tmp_path: Path, data: bytes) -> None:
         ({"gps": [47.5, "x"], "title": "a\ud800b"}, {"latitude": 47.5, "title": "a?b"}),
     ],
 )
-def test_what_a_column_cant_hold_is_not_known(told: dict[str, Any], held: dict[str, Any]) -> None:
+def test_metadata_that_no_column_can_store_is_left_out(told: dict[str, Any], held: dict[str, Any]) -> None:
     """A file says of itself what it likes: no number from outside stops an ingest."""
     assert {name: value for name, value in write.facts(told).items() if value is not None} == held

@@ -15,7 +15,7 @@ from mmsearch.errors import CatalogDamaged, InvalidInput, MmsearchError
 from mmsearch.library import Library
 from mmsearch.types import Query
 from tests.generated import picture, sound, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 Open = Callable[..., Library]
 
@@ -42,8 +42,8 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 READS: dict[str, Callable[[Library], object]] = {
@@ -133,7 +133,7 @@ def said(library: Library, read: str) -> MmsearchError | None:
 
 
 @pytest.mark.parametrize("name", HARMS)
-def test_what_was_never_written_is_said_in_our_words(tmp_path: Path, open_tiny: Open, name: str) -> None:
+def test_a_damaged_value_is_an_error_of_ours_with_a_hint(tmp_path: Path, open_tiny: Open, name: str) -> None:
     statement, shown = HARMS[name]
     harm(tmp_path / "library", statement)
     library = open_tiny()
@@ -148,14 +148,14 @@ def test_what_was_never_written_is_said_in_our_words(tmp_path: Path, open_tiny: 
 
 
 @pytest.mark.parametrize("name", ["paths of text", "one short vector", "a vector that is a number", "backgrounds 'x'"])
-def test_the_doctor_sees_what_sqlite_does_not(tmp_path: Path, name: str) -> None:
+def test_the_doctor_finds_damage_that_sqlite_does_not(tmp_path: Path, name: str) -> None:
     assert health.whole(tmp_path / "library" / "catalog.sqlite").state == "ok"
     harm(tmp_path / "library", HARMS[name][0])
     found = health.whole(tmp_path / "library" / "catalog.sqlite")
     assert (found.state, found.remedy) == ("error", MEND)
 
 
-def test_backgrounds_that_make_no_sense_are_measured_anew(tmp_path: Path, open_tiny: Open) -> None:
+def test_a_damaged_calibration_is_measured_again(tmp_path: Path, open_tiny: Open) -> None:
     before = [(hit.path, hit.confidence) for hit in open_tiny().search("red", 9)]
     harm(tmp_path / "library", "UPDATE backgrounds SET fitted = '{}'")
     library = open_tiny()
@@ -167,7 +167,7 @@ def test_backgrounds_that_make_no_sense_are_measured_anew(tmp_path: Path, open_t
 
 
 @pytest.mark.parametrize("number", [2**63, 10**20, -(2**63) - 1, 10**400])
-def test_a_number_that_no_catalog_holds(tmp_path: Path, open_tiny: Open, number: int) -> None:
+def test_an_item_id_that_sqlite_cannot_hold_is_refused(tmp_path: Path, open_tiny: Open, number: int) -> None:
     with pytest.raises(InvalidInput) as told:
         open_tiny().search(Query(like=number))
     assert told.value.hint

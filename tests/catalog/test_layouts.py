@@ -27,7 +27,7 @@ from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Span, Vectors, Windowing
-from tests import others, tiny
+from tests import model_spaces, tiny
 
 KEY = ListKey("one", "text", "text")
 OTHER = ListKey("other", "text", "text")
@@ -69,14 +69,14 @@ def in_index(catalog: Catalog, folder: Path, space: SpaceRecord) -> int:
     return sum(Lists(catalog, folder, space, "flat").sizes().values())
 
 
-def test_a_layout_is_what_decides_on_segments() -> None:
+def test_the_windows_and_modalities_of_a_space_decide_its_layout() -> None:
     space = tiny.space()
-    assert layouts.layout_of(space) == layouts.layout_of(others.twin()) == layouts.layout_of(tiny.other_weights())
+    assert layouts.layout_of(space) == layouts.layout_of(model_spaces.twin()) == layouts.layout_of(tiny.other_weights())
     assert layouts.layout_of(space) == layouts.layout_of(replace(space, windowing=Windowing(image_side=900)))
-    assert len({layouts.layout_of(one) for one in (space, others.wide(), others.mute())}) == 3
+    assert len({layouts.layout_of(one) for one in (space, model_spaces.wide(), model_spaces.mute())}) == 3
 
 
-def test_readers_keep_to_the_layout_of_their_space(catalog: Catalog) -> None:
+def test_reads_are_limited_to_the_segments_of_the_layout_of_their_space(catalog: Catalog) -> None:
     take_in(catalog, content("a", "boats at sea, and a lantern"), content("b", "a valley"))
     other = catalog.add_space("other", "t", 4, "g", "short")
     catalog.complete(other, [content("a", "boats at sea", "and a lantern"), content("b", "a valley")], [])
@@ -104,7 +104,7 @@ def test_readers_keep_to_the_layout_of_their_space(catalog: Catalog) -> None:
         assert tuple(kept) == (3, 1)
 
 
-def test_completing_gives_what_is_lacking_and_nothing_else(catalog: Catalog, tmp_path: Path) -> None:
+def test_backfill_adds_only_the_missing_embeddings(catalog: Catalog, tmp_path: Path) -> None:
     take_in(catalog, content("a", "x"), content("b", "y"), content("c", "z"))
     one, twin = catalog.spaces()[0], catalog.add_space("twin", "t", 4, "g", "long")
     assert lacking(catalog, twin) == ["a", "b", "c"] and lacking(catalog, one) == []
@@ -135,7 +135,7 @@ def passages(catalog: Catalog, space_id: int) -> Sequence[str]:
         return [str(row[0]) for row in snapshot.exec_driver_sql(query, (space_id,))]
 
 
-def test_a_file_that_is_taken_in_again_may_be_cut_otherwise(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_file_ingested_again_may_get_other_segments(catalog: Catalog, tmp_path: Path) -> None:
     """As when it was away while the library got another model, and another release reads it."""
     take_in(catalog, content("a", "x"), content("b", "y"))
     twin = catalog.add_space("twin", "t", 4, "g", "long")

@@ -101,11 +101,11 @@ def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog,
             ]
 
 
-def test_words_among_one_kind_of_file_read_no_others(catalogs: tuple[Catalog, Catalog]) -> None:
+def test_a_keyword_search_of_one_modality_reads_no_other_rows(catalogs: tuple[Catalog, Catalog]) -> None:
     check(catalogs, lambda snapshot: words.search_words(snapshot, "n000123", 10, ["image"]))
 
 
-def test_what_an_index_has_to_catch_up_with_costs_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
+def test_replaying_changes_costs_only_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
     def caught_up(snapshot: Snapshot) -> list[int]:
         generation, _ = read.generation(snapshot)
         return [number for change in read.changes(snapshot, KEY, 4, generation - 1) for number in change.ids.tolist()]

@@ -74,25 +74,25 @@ def check(folder: Path) -> None:
         "beaches",
     ],
 )
-def test_a_name_is_found_by_its_parts(catalog: Catalog, query: str) -> None:
+def test_a_file_name_is_found_by_any_of_its_words(catalog: Catalog, query: str) -> None:
     put(catalog, "/r/IMG_2041-beach.jpg", kind="image")
     put(catalog, "/r/other.jpg", kind="image")
     assert found(catalog, query) == ["/r/IMG_2041-beach.jpg"]
 
 
-def test_a_star_is_needed_for_a_beginning(catalog: Catalog) -> None:
+def test_a_prefix_matches_only_with_a_star(catalog: Catalog) -> None:
     put(catalog, "/r/waveform.txt")
     assert found(catalog, "wavef") == [] and found(catalog, "wavef*") == ["/r/waveform.txt"]
 
 
-def test_diacritics_composed_and_decomposed(catalog: Catalog) -> None:
+def test_composed_and_decomposed_diacritics_match_each_other(catalog: Catalog) -> None:
     put(catalog, "/r/Cafe\u0301 Zu\u0308rich.txt")
     for query in ("cafe", "café", "cafe\u0301", "ZÜRICH", "café zürich.TXT"):
         assert len(found(catalog, query)) == 1, query
     assert rows(catalog, "café zürich")[0].exact
 
 
-def test_columns_and_passages(catalog: Catalog) -> None:
+def test_a_match_names_its_columns_and_its_passage(catalog: Catalog) -> None:
     put(catalog, "/r/holidays/a.txt", "nothing here", "the willow warbler sings", title="Notes on birds")
     put(catalog, "/r/b.txt", "else")
     put(catalog, "/r/c.txt", "else")
@@ -105,14 +105,14 @@ def test_columns_and_passages(catalog: Catalog) -> None:
     assert (row.share, row.columns, row.score > 0) == (0.75, ("folder", "title", "passage"), True)
 
 
-def test_the_more_words_the_better_and_ties_by_path(catalog: Catalog) -> None:
+def test_more_matching_words_rank_higher_and_ties_go_by_path(catalog: Catalog) -> None:
     for name in ("d", "c", "b", "a"):
         put(catalog, f"/r/{name}.txt", "red boat" if name in "db" else "red")
     assert found(catalog, "red boat") == ["/r/b.txt", "/r/d.txt", "/r/a.txt", "/r/c.txt"]
     assert found(catalog, "red boat", k=1) == ["/r/b.txt"]
 
 
-def test_exact_names_and_phrases_come_first(catalog: Catalog) -> None:
+def test_exact_names_and_quoted_phrases_come_first(catalog: Catalog) -> None:
     put(catalog, "/r/red boat at sea.txt", "a red boat " * 50)
     put(catalog, "/r/red boat.txt", "nothing")
     put(catalog, "/r/z.txt", "boat red and a red-boat too")
@@ -123,14 +123,14 @@ def test_exact_names_and_phrases_come_first(catalog: Catalog) -> None:
     assert {row.exact for row in rows(catalog, '"red boat"')} == {True}
 
 
-def test_an_exact_name_is_found_among_many_that_begin_so(catalog: Catalog) -> None:
+def test_an_exact_name_beats_many_names_with_the_same_beginning(catalog: Catalog) -> None:
     for n in range(60):
         put(catalog, f"/r/sea sea {n:02d}.txt", "sea " * 9)
     put(catalog, "/r/zz/sea.txt", "nothing")
     assert found(catalog, "sea", k=1) == ["/r/zz/sea.txt"]
 
 
-def test_a_folder_of_most_items_says_nothing(catalog: Catalog) -> None:
+def test_a_folder_name_shared_by_most_items_matches_nothing(catalog: Catalog) -> None:
     for name in ("a", "b", "c"):
         put(catalog, f"/home/anna/{name}.txt")
     put(catalog, "/home/anna/photos/anna.jpg", kind="image")
@@ -138,7 +138,7 @@ def test_a_folder_of_most_items_says_nothing(catalog: Catalog) -> None:
     assert found(catalog, "photos") == ["/home/anna/photos/anna.jpg"]
 
 
-def test_kinds_and_present_ones_only(catalog: Catalog) -> None:
+def test_only_present_items_of_the_asked_modalities_match(catalog: Catalog) -> None:
     put(catalog, "/r/dog.txt", "dog")
     put(catalog, "/r/dog.jpg", kind="image")
     assert found(catalog, "dog", modalities=("image",)) == ["/r/dog.jpg"]
@@ -153,7 +153,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("query", HOSTILE)
-def test_nothing_searchable_finds_nothing(catalog: Catalog, query: str) -> None:
+def test_a_query_without_searchable_words_finds_nothing(catalog: Catalog, query: str) -> None:
     put(catalog, "/r/a.txt", "text")
     assert found(catalog, query) == []
 
@@ -168,34 +168,34 @@ def test_nothing_searchable_finds_nothing(catalog: Catalog, query: str) -> None:
         "\u2018boat\u2019", "boat's", "boat\u2019s",
     ],
 )  # fmt: skip
-def test_words_are_never_syntax(catalog: Catalog, query: str, tmp_path: Path) -> None:
+def test_query_words_are_never_full_text_syntax(catalog: Catalog, query: str, tmp_path: Path) -> None:
     put(catalog, "/r/a.txt", "a boat")
     put(catalog, "/r/b.txt", "nothing")
     assert found(catalog, query) == ["/r/a.txt"]
     check(tmp_path)
 
 
-def test_signs_that_open_and_never_close() -> None:
+def test_unbalanced_quotes_and_brackets_are_searched_as_words() -> None:
     odd = "“" * 4_000 + "geese" + "«" * 4_000
     assert words.parse_words(odd).terms == (f'"{odd}"',)
     assert words.parse_words("«a “the frozen lake” b").phrases == ('"the frozen lake"',)
 
 
-def test_operators_are_words(catalog: Catalog) -> None:
+def test_operators_of_full_text_syntax_are_searched_as_words(catalog: Catalog) -> None:
     put(catalog, "/r/a.txt", "Romeo near Juliet")
     put(catalog, "/r/b.txt", "Romeo far away")
     assert rows(catalog, "near")[0].path == b"/r/a.txt"
     assert found(catalog, "romeo NOT juliet")[0] == "/r/a.txt"
 
 
-def test_stop_words_alone_are_looked_for(catalog: Catalog) -> None:
+def test_a_query_of_stop_words_alone_is_searched(catalog: Catalog) -> None:
     put(catalog, "/r/who.txt", "the band")
     put(catalog, "/r/b.txt", "the")
     assert found(catalog, "the who")[0] == "/r/who.txt"
     assert found(catalog, "the band") == ["/r/who.txt"]
 
 
-def test_undecodable_names_and_very_long_texts(catalog: Catalog, tmp_path: Path) -> None:
+def test_undecodable_names_and_very_long_texts_are_found(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, b"/r/caf\xe9 boat.txt")
     put(catalog, "/r/" + "x" * 255)
     put(catalog, "/r/long.txt", "word " * 200_000 + "needle")
@@ -204,7 +204,7 @@ def test_undecodable_names_and_very_long_texts(catalog: Catalog, tmp_path: Path)
     check(tmp_path)
 
 
-def test_words_follow_renames_copies_and_removals(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_word_index_follows_renames_copies_and_removals(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "/r/old.txt", "walnut")
     name = f"{b'/r/old.txt'!r}('walnut',)"
     catalog.commit(Batch(placements=[Placement(b"/r/new.txt", ROOT, name, 1, 2, moved=1)]), 1)
@@ -221,7 +221,7 @@ def test_words_follow_renames_copies_and_removals(catalog: Catalog, tmp_path: Pa
     check(tmp_path)
 
 
-def test_words_follow_a_changed_file(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_word_index_follows_a_changed_file(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "/r/a.txt", "walnut", title="Trees")
     put(catalog, "/r/a.txt", "chestnut", title="Shrubs")
     assert [found(catalog, word) for word in ("walnut", "trees")] == [[], []]
@@ -233,7 +233,7 @@ def test_words_follow_a_changed_file(catalog: Catalog, tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_words_follow_tags_and_titles(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_word_index_follows_tags_and_titles(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "/r/a.jpg", kind="image")
     put(catalog, "/r/b.jpg", kind="image")
     for statement in ("INSERT INTO tags VALUES (1, 'zebra', NULL)", "INSERT INTO tags VALUES (1, 'new york', 0.5)"):
@@ -253,7 +253,7 @@ def test_words_follow_tags_and_titles(catalog: Catalog, tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_a_failed_transaction_leaves_the_words(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_failed_transaction_leaves_the_word_index_as_it_was(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "/r/a.txt", "walnut")
     with pytest.raises(Exception, match="no content unknown"):
         catalog.commit(Batch(placements=[Placement(b"/r/b.txt", ROOT, "unknown", 1, 2)]), 1)
@@ -269,7 +269,7 @@ def row(item: int, path: str, share: float = 1.0, exact: bool = False, segment: 
     return KeywordMatch(item, item, path.encode(), "text", segment, 1.0, share, ("name",), exact)
 
 
-def test_fusion_lifts_and_says_what_brought_a_hit() -> None:
+def test_hybrid_ranking_lifts_keyword_matches_and_names_their_source() -> None:
     fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(2, "/b"), hit(3, "/c")], [row(3, "/c"), row(4, "/d")], 10)
     assert [(h.item_id, h.by) for h in fused] == [
         (3, ("vector", "keywords")), (4, ("keywords",)), (1, ("vector",)), (2, ("vector",)),
@@ -279,18 +279,18 @@ def test_fusion_lifts_and_says_what_brought_a_hit() -> None:
     assert [h.item_id for h in search_keywords.fuse_rankings([hit(1, "/a")], [row(4, "/d")], 1)] == [4]
 
 
-def test_a_small_share_of_the_words_counts_for_nothing() -> None:
+def test_a_match_of_a_small_share_of_the_words_is_ignored() -> None:
     fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(2, "/b")], [row(2, "/b", 0.4), row(3, "/c", 0.49)], 10)
     assert [(h.item_id, h.by) for h in fused] == [(1, ("vector",)), (2, ("vector",))]
 
 
-def test_the_exact_comes_first_with_the_passage_asked_for() -> None:
+def test_an_exact_match_comes_first_and_shows_its_passage() -> None:
     rows = [row(1, "/a"), row(9, "/z", 0.2, exact=True, segment=7)]
     fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(9, "/z")], rows, 10)
     assert [(h.item_id, h.segment_id, h.matched) for h in fused] == [(9, 7, "text"), (1, 1, None)]
 
 
-def test_what_comes_first_does_not_depend_on_how_many_are_wanted() -> None:
+def test_a_hybrid_ranking_begins_the_same_for_every_k() -> None:
     vector = [hit(n, f"/v{n:03d}") for n in range(150)]
     keywords = [row(140, "/v140"), row(30, "/v030", 0.5), *(row(1000 + n, f"/w{n:03d}", 0.6) for n in range(50))]
     every = [h.item_id for h in search_keywords.fuse_rankings(vector, keywords, 1000)]
@@ -302,7 +302,7 @@ def test_what_comes_first_does_not_depend_on_how_many_are_wanted() -> None:
         ] == every[:k]
 
 
-def test_which_queries_are_looked_for_literally(catalog: Catalog) -> None:
+def test_only_a_positive_query_by_words_is_matched_by_keywords(catalog: Catalog) -> None:
     put(catalog, "/r/dog.txt", "dog")
     assert [r.path for r in search_keywords.match_keywords(Query(text="dog"), 1, catalog)] == [b"/r/dog.txt"]
     assert len(search_keywords.match_keywords(Query(text="dog") + Query(text="cat"), 1, catalog)) == 1

@@ -27,7 +27,7 @@ def filled(run: Run, folder: Path) -> Run:
     return run
 
 
-def test_ingest_summary(run: Run, folder: Path) -> None:
+def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> None:
     picture(folder / "red.png", "red")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = run("ingest", folder)
@@ -40,7 +40,7 @@ def test_ingest_summary(run: Run, folder: Path) -> None:
     assert (report["unchanged"], report["failed_before"], report["files"]) == (1, 1, 2)
 
 
-def test_query_table_paths_and_json(filled: Run, folder: Path) -> None:
+def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
     rows = [line.split("\t") for line in filled("query", "red", "--in", "image", "--all").stdout.decode().splitlines()]
     assert [row[:1] + row[2:] for row in rows] == [
         ["1", "1.000", "image", "media/red.png", ""],
@@ -56,7 +56,8 @@ def test_query_table_paths_and_json(filled: Run, folder: Path) -> None:
     assert (hit["path"], hit["start"], hit["end"]) == (str(folder / "low.wav"), 0.0, 2.5)
 
 
-def test_files_and_words_in_one_query(filled: Run, folder: Path) -> None:
+@pytest.mark.slow
+def test_a_query_may_mix_files_and_words(filled: Run, folder: Path) -> None:
     picture(folder.parent / "red", "red")
     assert b"red.png" in filled("query", "red", "-k", "1", "--in", "image", "--paths").stdout
     mixed = json.loads(filled("query", "green", "--image", folder / "red.png", "--in", "image", "--json").stdout)
@@ -71,7 +72,8 @@ def test_files_and_words_in_one_query(filled: Run, folder: Path) -> None:
     assert round(forced[0]["score"], 3) == 1.0
 
 
-def test_names_fit_for_a_terminal_and_bytes_for_a_script(process: Run, folder: Path) -> None:
+@pytest.mark.slow
+def test_names_are_escaped_for_people_and_raw_bytes_for_scripts(process: Run, folder: Path) -> None:
     name = os.fsdecode(b"bell\x07\x1b[31m\xff.png")
     picture(folder / name, "red")
     process("ingest", folder)
@@ -80,7 +82,8 @@ def test_names_fit_for_a_terminal_and_bytes_for_a_script(process: Run, folder: P
     assert process("query", "red", "--paths").stdout == os.fsencode(folder / name) + b"\n"
 
 
-def test_status_failures_remove_and_prune(filled: Run, process: Run, folder: Path) -> None:
+@pytest.mark.slow
+def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, process: Run, folder: Path) -> None:
     status = process("status").stdout.decode()
     assert "image    2 items, 2 segments, 2 vectors" in status and "failures corrupt 1" in status
     assert filled("failures").stdout.decode().split("\t")[:3] == ["corrupt", "1", "media/broken.png"]
@@ -106,13 +109,13 @@ def test_status_failures_remove_and_prune(filled: Run, process: Run, folder: Pat
         (["dance"], 2, "No such command 'dance'"),
     ],
 )
-def test_errors_are_said_and_counted(run: Run, arguments: list[str], code: int, message: str) -> None:
+def test_an_error_is_printed_and_sets_the_exit_code(run: Run, arguments: list[str], code: int, message: str) -> None:
     done = run(*arguments)
     assert done.returncode == code
     assert message in done.stderr.decode() and b"Traceback" not in done.stderr
 
 
-def test_unreadable_query_file(filled: Run, folder: Path) -> None:
+def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, folder: Path) -> None:
     done = filled("query", folder / "broken.png")
     assert (done.returncode, done.stdout) == (7, b"")
     assert "can't read the query broken.png: " in done.stderr.decode() and "Hint: " in done.stderr.decode()
@@ -122,7 +125,8 @@ def test_unreadable_query_file(filled: Run, folder: Path) -> None:
     assert "is a file, but no query" in done.stderr.decode() and "--text" in done.stderr.decode()
 
 
-def test_bad_settings_are_named(process: Run, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_unknown_setting_is_named(process: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "mmsearch.toml").write_text("pixel = 3\n")
     done = process("ingest", folder)
@@ -130,6 +134,7 @@ def test_bad_settings_are_named(process: Run, folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.slow
 def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Path) -> None:
     for n in range(600):
         words(folder / f"{n:04d}.txt", f"number {n}")
@@ -158,9 +163,9 @@ def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
         words(folder / f"{n}.txt", f"red {n}")
     retry, before = Library.retry, signal.getsignal(signal.SIGINT)
 
-    def interrupted(*given: Any, **named: Any) -> IngestReport:
+    def interrupted(*given: Any, **options: Any) -> IngestReport:
         signal.raise_signal(signal.SIGINT)
-        return retry(*given, **named)
+        return retry(*given, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Library, "retry", interrupted)
@@ -170,7 +175,7 @@ def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
     assert b"new 3," in run("failures", "--retry").stdout
 
 
-def test_version_and_help(run: Run, process: Run) -> None:
+def test_every_command_has_help_and_the_version_is_printed(run: Run, process: Run) -> None:
     assert process("--version").stdout.startswith(b"mmsearch ")
     for command in ("ingest", "query", "status", "failures", "remove", "prune", "evaluate", "demo"):
         assert run(command, "--help").returncode == 0

@@ -20,7 +20,7 @@ from mmsearch.cli import cli, main
 from mmsearch.cli.output import foreign_bars, printable
 from tests.conftest import CHECKOUT, Run
 from tests.generated import picture, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs pseudo-terminals, any bytes in names, /dev/full")
 
@@ -53,8 +53,8 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -169,6 +169,7 @@ def with_options(names: tuple[str, ...], media: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("names", ORDER, ids=" ".join)
+@pytest.mark.slow
 def test_no_command_lets_a_name_steer_the_terminal(
     terminal: Callable[..., Ended], folder: Path, names: tuple[str, ...]
 ) -> None:
@@ -180,14 +181,14 @@ def test_no_command_lets_a_name_steer_the_terminal(
 
 
 @pytest.mark.parametrize("arguments", [["query", "red"], ["failures"], ["status"], ["ingest", "media"]])
-def test_on_a_terminal_with_colours_only_those_of_the_table_and_the_bar_come(
+def test_only_the_table_and_the_progress_bar_write_control_sequences(
     terminal: Callable[..., Ended], arguments: list[str]
 ) -> None:
     _, seen = terminal(*arguments, term="xterm")
     assert FORBIDDEN.findall(RICH.sub("", seen)) == []
 
 
-def test_names_are_shown_with_escapes(terminal: Callable[..., Ended], folder: Path) -> None:
+def test_control_characters_in_names_are_escaped_on_a_terminal(terminal: Callable[..., Ended], folder: Path) -> None:
     path = f"{folder}/{SHOWN}.txt"
     assert terminal("query", "red", "-k", "1", "--in", "text", "--paths", "--no-dedup") == (0, f"{path}\n")
     assert terminal("query", "red", "-k", "1", "--in", "text", "-0", "--no-dedup") == (0, f"{path}\n")
@@ -204,7 +205,9 @@ def test_names_are_shown_with_escapes(terminal: Callable[..., Ended], folder: Pa
     )
 
 
-def test_what_others_print_too(terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prints_logs_and_tracebacks_of_other_code_are_escaped_too(
+    terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def status(*_: object, **__: object) -> None:
         print(HOSTILE)
         logging.StreamHandler().emit(logging.makeLogRecord({"msg": HOSTILE}))
@@ -215,7 +218,7 @@ def test_what_others_print_too(terminal: Callable[..., Ended], monkeypatch: pyte
     assert FORBIDDEN.findall(seen.replace("\t", "")) == [] and seen.count(r"\x1b]0;owned\x07") == 3
 
 
-def test_a_bar_of_another_library_may_begin_its_line_anew(
+def test_a_progress_bar_of_another_package_may_use_carriage_returns(
     terminal: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def status(*_: object, **__: object) -> None:
@@ -228,13 +231,13 @@ def test_a_bar_of_another_library_may_begin_its_line_anew(
     assert seen.count("\r") == 2 and seen.endswith(r"\r") and "\x1b" not in seen
 
 
-def test_json_is_ascii_and_gives_back_every_name(terminal: Callable[..., Ended], folder: Path) -> None:
+def test_json_output_is_ascii_and_restores_every_name(terminal: Callable[..., Ended], folder: Path) -> None:
     code, seen = terminal("query", "red", "-k", "1", "--in", "text", "--json")
     assert code == 0 and seen.replace("\n", "").isprintable() and seen.isascii()
     assert json.loads(seen)[0]["path"] == str(folder / f"{HOSTILE}.txt")
 
 
-def test_in_a_pipe_paths_are_bytes_and_names_forge_no_row(run: Run, folder: Path) -> None:
+def test_in_a_pipe_paths_are_raw_bytes_and_a_name_cannot_forge_a_row(run: Run, folder: Path) -> None:
     path = os.fsencode(folder / f"{HOSTILE}.txt")
     assert run("query", "red", "-k", "1", "--in", "text", "--paths", "--no-dedup").stdout == path + b"\n"
     assert run("query", "red", "-k", "1", "--in", "text", "-0", "--no-dedup").stdout == path + b"\0"
@@ -244,7 +247,7 @@ def test_in_a_pipe_paths_are_bytes_and_names_forge_no_row(run: Run, folder: Path
 
 
 @pytest.mark.parametrize("columns", [60, 80, 140])
-def test_a_long_path_is_folded_not_cut(terminal: Callable[..., Ended], folder: Path, columns: int) -> None:
+def test_a_long_path_is_wrapped_and_not_cut(terminal: Callable[..., Ended], folder: Path, columns: int) -> None:
     code, seen = terminal("query", "blue", "-k", "1", "--in", "text", "--ids", columns=columns, term="xterm")
     head, *rows = RICH.sub("", seen).splitlines()
     assert code == 0 and head.split() == ["#", "sure", "score", "kind", "path", "where", "id"]
@@ -253,18 +256,18 @@ def test_a_long_path_is_folded_not_cut(terminal: Callable[..., Ended], folder: P
     assert "a blue house" in rows[0] and max(map(len, (head, *rows))) <= columns
 
 
-def test_a_path_stays_whole_while_the_rest_has_room(terminal: Callable[..., Ended]) -> None:
+def test_a_path_is_not_wrapped_while_there_is_room(terminal: Callable[..., Ended]) -> None:
     _, seen = terminal("query", "blue", "-k", "1", "--in", "text", columns=140, term="xterm")
     assert RICH.sub("", seen).splitlines()[1:] == [f"1  1.00  1.000  text  media/{LONG}  a blue house"]
 
 
-def test_a_table_with_no_column_to_fold_loses_nothing_either(terminal: Callable[..., Ended]) -> None:
+def test_a_table_without_a_wrapping_column_loses_no_text(terminal: Callable[..., Ended]) -> None:
     seen = RICH.sub("", terminal("index", "status", columns=60, term="xterm")[1])
     assert {"since", "exact"} <= set(seen.split())
     assert max(map(len, seen.splitlines())) == 60
 
 
-def test_what_is_printable() -> None:
+def test_printable_text_is_unchanged_and_everything_else_escaped() -> None:
     for text in ("naïve café", "日本語　名", "مى\u200cكنم", "👨\u200d👩\u200d👧", "at 3.05\u202fPM", r"C:\new\table"):
         assert printable(text) == text
     assert printable("a\tb\nc\x85\u2029\ufeff\U000e0041") == r"a\tb\nc\x85\u2029\ufeff\U000e0041"
@@ -279,7 +282,10 @@ PRINTING = [
 
 
 @pytest.mark.parametrize("gone", ["full", "closed pipe"])
-def test_output_that_nobody_takes_is_said_or_silent(shell: Callable[..., int], tmp_path: Path, gone: str) -> None:
+@pytest.mark.slow
+def test_a_closed_pipe_ends_silently_and_a_full_disk_is_an_error(
+    shell: Callable[..., int], tmp_path: Path, gone: str
+) -> None:
     for arguments in PRINTING:
         with _gone(gone) as out, open(tmp_path / "errors", "w", encoding="utf-8") as err:
             code = shell(out, err, *arguments)
@@ -296,7 +302,7 @@ def test_output_that_nobody_takes_is_said_or_silent(shell: Callable[..., int], t
 
 
 @pytest.mark.parametrize("gone", ["full", "closed pipe"])
-def test_without_standard_error_a_command_does_its_work(
+def test_a_command_works_without_standard_error(
     shell: Callable[..., int], folder: Path, tmp_path: Path, gone: str
 ) -> None:
     words(folder / "new.txt", "a high tower")
@@ -315,7 +321,7 @@ def _gone(how: str) -> io.TextIOWrapper:
     return open(writer, "w", encoding="utf-8")
 
 
-def test_closed_at_the_start_is_said(shell: Callable[..., int], tmp_path: Path) -> None:
+def test_standard_output_closed_at_the_start_is_an_error(shell: Callable[..., int], tmp_path: Path) -> None:
     with open(tmp_path / "errors", "w", encoding="utf-8") as err:
         assert shell(None, err, "status") == 1
     assert (tmp_path / "errors").read_text("utf-8") == "Error: can't write to standard output: it is closed\n"
@@ -347,7 +353,8 @@ def closed(environment: dict[str, str], tmp_path: Path) -> Callable[..., int]:
     return run
 
 
-def test_no_file_gets_the_number_of_a_closed_stream(
+@pytest.mark.slow
+def test_no_file_is_opened_on_the_number_of_a_closed_stream(
     closed: Callable[..., int], folder: Path, tmp_path: Path, run: Run
 ) -> None:
     words(folder / "new.txt", "a high tower")

@@ -88,13 +88,13 @@ def head(path: Path) -> bytes:
         return opened.read(HEAD_BYTES)
 
 
-def test_accepts_its_own_and_the_others_do_not(case: Case, file: Path) -> None:
+def test_only_its_own_decoder_accepts_a_file(case: Case, file: Path) -> None:
     accepting = {name for name, decoder in decoders().items() if decoder.accepts(file, head(file))}
     assert accepting == {case.decoder}
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".jpg", ".txt", ".mp4", ""])
-def test_the_content_decides_not_the_name(case: Case, file: Path, suffix: str) -> None:
+def test_the_content_and_not_the_name_decides_on_the_decoder(case: Case, file: Path, suffix: str) -> None:
     renamed = file.rename(file.with_name("renamed" + suffix))
     found = open_decoder(renamed, list(decoders().values()), LIMITS)
     assert found.modality == case.decoder
@@ -109,7 +109,7 @@ def test_decoding_twice_gives_equal_segments(decoder: Decoder, file: Path) -> No
         assert np.array_equal(one.data, other.data)
 
 
-def test_segments_have_the_promised_form(decoder: Decoder, file: Path) -> None:
+def test_segments_have_the_promised_type_shape_and_range(decoder: Decoder, file: Path) -> None:
     checks: dict[str, Callable[[Segment], None]] = {"image": _image, "audio": _audio, "text": _text}
     segments = list(decoder.decode(file))
     assert segments
@@ -152,7 +152,7 @@ def test_spans_rise_within_the_duration(case: Case, decoder: Decoder, file: Path
                 assert 0 <= span.start <= span.end <= case.lasts
 
 
-def test_facts_are_json(decoder: Decoder, file: Path) -> None:
+def test_metadata_survives_a_round_trip_through_json(decoder: Decoder, file: Path) -> None:
     facts = decoder.describe(file)
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
 

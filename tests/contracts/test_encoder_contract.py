@@ -97,7 +97,7 @@ def test_rows_follow_the_input_order(encoder: Encoder, prepared: list[Any]) -> N
     assert len(distinct) > 1
 
 
-def test_a_batch_gives_what_single_calls_give(encoder: Encoder, prepared: list[Any]) -> None:
+def test_a_batch_gives_the_vectors_of_single_calls(encoder: Encoder, prepared: list[Any]) -> None:
     single = np.concatenate([encoder.encode([one]) for one in prepared])
     np.testing.assert_allclose(encoder.encode(prepared), single, atol=1e-5)
 
@@ -109,7 +109,7 @@ def test_the_same_input_gives_the_same_vector(case: Case, encoder: Encoder, prep
     np.testing.assert_array_equal(encoder.encode(prepared), encoder.encode(again))
 
 
-def test_queries_live_where_segments_live(encoder: Encoder, prepared: list[Any]) -> None:
+def test_a_query_vector_is_near_the_vector_of_the_same_segment(encoder: Encoder, prepared: list[Any]) -> None:
     cosines = (encoder.encode(prepared[:1]) * encoder.encode(prepared[:1], query=True)).sum(1)
     assert cosines[0] > 0.5
 
@@ -120,13 +120,13 @@ def test_an_empty_batch_gives_no_rows(encoder: Encoder) -> None:
     assert vectors.dtype == np.float32
 
 
-def test_more_than_one_batch_size_at_once(encoder: Encoder, prepared: list[Any]) -> None:
+def test_more_segments_than_one_batch_are_encoded_in_order(encoder: Encoder, prepared: list[Any]) -> None:
     small = min(prepared, key=len)
     vectors = encoder.encode([small] * (encoder.spec.batch_size + 1))
     np.testing.assert_allclose(vectors, np.tile(vectors[:1], (len(vectors), 1)), atol=1e-5)
 
 
-def test_threads_get_what_a_single_thread_gets(case: Case, encoder: Encoder, prepared: list[Any]) -> None:
+def test_concurrent_threads_get_the_vectors_of_one_thread(case: Case, encoder: Encoder, prepared: list[Any]) -> None:
     expected = encoder.encode(prepared)
     fresh: Encoder = registry.load_part("spaces", case.space)("cpu").encoders[case.modality]
     with ThreadPoolExecutor(4) as pool:
@@ -135,7 +135,7 @@ def test_threads_get_what_a_single_thread_gets(case: Case, encoder: Encoder, pre
         np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-def test_prepare_leaves_the_segment_alone(case: Case, encoder: Encoder) -> None:
+def test_prepare_does_not_change_its_segment(case: Case, encoder: Encoder) -> None:
     for segment, untouched in zip(case.segments(), case.segments(), strict=True):
         encoder.prepare(segment)
         np.testing.assert_array_equal(segment.data, untouched.data)
@@ -152,7 +152,7 @@ def test_encoder_and_prepare_are_picklable(case: Case, encoder: Encoder, prepare
     np.testing.assert_array_equal(prepare(case.segments()[0]), prepared[0])
 
 
-def test_spec_is_complete(case: Case, encoder: Encoder) -> None:
+def test_the_spec_is_complete_and_agrees_with_the_registry(case: Case, encoder: Encoder) -> None:
     spec = encoder.spec
     assert spec == registry.load_part("spaces", case.space)().encoders[case.modality].spec
     assert spec.modality == case.modality
@@ -175,6 +175,7 @@ print(early, late)
 """
 
 
+@pytest.mark.slow
 def test_spec_and_prepare_import_no_torch(case: Case) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PREPARES, case.space, case.modality],
@@ -185,7 +186,7 @@ def test_spec_and_prepare_import_no_torch(case: Case) -> None:
     assert done.stdout.decode().strip() == "[] []", done.stderr.decode()
 
 
-def test_dimensions_of_a_space_agree() -> None:
+def test_all_encoders_of_a_space_have_its_dimension() -> None:
     for name in {case.space for case in CASES}:
         space = registry.load_part("spaces", name)()
         assert {encoder.spec.dim for encoder in space.encoders.values()} == {space.dim}

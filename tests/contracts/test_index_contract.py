@@ -19,7 +19,7 @@ from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import ann, gpu, layered, presets, rank
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 DIM = 16
 Backend = Callable[[int], Any]
@@ -158,7 +158,7 @@ def test_finds_the_nearest_with_cosine_scores(backend: Backend) -> None:
     assert (len(index), index.dim, index.ids().tolist()) == (3, 4, [3, 7, 9])
 
 
-def test_a_known_id_is_replaced(backend: Backend) -> None:
+def test_adding_a_known_id_replaces_its_vector(backend: Backend) -> None:
     index = backend(4)
     index.add(ids(1, 2), axes(0, 1))
     index.add(ids(3, 1), axes(3, 2))
@@ -256,13 +256,13 @@ def test_an_empty_index_finds_nothing(backend: Backend) -> None:
     assert found.ids.shape == found.scores.shape == (2, 0)
 
 
-def test_no_queries_no_answers(backend: Backend) -> None:
+def test_no_queries_give_no_rows(backend: Backend) -> None:
     index, _, _ = filled(backend)
     assert index.search(np.empty((0, DIM), np.float32), 5).ids.shape == (0, 5)
 
 
 @pytest.mark.parametrize("k", [1, 10, 1499, 1500, 2999, 3000, 10**9])
-def test_k_up_to_and_beyond_everything(backend: Backend, k: int) -> None:
+def test_k_may_exceed_the_number_of_vectors(backend: Backend, k: int) -> None:
     index, numbers, rows = filled(backend)
     known = dict(zip(numbers.tolist(), rows, strict=True))
     assert pairs(index.search(rows[:2], np.int64(k))) == oracle(rows[:2], known, k)
@@ -279,7 +279,7 @@ def test_ties_at_the_end_of_the_list_go_to_the_smaller_ids(backend: Backend, k: 
     assert found.scores[0].tolist() == ([1.0] * 2000 + [0.0] * 2000)[:k]
 
 
-def test_scores_stay_within_one(backend: Backend) -> None:
+def test_scores_are_clipped_to_the_range_of_a_cosine(backend: Backend) -> None:
     index, long = backend(4), axes(0, 0) * np.array([[1.0005], [1.0004]], np.float32)
     index.add(ids(8, 3), long)
     assert pairs(index.search(long[:1], 2)) == [[(3, 1.0), (8, 1.0)]]
@@ -319,7 +319,7 @@ def test_many_queries_at_once_equal_one_by_one(backend: Backend) -> None:
             assert same(alone, Neighbours(together.ids[row : row + 1], together.scores[row : row + 1]))
 
 
-def test_rows_may_come_as_a_view(backend: Backend) -> None:
+def test_rows_may_be_a_view_that_is_not_contiguous(backend: Backend) -> None:
     index, rows = backend(DIM), clustered(20)
     index.add(np.arange(20, dtype=np.int64)[::2], rows[::2])
     assert index.search(np.asfortranarray(rows[:4]), 1).ids[::2, 0].tolist() == [0, 2]
@@ -383,7 +383,7 @@ def test_loading_what_is_not_such_an_index_is_refused(kept: Any, tmp_path: Path)
         kept.load(path, DIM)
 
 
-def test_searching_threads_see_whole_changes(backend: Backend) -> None:
+def test_a_search_sees_a_concurrent_change_whole_or_not_at_all(backend: Backend) -> None:
     """While a writer moves a block of ids between two directions, every answer is a state it once was in."""
     index, block, wrong = backend(4), np.arange(1500, dtype=np.int64), []
     sides = [np.repeat(axes(side), len(block), axis=0) for side in (0, 1)]
@@ -430,7 +430,7 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[int], Vectors]
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories())
-def test_any_history_agrees_with_the_definition(backend: Backend, history: Any) -> None:
+def test_any_sequence_of_changes_agrees_with_brute_force(backend: Backend, history: Any) -> None:
     dim, changes, queries, k, selection = history
     index, known = backend(dim), dict[int, Vectors]()
     for kind, numbers, rows in changes:
@@ -467,7 +467,7 @@ def structure(request: pytest.FixtureRequest) -> tuple[ann.AnnIndex, Ids, Vector
     return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
 
 
-def test_a_structure_that_names_another_file_is_refused(tmp_path: Path) -> None:
+def test_an_ann_index_that_names_another_file_is_refused(tmp_path: Path) -> None:
     """FAISS keeps lists in other files, if it is told to; it would map the one that is named, to read and to write."""
     rows, numbers = spread(2000, 0), np.arange(2000, dtype=np.int64)
     made = ann.build_ann(presets.preset_named("ivf"), rows, 2000, [(numbers, rows)], 0.9)
@@ -481,7 +481,7 @@ def test_a_structure_that_names_another_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", STAND_IN, GPU])
 @pytest.mark.parametrize("share", [1, 0.3, 0.04])
-def test_a_structure_finds_most_and_tells_their_exact_scores(
+def test_an_ann_index_reaches_its_recall_with_exact_scores(
     structure: tuple[ann.AnnIndex, Ids, Vectors], share: float, device: str
 ) -> None:
     made, numbers, rows = structure
@@ -500,7 +500,7 @@ def test_a_structure_finds_most_and_tells_their_exact_scores(
         assert list(zip(-scores, ids, strict=True)) == sorted(zip(-scores, ids, strict=True))
 
 
-def test_what_is_removed_from_a_structure_never_comes_back(
+def test_a_vector_removed_from_an_ann_index_is_never_found_again(
     structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path
 ) -> None:
     made, numbers, rows = structure
@@ -520,7 +520,9 @@ def test_what_is_removed_from_a_structure_never_comes_back(
     assert same(*(one.search(queries, 20, fetch=lambda ids: rows[ids // 3]) for one in (index, again)))
 
 
-def test_a_structure_of_something_else_is_refused(structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_ann_index_is_refused(
+    structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path
+) -> None:
     made, _, _ = structure
     made.save(tmp_path / "structure")
     with pytest.raises(IndexDamaged):
@@ -538,7 +540,7 @@ def test_a_structure_of_something_else_is_refused(structure: tuple[ann.AnnIndex,
 
 
 @pytest.mark.parametrize(("share", "times"), [(1, 1.0), (0.64, 1.25), (0.5, math.sqrt(2))])
-def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_left_out(
+def test_under_a_filter_search_effort_grows_with_the_root_of_the_inverse_share(
     structure: tuple[ann.AnnIndex, Ids, Vectors], share: float, times: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, numbers, rows = structure
@@ -566,7 +568,7 @@ def searched(
     return found.ids[0].tolist(), numbers[chosen][order].tolist()
 
 
-def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compared(
+def test_a_filter_that_leaves_nothing_near_a_query_is_searched_exactly(
     structure: tuple[ann.AnnIndex, Ids, Vectors], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures of one folder, and words about something else: the cells and links near the query lead nowhere."""
@@ -586,7 +588,7 @@ def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compar
     ("filtered", "asked"),
     [({"0.3": 0.89, "0.6": 1.0}, False), ({"0.1": 0.5, "0.3": 0.9, "0.6": 1.0}, True), ({}, True)],
 )
-def test_where_recall_under_such_filters_was_too_low_all_that_is_left_is_compared(
+def test_a_filter_with_too_low_measured_recall_is_searched_exactly(
     structure: tuple[ann.AnnIndex, Ids, Vectors],
     filtered: dict[str, float],
     asked: bool,

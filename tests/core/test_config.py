@@ -26,7 +26,7 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
-def test_every_setting_has_a_domain_that_its_default_is_in() -> None:
+def test_the_default_of_every_setting_is_in_its_domain() -> None:
     assert list(DOMAINS) == [f.name for f in fields(Settings)]
     for name, domain in DOMAINS.items():
         default = getattr(Settings(), name)
@@ -34,11 +34,11 @@ def test_every_setting_has_a_domain_that_its_default_is_in() -> None:
     assert {f.name for f in fields(Limits)} < MACHINE < set(DOMAINS)
 
 
-def test_the_names_of_indexes_are_the_presets() -> None:
+def test_the_values_of_the_index_setting_are_the_index_presets() -> None:
     assert (*presets.NAMES, "numpy") == config.INDEXES
 
 
-def test_each_source_goes_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "mmsearch.toml", 'dedup = "off"\nrecall = 0.5\ncommit_s = 2\nfalse_accepts = 0.2\n')
     written(user_file(), "recall = 0.6\ncommit_s = 3\nfalse_accepts = 0.3\nworkers = 2\ndecode_s = 1.5\n")
     monkeypatch.setenv("MMSEARCH_COMMIT_S", "4")
@@ -54,7 +54,9 @@ def test_each_source_goes_before_the_next(tmp_path: Path, monkeypatch: pytest.Mo
     }  # fmt: skip
 
 
-def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_library_s_file_cannot_set_what_concerns_the_machine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lines = [f"{name} = 1" for name in sorted(MACHINE)]
     written(tmp_path / "mmsearch.toml", "\n".join([*lines, "recall = 0.5"]))
     found = read_configuration(tmp_path)
@@ -78,7 +80,7 @@ def test_a_library_has_no_say_in_what_a_machine_does(tmp_path: Path, caplog: pyt
         ("space", "x" * 5000), ("fusion", "learned:"), ("fusion_weights", "=1"), ("similarity", "image=nan"),
     ],
 )  # fmt: skip
-def test_values_that_make_no_sense(name: str, value: Any) -> None:
+def test_senseless_values_are_refused(name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=f"setting {name} can't be ") as caught:
         read_settings(None, **{name: value})
     assert caught.value.hint == DOMAINS[name].known
@@ -91,7 +93,7 @@ def test_the_user_s_own_file_is_checked_too(line: str) -> None:
         read_settings()
 
 
-def test_values_that_do() -> None:
+def test_sensible_values_are_accepted() -> None:
     assert read_settings(pixels=2e9).pixels == 2_000_000_000 and read_settings(decode_s=5).decode_s == 5.0
     assert (
         read_settings(device="cuda:12").device == "cuda:12"
@@ -100,7 +102,7 @@ def test_values_that_do() -> None:
 
 
 @pytest.mark.parametrize("index", ["faiss", "annoy", "os:system", "tests.tiny:space"])
-def test_an_index_is_a_name(index: str) -> None:
+def test_an_index_that_is_no_name_is_refused(index: str) -> None:
     with pytest.raises(UnknownName, match="setting index"):
         read_settings(index=index)
 
@@ -132,7 +134,7 @@ def somebody_else() -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
-def test_a_file_that_may_not_be_read_is_an_error_and_one_that_may_not_be_seen_is_none() -> None:
+def test_an_unreadable_settings_file_is_an_error_and_an_unreachable_one_counts_as_absent() -> None:
     user_file()  # loads what it needs
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -148,12 +150,14 @@ def test_a_file_that_may_not_be_read_is_an_error_and_one_that_may_not_be_seen_is
         file.parent.chmod(0o755)
 
 
-def test_a_file_whose_name_is_too_long_is_none_that_can_be_read(tmp_path: Path) -> None:
+def test_a_settings_path_that_is_too_long_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="can't be read"):
         read_settings(tmp_path / ("x" * 300))
 
 
-def test_the_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_folder_comes_from_the_environment_or_the_user_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert config.models_folder() == Path(os.environ["XDG_DATA_HOME"]) / "mmsearch" / "models"
     written(user_file(), f"models = {json.dumps(str(tmp_path / 'mine'))}\n")
     assert config.models_folder() == tmp_path / "mine"
@@ -164,7 +168,7 @@ def test_the_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.hint is not None and "MMSEARCH_MODELS" in caught.value.hint
 
 
-def test_the_command(run: Run, process: Run, tmp_path: Path) -> None:
+def test_the_config_command_prints_each_value_with_its_source(run: Run, process: Run, tmp_path: Path) -> None:
     written(tmp_path / "library" / "mmsearch.toml", 'device = "cuda"\nrecall = 0.5\n')
     written(user_file(), "batch_size = 7\n")
     done = run("config", "--json")

@@ -19,9 +19,9 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import Limits, Windowing
 from mmsearch.vectors import ReadWriteLock
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
-from tests import hostile
+from tests import hostile_decoder
 from tests.forked import forked
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -46,7 +46,7 @@ def elsewhere(held: AbstractContextManager[object]) -> Iterator[threading.Event]
         thread.join()
 
 
-def test_a_child_finds_every_lock_open() -> None:
+def test_every_lock_is_open_in_a_forked_child() -> None:
     guard, gate = forks.Guard(), ReadWriteLock()
 
     def work() -> str:
@@ -59,7 +59,7 @@ def test_a_child_finds_every_lock_open() -> None:
         assert forked(work) == "done"
 
 
-def test_a_fork_waits_for_what_it_would_tear() -> None:
+def test_a_fork_waits_for_work_that_it_would_interrupt() -> None:
     order: list[str] = []
 
     class Kept:
@@ -89,7 +89,7 @@ def test_a_fork_waits_for_what_it_would_tear() -> None:
     del kept
 
 
-def test_a_child_of_a_torn_process_says_so() -> None:
+def test_a_child_forked_in_the_middle_of_work_raises_forked() -> None:
     def work() -> None:
         with forks.whole():
             raise AssertionError("it was let in")
@@ -132,10 +132,10 @@ def test_a_child_does_not_touch_its_parents_gpu() -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks into /proc")
-def test_a_child_has_workers_of_its_own_and_leaves_its_parents_alone(tmp_path: Path) -> None:
+def test_a_child_has_decode_workers_of_its_own_and_leaves_its_parent_s_alone(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_bytes(hostile.MAGIC + b"piece 1")
-    pool = DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER])
+    path.write_bytes(hostile_decoder.MAGIC + b"piece 1")
+    pool = DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER])
 
     def worker() -> int:
         (done,) = (event for event in pool.run([DecodeJob(path)]) if isinstance(event, FileDone))
@@ -164,10 +164,10 @@ def test_a_child_has_workers_of_its_own_and_leaves_its_parents_alone(tmp_path: P
     assert not psutil.pid_exists(other)
 
 
-def test_a_run_of_the_parents_ends_in_a_child(tmp_path: Path) -> None:
+def test_a_decode_run_of_the_parent_ends_in_its_child(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_bytes(hostile.MAGIC + b"piece 1")
-    with DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER]) as pool:
+    path.write_bytes(hostile_decoder.MAGIC + b"piece 1")
+    with DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER]) as pool:
         events = pool.run([DecodeJob(path)] * 50)
         next(events)
         with pytest.raises(Forked, match="in the middle of decoding"):
@@ -175,7 +175,7 @@ def test_a_run_of_the_parents_ends_in_a_child(tmp_path: Path) -> None:
         assert len(list(events)) == 99
 
 
-def test_torch_is_refused_in_a_child_once_it_ran() -> None:
+def test_torch_is_refused_in_a_child_once_it_ran_in_the_parent() -> None:
     torch = device._Torch()
     torch.forked()
     torch.check()
@@ -186,7 +186,7 @@ def test_torch_is_refused_in_a_child_once_it_ran() -> None:
             refuse()
 
 
-def test_a_childs_own_children_are_as_its_parents() -> None:
+def test_grandchildren_behave_as_children_do() -> None:
     guard = forks.Guard()
 
     def work() -> str:

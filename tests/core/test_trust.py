@@ -13,12 +13,12 @@ from mmsearch.errors import UnknownName, Untrusted
 
 
 @pytest.mark.parametrize("name", [*registry.BUILTIN["spaces"]])
-def test_what_is_built_in_may_be_named(name: str, tmp_path: Path) -> None:
+def test_a_library_may_name_built_in_code(name: str, tmp_path: Path) -> None:
     target = registry.target_of("spaces", name)
     assert Trust(tmp_path).checked(target) == target
 
 
-def test_what_a_package_brings_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_may_name_an_installed_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "their-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their\nVersion: 1\n")
@@ -35,7 +35,7 @@ def test_what_a_package_brings_may_be_named(tmp_path: Path, monkeypatch: pytest.
         registry.known_targets.cache_clear()
 
 
-def test_code_counts_where_the_user_names_it_and_for_that_library_alone(tmp_path: Path) -> None:
+def test_code_is_trusted_for_the_one_library_the_user_names_it_for(tmp_path: Path) -> None:
     ours, theirs = Trust(tmp_path), Trust(tmp_path)
     ours.name("tests.tiny:space")
     assert ours.checked("tests.tiny:space") == "tests.tiny:space"
@@ -46,7 +46,7 @@ def test_code_counts_where_the_user_names_it_and_for_that_library_alone(tmp_path
     assert not user_file().with_name(trust.FILE_NAME).exists(), "what is code is not remembered"
 
 
-def test_a_hint_can_be_pasted_into_a_shell() -> None:
+def test_a_hint_quotes_names_for_the_shell() -> None:
     for target, quoted in (("a:b; rm -rf ~", "'a:b; rm -rf ~'"), ("a:\x1b[31m", "NAME"), ("a:" + "b" * 300, "NAME")):
         with pytest.raises(Untrusted) as caught:
             trust.checked_target(target)
@@ -54,7 +54,7 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
         assert "\x1b" not in caught.value.message + (caught.value.hint or "")
 
 
-def test_folders_are_followed_below_the_models_and_the_library(tmp_path: Path) -> None:
+def test_model_folders_are_trusted_below_the_models_folder_and_the_library(tmp_path: Path) -> None:
     library, elsewhere = tmp_path / "library", tmp_path / "elsewhere"
     one = Trust(library)
     for family in trust.PATHS:
@@ -69,7 +69,7 @@ def test_folders_are_followed_below_the_models_and_the_library(tmp_path: Path) -
         one.checked(f"local-dir:{library / 'link'}")
 
 
-def test_a_folder_that_was_named_once_is_remembered(tmp_path: Path) -> None:
+def test_a_model_folder_the_user_named_once_stays_trusted(tmp_path: Path) -> None:
     target = f"local-dir:{tmp_path / 'mine'}"
     Trust(tmp_path / "library").name(target)
     assert trust.remembered_names() == [target]
@@ -81,13 +81,13 @@ def test_a_folder_that_was_named_once_is_remembered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", ["//host/share", "\\\\host\\share", "/\\host\\share", "\\\\?\\UNC\\host\\share"])
-def test_no_share_is_followed(share: str) -> None:
+def test_a_network_share_is_never_trusted(share: str) -> None:
     trust.remember_named([f"local-dir:{share}"])
     with pytest.raises(Untrusted, match="a share of another machine"):
         trust.checked_target(f"local-dir:{share}", Path("/"))
 
 
-def test_notes_that_make_no_sense_count_as_none(tmp_path: Path) -> None:
+def test_a_damaged_file_of_trusted_names_counts_as_empty(tmp_path: Path) -> None:
     path = user_file().with_name(trust.FILE_NAME)
     path.parent.mkdir(parents=True)
     for text in ("{", "[" * 5000, '{"a": 1}', "\xff", "3"):
@@ -97,22 +97,22 @@ def test_notes_that_make_no_sense_count_as_none(tmp_path: Path) -> None:
     assert trust.remembered_names() == ["local-dir:/x"]
 
 
-def test_a_connection_that_was_made_here_may_name_code() -> None:
+def test_a_connected_space_made_on_this_machine_may_name_code() -> None:
     with pytest.raises(Untrusted):
-        trust.connection_member("tests.halves:seen", "0" * 64)
+        trust.connection_member("tests.member_spaces:seen", "0" * 64)
     trust.remember_named([f"sha256:{'0' * 64}"])
-    assert trust.connection_member("tests.halves:seen", "0" * 64) == "tests.halves:seen"
+    assert trust.connection_member("tests.member_spaces:seen", "0" * 64) == "tests.member_spaces:seen"
     with pytest.raises(Untrusted):
-        trust.connection_member("tests.halves:seen", "1" * 64)
+        trust.connection_member("tests.member_spaces:seen", "1" * 64)
 
 
 @pytest.mark.parametrize("kind", ["decoders", "indexes"])
-def test_only_spaces_may_be_code(kind: str) -> None:
+def test_no_part_but_a_space_may_be_code(kind: str) -> None:
     with pytest.raises(UnknownName):
         registry.load_part(kind, "os:system")
 
 
-def test_documents_are_only_so_deep() -> None:
+def test_json_that_is_nested_too_deep_is_refused() -> None:
     assert parse_json("[" * DEEPEST + "]" * DEEPEST)
     for depth in (DEEPEST + 1, 900, 100_000):
         for opening, closing in (("[", "]"), ('{"a":', "}")):

@@ -1,4 +1,4 @@
-"""What strangers made is opened, and nothing in it runs or is followed: see `tests.strangers`."""
+"""What strangers made is opened, and nothing in it runs or is followed: see `tests.untrusted`."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from mmsearch.core import config
-from tests import strangers
+from tests import untrusted
 from tests.conftest import CHECKOUT, Run
 from tests.generated import words
 
 
-def test_the_first_query_of_a_stranger_s_library_runs_nothing(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_no_command_runs_code_named_by_an_untrusted_library(run: Run, folder: Path, tmp_path: Path) -> None:
     words(folder / "a.txt", "a red thing")
     assert run("ingest", folder).returncode == 0
     ran = tmp_path / "ran"
@@ -47,7 +47,7 @@ def test_the_first_query_of_a_stranger_s_library_runs_nothing(run: Run, folder: 
 @pytest.mark.parametrize(
     "text", ["commit_s = inf", "recall = 1e400", "x = " + "[" * 5000, "x = " + "[\n" * 5000, "\0", "x"]
 )
-def test_settings_that_make_no_sense_are_told_by_every_command(run: Run, tmp_path: Path, text: str) -> None:
+def test_every_command_refuses_senseless_settings_with_a_hint(run: Run, tmp_path: Path, text: str) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "mmsearch.toml").write_text(text)
     for command in (("query", "red"), ("status",), ("config",)):
@@ -62,7 +62,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     place = tmp_path_factory.mktemp("strangers")
     (place / "canaries").mkdir()
     for number in range(60):
-        (place / "canaries" / f"canary{number:02d}.py").write_text(strangers.PAYLOAD)
+        (place / "canaries" / f"canary{number:02d}.py").write_text(untrusted.PAYLOAD)
     (place / "canaries" / "canary_named.py").write_text("from tests.tiny import space\n")
     (place / "canary-folder").mkdir()
     (place / "canary-folder" / "open_clip_config.json").write_text("{}")
@@ -72,27 +72,30 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment = {**os.environ, **homes, "PYTHONPATH": paths, "AUDIT_LOG": str(place / "audit.log")}
     for name in [name for name in environment if name.startswith(("MMSEARCH_", "HF_"))]:
         del environment[name]
-    command = [sys.executable, "-m", "tests.strangers", str(place)]
+    command = [sys.executable, "-m", "tests.untrusted", str(place)]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {**found, "place": place}
 
 
-def test_no_code_runs_and_nothing_is_followed(seen: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_untrusted_libraries_run_no_code_and_open_no_foreign_path(seen: dict[str, Any]) -> None:
     lines = seen["before"].splitlines()
     assert [line for line in lines if not line.endswith(" watched")] == []
     assert len(lines) >= 2, "this process, and the worker of the library that all are copies of"
 
 
-def test_a_canary_would_have_been_noticed_in_the_worker_too(seen: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_the_audit_hook_notices_code_in_a_decode_worker_too(seen: dict[str, Any]) -> None:
     later = seen["after"].removeprefix(seen["before"]).splitlines()
     processes = {line.split()[0] for line in later if "canary_named" in line}
     assert len(processes) == 2, later
     assert seen["told"][-1] == ["proof", "ingest", "ok 2"]
 
 
-def test_there_are_enough_of_each(seen: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_every_kind_of_untrusted_library_is_covered(seen: dict[str, Any]) -> None:
     kinds = Counter({name for name, _, _ in map(tuple, seen["told"])})
     counted = Counter(name.partition(":")[0] for name in kinds)
     assert counted["library"] >= 30 and counted["backup"] >= 20 and counted["toml"] >= 30
@@ -121,6 +124,7 @@ OTHERWISE: dict[str, set[str]] = {
     "connected to itself": {"WeightsError"},
     "space in its settings": {"LibraryNotFound", "LibraryEmpty", "Untrusted"},
     "index in its settings": {"UnknownName"},
+    "target ": {"CatalogDamaged"},
     "cut short": {"CatalogDamaged"},
     "no catalog": {"InvalidInput"},
 }
@@ -128,18 +132,21 @@ OTHERWISE: dict[str, set[str]] = {
 
 
 @pytest.mark.parametrize("kind", ["library", "backup"])
-def test_what_names_code_or_leads_away_is_refused(seen: dict[str, Any], kind: str) -> None:
+@pytest.mark.slow
+def test_libraries_that_name_code_or_foreign_paths_are_refused(seen: dict[str, Any], kind: str) -> None:
     for name, found in outcomes(seen, kind).items():
         assert found == OTHERWISE.get(name, {"Untrusted"}), name
 
 
-def test_settings_are_checked_where_they_are_read(seen: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_an_untrusted_settings_file_is_refused_or_ignored(seen: dict[str, Any]) -> None:
     for name, found in outcomes(seen, "toml").items():
         machine = name.split()[0] in config.MACHINE
         refused = {"Untrusted"} if "space" in name and "''" not in name else {"UnknownName", "InvalidInput"}
         assert found == {"ok"} if machine else len(found) == 1 and found <= refused, (name, found)
 
 
-def test_every_error_says_what_to_do(seen: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_every_refusal_of_an_untrusted_library_has_a_hint(seen: dict[str, Any]) -> None:
     for name, _, said in seen["told"]:
         assert said.startswith("ok ") or not said.endswith("-> None"), (name, said)

@@ -19,6 +19,8 @@ from mmsearch.models import download
 from tests import clip
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 NAME = "hf-hub:someone/model"
 WEIGHTS = "open_clip_model.safetensors"
 REVISION = "a" * 40
@@ -121,7 +123,7 @@ def left() -> list[str]:
     return sorted(path.name for path in place.iterdir() if path.name != ".lock") if place.is_dir() else []
 
 
-def test_nothing_is_downloaded_before_yes_and_then_what_is_needed(hub: Hub) -> None:
+def test_only_the_needed_files_are_downloaded_and_only_after_consent(hub: Hub) -> None:
     asked = prepare(hub, NAME)
     assert asked.returncode == 2 and "--yes" in asked.stderr.decode()
     assert "591.5 kB from someone/model on the Hugging Face hub" in asked.stdout.decode()
@@ -138,14 +140,14 @@ def test_nothing_is_downloaded_before_yes_and_then_what_is_needed(hub: Hub) -> N
     assert json.loads((folder / "mmsearch.json").read_text())["source"] == f"someone/model@{REVISION}"
 
 
-def test_what_does_not_arrive_as_the_hub_has_it_is_refused(hub: Hub) -> None:
+def test_a_download_with_another_hash_is_refused(hub: Hub) -> None:
     (hub.root / "someone" / "sha256").write_text("0" * 64)
     done = prepare(hub, NAME, "--yes")
     assert done.returncode == 6 and f"{WEIGHTS} of someone/model did not arrive" in done.stderr.decode()
     assert left() == []
 
 
-def test_a_repository_that_is_not_there(hub: Hub) -> None:
+def test_a_missing_repository_is_an_error_with_a_hint(hub: Hub) -> None:
     done = prepare(hub, "hf-hub:someone/else", "--yes")
     assert done.returncode == 6 and "the hub has no someone/else" in done.stderr.decode()
     assert left() == []

@@ -63,6 +63,7 @@ def tokens(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("variant", ["clap", "clap-fused"])
+@pytest.mark.slow
 def test_vectors_of_sounds_are_claps_own(variant: str) -> None:
     waves = sounds(huggingface.SECONDS, 0.3, 0.9, 1.7)
     features = huggingface.extractor(variant)(waves, sampling_rate=huggingface.RATE, return_tensors="pt")
@@ -77,7 +78,7 @@ def test_vectors_of_sounds_are_claps_own(variant: str) -> None:
 
 
 @pytest.mark.parametrize("padding", ["repeat", "pad"])
-def test_other_ways_of_filling_a_window(folder: Path, padding: str) -> None:
+def test_every_padding_of_a_clap_config_matches_transformers(folder: Path, padding: str) -> None:
     from transformers import ClapFeatureExtractor
 
     rewrite(folder, "preprocessor_config.json", lambda config: config.update(padding=padding))
@@ -87,6 +88,7 @@ def test_other_ways_of_filling_a_window(folder: Path, padding: str) -> None:
     np.testing.assert_allclose(prepared, wanted[0], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_vectors_of_words_are_claps_own() -> None:
     name = huggingface.space("clap")
     ids, mask = tokens(name)
@@ -107,7 +109,8 @@ def test_a_sound_longer_than_a_window_never_loses_a_random_piece() -> None:
     np.testing.assert_array_equal(first, audio.prepare(Segment("audio", start, rate=huggingface.RATE)))
 
 
-def test_cosines_between_all_kinds_are_half_of_the_joint_models_own() -> None:
+@pytest.mark.slow
+def test_cosines_between_all_modalities_are_half_of_the_joint_model_s_own() -> None:
     name = huggingface.space("pe")
     space, module, (ids, mask) = opened(name), theirs("pe"), tokens(name)
     waves, random = sounds(1.0, 1.0, 1.0), np.random.default_rng(5)
@@ -139,7 +142,7 @@ def test_cosines_between_all_kinds_are_half_of_the_joint_models_own() -> None:
         np.testing.assert_allclose(ours, wanted, atol=1e-5)
 
 
-def test_pictures_of_any_size_are_prepared_as_the_joint_models_own() -> None:
+def test_pictures_of_any_size_are_prepared_as_by_the_joint_model_s_own_processor() -> None:
     image: Any = opened(huggingface.space("pe")).encoders["image"]
     for number, shape in enumerate([(300, 200), (20, 50), (64, 64), (640, 480)]):
         picture = np.random.default_rng(number).integers(0, 256, (*shape, 3), np.uint8)
@@ -150,7 +153,7 @@ def test_pictures_of_any_size_are_prepared_as_the_joint_models_own() -> None:
         assert difference.max() <= 2.1 / 127.5 and difference.mean() < 0.3 / 127.5
 
 
-def test_sounds_are_reflected_to_whole_steps_as_by_the_joint_models_own() -> None:
+def test_sounds_are_padded_as_by_the_joint_model_s_own_processor() -> None:
     wave = sounds(0.9)[0][:-5]
     wanted = huggingface.extractor("pe")(wave, sampling_rate=huggingface.RATE, return_tensors="np")["input_values"]
     prepared = opened(huggingface.space("pe")).encoders["audio"].prepare(Segment("audio", wave, rate=huggingface.RATE))
@@ -184,7 +187,7 @@ def test_a_tower_is_loaded_without_the_others(variant: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("variant", ["clap", "pe"])
-def test_another_rate_is_refused(variant: str) -> None:
+def test_another_sample_rate_is_refused(variant: str) -> None:
     with pytest.raises(InvalidInput, match="16000 Hz, not 8000"):
         opened(huggingface.space(variant)).encoders["audio"].prepare(Segment("audio", sounds(0.1)[0], rate=8000))
 
@@ -219,7 +222,7 @@ def rewrite(folder: Path, name: str, change: Callable[[dict[str, Any]], object])
     ],
     ids=["band", "hop", "window", "padding", "heads", "attention"],
 )
-def test_what_weights_do_not_tell_is_in_the_fingerprint(
+def test_the_fingerprint_covers_the_preprocessing_config(
     folder: Path, name: str, change: Callable[[Any], object]
 ) -> None:
     before = opened(f"local-dir:{folder}").fingerprint
@@ -227,7 +230,7 @@ def test_what_weights_do_not_tell_is_in_the_fingerprint(
     assert opened(f"local-dir:{folder}").fingerprint != before
 
 
-def test_weights_and_tokenizer_are_in_the_fingerprint_and_who_saved_it_is_not(folder: Path) -> None:
+def test_the_fingerprint_covers_weights_and_tokenizer_but_not_who_saved_them(folder: Path) -> None:
     before = opened(f"local-dir:{folder}").fingerprint
     rewrite(folder, "config.json", lambda config: config.update(transformers_version="4.30.0", torch_dtype="float32"))
     assert opened(f"local-dir:{folder}").fingerprint == before
@@ -273,7 +276,7 @@ def test_a_config_that_makes_no_sense_is_refused_at_once(
         (lambda vision: vision["model_args"].update(pretrained_cfg={"url": "http://"}), "address"),
     ],
 )
-def test_a_picture_tower_is_never_fetched_from_anywhere(
+def test_an_image_tower_is_never_downloaded_while_loading(
     pe: Path, change: Callable[[Any], object], message: str
 ) -> None:
     rewrite(pe, "config.json", lambda config: change(config["audio_video_config"]["video_config"]["vision_config"]))
@@ -290,7 +293,7 @@ def test_unknown_preprocessing_of_pictures_is_refused(pe: Path, change: dict[str
         opened(f"local-dir:{pe}")
 
 
-def test_older_folders_have_a_file_for_each_processor(pe: Path) -> None:
+def test_an_older_folder_with_one_file_for_each_processor_loads_the_same(pe: Path) -> None:
     before = opened(f"local-dir:{pe}").fingerprint
     parts = json.loads((pe / "processor_config.json").read_text())
     (pe / "processor_config.json").unlink()
@@ -315,7 +318,7 @@ def load(folder: Path, modality: str = "text") -> None:
         (lambda config: config["text_config"].update(hidden_act="loud"), "can't be built"),
     ],
 )
-def test_a_config_that_lies_about_the_weights_is_found_out(
+def test_a_config_that_disagrees_with_the_weights_is_refused(
     folder: Path, change: Callable[[Any], object], message: str
 ) -> None:
     rewrite(folder, "config.json", change)
@@ -323,14 +326,14 @@ def test_a_config_that_lies_about_the_weights_is_found_out(
         load(folder)
 
 
-def test_a_text_longer_than_the_positions_is_found_out_before_anything_is_embedded(folder: Path) -> None:
+def test_a_text_limit_beyond_the_position_embeddings_is_refused(folder: Path) -> None:
     rewrite(folder, "config.json", lambda config: config["text_config"].pop("max_position_embeddings"))
     rewrite(folder, "tokenizer_config.json", lambda config: config.pop("model_max_length"))
     with pytest.raises(WeightsError, match=r"is \(34, 32\), not \(514, 32\)"):
         load(folder)
 
 
-def test_a_joint_model_that_lacks_a_tensor_or_has_a_stranger_is_refused(pe: Path) -> None:
+def test_a_joint_model_with_a_missing_or_an_unknown_tensor_is_refused(pe: Path) -> None:
     path = pe / "model.safetensors"
     state = load_file(path)
     name = "video_model.video_head.proj.weight"
@@ -369,7 +372,7 @@ def test_a_pickle_is_refused_unread(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "boom").exists()
 
 
-def test_weights_in_parts(folder: Path) -> None:
+def test_sharded_weights_give_the_same_vectors(folder: Path) -> None:
     expected = encoded(opened(f"local-dir:{folder}"), "text", TEXTS)
     path = folder / "model.safetensors"
     state = load_file(path)
@@ -385,14 +388,14 @@ def test_weights_in_parts(folder: Path) -> None:
         load(folder)
 
 
-def test_which_weights_is_never_guessed() -> None:
+def test_an_ambiguous_choice_of_weights_is_refused() -> None:
     assert weights_among({"other.safetensors", "x.bin"}, "here") == ["other.safetensors"]
     for names in ({"a.safetensors", "b.safetensors"}, {"config.json"}):
         with pytest.raises(WeightsError, match=r"no telling which|no weights"):
             weights_among(names, "here")
 
 
-def test_a_folder_without_a_tokenizer_or_with_a_damaged_one_says_so(folder: Path) -> None:
+def test_a_missing_or_damaged_tokenizer_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"tokenizer\.json is damaged"):
         load(folder)

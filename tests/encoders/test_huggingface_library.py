@@ -24,10 +24,12 @@ from mmsearch.media.audio import AudioDecoder
 from mmsearch.models import download
 from mmsearch.models.available import available_models
 from mmsearch.types import Limits, Query
-from tests import huggingface, tones
+from tests import huggingface, trained_clap
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.media_files import clip as film
+
+pytestmark = pytest.mark.slow
 
 OpenTiny = Callable[..., Library]
 
@@ -50,18 +52,18 @@ def names(library: Library, query: str | Query, k: int, *modalities: str) -> lis
     return [hit.path.name for hit in library.search(query, k, modalities=list(modalities), mode="vector")]
 
 
-def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTiny, folder: Path) -> None:
-    captions = tones.CAPTIONS * 3
-    paths = tones.record(folder, captions, seed=1)
+def test_words_and_sounds_find_each_other_by_meaning(open_tiny: OpenTiny, folder: Path) -> None:
+    captions = trained_clap.CAPTIONS * 3
+    paths = trained_clap.record(folder, captions, seed=1)
     kind = {path.name: caption for path, caption in zip(paths, captions, strict=True)}
-    for number, caption in enumerate(tones.CAPTIONS):
+    for number, caption in enumerate(trained_clap.CAPTIONS):
         words(folder / f"note{number}.txt", caption)
-    library = open_tiny(space=tones.space())
+    library = open_tiny(space=trained_clap.space())
     report = library.ingest(folder)
     assert (report.new, report.failed.total(), report.not_embedded) == (16, 0, 0)
-    for number, caption in enumerate(tones.CAPTIONS):
+    for number, caption in enumerate(trained_clap.CAPTIONS):
         assert [kind[name] for name in names(library, caption, 3, "audio")] == [caption] * 3
-        other = tones.record(folder.parent / "query", [caption], seed=10 + number)[0]
+        other = trained_clap.record(folder.parent / "query", [caption], seed=10 + number)[0]
         assert [kind[name] for name in names(library, Query(audio=other), 3, "audio")] == [caption] * 3
         assert names(library, Query(audio=other), 1, "text") == [f"note{number}.txt"]
         assert names(library, Query(text=folder / f"note{number}.txt"), 1, "audio")[0] in kind
@@ -69,11 +71,11 @@ def test_words_and_sounds_find_each_other_by_what_was_learned(open_tiny: OpenTin
     assert hit.start is not None and hit.end is not None and hit.end - hit.start <= huggingface.SECONDS
 
 
-def test_pictures_wait_outside_and_of_videos_the_sound_is_taken(open_tiny: OpenTiny, folder: Path) -> None:
+def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTiny, folder: Path) -> None:
     picture(folder / "red.png", "red")
     film(folder / "loud.mp4", [(0, 0, 255)] * 30, sound_s=3.0)
     sound(folder / "tone.wav", "high")
-    library = open_tiny(space=tones.space())
+    library = open_tiny(space=trained_clap.space())
     report = library.ingest(folder)
     assert (report.new, report.not_embedded, report.failed.total()) == (2, 1, 0)
     assert library.search("a low tone", 1, modalities=["video"], mode="vector")[0].matched == "audio"
@@ -83,10 +85,10 @@ def test_pictures_wait_outside_and_of_videos_the_sound_is_taken(open_tiny: OpenT
 
 def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny, folder: Path) -> None:
     # Longer than a window: the library's own feature extractor would take another piece each time.
-    tones.record(folder, tones.CAPTIONS, seed=2, seconds=5.3)
+    trained_clap.record(folder, trained_clap.CAPTIONS, seed=2, seconds=5.3)
     made = []
     for name in ("one", "other"):
-        library = open_tiny(name, space=tones.space())
+        library = open_tiny(name, space=trained_clap.space())
         library.ingest(folder)
         made.append(stored(library))
     assert {name: len(vectors) for name, vectors in made[0].items()} == dict.fromkeys(made[0], 5)
@@ -94,9 +96,9 @@ def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny
         np.testing.assert_array_equal(vectors, made[1][name])
 
 
-def test_other_windows_are_refused_and_so_is_another_model_in_its_place(tmp_path: Path, folder: Path) -> None:
-    tones.record(folder, tones.CAPTIONS[:1], seed=3)
-    here = Path(shutil.copytree(tones.space().partition(":")[2], tmp_path / "model"))
+def test_a_library_refuses_other_windows_and_another_model(tmp_path: Path, folder: Path) -> None:
+    trained_clap.record(folder, trained_clap.CAPTIONS[:1], seed=3)
+    here = Path(shutil.copytree(trained_clap.space().partition(":")[2], tmp_path / "model"))
     with mmsearch.open(tmp_path / "library", space=f"local-dir:{here}", workers=1) as library:
         library.ingest(folder)
     config = here / "preprocessor_config.json"
@@ -112,7 +114,7 @@ def test_other_windows_are_refused_and_so_is_another_model_in_its_place(tmp_path
         library.search("a low tone")
 
 
-def test_a_library_of_real_sounds_has_the_library_own_vectors(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+def test_a_library_of_real_sounds_has_transformers_own_vectors(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
     for path in sorted((shared / "data" / "dev" / "esc10").glob("*.ogg"))[::45]:
         shutil.copy(path, folder)
     name = huggingface.space("clap")
@@ -133,10 +135,10 @@ def test_a_library_of_real_sounds_has_the_library_own_vectors(open_tiny: OpenTin
     assert len(names(library, "a dog in the rain", 3, "audio")) == 3
 
 
-def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny, folder: Path) -> None:
+def test_the_joint_model_searches_every_modality_by_every_other(open_tiny: OpenTiny, folder: Path) -> None:
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
-    tones.record(folder, tones.CAPTIONS[:3], seed=4)
+    trained_clap.record(folder, trained_clap.CAPTIONS[:3], seed=4)
     film(folder / "loud.mp4", [(0, 255, 0)] * 30, sound_s=3.0)
     words(folder / "note.txt", "the red dog on the circle")
     library = open_tiny(space=huggingface.space("pe"))
@@ -155,7 +157,7 @@ def test_the_joint_model_takes_everything_in_all_directions(open_tiny: OpenTiny,
     assert (frames.path.name, frames.matched) == ("loud.mp4", "image"), "a green film, by a green picture"
 
 
-def test_the_joint_model_takes_real_photos_and_sounds(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
+def test_the_joint_model_embeds_real_photos_and_sounds(open_tiny: OpenTiny, folder: Path, shared: Path) -> None:
     dev = shared / "data" / "dev"
     for path in [*sorted((dev / "coco").rglob("*.jpg"))[:3], *sorted((dev / "esc10").glob("*.ogg"))[:3]]:
         shutil.copy(path, folder)
@@ -187,7 +189,7 @@ def test_a_model_is_prepared_from_a_folder_and_used_offline(variant: str, tmp_pa
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_what_lacks_a_part_is_not_prepared(broken: str, tmp_path: Path) -> None:
+def test_a_model_folder_with_a_missing_file_is_not_prepared(broken: str, tmp_path: Path) -> None:
     source = Path(shutil.copytree(huggingface.space("clap").partition(":")[2], tmp_path / "source"))
     (source / broken).unlink()
     with pytest.raises(WeightsError, match=broken if broken != "model.safetensors" else "no weights"):
@@ -196,10 +198,10 @@ def test_what_lacks_a_part_is_not_prepared(broken: str, tmp_path: Path) -> None:
     assert not place.is_dir() or {path.name for path in place.iterdir()} <= {".lock"}
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
-    tones.record(folder, tones.CAPTIONS, seed=5)
+def test_ingest_and_query_work_with_a_clap_space(run: Run, folder: Path) -> None:
+    trained_clap.record(folder, trained_clap.CAPTIONS, seed=5)
     picture(folder / "red.png", "red")
-    download.prepare_model(download.plan_download("clap-htsat", Path(tones.space().partition(":")[2])))
+    download.prepare_model(download.plan_download("clap-htsat", Path(trained_clap.space().partition(":")[2])))
     done = run("ingest", folder, "--space", "clap-htsat")
     assert done.returncode == 0, done.stderr.decode()
     assert "not embedded by this space: 1" in done.stdout.decode()

@@ -59,6 +59,7 @@ def odd_pictures() -> list[Segment]:
 
 
 @pytest.mark.parametrize("variant", sorted(set(clip.VARIANTS) - {"stiff"}))
+@pytest.mark.slow
 def test_pixels_and_vectors_are_open_clips_own(variant: str) -> None:
     name = clip.space(variant)
     theirs, _, transform = open_clip.create_model_and_transforms(name)
@@ -73,6 +74,7 @@ def test_pixels_and_vectors_are_open_clips_own(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["clip", "siglip", "mobile"])
+@pytest.mark.slow
 def test_tokens_and_vectors_of_texts_are_open_clips_own(variant: str) -> None:
     name = clip.space(variant)
     theirs, tokens = open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)(TEXTS)
@@ -165,14 +167,14 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     ],
     ids=["resize", "filter", "mean", "std", "heads", "activation"],
 )
-def test_what_weights_do_not_tell_is_in_the_fingerprint(folder: Path, change: Callable[[Any], object]) -> None:
+def test_the_fingerprint_covers_the_preprocessing_config(folder: Path, change: Callable[[Any], object]) -> None:
     # open_clip issue 1068: with the same weights, offline, SigLIP2 silently got another model's preprocessing.
     before = opened(f"local-dir:{folder}").fingerprint
     rewrite(folder, change)
     assert opened(f"local-dir:{folder}").fingerprint != before
 
 
-def test_other_weights_are_another_fingerprint_though_size_and_time_agree(folder: Path) -> None:
+def test_other_weights_of_the_same_size_and_time_have_another_fingerprint(folder: Path) -> None:
     path = folder / "open_clip_model.safetensors"
     before, status = opened(f"local-dir:{folder}").fingerprint, path.stat()
     assert opened(f"local-dir:{folder}").fingerprint == before
@@ -183,7 +185,7 @@ def test_other_weights_are_another_fingerprint_though_size_and_time_agree(folder
     assert opened(f"local-dir:{folder}").fingerprint != before
 
 
-def test_hashes_are_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_of_a_weight_file_is_cached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "open_clip_model.safetensors"
     first = model_store.sha256(path)
     assert first == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -238,7 +240,7 @@ def encode(folder: Path) -> None:
         (lambda model: model.update(heads=3), "can't be built"),
     ],
 )
-def test_a_config_that_lies_about_the_weights_is_refused(
+def test_a_config_that_disagrees_with_the_weights_is_refused(
     folder: Path, change: Callable[[Any], object], message: str
 ) -> None:
     rewrite(folder, lambda config: change(config["model_cfg"]))
@@ -246,20 +248,21 @@ def test_a_config_that_lies_about_the_weights_is_refused(
         encode(folder)
 
 
-def test_a_size_that_the_tower_does_not_take_is_found_before_anything_is_embedded(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_image_size_that_the_tower_does_not_take_is_refused(tmp_path: Path) -> None:
     folder = clip.save(tmp_path / "model", "stiff")
     with pytest.raises(WeightsError, match="doesn't take what its config says"):
         encode(folder)
 
 
 @pytest.mark.parametrize("name", ["hf-hub:a/b", "HF-HUB:a/b", "Local-Dir:/a", "a/b", "hf_hub:a", "a\nb"])
-def test_a_tower_that_is_named_by_an_address_is_refused(folder: Path, name: str) -> None:
+def test_a_tower_named_by_a_url_is_refused(folder: Path, name: str) -> None:
     rewrite(folder, lambda config: config["model_cfg"]["vision_cfg"].update(timm_model_name=name))
     with pytest.raises(WeightsError, match="named by an address"):
         opened(f"local-dir:{folder}")
 
 
-def test_a_text_tower_whose_config_names_code_is_refused_and_nobody_is_asked(folder: Path) -> None:
+def test_a_text_tower_whose_config_names_code_is_refused_without_a_prompt(folder: Path) -> None:
     rewrite(folder, lambda config: config["model_cfg"]["text_cfg"].update(hf_model_name="a/b"))
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "auto_map": {"AutoConfig": "evil.Config"}}))
     with pytest.raises(WeightsError, match="asks for auto_map"):
@@ -312,7 +315,7 @@ def test_a_file_that_only_looks_like_weights_is_refused(folder: Path, content: b
         encode(folder)
 
 
-def test_which_weights_is_never_guessed(folder: Path) -> None:
+def test_an_ambiguous_choice_of_weights_is_refused(folder: Path) -> None:
     path = folder / "open_clip_model.safetensors"
     state = load_file(path)
     path.rename(folder / "mine.safetensors")
@@ -340,7 +343,7 @@ def test_a_tokenizer_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["hf-hub:someone/no-such-model", "open_clip:ViT-B-32/openai", "siglip2-b-16"])
-def test_a_model_that_is_not_here_is_never_fetched(name: str) -> None:
+def test_a_missing_model_is_never_downloaded_while_loading(name: str) -> None:
     with pytest.raises(WeightsError, match="not on this machine") as caught:
         opened(name)
     assert caught.value.hint is not None and "mmsearch prepare" in caught.value.hint
@@ -352,18 +355,20 @@ def test_a_malformed_name_is_refused(name: str) -> None:
         opened(name)
 
 
-def test_a_folder_that_is_gone_says_which() -> None:
+def test_a_missing_model_folder_is_named() -> None:
     with pytest.raises(WeightsError, match="no model in /nowhere"):
         opened("local-dir:/nowhere")
 
 
-def test_a_local_folder_means_the_same_from_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_model_folder_is_made_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     assert registry.target_of("spaces", "local-dir:model") == f"local-dir:{folder}"
 
 
 @pytest.mark.parametrize("name", ["hf-hub:someone/model", "open_clip:ViT-Tiny/drawn"])
-def test_prepared_models_are_found(name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prepared_model_is_found_in_the_models_folder(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MMSEARCH_MODELS", str(tmp_path / "models"))
     (tmp_path / "models").mkdir()
     folder.rename(tmp_path / "models" / name.replace(":", "--").replace("/", "--"))
@@ -393,7 +398,7 @@ def test_models_in_the_hugging_face_cache_are_found(
 @pytest.mark.parametrize(
     "preset", [p for p in MODEL_PRESETS if p.target.startswith("open_clip:")], ids=lambda p: p.name
 )
-def test_presets_are_what_open_clip_publishes(preset: Any) -> None:
+def test_the_presets_agree_with_open_clip_s_list(preset: Any) -> None:
     scheme, _, rest = preset.target.partition(":")
     architecture, _, tag = rest.partition("/")
     published, config = open_clip.get_pretrained_cfg(architecture, tag), open_clip.get_model_config(architecture)
@@ -401,6 +406,6 @@ def test_presets_are_what_open_clip_publishes(preset: Any) -> None:
     assert (preset.dim, f"{preset.repository}/") == (config["embed_dim"], published["hf_hub"])
 
 
-def test_every_name_in_the_registry_has_its_facts() -> None:
+def test_every_space_in_the_registry_has_a_preset_with_its_licence() -> None:
     assert {preset.name for preset in MODEL_PRESETS} == set(registry.BUILTIN["spaces"])
     assert [preset.name for preset in MODEL_PRESETS if preset.non_commercial] == ["mobileclip2-s2"]

@@ -21,11 +21,13 @@ from mmsearch.errors import NoSharedSpace, SpaceChanged, Untrusted, WeightsError
 from mmsearch.library import Library
 from mmsearch.media.image import ImageDecoder
 from mmsearch.types import Limits, Query
-from tests import clip, shapes
+from tests import clip, trained_clip
 from tests.conftest import Run
 from tests.encoders.test_huggingface_library import stored
 from tests.generated import sound, words
 from tests.media_files import clip as coloured
+
+pytestmark = pytest.mark.slow
 
 OpenTiny = Callable[..., Library]
 
@@ -35,10 +37,10 @@ def film(path: Path, *captions: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=2)
-        stream.width = stream.height = shapes.SIDE
+        stream.width = stream.height = trained_clip.SIDE
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         for number, caption in enumerate(captions):
-            frame = av.VideoFrame.from_ndarray(shapes.drawn(caption, 7 + number), "rgb24")
+            frame = av.VideoFrame.from_ndarray(trained_clip.drawn(caption, 7 + number), "rgb24")
             for _ in range(12):
                 container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -50,16 +52,16 @@ def colours(library: Library, query: str | Query, names: dict[str, str], k: int)
 
 
 def test_words_pictures_and_frames_find_each_other(open_tiny: OpenTiny, folder: Path) -> None:
-    paths = shapes.draw(folder, shapes.CAPTIONS, seed=1)
-    names = {path.name: caption for path, caption in zip(paths, shapes.CAPTIONS, strict=True)}
+    paths = trained_clip.draw(folder, trained_clip.CAPTIONS, seed=1)
+    names = {path.name: caption for path, caption in zip(paths, trained_clip.CAPTIONS, strict=True)}
     film(folder / "film.mp4", "a green circle", "a red square", "a blue star")
     coloured(folder / "loud.mp4", [(0, 0, 255)] * 20, sound_s=2.0)
-    library = open_tiny(space=shapes.space())
+    library = open_tiny(space=trained_clip.space())
     report = library.ingest(folder)
     assert (report.new, report.failed.total(), report.not_embedded) == (18, 0, 0)
-    for colour in shapes.COLOURS:
+    for colour in trained_clip.COLOURS:
         assert colours(library, f"a {colour} circle", names, 3) == [colour] * 3
-        other = shapes.draw(folder.parent / "query", [f"a {colour} square"], seed=2)[0]
+        other = trained_clip.draw(folder.parent / "query", [f"a {colour} square"], seed=2)[0]
         assert colours(library, Query(image=other), names, 3) == [colour] * 3
     hit = library.search("a red square", modalities=["video"], mode="vector")[0]
     assert (hit.path.name, hit.matched) == ("film.mp4", "image")
@@ -91,12 +93,12 @@ def test_a_library_of_real_photos_has_open_clips_own_vectors(open_tiny: OpenTiny
     assert len(library.search("a dog on the grass", 5, mode="vector")) == 5
 
 
-def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) -> None:
-    shapes.draw(folder, shapes.CAPTIONS[:2], seed=3)
+def test_sounds_count_as_not_embedded_and_not_as_failed(open_tiny: OpenTiny, folder: Path) -> None:
+    trained_clip.draw(folder, trained_clip.CAPTIONS[:2], seed=3)
     tone = sound(folder / "tone.wav", "mid")
     words(folder / "note.txt", "a red square on the dog " * 12)
     (folder / "broken.wav").write_bytes(tone.read_bytes()[:30])
-    library = open_tiny(space=shapes.space())
+    library = open_tiny(space=trained_clip.space())
     report = library.ingest(folder)
     assert (report.new, report.not_embedded, report.files) == (3, 1, 5)
     assert report.failed.total() == 1, "a sound that can't be read is a failure in any space"
@@ -114,8 +116,8 @@ def test_sounds_are_counted_and_not_failed(open_tiny: OpenTiny, folder: Path) ->
 
 
 def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path, folder: Path) -> None:
-    shapes.draw(folder, shapes.CAPTIONS[:3], seed=4)
-    model = Path(shapes.space().partition(":")[2])
+    trained_clip.draw(folder, trained_clip.CAPTIONS[:3], seed=4)
+    model = Path(trained_clip.space().partition(":")[2])
     here = tmp_path / "model"
     here.mkdir()
     for file in model.iterdir():
@@ -148,10 +150,10 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
         library.search("a red circle")
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
-    shapes.draw(folder, shapes.CAPTIONS[:2], seed=5)
+def test_ingest_query_and_status_work_with_an_open_clip_space(run: Run, folder: Path) -> None:
+    trained_clip.draw(folder, trained_clip.CAPTIONS[:2], seed=5)
     sound(folder / "tone.wav", "mid")
-    done = run("ingest", folder, "--space", shapes.space())
+    done = run("ingest", folder, "--space", trained_clip.space())
     assert done.returncode == 0, done.stderr.decode()
     assert "not embedded by this space: 1" in done.stdout.decode() and "failed" not in done.stdout.decode()
     status = json.loads(run("status", "--json").stdout)

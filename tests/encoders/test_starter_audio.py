@@ -45,6 +45,7 @@ def test_scores_equal_the_original_s(encoder: StarterAudio, golden: dict[str, ND
         assert np.abs(scores - theirs).max() < 0.1
 
 
+@pytest.mark.slow
 def test_scores_equal_the_original_s_on_esc10(encoder: StarterAudio, shared: Path) -> None:
     """Every third clip of ESC-10, each frame run through the TFLite itself."""
     litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed here")
@@ -67,7 +68,8 @@ def test_scores_equal_the_original_s_on_esc10(encoder: StarterAudio, shared: Pat
     assert np.mean(differences) <= TOLERANCE
 
 
-def test_words_find_their_sound(encoder: StarterAudio, golden: dict[str, NDArray[Any]]) -> None:
+@pytest.mark.slow
+def test_the_right_sound_is_nearest_to_each_text(encoder: StarterAudio, golden: dict[str, NDArray[Any]]) -> None:
     text = StarterText("cpu")
     sounds = encoder.encode([prepared(encoder, golden[name]) for name in WORDS])
     words = text.encode([text.prepare(Segment("text", words)) for words in WORDS.values()])
@@ -77,7 +79,7 @@ def test_words_find_their_sound(encoder: StarterAudio, golden: dict[str, NDArray
 @pytest.mark.parametrize(
     ("samples", "frames"), [(0, 1), (1, 1), (FRAME, 1), (FRAME + 1, 2), (FRAME + HOP, 2), (80_000, 10)]
 )
-def test_the_last_frame_is_filled_with_silence(encoder: StarterAudio, samples: int, frames: int) -> None:
+def test_the_last_frame_is_padded_with_silence(encoder: StarterAudio, samples: int, frames: int) -> None:
     wave = encoder.prepare(Segment("audio", np.full(samples, 0.5, np.float32), rate=RATE))
     assert wave.dtype == np.float32
     assert len(wave) == FRAME + (frames - 1) * HOP
@@ -85,18 +87,18 @@ def test_the_last_frame_is_filled_with_silence(encoder: StarterAudio, samples: i
     assert not wave[samples:].any()
 
 
-def test_lengths_may_differ_within_a_batch(encoder: StarterAudio, golden: dict[str, NDArray[Any]]) -> None:
+def test_sounds_of_one_batch_may_differ_in_length(encoder: StarterAudio, golden: dict[str, NDArray[Any]]) -> None:
     waves = [prepared(encoder, golden["rooster__1-34119-A"][:size]) for size in (35_000, 4_000, 20_000)]
     counts = [len(scores) for scores in encoder.scores(encoder._loaded(), waves)]
     assert counts == [4, 1, 2]
 
 
-def test_another_rate_is_refused(encoder: StarterAudio) -> None:
+def test_another_sample_rate_is_refused(encoder: StarterAudio) -> None:
     with pytest.raises(InvalidInput, match="44100"):
         encoder.prepare(Segment("audio", np.zeros(10, np.float32), rate=44_100))
 
 
-def test_generic_classes_are_classes() -> None:
+def test_every_generic_class_is_a_class_of_the_model() -> None:
     import json
 
     names = json.loads(LABELS.locate().read_text("utf-8"))
@@ -104,7 +106,7 @@ def test_generic_classes_are_classes() -> None:
     assert set(names) >= GENERIC
 
 
-def test_package_data_is_what_the_converter_makes(shared: Path) -> None:
+def test_the_packaged_weights_are_those_the_converter_makes(shared: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed here")
     from safetensors.numpy import load_file
 
@@ -117,7 +119,7 @@ def test_package_data_is_what_the_converter_makes(shared: Path) -> None:
         np.testing.assert_array_equal(tensor, stored[name])
 
 
-def test_the_converter_refuses_another_file(tmp_path: Path) -> None:
+def test_the_converter_refuses_an_unknown_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed here")
     from mmsearch.encoders.starter.convert import yamnet
 

@@ -9,7 +9,7 @@ from mmsearch.encoders.starter.conse import CENTRE, CONCEPTS, combine, concepts
 AXES: NDArray[np.float32] = np.eye(3, dtype=np.float32)
 
 
-def test_the_mix_follows_the_scores() -> None:
+def test_the_mixed_vector_follows_the_class_scores() -> None:
     scores = np.array([[3, 4, 0], [0, 0, 0.1]], np.float32)
     np.testing.assert_allclose(combine(scores, AXES, 3), np.array([[0.6, 0.8, 0], [0, 0, 1]]), atol=1e-7)
 

@@ -101,11 +101,13 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def told(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
         return resolve(device, precision) if device == "cpu" else (torch.device("meta"), torch.float16)
 
-    monkeypatch.setattr("mmsearch.encoders.device.resolve", told)
+    monkeypatch.setattr("mmsearch.encoders.lazy.resolve", told)
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_what_does_not_fit_alone_goes_to_the_cpu_for_good_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_encoder_whose_single_segment_does_not_fit_moves_to_the_cpu_and_logs_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     encoder = Tight(room=0)
     prepared = [encoder.prepare(Segment("text", axis)) for axis in "2010"]
     np.testing.assert_array_equal(encoder.encode(prepared), np.eye(3)[[2, 0, 1, 0]])
@@ -118,14 +120,14 @@ def test_what_does_not_fit_alone_goes_to_the_cpu_for_good_and_says_so_once(caplo
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_what_fits_in_halves_stays_on_its_device(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_that_fits_in_halves_stays_on_its_device(caplog: pytest.LogCaptureFixture) -> None:
     encoder = Tight(room=1)
     encoder.encode([encoder.prepare(Segment("text", axis)) for axis in "201"])
     assert {device for device, _ in encoder.asked} == {"meta"} and not caplog.records
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_model_that_does_not_fit_goes_to_the_cpu_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_does_not_fit_moves_to_the_cpu_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
     encoder = Tight(room=-1)
     encoder.encode([encoder.prepare(Segment("text", "1"))] * 2)
     assert encoder.asked == [("cpu", 2)]
@@ -142,7 +144,7 @@ class Full(OpenClipText):
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_tower_that_goes_to_the_cpu_has_its_vectors(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tower_moved_to_the_cpu_gives_the_vectors_of_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
     checkpoint = find_open_clip(clip.space("clip"))
     encoder, wanted = Full(checkpoint), OpenClipText(checkpoint, "cpu")
     prepared = [wanted.prepare(Segment("text", words)) for words in ("a red square", "rain")]
@@ -150,7 +152,7 @@ def test_a_tower_that_goes_to_the_cpu_has_its_vectors(caplog: pytest.LogCaptureF
     assert sum(record.name.startswith("mmsearch") for record in caplog.records) == 1
 
 
-def test_memory_that_is_full_on_the_cpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_on_the_cpu_is_an_encode_error(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = StarterText("cpu")
     full = Small(0, MemoryError, "")
     monkeypatch.setattr(encoder, "_forward", lambda model, batch: full(batch))
@@ -158,7 +160,7 @@ def test_memory_that_is_full_on_the_cpu_is_an_error(monkeypatch: pytest.MonkeyPa
         encoder.encode([encoder.prepare(Segment("text", "hello"))])
 
 
-def test_other_errors_pass_unchanged() -> None:
+def test_errors_other_than_out_of_memory_are_not_retried() -> None:
     forward = Small(1, RuntimeError, "mat1 and mat2 shapes cannot be multiplied")
     with pytest.raises(RuntimeError, match="mat1"):
         halving(forward, [1, 2])
@@ -170,7 +172,7 @@ def test_cpu_runs_in_fp32_unless_told() -> None:
     assert resolve("cpu", "bf16") == (torch.device("cpu"), torch.bfloat16)
 
 
-def test_auto_takes_the_gpu_where_there_is_one() -> None:
+def test_device_auto_takes_the_gpu_if_there_is_one() -> None:
     device, dtype = resolve("auto", "auto")
     if torch.cuda.is_available():
         assert (device.type, dtype) == ("cuda", torch.float16)
@@ -189,7 +191,7 @@ def test_a_device_that_is_not_there_is_refused_at_the_first_encode(device: str) 
         encoder.encode([encoder.prepare(Segment("text", "hello"))])
 
 
-def test_unknown_names_are_refused_at_once() -> None:
+def test_an_unknown_device_or_precision_is_refused_at_once() -> None:
     with pytest.raises(InvalidInput, match="unknown device 'gpu'"):
         registry.load_part("spaces", "starter")("gpu")
     with pytest.raises(InvalidInput, match="unknown precision 'fp8'"):
@@ -223,6 +225,7 @@ def some(modality: str) -> list[Segment]:
         pytest.param("cuda", "fp16", marks=NEEDS_CUDA),
     ],
 )
+@pytest.mark.slow
 def test_other_devices_and_precisions_stay_close(modality: str, device: str, precision: str) -> None:
     full = registry.load_part("spaces", "starter")("cpu", "fp32").encoders[modality]
     other = registry.load_part("spaces", "starter")(device, precision).encoders[modality]
@@ -231,7 +234,8 @@ def test_other_devices_and_precisions_stay_close(modality: str, device: str, pre
     assert (cosines > (0.9999 if precision == "fp32" else 0.99)).all()
 
 
-def test_a_very_long_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_long_batch_is_split_by_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = StarterText("cpu")
     prepared = [encoder.prepare(Segment("text", words)) for words in ("red", "green", "blue", "a grey sky", "dark")]
     whole = encoder.encode(prepared)
@@ -260,12 +264,12 @@ def test_a_very_long_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         (np.array([[1, 0, 0], [1, 0.1, 0]], np.float32), "row 1"),
     ],
 )
-def test_unusable_vectors_are_refused(vectors: NDArray[np.float32], message: str) -> None:
+def test_vectors_of_wrong_shape_or_with_nan_are_refused(vectors: NDArray[np.float32], message: str) -> None:
     with pytest.raises(EncodeError, match=message):
         checked_output(vectors, 2, SPEC)
 
 
-def test_usable_vectors_pass() -> None:
+def test_valid_vectors_pass_the_output_check() -> None:
     vectors = np.eye(2, 3, dtype=np.float32)
     np.testing.assert_array_equal(checked_output(vectors, 2, SPEC), vectors)
 
@@ -323,7 +327,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told to keep memory")
-def test_memory_is_kept_between_batches_where_that_was_asked_for() -> None:
+@pytest.mark.slow
+def test_the_allocator_keeps_memory_between_batches_when_asked_to() -> None:
     faults = {}
     for name, variables in (("kept", {}), ("given back", {"MALLOC_MMAP_THRESHOLD_": "131072"})):
         environment = {**os.environ, **variables}
@@ -332,7 +337,7 @@ def test_memory_is_kept_between_batches_where_that_was_asked_for() -> None:
     assert faults["kept"] < faults["given back"] / 2
 
 
-def test_memory_is_not_kept_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_allocator_is_left_alone_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     monkeypatch.setattr(device, "keep_memory", lambda: asked.append(True))
     monkeypatch.setattr(device, "_may_keep_memory", False)

@@ -32,7 +32,8 @@ def golden() -> dict[str, NDArray[Any]]:
         return dict(file)
 
 
-def test_equals_the_original(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
+@pytest.mark.slow
+def test_logits_equal_those_of_the_original_model(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
     """Logits of efficientnet-lite-pytorch on the same checkpoint and input; see tests/assets/starter/README.md."""
     # The reference saw pictures reduced by a bicubic filter; what is compared here is the model.
     prepared = [
@@ -45,7 +46,8 @@ def test_equals_the_original(encoder: StarterImage, golden: dict[str, NDArray[An
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
 
 
-def test_folded_normalisations_change_nothing_but_rounding(golden: dict[str, NDArray[Any]]) -> None:
+@pytest.mark.slow
+def test_merging_batch_norms_into_convolutions_changes_only_rounding(golden: dict[str, NDArray[Any]]) -> None:
     pixels = np.stack([np.asarray(Image.fromarray(golden[name]).resize((SIDE, SIDE))) for name in WORDS])
     scaled = torch.tensor(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     plain, quick = efficientnet(), folded(efficientnet())
@@ -55,14 +57,15 @@ def test_folded_normalisations_change_nothing_but_rounding(golden: dict[str, NDA
         torch.testing.assert_close(quick(scaled), plain(scaled), atol=1e-4, rtol=1e-4)
 
 
-def test_words_find_their_picture(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
+@pytest.mark.slow
+def test_the_right_picture_is_nearest_to_each_text(encoder: StarterImage, golden: dict[str, NDArray[Any]]) -> None:
     text = StarterText("cpu")
     pictures = encoder.encode([encoder.prepare(Segment("image", golden[name])) for name in WORDS])
     words = text.encode([text.prepare(Segment("text", words)) for words in WORDS.values()])
     assert (words @ pictures.T).argmax(1).tolist() == [0, 1, 2]
 
 
-def test_the_whole_picture_is_squeezed_into_the_square(encoder: StarterImage) -> None:
+def test_a_picture_is_resized_to_the_square_without_cropping(encoder: StarterImage) -> None:
     picture = np.zeros((50, 400, 3), np.uint8)
     picture[:, :100] = (255, 0, 0)
     picture[:, 300:] = (0, 0, 255)
@@ -72,7 +75,7 @@ def test_the_whole_picture_is_squeezed_into_the_square(encoder: StarterImage) ->
     assert prepared[130, [0, 130, 259]].tolist() == [[255, 0, 0], [0, 0, 0], [0, 0, 255]]
 
 
-def test_any_layout_of_pixels_will_do(encoder: StarterImage) -> None:
+def test_pixels_in_any_memory_layout_give_the_same_vector(encoder: StarterImage) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     expected = encoder.prepare(Segment("image", picture))
     upside_down = picture[::-1].copy()[::-1]

@@ -25,7 +25,8 @@ def encode(*texts: str) -> Vectors:
     return encoder.encode([encoder.prepare(Segment("text", text)) for text in texts])
 
 
-def test_equals_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_vectors_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers' BertModel on the same files, pooled as the model card says."""
     import torch
 
@@ -46,7 +47,7 @@ def test_equals_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text", ["a dog barking", "", "Ünïcödé, テスト and emoji 🐓", "the rain in Spain " * 11, "x" * 90]
 )
-def test_a_query_by_numpy_is_the_passage_by_torch(text: str) -> None:
+def test_numpy_and_torch_give_a_query_the_same_vector(text: str) -> None:
     encoder = StarterText("cpu")
     prepared = encoder.prepare(Segment("text", text))
     np.testing.assert_allclose(encoder.encode([prepared], query=True), encoder.encode([prepared]), atol=1e-6)
@@ -54,26 +55,27 @@ def test_a_query_by_numpy_is_the_passage_by_torch(text: str) -> None:
 
 COLD = """
 import sys
-from mmsearch.encoders.starter import space
+from mmsearch.encoders.starter import starter_space
 from mmsearch.types import Segment
-encoder = space("cuda:7").encoders["text"]
+encoder = starter_space("cuda:7").encoders["text"]
 encoder.encode([encoder.prepare(Segment("text", text)) for text in ("a dog", "two dogs")], query=True)
 print([name for name in ("torch", "timm", "open_clip", "transformers", "sqlalchemy", "PIL") if name in sys.modules])
 """
 
 
+@pytest.mark.slow
 def test_a_query_of_a_few_words_loads_no_torch_whatever_the_device() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", COLD], capture_output=True, check=False)
     assert done.stdout.decode().strip() == "[]", done.stderr.decode()
 
 
-def test_a_long_query_is_left_to_torch() -> None:
+def test_a_long_query_is_encoded_by_torch() -> None:
     encoder = StarterText("cpu")
     prepared = [encoder.prepare(Segment("text", "rain " * 200))] * 2
     np.testing.assert_array_equal(encoder.encode(prepared, query=True), encoder.encode(prepared))
 
 
-def test_meaning_beats_letters() -> None:
+def test_texts_of_like_meaning_are_nearer_than_texts_of_like_spelling() -> None:
     dog, puppy, fog = encode("a dog", "a puppy", "a fog")
     assert dog @ puppy > dog @ fog
 
@@ -86,18 +88,19 @@ def test_long_texts_are_cut_at_the_model_s_limit() -> None:
     assert encoder.prepare(Segment("text", "")).tolist() == [101, 102]
 
 
-def test_neighbours_in_a_batch_do_not_matter() -> None:
+def test_a_vector_does_not_depend_on_the_rest_of_its_batch() -> None:
     alone = encode("red")
     among = encode("red", "the rain in Spain " * 100, "x", "red")
     np.testing.assert_allclose(among[[0, 3]], alone[[0, 0]], atol=1e-6)
 
 
-def test_buckets_hold_like_lengths_within_the_budget() -> None:
+def test_batches_group_similar_lengths_up_to_the_token_budget() -> None:
     assert buckets([5, 100, 5, 90, 80, 300], 256) == [[0, 2], [4, 3], [1], [5]]
     assert buckets([4, 4, 4], 8) == [[0, 1], [2]]
     assert buckets([], 8) == []
 
 
+@pytest.mark.slow
 def test_a_query_imports_neither_transformers_nor_the_compiler() -> None:
     code = """
 import sys

@@ -31,7 +31,7 @@ def tone(hertz: float) -> object:
         ("audio", np.zeros(16_000, np.float32), "dark"),
     ],
 )
-def test_axis(modality: str, data: object, word: str) -> None:
+def test_a_pure_colour_or_tone_or_word_lies_on_its_axis(modality: str, data: object, word: str) -> None:
     assert encode(modality, data, 16_000) == tiny.axis(word).tolist()
 
 
@@ -40,13 +40,13 @@ def test_a_mixed_colour_is_a_mix_of_axes() -> None:
     assert encode("image", purple) == pytest.approx([0.5**0.5, 0, 0.5**0.5, 0, 0, 0, 0, 0])
 
 
-def test_other_words_get_a_fixed_mix() -> None:
+def test_unknown_words_get_a_fixed_mix_of_axes() -> None:
     first, second = encode("text", "hello"), encode("text", "goodbye")
     assert first == encode("text", "hello") != second
     assert max(first) < 1
 
 
-def test_counts_segments_not_queries() -> None:
+def test_the_tiny_space_counts_encoded_segments_but_not_queries() -> None:
     tiny.reset()
     text = tiny.space().encoders["text"]
     one = text.prepare(Segment("text", "red"))
@@ -56,7 +56,7 @@ def test_counts_segments_not_queries() -> None:
     assert tiny.BATCHES == [("text", 2)]
 
 
-def test_loads_by_name_with_its_own_fingerprint() -> None:
+def test_the_tiny_space_loads_by_name_with_its_own_fingerprint() -> None:
     space = registry.load_part("spaces", "tests.tiny:space")()
     other = registry.load_part("spaces", "tests.tiny:other_weights")()
     assert space.name == other.name == "tiny"

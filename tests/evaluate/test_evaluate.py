@@ -17,7 +17,7 @@ from mmsearch.library import Library
 from mmsearch.types import Neighbours
 from mmsearch.vectors.flat import FlatIndex
 from tests.generated import picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 
 def fill(folder: Path) -> None:
@@ -30,8 +30,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def values(found: Evaluation, direction: str) -> dict[str, float]:
     return {name: estimate.value for name, estimate in result.metrics.items()}
 
 
-def test_words_to_pictures(filled: Library, folder: Path) -> None:
+def test_text_to_image_measures_equal_those_worked_out_by_hand(filled: Library, folder: Path) -> None:
     # "blue" has its picture first. "green" has both greens, then the reds by how much of another colour their marked
     # pixel has: red3, red2, red1. The last scores the same as blue1, so it is sixth of six.
     table = pairs(folder, "blue\tmedia/blue1.png", "green\tmedia/red1.png")
@@ -70,7 +70,7 @@ def test_words_to_pictures(filled: Library, folder: Path) -> None:
     assert filled.evaluate(table, k=(3, 1)) == found, "the same every time"
 
 
-def test_several_relevant_files(filled: Library, folder: Path) -> None:
+def test_measures_count_all_relevant_files_of_a_query(filled: Library, folder: Path) -> None:
     # Sounds: "low" scores 1 with low.wav and 0 with the others, which tie; ties count against us, so a relevant mid.wav
     # is third. Ranks 1 and 3: precision 1 and 2/3, recall@1 a half.
     found = filled.evaluate(pairs(folder, "low\tmedia/low.wav,media/mid.wav"), k=(1, 2, 3))
@@ -84,7 +84,7 @@ def test_several_relevant_files(filled: Library, folder: Path) -> None:
     )  # fmt: skip
 
 
-def test_files_as_queries_do_not_find_themselves(filled: Library, folder: Path, tmp_path: Path) -> None:
+def test_a_query_file_is_no_candidate_of_its_own_query(filled: Library, folder: Path, tmp_path: Path) -> None:
     outside = picture(tmp_path / "blue.png", "blue", side=40)
     table = pairs(folder, "media/green1.png\tmedia/green2.png,media/green1.png", f"{outside}\tmedia/blue1.png")
     found = filled.evaluate(table)
@@ -95,7 +95,7 @@ def test_files_as_queries_do_not_find_themselves(filled: Library, folder: Path, 
     ]
 
 
-def test_directions_are_told_apart_and_chosen(filled: Library, folder: Path) -> None:
+def test_each_pair_of_modalities_is_a_direction_that_can_be_chosen(filled: Library, folder: Path) -> None:
     table = pairs(folder, "red\tmedia/red1.png,media/red.txt", "media/low.wav\tmedia/red1.png", "low\tmedia/low.wav")
     assert [one.name for one in filled.evaluate(table).directions] == [
         "audio-image",
@@ -121,7 +121,7 @@ def test_videos_are_ranked_as_a_search_ranks_them(filled: Library, folder: Path,
     assert [hit.path.name for hit in hits] == ["green.mp4", "blue.mp4", "red.mp4"]
 
 
-def test_what_can_not_be_used_is_listed(filled: Library, folder: Path) -> None:
+def test_unusable_pairs_are_listed_with_their_reason(filled: Library, folder: Path) -> None:
     broken = folder / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     gone = picture(folder / "gone.png", "red")
@@ -151,7 +151,7 @@ def test_what_can_not_be_used_is_listed(filled: Library, folder: Path) -> None:
     assert told[5:] == [(4, "empty line"), (5, "too few columns"), (6, "no such query file: absent.png")]
 
 
-def test_nothing_usable_is_an_error(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+def test_a_table_without_usable_pairs_is_an_error(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     library, folder = open_tiny("nothing yet"), tmp_path / "none"
     folder.mkdir()
     table = pairs(folder, "red\tmedia/nowhere.png")
@@ -176,7 +176,7 @@ class LazyIndex(FlatIndex):
         return Neighbours(found.ids[:, 1:], found.scores[:, 1:])
 
 
-def test_the_live_index_is_compared_with_exact_search(
+def test_the_recall_of_the_index_is_measured_against_exact_search(
     filled: Library, open_tiny: Callable[..., Library], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(20):
@@ -208,7 +208,7 @@ def run(run: Callable[..., "subprocess.CompletedProcess[bytes]"], filled: Librar
     return run_it
 
 
-def test_the_command_prints_every_figure(run: Run, folder: Path) -> None:
+def test_the_evaluate_command_prints_every_measure(run: Run, folder: Path) -> None:
     done = run(pairs(folder, "low\tmedia/low.wav", "mid\tmedia/nowhere.wav"), "--k", "1")
     assert done.returncode == 0, done.stderr
     names = ("success@1", "recall@1", "median rank", "MRR", "mAP", "nDCG@1")
@@ -220,7 +220,7 @@ def test_the_command_prints_every_figure(run: Run, folder: Path) -> None:
     ]
 
 
-def test_the_command_prints_json(run: Run, folder: Path, filled: Library) -> None:
+def test_the_evaluate_command_prints_json(run: Run, folder: Path, filled: Library) -> None:
     done = run(pairs(folder, "low\tmedia/low.wav", "red\tmedia/red1.png"), "--json", "--direction", "text-audio")
     found = json.loads(done.stdout)
     assert (found["space"], found["library"], found["k"]) == ("tiny", str(filled.path), [1, 5, 10])
@@ -230,7 +230,9 @@ def test_the_command_prints_json(run: Run, folder: Path, filled: Library) -> Non
     assert direction["outcomes"] == [{"query": "low", "line": 2, "ranks": [1]}]
 
 
-def test_the_command_measures_a_dataset_in_a_library_of_its_own(run: Run, tmp_path: Path, filled: Library) -> None:
+def test_the_evaluate_command_ingests_a_dataset_into_a_library_of_its_own(
+    run: Run, tmp_path: Path, filled: Library
+) -> None:
     data = tmp_path / "data"
     for tone in ("low", "mid", "high"):
         sound(data / "esc10" / f"{tone}.wav", tone, seconds=2)
@@ -254,20 +256,20 @@ def test_the_command_measures_a_dataset_in_a_library_of_its_own(run: Run, tmp_pa
         (["media", "--dataset", "mnist"], "known: coco, esc10, flickr8k, stamps"),
     ],
 )
-def test_senseless_calls_are_refused(run: Run, folder: Path, arguments: list[str], message: str) -> None:
+def test_senseless_evaluate_commands_are_refused(run: Run, folder: Path, arguments: list[str], message: str) -> None:
     pairs(folder, "low\tmedia/low.wav")
     done = run(*arguments)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_plot(filled: Library, folder: Path, tmp_path: Path) -> None:
+def test_the_plot_has_a_curve_for_each_direction(filled: Library, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     filled.evaluate(pairs(folder, "low\tmedia/low.wav", "red\tmedia/red1.png"), plot=tmp_path / "curve.svg")
     drawn = (tmp_path / "curve.svg").read_text("utf-8")
     assert "text-audio (1 queries)" in drawn and "text-image (1 queries)" in drawn
 
 
-def test_without_matplotlib_the_plot_names_the_cure(
+def test_without_matplotlib_a_plot_is_refused_with_the_install_command(
     filled: Library, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.evaluate.plot.find_spec", lambda name: None)

@@ -16,23 +16,23 @@ FOUND = (2, 3, 6)
 """Three relevant items: the second, third and sixth of a list."""
 
 
-def test_recall_and_success() -> None:
+def test_recall_and_success_at_k_equal_values_worked_out_by_hand() -> None:
     assert [metrics.recall_at(FOUND, k) for k in (1, 2, 3, 5, 6)] == [0, 1 / 3, 2 / 3, 2 / 3, 1]
     assert [metrics.success_at(FOUND, k) for k in (1, 2, 3)] == [0, 1, 1]
 
 
-def test_reciprocal_rank_is_of_the_first() -> None:
+def test_the_reciprocal_rank_is_that_of_the_first_relevant_item() -> None:
     assert metrics.reciprocal_rank(FOUND) == 1 / 2
     assert metrics.reciprocal_rank((1, 9)) == 1
 
 
-def test_average_precision() -> None:
+def test_average_precision_equals_the_value_worked_out_by_hand() -> None:
     # Precision at each relevant item: 1 of 2, 2 of 3, 3 of 6; their mean is 5/9.
     assert metrics.average_precision(FOUND) == pytest.approx(float(Fraction(5, 9)), abs=1e-15)
     assert metrics.average_precision((1, 2, 3)) == 1
 
 
-def test_ndcg() -> None:
+def test_ndcg_equals_the_value_worked_out_by_hand() -> None:
     # The best order would have ranks 1, 2, 3. Among the first five are two of them, at 2 and 3.
     best = 1 / log2(2) + 1 / log2(3) + 1 / log2(4)
     assert metrics.ndcg_at(FOUND, 5) == pytest.approx((1 / log2(3) + 1 / log2(4)) / best, abs=1e-15)
@@ -41,7 +41,7 @@ def test_ndcg() -> None:
     assert metrics.ndcg_at((2, 3), 1) == 0
 
 
-def test_ranks_count_ties_against_us() -> None:
+def test_ties_count_against_the_relevant_item() -> None:
     scores = np.array([0.5, 0.9, 0.5, 0.5, 0.1])
     relevant = np.array([True, False, False, True, True])
     # 0.9 leads; of the three at 0.5 the irrelevant one is put first.
@@ -50,7 +50,7 @@ def test_ranks_count_ties_against_us() -> None:
     assert metrics.ranks(scores[::-1], relevant[::-1]) == (3, 4, 5), "the order of the items does not matter"
 
 
-def test_ranks_leave_out_what_is_no_candidate() -> None:
+def test_ranks_ignore_items_that_are_no_candidates() -> None:
     scores = np.array([np.nan, 0.2, 0.9, -np.inf])
     assert metrics.ranks(scores, np.array([True, True, False, True])) == (2, 3)
 
@@ -80,21 +80,21 @@ def test_the_interval_of_a_share_is_the_binomial_one() -> None:
     assert metrics.interval(values, np.mean, resamples=20_000, seed=1) == (low, high), "the seed decides"
 
 
-def test_large_sets_are_resampled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resampling_in_chunks_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(50)
     whole = metrics.interval(values, np.median, resamples=40, seed=3)
     monkeypatch.setattr(metrics, "CHUNK", 60)
     assert metrics.interval(values, np.median, resamples=40, seed=3) == whole
 
 
-def test_two_lists_are_merged_by_best_order_then_score() -> None:
+def test_two_lists_are_merged_by_tail_then_score() -> None:
     # The best orders are 0, 0, 1; among the first two the score that goes with it decides: 0.9 over 0.3.
     scores = [np.array([0.3, 0.2, 0.1], np.float32), np.array([0.7, 0.9, 0.8], np.float32)]
     orders = [np.array([0.0, 1.0, 2.0]), np.array([2.0, 0.0, 1.0])]
     assert merged(scores, orders).tolist() == [-1, 0, -2]
 
 
-def test_equals_stay_equal_in_a_merged_list() -> None:
+def test_ties_stay_ties_in_a_merged_list() -> None:
     scores = [np.array([0.5, 0.5, 0.1], np.float32), np.array([-np.inf, -np.inf, 0.5], np.float32)]
     orders = [np.array([0.0, 0.0, 2.0]), np.array([np.inf, np.inf, 0.0])]
     assert merged(scores, orders).tolist() == [0, 0, 0]
@@ -106,7 +106,7 @@ def table(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_pairs_of_words_and_files(tmp_path: Path) -> None:
+def test_pairs_have_text_or_file_queries(tmp_path: Path) -> None:
     (tmp_path / "q.png").touch()
     path = table(tmp_path, "query\trelevant\tnote", "a dog\ta.jpg, sub/b.jpg\tx", f"q.png\t{tmp_path}/c.ogg", "")
     assert pairs.read_pairs(path).pairs == (
@@ -116,7 +116,7 @@ def test_pairs_of_words_and_files(tmp_path: Path) -> None:
     assert pairs.read_pairs(path).unused == ()
 
 
-def test_what_is_wrong_with_pairs_is_listed(tmp_path: Path) -> None:
+def test_each_unusable_line_of_pairs_is_listed_with_its_reason(tmp_path: Path) -> None:
     lines = ["", "one column", "\ta.jpg", "cat\t , ", "nowhere.png\ta.jpg", "cat\ta.jpg", "cat\ta.jpg"]
     path = table(tmp_path, "query\trelevant", *lines)
     found = pairs.read_pairs(path)
@@ -139,7 +139,7 @@ def test_lines_with_the_same_query_are_one_question(tmp_path: Path) -> None:
     assert pairs.read_pairs(path).unused == (UnusedPair(path, 3, "the same file twice; counted once"),)
 
 
-def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_bytes(b"\xef\xbb\xbfquery\trelevant\r\nred \x0c car\ta.jpg\r\n")
     (pair,) = pairs.read_pairs(path).pairs
@@ -150,7 +150,7 @@ def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"", "header"), (b"a\tb\n", "header"), (b"query\trelevant\n\xff\ta", "not UTF-8")],
 )
-def test_files_that_are_no_pairs(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_no_table_of_pairs_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
@@ -167,7 +167,7 @@ def test_flickr8k_reads_the_dev_split(tmp_path: Path) -> None:
     assert judged.media == (photo,)
 
 
-def test_stamps_are_read_both_ways_and_without_speech(tmp_path: Path) -> None:
+def test_stamps_has_both_directions_and_leaves_out_speech(tmp_path: Path) -> None:
     queries = tmp_path / "queries"
     queries.mkdir()
     (queries / "text_to_image.tsv").write_text("query\trelevant\nA cat.\tstamps/images/c.png\nroad\tcoco/1.jpg\n")
@@ -196,7 +196,7 @@ def test_a_dataset_s_folder_is_written_as_an_ingest_writes_it(tmp_path: Path) ->
     assert judged.pairs[0].relevant == (tmp_path / "here" / "flickr8k" / "images" / "a.jpg",)
 
 
-def test_datasets_that_are_not_there(tmp_path: Path) -> None:
+def test_a_missing_or_unknown_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="unknown dataset 'mnist'"):
         datasets.read_dataset("mnist", tmp_path)
     with pytest.raises(InvalidInput, match=r"can't read .*captions\.tsv"):

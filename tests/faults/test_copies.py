@@ -10,6 +10,8 @@ import pytest
 from mmsearch.library import Library
 from tests.faults.world import image, lay, open_library, wrong_answers
 
+pytestmark = pytest.mark.slow
+
 ONE = {"a.one": image(200, 20, 20), "b.two": image(20, 200, 20)}
 OTHER = {"a.one": image(20, 20, 200), "b.two": image(90, 90, 90)}
 
@@ -25,7 +27,7 @@ def fill(library: Library, root: Path, media: dict[str, str]) -> dict[Path, str]
     return {root / name: content for name, content in media.items()}
 
 
-def test_two_copies_go_their_own_ways_and_get_each_others_indexes(root: Path, tmp_path: Path) -> None:
+def test_two_copies_of_a_library_refuse_each_other_s_index_files(root: Path, tmp_path: Path) -> None:
     """As many commits each, and the same ids: only the commits' marks tell their files apart."""
     with closing(open_library(tmp_path / "one")) as library:
         fill(library, root, {})
@@ -46,7 +48,9 @@ def test_two_copies_go_their_own_ways_and_get_each_others_indexes(root: Path, tm
 
 
 @pytest.mark.parametrize("media", [ONE, {**ONE, "c.three": image(7, 7, 90)}])
-def test_yesterdays_catalog_catches_up_with_todays_indexes(root: Path, tmp_path: Path, media: dict[str, str]) -> None:
+def test_an_older_catalog_is_not_answered_from_newer_index_files(
+    root: Path, tmp_path: Path, media: dict[str, str]
+) -> None:
     home = tmp_path / "library"
     with closing(open_library(home)) as library:
         fill(library, root, {"a.one": image(1, 1, 99)})
@@ -64,7 +68,7 @@ def test_yesterdays_catalog_catches_up_with_todays_indexes(root: Path, tmp_path:
         assert not wrong_answers(library, found)
 
 
-def test_a_reader_outlives_a_restore(root: Path, tmp_path: Path) -> None:
+def test_an_open_reader_answers_after_a_restore(root: Path, tmp_path: Path) -> None:
     """What came after the backup is forgotten, its ids are given to others: a reader must not keep its vectors."""
     home, kept = tmp_path / "library", tmp_path / "kept.backup"
     with closing(open_library(home)) as writer, closing(open_library(home)) as reader:
@@ -88,7 +92,7 @@ def test_a_copy_taken_while_idle_is_a_library(root: Path, tmp_path: Path) -> Non
         assert not wrong_answers(copy, fill(copy, root, OTHER))
 
 
-def test_a_log_that_was_left_is_not_taken_for_the_restored_catalogs(root: Path, tmp_path: Path) -> None:
+def test_a_leftover_write_ahead_log_is_not_applied_to_a_restored_catalog(root: Path, tmp_path: Path) -> None:
     home, left, kept = tmp_path / "library", tmp_path / "left", tmp_path / "kept.backup"
     with closing(open_library(home)) as library:
         found = fill(library, root, ONE)

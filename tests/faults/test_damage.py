@@ -34,7 +34,7 @@ HARMS: dict[str, Harm] = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_cant_have_been_written_is_damage(tmp_path: Path, harm: str) -> None:
+def test_a_value_that_is_never_written_is_reported_as_damage(tmp_path: Path, harm: str) -> None:
     root, home = tmp_path / "media", tmp_path / "library"
     lay(root, FIRST)
     with closing(open_library(home)) as library:
@@ -50,7 +50,7 @@ def test_what_cant_have_been_written_is_damage(tmp_path: Path, harm: str) -> Non
 
 
 @pytest.mark.parametrize("where", range(1, 6))
-def test_a_broken_page_is_damage(tmp_path: Path, where: int) -> None:
+def test_a_broken_page_is_reported_as_damage(tmp_path: Path, where: int) -> None:
     """Bytes that SQLite can't take for its own."""
     root, home = tmp_path / "media", tmp_path / "library"
     lay(root, FIRST)

@@ -85,7 +85,8 @@ def test_a_read_only_library_can_be_backed_up(open_folder: Path) -> None:
         assert not wrong_answers(library, found)
 
 
-def test_who_may_only_read_sees_what_another_writes(open_folder: Path) -> None:
+@pytest.mark.slow
+def test_a_read_only_process_sees_what_another_writes(open_folder: Path) -> None:
     root, home = open_folder / "media", open_folder / "library"
     with closing(open_library(home)) as writer:
         found = fill(writer, root, FIRST)
@@ -100,7 +101,7 @@ def test_who_may_only_read_sees_what_another_writes(open_folder: Path) -> None:
                 assert not wrong_answers(reader, found)
 
 
-def test_a_log_without_its_writer_in_a_read_only_folder_is_refused_clearly(open_folder: Path) -> None:
+def test_a_leftover_write_ahead_log_in_a_read_only_folder_is_refused(open_folder: Path) -> None:
     """A killed library on a disk that can't be written: nobody can fold its log in there."""
     root, home, left = open_folder / "media", open_folder / "library", open_folder / "left"
     with closing(open_library(home)) as writer:
@@ -115,7 +116,8 @@ def test_a_log_without_its_writer_in_a_read_only_folder_is_refused_clearly(open_
         assert "copy the library to where you may write" in str(raised.value.hint)
 
 
-def test_two_ingests_at_once(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_second_ingest_is_refused_while_one_runs(tmp_path: Path) -> None:
     """The second is turned away, clearly, and the first goes on; repeated, it has nothing left to do."""
     root, home = tmp_path / "media", tmp_path / "library"
     refused: list[MmsearchError] = []
@@ -135,7 +137,7 @@ def test_two_ingests_at_once(tmp_path: Path) -> None:
             assert not wrong_answers(library, {root / name: content for name, content in FIRST.items()})
 
 
-def test_a_reader_holds_an_old_generation_for_as_long_as_it_reads(tmp_path: Path) -> None:
+def test_a_reader_keeps_its_generation_for_as_long_as_it_reads(tmp_path: Path) -> None:
     root, home = tmp_path / "media", tmp_path / "library"
     with closing(open_library(home)) as library:
         fill(library, root, FIRST)
@@ -181,7 +183,8 @@ def test_opening_a_library_to_search_writes_nothing(tmp_path: Path) -> None:
             writer.execute("ROLLBACK")
 
 
-def test_a_disk_that_is_full_stops_an_ingest_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_full_disk_stops_an_ingest_and_no_search(tmp_path: Path) -> None:
     """No file may grow beyond what the library's have already: as on a full disk, but with another error number."""
     root, home = tmp_path / "media", tmp_path / "library"
     with closing(open_library(home)) as library:

@@ -2,16 +2,19 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.sequences import TAKEN, Sequences
 from tests.faults.world import small_structures
 
+pytestmark = pytest.mark.slow
+
 ASKED = int(os.environ.get("FAULTS_SEQUENCES", 0))
 
 
-def test_random_sequences() -> None:
+def test_random_sequences_of_changes_crashes_and_restores_agree_with_brute_force() -> None:
     chosen = settings(
         max_examples=ASKED or 10,
         stateful_step_count=50 if ASKED else 20,

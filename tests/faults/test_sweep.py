@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults import shim
 
+pytestmark = pytest.mark.slow
+
 WHY_NOT = shim.missing()
 
 

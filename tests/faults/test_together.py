@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.together import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("threads", "processes"), [(4, 0), (0, 2)])
 def test_every_answer_is_of_one_commit(tmp_path: Path, threads: int, processes: int) -> None:

@@ -27,7 +27,7 @@ def names(library: Library, where: str | Filter, query: str = "red", k: int = 10
     return {hit.path.name for hit in library.search(query, k, filter=where)}
 
 
-def test_what_matches_is_found_however_far(filled: Library, folder: Path) -> None:
+def test_a_filter_finds_matching_items_however_low_they_rank(filled: Library, folder: Path) -> None:
     assert names(filled, "width = 64", k=1) == {"wide.png"}
     assert names(filled, "duration > 5") == {"low.wav"}
     assert names(filled, f"folder = '{folder / 'far'}'") == {"wide.png", "small.png"}
@@ -42,7 +42,7 @@ def test_what_matches_is_found_however_far(filled: Library, folder: Path) -> Non
     assert len(names(filled, "name glob '??.png'", k=100)) == 30
 
 
-def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folder: Path) -> None:
+def test_of_two_copies_only_the_one_that_passes_the_filter_is_shown(filled: Library, folder: Path) -> None:
     copy = folder / "copies" / "other.png"
     copy.parent.mkdir()
     copy.write_bytes((folder / "far" / "wide.png").read_bytes())
@@ -55,20 +55,22 @@ def test_of_two_copies_only_the_one_that_matches_is_shown(filled: Library, folde
     assert names(filled, "path glob '*/copies/*'") == set(), "a missing file is not found"
 
 
-def test_words_are_looked_for_among_what_matches(filled: Library) -> None:
+def test_a_keyword_search_is_limited_to_items_that_pass_the_filter(filled: Library) -> None:
     for mode in ("hybrid", "keyword"):
         found = filled.search("small", 50, filter="not name = small.png", mode=mode)
         assert "small.png" not in {hit.path.name for hit in found}
     assert [hit.path.name for hit in filled.search("small", 5, filter="width = 32", mode="keyword")] == ["small.png"]
 
 
-def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_read(library: Library) -> None:
+def test_a_senseless_filter_is_refused_before_the_catalog_is_read(library: Library) -> None:
     with pytest.raises(InvalidInput, match="did you mean width"):
         library.search("red", filter="with > 3")
 
 
 @pytest.mark.parametrize(("where", "status"), [("width = 64", 0), ("widht = 64", 2)])
-def test_in_a_shell(filled: Library, run: Run, where: str, status: int) -> None:
+def test_the_query_command_filters_and_points_at_a_misspelt_field(
+    filled: Library, run: Run, where: str, status: int
+) -> None:
     done = run("query", "red", "--filter", where, "--paths", "--library", filled.path)
     assert done.returncode == status, done.stderr
     if status:
@@ -77,7 +79,7 @@ def test_in_a_shell(filled: Library, run: Run, where: str, status: int) -> None:
         assert [Path(line).name for line in done.stdout.decode().splitlines()] == ["wide.png"]
 
 
-def test_thousands_of_values_keep_what_they_name(filled: Library, folder: Path) -> None:
+def test_a_filter_may_list_thousands_of_values(filled: Library, folder: Path) -> None:
     wanted = [f"{n}.png" for n in range(3990)] + ["03.png", "07.png", "small.png"]
     expected = {"03.png", "07.png", "small.png"} | {f"{n}.png" for n in range(10, 30)}
     listed = ", ".join(wanted)

@@ -210,7 +210,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=60, deadline=None)
 @given(held=things(), asked=st.lists(filters(), min_size=8, max_size=8))
-def test_the_same_as_an_exhaustive_search(
+@pytest.mark.slow
+def test_random_filters_agree_with_an_exhaustive_search(
     held: list[Thing], asked: list[Filter], tmp_path_factory: pytest.TempPathFactory, empty: Path
 ) -> None:
     folder = tmp_path_factory.mktemp("library")
@@ -242,7 +243,7 @@ def test_the_same_as_an_exhaustive_search(
     catalog.close()
 
 
-def test_the_largest_filter_is_answered(tmp_path: Path, empty: Path) -> None:
+def test_the_largest_allowed_filter_is_answered(tmp_path: Path, empty: Path) -> None:
     """SQLite's limits on depth and parameters are not reached by what a tree may hold."""
     catalog = fill(tmp_path, [Thing("image", {}, (), (("/r/a", 1, 0),))], empty)
     deep: Filter = Comparison("size", ">", 5)
@@ -277,7 +278,7 @@ def test_the_largest_filter_is_answered(tmp_path: Path, empty: Path) -> None:
     catalog.close()
 
 
-def test_times_are_brought_to_one_form(tmp_path: Path, empty: Path) -> None:
+def test_times_in_any_notation_compare_alike(tmp_path: Path, empty: Path) -> None:
     catalog = fill(tmp_path, [], empty)
     given_as = ["2024-05-01T10:00:00+02:00", "2024-05-01 10:00:00", "2024-05-01T10:00:00.5Z", "yesterday", "2024-05-01"]
     vectors: Vectors = np.eye(DIM, dtype=np.float32)[:1]
@@ -295,7 +296,7 @@ def test_times_are_brought_to_one_form(tmp_path: Path, empty: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.uname().sysname == "Darwin", reason="names that are no text")
-def test_names_that_are_no_text(tmp_path: Path, empty: Path) -> None:
+def test_names_that_are_no_unicode_can_be_filtered_by_their_escapes(tmp_path: Path, empty: Path) -> None:
     strange = os.fsdecode(b"/r/\xff\xff/\xffname.jpg")
     catalog = fill(tmp_path, [Thing("image", {}, (), ((strange, 1, 0),))], empty)
     folder = os.path.dirname(strange)

@@ -58,7 +58,7 @@ def period(*ends: tuple[int, ...]) -> Period:
               Or((Comparison("longitude", ">=", 170), Comparison("longitude", "<=", -170)))))),
     ],
 )  # fmt: skip
-def test_what_a_filter_means(text: str, meant: Filter) -> None:
+def test_a_filter_is_parsed_into_its_tree(text: str, meant: Filter) -> None:
     assert parse(text) == meant
     assert type(parse(text)) is type(meant)
 
@@ -92,7 +92,7 @@ def test_what_a_filter_means(text: str, meant: Filter) -> None:
         (";drop table items", 7, 5, "read 'table'"),
     ],
 )
-def test_an_error_points_at_its_place(text: str, column: int, carets: int, said: str) -> None:
+def test_a_parse_error_points_at_its_position(text: str, column: int, carets: int, said: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(text)
     first, line, marks = caught.value.message.split("\n")
@@ -102,7 +102,7 @@ def test_an_error_points_at_its_place(text: str, column: int, carets: int, said:
     assert marks == "  " + " " * (column - 1) + "^" * carets
 
 
-def test_a_long_filter_shows_the_part_that_is_wrong() -> None:
+def test_a_parse_error_in_a_long_filter_shows_an_excerpt() -> None:
     text = " and ".join(["size > 1"] * 40 + ["colour = red"] + ["size > 1"] * 40)
     with pytest.raises(InvalidInput) as caught:
         parse(text)
@@ -123,7 +123,7 @@ def test_a_long_filter_shows_the_part_that_is_wrong() -> None:
         ("not(size>1 and " * 600 + "size>1" + ")" * 600, "too large"),
     ],
 )
-def test_too_much_is_refused_cleanly(text: str, said: str) -> None:
+def test_a_filter_too_long_or_too_deep_is_refused(text: str, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         parse(text)
 
@@ -144,23 +144,23 @@ def test_the_longest_of_hostile_values_is_refused(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["[]", "[^]", "[a", "a[", "[a][", "[]a", "[^]a"])
-def test_a_class_that_is_not_closed_is_refused(pattern: str) -> None:
+def test_an_unclosed_character_class_is_refused(pattern: str) -> None:
     with pytest.raises(InvalidInput, match="not closed"):
         parse(f"name glob '{pattern}'")
 
 
 @pytest.mark.parametrize("pattern", ["[a]", "[]]", "[^]]", "[^a]*[]a]", "[[]", "a]", "[a[]"])
-def test_a_class_that_is_closed_is_read(pattern: str) -> None:
+def test_a_closed_character_class_is_accepted(pattern: str) -> None:
     assert parse(f"name glob '{pattern}'") == Comparison("name", "glob", pattern)
 
 
-def test_depth_that_means_nothing_costs_nothing() -> None:
+def test_redundant_parentheses_and_negations_do_not_count_as_depth() -> None:
     assert parse("(" * 4000 + "size > 1" + ")" * 4000) == SIZE
     assert parse("not " * 2400 + "size > 1") == SIZE
 
 
 @given(st.text("abc()'\"=!<>,*[]- .:0123456789\n", max_size=40) | st.text(max_size=20))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_our_error(text: str) -> None:
     try:
         parse(text)
     except InvalidInput as error:
@@ -188,12 +188,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("size", "=", None),
     ],
 )
-def test_a_tree_holds_only_what_makes_sense(column: Any, operator: Any, value: Any) -> None:
+def test_a_filter_tree_refuses_senseless_values(column: Any, operator: Any, value: Any) -> None:
     with pytest.raises(InvalidInput):
         Comparison(column, operator, value)
 
 
-def test_a_tree_can_not_grow_too_deep_or_too_large() -> None:
+def test_a_filter_tree_refuses_too_much_depth_or_size() -> None:
     part: Filter = SIZE
     for _ in range(FILTER_DEPTH - 1):
         part = Not(part)

@@ -87,7 +87,7 @@ def _place() -> Path:
     with mmsearch.open(place / "library", space="tests.tiny:space", workers=1) as library:
         library.ingest(place / "media")
         library.label(["red", "green"], save=True)
-        library.model.add("tests.others:mute")
+        library.model.add("tests.model_spaces:mute")
         library.export(place / "out")
     return place
 
@@ -103,7 +103,7 @@ def step(case: tuple[list[Put], list[Bytes], bool]) -> None:
         export = copied(_place() / "out", work / "out")
         _change(export, puts, others, sealed)
         with mmsearch.open(work / "library", space="tests.tiny:space", workers=1) as library:
-            done = library.import_(work / "out", models=["tests.others:mute"])
+            done = library.import_(work / "out", models=["tests.model_spaces:mute"])
             if done.items:
                 assert len(library.search("red", 99, dedup=False)) == done.items
             library.status()

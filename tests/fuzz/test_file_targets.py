@@ -7,6 +7,6 @@ from tests.fuzz.target import Target
 
 
 @pytest.mark.parametrize("target", [text.SNIFFING, text.TEXT, text.HTML, text.SIDECARS, text.EXIF])
-def test_the_first_steps(target: Target) -> None:
+def test_the_first_steps_of_every_target_raise_only_our_errors(target: Target) -> None:
     for seed in range(12):
         target.step(seed)

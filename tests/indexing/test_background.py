@@ -35,7 +35,7 @@ WAIT_S = 60.0
 FEW = presets.SMALLEST - 100
 """Pictures that are too few for a structure."""
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses named pipes")
+pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="uses named pipes"), pytest.mark.slow]
 
 
 class Told:
@@ -85,7 +85,7 @@ def commit(folder: Path, made: Batch, target: str = "tests.tiny:space") -> None:
     catalog.close()
 
 
-def test_what_another_process_commits_is_noticed_and_built_beside(
+def test_the_background_worker_builds_an_index_for_commits_of_other_processes(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", 0.01)
@@ -104,7 +104,7 @@ def test_what_another_process_commits_is_noticed_and_built_beside(
     assert not builder.wanted() and builder.due() == []
 
 
-def test_an_ingest_leaves_the_build_to_it(
+def test_an_ingest_leaves_building_to_a_running_background_worker(
     open_tiny: Callable[..., Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", WAIT_S)
@@ -135,7 +135,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pipe"
 
 
-def test_closing_ends_a_build_whatever_it_is_at(tmp_path: Path, pipe: Path) -> None:
+def test_closing_ends_a_running_background_build(tmp_path: Path, pipe: Path) -> None:
     commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
     told = Told()
     with mmsearch.open(tmp_path / "blocking", index="ivf-sq8", space=f"{HERE}:blocking_space") as library:
@@ -151,7 +151,7 @@ def test_closing_ends_a_build_whatever_it_is_at(tmp_path: Path, pipe: Path) -> N
         assert [one.published for one in library.index.build()] == [True], "nobody holds the lock"
 
 
-def test_a_build_ends_with_the_process_that_wanted_it(
+def test_a_background_build_ends_with_its_parent_process(
     tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
@@ -174,7 +174,7 @@ threading.Event().wait()
         serving.wait()
 
 
-def test_never_two_builders(opened: Callable[..., Library], folder: Path) -> None:
+def test_only_one_process_builds_at_a_time(opened: Callable[..., Library], folder: Path) -> None:
     commit(folder, batch(FEW, SIZE))
     first, second = parts(opened())[2], parts(opened())[2]
     assert first.wanted() and second.wanted()
@@ -203,14 +203,14 @@ def niceness() -> int:
     return os.nice(0)
 
 
-def test_work_yields_to_what_serves() -> None:
+def test_the_background_process_has_a_low_priority() -> None:
     told = Told()
     caretaker = BackgroundWorker(lambda: not told.said, f"{HERE}:niceness", [], told)
     assert told.wait() == min(os.nice(0) + 10, 19)
     caretaker.stop()
 
 
-def test_work_is_done_once_for_each_time_it_is_wanted() -> None:
+def test_the_background_worker_does_each_requested_work_once() -> None:
     told, looked, answers = Told(), threading.Semaphore(0), [True, False, True]
 
     def wanted() -> bool:
@@ -231,7 +231,7 @@ def test_work_is_done_once_for_each_time_it_is_wanted() -> None:
 
 
 @pytest.mark.parametrize(("work", "message"), [("ends_badly", "ended with 3"), ("cant", "the disk is full")])
-def test_what_goes_wrong_is_logged_and_tried_again_later(
+def test_a_failed_background_work_is_logged_and_retried(
     work: str, message: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.background.RETRY_S", 0.0)
@@ -253,7 +253,9 @@ def test_what_goes_wrong_is_logged_and_tried_again_later(
     ]  # fmt: skip
 
 
-def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_background_worker_waits_for_a_library_that_does_not_exist_yet(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     looked = threading.Event()
     library = mmsearch.open(tmp_path / "none", space="tests.tiny:space")
     builder = library._parts.builder
@@ -271,7 +273,7 @@ def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: p
     assert not caplog.records and not (tmp_path / "none").exists()
 
 
-def test_a_preset_that_misses_its_target_is_not_built_again_and_again(
+def test_a_preset_that_misses_its_recall_is_not_rebuilt(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where `auto` takes one with more bits in its place, too."""

@@ -25,6 +25,8 @@ from mmsearch.types import Ids, Span, Vectors
 from mmsearch.vectors import presets, rank
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 SIZE = 3000
 KEY = ListKey("tiny", "image", "image")
 STRUCTURES = [preset.name for preset in presets.PRESETS if not preset.exact]
@@ -136,13 +138,13 @@ def test_a_name_that_is_no_preset_is_refused(opened: Callable[..., Library]) -> 
             opened(name).index.status()
 
 
-def test_a_small_list_is_compared_whole(opened: Callable[..., Library]) -> None:
+def test_a_small_list_is_searched_exactly(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("auto"))
     assert builder.due() == []
     check(indexes, EVERY, least=1.0)
 
 
-def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(opened: Callable[..., Library]) -> None:
+def test_an_ann_index_answers_with_additions_and_without_removals_at_once(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
     builder.due()
     catalog.remove(b"/p/3")
@@ -163,7 +165,7 @@ def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(o
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_a_structure_that_is_still_good_is_extended(
+def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
     opened: Callable[..., Library], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
@@ -188,7 +190,7 @@ def test_a_structure_that_is_still_good_is_extended(
         check(one, left[(left % 10 != 4)])
 
 
-def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., Library]) -> None:
+def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
     builder.due()
     indexes.publish()
@@ -199,7 +201,9 @@ def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., L
     assert built(fresh) == "ivf-sq8", "it need not be built anew"
 
 
-def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adding_one_file_rewrites_no_large_index_file(
+    opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mmsearch.indexing.loaded_index.SMALL", 0)
     catalog, indexes, builder = parts(opened())
     builder.due()
@@ -215,7 +219,7 @@ def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], mo
     check(parts(opened())[1], np.arange(SIZE + 1))
 
 
-def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callable[..., Library]) -> None:
+def test_an_ann_index_that_misses_its_recall_is_neither_published_nor_retried(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("ivf"))
     lazy = replace(presets.preset_named("ivf"), efforts=(1,))
     made = builder.build(KEY, lazy)
@@ -227,7 +231,7 @@ def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callabl
     assert good.published
 
 
-def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
+def test_a_full_disk_while_an_ann_index_is_published_changes_nothing(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, indexes, builder = parts(opened())
@@ -245,7 +249,7 @@ def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
     assert builder.due()[0].published
 
 
-def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., Library]) -> None:
+def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
     space = catalog.space()
     assert space is not None
@@ -286,7 +290,7 @@ def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., L
         assert built(one) == "ivf-sq8"
 
 
-def test_a_running_reader_changes_over_when_another_process_has_built(opened: Callable[..., Library]) -> None:
+def test_an_open_reader_switches_to_an_ann_index_built_by_another_process(opened: Callable[..., Library]) -> None:
     _, reader, _ = parts(opened())
     check(reader, EVERY, least=1.0)
     _, _, builder = parts(opened())
@@ -298,7 +302,7 @@ def test_a_running_reader_changes_over_when_another_process_has_built(opened: Ca
     check(reader, EVERY)
 
 
-def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callable[..., Library]) -> None:
+def test_a_damaged_ann_index_is_quarantined_and_answers_stay_exact(opened: Callable[..., Library]) -> None:
     library = opened()
     _, indexes, builder = parts(library)
     builder.due()
@@ -316,7 +320,7 @@ def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callabl
     assert built(parts(opened())[1]) == "ivf-sq8"
 
 
-def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:
+def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Callable[..., Library]) -> None:
     catalog, indexes, _ = parts(opened("auto"))
     ids, _ = indexes.compared(KEY)
     space = catalog.space()
@@ -326,7 +330,7 @@ def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(open
     assert indexes.misjudged(KEY, ids[:3]) == 0
 
 
-def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable[..., Library]) -> None:
+def test_tuning_changes_the_search_effort_of_all_processes(opened: Callable[..., Library]) -> None:
     library = opened()
     parts(library)[2].due()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
@@ -336,7 +340,9 @@ def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable
     assert (told.preset, told.effort, told.target, told.recall) == ("ivf-sq8", high.effort, 1.0, high.recall)
 
 
-def test_the_shell(folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_command_builds_tunes_verifies_and_prints_status(
+    folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MMSEARCH_LIBRARY", str(folder))
     monkeypatch.setenv("MMSEARCH_INDEX", "ivf-sq8")
     monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:space")

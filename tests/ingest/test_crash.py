@@ -125,7 +125,8 @@ def forking(tmp_path: Path) -> Iterator[Forking]:
         yield process
 
 
-def test_killed_again_and_again(
+@pytest.mark.slow
+def test_an_ingest_killed_again_and_again_ends_like_an_undisturbed_one(
     many: Path, tmp_path: Path, open_tiny: Callable[..., Library], forking: Forking
 ) -> None:
     undisturbed = open_tiny("undisturbed")
@@ -194,7 +195,7 @@ def test_damaged_index_is_repaired_on_open(filled: Library, damage: Callable[[Pa
     assert {path: path.read_bytes() for path in files} == files, "and published again, bit for bit"
 
 
-def test_stale_index_is_replayed(filled: Library, many: Path) -> None:
+def test_a_stale_index_replays_later_changes(filled: Library, many: Path) -> None:
     stale = {path: path.read_bytes() for path in published(filled)}
     filled.ingest(many)
     filled.remove(many / "p0")
@@ -205,7 +206,7 @@ def test_stale_index_is_replayed(filled: Library, many: Path) -> None:
     assert results(filled) == expected
 
 
-def test_index_of_another_library_is_not_believed(
+def test_an_index_of_another_library_is_not_used(
     filled: Library, open_tiny: Callable[..., Library], many: Path
 ) -> None:
     before = results(filled)
@@ -217,7 +218,7 @@ def test_index_of_another_library_is_not_believed(
     assert results(filled) == before
 
 
-def test_index_of_the_future_is_not_believed(filled: Library, many: Path) -> None:
+def test_an_index_newer_than_the_catalog_is_not_used(filled: Library, many: Path) -> None:
     """As after restoring yesterday's catalog beside today's indexes."""
     before = results(filled)
     filled.close()

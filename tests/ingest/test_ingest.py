@@ -25,7 +25,7 @@ def names(library: Library, query: str, k: int = 10) -> list[str]:
     return [hit.path.name for hit in library.search(query, k)]
 
 
-def test_takes_in_every_modality_and_finds_each(library: Library, folder: Path) -> None:
+def test_every_modality_is_ingested_and_found(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     sound(folder / "b.wav", "low")
     words(folder / "c.txt", "a blue house")
@@ -39,7 +39,7 @@ def test_takes_in_every_modality_and_finds_each(library: Library, folder: Path) 
     assert (hit.path.name, hit.start, hit.end) == ("d.mp4", 4.0, 6.0)
 
 
-def test_second_run_opens_nothing(library: Library, folder: Path) -> None:
+def test_a_second_ingest_opens_no_unchanged_file(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     library.ingest(folder)
     os.chmod(path, 0)
@@ -83,7 +83,7 @@ def test_moved_copied_and_swapped_files_cost_no_embedding(library: Library, fold
     assert tiny.ENCODED.total() == 0
 
 
-def test_changed_file_answers_for_its_new_content_only(library: Library, folder: Path) -> None:
+def test_a_changed_file_is_found_by_its_new_content_only(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "blue")
     library.ingest(folder)
@@ -102,7 +102,7 @@ def test_equal_files_of_one_run_are_embedded_once(library: Library, folder: Path
     assert names(library, "red") == [f"{name}.png" for name in "abcdef"]
 
 
-def test_missing_files_are_kept_until_prune(library: Library, folder: Path) -> None:
+def test_missing_files_stay_known_until_prune(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
     library.ingest(folder)
@@ -121,7 +121,7 @@ def test_missing_files_are_kept_until_prune(library: Library, folder: Path) -> N
 
 
 @pytest.mark.parametrize("state", ["unmounted", "emptied"])
-def test_vanished_root_loses_nothing(library: Library, folder: Path, state: str) -> None:
+def test_an_unmounted_root_loses_no_vectors(library: Library, folder: Path, state: str) -> None:
     picture(folder / "a.png", "red")
     library.ingest(folder)
     folder.rename(folder.parent / "away")
@@ -136,7 +136,7 @@ def test_vanished_root_loses_nothing(library: Library, folder: Path, state: str)
     assert tiny.ENCODED.total() == 0
 
 
-def test_unreadable_folder_is_not_gone(library: Library, folder: Path) -> None:
+def test_files_of_an_unreadable_folder_are_not_missing(library: Library, folder: Path) -> None:
     picture(folder / "sub" / "a.png", "red")
     library.ingest(folder)
     if os.geteuid() == 0:
@@ -168,7 +168,7 @@ def test_bad_files_are_recorded_and_harm_no_neighbour(library: Library, folder: 
     assert [f.attempts for f in library.failures()] == [2, 2]
 
 
-def test_a_retry_takes_files_in_as_an_ingest_does(open_tiny: Callable[..., Library], folder: Path) -> None:
+def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., Library], folder: Path) -> None:
     """The same sizes of batches and transactions, and the same limit to a file."""
     library = open_tiny(batch_size=2, commit_segments=2, file_bytes=20_000)
     for number in range(9):
@@ -207,7 +207,7 @@ def test_a_cancelled_retry_keeps_what_it_did_and_goes_on(open_tiny: Callable[...
     assert library.retry().new == 40 - report.new
 
 
-def test_progress_goes_from_the_scan_over_every_file_to_the_publishing(library: Library, folder: Path) -> None:
+def test_progress_reports_scan_every_file_and_publishing(library: Library, folder: Path) -> None:
     seen: list[Progress] = []
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
@@ -216,7 +216,7 @@ def test_progress_goes_from_the_scan_over_every_file_to_the_publishing(library: 
     assert seen[-1] == Progress("publish", 2, 2, 0)
 
 
-def test_mended_file_leaves_the_ledger(library: Library, folder: Path) -> None:
+def test_a_repaired_file_is_no_failure_any_more(library: Library, folder: Path) -> None:
     (folder / "a.png").write_bytes(b"not yet")
     (folder / "a.png").write_bytes(b"\x00\x01 binary")
     library.ingest(folder)
@@ -226,7 +226,7 @@ def test_mended_file_leaves_the_ledger(library: Library, folder: Path) -> None:
     assert (report.new, library.failures()) == (1, [])
 
 
-def test_item_that_went_bad_is_not_found_any_more(library: Library, folder: Path) -> None:
+def test_a_file_that_became_unreadable_is_not_found_any_more(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
     library.ingest(folder)
@@ -243,7 +243,7 @@ def test_a_failed_content_fails_for_all_its_paths(library: Library, folder: Path
     assert len(library.failures()) == 3
 
 
-def test_only_leaves_other_kinds_for_later(library: Library, folder: Path) -> None:
+def test_an_ingest_of_some_modalities_leaves_the_others_for_later(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     sound(folder / "b.wav", "low")
     shutil.copy(folder / "b.wav", folder / "c.wav")
@@ -267,7 +267,7 @@ def test_excluded_hidden_links_and_pipes_are_counted(library: Library, folder: P
     }  # fmt: skip
 
 
-def test_odd_names_are_kept_byte_for_byte(library: Library, folder: Path) -> None:
+def test_odd_file_names_are_stored_byte_for_byte(library: Library, folder: Path) -> None:
     odd = ["100%_a.png", "it's.png", "new\nline.png", "Photos/y.png", "photos/y.png", "é" * 100 + ".png"]
     raw = os.fsdecode(b"\xff\xfe.png")
     for mark, name in enumerate([*odd, raw]):
@@ -289,7 +289,7 @@ def test_a_library_inside_the_media_is_not_media(
     assert (report.files, report.skipped["library"]) == (1, 1)
 
 
-def test_dry_run_writes_nothing(library: Library, folder: Path) -> None:
+def test_a_dry_run_writes_nothing(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     report = library.ingest(folder, dry_run=True)
     assert (report.new, report.dry_run, library.path.exists()) == (1, True, False)
@@ -328,7 +328,7 @@ def test_cancelled_run_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Li
     assert report.new + rest.new == 60 and rest.unchanged == report.new
 
 
-def test_a_lone_text_among_pictures_holds_up_nothing_behind_it(open_tiny: Callable[..., Library], folder: Path) -> None:
+def test_a_single_text_between_pictures_does_not_delay_commits(open_tiny: Callable[..., Library], folder: Path) -> None:
     """Its batch would be full at the end only: once two transactions wait behind it, it is encoded by itself."""
     words(folder / "00.txt", "red")
     for mark in range(1, 41):
@@ -339,7 +339,7 @@ def test_a_lone_text_among_pictures_holds_up_nothing_behind_it(open_tiny: Callab
     assert tiny.BATCHES.index(("text", 1)) <= 3
 
 
-def test_nothing_there_is_an_error(library: Library, tmp_path: Path) -> None:
+def test_ingesting_a_missing_path_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file or folder"):
         library.ingest(tmp_path / "nowhere")
     with pytest.raises(InvalidInput, match="unknown modality"):
@@ -351,7 +351,7 @@ def test_overlapping_roots_are_scanned_once(library: Library, folder: Path) -> N
     assert library.ingest(folder / "sub", folder).files == 1
 
 
-def test_remove_forgets_at_once(library: Library, folder: Path) -> None:
+def test_a_removed_file_is_not_found_any_more(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
     library.ingest(folder)

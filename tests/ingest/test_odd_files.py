@@ -18,7 +18,7 @@ DEEP = 970
 
 @pytest.mark.skipif(os.name == "nt", reason="its file systems know no such times")
 @pytest.mark.parametrize("seconds", [9_223_372_037, 11_000_000_000, -9_223_372_037])
-def test_a_time_that_no_catalog_holds_costs_nothing(library: Library, folder: Path, seconds: int) -> None:
+def test_a_modification_time_too_large_for_sqlite_is_clamped(library: Library, folder: Path, seconds: int) -> None:
     odd = words(folder / "b.txt", "a green pear")
     words(folder / "a.txt", "a red apple")
     words(folder / "z.txt", "a blue plum")
@@ -70,7 +70,9 @@ def _step(here: int, name: str) -> int:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="paths there are short")
-def test_folders_deeper_than_python_calls(library: Library, folder: Path, sink: Callable[[Path, int], None]) -> None:
+def test_folders_deeper_than_the_recursion_limit_are_scanned(
+    library: Library, folder: Path, sink: Callable[[Path, int], None]
+) -> None:
     words(folder / "a.txt", "a red apple")
     sink(folder, DEEP)
     last = os.path.join(folder, *["d"] * DEEP, "b.txt")
@@ -84,7 +86,7 @@ def test_folders_deeper_than_python_calls(library: Library, folder: Path, sink: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="paths there are short")
-def test_folders_deeper_than_a_path_may_say(tmp_path: Path, sink: Callable[[Path, int], None]) -> None:
+def test_folders_deeper_than_the_longest_path_are_reported(tmp_path: Path, sink: Callable[[Path, int], None]) -> None:
     """What the operating system can't name is a folder that can't be read; what lies before it is found."""
     words(tmp_path / "z.txt", "a red apple")
     sink(tmp_path, 2100)
@@ -114,7 +116,7 @@ def test_a_link_out_of_the_folder_is_skipped_unless_asked_for(library: Library, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_a_root_that_is_a_link_was_named(library: Library, folder: Path, tmp_path: Path) -> None:
+def test_a_root_that_is_a_link_is_followed(library: Library, folder: Path, tmp_path: Path) -> None:
     words(folder / "own.txt", "a green pear")
     for name, target in (("folder", folder), ("file.txt", folder / "own.txt")):
         (tmp_path / name).symlink_to(target)
@@ -134,7 +136,7 @@ def test_a_failed_file_that_became_a_link_is_not_retried(library: Library, folde
     assert library.retry(follow_links=True).new == 1
 
 
-def test_what_can_be_read_again_is_tried_again(open_tiny: Callable[..., Library], folder: Path) -> None:
+def test_a_file_that_is_readable_again_is_retried(open_tiny: Callable[..., Library], folder: Path) -> None:
     """Permission changes neither size nor time: the ledger's row is as it would be after a refusal."""
     library = open_tiny()
     words(folder / "a.txt", "a red apple")
@@ -161,7 +163,7 @@ def test_a_chmod_that_mends_a_file_is_noticed(library: Library, folder: Path) ->
     assert library.ingest(folder).new == 1
 
 
-def test_half_a_character_costs_nothing(library: Library, folder: Path) -> None:
+def test_a_lone_surrogate_in_a_text_is_replaced(library: Library, folder: Path) -> None:
     r"""JSON may say \ud800 alone, which no UTF-8 holds: neither the words nor the names may reach the catalog so."""
     told = r'"photoTakenTime": {"timestamp": "1"}, "description": "red \ud800 thing", "people": [{"name": "\udfff"}]'
     words(folder / "p.jpg.json", f'{{"title": "p.jpg", {told}}}')

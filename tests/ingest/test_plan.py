@@ -14,7 +14,7 @@ from mmsearch.types import SourceFile
     ("failure", "attempts", "again"),
     [("timeout", 1, True), ("timeout", 2, True), ("timeout", 3, False), ("transient", 9, True), ("corrupt", 1, False)],
 )
-def test_what_says_nothing_for_certain_is_tried_again(tmp_path: Path, failure: str, attempts: int, again: bool) -> None:
+def test_a_failure_that_may_pass_is_retried(tmp_path: Path, failure: str, attempts: int, again: bool) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"x")
     status, name, root = path.stat(), bytes(path), bytes(tmp_path)

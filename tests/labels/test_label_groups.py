@@ -17,6 +17,8 @@ from tests.conftest import Run
 from tests.generated import picture, sound, words
 from tests.tiny import axis
 
+pytestmark = pytest.mark.slow
+
 COLOURS = ("red", "green", "blue")
 
 
@@ -54,7 +56,7 @@ def stored(library: Library) -> dict[str, np.ndarray]:
     return ModelFolder.of(library.path, "names").data()
 
 
-def test_a_bundle_is_named_by_all_of_its_files(filled: Library, folder: Path) -> None:
+def test_a_file_group_is_labelled_by_all_of_its_files(filled: Library, folder: Path) -> None:
     learned = filled.train.labels(table(folder), fusion="mean")
     assert not learned.unused
     wanted = {f"{colour}{mark}": ("deep", "shrill")[mark % 2] for colour in COLOURS for mark in range(4)}
@@ -66,13 +68,13 @@ def test_a_bundle_is_named_by_all_of_its_files(filled: Library, folder: Path) ->
     assert (alone.label or alone.runner_up) == "shrill"
 
 
-def test_without_a_fusion_a_picture_knows_nothing_of_its_sound(filled: Library, folder: Path) -> None:
+def test_without_a_fusion_a_file_is_labelled_by_itself(filled: Library, folder: Path) -> None:
     filled.train.labels(table(folder))
     assert all(one.confidence < 0.9 for one in filled.label(model="names", modalities=("image",)))
     assert all(np.allclose(row[3:], 0) for row in stored(filled)["vectors"])
 
 
-def test_the_vector_is_the_mean_of_the_kinds(filled: Library, folder: Path) -> None:
+def test_a_group_s_vector_is_the_mean_of_its_modalities(filled: Library, folder: Path) -> None:
     filled.train.labels(table(folder, "alone.png\tdeep"), fusion="mean")
     data = stored(filled)
     assert data["vectors"].shape == (7, 8)
@@ -82,7 +84,7 @@ def test_the_vector_is_the_mean_of_the_kinds(filled: Library, folder: Path) -> N
     assert any(np.allclose(row, axis("red"), atol=0.05) for row in rows)
 
 
-def test_a_trained_fusion_goes_with_the_head(filled: Library, folder: Path, tmp_path: Path) -> None:
+def test_a_head_contains_its_trained_fusion(filled: Library, folder: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.tsv"
     lines = [f"{tone}\t{folder}/{c}{m}.png" for c in COLOURS for m, tone in enumerate(("low", "high", "low", "high"))]
     pairs.write_text("\n".join(["query\trelevant", *lines]) + "\n")
@@ -96,7 +98,7 @@ def test_a_trained_fusion_goes_with_the_head(filled: Library, folder: Path, tmp_
     assert given(filled) == before and before["blue3.png"] == "shrill"
 
 
-def test_a_bundle_counts_once(filled: Library, folder: Path) -> None:
+def test_a_file_group_is_one_training_example(filled: Library, folder: Path) -> None:
     words(folder / "red0.txt", "a note")
     filled.ingest(folder)
     learned = filled.train.labels(table(folder, "red0.wav\tdeep", "red0.txt\tshrill", "gone.png\tdeep"), fusion="mean")
@@ -106,7 +108,7 @@ def test_a_bundle_counts_once(filled: Library, folder: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_file_of_two_bundles_has_the_surest_tag(filled: Library, folder: Path) -> None:
+def test_a_file_of_two_groups_gets_the_tag_of_higher_confidence(filled: Library, folder: Path) -> None:
     """The same picture beside a low and a high sound: each path has its own name, the picture itself the surer one."""
     there = folder / "there"
     there.mkdir()
@@ -135,7 +137,7 @@ def test_unknown_fusions_are_refused(filled: Library, folder: Path) -> None:
     assert filled.train.models() == []
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_the_commands_train_and_label_by_file_groups(run: Run, folder: Path) -> None:
     fill(folder)
     run("ingest", folder)
     done = run("train", "labels", table(folder), "--fusion", "mean")

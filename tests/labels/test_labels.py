@@ -13,7 +13,7 @@ from mmsearch.errors import InvalidInput, LibraryEmpty
 from mmsearch.library import Library
 from tests.conftest import CHECKOUT, Run
 from tests.generated import picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 
 def fill(folder: Path) -> None:
@@ -27,8 +27,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def tags(library: Library) -> list[tuple[str, float | None]]:
         return db.execute("SELECT tag, confidence FROM tags ORDER BY tag").fetchall()
 
 
-def test_the_nearest_name_or_none_of_them(filled: Library) -> None:
+def test_each_item_gets_the_nearest_label_or_none(filled: Library) -> None:
     found = given(filled, "red", "green", "low", modalities=("image", "audio", "video"))
     assert found == {
         "red.png": "red", "green.png": "green", "dark.png": None, "low.wav": "low", "mid.wav": None,
@@ -54,7 +54,7 @@ def test_the_nearest_name_or_none_of_them(filled: Library) -> None:
     assert tags(filled) == [], "nothing is written unasked"
 
 
-def test_how_sure_and_what_comes_next(filled: Library, folder: Path) -> None:
+def test_a_label_has_a_confidence_and_a_runner_up(filled: Library, folder: Path) -> None:
     red, dark = (
         next(one for one in filled.label(["red", "green"]) if one.path == folder / name)
         for name in ("red.png", "dark.png")
@@ -63,14 +63,14 @@ def test_how_sure_and_what_comes_next(filled: Library, folder: Path) -> None:
     assert dark.label is None and dark.confidence < 0.5
 
 
-def test_the_least_confidence_is_settable(filled: Library) -> None:
+def test_min_confidence_decides_which_labels_are_given(filled: Library) -> None:
     assert None not in given(filled, "red", "green", min_confidence=0).values()
     assert given(filled, "red", "green", modalities=("audio",), min_confidence=1) == {"low.wav": None, "mid.wav": None}
     with pytest.raises(InvalidInput, match="between 0 and 1"):
         filled.label(["red", "green"], min_confidence=1.5)
 
 
-def test_only_what_matches(filled: Library) -> None:
+def test_only_items_that_pass_the_filter_are_labelled(filled: Library) -> None:
     assert given(filled, "red", "green", filter="name = red.png") == {"red.png": "red"}
     assert given(filled, "red", "green", filter="name = nothing.png") == {}
     copies = given(filled, "red", "green", modalities=("text",))
@@ -85,7 +85,7 @@ def test_saved_labels_are_tags(filled: Library) -> None:
     assert [hit.path.name for hit in filled.search("low", mode="keyword", modalities=("audio",))] == ["low.wav"]
 
 
-def test_labels_once_more_replace_those_of_a_model_alone(filled: Library) -> None:
+def test_saved_labels_replace_a_model_s_tags_and_no_person_s(filled: Library) -> None:
     filled.label(["red", "green"], modalities=("image",), save=True, min_confidence=0)
     assert len(tags(filled)) == 3, "dark.png too"
     with closing(sqlite3.connect(filled.path / "catalog.sqlite")) as db, db:
@@ -99,14 +99,16 @@ def test_labels_once_more_replace_those_of_a_model_alone(filled: Library) -> Non
     assert ("kept", 0.5) in now, "so does a model's with another name"
 
 
-def test_what_was_not_looked_at_keeps_its_labels(filled: Library) -> None:
+def test_items_outside_the_filter_keep_their_labels(filled: Library) -> None:
     filled.label(["red", "green"], modalities=("image",), save=True, min_confidence=0)
     assert len(tags(filled)) == 3
     filled.label(["red", "green"], filter="name = dark.png", save=True)
     assert [tag for tag, _ in tags(filled)] == ["green", "red"]
 
 
-def test_an_empty_library_and_a_single_name(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+def test_labelling_an_empty_library_or_with_one_label_is_refused(
+    open_tiny: Callable[..., Library], tmp_path: Path
+) -> None:
     library, folder = open_tiny("nothing yet"), tmp_path / "none"
     folder.mkdir()
     library.ingest(folder)
@@ -116,7 +118,8 @@ def test_an_empty_library_and_a_single_name(open_tiny: Callable[..., Library], t
         library.label(["red"])
 
 
-def test_in_the_shell(run: Run, process: Run) -> None:
+@pytest.mark.slow
+def test_the_label_command_prints_saves_and_lists_labels(run: Run, process: Run) -> None:
     done = process("label", "--as", "red, green", "--in", "image", "--save")
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
@@ -130,7 +133,8 @@ def test_in_the_shell(run: Run, process: Run) -> None:
     assert single.returncode == 2 and b"two names are needed" in single.stderr and b"Hint" in single.stderr
 
 
-def test_real_sounds_get_their_names(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_real_sounds_get_their_labels(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     with mmsearch.open(tmp_path / "real") as library:
         library.ingest(CHECKOUT / "mmsearch" / "resources" / "samples" / "sounds")
         found = given(library, "dog barking", "rooster crowing", "rain", min_confidence=0)

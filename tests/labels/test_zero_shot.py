@@ -25,13 +25,13 @@ from tests import tiny
         ("dog,cat", "must be a list"),
     ],
 )
-def test_senseless_names_are_refused(names: list[str], message: str) -> None:
+def test_senseless_labels_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message) as refused:
         checked_names(names)
     assert refused.value.hint
 
 
-def test_blanks_are_no_part_of_a_name() -> None:
+def test_blanks_around_a_label_are_stripped() -> None:
     assert checked_names([" sea \n waves", "Dog"]) == ("sea waves", "Dog")
 
 
@@ -44,7 +44,7 @@ class _Framed(tiny.TinyText):
         return super()._vector(prepared) if framed else np.roll(super()._vector(prepared), 3)
 
 
-def test_pictures_and_sounds_are_compared_with_names_in_a_sentence(tmp_path: Path) -> None:
+def test_pictures_and_sounds_are_compared_with_labels_put_into_a_prompt(tmp_path: Path) -> None:
     """A red picture lies at "a photo of a red", a low sound at "the sound of low"; passages have the bare names."""
     space = Space("framed", tiny.DIM, Windowing(), {**tiny.space().encoders, "text": _Framed("1")})
     catalog = Catalog.open(tmp_path, "1", create=True)

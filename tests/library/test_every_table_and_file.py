@@ -75,7 +75,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     library = open_tiny()
     library.ingest(folder)
-    library.model.add("tests.others:mute")
+    library.model.add("tests.model_spaces:mute")
     catalog = library._parts.catalog()
     base = catalog.base()
     assert base is not None
@@ -86,11 +86,11 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
-    (library.path / "mmsearch.toml").write_text('fold = "off"\n')
+    (library.path / "mmsearch.toml").write_text('dedup = "off"\n')
     return library
 
 
-def test_every_table_has_rows_here(filled: Library) -> None:
+def test_every_table_has_rows_in_the_tested_library(filled: Library) -> None:
     found = tables(filled.path)
     assert found.keys() == {*Base.metadata.tables, *WORD_TABLES}, "a new table needs a place in this module"
     assert [name for name, rows in found.items() if not rows] == []
@@ -106,23 +106,24 @@ def test_a_backup_has_every_row(filled: Library, open_tiny: Callable[..., Librar
     assert after.keys() == before.keys()
 
 
+@pytest.mark.slow
 def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     shutil.rmtree(filled.path / "training")  # of no trained model
     filled.export(tmp_path / "exported")
     other = open_tiny("other")
-    other.import_(tmp_path / "exported", models=["tests.others:mute"])
+    other.import_(tmp_path / "exported", models=["tests.model_spaces:mute"])
     empty = {name for name, rows in tables(other.path).items() if not rows}
     assert empty == LEFT_BY_EXPORT.keys() | {"runs"}, "an import is no ingest"
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}
 
 
-def test_remove_leaves_nothing_of_what_was_taken_in(filled: Library, folder: Path) -> None:
+def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:
     filled.remove(folder)
     left = {name for name, rows in tables(filled.path).items() if rows}
     assert left == LEFT_BY_REMOVE.keys()
 
 
-def test_a_library_may_be_moved_whole(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     before = [(hit.path, hit.score) for hit in filled.search("red")]
     filled.close()
     named = [path for path in filled.path.rglob("*") if path.is_file() and bytes(filled.path) in path.read_bytes()]
@@ -133,7 +134,7 @@ def test_a_library_may_be_moved_whole(filled: Library, open_tiny: Callable[..., 
     assert not (tmp_path / "library").exists()
 
 
-def test_every_file_of_a_library_is_accounted_for(filled: Library) -> None:
+def test_every_file_of_a_library_folder_is_known(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
     with filled._parts.builder().alone():
         pass

@@ -20,7 +20,7 @@ from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.types import Progress, Segment
 from tests.forked import Child, forked
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -33,15 +33,15 @@ def fill(media: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 def ask(library: Library, query: str | mmsearch.Query) -> str:
     return library.search(query, k=1, mode="vector")[0].path.stem
 
 
-def test_children_answer_for_themselves(folder: Path, library: Library) -> None:
+def test_forked_children_search_on_their_own(folder: Path, library: Library) -> None:
     def by_file(word: str) -> str:
         return ask(library, library.interpret(str(folder / f"{word}.txt")))
 
@@ -64,7 +64,7 @@ def test_children_answer_for_themselves(folder: Path, library: Library) -> None:
     assert by_file("green") == "green"
 
 
-def test_what_a_parent_commits_and_closes_is_seen_in_its_child(folder: Path, library: Library) -> None:
+def test_a_child_sees_what_its_parent_commits_and_closes(folder: Path, library: Library) -> None:
     # In a child that went on with its parent's connections, SQLite would believe to hold the locks that keep the log
     # where it is, and read for ever the one that the parent, its last user, has removed.
     assert ask(library, "light") in WORDS
@@ -84,7 +84,7 @@ def test_what_a_parent_commits_and_closes_is_seen_in_its_child(folder: Path, lib
     assert child.end() == "light"
 
 
-def test_what_a_child_commits_is_seen_in_its_parent(folder: Path, library: Library) -> None:
+def test_a_parent_sees_what_its_child_commits(folder: Path, library: Library) -> None:
     assert ask(library, "red") == "red"
     (folder / "light.txt").write_text("a light thing")
     assert forked(lambda: library.ingest(folder).new) == 1
@@ -92,7 +92,7 @@ def test_what_a_child_commits_is_seen_in_its_parent(folder: Path, library: Libra
     assert all(not check.wrong for check in library.index.verify())
 
 
-def test_a_fork_in_the_middle_of_an_ingest(folder: Path, library: Library) -> None:
+def test_a_fork_in_the_middle_of_an_ingest_leaves_the_ingest_alone(folder: Path, library: Library) -> None:
     """By a callback, and by another thread: children search what was committed, and the ingest ends as ever."""
     for number in range(300):
         (folder / f"red {number}.txt").write_text(f"red {number}")
@@ -118,7 +118,7 @@ def test_a_fork_in_the_middle_of_an_ingest(folder: Path, library: Library) -> No
     assert asked == ["green", "blue"]
 
 
-def test_a_child_that_ends_leaves_its_parents_queries_alone() -> None:
+def test_a_child_that_ends_leaves_its_parent_s_workers_alone() -> None:
     """By `os.fork` and `sys.exit`, which `multiprocessing` does not use: what is registered for the exit is run."""
     with search_query._as_file("image", b"some bytes") as path:
         with warnings.catch_warnings():
@@ -134,7 +134,7 @@ def test_a_child_that_ends_leaves_its_parents_queries_alone() -> None:
     assert not path.parent.exists()
 
 
-def test_a_library_that_is_torn_is_refused(library: Library) -> None:
+def test_a_library_forked_in_the_middle_of_work_is_refused(library: Library) -> None:
     assert ask(library, "red") == "red"
     with ExitStack() as held:
         held.enter_context(library._parts.catalog().reading())
@@ -163,7 +163,8 @@ def test_closing_during_an_ingest_ends_it_with_an_error_of_ours(folder: Path, li
     assert (report.failed.total(), report.new + report.unchanged) == (0, 304)
 
 
-def test_where_torch_ran_children_encode_words_and_refuse_pictures() -> None:
+@pytest.mark.slow
+def test_after_torch_ran_a_child_encodes_words_and_refuses_pictures() -> None:
     """With the real weights: PyTorch hangs in such a child, and words need none."""
     space = registry.load_part("spaces", "starter")()
     words, pictures = space.encoders["text"], space.encoders["image"]

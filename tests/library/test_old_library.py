@@ -66,7 +66,7 @@ def recorded(hit: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=[str(number) for number in range(len(ANSWERS))])
-def test_it_answers_as_it_did(old: Library, answer: dict[str, Any]) -> None:
+def test_an_old_library_gives_its_recorded_answers(old: Library, answer: dict[str, Any]) -> None:
     hits = asked(old, answer)
     assert [rounded(facts(hit)) for hit in hits] == [recorded(hit) for hit in answer["hits"]]
     for hit, was in zip(hits, answer["hits"], strict=True):
@@ -82,11 +82,11 @@ def rounded(found: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in found.items()}
 
 
-def test_there_are_two_hundred_answers() -> None:
+def test_two_hundred_answers_are_recorded() -> None:
     assert len(ANSWERS) == 200
 
 
-def test_it_holds_what_it_held(old: Library) -> None:
+def test_an_old_library_has_its_recorded_items_failures_and_duplicates(old: Library) -> None:
     status = old.status()
     assert [(one.modality, one.items, one.missing, one.vectors) for one in status.counts] == [
         ("audio", 18, 0, 16), ("image", 21, 0, 21), ("text", 13, 1, 20), ("video", 2, 0, 9),

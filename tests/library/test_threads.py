@@ -53,7 +53,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
     libraries: list[Library] = []
 
     def make(**chosen: Any) -> Library:
-        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", **chosen}))
+        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
         return libraries[-1]
 
     yield make
@@ -67,12 +67,12 @@ def started(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_the_catalog_answers_while_a_model_s_files_are_read(tmp_path: Path) -> None:
+def test_the_catalog_answers_while_a_model_s_files_are_hashed(tmp_path: Path) -> None:
     READ.set()
     commit(tmp_path / "library", batch(0, 3), f"{HERE}:large")
     READ.clear()
     READING.clear()
-    with mmsearch.open(tmp_path / "library") as library:
+    with mmsearch.open(tmp_path / "library", space=f"{HERE}:large") as library:
         first = started(lambda: library.search("red"))
         assert READING.wait(WAIT_S)
         try:
@@ -84,7 +84,7 @@ def test_the_catalog_answers_while_a_model_s_files_are_read(tmp_path: Path) -> N
             first.join(WAIT_S)
 
 
-def test_two_threads_that_ask_for_a_caretaker_get_one(
+def test_two_threads_that_ask_for_a_background_worker_get_one(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[BackgroundWorker] = []
@@ -122,7 +122,8 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, 
     go.set()
 
 
-def test_closing_waits_for_an_index_that_is_being_read(
+@pytest.mark.slow
+def test_closing_waits_for_an_index_that_is_being_loaded(
     opened: Callable[..., Library], reading: tuple[threading.Event, threading.Event]
 ) -> None:
     begun, go = reading
@@ -141,7 +142,8 @@ def test_closing_waits_for_an_index_that_is_being_read(
     check(parts(serving)[1], EVERY)
 
 
-def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
+@pytest.mark.slow
+def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     serving, other = opened(), opened()

@@ -30,7 +30,7 @@ def filled(library: Library, folder: Path) -> Library:
     return library
 
 
-def test_a_restore_brings_back_what_was_and_nothing_else(filled: Library, folder: Path, tmp_path: Path) -> None:
+def test_a_restore_brings_back_exactly_the_backed_up_state(filled: Library, folder: Path, tmp_path: Path) -> None:
     before = found(filled)
     assert filled.backup(tmp_path / "kept.backup") == (tmp_path / "kept.backup").stat().st_size
     picture(folder / "crimson.png", "red", mark=9)
@@ -46,7 +46,8 @@ def test_a_restore_brings_back_what_was_and_nothing_else(filled: Library, folder
     assert not list(filled.path.glob(".catalog*"))
 
 
-def test_a_search_that_goes_on_in_another_process_notices(
+@pytest.mark.slow
+def test_a_reader_in_another_process_notices_a_restore(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     reader = open_tiny()
@@ -65,7 +66,7 @@ def test_a_search_that_goes_on_in_another_process_notices(
     assert found(reader) == found(open_tiny("library"))
 
 
-def test_a_lost_library_comes_back_in_another_place(
+def test_a_lost_library_can_be_restored_elsewhere(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     before = found(filled)
@@ -77,7 +78,8 @@ def test_a_lost_library_comes_back_in_another_place(
 
 
 @pytest.mark.parametrize("damage", ["header", "pages"])
-def test_a_damaged_catalog_makes_way(filled: Library, tmp_path: Path, damage: str) -> None:
+@pytest.mark.slow
+def test_a_restore_moves_a_damaged_catalog_aside(filled: Library, tmp_path: Path, damage: str) -> None:
     before = found(filled)
     filled.backup(tmp_path / "kept.backup")
     filled.close()
@@ -94,7 +96,8 @@ def test_a_damaged_catalog_makes_way(filled: Library, tmp_path: Path, damage: st
     assert kept.read_bytes() == data
 
 
-def test_a_backup_while_an_ingest_runs_is_one_state_of_it(library: Library, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_backup_during_an_ingest_is_one_committed_state(library: Library, folder: Path, tmp_path: Path) -> None:
     for n in range(60):
         picture(folder / f"{n:02d}.png", "red", mark=n)
     working, done = Event(), Event()
@@ -116,7 +119,7 @@ def test_a_backup_while_an_ingest_runs_is_one_state_of_it(library: Library, fold
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_nothing_is_overwritten_unasked(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
+def test_backup_and_restore_overwrite_nothing_unasked(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
     kept = tmp_path / "kept.backup"
     filled.backup(kept)
     content = kept.read_bytes()
@@ -132,7 +135,7 @@ def test_nothing_is_overwritten_unasked(filled: Library, open_tiny: Open, tmp_pa
     assert found(filled)
 
 
-def test_what_is_no_backup_is_refused(filled: Library, tmp_path: Path) -> None:
+def test_a_file_that_is_no_backup_is_refused(filled: Library, tmp_path: Path) -> None:
     before, kept = found(filled), tmp_path / "kept.backup"
     filled.backup(kept)
     words(tmp_path / "letter", "dear aunt")
@@ -155,7 +158,8 @@ def test_what_is_no_backup_is_refused(filled: Library, tmp_path: Path) -> None:
     assert found(filled) == before
 
 
-def test_a_restore_waits_for_no_writer(filled: Library, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_restore_is_refused_while_an_ingest_runs(filled: Library, tmp_path: Path) -> None:
     filled.backup(tmp_path / "kept.backup")
     hold = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); input()"
     with subprocess.Popen(
@@ -168,7 +172,10 @@ def test_a_restore_waits_for_no_writer(filled: Library, tmp_path: Path) -> None:
         holder.communicate(b"\n")
 
 
-def test_the_shell(filled: Library, run: Run, process: Run, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_backup_and_restore_commands_overwrite_only_with_force(
+    filled: Library, run: Run, process: Run, tmp_path: Path
+) -> None:
     kept = tmp_path / "kept.backup"
     done = process("backup", kept)
     assert done.returncode == 0 and done.stdout.startswith(b"wrote ") and kept.is_file()

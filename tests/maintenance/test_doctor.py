@@ -25,7 +25,8 @@ def by_subject(library: Library) -> dict[str, Finding]:
     return {finding.subject: finding for finding in library.doctor()}
 
 
-def test_all_is_well_with_a_new_machine_and_no_library(library: Library) -> None:
+@pytest.mark.slow
+def test_the_doctor_is_content_without_a_library(library: Library) -> None:
     found = by_subject(library)
     assert {f.state for f in found.values()} == {"ok"}
     assert found["library"].detail.startswith("none yet")
@@ -33,7 +34,8 @@ def test_all_is_well_with_a_new_machine_and_no_library(library: Library) -> None
     assert not library.path.exists()
 
 
-def test_all_is_well_with_a_library(library: Library, folder: Path) -> None:
+@pytest.mark.slow
+def test_the_doctor_is_content_with_a_sound_library(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     found = by_subject(library)
@@ -42,7 +44,8 @@ def test_all_is_well_with_a_library(library: Library, folder: Path) -> None:
     assert found["catalog"].detail.startswith("whole")
 
 
-def test_a_damaged_index_is_a_warning_that_a_search_mends(library: Library, open_tiny: Open, folder: Path) -> None:
+@pytest.mark.slow
+def test_a_damaged_index_is_a_warning_that_a_search_clears(library: Library, open_tiny: Open, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     (index,) = (path for path in (library.path / "indexes").rglob("*") if path.is_file())
@@ -113,7 +116,7 @@ class Faulty:
         ("scale", "gives no unit vectors", "try --device cpu or --precision fp32"),
     ],
 )
-def test_an_encoder_at_fault_is_named_and_the_others_still_looked_at(fault: str, detail: str, remedy: str) -> None:
+def test_a_faulty_encoder_is_named_and_the_others_are_still_checked(fault: str, detail: str, remedy: str) -> None:
     good = tiny.space()
     space: Space = replace(good, encoders={**good.encoders, "image": Faulty(good.encoders["image"], fault)})
     found = {finding.subject: finding for finding in health.findings(space)}
@@ -121,7 +124,8 @@ def test_an_encoder_at_fault_is_named_and_the_others_still_looked_at(fault: str,
     assert found["text encoder"].state == found["audio encoder"].state == "ok"
 
 
-def test_the_shell(process: Run) -> None:
+@pytest.mark.slow
+def test_the_doctor_command_prints_a_line_for_each_finding(process: Run) -> None:
     done = process("doctor")
     assert done.returncode == 0, done.stderr.decode()
     assert b"ok\ttext encoder\t" in done.stdout and b"error" not in done.stdout

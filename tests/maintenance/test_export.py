@@ -43,7 +43,7 @@ def filled(library: Library, folder: Path) -> Library:
     return library
 
 
-def test_another_machine_finds_what_this_one_found(
+def test_an_imported_library_gives_the_same_answers(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     done = filled.export(tmp_path / "out")
@@ -55,7 +55,8 @@ def test_another_machine_finds_what_this_one_found(
     assert [one.as_dict()["unchanged"] for one in (fresh.ingest(folder),)] == [15], "sizes and times came with them"
 
 
-def test_files_that_lie_elsewhere(filled: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_import_maps_roots_to_other_folders(filled: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     fresh, here = open_tiny("elsewhere"), tmp_path / "here"
     folder.rename(here)
@@ -67,7 +68,8 @@ def test_files_that_lie_elsewhere(filled: Library, open_tiny: Open, folder: Path
     assert (report.unchanged, report.new, report.moved, report.missing) == (14, 0, 1, 0)
 
 
-def test_what_is_known_stays_and_nothing_is_doubled(
+@pytest.mark.slow
+def test_an_import_keeps_known_items_and_doubles_none(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     filled.export(tmp_path / "out")
@@ -86,7 +88,10 @@ def test_what_is_known_stays_and_nothing_is_doubled(
     assert first.score > 0.99, "the file here is what it was here"
 
 
-def test_labels_and_a_person_s_words_come_along(filled: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_labels_and_a_person_s_tags_are_exported(
+    filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
     filled.label(["red", "green"], save=True, min_confidence=0.0, modalities=["image"])
     tagged = [(hit.path, hit.score) for hit in filled.search("red", filter="tag = red", k=50)]
     filled.export(tmp_path / "out")
@@ -95,7 +100,8 @@ def test_labels_and_a_person_s_words_come_along(filled: Library, open_tiny: Open
     assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
 
 
-def test_half_precision_stays_as_it_is(open_tiny: Open, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_half_precision_vectors_are_exported_as_they_are(open_tiny: Open, folder: Path, tmp_path: Path) -> None:
     half = open_tiny("half", storage="float16")
     for n in range(6):
         words(folder / f"{n}.txt", f"nothing that has an axis {n}")
@@ -116,7 +122,7 @@ def test_half_precision_stays_as_it_is(open_tiny: Open, folder: Path, tmp_path: 
     assert stored[0] == stored[1]
 
 
-def test_other_programs_can_read_it(filled: Library, folder: Path, tmp_path: Path) -> None:
+def test_an_export_can_be_read_with_json_and_numpy_alone(filled: Library, folder: Path, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     vectors = np.load(tmp_path / "out" / "vectors.npy", allow_pickle=False)
     contents = [json.loads(line) for line in (tmp_path / "out" / "contents.jsonl").read_text().splitlines()]
@@ -134,7 +140,9 @@ def test_other_programs_can_read_it(filled: Library, folder: Path, tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names on Windows are text")
-def test_a_name_that_is_no_text(library: Library, open_tiny: Open, folder: Path, tmp_path: Path) -> None:
+def test_a_path_that_is_no_unicode_survives_export_and_import(
+    library: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
     strange = os.fsencode(folder) + b"/\xff\xfe.txt"
     Path(os.fsdecode(strange)).write_text("red")
     library.ingest(folder)
@@ -144,7 +152,10 @@ def test_a_name_that_is_no_text(library: Library, open_tiny: Open, folder: Path,
     assert [os.fsencode(hit.path) for hit in fresh.search("red", k=1)] == [strange]
 
 
-def test_a_foreign_space_is_refused_and_nothing_is_made(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_export_of_another_space_is_refused_and_nothing_made(
+    filled: Library, open_tiny: Open, tmp_path: Path
+) -> None:
     filled.export(tmp_path / "out")
     with pytest.raises(SpaceChanged, match="another version"):
         open_tiny("elsewhere", space="tests.tiny:other_weights").import_(tmp_path / "out")
@@ -161,7 +172,10 @@ def test_a_foreign_space_is_refused_and_nothing_is_made(filled: Library, open_ti
 
 
 @pytest.mark.parametrize("name", ["contents.jsonl", "items.jsonl", "vectors.npy"])
-def test_a_changed_or_lost_file_is_noticed_first(filled: Library, open_tiny: Open, tmp_path: Path, name: str) -> None:
+@pytest.mark.slow
+def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported(
+    filled: Library, open_tiny: Open, tmp_path: Path, name: str
+) -> None:
     filled.export(tmp_path / "out")
     path = tmp_path / "out" / name
     data = bytearray(path.read_bytes())
@@ -176,7 +190,7 @@ def test_a_changed_or_lost_file_is_noticed_first(filled: Library, open_tiny: Ope
     assert not fresh.path.exists()
 
 
-def test_what_is_no_export(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no exported library"):
         filled.import_(tmp_path / "media")
     filled.export(tmp_path / "out")
@@ -198,13 +212,14 @@ def test_an_export_that_fails_leaves_nothing(filled: Library, tmp_path: Path) ->
     assert not list(tmp_path.glob(".*writing-*"))
 
 
-def test_killed_at_any_batch_it_goes_on(filled: Library, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_import_killed_at_any_batch_can_be_repeated(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     program = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import portable, store
-portable.PAGE = 3
+from mmsearch.catalog import export, store
+export.PAGE = 3
 commit, left = store.Catalog.commit, [int(sys.argv[3])]
 def dying(self, *arguments):
     left[0] -= 1
@@ -229,7 +244,8 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
         assert found(library) == expected
 
 
-def test_one_writer(filled: Library, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_import_is_refused_while_another_writes(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     with filled._parts.writing(), pytest.raises(LibraryLocked):
         filled.import_(tmp_path / "out")
@@ -242,7 +258,10 @@ def test_an_empty_library_has_nothing_to_export(library: Library, folder: Path, 
         library.search("red")
 
 
-def test_the_shell(filled: Library, run: Run, process: Run, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_export_and_import_commands_print_their_counts(
+    filled: Library, run: Run, process: Run, folder: Path, tmp_path: Path
+) -> None:
     done = process("export", "out")
     assert done.returncode == 0 and done.stdout.startswith(b"wrote 15 items, 14 contents, 16 vectors, "), done.stderr
     assert run("export", "out").returncode == 2

@@ -17,9 +17,11 @@ from tests import tiny
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Library]
 
-TWIN, WIDE, MUTE = (f"tests.others:{name}" for name in ("twin", "wide", "mute"))
+TWIN, WIDE, MUTE = (f"tests.model_spaces:{name}" for name in ("twin", "wide", "mute"))
 COLOURS = ("red", "green", "blue")
 
 
@@ -79,7 +81,7 @@ def rows(library: Library) -> tuple[int, int, int]:
         return int(segments), int(embeddings), int(refusals)
 
 
-def test_other_models_vectors_come_along_and_serve(
+def test_the_vectors_of_other_models_are_imported_and_can_serve(
     filled: Library, exported: Callable[[], Path], open_tiny: Open
 ) -> None:
     for name in (TWIN, WIDE, MUTE):
@@ -98,7 +100,7 @@ def test_other_models_vectors_come_along_and_serve(
     assert rows(fresh) == rows(filled)
 
 
-def test_models_that_nobody_asks_for_are_left_out_and_named(
+def test_models_not_asked_for_are_left_out_and_named(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.model.add(WIDE)
@@ -115,7 +117,7 @@ def test_models_that_nobody_asks_for_are_left_out_and_named(
         fresh.model.use("wide")
 
 
-def test_a_model_that_this_library_has_needs_no_naming(
+def test_a_model_the_library_has_is_imported_unasked(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.model.add(WIDE)
@@ -138,7 +140,7 @@ def test_a_model_that_is_not_in_the_folder_is_refused_before_anything_is_made(
     assert "wide" in str(refused.value.hint) and not fresh.path.exists()
 
 
-def test_a_projection_that_served_serves_there(
+def test_an_active_projection_is_active_after_the_import(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.train.projection(pairs(folder), "mine", epochs=2, modality=("image", "text"))
@@ -157,7 +159,7 @@ def test_a_projection_that_served_serves_there(
     assert answers(other) == answers(filled)
 
 
-def test_heads_and_fusions_do_there_what_they_did_here(
+def test_imported_heads_and_fusions_give_the_same_answers(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     for n in range(6):
@@ -175,7 +177,7 @@ def test_heads_and_fusions_do_there_what_they_did_here(
     assert not (out / "trained" / "ours" / "data.safetensors").exists(), "what it was trained on stays"
 
 
-def test_what_can_not_be_used_is_left_out_and_says_why(
+def test_unusable_models_are_left_out_with_their_reason(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.model.add(WIDE)
@@ -196,7 +198,7 @@ def test_what_can_not_be_used_is_left_out_and_says_why(
 
 
 @pytest.mark.parametrize("name", ["trained/kinds/head.safetensors", "spaces/1/vectors.npy", "spaces/1/refusals.jsonl"])
-def test_a_changed_file_is_noticed_before_anything_is_taken(
+def test_a_changed_model_file_is_refused_before_anything_is_imported(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path, name: str
 ) -> None:
     filled.model.add(MUTE)
@@ -210,7 +212,7 @@ def test_a_changed_file_is_noticed_before_anything_is_taken(
     assert not fresh.path.exists()
 
 
-def test_a_folder_leads_nowhere_else(
+def test_an_import_reads_no_file_outside_its_folder(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.train.labels(labels(folder), "kinds")
@@ -233,7 +235,9 @@ def test_a_folder_leads_nowhere_else(
 
 
 @pytest.mark.parametrize("name", ["../../../secret", "ABSOLUTE", "..", "a/b", "link", "missing"])
-def test_an_export_takes_no_file_from_elsewhere(filled: Library, folder: Path, tmp_path: Path, name: str) -> None:
+def test_an_export_copies_no_file_from_outside_the_library(
+    filled: Library, folder: Path, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "secret").write_text("mine")
     model = filled.path / "training" / "kinds"
     model.mkdir(parents=True)
@@ -249,7 +253,7 @@ def test_an_export_takes_no_file_from_elsewhere(filled: Library, folder: Path, t
     assert not (tmp_path / "out").exists() and (tmp_path / "secret").read_text() == "mine"
 
 
-def test_the_shell(filled: Library, run: Run, folder: Path) -> None:
+def test_the_export_and_import_commands_name_models(filled: Library, run: Run, folder: Path) -> None:
     filled.model.add(WIDE)
     filled.train.labels(labels(folder), "kinds")
     lines = run("export", "out").stdout.decode().splitlines()

@@ -34,7 +34,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sound(place / "media" / "d.wav", "low")
     with mmsearch.open(place / "library", space="tests.tiny:space", workers=1) as library:
         library.ingest(place / "media")
-        library.model.add("tests.others:mute")
+        library.model.add("tests.model_spaces:mute")
         library.export(place / "out")
     return place / "out"
 
@@ -210,7 +210,10 @@ def fresh(open_tiny: Open) -> Library:
 
 
 @pytest.mark.parametrize("turn", range(TURNS))
-def test_what_no_export_wrote_is_refused_whole(export: Path, fresh: Library, tmp_path: Path, turn: int) -> None:
+@pytest.mark.slow
+def test_a_tampered_export_is_refused_and_nothing_imported(
+    export: Path, fresh: Library, tmp_path: Path, turn: int
+) -> None:
     for name in list(REFUSED)[turn::TURNS]:
         out = sealed(copied(export, tmp_path / "out"), REFUSED[name])
         with pytest.raises(mmsearch.MmsearchError) as refused:
@@ -221,11 +224,11 @@ def test_what_no_export_wrote_is_refused_whole(export: Path, fresh: Library, tmp
         shutil.rmtree(out)
 
 
-def test_it_is_enough_of_them() -> None:
+def test_at_least_eighty_tampered_exports_are_tried() -> None:
     assert len(REFUSED) >= 80
 
 
-def test_what_is_odd_but_right_is_taken(export: Path, fresh: Library, tmp_path: Path) -> None:
+def test_odd_but_valid_values_are_imported(export: Path, fresh: Library, tmp_path: Path) -> None:
     def odd(one: Export) -> None:
         one.contents[0]["metadata"] |= {"title": "é\x00", "deep": [[[{"a": None}]]], "gps": [-90, 180], "artist": "x"}
         one.contents[0]["tags"] = [["a", 0], ["b", 1]]
@@ -237,10 +240,10 @@ def test_what_is_odd_but_right_is_taken(export: Path, fresh: Library, tmp_path: 
     assert fresh.import_(out) == Imported(4, 4, 0, 0, (), (), (("mute", "this library doesn't have this model; "
                                                                "it is taken with --model"),))  # fmt: skip
     assert len(fresh.search("red", 9)) == 4
-    assert fresh.import_(out, models=["tests.others:mute"]).models == ("mute",)
+    assert fresh.import_(out, models=["tests.model_spaces:mute"]).models == ("mute",)
 
 
-def test_half_a_folder_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:
+def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:
     """The wrong line comes last: nothing of those before it is taken."""
     fresh.import_(export)
     before = [(hit.path, hit.score) for hit in fresh.search("red", 9)]
@@ -250,7 +253,7 @@ def test_half_a_folder_leaves_a_library_as_it_was(export: Path, fresh: Library, 
     assert [(hit.path, hit.score) for hit in fresh.search("red", 9)] == before
 
 
-def test_the_shell_says_so_in_two_lines(export: Path, run: Run, tmp_path: Path) -> None:
+def test_the_import_command_refuses_in_an_error_and_a_hint(export: Path, run: Run, tmp_path: Path) -> None:
     sealed(copied(export, tmp_path / "out"), put("contents/0/segments", []))
     done = run("import", "out")
     lines = done.stderr.decode().splitlines()

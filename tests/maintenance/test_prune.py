@@ -58,7 +58,8 @@ def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
     return [i for one in found for i in one.ids.tolist()], sorted(i for one in found for i in one.gone.tolist())
 
 
-def test_what_is_pruned_goes_back_to_the_disk_while_a_search_goes_on(catalog: Catalog, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with catalog.reading() as snapshot:
         gone = [(item.id, item.path) for item in read.items_under(snapshot, b"/r", None, MANY)[1:]]
@@ -79,7 +80,7 @@ def test_what_is_pruned_goes_back_to_the_disk_while_a_search_goes_on(catalog: Ca
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_few_thousand_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_deletes_a_few_thousand_rows_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FORGOTTEN", 700)
     generation, _ = catalog.generation()
     assert catalog.remove(b"/r") == (MANY, 0)
@@ -87,9 +88,7 @@ def test_a_few_thousand_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPa
     assert findable(catalog, generation) == ([], list(range(1, MANY + 1)))
 
 
-def test_contents_that_a_changed_file_left_go_with_the_next_prune(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prune_deletes_the_old_content_of_a_changed_file(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FORGOTTEN", 3)
     placed = [Placement(b"/r/%05d" % n, b"/r", f"{20:064x}", 1, 3) for n in range(7)]
     catalog.commit(Batch(placements=placed), 1)
@@ -108,7 +107,7 @@ def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(cata
     assert findable(catalog, generation) == ([], [1])
 
 
-def test_a_file_among_many_is_looked_for_and_a_page_is_not_sorted(catalog: Catalog) -> None:
+def test_reading_items_uses_an_index_and_no_sorting(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
         for query in (read._ITEMS_BELOW, read._ITEM_AT, read._HOLDS):
             text, names = query._compiled
@@ -117,7 +116,9 @@ def test_a_file_among_many_is_looked_for_and_a_page_is_not_sorted(catalog: Catal
             assert not [step for step in steps if "SCAN" in step or "TEMP" in step], steps
 
 
-def test_the_log_is_emptied_once_it_is_large(catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_write_ahead_log_is_truncated_once_it_is_large(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     log = tmp_path / "catalog.sqlite-wal"
     monkeypatch.setattr(database, "LOG_BYTES", 50_000)
     monkeypatch.setattr(database, "READER_S", 0.01)
@@ -129,13 +130,13 @@ def test_the_log_is_emptied_once_it_is_large(catalog: Catalog, monkeypatch: pyte
     assert log.stat().st_size == 0
 
 
-def test_the_log_is_empty_after_an_ingest(library: Library, folder: Path) -> None:
+def test_the_write_ahead_log_is_empty_after_an_ingest(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     assert (library.path / "catalog.sqlite-wal").stat().st_size == 0
 
 
-def test_a_failure_can_be_removed_too(library: Library, folder: Path) -> None:
+def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     picture(folder / "red.png", "red")
     library.ingest(folder)
@@ -145,7 +146,7 @@ def test_a_failure_can_be_removed_too(library: Library, folder: Path) -> None:
         library.remove(folder / "broken.png")
 
 
-def test_the_shell_says_what_was_freed(library: Library, folder: Path, run: Run) -> None:
+def test_the_prune_command_prints_what_was_freed(library: Library, folder: Path, run: Run) -> None:
     for n in range(40):
         picture(folder / f"{n}.png", "red", mark=n)
     library.ingest(folder)
@@ -156,7 +157,7 @@ def test_the_shell_says_what_was_freed(library: Library, folder: Path, run: Run)
     assert run("prune").stdout == b"forgot 0 missing items, freed 0 B\n"
 
 
-def test_the_ledger_is_read_by_pages(catalog: Catalog) -> None:
+def test_failures_are_read_in_pages(catalog: Catalog) -> None:
     failures = [NewFailure(b"/f/%02d" % n, b"/f", 1, 2, "corrupt", "cut") for n in range(10)]
     catalog.commit(Batch(failures=failures), 1)
     with catalog.reading() as snapshot:
@@ -165,7 +166,7 @@ def test_the_ledger_is_read_by_pages(catalog: Catalog) -> None:
     assert [failure.path for failure in first + rest] == [failure.path for failure in failures]
 
 
-def test_a_projected_space_gets_what_it_lacks_wherever_that_lies(catalog: Catalog) -> None:
+def test_projecting_again_fills_missing_vectors_anywhere(catalog: Catalog) -> None:
     (base,) = catalog.spaces()
     made = catalog.add_projected(base, "tiny+p", "g", b"weights")
     catalog.project(made, 700, lambda vectors, modality: vectors[:, ::-1].copy())
@@ -188,7 +189,7 @@ def test_a_sample_is_evenly_spaced_by_id(catalog: Catalog) -> None:
     assert found.vectors.argmax(axis=1).tolist() == [0, 999 % 64, 1999 % 64, 2999 % 64]
 
 
-def test_what_every_index_has_seen_is_listed_no_more(library: Library, folder: Path) -> None:
+def test_publishing_drops_the_tombstones_that_every_index_has_replayed(library: Library, folder: Path) -> None:
     """A publish raises the floor and drops the removals below it: else they would pile up for ever."""
     for n in range(3):
         picture(folder / f"{n}.png", "red", mark=n)

@@ -88,13 +88,13 @@ def with_alpha(mode: str) -> Image.Image:
         ("RGB", {"transparency": BLACK}),
     ],
 )
-def test_what_is_transparent_becomes_white(tmp_path: Path, mode: str, options: dict[str, Any]) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path, mode: str, options: dict[str, Any]) -> None:
     with_alpha(mode).save(tmp_path / "x.png", **options)
     (pixels,) = decode(tmp_path / "x.png")
     assert colour(pixels) == WHITE
 
 
-def test_half_transparent_is_blended_with_white(tmp_path: Path) -> None:
+def test_half_transparent_pixels_are_blended_with_white(tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (255, 0, 0, 128)).save(tmp_path / "x.png")
     assert colour(decode(tmp_path / "x.png")[0]) == (255, 127, 127)
 
@@ -116,7 +116,9 @@ def test_half_transparent_is_blended_with_white(tmp_path: Path) -> None:
         ("F", 51.0, ".tif", (51, 51, 51)),
     ],
 )
-def test_modes(tmp_path: Path, mode: str, value: Any, suffix: str, expected: tuple[int, int, int]) -> None:
+def test_every_pixel_mode_becomes_rgb(
+    tmp_path: Path, mode: str, value: Any, suffix: str, expected: tuple[int, int, int]
+) -> None:
     image = Image.new(mode, (16, 16), value)
     if mode == "P":
         image.putpalette([9, 8, 7] + [0, 0, 0] * 255)
@@ -129,7 +131,7 @@ def test_lab_is_converted(tmp_path: Path) -> None:
     assert min(colour(decode(tmp_path / "x.tif")[0])) >= 250
 
 
-def test_scaling_keeps_the_range() -> None:
+def test_scaling_to_bytes_keeps_the_range() -> None:
     grey = np.array([[0, 257, 65535]], np.uint16)
     assert scaled(grey).tolist() == [[0, 1, 255]]
     assert scaled(np.array([[-5, 128, 255]], np.int32)).tolist() == [[0, 128, 255]]
@@ -174,7 +176,7 @@ def test_a_broken_icc_profile_is_ignored(tmp_path: Path, profile: bytes) -> None
         (".png", (1, 2000), (2000, 1)),
     ],
 )
-def test_reduced_but_never_below_the_wanted_side(
+def test_a_large_picture_is_reduced_but_not_below_the_wanted_side(
     tmp_path: Path, suffix: str, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     (pixels,) = decode(photo(tmp_path / f"x{suffix}", *size))
@@ -198,7 +200,7 @@ def test_an_animation_gives_evenly_spaced_frames(tmp_path: Path, suffix: str, op
     assert DECODER.describe(tmp_path / f"x{suffix}")["frames"] == 9
 
 
-def test_two_frames_give_two_and_pages_are_numbered(tmp_path: Path) -> None:
+def test_two_frames_give_two_segments_and_pages_are_numbered(tmp_path: Path) -> None:
     assert len(decode(animation(tmp_path / "x.gif", 2))) == 2
     pages = list(DECODER.decode(animation(tmp_path / "x.tif", 6)))
     assert [segment.span.page for segment in pages] == [2, 4, 6]
@@ -212,7 +214,7 @@ def test_a_damaged_later_frame_costs_itself_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0.5, 0.97])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_cut_off_is_corrupt(tmp_path: Path, suffix: str, kept: float) -> None:
+def test_a_truncated_picture_is_corrupt(tmp_path: Path, suffix: str, kept: float) -> None:
     path = tmp_path / f"x{suffix}"
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     Image.fromarray(noise).save(path)
@@ -221,7 +223,7 @@ def test_cut_off_is_corrupt(tmp_path: Path, suffix: str, kept: float) -> None:
         decode(path)
 
 
-def test_data_behind_the_picture_does_no_harm(tmp_path: Path) -> None:
+def test_data_after_the_end_of_a_picture_is_ignored(tmp_path: Path) -> None:
     path = photo(tmp_path / "x.jpg")
     before = decode(path)[0]
     path.write_bytes(path.read_bytes() + b"MotionPhoto" * 10_000)
@@ -258,7 +260,7 @@ def test_the_pixel_limit_is_exact_and_leaves_pillow_as_it_was(tmp_path: Path) ->
     assert warnings.filters == filters
 
 
-def test_what_the_camera_wrote(tmp_path: Path) -> None:
+def test_metadata_has_what_the_camera_recorded(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Maker\x00", "Model 5"
     camera = exif.get_ifd(0x8769)
@@ -278,7 +280,7 @@ def test_what_the_camera_wrote(tmp_path: Path) -> None:
     }
 
 
-def test_nonsense_in_exif_is_left_out(tmp_path: Path) -> None:
+def test_senseless_exif_values_are_left_out(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0132], exif[0x0112] = "0000:00:00 00:00:00", 77
     exif.get_ifd(0x8825).update({1: "N", 2: (999.0, 0.0, 0.0), 3: "E", 4: (1.0, 0.0, 0.0)})
@@ -311,7 +313,7 @@ def test_a_format_without_signature_goes_by_its_suffix(tmp_path: Path) -> None:
         decode(tmp_path / "y.tga")
 
 
-def test_unsupported_variants_say_so(tmp_path: Path) -> None:
+def test_an_unsupported_bmp_variant_is_unsupported_and_named(tmp_path: Path) -> None:
     out = io.BytesIO()
     Image.fromarray(quarters(8, 8)).save(out, "BMP")
     data = bytearray(out.getvalue())

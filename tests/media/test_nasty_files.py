@@ -10,6 +10,8 @@ from mmsearch.media.events import DecodeJob, FileDone, FileFailed, PreparedSegme
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Limits, Windowing
 
+pytestmark = pytest.mark.slow
+
 NASTY = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev" / "nasty"
 
 KNOWN = {
@@ -42,7 +44,7 @@ KNOWN = {
 
 
 @pytest.mark.skipif(not NASTY.exists(), reason="needs the development data in ../shared")
-def test_every_hostile_file_has_an_outcome() -> None:
+def test_every_hostile_file_is_decoded_or_refused_with_our_error() -> None:
     paths = sorted(path for path in NASTY.rglob("*") if path.is_file())
     outcomes: dict[str, str] = {}
     pieces: Counter[int] = Counter()

@@ -19,14 +19,14 @@ from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, FileFailed, 
 from mmsearch.media.pool import DecodePool
 from mmsearch.media.process import _Wait
 from mmsearch.types import Limits, Windowing
-from tests import hostile
+from tests import hostile_decoder
 
 LIMITS = Limits(decode_s=30.0)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_pool(workers: int = 1, limits: Limits = LIMITS, space: str = hostile.SPACE) -> DecodePool:
-    return DecodePool(space, Windowing(), limits, workers, decoders=[hostile.DECODER])
+def make_pool(workers: int = 1, limits: Limits = LIMITS, space: str = hostile_decoder.SPACE) -> DecodePool:
+    return DecodePool(space, Windowing(), limits, workers, decoders=[hostile_decoder.DECODER])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def calm() -> Iterator[DecodePool]:
 
 def script(folder: Path, name: str, *commands: str) -> Path:
     path = folder / name
-    path.write_bytes(hostile.MAGIC + "\n".join(commands).encode())
+    path.write_bytes(hostile_decoder.MAGIC + "\n".join(commands).encode())
     return path
 
 
@@ -52,7 +52,7 @@ def only_failure(events: Sequence[DecodeEvent]) -> FileFailed:
     return end
 
 
-def test_pieces_then_the_end_in_input_order(calm: DecodePool, tmp_path: Path) -> None:
+def test_segments_and_ends_come_in_input_order(calm: DecodePool, tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, f"{i:03}", f"piece {i % 4 + 1}"), key=i, payload=f"p{i}") for i in range(90)]
     events = list(calm.run(jobs))
     seen = [(event.job.key, event.index if isinstance(event, PreparedSegment) else "end") for event in events]
@@ -63,7 +63,7 @@ def test_pieces_then_the_end_in_input_order(calm: DecodePool, tmp_path: Path) ->
     assert all(event.job.payload == f"p{event.job.key}" for event in events)
 
 
-def test_a_piece_carries_modality_span_and_prepared_array(calm: DecodePool, tmp_path: Path) -> None:
+def test_a_prepared_segment_has_modality_span_and_array(calm: DecodePool, tmp_path: Path) -> None:
     first, second, sound, done = list(calm.run([DecodeJob(script(tmp_path, "x", "piece 2", "sound"))]))
     assert (
         isinstance(first, PreparedSegment)
@@ -89,9 +89,7 @@ def test_a_piece_carries_modality_span_and_prepared_array(calm: DecodePool, tmp_
     ],
 )
 @pytest.mark.skipif(os.name != "posix", reason="signals by name")
-def test_a_bad_file_costs_itself_only(
-    calm: DecodePool, tmp_path: Path, command: str, failure: str, reason: str
-) -> None:
+def test_a_bad_file_fails_alone(calm: DecodePool, tmp_path: Path, command: str, failure: str, reason: str) -> None:
     names = [("a", "piece 1"), ("bad", command), ("c", "piece 1"), ("d", "piece 1")]
     events = ends(list(calm.run(DecodeJob(script(tmp_path, name, text)) for name, text in names)))
     assert [type(event) for event in events] == [FileDone, FileFailed, FileDone, FileDone]
@@ -99,12 +97,13 @@ def test_a_bad_file_costs_itself_only(
     assert (events[1].failure, events[1].reason) == (failure, reason)
 
 
-def test_pieces_before_a_failure_come_out_before_it(calm: DecodePool, tmp_path: Path) -> None:
+def test_segments_before_a_failure_come_before_it(calm: DecodePool, tmp_path: Path) -> None:
     events = list(calm.run([DecodeJob(script(tmp_path, "x", "piece 3", "corrupt"))]))
     assert [type(event) for event in events] == [PreparedSegment, PreparedSegment, PreparedSegment, FileFailed]
 
 
 @pytest.mark.parametrize("command", ["hang", "spin"])
+@pytest.mark.slow
 def test_a_hanging_decoder_is_killed(tmp_path: Path, command: str) -> None:
     jobs = [DecodeJob(script(tmp_path, "hangs", command)), DecodeJob(script(tmp_path, "works", "piece 1"))]
     with make_pool(limits=Limits(decode_s=0.5)) as pool:
@@ -115,6 +114,7 @@ def test_a_hanging_decoder_is_killed(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit on private memory")
+@pytest.mark.slow
 def test_a_decoder_that_eats_memory_is_stopped(tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, "eats", "eat")), DecodeJob(script(tmp_path, "works", "piece 1"))]
     with make_pool(limits=Limits(memory_bytes=384 * 2**20)) as pool:
@@ -131,7 +131,7 @@ def test_output_of_native_code_does_not_reach_the_protocol(
     assert capfd.readouterr() == ("", "")
 
 
-def test_files_that_cannot_be_read(calm: DecodePool, tmp_path: Path) -> None:
+def test_unreadable_files_fail_with_their_reason(calm: DecodePool, tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "empty").touch()
     paths = [tmp_path / "gone", tmp_path / "folder.jpg", tmp_path / "empty"]
@@ -144,7 +144,7 @@ def test_files_that_cannot_be_read(calm: DecodePool, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
-def test_a_fifo_is_not_waited_for(calm: DecodePool, tmp_path: Path) -> None:
+def test_a_fifo_is_refused_and_not_waited_for(calm: DecodePool, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jpg")
     assert only_failure(list(calm.run([DecodeJob(tmp_path / "x.jpg")]))).failure == "unreadable"
 
@@ -168,21 +168,21 @@ def test_a_file_that_changes_while_decoded_is_transient(calm: DecodePool, tmp_pa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux")
-def test_a_name_that_is_not_utf8(calm: DecodePool, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_decoded(calm: DecodePool, tmp_path: Path) -> None:
     path = script(tmp_path, os.fsdecode(b"gr\xfc\xdfe\n%_'"), "piece 1")
     _, done = list(calm.run([DecodeJob(path)]))
     assert isinstance(done, FileDone) and done.job.path == path
 
 
-def test_other_modalities_are_skipped(calm: DecodePool, tmp_path: Path) -> None:
+def test_files_of_modalities_not_asked_for_are_skipped(calm: DecodePool, tmp_path: Path) -> None:
     path = script(tmp_path, "x", "piece 1")
     events = list(calm.run([DecodeJob(path, only=frozenset({"audio"})), DecodeJob(path, only=frozenset({"image"}))]))
     assert [type(event) for event in events] == [FileSkipped, PreparedSegment, FileDone]
     assert isinstance(events[0], FileSkipped) and events[0].modality == "image"
 
 
-def test_segments_the_space_cannot_embed(tmp_path: Path) -> None:
-    with make_pool(space=hostile.TEXT_ONLY) as pool:
+def test_a_file_the_space_cannot_embed_fails_as_not_embedded(tmp_path: Path) -> None:
+    with make_pool(space=hostile_decoder.TEXT_ONLY) as pool:
         failed = only_failure(list(pool.run([DecodeJob(script(tmp_path, "x", "piece 2"))])))
     assert (failed.failure, failed.reason) == ("not-embedded", "this space embeds no image")
 
@@ -213,7 +213,7 @@ def test_a_worker_that_died_idle_is_replaced(tmp_path: Path) -> None:
         assert [type(event) for event in pool.run([DecodeJob(path)])] == [PreparedSegment, FileDone]
 
 
-def test_closing_early_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_closing_early_leaves_no_process_behind(tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, f"{i}", "piece 1", "hang" if i % 2 else "piece 3")) for i in range(8)]
     threads = threading.active_count()
     before = set(psutil.Process().children())
@@ -236,7 +236,7 @@ def test_an_error_of_the_callers_own_iterable_ends_the_run(calm: DecodePool, tmp
     assert [type(event) for event in calm.run([DecodeJob(tmp_path / "x")])] == [PreparedSegment, FileDone]
 
 
-def test_jobs_are_taken_a_bounded_number_ahead(calm: DecodePool, tmp_path: Path) -> None:
+def test_only_a_bounded_number_of_jobs_is_taken_ahead(calm: DecodePool, tmp_path: Path) -> None:
     path = script(tmp_path, "x", "piece 1")
     taken = 0
 
@@ -262,7 +262,7 @@ def test_long_files_stream_through_small_buffers(
     assert [event.job.key for event in events] == [i for i in range(5) for _ in range(51)]
 
 
-def test_several_threads_may_run_at_once(calm: DecodePool, tmp_path: Path) -> None:
+def test_several_threads_may_decode_at_once(calm: DecodePool, tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, f"{i}", f"piece {i + 1}"), key=i) for i in range(6)]
     counts: list[list[int]] = []
 
@@ -277,7 +277,7 @@ def test_several_threads_may_run_at_once(calm: DecodePool, tmp_path: Path) -> No
     assert counts == [[i for i in range(6) for _ in range(i + 1)]] * 4
 
 
-def test_no_workers_and_a_closed_pool_are_refused(tmp_path: Path) -> None:
+def test_zero_workers_and_a_closed_pool_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         make_pool(workers=0)
     pool = make_pool()
@@ -286,6 +286,7 @@ def test_no_workers_and_a_closed_pool_are_refused(tmp_path: Path) -> None:
         list(pool.run([DecodeJob(tmp_path / "x")]))
 
 
+@pytest.mark.slow
 def test_closing_ends_a_run_in_the_middle_of_a_file_that_hangs(tmp_path: Path) -> None:
     pool = make_pool()
     events = pool.run([DecodeJob(script(tmp_path, "x", "piece 1", "hang"))])
@@ -297,7 +298,7 @@ def test_closing_ends_a_run_in_the_middle_of_a_file_that_hangs(tmp_path: Path) -
     closer.join()
 
 
-def test_a_worker_is_given_up_for_the_time_it_used_not_for_what_passed() -> None:
+def test_a_worker_s_limit_counts_its_own_time_and_not_the_waiting() -> None:
     wait = _Wait(seconds=10.0, latest=100.0, looked=0.0, due=10.0, began=2.0, used=2.0)
     # 4 s of CPU in 10 s: others had the rest. 6 more are looked at when it may have used them.
     assert (wait.over(10.0, 6.0), wait.due) == (False, 16.0)
@@ -313,12 +314,12 @@ def test_a_worker_is_given_up_for_the_time_it_used_not_for_what_passed() -> None
         pytest.param(10.0, None, id="its time is not known"),
     ],
 )
-def test_a_worker_is_given_up_at_once(now: float, used: float | None) -> None:
+def test_a_worker_over_its_limit_is_given_up_at_once(now: float, used: float | None) -> None:
     assert _Wait(seconds=10.0, latest=100.0, looked=0.0, due=10.0, began=2.0, used=2.0).over(now, used)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the clock of a process")
-def test_the_time_of_a_worker_is_its_own(tmp_path: Path) -> None:
+def test_the_cpu_time_of_a_worker_is_that_of_its_process(tmp_path: Path) -> None:
     with make_pool() as pool:
         list(pool.run([DecodeJob(script(tmp_path, "x", "piece 1"))]))
         (worker,) = pool._idle
@@ -327,6 +328,7 @@ def test_the_time_of_a_worker_is_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.slow
 def test_workers_end_with_their_parent_and_need_no_main_guard(tmp_path: Path) -> None:
     script(tmp_path, "x", "piece 1")
     program = tmp_path / "app.py"
@@ -338,8 +340,8 @@ def test_workers_end_with_their_parent_and_need_no_main_guard(tmp_path: Path) ->
             from mmsearch.media.events import DecodeJob, FileDone
             from mmsearch.media.pool import DecodePool
             from mmsearch.types import Limits, Windowing
-            from tests import hostile
-            pool = DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER])
+            from tests import hostile_decoder
+            pool = DecodePool(hostile_decoder.SPACE, Windowing(), Limits(), 1, decoders=[hostile_decoder.DECODER])
             for event in pool.run([DecodeJob(pathlib.Path(__file__).with_name("x"))]):
                 if isinstance(event, FileDone):
                     print(event.metadata["pid"], flush=True)

@@ -42,7 +42,7 @@ def decoder() -> TextDecoder:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_an_xmp_sidecar_is_its_words_and_facts(decoder: TextDecoder, tmp_path: Path, encoding: str) -> None:
+def test_an_xmp_sidecar_gives_its_text_and_metadata(decoder: TextDecoder, tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "IMG_1.xmp"
     path.write_bytes(xmp(FULL).encode(encoding))
     assert decoder.accepts(path, path.read_bytes()[:8192])
@@ -97,7 +97,7 @@ def test_hostile_sidecars_are_refused(
         decoder.describe(path)
 
 
-def test_a_huge_sidecar_keeps_so_many_values() -> None:
+def test_a_huge_sidecar_keeps_a_bounded_number_of_values() -> None:
     items = "".join(f"<rdf:li>k{n} {'x' * 300}</rdf:li>" for n in range(sidecar.MOST + 5))
     found = sidecar.read_sidecar(
         xmp(f"<rdf:Description><dc:subject><rdf:Bag>{items}</rdf:Bag></dc:subject></rdf:Description>")
@@ -106,14 +106,14 @@ def test_a_huge_sidecar_keeps_so_many_values() -> None:
     assert {len(keyword) for keyword in found.metadata["keywords"]} == {sidecar.LONGEST}
 
 
-def test_more_than_a_text_may_hold(tmp_path: Path) -> None:
+def test_a_sidecar_over_the_text_limit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.xmp"
     path.write_text(xmp(FULL), "utf-8")
     with pytest.raises(LimitExceeded, match="bytes of text"):
         list(TextDecoder(Windowing(), Limits(text_bytes=100)).decode(path))
 
 
-def test_takeout() -> None:
+def test_a_takeout_json_file_is_read_as_a_sidecar() -> None:
     told = {
         "title": "IMG_1.jpg",
         "description": "Two dogs",
@@ -132,7 +132,7 @@ def test_takeout() -> None:
 
 
 @pytest.mark.parametrize("text", ["<html>about <?xpacket"[5:], '{"title": "a song"}', "# On <x:xmpmeta", "<p>no</p>"])
-def test_other_texts_are_none(text: str) -> None:
+def test_other_texts_are_no_sidecars(text: str) -> None:
     assert not sidecar.is_sidecar(text)
 
 
@@ -145,7 +145,7 @@ def test_other_texts_are_none(text: str) -> None:
         {"description": "? words", "people": [{"name": "?nna"}], "photoTakenTime": {"timestamp": "9" * 5000}},
     ],
 )
-def test_odd_values_of_takeout_cost_themselves(odd: dict[str, object]) -> None:
+def test_odd_values_in_a_takeout_file_are_left_out_alone(odd: dict[str, object]) -> None:
     read = sidecar.read_sidecar(json.dumps({"title": "x", "geoData": {}, **odd}))
     assert read.words == "? words\n?nna"
     assert read.metadata == {"sidecar": True, "people": ["?nna"]}

@@ -63,7 +63,7 @@ def refusal(path: Path, limits: Limits = LIMITS) -> MediaError:
         (b"IMPM\0", "tracker"),
     ],
 )
-def test_kinds_without_a_decoder_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_file_types_without_a_decoder_are_named(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     error = refusal(path)
@@ -78,7 +78,7 @@ def test_a_media_name_over_unknown_content_is_corrupt(tmp_path: Path, name: str,
 
 
 @pytest.mark.parametrize("name", ["x.mid", "x.djvu", "x.dwg", "x.svgz", "x.cr3", "x.m3u"])
-def test_a_name_of_a_kind_that_is_not_read_says_nothing(tmp_path: Path, name: str) -> None:
+def test_unknown_content_under_an_unsupported_suffix_is_unsupported(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x01\x02\x03\x04")
     assert isinstance(refusal(tmp_path / name), Unsupported)
 
@@ -91,7 +91,7 @@ def test_a_text_that_begins_like_a_program_is_a_text(tmp_path: Path, text: bytes
     assert sniff.open_decoder(path, [decoder], LIMITS) is decoder
 
 
-def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_folder_a_missing_and_an_empty_file_fail_each_in_its_class(tmp_path: Path) -> None:
     assert isinstance(refusal(tmp_path), Unreadable)
     assert isinstance(refusal(tmp_path / "gone"), Transient)
     (tmp_path / "empty").touch()
@@ -126,11 +126,11 @@ def test_the_size_limit_is_exact(tmp_path: Path) -> None:
         (Corrupt("cut off"), "corrupt"),
     ],
 )
-def test_every_exception_has_a_class(error: Exception, failure: str) -> None:
+def test_every_exception_of_a_decoder_becomes_a_media_error(error: Exception, failure: str) -> None:
     assert as_media_error(error).failure == failure
 
 
-def test_reasons_are_one_short_line_without_folders() -> None:
+def test_failure_reasons_are_one_short_line_without_folders() -> None:
     path = Path("/home/someone/photos/x.jpg")
     assert one_line("can't read\n  /home/someone/photos/x.jpg: bad", path) == "can't read x.jpg: bad"
     assert one_line("/home/someone/photos/y.jpg", path) == "y.jpg"
@@ -140,7 +140,7 @@ def test_reasons_are_one_short_line_without_folders() -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "<f4", "<i8", "<f2", ">i2", "?"])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3, 4)])
-def test_arrays_travel_unchanged(dtype: str, shape: tuple[int, ...]) -> None:
+def test_arrays_pass_the_worker_protocol_unchanged(dtype: str, shape: tuple[int, ...]) -> None:
     sent = np.arange(int(np.prod(shape)), dtype=np.int64).astype(dtype).reshape(shape)
     pipe = io.BytesIO()
     protocol.write_message(pipe, {"name": "a\udcff\n"}, sent)
@@ -151,7 +151,7 @@ def test_arrays_travel_unchanged(dtype: str, shape: tuple[int, ...]) -> None:
     assert array.shape == shape
 
 
-def test_transposed_arrays_travel_too() -> None:
+def test_transposed_arrays_pass_the_worker_protocol() -> None:
     sent = np.arange(12, dtype=np.float32).reshape(3, 4).T
     pipe = io.BytesIO()
     protocol.write_message(pipe, {}, sent)
@@ -159,7 +159,7 @@ def test_transposed_arrays_travel_too() -> None:
     assert np.array_equal(np.asarray(protocol.read_message(pipe)[1]), sent)
 
 
-def test_objects_and_nan_are_not_sent() -> None:
+def test_object_arrays_and_nan_are_refused_by_the_worker_protocol() -> None:
     with pytest.raises(ValueError, match="object"):
         protocol.write_message(io.BytesIO(), {}, np.array([object()]))
     with pytest.raises(ValueError, match="JSON"):
@@ -177,12 +177,12 @@ def test_objects_and_nan_are_not_sent() -> None:
         b"\x02\0\0\0" + b"\0" * 8 + b"xx",
     ],
 )
-def test_a_broken_stream_is_a_wire_error(garbage: bytes) -> None:
+def test_a_broken_stream_is_a_protocol_error(garbage: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.read_message(io.BytesIO(garbage))
 
 
-def test_spans_travel_without_what_is_unset() -> None:
+def test_spans_pass_the_worker_protocol_without_unset_fields() -> None:
     span = Span(page=2, char_start=0, char_end=5, text="words")
     assert protocol.pack_span(span) == {"page": 2, "char_start": 0, "char_end": 5, "text": "words"}
     assert protocol.unpack_span(protocol.pack_span(span)) == span

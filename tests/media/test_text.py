@@ -55,7 +55,7 @@ def test_scripts_without_spaces_and_endless_words_are_cut() -> None:
     assert list(passages("x" * 150, 1, 0)) == [(0, 64), (64, 128), (128, 150)]
 
 
-def test_offsets_point_into_the_text(tmp_path: Path) -> None:
+def test_passage_offsets_point_into_the_text(tmp_path: Path) -> None:
     text = "Geese  cross\n\nthe frozen\tlake. " * 30
     segments = decode(write(tmp_path / "x.txt", text), passage_words=20, passage_overlap=5)
     assert len(segments) == 10
@@ -74,7 +74,7 @@ def test_offsets_point_into_the_text(tmp_path: Path) -> None:
         ("utf-32-be", codecs.BOM_UTF32_BE),
     ],
 )
-def test_unicode_in_every_form(tmp_path: Path, encoding: str, mark: bytes) -> None:
+def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str, mark: bytes) -> None:
     text = "Größe: שלום, ไทย, 日本 😀"
     path = tmp_path / "x.txt"
     path.write_bytes(mark + text.encode(encoding))
@@ -119,7 +119,7 @@ def test_a_declared_charset_beats_detection(tmp_path: Path) -> None:
         b"\x07" * 100,
     ],
 )
-def test_what_is_no_text_is_not_accepted(head: bytes) -> None:
+def test_a_binary_head_is_not_accepted_as_text(head: bytes) -> None:
     assert not DECODER.accepts(Path("x.txt"), head)
 
 
@@ -152,17 +152,17 @@ lake&nbsp;&amp; left.</p><ul><li>one<li>two</ul>a<br>b
 </body></html>"""
 
 
-def test_the_visible_text_of_a_page(tmp_path: Path) -> None:
+def test_html_gives_its_visible_text(tmp_path: Path) -> None:
     path = write(tmp_path / "x.html", PAGE)
     assert texts(decode(path)) == ["Geese\nThey crossed the lake & left.\none\ntwo\na\nb"]
     assert DECODER.describe(path) == {"title": "A page"}
 
 
-def test_a_page_nested_without_end_is_no_recursion(tmp_path: Path) -> None:
+def test_deeply_nested_html_is_read_without_recursion(tmp_path: Path) -> None:
     assert html.html_text("<html><body>" + "<div>" * 20_000 + "deep") == "deep"
 
 
-def test_a_text_about_html_is_not_a_page(tmp_path: Path) -> None:
+def test_a_text_about_html_is_not_read_as_html(tmp_path: Path) -> None:
     text = "The tag <html> comes first, then <body>."
     assert texts(decode(write(tmp_path / "x.md", text))) == [text]
 
@@ -171,12 +171,12 @@ def test_a_text_about_html_is_not_a_page(tmp_path: Path) -> None:
     ("text", "title"),
     [("intro\n# Geese at *dawn* #\n", "Geese at *dawn*"), ("Geese\n=====\n\nwords", "Geese"), ("no heading", None)],
 )
-def test_titles_of_plain_documents(tmp_path: Path, text: str, title: str | None) -> None:
+def test_the_title_of_a_plain_text_is_its_first_line(tmp_path: Path, text: str, title: str | None) -> None:
     facts = DECODER.describe(write(tmp_path / "x.md", text))
     assert facts == ({"title": title} if title else {})
 
 
-def test_a_pdf_by_page(tmp_path: Path) -> None:
+def test_a_pdf_gives_passages_with_page_numbers(tmp_path: Path) -> None:
     path = pdf(tmp_path / "x.bin", ["first page words", "", "third page words"], title="On geese")
     segments = decode(path)
     assert [(segment.data, segment.span.page) for segment in segments] == [
@@ -199,11 +199,11 @@ def test_a_broken_pdf_is_corrupt(tmp_path: Path) -> None:
         decode(path)
 
 
-def test_a_pdf_with_a_name_that_is_not_ascii(tmp_path: Path) -> None:
+def test_a_pdf_with_a_non_ascii_name_is_read(tmp_path: Path) -> None:
     assert texts(decode(pdf(tmp_path / "größe%20.pdf", ["words"]))) == ["words"]
 
 
-def test_the_title_of_a_long_document_needs_its_beginning_only(tmp_path: Path) -> None:
+def test_the_title_of_a_long_document_is_read_from_its_beginning(tmp_path: Path) -> None:
     for encoding in ("utf-8", "utf-16"):
         path = write(tmp_path / "x.md", "# Gänse\n\n" + "Größe und Gänse 日本\n" * 20_000, encoding)
         assert DECODER.describe(path) == {"title": "Gänse"}
@@ -220,7 +220,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_work_grows_with_the_text_alone(tmp_path: Path, kind: str) -> None:
+def test_reading_html_takes_time_linear_in_its_length(tmp_path: Path, kind: str) -> None:
     # No clock: with a pattern that tries again, or a parser that looks through all that is open, they take from many
     # seconds to longer than anybody waits. tests/benchmarks/linear.py measures the growth.
     path = write(tmp_path / "x.txt", HOSTILE[kind], "cp1252")
@@ -242,7 +242,7 @@ def test_work_grows_with_the_text_alone(tmp_path: Path, kind: str) -> None:
         ("<p>words", False),
     ],
 )
-def test_a_page_shows_in_its_beginning(text: str, page: bool) -> None:
+def test_html_is_recognised_by_its_beginning(text: str, page: bool) -> None:
     assert html.is_html(text) is page
 
 
@@ -269,7 +269,7 @@ def test_a_page_shows_in_its_beginning(text: str, page: bool) -> None:
         ("", ""),
     ],
 )
-def test_words_of_odd_pages(body: str, words: str) -> None:
+def test_odd_html_gives_its_visible_words(body: str, words: str) -> None:
     assert html.html_text(f"<html><head><title>T</title></head><body>{body}") == words
 
 
@@ -286,11 +286,11 @@ def test_words_of_odd_pages(body: str, words: str) -> None:
         ("# " + "a" * 5000, "a" * 200),
     ],
 )
-def test_headings(tmp_path: Path, text: str, title: str | None) -> None:
+def test_a_markdown_title_is_its_first_heading(tmp_path: Path, text: str, title: str | None) -> None:
     facts = DECODER.describe(write(tmp_path / "x.md", text))
     assert facts == ({"title": title} if title else {})
 
 
-def test_a_declared_codec_that_is_no_charset_is_not_used() -> None:
+def test_a_declared_codec_that_is_no_charset_is_ignored() -> None:
     page = b'<html><meta charset="unicode_escape"><body>\\ud800 caf\xe9 au lait, tr\xe8s chaud'
     plaintext.decoded_text(page).encode()

@@ -70,7 +70,7 @@ def test_a_copied_model_is_used_like_its_original(source: Path) -> None:
         assert np.array_equal(one.encode([one.prepare(segment)]), other.encode([other.prepare(segment)]))
 
 
-def test_links_are_followed_and_papers_come_along(source: Path, tmp_path: Path) -> None:
+def test_preparing_follows_links_and_copies_licence_files(source: Path, tmp_path: Path) -> None:
     (source / "README.md").write_text("---\nlicense: other\nlicense_name: cc-by-nc-4.0\n---\n# A model\n")
     links = tmp_path / "snapshot"
     links.mkdir()
@@ -82,7 +82,7 @@ def test_links_are_followed_and_papers_come_along(source: Path, tmp_path: Path) 
     assert found is not None and (found.licence, found.non_commercial) == ("cc-by-nc-4.0", True)
 
 
-def test_the_list_has_every_preset_and_what_lies_in_the_folder(source: Path) -> None:
+def test_the_list_of_models_has_every_preset_and_every_folder(source: Path) -> None:
     found = available_models()
     assert [(m.name, m.dim, m.bytes, m.licence) for m in found] == [
         (p.name, p.dim, p.bytes, p.licence) for p in MODEL_PRESETS
@@ -100,7 +100,7 @@ def test_the_list_has_every_preset_and_what_lies_in_the_folder(source: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["starter", "local-dir"])
-def test_what_needs_no_preparing_is_here(name: str, source: Path) -> None:
+def test_spaces_that_need_no_preparing_count_as_present(name: str, source: Path) -> None:
     here = download.prepared_folder(f"local-dir:{source}" if name == "local-dir" else name)
     assert here is not None and here.is_dir()
 
@@ -148,7 +148,7 @@ def dangling(source: Path) -> None:
         (dangling, "holds no weights"),
     ],
 )
-def test_what_can_not_be_used_is_refused_and_nothing_is_left(
+def test_a_model_that_cannot_be_used_is_refused_and_leaves_no_files(
     source: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     damage(source)
@@ -164,7 +164,7 @@ def test_another_model_does_not_pass_for_a_known_one(source: Path) -> None:
     assert left() == []
 
 
-def test_a_folder_that_is_not_there_and_names_that_mean_nothing(tmp_path: Path) -> None:
+def test_a_missing_folder_and_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no folder"):
         download.plan_download(NAME, tmp_path / "missing")
     with pytest.raises(UnknownName):
@@ -188,7 +188,8 @@ preparation.prepare(preparation.plan(sys.argv[1], Path(sys.argv[2])), count)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_what_a_kill_left_is_no_model_and_goes_with_the_next_one(source: Path) -> None:
+@pytest.mark.slow
+def test_a_killed_preparation_leaves_no_model_and_is_cleared_by_the_next(source: Path) -> None:
     total = download.plan_download(NAME, source).bytes
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     for moment in (1, total):
@@ -204,7 +205,7 @@ def test_what_a_kill_left_is_no_model_and_goes_with_the_next_one(source: Path) -
     assert left() == ["hf-hub--someone--model"]
 
 
-def test_an_interrupt_leaves_nothing(source: Path) -> None:
+def test_an_interrupted_preparation_leaves_no_files(source: Path) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -213,7 +214,7 @@ def test_an_interrupt_leaves_nothing(source: Path) -> None:
     assert left() == []
 
 
-def test_a_copy_that_is_not_like_its_source_is_refused(source: Path) -> None:
+def test_a_copy_that_differs_from_its_source_is_refused(source: Path) -> None:
     target = models_folder() / ".preparing-hf-hub--someone--model" / WEIGHTS
 
     def rot(copied: int) -> None:
@@ -238,6 +239,7 @@ main()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+@pytest.mark.slow
 def test_a_write_that_fails_midway_says_what_to_do(source: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, "prepare", NAME, "--from", source],
@@ -248,7 +250,7 @@ def test_a_write_that_fails_midway_says_what_to_do(source: Path) -> None:
     assert left() == []
 
 
-def test_a_disk_without_room_is_noticed_before_the_copy(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_refused_before_copying(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(source)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(WeightsError, match="GB free"):
@@ -256,7 +258,7 @@ def test_a_disk_without_room_is_noticed_before_the_copy(source: Path, monkeypatc
     assert left() == []
 
 
-def test_two_at_once_do_not_meet(source: Path) -> None:
+def test_a_second_preparation_is_refused_while_one_runs(source: Path) -> None:
     said = []
 
     def meanwhile(_: int) -> None:
@@ -268,7 +270,7 @@ def test_two_at_once_do_not_meet(source: Path) -> None:
     assert said and left() == ["hf-hub--someone--model"]
 
 
-def test_damage_is_found_later(source: Path) -> None:
+def test_a_prepared_model_that_changed_is_refused(source: Path) -> None:
     weights = prepared(source) / WEIGHTS
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
@@ -286,7 +288,8 @@ def test_damage_is_found_later(source: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["siglip2-b-16", "hf-hub:timm/ViT-B-16-SigLIP2"])
-def test_offline_the_shell_names_the_other_way(process: Run, name: str) -> None:
+@pytest.mark.slow
+def test_the_prepare_command_offline_names_the_option_from(process: Run, name: str) -> None:
     # A process of its own: huggingface_hub reads the variable once, as it is imported.
     done = process("prepare", name, "--yes")
     said = done.stderr.decode()
@@ -294,7 +297,7 @@ def test_offline_the_shell_names_the_other_way(process: Run, name: str) -> None:
     assert not models_folder().exists()
 
 
-def test_in_the_shell(run: Run, source: Path, folder: Path) -> None:
+def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: Path, folder: Path) -> None:
     done = run("prepare", NAME, "--from", "source")
     assert done.returncode == 0, done.stderr.decode()
     printed = done.stdout.decode()

@@ -25,9 +25,11 @@ from tests import clip, tiny
 from tests.conftest import CHECKOUT
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
-SPACES = {"tiny": "tests.tiny:space", "twin": "tests.others:twin", "wide": "tests.others:wide"}
+SPACES = {"tiny": "tests.tiny:space", "twin": "tests.model_spaces:twin", "wide": "tests.model_spaces:wide"}
 THREADS = 4
 NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern"
 
@@ -89,7 +91,7 @@ class Searching:
                 self._changed.notify_all()
 
 
-def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) -> None:
+def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, media: Path) -> None:
     library, other = open_tiny(), open_tiny()
     library.ingest(media)
     item = library.search("red", 1, modalities=["image"])[0].item_id
@@ -137,7 +139,7 @@ def killed(*given, **named):
     return done
 
 setattr(owner, name, killed)
-mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.others:wide", when_complete=True)
+mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.model_spaces:wide", when_complete=True)
 """
 
 MOMENTS = {
@@ -168,7 +170,7 @@ def asked(library: Library) -> list[object]:
     return [[(h.path.name, round(h.score, 5), h.start, h.passage, h.confidence) for h in hits] for hits in found]
 
 
-def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> None:
+def test_a_switch_killed_at_any_step_can_be_resumed(open_tiny: OpenTiny, media: Path) -> None:
     undisturbed, library = open_tiny("undisturbed"), open_tiny("killed")
     for one in (undisturbed, library):
         one.ingest(media)
@@ -208,7 +210,7 @@ ANSWERS: dict[str, Callable[[Library, Hit], object]] = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_switched_in_the_middle_an_answer_is_made_again(
+def test_an_answer_interrupted_by_a_switch_is_computed_again(
     open_tiny: OpenTiny, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Before whichever of its looks into the catalog the switch comes, and if the model it began with is gone then."""
@@ -252,7 +254,7 @@ def test_switched_in_the_middle_an_answer_is_made_again(
     assert answer(count // 2) == answer()
 
 
-def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Path) -> None:
+def test_a_library_switches_from_the_starter_to_open_clip_and_back(tmp_path: Path, folder: Path) -> None:
     for n, colour in enumerate(("red", "green", "blue")):
         picture(folder / f"{colour}.png", colour, side=64, mark=n)
     sound(folder / "tone.wav", "mid", seconds=1.0)
@@ -277,7 +279,7 @@ def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Pat
         assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")] == first
 
 
-def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenTiny, folder: Path) -> None:
+def test_a_model_that_is_no_longer_active_is_freed_from_memory(open_tiny: OpenTiny, folder: Path) -> None:
     picture(folder / "a.png", "red")
     library = open_tiny()
     library.ingest(folder)

@@ -18,9 +18,11 @@ from tests.conftest import Run
 from tests.generated import picture, sound, video, words
 from tests.training.test_train_apply import stored, swapping
 
+pytestmark = pytest.mark.slow
+
 OpenTiny = Callable[..., Library]
 
-TWIN, WIDE, MUTE = "tests.others:twin", "tests.others:wide", "tests.others:mute"
+TWIN, WIDE, MUTE = "tests.model_spaces:twin", "tests.model_spaces:wide", "tests.model_spaces:mute"
 NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern " * 2
 
 
@@ -96,7 +98,7 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
     assert [m.name for m in library.model.list()] == ["tiny"]
 
 
-def test_models_that_cut_alike_share_segments(open_tiny: OpenTiny, media: Path) -> None:
+def test_models_of_one_layout_share_segments(open_tiny: OpenTiny, media: Path) -> None:
     library = open_tiny()
     library.ingest(media)
     count = "SELECT (SELECT count(*) FROM segments), (SELECT count(*) FROM embeddings)"
@@ -111,7 +113,7 @@ def test_models_that_cut_alike_share_segments(open_tiny: OpenTiny, media: Path) 
     assert first(library) == "green"
 
 
-def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
+def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Path) -> None:
     library = open_tiny(commit_segments=4)
     library.ingest(media)
     late = picture(media / "late" / "blue9.png", "blue", mark=9)
@@ -142,7 +144,7 @@ def test_ingesting_goes_on(open_tiny: OpenTiny, media: Path) -> None:
     assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 3
 
 
-def test_what_is_not_there_is_told_and_comes_back(open_tiny: OpenTiny, media: Path) -> None:
+def test_missing_files_are_listed_and_added_once_they_are_back(open_tiny: OpenTiny, media: Path) -> None:
     library = open_tiny()
     library.ingest(media)
     away = media.parent / "away.png"
@@ -169,7 +171,7 @@ def test_what_is_not_there_is_told_and_comes_back(open_tiny: OpenTiny, media: Pa
     assert [h.path.name for h in library.search("green", 1, modalities=["image"], mode="vector")] == ["red0.png"]
 
 
-def test_cancelled_it_goes_on_later(open_tiny: OpenTiny, media: Path) -> None:
+def test_a_cancelled_model_add_can_be_resumed(open_tiny: OpenTiny, media: Path) -> None:
     library, stop = open_tiny(workers=1, commit_segments=1), threading.Event()
     library.ingest(media)
     added = library.model.add(WIDE, on_progress=lambda _: stop.set(), cancel=stop)
@@ -179,7 +181,7 @@ def test_cancelled_it_goes_on_later(open_tiny: OpenTiny, media: Path) -> None:
     assert library.model.add(WIDE).completed == added.lacking
 
 
-def test_kinds_that_a_model_lacks(open_tiny: OpenTiny, media: Path) -> None:
+def test_items_of_modalities_the_model_lacks_are_reported_unreachable(open_tiny: OpenTiny, media: Path) -> None:
     library = open_tiny()
     library.ingest(media)
     added = library.model.add(MUTE)
@@ -199,7 +201,7 @@ def test_kinds_that_a_model_lacks(open_tiny: OpenTiny, media: Path) -> None:
     assert library.ingest(media).new == 1 and library.search("mid", 1, modalities=["audio"])[0].path.name == "new.wav"
 
 
-def test_what_a_model_cannot_take_is_tried_again_when_asked(open_tiny: OpenTiny, media: Path) -> None:
+def test_files_a_model_refused_are_retried_only_when_asked(open_tiny: OpenTiny, media: Path) -> None:
     library = open_tiny()
     library.ingest(media)
     library.close()
@@ -237,7 +239,7 @@ def test_projections_belong_to_their_model(open_tiny: OpenTiny, media: Path) -> 
     assert [path.name for path in (library.path / "indexes").iterdir()] == ["wide"]
 
 
-def test_refusals(open_tiny: OpenTiny, media: Path, tmp_path: Path) -> None:
+def test_senseless_model_commands_are_refused(open_tiny: OpenTiny, media: Path, tmp_path: Path) -> None:
     library = open_tiny()
     with pytest.raises(LibraryNotFound):
         library.model.add(WIDE)
@@ -272,7 +274,7 @@ def test_refusals(open_tiny: OpenTiny, media: Path, tmp_path: Path) -> None:
     assert caught.value.hint is not None and "mmsearch model add" in caught.value.hint
 
 
-def test_in_the_shell(run: Run, process: Run, media: Path) -> None:
+def test_the_model_commands_add_switch_and_report(run: Run, process: Run, media: Path) -> None:
     assert run("ingest", media).returncode == 0
     added = process("model", "add", MUTE)
     assert added.returncode == 0, added.stderr.decode()

@@ -169,7 +169,7 @@ def test_imports_point_downwards_and_heavy_libraries_have_one_owner(module: str,
         ("mmsearch.vectors.flat", "def f():\n    from PIL import Image"),
     ],
 )
-def test_the_checker_sees_a_violation(module: str, source: str) -> None:
+def test_the_import_checker_finds_violations(module: str, source: str) -> None:
     assert len(violations(module, source)) == 1
 
 
@@ -187,7 +187,7 @@ def test_the_checker_sees_a_violation(module: str, source: str) -> None:
         ("mmsearch.cli.query", "def f():\n    import mmsearch\n    from mmsearch.library import Library"),
     ],
 )
-def test_the_checker_lets_pass_what_is_right(module: str, source: str) -> None:
+def test_the_import_checker_accepts_allowed_imports(module: str, source: str) -> None:
     assert violations(module, source) == []
 
 
@@ -213,7 +213,8 @@ except SystemExit as end:
     ],
     ids=["import mmsearch", "import mmsearch.vectors", "mmsearch --help"],
 )
-def test_what_is_not_used_is_not_loaded(program: str, unwanted: list[str]) -> None:
+@pytest.mark.slow
+def test_unused_heavy_libraries_are_not_loaded(program: str, unwanted: list[str]) -> None:
     report = f"\nimport sys\nprint('loaded:', *sorted(set(sys.modules) & set({unwanted!r})))"
     done = subprocess.run(
         [sys.executable, "-c", program + report], cwd=PACKAGE.parent, capture_output=True, text=True, check=False

@@ -31,7 +31,8 @@ print(root.handlers, root.level, [type(one).__name__ for one in ours.handlers], 
 """
 
 
-def test_a_program_s_own_logging_and_memory_are_left_alone(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_host_program_s_logging_and_allocator_are_left_alone(tmp_path: Path) -> None:
     picture(tmp_path / "media" / "a.png", "red")
     arguments = [sys.executable, "-c", PROGRAM, str(tmp_path / "library"), str(tmp_path / "media")]
     done = subprocess.run(arguments, cwd=CHECKOUT, capture_output=True, text=True, check=True)
@@ -42,7 +43,9 @@ def test_a_program_s_own_logging_and_memory_are_left_alone(tmp_path: Path) -> No
     ("setting", "own", "keeps"),
     [("auto", False, False), ("auto", True, True), ("on", False, True), ("off", True, False)],
 )
-def test_who_may_keep_memory(monkeypatch: pytest.MonkeyPatch, setting: str, own: bool, keeps: bool) -> None:
+def test_keep_memory_applies_to_our_own_process_or_when_asked(
+    monkeypatch: pytest.MonkeyPatch, setting: str, own: bool, keeps: bool
+) -> None:
     monkeypatch.setattr(config, "_ours", False)
     monkeypatch.setattr(device, "_may_keep_memory", False)
     if own:
@@ -52,18 +55,18 @@ def test_who_may_keep_memory(monkeypatch: pytest.MonkeyPatch, setting: str, own:
     assert device._may_keep_memory is keeps
 
 
-def test_keep_memory_is_auto_on_or_off() -> None:
+def test_an_unknown_value_of_keep_memory_is_refused() -> None:
     with pytest.raises(InvalidInput, match="keep_memory"):
         read_settings(keep_memory="maybe")
 
 
-def test_commands_are_processes_of_their_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_counts_as_our_own_process(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "_ours", False)
     assert run("--version").returncode == 0
     assert Settings().keeps_memory
 
 
-def test_a_log_file_tells_what_happened_without_paths_and_queries(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_log_file_has_events_without_paths_and_queries(run: Run, folder: Path, tmp_path: Path) -> None:
     picture(folder / "secret.png", "red")
     root, ours = logging.getLogger().handlers[:], logging.getLogger("mmsearch").handlers[:]
     log = tmp_path / "log"
@@ -82,7 +85,7 @@ def test_a_log_file_tells_what_happened_without_paths_and_queries(run: Run, fold
     assert done.returncode == 2 and b"is a directory" in done.stderr
 
 
-def test_commands_show_warnings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_print_logged_warnings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def warns(*_: object) -> Pruned:
         logging.getLogger("mmsearch.encoders.lazy").warning("%s goes on on the CPU", "it")
         return Pruned(0, 0)
@@ -94,7 +97,7 @@ def test_commands_show_warnings(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 TELLING = {"error", "path", "paths", "query", "folder", "file", "value", "text"}
 
 
-def test_no_message_above_debug_is_made_of_a_path_a_query_or_an_error() -> None:
+def test_no_log_message_above_debug_contains_a_path_a_query_or_an_error() -> None:
     found = []
     for path in (CHECKOUT / "mmsearch").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -48,12 +48,12 @@ def same(expected: str, printed: str) -> bool:
     return all(abs(float(a) - float(b)) <= TOLERANCE for a, b in pairs)
 
 
-def test_the_comparison_notices_differences() -> None:
+def test_the_comparison_of_printed_lines_notices_differences() -> None:
     assert alike(["a 0.50", "...", "z"], ["a 0.505", "b", "z"]) and alike(["..."], [])
     assert not alike(["a 0.50"], ["a 0.52"]) and not alike(["a"], ["b"]) and not alike(["a"], ["a", "b"])
 
 
-def test_exactly_two_commands_set_it_up() -> None:
+def test_the_readme_installs_with_two_commands() -> None:
     assert [block.strip() for block in blocks("")] == [
         "pip install . && mmsearch demo",
         "pip install '.[test]' && pytest",
@@ -83,7 +83,8 @@ def session(environment: dict[str, str]) -> "list[subprocess.CompletedProcess[by
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the README shows a POSIX shell")
-def test_the_shell_session(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
+@pytest.mark.slow
+def test_the_readme_s_shell_session_prints_what_it_shows(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
     assert len(SHOWN) >= 8
     for (command, expected), done in zip(SHOWN, session, strict=True):
         printed = done.stdout.decode().splitlines()
@@ -93,7 +94,8 @@ def test_the_shell_session(session: "list[subprocess.CompletedProcess[bytes]]") 
 
 @pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
 @pytest.mark.usefixtures("session")
-def test_the_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.mark.slow
+def test_the_readme_s_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path, environment: dict[str, str]) -> None:
     from rich.text import Text
 
     from tests.packaging import terminal
@@ -109,7 +111,8 @@ def test_the_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path, environ
     assert alike(drawn, printed), "draw it anew: python -m tests.packaging.terminal\n" + "\n".join(printed)
 
 
-def test_the_python_example(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_readme_s_python_example_prints_what_it_shows(environment: dict[str, str], tmp_path: Path) -> None:
     (example,) = blocks("python")
     code = example.replace('"my.library"', repr(str(tmp_path / "my.library")))
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, env=environment, capture_output=True, check=False)
@@ -119,13 +122,13 @@ def test_the_python_example(environment: dict[str, str], tmp_path: Path) -> None
     assert all("dog-barking" in line for line in lines[1:3]) and "dog-barking" in lines[4]
 
 
-def test_every_command_and_option_is_in_it() -> None:
+def test_every_command_and_option_is_in_the_readme() -> None:
     for name, command in cli.commands.items():
         assert f"mmsearch {name}" in README
         for option in (o for parameter in command.params for o in parameter.opts if o.startswith("--")):
             assert f"`{option}" in README or f" {option} " in README or f"{option}`" in README, f"{name} {option}"
 
 
-def test_every_setting_is_in_it() -> None:
+def test_every_setting_is_in_the_readme() -> None:
     for name in Settings.__dataclass_fields__:
         assert f"`{name}`" in README

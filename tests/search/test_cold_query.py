@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mmsearch
 from tests.conftest import CHECKOUT
 from tests.generated import words
+
+pytestmark = pytest.mark.slow
 
 COLD = """
 import sys

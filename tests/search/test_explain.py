@@ -65,12 +65,13 @@ def best(library: Library, query: str | Query, modalities: str) -> Hit:
     return library.search(query, 1, modalities=(modalities,), mode="vector")[0]
 
 
-def test_the_optional_protocols() -> None:
+def test_the_optional_protocols_of_explanation_are_recognised() -> None:
     assert isinstance(SeeingImage("1"), ExplainsConcepts) and isinstance(SeeingImage("1"), OccludesRegions)
     assert not isinstance(tiny.TinyImage("1"), ExplainsConcepts | OccludesRegions)
 
 
-def test_the_concepts_sum_up_to_the_score_and_the_region_is_where_it_is(seeing: Library, folder: Path) -> None:
+@pytest.mark.slow
+def test_concepts_sum_to_the_score_and_the_heat_map_shows_the_region(seeing: Library, folder: Path) -> None:
     spotted(folder / "spot.png")
     seeing.ingest(folder)
     hit = best(seeing, "red", "image")
@@ -84,7 +85,8 @@ def test_the_concepts_sum_up_to_the_score_and_the_region_is_where_it_is(seeing: 
     assert found.regions[0].box[:2] == (0.0, 0.0) and found.regions[0].drop == pytest.approx(found.heat.max())
 
 
-def test_an_overlay_is_reddest_where_the_heat_is(seeing: Library, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_overlay_is_reddest_at_the_hottest_region(seeing: Library, folder: Path, tmp_path: Path) -> None:
     spotted(folder / "spot.png")
     seeing.ingest(folder)
     target = tmp_path / "new" / "heat.png"
@@ -99,7 +101,7 @@ def test_an_overlay_is_reddest_where_the_heat_is(seeing: Library, folder: Path, 
         seeing.explain("blue", best(seeing, "blue", "image"), overlay=blocked / "heat.png")
 
 
-def test_the_sentence_that_counts(library: Library, folder: Path) -> None:
+def test_an_explanation_quotes_the_sentence_that_carries_the_score(library: Library, folder: Path) -> None:
     words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
     library.ingest(folder)
     found = library.explain("red", best(library, "red", "text"))
@@ -111,7 +113,7 @@ def test_the_sentence_that_counts(library: Library, folder: Path) -> None:
     assert library.explain("red", hit).cues[0].text == "red"
 
 
-def test_the_shares_of_a_mix_sum_up_to_the_score(library: Library, folder: Path) -> None:
+def test_the_shares_of_a_mixed_query_sum_to_the_score(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     query = Query("red") + Query("green") - 0.5 * Query("blue")
@@ -122,7 +124,7 @@ def test_the_shares_of_a_mix_sum_up_to_the_score(library: Library, folder: Path)
     assert library.explain("red", best(library, "red", "image")).parts == ()
 
 
-def test_moments_and_names(library: Library, folder: Path) -> None:
+def test_an_explanation_gives_the_best_moment_or_the_keywords(library: Library, folder: Path) -> None:
     sound(folder / "long.wav", "low", "low", "high", seconds=5)
     library.ingest(folder)
     found = library.explain("high", best(library, "high", "audio"))
@@ -131,7 +133,7 @@ def test_moments_and_names(library: Library, folder: Path) -> None:
     assert library.explain("long", named).by == ("keywords",)
 
 
-def test_a_file_that_is_gone_or_another_one_now(library: Library, folder: Path) -> None:
+def test_explaining_a_missing_or_changed_file_is_refused(library: Library, folder: Path) -> None:
     path = picture(folder / "red.png", "red")
     library.ingest(folder)
     hit = best(library, "red", "image")
@@ -142,7 +144,7 @@ def test_a_file_that_is_gone_or_another_one_now(library: Library, folder: Path) 
         library.explain("red", hit)
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_query_explain_prints_reasons_as_text_and_json(run: Run, folder: Path) -> None:
     words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
     picture(folder / "red.png", "red")
     run("ingest", folder)
@@ -156,7 +158,8 @@ def test_in_the_shell(run: Run, folder: Path) -> None:
     assert gone.returncode == 0 and b"can't read red.png" in gone.stdout
 
 
-def test_real_media(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_starter_explains_a_bark_and_a_pizza_by_their_concepts(tmp_path: Path) -> None:
     samples = CHECKOUT / "mmsearch" / "resources" / "samples"
     with mmsearch.open(tmp_path / "real") as library:
         library.ingest(samples / "sounds" / "dog-barking-sharply.ogg", samples / "photos" / "pizza-and-wine.jpg")

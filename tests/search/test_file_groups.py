@@ -62,12 +62,12 @@ SEP = os.sep.encode()
         (b"\xff\xfe.jpg", b"\xff\xfe"),
     ],
 )
-def test_the_stem_of_a_name(name: bytes, expected: bytes) -> None:
+def test_a_group_key_is_the_name_without_suffix(name: bytes, expected: bytes) -> None:
     assert group_key.group_key(SEP.join([b"", b"f.jpg", name])) == SEP.join([b"", b"f.jpg", expected])
 
 
 @pytest.mark.parametrize("name", [b"README", b".bashrc", b"README.", b"."])
-def test_a_name_without_suffix_stays_alone(name: bytes) -> None:
+def test_a_name_without_suffix_is_in_no_group(name: bytes) -> None:
     path = SEP + b"f" + SEP + name
     assert group_key.group_key(path) == path + b"/"
 
@@ -84,7 +84,7 @@ def member(path: str, modality: str, duration: float | None = None) -> GroupFile
         ("a.json=text a.mp3=audio a.pdf=text", "mp3 pdf json"),
     ],
 )
-def test_who_leads(files: str, expected: str) -> None:
+def test_pictures_lead_a_group_before_sounds_and_texts(files: str, expected: str) -> None:
     made = [member(path, kind) for path, _, kind in (pair.partition("=") for pair in files.split())]
     for given in (made, made[::-1]):
         assert " ".join(os.fsdecode(file.path).split(".")[-1] for file in ordered_group(given)) == expected
@@ -95,7 +95,7 @@ def test_a_long_video_leads_its_thumbnail() -> None:
         assert ordered_group([member("a.jpg", "image"), member("a.mp4", "video", seconds)])[0].path == first
 
 
-def test_what_is_no_bundle() -> None:
+def test_single_files_texts_alone_and_crowds_are_no_group() -> None:
     one, text = member("a.jpg", "image"), member("a.txt", "text")
     assert ordered_group([one]) == () and ordered_group([text, member("a.html", "text")]) == ()
     assert len(ordered_group([one] * MOST)) == MOST and ordered_group([one] * (MOST + 1)) == ()
@@ -133,7 +133,7 @@ def worded(catalog: Catalog, query: str) -> set[str]:
         return {os.fsdecode(row.path.rpartition(SEP)[2]) for row in words.search_words(snapshot, query, 10)}
 
 
-def test_a_sidecars_keywords_are_tags_of_its_picture(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_sidecar_s_keywords_are_tags_of_its_picture(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "a.jpg")
     put(catalog, "b.jpg")
     put(catalog, "a.xmp", "text", "beach", "two words")
@@ -147,7 +147,7 @@ def test_a_sidecars_keywords_are_tags_of_its_picture(catalog: Catalog, tmp_path:
     assert tagged(catalog, "tag = guess") == worded(catalog, "guess") == {"a.jpg"}, "what a model says is of one file"
 
 
-def test_words_and_tags_follow_the_sidecar(catalog: Catalog) -> None:
+def test_the_word_index_and_tags_follow_a_changed_sidecar(catalog: Catalog) -> None:
     put(catalog, "a.jpg")
     put(catalog, "b.jpg")
     put(catalog, "a.xmp", "text", "beach")
@@ -164,7 +164,7 @@ def test_words_and_tags_follow_the_sidecar(catalog: Catalog) -> None:
     assert worded(catalog, "beach") == tagged(catalog, "tag = beach") == set()
 
 
-def test_members_of_the_bundles_that_hits_belong_to(catalog: Catalog) -> None:
+def test_group_members_are_found_for_each_hit(catalog: Catalog) -> None:
     for name, kind in (("a.jpg", "image"), ("a.txt", "text"), ("b.jpg", "image"), ("c.jpg", "image"), ("c", "text")):
         put(catalog, name, kind)
     with catalog.reading() as snapshot:
@@ -175,7 +175,7 @@ def test_members_of_the_bundles_that_hits_belong_to(catalog: Catalog) -> None:
         assert file_groups.count_groups(snapshot) == 1
 
 
-def test_every_bundle_once_however_many_of_its_files_come_first(catalog: Catalog) -> None:
+def test_each_group_is_ranked_once_by_its_best_file(catalog: Catalog) -> None:
     for stem_of in "abc":
         for suffix in ("jpg", "png", "gif"):
             put(catalog, f"{stem_of}.{suffix}")
@@ -221,7 +221,7 @@ def filled(library: Library, folder: Path) -> Library:
         ("off", ["a.png", "b.png.txt", "d.txt"]),
     ],
 )
-def test_the_order_of_each_strategy(
+def test_each_fusion_strategy_orders_groups_as_defined(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
 ) -> None:
     again = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=1,text=100")
@@ -232,7 +232,7 @@ def test_the_order_of_each_strategy(
 
 
 @pytest.mark.parametrize(("fusion", "weights"), [("mean", {}), ("weighted", {"image": 3.0})])
-def test_averages_are_those_of_all_files(
+def test_the_average_strategy_counts_all_files_of_a_group(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, weights: dict[str, float]
 ) -> None:
     """Against all tails of all files, averaged here: also for files that no list was asked deep enough to bring."""
@@ -257,7 +257,7 @@ def test_averages_are_those_of_all_files(
     assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
 
 
-def test_settings_that_make_no_sense() -> None:
+def test_senseless_fusion_settings_are_refused() -> None:
     for wrong in ({"fusion": "sum"}, {"fusion": "weighted", "fusion_weights": "image"}):
         with pytest.raises(InvalidInput):
             read_settings(None, **wrong)

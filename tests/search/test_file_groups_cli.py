@@ -28,7 +28,7 @@ def best(run: Run, *arguments: str | Path) -> dict[str, object]:
     return {name: found[name] for name in ("path", "part", "modality", "matched", "members")}
 
 
-def test_found_by_any_part_and_shown_once(filled: Run, folder: Path) -> None:
+def test_a_group_is_found_by_any_file_and_shown_once(filled: Run, folder: Path) -> None:
     names = ["IMG_1.png", "IMG_1.wav", "IMG_1.txt", "IMG_1.png.xmp"]
     whole = {"path": str(folder / names[0]), "modality": "image", "members": [str(folder / name) for name in names]}
     assert best(filled, "red") == whole | {"part": str(folder / "IMG_1.png"), "matched": "image"}
@@ -45,7 +45,7 @@ def test_found_by_any_part_and_shown_once(filled: Run, folder: Path) -> None:
     assert b"bundles  1 stems that several files share" in filled("status").stdout
 
 
-def test_what_is_asked_for_is_what_is_shown(filled: Run, folder: Path) -> None:
+def test_modalities_and_filters_choose_which_file_of_a_group_is_shown(filled: Run, folder: Path) -> None:
     sounds = filled("query", "red", "--in", "audio", "--paths").stdout.decode().split()
     assert sounds == [str(folder / "IMG_1.wav")]
     texts = best(filled, "green", "--filter", "modality = text")
@@ -54,7 +54,7 @@ def test_what_is_asked_for_is_what_is_shown(filled: Run, folder: Path) -> None:
     assert tagged == [str(folder / "IMG_1.png")]
 
 
-def test_moved_together_and_apart(filled: Run, folder: Path) -> None:
+def test_moving_files_keeps_or_splits_their_group(filled: Run, folder: Path) -> None:
     (folder / "moved").mkdir()
     for path in list(folder.glob("IMG_1*")):
         path.rename(folder / "moved" / path.name)
@@ -69,13 +69,15 @@ def test_moved_together_and_apart(filled: Run, folder: Path) -> None:
     assert len(best(filled, "red")["members"]) == 3  # type: ignore[arg-type]
 
 
-def test_removing_one_leaves_the_others(filled: Run, folder: Path) -> None:
+def test_removing_one_file_leaves_the_rest_of_its_group(filled: Run, folder: Path) -> None:
     filled("remove", folder / "IMG_1.png")
     found = best(filled, "green")
     assert found["path"] == str(folder / "IMG_1.wav") and len(found["members"]) == 3  # type: ignore[arg-type]
 
 
-def test_off(filled: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_fusion_off_every_file_is_a_hit_of_its_own(
+    filled: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder.parent / "library" / "mmsearch.toml").write_text('fusion = "off"\n', "utf-8")
     found = json.loads(filled("query", "green", "--json").stdout)
     assert len(found) == 5 and all(hit["members"] == [] and hit["part"] is None for hit in found)

@@ -16,6 +16,8 @@ from mmsearch.library import Library
 from mmsearch.search.keywords import Mode
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = CHECKOUT / "mmsearch" / "resources" / "samples"
 TABLE = CHECKOUT / "tests" / "assets" / "hybrid_cases.tsv"
 
@@ -49,19 +51,19 @@ def right(library: Library, case: dict[str, str], mode: Mode = "hybrid") -> bool
     return first(library, case, mode) in case["expected"].split("|")
 
 
-def test_the_table_is_whole() -> None:
+def test_the_table_of_hybrid_cases_has_its_recorded_sizes() -> None:
     assert Counter(case["kind"] for case in cases()) == SIZES
     assert Counter(case["kind"] for case in cases() if case["now"] == "fails") == FAILING
     for case in cases():
         assert all((SAMPLES / name).is_file() for name in case["expected"].split("|")), case
 
 
-def test_what_should_come_first_does(samples: Library) -> None:
+def test_every_hybrid_case_ranks_first_as_recorded(samples: Library) -> None:
     seen = {case["query"]: "first" if right(samples, case) else "fails" for case in cases()}
     assert seen == {case["query"]: case["now"] for case in cases()}
 
 
-def test_words_lift_and_never_drown(samples: Library) -> None:
+def test_hybrid_search_ranks_named_cases_better_and_semantic_cases_no_worse(samples: Library) -> None:
     """Against search by meaning alone: better for every kind that names something, no worse for the others."""
     alone = Counter(case["kind"] for case in cases() if right(samples, case, "vector"))
     together = Counter(case["kind"] for case in cases() if right(samples, case))
@@ -69,6 +71,6 @@ def test_words_lift_and_never_drown(samples: Library) -> None:
     assert together["semantic"] >= alone["semantic"]
 
 
-def test_keywords_alone_find_what_is_named(samples: Library) -> None:
+def test_keyword_mode_finds_names_phrases_and_words(samples: Library) -> None:
     named = [case for case in cases() if case["kind"] in ("name", "part", "phrase", "words")]
     assert [case["query"] for case in named if not right(samples, case, "keyword")] == []

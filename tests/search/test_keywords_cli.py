@@ -19,7 +19,7 @@ def found(library: Library, *arguments: str) -> list[tuple[str, list[str]]]:
     return [(Path(hit["path"]).name, hit["by"]) for hit in json.loads(done.stdout)]
 
 
-def test_only_words_also_words_no_words(library: Library, folder: Path) -> None:
+def test_the_modes_keyword_hybrid_and_vector_rank_as_defined(library: Library, folder: Path) -> None:
     picture(folder / "blue wall.png", "blue")
     picture(folder / "red.png", "blue", mark=1)
     picture(folder / "other.png", "red", mark=2)

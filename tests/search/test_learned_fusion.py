@@ -13,6 +13,8 @@ from mmsearch.training.loop import EpochReport
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 COLOURS, TONES = ("red", "green", "blue"), ("low", "mid", "high")
 
 
@@ -52,7 +54,7 @@ def stopped(epoch: EpochReport) -> None:
         raise KeyboardInterrupt
 
 
-def test_it_learns_from_bundles_and_goes_on_after_a_kill(filled: Library, folder: Path) -> None:
+def test_fusion_training_uses_file_groups_and_resumes_after_a_kill(filled: Library, folder: Path) -> None:
     lines = ("a red one\tmedia/alone.png", "red and gone\tmedia/gone.png", "media/red-low.wav\tmedia/red-low.png")
     pairs = table(folder, *lines)
     whole = filled.train.fusion(pairs, "whole", strategy="concat", epochs=4, batch=4)
@@ -70,7 +72,7 @@ def test_it_learns_from_bundles_and_goes_on_after_a_kill(filled: Library, folder
     assert {model.name: model.kind for model in filled.train.models()} == {"whole": "fusion", "cut": "fusion"}
 
 
-def test_bundles_are_ranked_by_the_fused_vector(
+def test_file_groups_are_ranked_by_their_fused_vector(
     filled: Library, folder: Path, open_tiny: Callable[..., Library]
 ) -> None:
     filled.train.fusion(table(folder), "colours", strategy="mean", epochs=1)
@@ -88,7 +90,7 @@ def test_bundles_are_ranked_by_the_fused_vector(
     assert alone == [place for place, name in enumerate(plain) if "-" not in name], "what is alone stays in its place"
 
 
-def test_a_mix_is_nearest_to_the_bundle_that_is_both(
+def test_a_mixed_query_is_nearest_to_the_group_that_has_both(
     filled: Library, folder: Path, open_tiny: Callable[..., Library]
 ) -> None:
     from mmsearch.types import Query
@@ -99,7 +101,9 @@ def test_a_mix_is_nearest_to_the_bundle_that_is_both(
     assert found[0].path.name == "green-high.png"
 
 
-def test_what_can_not_be_is_refused(filled: Library, folder: Path, open_tiny: Callable[..., Library]) -> None:
+def test_senseless_fusion_training_and_searches_are_refused(
+    filled: Library, folder: Path, open_tiny: Callable[..., Library]
+) -> None:
     nothing = folder.parent / "nothing.tsv"
     nothing.write_text("query\trelevant\nred\tmedia/alone.png\n")
     with pytest.raises(InvalidInput, match=r"no pair of nothing\.tsv asks for a bundle"):
@@ -120,7 +124,7 @@ def test_what_can_not_be_is_refused(filled: Library, folder: Path, open_tiny: Ca
         other.search("red")
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_the_train_fusion_command_trains_and_names_the_setting(run: Run, folder: Path) -> None:
     fill(folder)
     run("ingest", folder)
     done = run(

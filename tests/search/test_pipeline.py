@@ -67,21 +67,22 @@ def test_near_duplicates_are_one_result(tmp_path: Path) -> None:
         assert all(hit.duplicates == () for hit in library.search("red", 20, dedup=False))
 
 
-def test_the_setting_decides_where_nothing_is_said(tmp_path: Path) -> None:
+def test_the_dedup_setting_is_the_default_of_a_search(tmp_path: Path) -> None:
     with held(tmp_path, [("image", turned(0), 3)], dedup="off") as library:
         assert len(library.search("red")) == 3
         assert len(library.search("red", dedup=True)) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("fold", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")]
+    ("name", "value"),
+    [("dedup", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")],
 )
 def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=name):
         mmsearch.open(tmp_path, **{name: value})
 
 
-def test_copies_are_folded_among_keyword_results_too(open_tiny: Callable[..., Library], folder: Path) -> None:
+def test_copies_are_duplicates_in_keyword_results_too(open_tiny: Callable[..., Library], folder: Path) -> None:
     first = picture(folder / "bus one.png", "red")
     (folder / "bus two.png").write_bytes(first.read_bytes())
     library = open_tiny(dedup="on")
@@ -103,7 +104,8 @@ def test_copies_are_folded_among_keyword_results_too(open_tiny: Callable[..., Li
     ),
     st.integers(1, 9),
 )
-def test_pages_are_pieces_of_one_long_page(
+@pytest.mark.slow
+def test_pages_are_slices_of_one_ranking(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, list[float], int]], size: int
 ) -> None:
     contents = [(kind, turned(*(degrees if kind == "audio" else degrees[:1])), n) for kind, degrees, n in drawn]
@@ -117,7 +119,7 @@ def test_pages_are_pieces_of_one_long_page(
 # Moments
 
 
-def test_all_moments_that_match(library: Library, folder: Path) -> None:
+def test_a_hit_has_all_its_matching_moments(library: Library, folder: Path) -> None:
     sound(folder / "sounds.wav", "low", "high", "low", seconds=10)
     for n in range(3):
         sound(folder / f"other{n}.wav", "mid", seconds=5 + n)
@@ -130,7 +132,7 @@ def test_all_moments_that_match(library: Library, folder: Path) -> None:
     assert library.search("low", 1, modalities=["audio"])[0].moments == ()
 
 
-def test_moments_of_videos_and_passages_but_not_of_pictures(library: Library, folder: Path) -> None:
+def test_videos_and_texts_have_moments_and_pictures_have_none(library: Library, folder: Path) -> None:
     video(folder / "film.mp4", "red", "green", "red", seconds=4)
     words(folder / "text.txt", " ".join(["red", *["word"] * 180, *["x"] * 150, "red", *["y"] * 20]))
     picture(folder / "red.png", "red")
@@ -144,7 +146,7 @@ def test_moments_of_videos_and_passages_but_not_of_pictures(library: Library, fo
     assert passages and all("red" in passage for passage in passages)
 
 
-def test_moments_need_a_meaning(library: Library, folder: Path) -> None:
+def test_moments_are_refused_in_keyword_mode(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     with pytest.raises(InvalidInput, match="by meaning"):
@@ -154,7 +156,7 @@ def test_moments_need_a_meaning(library: Library, folder: Path) -> None:
 # More like this
 
 
-def test_more_like_an_item_although_its_file_is_gone(library: Library, folder: Path) -> None:
+def test_an_item_can_be_the_query_although_its_file_is_gone(library: Library, folder: Path) -> None:
     gone = sound(folder / "low.wav", "low", seconds=5)
     sound(folder / "lower.wav", "low", seconds=6)
     sound(folder / "high.wav", "high", seconds=5)
@@ -174,7 +176,7 @@ def test_more_like_an_item_although_its_file_is_gone(library: Library, folder: P
     assert names(library.search(Query(like=hit), modalities=["audio"])) == ["lower.wav", "high.wav"]
 
 
-def test_more_like_an_item_finds_what_its_file_finds(library: Library, folder: Path) -> None:
+def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Path) -> None:
     film = video(folder / "film.mp4", "red", "green", seconds=4)
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
@@ -187,7 +189,7 @@ def test_more_like_an_item_finds_what_its_file_finds(library: Library, folder: P
 
 
 @pytest.mark.parametrize("value", [999, -1, "12", True, None])
-def test_an_unknown_item(library: Library, folder: Path, value: Any) -> None:
+def test_an_unknown_item_as_query_is_refused(library: Library, folder: Path, value: Any) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     with pytest.raises(InvalidInput, match=r"no item|like takes|empty"):
@@ -197,7 +199,7 @@ def test_an_unknown_item(library: Library, folder: Path, value: Any) -> None:
 # Duplicates
 
 
-def test_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
+def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
     contents = [("image", turned(degree), 1) for degree in (0, 5, 10, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
     with held(tmp_path, contents, similarity="image=0.99,audio=0.99") as library:
@@ -220,7 +222,7 @@ def test_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
         assert [len(group.files) for group in library.duplicates(1.0)] == [2]
 
 
-def test_which_file_is_kept(library: Library, folder: Path) -> None:
+def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folder: Path) -> None:
     small = picture(folder / "a-small.png", "red", side=16)
     large = picture(folder / "z-large.png", "red", side=64)
     (folder / "copy.png").write_bytes(large.read_bytes())
@@ -232,7 +234,7 @@ def test_which_file_is_kept(library: Library, folder: Path) -> None:
     assert group.freed == large.stat().st_size + small.stat().st_size
 
 
-def test_a_crowd_of_equals_is_one_group(tmp_path: Path) -> None:
+def test_many_equal_files_are_one_duplicate_group(tmp_path: Path) -> None:
     """More than any block or first search holds, and no chain: 0 and 30 degrees are not alike, 15 is to both."""
     contents = [("image", turned(90), 1)] * 300 + [("image", turned(degree), 1) for degree in (0, 15, 30)]
     with held(tmp_path, contents, similarity="image=0.96") as library:
@@ -242,7 +244,7 @@ def test_a_crowd_of_equals_is_one_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.01, math.nan, math.inf])
-def test_a_threshold_that_is_no_cosine(library: Library, folder: Path, threshold: float) -> None:
+def test_a_threshold_that_is_no_cosine_is_refused(library: Library, folder: Path, threshold: float) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     with pytest.raises(InvalidInput, match="threshold"):
@@ -263,7 +265,7 @@ def filled(folder: Path, run: Run) -> Path:
     return folder
 
 
-def test_folding_in_a_shell(filled: Path, run: Run) -> None:
+def test_the_query_command_hides_duplicates_unless_told_not_to(filled: Path, run: Run) -> None:
     folded = run("query", "red", "--in", "image", "--dedup").stdout.decode().splitlines()
     assert len(folded) == 2 and folded[0].endswith("\t+2 alike")
     assert len(run("query", "red", "--in", "image", "--no-dedup").stdout.splitlines()) == 4
@@ -275,7 +277,8 @@ def test_folding_in_a_shell(filled: Path, run: Run) -> None:
     ]
 
 
-def test_duplicates_in_a_shell(filled: Path, run: Run, process: Run) -> None:
+@pytest.mark.slow
+def test_the_duplicates_command_prints_groups_and_paths(filled: Path, run: Run, process: Run) -> None:
     done = process("duplicates")
     lines = [line.split("\t") for line in done.stdout.decode().splitlines()]
     assert [(line[0], line[1]) for line in lines] == [("1", "keep"), ("1", "copy"), ("1", "1.000")]
@@ -290,7 +293,7 @@ def test_duplicates_in_a_shell(filled: Path, run: Run, process: Run) -> None:
     assert wrong.returncode == 2 and b"threshold" in wrong.stderr
 
 
-def test_moments_and_likes_in_a_shell(filled: Path, run: Run) -> None:
+def test_the_query_command_prints_moments_and_takes_an_item_id(filled: Path, run: Run) -> None:
     lines = run("query", "low", "--in", "audio", "--moments", "--all").stdout.decode().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["1", "", ""]
     assert [line.split("\t")[-1] for line in lines[1:]] == ["0:00.0-0:10.0", "0:20.0-0:30.0"]
@@ -304,7 +307,7 @@ def test_moments_and_likes_in_a_shell(filled: Path, run: Run) -> None:
     assert unknown.returncode == 2 and b"no item 4711" in unknown.stderr
 
 
-def test_a_video_of_many_frames_is_as_much_its_sound(tmp_path: Path) -> None:
+def test_the_frames_and_sound_of_a_video_weigh_the_same_whatever_their_number(tmp_path: Path) -> None:
     """What is like a film of nine red frames and a low sound: by halves a red picture and a low sound."""
     catalog = Catalog.open(tmp_path, VERSION, create=True)
     record = catalog.add_space("tiny", "tests.tiny:space", tiny.DIM, tiny.space().fingerprint)

@@ -21,7 +21,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.search.query import embed_query, mean_vector
 from mmsearch.types import Span
 from tests.generated import COLOURS, RATE, TONES, picture, sound, video, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
 from tests.tiny import axis, space
 
 
@@ -37,8 +37,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_every_kind_of_query_finds_every_kind_of_item(filled: Library, tmp_path:
     assert best(filled, Query(text=words(tmp_path / "q.txt", "green grass")), "image") == ("green.png", 1.0)
 
 
-def test_the_moment_in_a_sound(filled: Library) -> None:
+def test_a_hit_in_a_sound_has_the_time_of_its_segment(filled: Library) -> None:
     hit = next(h for h in filled.search("high", modalities=("audio",)) if h.path.name == "long.wav")
     assert (hit.start, hit.end) == (10.0, 15.0)
 
@@ -82,7 +82,7 @@ def test_one_hit_per_file_and_k_of_them(filled: Library) -> None:
     )
 
 
-def test_pages_follow_each_other(filled: Library) -> None:
+def test_pages_are_consecutive_slices_of_the_ranking(filled: Library) -> None:
     whole = filled.search("red", k=10)
     pages = [hit for offset in (0, 4, 8) for hit in filled.search("red", k=4, offset=offset)]
     assert pages == whole
@@ -91,7 +91,7 @@ def test_pages_follow_each_other(filled: Library) -> None:
         filled.search("red", offset=-1)
 
 
-def test_pictures_and_sounds_in_memory(filled: Library, folder: Path) -> None:
+def test_a_picture_or_sound_in_memory_can_be_a_query(filled: Library, folder: Path) -> None:
     image = Image.new("RGB", (40, 30), COLOURS["green"])
     assert best(filled, Query(image=image), "image") == ("green.png", 1.0)
     assert best(filled, Query(image=image.convert("CMYK")), "image")[0] == "green.png"
@@ -102,7 +102,7 @@ def test_pictures_and_sounds_in_memory(filled: Library, folder: Path) -> None:
     assert best(filled, Query(audio=(np.stack([wave, wave], 1), RATE)), "audio")[0] == "high.wav"
 
 
-def test_parts_of_a_query_weigh_the_same(filled: Library) -> None:
+def test_the_text_and_image_of_a_query_weigh_the_same(filled: Library) -> None:
     scores = {
         h.path.name: h.score for h in filled.search(Query(text="green", image=_png("red")), modalities=("image",))
     }
@@ -130,7 +130,7 @@ def _png(colour: str) -> Image.Image:
     return Image.new("RGB", (32, 32), COLOURS[colour])
 
 
-def test_a_path_is_a_file_and_a_string_is_words(filled: Library, folder: Path) -> None:
+def test_a_path_is_a_file_query_and_a_string_a_text_query(filled: Library, folder: Path) -> None:
     assert filled.search(folder / "green.png", 1, modalities=("image",))[0].path.name == "green.png"
     as_words = filled.search(str(folder / "green.png"), 1, modalities=("image",))[0]
     assert as_words.path.name == "green.png" and as_words.score == pytest.approx(1.0)
@@ -159,7 +159,7 @@ def test_senseless_queries_are_refused(filled: Library, query: str | Query, mess
         filled.search(query)
 
 
-def test_a_broken_query_file_says_what_is_wrong(filled: Library, tmp_path: Path) -> None:
+def test_a_broken_query_file_is_an_error_that_says_why(filled: Library, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(Corrupt, match=r"broken\.png"):
@@ -172,7 +172,7 @@ def test_a_broken_query_file_says_what_is_wrong(filled: Library, tmp_path: Path)
         filled.search("red", modalities=("smell",))
 
 
-def test_no_library_and_an_empty_one(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
+def test_a_missing_or_empty_library_is_an_error(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     library, folder = open_tiny("nothing yet"), tmp_path / "none"
     folder.mkdir()
     with pytest.raises(LibraryNotFound, match="no library at"):
@@ -182,7 +182,7 @@ def test_no_library_and_an_empty_one(open_tiny: Callable[..., Library], tmp_path
         library.search("red")
 
 
-def test_other_weights_are_refused(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_space_with_other_weights_is_refused(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlite3
     from contextlib import closing
 
@@ -210,7 +210,7 @@ def test_an_existing_library_keeps_its_space(filled: Library, monkeypatch: pytes
         assert again.ingest(filled.path.parent / "media").unchanged > 0
 
 
-def test_a_default_for_new_libraries_leaves_the_others_alone(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_space_concerns_new_libraries_only(filled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMSEARCH_SPACE", "starter")
     user_file().parent.mkdir(parents=True)
     user_file().write_text('space = "tests.tiny:space"\n')
@@ -218,7 +218,7 @@ def test_a_default_for_new_libraries_leaves_the_others_alone(filled: Library, mo
         assert again.ingest(filled.path.parent / "media").unchanged > 0
 
 
-def test_threads_get_the_same_answers(filled: Library) -> None:
+def test_concurrent_searches_give_the_same_answers(filled: Library) -> None:
     queries = ["red", "green", "blue", "low", "high"] * 8
     expected = [filled.search(query) for query in queries]
     with ThreadPoolExecutor(8) as threads:
@@ -237,7 +237,9 @@ def test_searching_while_ingesting_sees_whole_commits(open_tiny: Callable[..., L
     assert len(reader.search("red", 100)) == 41
 
 
-def test_where_the_library_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_library_comes_from_argument_environment_or_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert default_library().name == "default" and "mmsearch" in default_library().parts
     (tmp_path / "indexes").mkdir()
@@ -259,7 +261,7 @@ class _Pieces:
             yield FileDone(job, "video", {}, 0.0, 0.0)
 
 
-def test_a_video_s_frames_and_its_sound_weigh_the_same(tmp_path: Path) -> None:
+def test_a_video_s_frames_and_its_sound_weigh_the_same_as_a_query(tmp_path: Path) -> None:
     frames = np.array([2, 1]) / math.sqrt(5)  # of red and green
     (tmp_path / "clip").touch()
     found = embed_query(Query(video=tmp_path / "clip"), space(), cast(DecodePool, _Pieces()))

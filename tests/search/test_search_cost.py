@@ -58,17 +58,17 @@ def asked(library: Library, k: int, where: str | None = None, *, warm: bool = Tr
     return [statement for statement in seen if not statement.startswith(("BEGIN", "ROLLBACK"))]
 
 
-def test_a_search_asks_fourteen_short_questions(library: Library) -> None:
+def test_a_search_runs_fourteen_statements(library: Library) -> None:
     with library:
         assert len(asked(library, 10)) == 14
 
 
-def test_and_no_more_of_them_for_a_longer_answer(library: Library) -> None:
+def test_a_longer_answer_asks_the_catalog_no_more_often(library: Library) -> None:
     with library:
         assert len(asked(library, 100)) == len(asked(library, 10))
 
 
-def test_vectors_that_scores_were_made_of_are_not_read_again_to_fold(tmp_path: Path) -> None:
+def test_dedup_does_not_read_again_the_vectors_that_were_scored(tmp_path: Path) -> None:
     with filled(tmp_path, 1200, "ivf-sq8") as library:
         library.search(query())
         library._parts.builder().due()
@@ -76,7 +76,7 @@ def test_vectors_that_scores_were_made_of_are_not_read_again_to_fold(tmp_path: P
         assert len([one for one in asked(library, 10) if "embeddings.vector" in one]) == 1
 
 
-def test_a_filter_that_stays_is_resolved_once(library: Library) -> None:
+def test_a_repeated_filter_is_resolved_once(library: Library) -> None:
     def selections(statements: list[str]) -> list[str]:
         return [one for one in statements if "items.size <" in one and "json_each" not in one]
 
@@ -87,7 +87,7 @@ def test_a_filter_that_stays_is_resolved_once(library: Library) -> None:
         assert len(selections(asked(library, 10, "size < 21", warm=False))) == 1
 
 
-def test_until_somebody_commits_something(library: Library) -> None:
+def test_a_commit_makes_a_filter_be_resolved_again(library: Library) -> None:
     with library:
         before = library.search(query(), ITEMS, filter="size < 20", dedup=False)
         assert len(before) == 20

@@ -18,7 +18,7 @@ class Catalog:
         return np.stack([ids, -ids], axis=1).astype(np.float32)
 
 
-def test_a_vector_is_read_once() -> None:
+def test_a_cached_vector_is_read_once() -> None:
     catalog, at_hand = Catalog(), VectorCache()
     assert at_hand.fetch(np.array([2, 5, 9]), catalog.read).tolist() == [[2, -2], [5, -5], [9, -9]]
     assert at_hand.fetch(np.array([1, 2, 7, 9]), catalog.read).tolist() == [[1, -1], [2, -2], [7, -7], [9, -9]]
@@ -28,11 +28,11 @@ def test_a_vector_is_read_once() -> None:
     assert row is not None and row.tolist() == [7, -7] and at_hand.get(3) is None
 
 
-def test_nothing_is_nothing() -> None:
+def test_fetching_no_ids_gives_no_rows() -> None:
     assert VectorCache().fetch(np.empty(0, np.int64), lambda ids: np.empty((0, 2), np.float32)).shape == (0, 2)
 
 
-def test_what_a_whole_selection_takes_is_not_kept() -> None:
+def test_a_selection_larger_than_the_cache_is_not_cached() -> None:
     catalog, at_hand = Catalog(), VectorCache()
     many = np.arange(vector_cache.KEPT + 1)
     for _ in range(2):

@@ -21,8 +21,10 @@ from mmsearch.library import Library
 from mmsearch.training.lora import LoraOptions, Towers
 from mmsearch.training.results import TrainingResult
 from mmsearch.types import Segment, Space
-from tests import clip, shapes
+from tests import clip, trained_clip
 from tests.conftest import Run
+
+pytestmark = pytest.mark.slow
 
 OpenTiny = Callable[..., Library]
 
@@ -34,13 +36,13 @@ QUICK: dict[str, Any] = {"epochs": 6, "batch": 16, "lr": 1e-2, "rank": 4, "alpha
 
 
 def plain(caption: str) -> str:
-    """What `shapes.drawn` takes for it."""
+    """What `trained_clip.drawn` takes for it."""
     return f"a {caption.split()[1]} {WORDS[caption.split()[2]]}"
 
 
 def write_pairs(folder: Path, each: int, seed: int) -> Path:
     captions = [caption for caption in CAPTIONS for _ in range(each)]
-    paths = shapes.draw(folder / f"drawings-{seed}", [plain(caption) for caption in captions], seed, colours=INKS)
+    paths = trained_clip.draw(folder / f"drawings-{seed}", [plain(caption) for caption in captions], seed, colours=INKS)
     rows = [f"{caption}\t{path}" for caption, path in zip(captions, paths, strict=True)]
     pairs = folder / f"pairs-{seed}.tsv"
     pairs.write_text("\n".join(["query\trelevant", *rows]) + "\n")
@@ -50,7 +52,7 @@ def write_pairs(folder: Path, each: int, seed: int) -> Path:
 def right(space: Space, each: int = 4) -> float:
     """How often a new drawing's nearest caption is its own."""
     segments = [
-        Segment("image", shapes.drawn(plain(caption), 777_000 + 100 * row + n, INKS))
+        Segment("image", trained_clip.drawn(plain(caption), 777_000 + 100 * row + n, INKS))
         for row, caption in enumerate(CAPTIONS)
         for n in range(each)
     ]
@@ -63,8 +65,8 @@ def right(space: Space, each: int = 4) -> float:
 @pytest.fixture
 def library(open_tiny: OpenTiny, folder: Path) -> Library:
     """Of the model that knows shapes; small, since adapters don't learn from it."""
-    shapes.draw(folder, shapes.CAPTIONS[:2], seed=1)
-    opened = open_tiny(space=shapes.space(), workers=1, device="cpu")
+    trained_clip.draw(folder, trained_clip.CAPTIONS[:2], seed=1)
+    opened = open_tiny(space=trained_clip.space(), workers=1, device="cpu")
     opened.ingest(folder)
     return opened
 
@@ -83,11 +85,11 @@ def one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-def test_it_learns_a_new_domain_and_leaves_the_base_alone(
+def test_an_adapter_learns_a_new_domain_and_leaves_the_base_weights_alone(
     library: Library, tmp_path: Path, open_tiny: OpenTiny
 ) -> None:
-    base = registry.load_part("spaces", shapes.space())("cpu")
-    weights = Path(shapes.space().partition(":")[2]) / "open_clip_model.safetensors"
+    base = registry.load_part("spaces", trained_clip.space())("cpu")
+    weights = Path(trained_clip.space().partition(":")[2]) / "open_clip_model.safetensors"
     content, before = weights.read_bytes(), right(base)
     found = trained(library, tmp_path)
     assert weights.read_bytes() == content
@@ -150,13 +152,13 @@ def shaken(name: str, folder: Path, **low: Any) -> Towers:
 def inputs(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     space = registry.load_part("spaces", name)("cpu")
     image, text = space.encoders["image"], space.encoders["text"]
-    drawings = [image.prepare(Segment("image", shapes.drawn(c, 5))) for c in shapes.CAPTIONS[:3]]
-    words = [text.prepare(Segment("text", caption)) for caption in shapes.CAPTIONS[:3]]
+    drawings = [image.prepare(Segment("image", trained_clip.drawn(c, 5))) for c in trained_clip.CAPTIONS[:3]]
+    words = [text.prepare(Segment("text", caption)) for caption in trained_clip.CAPTIONS[:3]]
     return torch.from_numpy(np.stack(drawings)), torch.from_numpy(np.stack(words))
 
 
 @pytest.mark.parametrize("variant", ["clip", "siglip", "mobile", "resnet"])
-def test_merged_unmerged_and_peft_itself_agree(variant: str, tmp_path: Path) -> None:
+def test_merged_and_unmerged_adapters_agree_with_peft(variant: str, tmp_path: Path) -> None:
     name = clip.space(variant)
     towers = shaken(name, tmp_path / "adapter")
     pixels, tokens = inputs(name)
@@ -211,7 +213,7 @@ def test_a_new_adapter_changes_nothing_and_training_moves_nothing_else() -> None
         assert torch.equal(rest[key], value), key
 
 
-def test_checkpointing_gives_the_same_gradients() -> None:
+def test_gradient_checkpointing_gives_the_same_gradients() -> None:
     pixels, tokens = inputs(clip.space("clip"))
     gradients = []
     for checkpointing in (False, True):
@@ -223,7 +225,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
         torch.testing.assert_close(first, second)
 
 
-def test_one_tower_may_stay() -> None:
+def test_one_tower_may_be_left_unadapted() -> None:
     towers = Towers(find_open_clip(clip.space("clip")), LoraOptions(towers=("text",)), seed=0)
     assert all("visual" not in key for key in towers.state_dict())
     with pytest.raises(InvalidInput, match="nothing that can be adapted"):
@@ -264,9 +266,9 @@ def test_a_damaged_adapter_is_refused(tmp_path: Path) -> None:
         registry.load_part("spaces", f"adapter:{folder}")("cpu")
 
 
-def test_in_the_shell(run: Run, tmp_path: Path, folder: Path) -> None:
-    shapes.draw(folder, shapes.CAPTIONS[:2], seed=1)
-    assert run("ingest", folder, "--space", shapes.space()).returncode == 0
+def test_the_train_adapter_command_makes_a_space(run: Run, tmp_path: Path, folder: Path) -> None:
+    trained_clip.draw(folder, trained_clip.CAPTIONS[:2], seed=1)
+    assert run("ingest", folder, "--space", trained_clip.space()).returncode == 0
     quick = ("--epochs", 1, "--batch", 16, "--rank", 2, "--towers", "text", "--loss", "sigmoid", "--lr", 0.001)
     pairs, valid = write_pairs(tmp_path, 2, seed=15), write_pairs(tmp_path, 1, seed=16)
     done = run("train", "adapter", pairs, "--valid", valid, "--name", "words", *quick)
@@ -279,7 +281,9 @@ def test_in_the_shell(run: Run, tmp_path: Path, folder: Path) -> None:
     assert [(model["name"], model["kind"]) for model in listed] == [("words", "adapter")]
 
 
-def test_what_cannot_be_learned_from_is_said(library: Library, tmp_path: Path, open_tiny: OpenTiny) -> None:
+def test_unusable_pairs_and_settings_of_an_adapter_are_named(
+    library: Library, tmp_path: Path, open_tiny: OpenTiny
+) -> None:
     pairs = write_pairs(tmp_path, 3, seed=13)
     (tmp_path / "note.txt").write_text("words")
     with pairs.open("a") as file:

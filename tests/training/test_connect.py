@@ -20,10 +20,12 @@ from mmsearch.training.connection import ConnectionTask, Texts, plain
 from mmsearch.training.loop import fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space
-from tests.halves import heard
+from tests.member_spaces import heard
 from tests.tiny import AXES
 
-SEEN, HEARD, MUTE = "tests.halves:seen", "tests.halves:heard", "tests.halves:mute"
+pytestmark = pytest.mark.slow
+
+SEEN, HEARD, MUTE = "tests.member_spaces:seen", "tests.member_spaces:heard", "tests.member_spaces:mute"
 TEXTS = [*AXES, *(f"thing {number}" for number in range(192))]
 
 
@@ -64,7 +66,7 @@ def media(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pictures_and_sounds_find_each_other(made: str, media: Path, tmp_path: Path) -> None:
+def test_a_connected_space_finds_sounds_by_pictures_and_back(made: str, media: Path, tmp_path: Path) -> None:
     """Both spaces call a black picture and silence "dark"; nothing else ever told the one from the other."""
     with mmsearch.open(tmp_path / "library", space=made) as library:
         report = library.ingest(media)
@@ -77,7 +79,7 @@ def test_pictures_and_sounds_find_each_other(made: str, media: Path, tmp_path: P
             assert library.search(words, k=1)[0].path.name == name
 
 
-def test_words_order_a_member_s_items_as_the_member_does(made: str) -> None:
+def test_a_connected_space_ranks_a_member_s_items_as_the_member_does(made: str) -> None:
     both, alone = registry.load_part("spaces", made)(), heard()
     tones = [np.sin(2 * np.pi * hertz * np.arange(8000) / 16_000).astype(np.float32) for hertz in (0, 200, 900, 4000)]
     sounds = [Segment("audio", tone, rate=16_000) for tone in tones]
@@ -93,19 +95,19 @@ def test_words_order_a_member_s_items_as_the_member_does(made: str) -> None:
     np.testing.assert_allclose(scores(both), scores(alone) * 0.5, atol=1e-6)
 
 
-def test_each_kind_is_cut_as_its_member_wants_it(made: str) -> None:
+def test_each_modality_is_windowed_as_its_member_wants(made: str) -> None:
     windowing = registry.load_part("spaces", made)().windowing
     assert (windowing.audio_window_s, windowing.passage_words) == (2.0, 9)
     assert set(registry.load_part("spaces", made)().encoders) == {"text", "image", "audio"}
 
 
-def test_learned_again_it_is_the_same(made: str, models: Path) -> None:
+def test_connecting_again_gives_the_same_bytes(made: str, models: Path) -> None:
     again = mmsearch.connect(SEEN, HEARD, "again", TEXTS)
     first = connection.connection_folder("both") / connection.FILE
     assert (again.path / connection.FILE).read_bytes() == first.read_bytes()
 
 
-def test_plain_matrices_say_what_the_module_says() -> None:
+def test_the_stored_matrices_give_the_vectors_of_the_trained_module() -> None:
     import torch
     from torch.nn import functional as F
 
@@ -119,7 +121,7 @@ def test_plain_matrices_say_what_the_module_says() -> None:
     np.testing.assert_allclose(plain(module)(rows), expected, atol=1e-6)
 
 
-def test_words_that_say_nothing_common_don_t_connect() -> None:
+def test_spaces_without_common_meaning_train_to_chance() -> None:
     """Leakage check: the texts of the one are those of the other, in another order."""
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal((400, 8)).astype(np.float32) for _ in range(2))
@@ -128,7 +130,7 @@ def test_words_that_say_nothing_common_don_t_connect() -> None:
     assert all(epoch.measures["met"] < 0.05 for epoch in fitted.history)
 
 
-def test_in_the_shell(models: Path, tmp_path: Path) -> None:
+def test_the_connect_command_makes_a_space_that_models_lists(models: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(TEXTS), "utf-8")
     arguments = ["connect", SEEN, HEARD, "--name", "shell", "--texts", str(texts), "--json"]
@@ -152,7 +154,7 @@ def test_in_the_shell(models: Path, tmp_path: Path) -> None:
         ((SEEN, "nobody"), "x", TEXTS, "no space named"),
     ],
 )
-def test_what_can_t_be_connected(
+def test_spaces_that_cannot_be_connected_are_refused(
     made: str, models: Path, spaces: tuple[str, str], name: str, texts: list[str], said: str
 ) -> None:
     before = sorted(path.name for path in models.iterdir())
@@ -174,7 +176,7 @@ def test_a_member_that_changed_is_noticed(made: str, models: Path) -> None:
         registry.load_part("spaces", "connected:stale")()
 
 
-def test_a_connection_of_itself_is_refused(models: Path) -> None:
+def test_a_connected_space_that_names_itself_is_refused(models: Path) -> None:
     one = connection.ConnectionMap(*(np.zeros(shape, np.float32) for shape in ((8, 4), (4,), (4, 4), (4,))))
     for name, member in (("ring", "connected:ring"), ("there", "connected:back"), ("back", "connected:there")):
         content = connection.dump_connection((member, "mmsearch.encoders.starter:space"), ("a", "b"), (one, one))

@@ -23,6 +23,8 @@ from mmsearch.training.loop import EpochReport, fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Vectors
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("image", "audio")
 LEARNED = [name for name in STRATEGIES if name not in ("sum", "mean")]
 RECIPE = Recipe(epochs=6, batch=32, lr=3e-3, patience=6)
@@ -47,7 +49,7 @@ def task(strategy: str, *, turned: bool = False, shuffle: bool = False, **chosen
     return FusionTask(shape, found, asked.only(rows < 120), asked.only(rows >= 120), "infonce", 0)
 
 
-def test_sum_counts_segments_and_mean_modalities() -> None:
+def test_the_sum_fusion_weighs_segments_and_the_mean_fusion_modalities() -> None:
     x, y = np.eye(8, dtype=np.float32)[:2]
     found = fusion_items([{"image": x[None], "audio": np.stack([y, y, y])}], KINDS)
     made = {
@@ -64,7 +66,7 @@ def _one(query: Vectors) -> FusionQueries:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_what_is_missing_does_not_matter(name: str) -> None:
+def test_padding_for_missing_modalities_does_not_change_a_fused_vector(name: str) -> None:
     torch.manual_seed(0)
     fusion = STRATEGIES[name](8, 2)
     for parameter in fusion.parameters():
@@ -83,7 +85,7 @@ def test_what_is_missing_does_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_training_helps_where_there_is_something_to_learn(name: str) -> None:
+def test_training_raises_recall_if_there_is_something_to_learn(name: str) -> None:
     made = task(name)
     fitted = fit_task(made, RECIPE)
     assert fitted.best > 0 and fitted.measures["recall"] > fitted.history[0].measures["recall"] + 0.02
@@ -91,7 +93,7 @@ def test_training_helps_where_there_is_something_to_learn(name: str) -> None:
         assert made.fusion.weights[0] > made.fusion.weights[1]  # type: ignore[index]
 
 
-def test_shuffled_pairs_give_chance() -> None:
+def test_shuffled_pairs_train_to_chance() -> None:
     longer = Recipe(epochs=30, batch=32, lr=1e-2, patience=30)
     made, shuffled = task("concat", turned=True), task("concat", turned=True, shuffle=True)
     fit_task(made, longer)
@@ -102,7 +104,7 @@ def test_shuffled_pairs_give_chance() -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "fgm", "pgd"])
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, name: str) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, name: str) -> None:
     def kill(epoch: EpochReport) -> None:
         if epoch.number == 2:
             raise KeyboardInterrupt
@@ -118,7 +120,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["fgm", "pgd"])
-def test_an_attack_hurts_within_its_radius(name: str) -> None:
+def test_an_attack_lowers_the_score_and_stays_inside_its_radius(name: str) -> None:
     vectors = torch.tensor([[1.0, 0.0, 0.0]])
     away = torch.tensor([0.0, 1.0, 0.0])
     found = attacked(
@@ -129,7 +131,7 @@ def test_an_attack_hurts_within_its_radius(name: str) -> None:
     assert (found @ away).item() > 0.3
 
 
-def test_hiding_leaves_one_modality() -> None:
+def test_hiding_modalities_leaves_each_item_one() -> None:
     kinds = torch.tensor([[0, 1, 1], [0, -1, -1], [1, 0, -1]])
     found = hidden(kinds, 2, 1.0, np.random.default_rng(0))
     assert found[1].tolist() == [0, -1, -1]
@@ -137,7 +139,7 @@ def test_hiding_leaves_one_modality() -> None:
     assert (hidden(kinds, 2, 0.0, np.random.default_rng(0)) == kinds).all()
 
 
-def test_ranks_count_ties_against_us() -> None:
+def test_ties_count_against_the_relevant_item() -> None:
     candidates = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     assert ranks(np.array([[1, 0], [0, 1]], np.float32), candidates, np.array([0, 2])).tolist() == [2, 1]
     related = np.array([[True, True, False], [False, False, True]])
@@ -160,7 +162,7 @@ def test_an_unknown_strategy_or_attack_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_fusion_is_kept_to_the_bit(name: str) -> None:
+def test_a_fusion_is_stored_and_restored_bit_for_bit(name: str) -> None:
     found = fusion_items([{"image": random(1), "audio": random(2, seed=1)}], KINDS)
     torch.manual_seed(0)
     fusion = STRATEGIES[name](8, 2)

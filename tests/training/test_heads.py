@@ -30,7 +30,7 @@ def by_hand(least: float = -1.0, heat: float = 1.0) -> Head:
     return Head(facts, module.eval(), AXES[:2])
 
 
-def test_what_a_head_says() -> None:
+def test_a_head_s_classes_confidence_and_nearness_equal_values_worked_out_by_hand() -> None:
     said = by_hand(least=0.5).judge(AXES[[1, 2]])
     assert said.best.tolist() == [1, 0] and said.second.tolist() == [0, 1]
     assert said.sure.tolist() == pytest.approx([math.exp(2) / (math.exp(2) + 1), 0.5])
@@ -38,7 +38,7 @@ def test_what_a_head_says() -> None:
     assert by_hand(heat=2).judge(AXES[[1]]).sure[0] == pytest.approx(math.e / (math.e + 1))
 
 
-def test_a_head_is_kept_to_the_bit() -> None:
+def test_a_head_is_stored_and_restored_bit_for_bit() -> None:
     head = by_hand(0.25, 1.5)
     again = restore_head(dump_head(head))
     assert again.facts == head.facts and dump_head(again) == dump_head(head)
@@ -51,30 +51,31 @@ def test_a_damaged_head_is_refused(damage: object) -> None:
         restore_head(damage(dump_head(by_hand())))  # type: ignore[operator]
 
 
-def test_centres() -> None:
+def test_a_class_centre_is_its_unit_mean_and_zero_without_examples() -> None:
     found = centres(AXES[[0, 0, 1]], np.array([0, 0, 0]), 2)
     assert found[0].tolist() == pytest.approx([2 / math.sqrt(5), 1 / math.sqrt(5), 0, 0]) and not found[1].any()
 
 
-def test_the_temperature_of_overconfident_logits() -> None:
+def test_a_temperature_calibrates_overconfident_logits() -> None:
     # Right three times of four, by a lead of 6: the best a softmax can say is 3/4, a lead of log 3.
     logits = np.tile(np.array([[6.0, 0.0]], np.float32), (4, 1))
     assert temperature(logits, np.array([0, 0, 0, 1])) == pytest.approx(6 / math.log(3), rel=0.02)
 
 
-def test_the_least_nearness_between_known_and_strange() -> None:
+def test_the_nearness_threshold_lies_between_known_and_unknown_examples() -> None:
     known, strange = np.array([0.5, 0.8, 0.9], np.float32), np.array([0.1, 0.4, 0.6], np.float32)
     assert between(known, strange) == pytest.approx(0.5)
 
 
-def test_measures_by_hand() -> None:
+def test_confusion_and_macro_f1_equal_values_worked_out_by_hand() -> None:
     is_, said = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     assert confusion(is_, said, 3).tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert macro_f1(is_, said) == pytest.approx((2 / 3 + 4 / 5) / 2)  # F1 of class 0: P 1, R 1/2; of 1: P 2/3, R 1
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
-def test_clusters_are_learned_and_strangers_refused(kind: str) -> None:
+@pytest.mark.slow
+def test_a_head_learns_clusters_and_rejects_outliers(kind: str) -> None:
     vectors, named = clusters(12, noise=0.2)
     grouped = np.arange(len(named))
     held = head_task.split_classes(named, grouped, 0.25, 0)
@@ -89,7 +90,8 @@ def test_clusters_are_learned_and_strangers_refused(kind: str) -> None:
     assert dump_head(again) == dump_head(head)
 
 
-def test_shuffled_labels_give_chance() -> None:
+@pytest.mark.slow
+def test_shuffled_labels_train_to_chance() -> None:
     vectors, named = clusters(40)
     shuffled = np.random.default_rng(0).permutation(named)
     facts = HeadFacts("linear", 8, 1, ("a", "b", "c"), "tiny", "")
@@ -102,7 +104,8 @@ def test_shuffled_labels_give_chance() -> None:
     assert abs(np.mean(head.judge(fresh).best == truth) - 1 / 3) < 0.2
 
 
-def test_examples_of_none_set_the_least_nearness() -> None:
+@pytest.mark.slow
+def test_examples_of_no_class_set_the_nearness_threshold() -> None:
     vectors, named = clusters(12, noise=0.1)
     stranger = np.array([[0.9, 0, 0, 0, 0, math.sqrt(1 - 0.81), 0, 0]], np.float32)
     found = LabelledVectors(np.concatenate([vectors, stranger]), np.append(named, -1), np.zeros(37, np.bool_))
@@ -116,7 +119,8 @@ def test_examples_of_none_set_the_least_nearness() -> None:
     assert not head.judge(stranger).fits[0] and head.judge(vectors).fits.mean() > 0.9
 
 
-def test_one_example_each_is_enough_and_never_calibrated() -> None:
+@pytest.mark.slow
+def test_one_example_of_each_class_is_enough_but_not_calibrated() -> None:
     vectors, named = clusters(1, noise=0.0)
     held = head_task.split_classes(named, np.arange(3), 0.2, 0)
     assert not held.any()
@@ -127,7 +131,7 @@ def test_one_example_each_is_enough_and_never_calibrated() -> None:
     assert (head.facts.temperature, head.facts.least) == (1.0, -1.0)
 
 
-def test_a_split_leaves_groups_whole_and_something_of_each_class_to_learn_from() -> None:
+def test_a_split_keeps_groups_together_and_trains_on_each_class() -> None:
     named = np.array([0] * 10 + [1] * 10 + [2] * 3)
     grouped = np.concatenate([np.repeat(np.arange(10), 2), [10, 11, 12]])  # three groups are few
     held = head_task.split_classes(named, grouped, 0.2, 4)

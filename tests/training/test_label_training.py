@@ -12,7 +12,9 @@ from mmsearch.errors import InvalidInput, SpaceChanged, WeightsError
 from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
+
+pytestmark = pytest.mark.slow
 
 NAMES = {"red": "stop sign", "green": "lawn", "blue": "sea or sky"}
 
@@ -26,8 +28,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def given(library: Library, **options: Any) -> dict[str, str | None]:
     return {one.path.name: one.label for one in library.label(model="names", **options)}
 
 
-def test_names_are_learned_and_given(filled: Library, folder: Path) -> None:
+def test_a_trained_head_labels_the_library(filled: Library, folder: Path) -> None:
     learned = filled.train.labels(table(folder))
     assert learned.classes == ("lawn", "sea or sky", "stop sign") and not learned.unused
     assert learned.path == filled.path / "training" / "names"
@@ -60,7 +62,7 @@ def test_names_are_learned_and_given(filled: Library, folder: Path) -> None:
     assert given(filled, filter="name = nothing.png") == {}
 
 
-def test_saved_names_are_tags_and_replaced(filled: Library, folder: Path) -> None:
+def test_saved_labels_of_a_head_are_tags_and_replaced_by_the_next(filled: Library, folder: Path) -> None:
     filled.train.labels(table(folder))
     filled.label(model="names", modalities=("image",), save=True)
     tagged = [hit.path.name for hit in filled.search("anything", filter='tag = "stop sign"', mode="vector")]
@@ -69,7 +71,7 @@ def test_saved_names_are_tags_and_replaced(filled: Library, folder: Path) -> Non
     assert not filled.search("anything", filter='tag = "stop sign"', mode="vector")
 
 
-def test_the_card_and_the_bytes_say_what_it_is(filled: Library, folder: Path) -> None:
+def test_a_head_s_card_and_header_describe_it(filled: Library, folder: Path) -> None:
     learned = filled.train.labels(table(folder), "mine", command="mmsearch train labels labels.tsv")
     card = json.loads((learned.path / "model.json").read_text())
     head = restore_head((learned.path / "head.safetensors").read_bytes())
@@ -85,7 +87,7 @@ def test_the_same_table_gives_the_same_bytes(filled: Library, folder: Path) -> N
     assert (one.path / "head.safetensors").read_bytes() == (two.path / "head.safetensors").read_bytes()
 
 
-def test_what_can_not_be_used_is_listed_with_its_line(filled: Library, folder: Path) -> None:
+def test_unusable_lines_are_listed_with_their_reason(filled: Library, folder: Path) -> None:
     picture(folder / "new.png", "red", mark=9)
     lines = ["gone.png\tlawn", "new.png\tlawn", "red0.png\tlawn", "red1.png\tStop  SIGN", "", "alone", "low.wav\t"]
     learned = filled.train.labels(table(folder, *lines))
@@ -106,7 +108,7 @@ def test_what_can_not_be_used_is_listed_with_its_line(filled: Library, folder: P
         ([], "header path<TAB>label"),
     ],
 )
-def test_too_little_is_refused(filled: Library, folder: Path, lines: list[str], message: str) -> None:
+def test_too_few_labels_or_classes_are_refused(filled: Library, folder: Path, lines: list[str], message: str) -> None:
     path = folder / "labels.tsv"
     path.write_text("\n".join(lines))
     with pytest.raises(InvalidInput, match=message):
@@ -114,7 +116,7 @@ def test_too_little_is_refused(filled: Library, folder: Path, lines: list[str], 
     assert filled.train.models() == []
 
 
-def test_unknown_taken_and_mixed_up_names(filled: Library, folder: Path) -> None:
+def test_unknown_taken_and_conflicting_head_names_are_refused(filled: Library, folder: Path) -> None:
     with pytest.raises(InvalidInput, match="no head 'names'") as refused:
         filled.label(model="names")
     assert "none yet" in str(refused.value.hint)
@@ -141,7 +143,7 @@ def test_a_head_of_another_space_is_refused(filled: Library, folder: Path, open_
         other.label(model="names")
 
 
-def test_in_the_shell(run: Run, folder: Path) -> None:
+def test_the_train_labels_and_label_commands_use_a_head(run: Run, folder: Path) -> None:
     done = run("train", "labels", table(folder, "gone.png\tlawn"), "--seed", "3", "--head", "mlp")
     assert done.returncode == 0, done.stderr
     assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"train" not in done.stderr

@@ -20,6 +20,8 @@ from mmsearch.training.starter.imagined import imagined
 from mmsearch.training.starter.starter_data import CaptionedPhotos, CaptionWords, OtherPictures, StarterData
 from mmsearch.types import Segment, Vectors
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parents[1] / "assets" / "starter" / "lite2.npz"
 
 
@@ -34,12 +36,12 @@ def photo() -> NDArray[np.uint8]:
         return np.asarray(file["elephant-and-keeper"])
 
 
-def test_the_file_is_the_recorded_one_and_small() -> None:
+def test_the_packaged_caption_weights_are_the_recorded_ones_and_small() -> None:
     path = CAPTIONS.verified()
     assert path.stat().st_size <= 6_000_000
 
 
-def test_the_learned_part_is_at_most_so_long() -> None:
+def test_the_learned_vector_has_at_most_its_set_length() -> None:
     module = captions.load_captions(CAPTIONS.verified())
     with torch.inference_mode():
         lengths = module(torch.rand(50, captions.FEATURES, generator=torch.Generator().manual_seed(0))).norm(dim=1)
@@ -47,7 +49,7 @@ def test_the_learned_part_is_at_most_so_long() -> None:
     assert bool((lengths > 0).all())
 
 
-def test_packing_loses_next_to_nothing() -> None:
+def test_packing_weights_changes_vectors_only_by_rounding() -> None:
     module = captions.Captions().eval()
     features = torch.rand(20, captions.FEATURES, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -55,7 +57,7 @@ def test_packing_loses_next_to_nothing() -> None:
     assert float(torch.cosine_similarity(again, wanted).min()) > 0.98
 
 
-def test_fifteen_steps_take_half_a_byte_and_come_back_exactly() -> None:
+def test_four_bit_packing_restores_fifteen_levels_exactly() -> None:
     state = captions.Captions().state_dict()
     steps = torch.arange(captions.FEATURES, dtype=torch.float32) % 15 - 7
     state["gate.weight"] = steps * torch.arange(1.0, captions.MEMBERS + 1)[:, None]
@@ -65,7 +67,7 @@ def test_fifteen_steps_take_half_a_byte_and_come_back_exactly() -> None:
     assert torch.equal(captions.unpacked(packed).gate.weight, state["gate.weight"])
 
 
-def test_a_photo_s_vector(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
+def test_a_photo_has_its_recorded_vector(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
     vector = encoder.encode([encoder.prepare(Segment("image", photo))])[0]
     np.testing.assert_allclose(vector[:4], EXPECTED, atol=1e-3)
 
@@ -73,7 +75,9 @@ def test_a_photo_s_vector(encoder: StarterImage, photo: NDArray[np.uint8]) -> No
 EXPECTED = [-0.0646, 0.1451, -0.0051, 0.0651]
 
 
-def test_captions_know_what_no_class_is_named_for(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
+def test_the_caption_vector_distinguishes_people_that_no_class_names(
+    encoder: StarterImage, photo: NDArray[np.uint8]
+) -> None:
     """ImageNet has no class for people; the keeper stands beside the elephant."""
     text = StarterText("cpu")
     asked = ["a man standing beside an elephant", "an elephant in the water with no one near"]
@@ -84,7 +88,7 @@ def test_captions_know_what_no_class_is_named_for(encoder: StarterImage, photo: 
     assert first > second
 
 
-def test_a_cut_out_stays_with_its_classes(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
+def test_a_cutout_gets_only_its_class_vector(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
     prepared = encoder.prepare(Segment("image", photo))
     cut = [cutout(np.asarray(prepared), np.random.default_rng(seed)) for seed in range(6)]
     seen = encoder.seen(encoder._loaded(), [prepared, *cut])
@@ -94,7 +98,7 @@ def test_a_cut_out_stays_with_its_classes(encoder: StarterImage, photo: NDArray[
     assert float(lengths[1:].max()) < 0.01
 
 
-def test_photos_are_told_from_others() -> None:
+def test_photos_are_distinguished_from_other_pictures() -> None:
     draw = np.random.default_rng(0)
     dim = np.repeat(np.array([0.5, 1], np.float32), (320, 960))
 
@@ -147,7 +151,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_it_learns_and_from_shuffled_captions_it_does_not() -> None:
+def test_caption_training_learns_and_shuffled_captions_give_chance() -> None:
     given, unseen = made(400), made(100, 1).photos
     learned = recipe.recalls(captions.unpacked(recipe.trained(given, 0)), unseen)
     assert learned["words-image R@10"] > 40
@@ -157,7 +161,7 @@ def test_it_learns_and_from_shuffled_captions_it_does_not() -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_the_wrong_captions_are_of_photos_outside_the_batch() -> None:
+def test_negative_captions_are_of_photos_outside_the_batch() -> None:
     given = made(12)
     task, rows = recipe.CaptionTask(given, 0), torch.tensor([3, 5, 9])
     wrong = task._wrong(rows, np.random.default_rng(0))
@@ -169,7 +173,7 @@ def test_the_wrong_captions_are_of_photos_outside_the_batch() -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_what_all_words_share_is_added_as_far_as_it_is_a_photo() -> None:
+def test_the_common_caption_direction_is_added_by_the_photo_score() -> None:
     given = made(60)
     task = recipe.CaptionTask(given, 0)
     module, features = captions.unpacked(recipe.finished(task)), torch.from_numpy(given.photos.features)
@@ -181,9 +185,7 @@ def test_what_all_words_share_is_added_as_far_as_it_is_a_photo() -> None:
         torch.testing.assert_close(module(features), wanted)
 
 
-def test_a_learned_part_takes_a_photo_little_further_from_any_words(
-    encoder: StarterImage, photo: NDArray[np.uint8]
-) -> None:
+def test_the_learned_vector_lowers_no_word_score_by_much(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
     """0.97 of how near its classes are to the mean of single words; 0.83 where that mean isn't added."""
     prepared = encoder.prepare(Segment("image", photo))
     seen = encoder.seen(encoder._loaded(), [prepared])
@@ -193,7 +195,7 @@ def test_a_learned_part_takes_a_photo_little_further_from_any_words(
 
 
 @pytest.mark.usefixtures("short")
-def test_photos_are_told_from_the_wrong_captions_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_negative_captions_change_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     task = recipe.CaptionTask(made(60), 0)
     task.module.eval()
     found = []
@@ -209,7 +211,7 @@ def test_photos_are_told_from_the_wrong_captions_too(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("short")
-def test_killed_and_resumed_it_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_caption_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = made(100)
     whole = recipe.trained(given, 3)
     told, kept = recipe._told, tmp_path / "checkpoint"
@@ -232,7 +234,9 @@ def test_killed_and_resumed_it_gives_the_same_weights(tmp_path: Path, monkeypatc
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("kind", "weight"), [("cutouts", "STAY"), ("imagined", "IMAGINED")])
-def test_other_pictures_keep_their_place(kind: str, weight: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_are_no_photos_keep_their_vectors(
+    kind: str, weight: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = made(200)
     others: OtherPictures = getattr(given, kind)
     moved = []
@@ -278,7 +282,7 @@ def test_single_words_are_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[1] > found[0] + 0.1
 
 
-def test_words_are_those_that_tell_photos_apart() -> None:
+def test_trained_words_are_those_that_distinguish_photos() -> None:
     known = starter_data.caption_words(
         {str(number): [caption] for number, caption in enumerate(["a dog near snow"] * 3 + ["the sea"] * 4)}
     )
@@ -288,7 +292,7 @@ def test_words_are_those_that_tell_photos_apart() -> None:
     assert known.said.tolist() == [[True, True]] * 3 + [[False, False]] * 4
 
 
-def test_something_is_imagined_in_a_photo() -> None:
+def test_imagined_features_show_a_random_class_by_its_margin() -> None:
     draw = np.random.default_rng(0)
     classifier = torch.nn.Linear(1280, 50)
     torch.nn.init.normal_(classifier.weight, 0, 0.1, generator=torch.Generator().manual_seed(0))
@@ -307,7 +311,7 @@ def test_something_is_imagined_in_a_photo() -> None:
     np.testing.assert_array_equal(made, imagined(features, classifier, np.random.default_rng(3)))
 
 
-def test_imagined_pictures_have_the_classes_that_they_show() -> None:
+def test_composed_pictures_have_the_classes_they_show() -> None:
     """Where a class is seen clearly, its own vector is the nearest of all."""
     features = np.random.default_rng(0).random((20, 1280), np.float32)
     made = starter_data.with_objects(features)
@@ -329,7 +333,7 @@ def test_a_cut_out_stands_on_white() -> None:
     np.testing.assert_array_equal(made[0], again)
 
 
-def test_the_parts_of_a_picture_are_scores_of_classes(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
+def test_the_class_scores_of_a_picture_sum_to_one(encoder: StarterImage, photo: NDArray[np.uint8]) -> None:
     found = scores(encoder.seen(encoder._loaded(), [encoder.prepare(Segment("image", photo))]))
     assert found.shape == (1, 1000)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)

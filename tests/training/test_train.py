@@ -19,7 +19,9 @@ from mmsearch.library import Library
 from mmsearch.training.loop import EpochReport
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
+
+pytestmark = pytest.mark.slow
 
 Open = Callable[..., Library]
 
@@ -38,8 +40,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def weights(library: Library, name: str) -> dict[str, np.ndarray]:
     return load_file(library.path / "training" / name / "projection.safetensors")
 
 
-def test_training_leaves_a_model_with_its_card(library: Library, pairs: Path) -> None:
+def test_training_writes_a_model_with_its_card(library: Library, pairs: Path) -> None:
     epochs: list[int] = []
     found = library.train.projection(
         pairs, "mine", epochs=3, modality=("image", "text"), on_epoch=lambda epoch: epochs.append(epoch.number)
@@ -72,7 +74,7 @@ def test_training_leaves_a_model_with_its_card(library: Library, pairs: Path) ->
         library.train.projection(pairs, "mine")
 
 
-def test_killed_and_resumed_gives_the_same_weights(library: Library, pairs: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(library: Library, pairs: Path) -> None:
     settings = {"epochs": 6, "modality": ("image", "text"), "patience": 6, "batch": 8}
     library.train.projection(pairs, "whole", **settings)  # type: ignore[arg-type]
 
@@ -101,12 +103,12 @@ def test_a_training_begun_in_another_space_is_not_resumed(library: Library, pair
         library.train.resume("mine")
 
 
-def test_nothing_to_resume(library: Library, pairs: Path) -> None:
+def test_resuming_an_unknown_training_is_refused(library: Library, pairs: Path) -> None:
     with pytest.raises(LibraryError, match="no training 'mine'"):
         library.train.resume("mine")
 
 
-def test_missing_files_and_duplicates_are_listed(library: Library, pairs: Path) -> None:
+def test_missing_files_and_repeated_pairs_are_listed(library: Library, pairs: Path) -> None:
     Image.new("RGB", (8, 8)).save(pairs.parent / "later.png")
     with pairs.open("a", encoding="utf-8") as file:
         file.write("gone\tgone.png\nlater\tlater.png\nword 1\t01.png\nnothing\n")
@@ -121,20 +123,20 @@ def test_missing_files_and_duplicates_are_listed(library: Library, pairs: Path) 
 
 
 @pytest.mark.parametrize("lines", [["a\t00.png"], ["a\t00.png", "b\t00.png", "c\t00.png"]])
-def test_one_pair_is_too_few(library: Library, pairs: Path, lines: list[str]) -> None:
+def test_one_pair_is_refused_as_too_few(library: Library, pairs: Path, lines: list[str]) -> None:
     pairs.write_text("\n".join(["query\trelevant", *lines]), "utf-8")
     with pytest.raises(InvalidInput, match="can't be split"):
         library.train.projection(pairs)
     assert not library.train.models()
 
 
-def test_no_usable_pair_says_why(library: Library, pairs: Path) -> None:
+def test_a_table_without_usable_pairs_is_refused_with_the_reasons(library: Library, pairs: Path) -> None:
     pairs.write_text("query\trelevant\na\tgone.png\n", "utf-8")
     with pytest.raises(InvalidInput, match=r"line 2: no such file: .*gone\.png"):
         library.train.projection(pairs)
 
 
-def test_what_validates_is_not_trained_on(library: Library, pairs: Path) -> None:
+def test_validation_pairs_are_not_trained_on(library: Library, pairs: Path) -> None:
     table = pairs.with_name("valid.tsv")
     table.write_text("query\trelevant\nanother word\t03.png\nmore\t04.png\n", "utf-8")
     found = library.train.projection(pairs, valid=table, epochs=1)
@@ -143,7 +145,7 @@ def test_what_validates_is_not_trained_on(library: Library, pairs: Path) -> None
     assert card["splits"]["validation pairs"] == 2 and card["splits"]["training pairs"] == len(colours()) - 2
 
 
-def test_vectors_that_are_no_numbers_are_named(library: Library, pairs: Path) -> None:
+def test_nan_vectors_are_refused_with_the_lines_that_lead_to_them(library: Library, pairs: Path) -> None:
     with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db, db:
         nan = np.full(tiny.DIM, np.nan, "<f4").tobytes()
         db.execute(
@@ -164,7 +166,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_loses_nothing(library: Library, pairs: Path) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint(library: Library, pairs: Path) -> None:
     def fill(epoch: EpochReport) -> None:
         if epoch.number == 2:
             limit.__enter__()
@@ -193,12 +195,12 @@ def test_senseless_settings_are_refused(library: Library, pairs: Path, wrong: di
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65])
-def test_senseless_names_are_refused(library: Library, pairs: Path, name: str) -> None:
+def test_senseless_model_names_are_refused(library: Library, pairs: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match="can't be a model's name"):
         library.train.projection(pairs, name)
 
 
-def test_the_shell(run: Run, library: Library, pairs: Path) -> None:
+def test_the_train_commands_train_apply_list_and_drop(run: Run, library: Library, pairs: Path) -> None:
     trained = run("train", "projection", pairs, "--name", "mine", "--epochs", "2", "--seed", "1", "--json")
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["name"] == "mine"
@@ -210,7 +212,7 @@ def test_the_shell(run: Run, library: Library, pairs: Path) -> None:
     assert run("train", "projection").returncode == 2
 
 
-def test_the_shell_says_how_far_an_attack_goes(run: Run, library: Library, pairs: Path) -> None:
+def test_the_train_command_takes_the_radius_of_an_attack(run: Run, library: Library, pairs: Path) -> None:
     options = ("--adversarial", "fgm", "--radius", "0.1", "--epochs", "1")
     trained = run("train", "projection", pairs, *options)
     assert trained.returncode == 0, trained.stderr
@@ -219,7 +221,7 @@ def test_the_shell_says_how_far_an_attack_goes(run: Run, library: Library, pairs
     assert run("train", "projection", pairs, "--name", "none", "--adversarial", "fgm", "--radius", "0").returncode == 2
 
 
-def test_the_shell_warns_of_another_script(folder: Path, tmp_path: Path) -> None:
+def test_the_train_command_warns_of_captions_in_another_script(folder: Path, tmp_path: Path) -> None:
     """Over the starter, whose text encoder knows English alone; most captions here are Russian, Greek and Chinese."""
     lines = ["query\trelevant", "a plain colour\t00.png"]
     for number, colour in enumerate(colours()):
@@ -238,7 +240,7 @@ def test_the_shell_warns_of_another_script(folder: Path, tmp_path: Path) -> None
     assert "knows English" in said
 
 
-def test_the_curves_are_drawn(library: Library, pairs: Path, tmp_path: Path) -> None:
+def test_the_training_curves_are_drawn(library: Library, pairs: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(InvalidInput, match="can't draw"):
         library.train.projection(pairs, plot=tmp_path / "curves.txt")

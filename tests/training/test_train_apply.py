@@ -19,7 +19,9 @@ from mmsearch.library import Library
 from mmsearch.training.serving import apply as applying
 from mmsearch.types import Modality, Vectors
 from tests import tiny
-from tests.kept import Kept
+from tests.module_library import ModuleLibrary
+
+pytestmark = pytest.mark.slow
 
 Open = Callable[..., Library]
 
@@ -60,8 +62,8 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def tmp_path(kept: Kept) -> Path:
-    return kept.restored()
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def red_and_green(library: Library) -> Library:
     return library
 
 
-def test_applied_it_serves_and_can_be_taken_back(red_and_green: Library) -> None:
+def test_an_applied_projection_serves_and_can_be_undone(red_and_green: Library) -> None:
     library = red_and_green
     content = swapping(library)
     assert (first(library, "red"), first(library, "green")) == ("red.png", "green.png")
@@ -83,7 +85,7 @@ def test_applied_it_serves_and_can_be_taken_back(red_and_green: Library) -> None
     assert (first(library, "red"), library.status().space) == ("red.png", "tiny")
 
 
-def test_no_medium_is_opened_or_embedded(red_and_green: Library, folder: Path) -> None:
+def test_applying_a_projection_opens_and_embeds_no_file(red_and_green: Library, folder: Path) -> None:
     swapping(red_and_green)
     for path in folder.iterdir():
         path.unlink()
@@ -93,7 +95,7 @@ def test_no_medium_is_opened_or_embedded(red_and_green: Library, folder: Path) -
     assert first(red_and_green, "red") == "green.png"
 
 
-def test_what_is_taken_in_later_is_in_both_spaces(red_and_green: Library, folder: Path) -> None:
+def test_files_ingested_after_apply_are_in_both_spaces(red_and_green: Library, folder: Path) -> None:
     swapping(red_and_green)
     red_and_green.train.apply("swap")
     Image.new("RGB", (8, 8), (0, 250, 60)).save(folder / "new.png")
@@ -104,7 +106,7 @@ def test_what_is_taken_in_later_is_in_both_spaces(red_and_green: Library, folder
     assert {hit.path.name for hit in red_and_green.search("green", k=2, mode="vector")} == {"green.png", "new.png"}
 
 
-def test_what_was_taken_in_meanwhile_is_projected_too(red_and_green: Library, folder: Path) -> None:
+def test_applying_again_projects_files_ingested_meanwhile(red_and_green: Library, folder: Path) -> None:
     swapping(red_and_green)
     red_and_green.train.apply("swap")
     red_and_green.train.to_base()
@@ -115,7 +117,7 @@ def test_what_was_taken_in_meanwhile_is_projected_too(red_and_green: Library, fo
 
 
 @pytest.mark.parametrize("when", ["project", "keep_backgrounds", "activate"])
-def test_killed_it_changes_nothing_and_goes_on(
+def test_a_killed_apply_changes_nothing_and_can_be_resumed(
     red_and_green: Library, open_tiny: Open, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     swapping(red_and_green)
@@ -156,7 +158,7 @@ def test_another_process_notices_the_switch(red_and_green: Library, open_tiny: O
     assert first(other, "red") == "red.png"
 
 
-def test_searches_meanwhile_are_of_one_space_or_the_other(red_and_green: Library, open_tiny: Open) -> None:
+def test_searches_during_apply_answer_from_one_space(red_and_green: Library, open_tiny: Open) -> None:
     swapping(red_and_green)
     reader, seen, done = open_tiny(), set(), threading.Event()
 
@@ -174,7 +176,7 @@ def test_searches_meanwhile_are_of_one_space_or_the_other(red_and_green: Library
     assert seen <= {"red.png", "green.png"} and "red.png" in seen
 
 
-def test_dropped_nothing_is_left_of_it(red_and_green: Library) -> None:
+def test_dropping_a_projection_leaves_nothing_of_it(red_and_green: Library) -> None:
     swapping(red_and_green)
     red_and_green.train.apply("swap")
     red_and_green.train.drop("swap")
@@ -185,7 +187,7 @@ def test_dropped_nothing_is_left_of_it(red_and_green: Library) -> None:
         red_and_green.train.drop("swap")
 
 
-def test_a_lost_file_is_no_loss_once_it_was_applied(red_and_green: Library, open_tiny: Open) -> None:
+def test_an_applied_projection_serves_without_its_file(red_and_green: Library, open_tiny: Open) -> None:
     swapping(red_and_green)
     red_and_green.train.apply("swap")
     red_and_green.train.to_base()
@@ -194,7 +196,7 @@ def test_a_lost_file_is_no_loss_once_it_was_applied(red_and_green: Library, open
     assert first(open_tiny(), "red") == "green.png"
 
 
-def test_another_model_of_the_same_name_takes_no_old_index(red_and_green: Library, open_tiny: Open) -> None:
+def test_a_new_projection_of_the_same_name_uses_no_old_index(red_and_green: Library, open_tiny: Open) -> None:
     swapping(red_and_green)
     red_and_green.train.apply("swap")
     content = dump_projection(Projection(tiny.DIM, 2, ("image",)), {"fingerprint": tiny.space().fingerprint})

@@ -13,6 +13,8 @@ from mmsearch.library import Library
 from mmsearch.training import weak
 from tests.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Description rdf:about=""><dc:subject><rdf:Bag>
 <rdf:li>{}</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
@@ -43,7 +45,7 @@ def pairs(library: Library, source: str, modality: tuple[str, ...] = ()) -> dict
     return {text: [path.name for path in paths] for text, paths in found.pairs.items()}
 
 
-def test_names(named: Library) -> None:
+def test_file_names_give_weak_pairs(named: Library) -> None:
     said = ("blue bird", "cyan sea", "dark night", "olive", "purple rain", "yellow sun", "green frog", "red fox")
     files = ("blue-bird", "cyan sea", "dark_night", "olive", "purple rain", "yellow sun", "greenFrog", "red fox")
     assert list(pairs(named, "names").items()) == [
@@ -51,20 +53,20 @@ def test_names(named: Library) -> None:
     ]
 
 
-def test_folders(named: Library) -> None:
+def test_folder_names_give_weak_pairs(named: Library) -> None:
     assert pairs(named, "folders") == {"zoo": ["greenFrog.png", "red fox.png"]}  # 2024 says nothing
 
 
-def test_sidecars(named: Library) -> None:
+def test_sidecar_texts_give_weak_pairs(named: Library) -> None:
     assert pairs(named, "sidecars") == {"A brick wall.": ["IMG_0001.png"], "tree": ["olive.png"]}
 
 
-def test_tags_of_people(named: Library) -> None:
+def test_a_person_s_tags_give_weak_pairs(named: Library) -> None:
     named.label(["red", "green"], save=True, min_confidence=0)  # a model's don't count
     assert pairs(named, "tags") == {"tree": ["olive.png"]}
 
 
-def test_what_too_many_files_share_says_nothing(named: Library, folder: Path) -> None:
+def test_a_text_shared_by_too_many_files_gives_no_weak_pair(named: Library, folder: Path) -> None:
     (folder / "Zoo" / "copy.png").write_bytes((folder / "Zoo" / "red fox.png").read_bytes())
     named.ingest(folder)
     assert pairs(named, "folders") == {"zoo": ["copy.png", "greenFrog.png"]}  # a copy is no second file
@@ -74,19 +76,19 @@ def test_what_too_many_files_share_says_nothing(named: Library, folder: Path) ->
         pairs(named, "folders")
 
 
-def test_only_of_the_modalities_that_learn(named: Library) -> None:
+def test_only_the_trained_modalities_give_weak_pairs(named: Library) -> None:
     assert pairs(named, "names", ("image",)) == pairs(named, "names")
     with pytest.raises(InvalidInput, match="the names of 0 files give no pairs"):
         pairs(named, "names", ("audio",))
 
 
-def test_missing_files_say_nothing(named: Library, folder: Path) -> None:
+def test_missing_files_give_no_weak_pairs(named: Library, folder: Path) -> None:
     (folder / "2024" / "olive.png").unlink()
     named.ingest(folder)
     assert "olive" not in pairs(named, "names")
 
 
-def test_training_on_names(named: Library) -> None:
+def test_training_on_weak_pairs_reports_and_records_them(named: Library) -> None:
     found = named.train.projection(weak=["names", "folders"], epochs=1)
     assert found.warnings[:2] == (
         'weak pairs from names: 8 of 8 texts, such as "blue bird"',
@@ -100,7 +102,7 @@ def test_training_on_names(named: Library) -> None:
     assert sum(card["splits"][f"{side} pairs"] for side in ("training", "validation")) == 10
 
 
-def test_given_and_weak_pairs_are_one_set(named: Library, folder: Path) -> None:
+def test_given_and_weak_pairs_are_trained_on_together(named: Library, folder: Path) -> None:
     given = folder.parent / "pairs.tsv"
     given.write_text("query\trelevant\nolive\tmedia/2024/dark_night.png\nstop\tmedia/Zoo/red fox.png\n", "utf-8")
     found = named.train.projection(given, weak=["names"], epochs=1)
@@ -112,7 +114,7 @@ def test_given_and_weak_pairs_are_one_set(named: Library, folder: Path) -> None:
     assert sum(card["splits"][f"{side} pairs"] for side in ("training", "validation")) == 10
 
 
-def test_nothing_to_learn_from(named: Library) -> None:
+def test_training_without_pairs_is_refused(named: Library) -> None:
     with pytest.raises(InvalidInput, match="nothing to learn from"):
         named.train.projection()
     with pytest.raises(InvalidInput, match="no weak pairs from colours"):
@@ -120,7 +122,7 @@ def test_nothing_to_learn_from(named: Library) -> None:
     assert not named.train.models()
 
 
-def test_the_shell(named: Library, run: Run) -> None:
+def test_the_train_command_takes_weak_pairs(named: Library, run: Run) -> None:
     trained = run("train", "projection", "--weak", "names", "--epochs", "1")
     assert trained.returncode == 0, trained.stderr
     assert b'note: weak pairs from names: 8 of 8 texts, such as "blue bird"' in trained.stderr

@@ -20,13 +20,13 @@ from mmsearch.training.serving.recipe import Recipe
 ALONE = torch.eye(3, dtype=torch.bool)
 
 
-def test_infonce_of_orthogonal_pairs() -> None:
+def test_infonce_of_orthogonal_pairs_equals_the_value_worked_out_by_hand() -> None:
     loss = InfoNCE(temperature=0.5)
     right = torch.eye(3)
     assert loss(right, right, ALONE).item() == pytest.approx(math.log(math.exp(2) + 2) - 2, abs=1e-6)
 
 
-def test_infonce_of_queries_that_are_told_from_more_items() -> None:
+def test_infonce_counts_extra_negatives_for_queries() -> None:
     right, wrong = torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
     by_item = math.log(math.exp(2) + 2) - 2
     by_query = [math.log(math.exp(2) + 2 + math.exp(2 * a) + math.exp(2 * b)) - 2 for a, b in wrong.T.tolist()]
@@ -39,14 +39,14 @@ def test_infonce_without_negatives_is_zero() -> None:
     assert InfoNCE()(torch.eye(3), torch.eye(3).roll(1, 0), everything).item() == 0
 
 
-def test_sigmoid_of_orthogonal_pairs() -> None:
+def test_the_sigmoid_loss_of_orthogonal_pairs_equals_the_value_worked_out_by_hand() -> None:
     loss = Sigmoid(temperature=0.5, bias=-1.0)
     expected = math.log(1 + math.exp(-1)) + 2 * math.log(1 + math.exp(-1))
     assert loss(torch.eye(3), torch.eye(3), ALONE).item() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_related_pairs_are_no_wrong_answers(name: str) -> None:
+def test_related_pairs_are_no_negatives(name: str) -> None:
     loss = LOSSES[name]()
     queries = items = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     related = ALONE.clone()
@@ -54,7 +54,7 @@ def test_related_pairs_are_no_wrong_answers(name: str) -> None:
     assert loss(queries, items, related).item() < loss(queries, items, ALONE).item()
 
 
-def test_groups_join_by_any_tie() -> None:
+def test_examples_tied_in_any_way_are_one_group() -> None:
     vectors = np.array([[1, 0], [0, 1], [0, 1], [-1, 0], [np.nan, np.nan]], np.float32)
     found = splits.split_groups(5, ["a", "a", None, None, None], ["x", None, None, "x", None], vectors=vectors)
     assert found.tolist() == [0, 0, 0, 0, 1]  # a ties 0 and 1, vectors 1 and 2, x 0 and 3
@@ -67,7 +67,7 @@ def test_near_duplicates_are_found_across_chunks(monkeypatch: pytest.MonkeyPatch
     assert splits.split_groups(5, vectors=vectors).tolist() == [0, 1, 2, 3, 0]
 
 
-def test_a_split_holds_back_whole_groups_and_repeats() -> None:
+def test_a_split_holds_back_entire_groups_and_repeats_by_seed() -> None:
     grouped = np.repeat(np.arange(20), 3)
     held = splits.split_held_back(grouped, 0.2, seed=1)
     assert held.sum() == 12
@@ -78,7 +78,7 @@ def test_a_split_holds_back_whole_groups_and_repeats() -> None:
 
 
 @pytest.mark.parametrize("grouped", [[], [0], [0, 0, 0]])
-def test_one_group_can_not_be_split(grouped: list[int]) -> None:
+def test_a_single_group_cannot_be_split(grouped: list[int]) -> None:
     with pytest.raises(InvalidInput, match="can't be split"):
         splits.split_held_back(np.array(grouped, np.int64), 0.2, seed=0)
 
@@ -121,7 +121,7 @@ def killed_at(number: int) -> Callable[[EpochReport], None]:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, optimizer: str) -> None:
+def test_a_killed_training_loop_resumes_to_the_same_weights(tmp_path: Path, optimizer: str) -> None:
     recipe = Recipe(optimizer=optimizer, epochs=6, batch=8, lr=0.05, seed=3)
     whole = _Line()
     expected = fit_task(whole, recipe)
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, optimizer: str
     assert weight(whole) > weight(_Line()) + 0.3
 
 
-def test_the_best_epoch_is_kept_and_patience_ends_it() -> None:
+def test_the_best_epoch_is_returned_and_patience_ends_training() -> None:
     task = _Line()
     nearness = iter([0.1, 0.3, 0.5, 0.4, 0.5, 0.2, 0.9])
     task.validate = lambda: {"nearness": next(nearness)}  # type: ignore[method-assign]
@@ -149,7 +149,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_it() -> None:
     assert weight(task) == weights[2] != weights[-1]
 
 
-def test_training_that_helps_nothing_changes_nothing() -> None:
+def test_training_without_improvement_returns_the_initial_weights() -> None:
     task = _Line()
     before = weight(task)
     task.validate = lambda: {"nearness": 0.0}  # type: ignore[method-assign]
@@ -172,7 +172,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: Callable[[bytes
         checkpoint.load_checkpoint(path)
 
 
-def test_nothing_in_a_checkpoint_is_run(tmp_path: Path) -> None:
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     torch.save({"a": Path("x")}, tmp_path / "checkpoint.pt")
     with pytest.raises(LibraryError):
         checkpoint.load_checkpoint(tmp_path / "checkpoint.pt")
@@ -191,7 +191,7 @@ def test_an_unknown_optimizer_is_refused() -> None:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 3, 40])
-def test_the_rate_rises_to_what_was_asked_for_and_falls(name: str, steps: int) -> None:
+def test_the_learning_rate_warms_up_and_decays(name: str, steps: int) -> None:
     made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
     rate = schedule(name, made, 0.5, steps, 0.25)
     seen = []
@@ -207,6 +207,6 @@ def test_the_rate_rises_to_what_was_asked_for_and_falls(name: str, steps: int) -
         assert seen[-1] < 0.01
 
 
-def test_a_schedule_nobody_knows() -> None:
+def test_an_unknown_schedule_is_refused() -> None:
     with pytest.raises(InvalidInput, match="unknown schedule 'waves'"):
         schedule("waves", torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1), 1.0, 10, 0.1)

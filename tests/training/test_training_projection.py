@@ -45,13 +45,15 @@ def trained(examples: PairExamples) -> ProjectionTask:
     return task
 
 
-def test_what_pairs_have_in_common_is_learned() -> None:
+@pytest.mark.slow
+def test_a_projection_learns_the_rotation_common_to_all_pairs() -> None:
     task = trained(rotated(np.arange(ITEMS)))
     untrained = ProjectionTask(SHAPE, task.found, {}, "infonce", 0, torch.device("cpu"))
     assert untrained.validate()["recall@10"] < 0.15 < 0.6 < task.validate()["recall@10"]
 
 
-def test_training_on_shuffled_pairs_gives_chance() -> None:
+@pytest.mark.slow
+def test_shuffled_pairs_train_to_chance() -> None:
     shuffled = np.random.default_rng(1).permutation(ITEMS)
     task = trained(rotated(shuffled))
     true = rotated(np.arange(ITEMS))
@@ -61,7 +63,8 @@ def test_training_on_shuffled_pairs_gives_chance() -> None:
 
 
 @pytest.mark.parametrize("adversarial", ["fgm", "pgd"])
-def test_under_attack_one_learns_from_what_hurts_more(adversarial: str) -> None:
+@pytest.mark.slow
+def test_an_attack_raises_the_training_loss(adversarial: str) -> None:
     found = rotated(np.arange(ITEMS))
     losses = []
     for shape in (SHAPE, replace(SHAPE, adversarial=adversarial, radius=0.2), replace(SHAPE, adversarial=adversarial)):
@@ -73,12 +76,13 @@ def test_under_attack_one_learns_from_what_hurts_more(adversarial: str) -> None:
     assert losses[0] + 0.1 < losses[1] < losses[2] - 0.1
 
 
-def test_an_attack_nobody_knows_is_refused() -> None:
+def test_an_unknown_attack_is_refused() -> None:
     with pytest.raises(InvalidInput, match="unknown attack 'bim'"):
         ProjectionShape(("image",), adversarial="bim")
 
 
-def test_other_vectors_are_held_in_place() -> None:
+@pytest.mark.slow
+def test_the_keep_term_holds_other_vectors_in_place() -> None:
     examples = rotated(np.arange(ITEMS))
     others = unit(np.random.default_rng(2).normal(size=(500, DIM)))
     moved = []
@@ -91,7 +95,7 @@ def test_other_vectors_are_held_in_place() -> None:
     assert moved[1] < moved[0] / 2
 
 
-def test_an_item_counts_by_its_best_segment() -> None:
+def test_an_item_is_scored_by_its_best_segment() -> None:
     east, north = np.eye(2, dtype=np.float32)
     examples = PairExamples(
         queries=np.stack([north]), query_kinds=np.zeros(1, np.int64),
@@ -102,7 +106,7 @@ def test_an_item_counts_by_its_best_segment() -> None:
     assert task.validate() == {"recall": 1.0, "recall@1": 1.0, "recall@5": 1.0, "recall@10": 1.0}
 
 
-def test_an_untrained_projection_changes_nothing_and_survives_the_file() -> None:
+def test_an_untrained_projection_is_the_identity_and_is_restored_from_its_file() -> None:
     torch.manual_seed(0)
     made = Projection(DIM, 4, ("image",))
     vectors = torch.from_numpy(unit(np.random.default_rng(0).normal(size=(5, DIM))))
@@ -120,12 +124,12 @@ def test_an_untrained_projection_changes_nothing_and_survives_the_file() -> None
     "damage",
     [lambda c: c[: len(c) // 2], lambda c: b"", lambda c: b"x" * 99, lambda c: c.replace(b"tion-1", b"tion-9")],
 )
-def test_what_is_no_projection_is_refused(damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_projection_file_is_refused(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(WeightsError):
         restore_projection(damage(dump_projection(Projection(DIM, 4, ("image",)), {})))
 
 
-def test_a_projected_space_has_a_fingerprint_of_both() -> None:
+def test_a_projected_space_s_fingerprint_covers_base_and_projection() -> None:
     contents = [dump_projection(Projection(tiny.DIM, hidden, ("image",)), {}) for hidden in (4, 5)]
     spaces = [projected.projected_space(tiny.space(), "tiny+x", projected.Projector(content)) for content in contents]
     prints = {space.fingerprint for space in (*spaces, tiny.space(), tiny.other_weights())}
@@ -133,12 +137,12 @@ def test_a_projected_space_has_a_fingerprint_of_both() -> None:
     assert spaces[0].encoders["text"].spec == tiny.space().encoders["text"].spec
 
 
-def test_a_projection_of_what_the_space_lacks_is_refused() -> None:
+def test_a_projection_for_a_modality_the_space_lacks_is_refused() -> None:
     content = dump_projection(Projection(tiny.DIM, 4, ("smell",)), {})
     with pytest.raises(WeightsError, match="smell"):
         projected.projected_space(tiny.space(), "tiny+x", projected.Projector(content))
 
 
 @pytest.mark.parametrize(("text", "foreign"), [("a dog", False), ("собака", True), ("犬 dog", False), ("12!", False)])
-def test_another_script_is_noticed(text: str, foreign: bool) -> None:
+def test_a_text_in_another_script_than_latin_is_recognised(text: str, foreign: bool) -> None:
     assert _foreign(text) is foreign

@@ -26,7 +26,7 @@ def segments(wholes: Collection[tuple[int, ...]]) -> SegmentVectors:
     )
 
 
-def test_kinds_weigh_the_same_however_many_segments_they_have() -> None:
+def test_modalities_weigh_the_same_however_many_segments_they_have() -> None:
     asked = [(2, 5), (1, 2), (3,)]
     known, made = units.unit_vectors(asked, MEAN, segments(asked))
     assert known == [(1, 2), (2, 5)], "nothing is known of content 3"
@@ -35,14 +35,14 @@ def test_kinds_weigh_the_same_however_many_segments_they_have() -> None:
     assert made[1] == pytest.approx((AXES[3] + AXES[0] + sound) / np.sqrt(3), abs=1e-6)
 
 
-def test_the_mean_of_a_file_alone_is_what_it_is_without_a_fusion() -> None:
+def test_the_mean_fusion_of_a_single_file_is_its_own_vector() -> None:
     alone = [(1,), (2,), (3,), (5,)]
     (known, fused), (same, plain) = (units.unit_vectors(alone, fusion, segments(alone)) for fusion in (MEAN, b""))
     assert known == same == [(1,), (2,), (5,)]
     assert fused == pytest.approx(plain, abs=1e-6)
 
 
-def test_items_are_fused_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fusing_in_chunks_gives_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [(1,), (1, 2), (2, 5), (5,)]
     _, whole = units.unit_vectors(asked, MEAN, segments(asked))
     monkeypatch.setattr(units, "AT_ONCE", 3)
@@ -50,14 +50,14 @@ def test_items_are_fused_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert units.unit_vectors(asked, MEAN, segments(asked))[1] == pytest.approx(whole, abs=1e-6)
 
 
-def test_a_vector_that_is_no_number_is_refused() -> None:
+def test_a_nan_vector_is_refused() -> None:
     found = segments([(1, 2)])
     broken = found._replace(vectors=np.full_like(found.vectors, np.nan))
     with pytest.raises(InvalidInput, match="NaN"):
         units.unit_vectors([(1, 2)], MEAN, broken)
 
 
-def test_what_shares_a_picture_or_a_sound_belongs_together() -> None:
+def test_pairs_that_share_a_picture_or_a_sound_are_one_group() -> None:
     asked = [(1, 2), (2, 3), (3, 5), (4, 6), (1, 4), (6, 7)]
     found = SegmentVectors(
         np.array([1, 2, 3, 4, 5, 6, 7]), ["image", "audio", "text", "text", "image", "text", "image"], AXES

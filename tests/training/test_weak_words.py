@@ -22,7 +22,7 @@ from mmsearch.training.weak import words
         ("GOPR0123 surf", "surf"),
     ],
 )
-def test_words_of_people_stay(name: str, expected: str) -> None:
+def test_words_chosen_by_people_are_used(name: str, expected: str) -> None:
     assert words(name) == expected
 
 
@@ -44,5 +44,5 @@ def test_words_of_people_stay(name: str, expected: str) -> None:
         "",
     ],
 )
-def test_words_of_machines_go(name: str) -> None:
+def test_names_made_by_machines_give_no_words(name: str) -> None:
     assert words(name) == ""

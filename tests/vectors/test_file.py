@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["faiss", "numpy"])
-def test_what_is_published_is_read_back(backend: str, tmp_path: Path) -> None:
+def test_a_published_index_is_read_back_unchanged(backend: str, tmp_path: Path) -> None:
     path, stamp = tmp_path / "not yet" / "image.index", replace(STAMP, backend=backend)
     publish_index(index(backend), path, stamp)
     found, borne = read_index(path, stamp, 3)
@@ -62,7 +62,7 @@ def test_another_generation_is_reported(path: Path) -> None:
 @pytest.mark.parametrize(
     "expected", [replace(STAMP, library="77"), replace(STAMP, part="starter/audio"), replace(STAMP, backend="numpy")]
 )
-def test_a_file_of_something_else_is_refused(path: Path, expected: Stamp) -> None:
+def test_an_index_file_with_another_stamp_is_refused(path: Path, expected: Stamp) -> None:
     with pytest.raises(IndexDamaged, match="of another"):
         read_index(path, expected, 3)
 
@@ -88,7 +88,7 @@ def test_every_flipped_byte_is_noticed(path: Path) -> None:
                 read_index(path, STAMP, 3)
 
 
-def test_a_file_of_many_blocks_is_checked_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_a_large_file_is_checked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmsearch.vectors.file.BLOCK", 64)
     publish_index(index(), path, STAMP)
     content = path.read_bytes()
@@ -112,7 +112,7 @@ def test_every_truncation_is_noticed(path: Path) -> None:
             read_index(path, STAMP, 3)
 
 
-def test_added_bytes_are_noticed(path: Path) -> None:
+def test_appended_or_prepended_bytes_are_noticed(path: Path) -> None:
     content = path.read_bytes()
     for altered in (content + b"\0", content + content, b"\0" + content, content + MAGIC):
         path.write_bytes(altered)
@@ -142,7 +142,7 @@ def test_a_missing_file_and_a_folder_are_refused(path: Path) -> None:
         read_index(path, STAMP, 3)
 
 
-def test_publishing_replaces_and_clears_what_a_crash_left(path: Path) -> None:
+def test_publishing_replaces_the_file_and_clears_leftovers_of_a_crash(path: Path) -> None:
     left = [path.with_name(name) for name in (".image.index.writing-1-ab", "..image.index.writing-1-ab.writing-1-cd")]
     others = [path.with_name(name) for name in (".audio.index.writing-1-ab", "image.index.bak")]
     for leftover in left + others:
@@ -223,11 +223,11 @@ def test_quarantine_takes_a_folder_too_and_never_deletes_it(path: Path) -> None:
     assert len(list(path.parent.glob("image.index.damaged-*/inside"))) == QUARANTINED + 1
 
 
-def test_quarantine_of_nothing_anywhere(tmp_path: Path) -> None:
+def test_quarantining_a_missing_file_does_nothing(tmp_path: Path) -> None:
     assert quarantine(tmp_path / "no folder" / "image.index") is None
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_made_complete_or_not_at_all(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     with pytest.raises(RuntimeError, match="cut short"), appearing(folder) as temporary:
         (temporary / "a").write_text("half")

@@ -15,7 +15,7 @@ from mmsearch.vectors import ann, gpu, presets
 from mmsearch.vectors.faiss_flat import FaissFlatIndex
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
-from tests.stand_in import StandIn
+from tests.gpu_stand_in import StandIn
 
 DIM = 16
 COUNT = 5000
@@ -47,7 +47,7 @@ def flat(device: StandIn) -> LayeredIndex:
     return index
 
 
-def test_exact_search_is_exact_there_and_a_change_moves_it_anew() -> None:
+def test_exact_search_on_a_gpu_is_exact_and_a_change_copies_the_index_again() -> None:
     device, plain = StandIn(), FaissFlatIndex(DIM)
     index = flat(device)
     plain.add(NUMBERS, ROWS)
@@ -71,7 +71,7 @@ def test_exact_search_is_exact_there_and_a_change_moves_it_anew() -> None:
         ("ivf-pq", []), ("ivf-rabitq", []), ("hnsw", []), ("hnsw-sq8", []),
     ],
 )  # fmt: skip
-def test_what_has_no_kind_on_a_gpu_is_searched_in_memory(name: str, moves: list[str]) -> None:
+def test_an_index_type_without_a_gpu_version_is_searched_in_memory(name: str, moves: list[str]) -> None:
     device = StandIn()
     index = structured(name, device)
     without = LayeredIndex(DIM, index.built.with_facts() if index.built else None)
@@ -80,7 +80,7 @@ def test_what_has_no_kind_on_a_gpu_is_searched_in_memory(name: str, moves: list[
     assert device.moves == moves and bool(device.searches) == bool(moves)
 
 
-def test_ids_are_left_out_in_memory_only() -> None:
+def test_a_search_under_a_filter_runs_in_memory() -> None:
     """FAISS's GPU indexes pass over selectors without a word."""
     device = StandIn()
     selection = Selection(NUMBERS[1::2].copy())
@@ -93,7 +93,7 @@ def test_ids_are_left_out_in_memory_only() -> None:
     assert (index.search(QUERIES, 10).ids % 2 == 1).all() and not device.moves, "nor what is gone since"
 
 
-def test_more_than_a_gpu_finds_is_searched_in_memory() -> None:
+def test_a_k_larger_than_a_gpu_allows_is_searched_in_memory() -> None:
     device = StandIn()
     index = flat(device)
     assert index.search(QUERIES, 2000).ids.shape == (8, 2000) and len(device.searches) == 1
@@ -105,7 +105,9 @@ def test_more_than_a_gpu_finds_is_searched_in_memory() -> None:
     assert copy.search(QUERIES, 10, gpu.MOST + 1) is None and copy.search(QUERIES, 10, gpu.MOST) is not None
 
 
-def test_without_room_it_is_searched_in_memory_and_that_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_gpu_memory_an_index_is_searched_in_memory_and_that_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     index = flat(StandIn(room=0))
     with caplog.at_level(logging.DEBUG):
         found = [index.search(QUERIES, 10).ids.tolist() for _ in range(3)]
@@ -116,7 +118,7 @@ def test_without_room_it_is_searched_in_memory_and_that_is_logged_once(caplog: p
     ]
 
 
-def test_threads_take_turns() -> None:
+def test_concurrent_threads_get_right_answers_from_a_gpu() -> None:
     device = StandIn()
     indexes = [flat(device), structured("ivf", device)]
     known = [index.search(QUERIES, 10).ids.tolist() for index in indexes]
@@ -137,7 +139,7 @@ def test_threads_take_turns() -> None:
     assert not wrong and sorted(device.moves) == ["IndexFlatIP", "IndexIVFFlat"]
 
 
-def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.indexing.test_index_presets import SIZE, batch
     from tests.indexing.test_index_presets import parts as parts_of
 
@@ -159,7 +161,7 @@ def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="there is a GPU")
-def test_without_a_gpu_the_setting_is_refused_and_the_doctor_says_so(tmp_path: Path) -> None:
+def test_without_a_gpu_index_device_gpu_is_refused_and_reported_by_the_doctor(tmp_path: Path) -> None:
     with mmsearch.open(tmp_path, index_device="gpu", space="tests.tiny:space") as library:
         catalog = library._parts.catalog(create=True)
         library._parts.embedding(create=True)

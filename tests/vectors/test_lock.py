@@ -10,7 +10,7 @@ LONG = 30.0
 """Seconds after which a test gives up; none waits so long when it passes."""
 
 
-def test_readers_are_inside_together() -> None:
+def test_readers_share_the_lock() -> None:
     gate, meeting = ReadWriteLock(), Barrier(3, timeout=LONG)
 
     def read() -> None:
@@ -26,7 +26,7 @@ def test_readers_are_inside_together() -> None:
         thread.join(LONG)
 
 
-def test_a_writer_is_alone_and_goes_before_later_readers() -> None:
+def test_a_writer_is_exclusive_and_goes_before_later_readers() -> None:
     gate, order = ReadWriteLock(), list[str]()
     writer_asked, may_leave = Event(), Event()
 
@@ -72,7 +72,7 @@ def test_writers_exclude_each_other() -> None:
     assert count == [1500]
 
 
-def test_an_exception_inside_opens_the_gate_again() -> None:
+def test_an_exception_releases_the_lock() -> None:
     gate = ReadWriteLock()
     for hold in (gate.reading, gate.writing):
         with pytest.raises(RuntimeError), hold():

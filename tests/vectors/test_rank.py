@@ -16,7 +16,7 @@ def rows(count: int, dim: int, seed: int = 0) -> Vectors:
 
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 8, 9, 127, 128, 129, 384, 1024])
-def test_a_score_depends_on_its_own_row_only(dim: int) -> None:
+def test_a_score_does_not_depend_on_other_rows(dim: int) -> None:
     some, query = rows(5000, dim), rows(1, dim, seed=1)[0]
     together = rank.exact_scores(query, some)
     alone = np.concatenate([rank.exact_scores(query, some[n : n + 1]) for n in range(0, 5000, 13)])
@@ -25,7 +25,7 @@ def test_a_score_depends_on_its_own_row_only(dim: int) -> None:
 
 
 @pytest.mark.parametrize("dim", [8, 64, 384, 1024])
-def test_scores_of_orthogonal_rows_do_not_depend_on_their_place_either(dim: int) -> None:
+def test_the_score_of_an_orthogonal_row_does_not_depend_on_its_position(dim: int) -> None:
     """The sum is nearly 0 and made of rounding errors alone, which any other order of adding would change."""
     half, query = rows(2000, dim // 2), np.full(dim, dim**-0.5, np.float32)
     shuffle = np.random.default_rng(3).permutation(dim)
@@ -43,13 +43,13 @@ def test_a_score_is_the_true_cosine_rounded_once(dim: int) -> None:
     np.testing.assert_array_max_ulp(rank.exact_scores(query, some), np.array(true, np.float32), maxulp=1)
 
 
-def test_zero_has_no_sign() -> None:
+def test_a_score_of_zero_is_never_negative() -> None:
     score = rank.exact_scores(np.array([1, 0], np.float32), np.array([[-0.0, -1]], np.float32))
     assert score.tobytes() == np.zeros(1, np.float32).tobytes()
 
 
 @pytest.mark.parametrize("dim", [2, 64, 384])
-def test_rough_scores_stay_within_the_slack(dim: int) -> None:
+def test_float32_scores_deviate_less_than_the_slack(dim: int) -> None:
     some, query = rows(4000, dim), rows(1, dim, seed=1)[0]
     assert np.abs(some @ query - rank.exact_scores(query, some)).max() < rank.slack(dim) / 2
 

@@ -1,5 +1,5 @@
-"""Libraries, backups and settings of strangers: each names a canary of its own, a module that can be imported, a
-command, a file or an address. `python -m tests.strangers FOLDER` opens them all, watched by `tests.audited`.
+"""Libraries, backups and settings of somebody else: each names a canary of its own, a module that can be imported, a
+command, a file or an address. `python -m tests.untrusted FOLDER` opens them all, watched by `tests.audited`.
 
 It prints, for each case and what was done with it, "ok" or the class and the message of an error of ours; anything
 else is a traceback.
@@ -159,10 +159,11 @@ SETTINGS: dict[str, str | bytes] = {
             "recall = 1e400", "false_accepts = 1", "commit_segments = 1e400", f"commit_segments = {10**23}",
             "commit_segments = true", "commit_segments = '5'", "commit_segments = 2.5", "commit_segments = 1979-05-27",
             "recall = 'canaryNN'", "index = 5", "index = 'canaryNN:Index'", "index = 'os:system'", "space = ''",
-            "space = 'canaryNN:space'", "space = 'local-dir://canaryNN.example/x'", "fold = true", "storage = 'int8'",
-            "fusion = 'learned:../../canaryNN'", "fusion_weights = 'image=inf'", "alike = 'image=2'", "nonsense = 1",
+            "space = 'canaryNN:space'", "space = 'local-dir://canaryNN.example/x'", "dedup = true", "storage = 'int8'",
+            "fusion = 'learned:../../canaryNN'", "fusion_weights = 'image=inf'", "similarity = 'image=2'",
+            "nonsense = 1",
             "device = \"__import__('os').system('touch canaryNN')\"", "models = '//canaryNN.example/share'",
-            "workers = 100000", f"fold = {{{'a.' * 200}a = 1}}", f"pixels = {'9' * 480}",
+            "workers = 100000", f"dedup = {{{'a.' * 200}a = 1}}", f"pixels = {'9' * 480}",
         )
     },
     "deep": f"x = {deep(200)}",
@@ -170,7 +171,7 @@ SETTINGS: dict[str, str | bytes] = {
     "wide": f"{'a.' * 240}a = 1\n" * 60,
     "large": b"# " + b"x" * 2**16,
     "no text": b"\xff\xfe\x00",
-    "no TOML": "fold = on",
+    "no TOML": "dedup = on",
 }  # fmt: skip
 
 

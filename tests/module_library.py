@@ -4,8 +4,8 @@ A library remembers where its files are, so copies in each test's own folder wou
 turns in one place, which a module with a function `fill` makes its `tmp_path`:
 
     @pytest.fixture
-    def tmp_path(kept: Kept) -> Path:
-        return kept.restored()
+    def tmp_path(module_library: ModuleLibrary) -> Path:
+        return module_library.restored()
 """
 
 import shutil
@@ -15,7 +15,7 @@ from pathlib import Path
 import mmsearch
 
 
-class Kept:
+class ModuleLibrary:
     """`media`, filled by a function, and the `library` of the tiny space that has taken it in."""
 
     def __init__(self, place: Path, fill: Callable[[Path], object]) -> None:

@@ -18,9 +18,9 @@ from mmsearch.types import Limits, Metadata, Modality, Segment, Space, Span, Win
 from tests import tiny
 
 MAGIC = b"HOSTILE:\n"
-DECODER = "tests.hostile:HostileDecoder"
+DECODER = "tests.hostile_decoder:HostileDecoder"
 SPACE = "tests.tiny:space"
-TEXT_ONLY = "tests.hostile:text_only"
+TEXT_ONLY = "tests.hostile_decoder:text_only"
 
 
 def text_only() -> Space:

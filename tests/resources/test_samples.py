@@ -26,12 +26,12 @@ def credits() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_every_sample_has_one_row_and_every_row_a_sample() -> None:
+def test_every_sample_has_one_credits_row_and_every_row_a_sample() -> None:
     assert [row[0] for row in credits()] == [path.relative_to(SAMPLES).as_posix() for path in samples()]
 
 
 @pytest.mark.parametrize("row", credits(), ids=lambda row: row[0])
-def test_a_row_names_author_source_free_licence_and_changes(row: list[str]) -> None:
+def test_a_credits_row_names_author_source_free_licence_and_changes(row: list[str]) -> None:
     assert len(row) == 5 and all(row)
     _, _, source, licence, changes = row
     assert licence in FREE
@@ -39,11 +39,11 @@ def test_a_row_names_author_source_free_licence_and_changes(row: list[str]) -> N
     assert changes == "none" or re.match("renamed|resized|cropped", changes)
 
 
-def test_the_samples_are_small() -> None:
+def test_the_samples_are_small_together() -> None:
     assert sum(path.stat().st_size for path in [CREDITS, *samples()]) <= MAX_BYTES
 
 
-def test_there_are_no_stray_files() -> None:
+def test_the_samples_folder_has_no_other_files() -> None:
     assert {path.name for path in SAMPLES.iterdir()} == {*SUFFIXES, CREDITS.name}
     for folder, suffixes in SUFFIXES.items():
         for path in (SAMPLES / folder).iterdir():
@@ -51,11 +51,11 @@ def test_there_are_no_stray_files() -> None:
 
 
 @pytest.mark.parametrize(("folder", "least"), [("photos", 16), ("sounds", 14), ("videos", 2), ("notes", 5)])
-def test_there_is_enough_to_search(folder: str, least: int) -> None:
+def test_the_samples_have_enough_of_every_modality(folder: str, least: int) -> None:
     assert len(list((SAMPLES / folder).iterdir())) >= least
 
 
-def test_every_file_is_what_its_suffix_says() -> None:
+def test_every_sample_is_of_the_type_of_its_suffix() -> None:
     heads = {".jpg": b"\xff\xd8\xff", ".ogg": b"OggS", ".webm": b"\x1a\x45\xdf\xa3"}
     for path in samples():
         head = path.read_bytes()[:16]
