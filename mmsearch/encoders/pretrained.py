@@ -51,12 +51,12 @@ def read_pretrained(name: str, folder: Path) -> Checkpoint:
     )
 
 
-def needed_pretrained(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a place that the model is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.
     """
-    wanted = huggingface.needed_files(names, place) if _transformers(names) else package.needed_open_clip(names, place)
+    wanted = huggingface.required_files(names, place) if _transformers(names) else package.required_files(names, place)
     return [wanted[0], *(name for name in PAPERS if name in names), *wanted[1:]]
 
 
@@ -68,7 +68,7 @@ def pretrained_files(found: Checkpoint) -> list[Path]:
     """The files of a model on disk, those too that lie elsewhere. Raises: WeightsError if some are missing."""
     here = {path.name: path for path in found.folder.glob("*") if path.is_file()}
     others = package.elsewhere(found) if isinstance(found, OpenClip) else []
-    return [*others, *(here[name] for name in needed_pretrained(here, found.folder))]
+    return [*others, *(here[name] for name in required_files(here, found.folder))]
 
 
 def check_pretrained(found: Checkpoint) -> None:

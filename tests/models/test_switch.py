@@ -97,16 +97,16 @@ def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) ->
     right = {"tiny": [told(library.search(question, 8)) for question in questions]}
     for name in ("twin", "wide"):
         library.model.add(SPACES[name])
-        library.model.use(name)
+        library.model.switch(name)
         right[name] = [told(library.search(question, 8)) for question in questions]
     for at in range(len(questions)):
         assert all(right[a][at] != right[b][at] for a, b in (("tiny", "twin"), ("tiny", "wide"), ("twin", "wide")))
     searching = Searching(right, questions)
     with searching.on([library, library, other, other][:THREADS]):
         for name in ("tiny", "twin", "wide", "tiny", "wide"):
-            library.model.use(name)
+            library.model.switch(name)
             searching.more(name, 5)
-        library.model.use("twin")
+        library.model.switch("twin")
         library.model.drop("wide")
         searching.more("twin", 5)
         assert library.model.add("tiny").completed == 0
@@ -137,7 +137,7 @@ def killed(*given, **named):
     return done
 
 setattr(owner, name, killed)
-mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.others:wide", when_complete=True)
+mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.switch("tests.others:wide", when_complete=True)
 """
 
 MOMENTS = {
@@ -173,7 +173,7 @@ def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> No
     for one in (undisturbed, library):
         one.ingest(media)
     before = asked(library)
-    undisturbed.model.use(SPACES["wide"], when_complete=True)
+    undisturbed.model.switch(SPACES["wide"], when_complete=True)
     after = asked(undisturbed)
     environment = {**os.environ, "MMSEARCH_COMMIT_SEGMENTS": "4", "MMSEARCH_DEDUP": "off"}
     left = []
@@ -186,7 +186,7 @@ def test_killed_at_any_moment_it_goes_on(open_tiny: OpenTiny, media: Path) -> No
         left.append({model.name: model.lacking for model in library.model.list()}["wide"])
     assert left[0] == 29 > left[1] > 0 == left[2] == left[3] == left[4], "what was committed stayed"
     tiny.reset()
-    library.model.use(SPACES["wide"], when_complete=True)
+    library.model.switch(SPACES["wide"], when_complete=True)
     assert not tiny.ENCODED and asked(library) == after
     assert contents(library.path) == contents(undisturbed.path)
 
@@ -228,7 +228,7 @@ def test_switched_in_the_middle_an_answer_is_made_again(
         nonlocal looks
         looks += 1
         if looks == switch_at:
-            other.model.use("wide")
+            other.model.switch("wide")
             if drop:
                 other.model.drop("tiny")
         return reading(catalog)
@@ -241,13 +241,13 @@ def test_switched_in_the_middle_an_answer_is_made_again(
     monkeypatch.setattr(Catalog, "reading", looked)
     before = answer()
     count = looks
-    other.model.use("wide")
+    other.model.switch("wide")
     after = answer()
     assert before != after and count >= 5
     for at in range(1, count + 1):
-        other.model.use("tiny")
+        other.model.switch("tiny")
         assert answer(at) == after, f"{at} of {count}"
-    other.model.use("tiny")
+    other.model.switch("tiny")
     drop = True
     assert answer(count // 2) == answer()
 
@@ -264,7 +264,7 @@ def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Pat
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         library.ingest(folder)
         first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
-        switched = library.model.use(f"local-dir:{model}", when_complete=True)
+        switched = library.model.switch(f"local-dir:{model}", when_complete=True)
         assert switched is not None and dict(switched.unreachable) == {"audio": 1}
         found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
         assert found == expected != first
@@ -272,8 +272,8 @@ def test_from_starter_to_an_open_clip_model_and_back(tmp_path: Path, folder: Pat
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         with pytest.raises(WeightsError) as caught:
             library.search("a red bus", mode="vector")
-        assert caught.value.hint is not None and "mmsearch model use starter" in caught.value.hint
-        library.model.use("starter")
+        assert caught.value.hint is not None and "mmsearch model switch starter" in caught.value.hint
+        library.model.switch("starter")
         assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")] == first
 
 
@@ -287,7 +287,7 @@ def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenT
     pool = spaces.pool(record, 1)
     assert len(pool._idle) == 1
     library.model.add(SPACES["twin"])
-    library.model.use("twin")
+    library.model.switch("twin")
     assert library.search("red")
     del space
     gc.collect()

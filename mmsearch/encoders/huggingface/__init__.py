@@ -52,7 +52,7 @@ def huggingface_space(checkpoint: HuggingFaceCheckpoint, device: str, precision:
     return found
 
 
-def needed_files(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, small ones first.
 
     Raises: WeightsError if some are missing.

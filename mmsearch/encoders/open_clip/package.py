@@ -39,7 +39,7 @@ def repository(name: str) -> str:
     return "/".join(where.split("/")[:2])
 
 
-def needed_open_clip(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.

@@ -29,7 +29,7 @@ def apply_model(parts: LibraryContext, name: str) -> SpaceRecord:
         if projection_facts(content).get("fingerprint") != base.fingerprint:
             raise SpaceChanged(
                 f"{name!r} was trained on vectors of another space than this library's {base.name!r}",
-                hint="search with that one again: mmsearch model use NAME; or train it again here: "
+                hint="search with that one again: mmsearch model switch NAME; or train it again here: "
                 "mmsearch train drop, then mmsearch train projection",
             )
         projector = Projector(content)
