@@ -335,12 +335,12 @@ def test_workers_end_with_their_parent_and_need_no_main_guard(tmp_path: Path) ->
             f"""
             import os, pathlib, sys
             sys.path.insert(0, {str(ROOT)!r})
-            from mmsearch.media.pool import DecodePool, Done, Job
+            from mmsearch.media.pool import DecodeJob, DecodePool, FileDone
             from mmsearch.types import Limits, Windowing
             from tests import hostile
             pool = DecodePool(hostile.SPACE, Windowing(), Limits(), 1, decoders=[hostile.DECODER])
-            for event in pool.run([Job(pathlib.Path(__file__).with_name("x"))]):
-                if isinstance(event, Done):
+            for event in pool.run([DecodeJob(pathlib.Path(__file__).with_name("x"))]):
+                if isinstance(event, FileDone):
                     print(event.metadata["pid"], flush=True)
             os.kill(os.getpid(), 9)
             """

@@ -176,14 +176,14 @@ def test_a_folder_that_is_not_there_and_names_that_mean_nothing(tmp_path: Path) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mmsearch import preparation
+from mmsearch.models import download
 copied = 0
 def count(more):
     global copied
     copied += more
     if copied >= int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-preparation.prepare(preparation.plan(sys.argv[1], Path(sys.argv[2])), count)
+download.prepare_model(download.plan_download(sys.argv[1], Path(sys.argv[2])), count)
 """
 
 

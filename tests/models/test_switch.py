@@ -119,10 +119,10 @@ def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) ->
 KILLED = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import Catalog, fill, spaces
-from mmsearch.indexing.lists import IndexSet
+from mmsearch.catalog import Catalog, backfill, spaces
+from mmsearch.indexing.lists import Lists
 
-owner = {"Catalog": Catalog, "fill": fill, "spaces": spaces, "IndexSet": IndexSet}[sys.argv[2]]
+owner = {"Catalog": Catalog, "backfill": backfill, "spaces": spaces, "Lists": Lists}[sys.argv[2]]
 name, nth = sys.argv[3:5]
 work, calls = getattr(owner, name), 0
 
@@ -142,9 +142,9 @@ mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.switch("te
 
 MOMENTS = {
     "before the first batch": ("Catalog", "complete", 1),
-    "in the third batch, its vectors written but not committed": ("fill", "mark", 3),
+    "in the third batch, its vectors written but not committed": ("backfill", "mark_backfilled", 3),
     "when all is embedded, before it is known what scores mean": ("Catalog", "keep_backgrounds", 1),
-    "before the indexes are published": ("IndexSet", "publish", 1),
+    "before the indexes are published": ("Lists", "publish", 1),
     "in the transaction that switches": ("spaces", "activate", 1),
     "just after it": ("Catalog", "activate", -1),
 }
