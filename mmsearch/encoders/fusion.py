@@ -130,14 +130,14 @@ class Cross(Weights):
     def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
         own, present = means(vectors, kinds, self.count)
         scale = math.sqrt(own.shape[-1])
-        asking = own * scale + self.kinds.weight  # (n, count, dim)
-        asked = vectors * scale + self.kinds(kinds.clamp(min=0))  # (n, segments, dim)
+        queries = own * scale + self.kinds.weight  # (n, count, dim)
+        keys = vectors * scale + self.kinds(kinds.clamp(min=0))  # (n, segments, dim)
         numbers = torch.arange(self.count, device=kinds.device)
         closed = (kinds < 0)[:, None, :] | (kinds[:, None, :] == numbers[:, None])  # (n, count, segments)
         mask = closed.repeat_interleave(self.attention.num_heads, dim=0)
-        heard, _ = self.attention(asking, asked, asked, attn_mask=mask, need_weights=False)
+        attended, _ = self.attention(queries, keys, keys, attn_mask=mask, need_weights=False)
         present = present[..., None].to(own.dtype)
-        made: Tensor = self.out((heard * present).sum(dim=1) / present.sum(dim=1).clamp(min=1))
+        made: Tensor = self.out((attended * present).sum(dim=1) / present.sum(dim=1).clamp(min=1))
         return made
 
 
@@ -198,23 +198,23 @@ def fusion_items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequen
     kinds = np.full((len(parts), max(sizes)), -1, np.int64)
     for row, part in enumerate(parts):
         vectors[row, : sizes[row]] = np.concatenate(list(part.values()))
-        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(found) for found in part.values()])
+        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(rows) for rows in part.values()])
     if not np.isfinite(vectors).all():
         raise InvalidInput("a vector with NaN among the items", hint="forget that file and ingest it again")
     return FusionItems(vectors, kinds, tuple(modalities))
 
 
-def fused_vectors(fusion: nn.Module, found: FusionItems) -> Vectors:
+def fused_vectors(fusion: nn.Module, items: FusionItems) -> Vectors:
     """float32 (n, dim), unit rows, or zero for an item that has no segment. Raises: Forked."""
     torch_runs()
     fusion.eval()
     with torch.inference_mode():
         parts = [
-            fusion(torch.from_numpy(found.vectors[some]), torch.from_numpy(found.kinds[some])).numpy()
-            for some in np.array_split(np.arange(len(found.kinds)), max(1, len(found.kinds) // ROWS))
+            fusion(torch.from_numpy(items.vectors[some]), torch.from_numpy(items.kinds[some])).numpy()
+            for some in np.array_split(np.arange(len(items.kinds)), max(1, len(items.kinds) // ROWS))
         ]
     made = np.concatenate(parts)
-    made[(found.kinds < 0).all(axis=1)] = 0
+    made[(items.kinds < 0).all(axis=1)] = 0
     return made
 
 

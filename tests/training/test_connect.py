@@ -16,7 +16,7 @@ from mmsearch.cli import cli
 from mmsearch.core import registry, trust
 from mmsearch.encoders import connection
 from mmsearch.errors import InvalidInput, Untrusted, WeightsError
-from mmsearch.training.connection import ConnectionTask, Texts, plain
+from mmsearch.training.connection import ConnectionTask, Texts, connection_map
 from mmsearch.training.loop import fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space
@@ -116,7 +116,7 @@ def test_plain_matrices_say_what_the_module_says() -> None:
     with torch.inference_mode():
         module(torch.from_numpy(rows))  # moves the averages
         expected = F.normalize(module.eval()(torch.from_numpy(rows)), dim=1).numpy()
-    np.testing.assert_allclose(plain(module)(rows), expected, atol=1e-6)
+    np.testing.assert_allclose(connection_map(module)(rows), expected, atol=1e-6)
 
 
 def test_words_that_say_nothing_common_don_t_connect() -> None:

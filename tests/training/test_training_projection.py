@@ -47,7 +47,7 @@ def trained(examples: PairExamples) -> ProjectionTask:
 
 def test_what_pairs_have_in_common_is_learned() -> None:
     task = trained(rotated(np.arange(ITEMS)))
-    untrained = ProjectionTask(SHAPE, task.found, {}, "infonce", 0, torch.device("cpu"))
+    untrained = ProjectionTask(SHAPE, task.examples, {}, "infonce", 0, torch.device("cpu"))
     assert untrained.validate()["recall@10"] < 0.15 < 0.6 < task.validate()["recall@10"]
 
 
@@ -55,7 +55,7 @@ def test_training_on_shuffled_pairs_gives_chance() -> None:
     shuffled = np.random.default_rng(1).permutation(ITEMS)
     task = trained(rotated(shuffled))
     true = rotated(np.arange(ITEMS))
-    task.found = PairExamples(**{**true.arrays(), "pairs": true.pairs})
+    task.examples = PairExamples(**{**true.arrays(), "pairs": true.pairs})
     # Chance is 10 of 240, 0.04; 80 queries have a standard error of 0.02.
     assert task.validate()["recall@10"] < 0.12
 

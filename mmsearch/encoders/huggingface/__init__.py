@@ -38,9 +38,9 @@ def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
     try:
         found: HuggingFaceCheckpoint = KINDS[kind].read(name, folder, config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
-            f"the config in {folder} can't be used: {said}",
+            f"the config in {folder} can't be used: {reason}",
             hint="take the files that were published with the weights: with others, vectors would be wrong silently",
         ) from error
     return found
