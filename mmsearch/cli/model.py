@@ -21,7 +21,7 @@ SHOWN = 20
 
 @click.group()
 def model() -> None:
-    """Change a library's model: add another beside it, then use that. Searching goes on meanwhile."""
+    """Change a library's model: add another beside it, then switch to it. Searching goes on meanwhile."""
 
 
 @model.command("list")
@@ -78,10 +78,10 @@ def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings:
 @click.option("--when-complete", is_flag=True, help="First add what is missing, after an ingest that runs.")
 @device_options
 @json_option
-def use(name: str, library: Path | None, when_complete: bool, as_json: bool, **settings: Any) -> None:
+def switch(name: str, library: Path | None, when_complete: bool, as_json: bool, **settings: Any) -> None:
     """Search and ingest with the model NAME from now on; the one before is kept."""
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
-        done = opened.model.use(name, when_complete=when_complete, on_progress=shown, cancel=cancel)
+        done = opened.model.switch(name, when_complete=when_complete, on_progress=shown, cancel=cancel)
     if done is None:
         click.echo("Interrupted: what was done is kept, nothing was switched.", err=True)
         raise SystemExit(INTERRUPTED)
@@ -113,7 +113,7 @@ def _print_added(done: "ModelAdded") -> None:
     elif done.lacking:
         click.echo(f"still lacking: {done.lacking}; ingest the folders of files that moved or changed, then repeat")
     else:
-        show.line(f"search with it: mmsearch model use {done.name}")
+        show.line(f"search with it: mmsearch model switch {done.name}")
 
 
 def _print_switched(done: "ModelSwitched") -> None:

@@ -155,7 +155,7 @@ class LibraryContext:
             others = [one.name for one in self.catalog().spaces() if one.base is None and one.target != record.target]
             if not others:
                 raise
-            way = f"search with another model that this library has: mmsearch model use {others[0]}"
+            way = f"search with another model that this library has: mmsearch model switch {others[0]}"
             raise WeightsError(error.message, hint=f"{error.hint}; or {way}" if error.hint else way) from error
 
     def unmoved(self, state: Callable[[Catalog], object], work: Callable[[SpaceRecord | None], T]) -> T:

@@ -91,7 +91,7 @@ class Spaces:
             self._bases = {target: space for target, space in self._bases.items() if target == record.target}
             for (target, _), pool in self._pools.items():
                 if target != record.target:
-                    pool.rest()
+                    pool.stop_idle()
 
 
 def checked(space: Space, record: SpaceRecord) -> Space:

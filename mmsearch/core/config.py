@@ -20,10 +20,10 @@ from mmsearch.core.value_ranges import (
     TextValues,
     ValueRange,
     WholeNumbers,
+    brief_repr,
     one_of,
     pairs_of_numbers,
     parse_pairs,
-    shown,
 )
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.types import Limits
@@ -234,7 +234,7 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
         for name, value in found.items():
             if name not in DOMAINS:
                 known = ", ".join(sorted(DOMAINS))
-                raise InvalidInput(f"unknown setting {shown(name)} in {place}", hint=f"known: {known}")
+                raise InvalidInput(f"unknown setting {brief_repr(name)} in {place}", hint=f"known: {known}")
             if source == LIBRARY and name in MACHINE:
                 continue
             values[name], origins[name] = _checked(name, value, source, place), source
@@ -317,4 +317,4 @@ def _checked(name: str, value: Any, source: str, place: str) -> Any:
         return domain.parsed(value) if source == "environment" else domain.of(value)
     except (ValueError, OverflowError) as error:
         kind = UnknownName if name == "index" else InvalidInput
-        raise kind(f"setting {name} can't be {shown(value)} (in {place})", hint=domain.known) from error
+        raise kind(f"setting {name} can't be {brief_repr(value)} (in {place})", hint=domain.known) from error

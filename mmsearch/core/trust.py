@@ -17,7 +17,7 @@ from pathlib import Path
 from mmsearch.core import registry
 from mmsearch.core.config import models_folder, user_file
 from mmsearch.core.json_text import parse_json
-from mmsearch.core.value_ranges import shown
+from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import UnknownName, Untrusted
 
 PATHS = ("local-dir", "adapter")
@@ -62,7 +62,7 @@ def checked_target(target: str, *folders: Path | None) -> str:
     if family in registry.FAMILIES["spaces"] or _installed(target):
         return target
     raise Untrusted(
-        f"what travels with these vectors says that {shown(target)} made them: code that only you may name",
+        f"what travels with these vectors says that {brief_repr(target)} made them: code that only you may name",
         hint=f"only if you know that code and trust it, name it: MMSEARCH_SPACE={_quoted(target)} before the command, "
         "or mmsearch.open(..., space=...); an installed package names its spaces by entry points",
     )
@@ -79,7 +79,7 @@ def _refuse_folder(target: str, rest: str) -> None:
         return
     why = "a share of another machine" if is_share(rest) else "neither below the models folder nor below the library"
     raise Untrusted(
-        f"what travels with these vectors names a folder of weights, {shown(rest)}, {why}",
+        f"what travels with these vectors names a folder of weights, {brief_repr(rest)}, {why}",
         hint=f"if it is yours, name it once: MMSEARCH_SPACE={_quoted(target)} before the command",
     )
 

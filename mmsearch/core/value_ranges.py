@@ -1,6 +1,6 @@
 """What a value that comes from outside may be: closed lists and ranges; `core.config` has one for each setting.
 
-A domain turns a value into the one that counts, and raises ValueError for what is not in it.
+A value range turns a value into its own type, and raises ValueError for what is outside it.
 """
 
 from collections.abc import Callable
@@ -96,13 +96,13 @@ def one_of(*names: str) -> TextValues:
 
 def parse_pairs(text: str) -> dict[str, float]:
     """ "a=1,b=2" as a dictionary. Raises: ValueError."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for pair in text.split(","):
         name, _, value = pair.partition("=")
         if not name.strip():
             raise ValueError(f"{pair!r} names nothing")
-        found[name.strip()] = float(value)
-    return found
+        numbers[name.strip()] = float(value)
+    return numbers
 
 
 def pairs_of_numbers(known: str, fits: Callable[[float], bool]) -> TextValues:
@@ -117,12 +117,12 @@ def pairs_of_numbers(known: str, fits: Callable[[float], bool]) -> TextValues:
     return TextValues(known, each)
 
 
-def shown(value: object) -> str:
-    """A value in an error's message, however long or deep it is."""
+def brief_repr(value: object) -> str:
+    """A value for an error message: at most 60 characters, however long or deep it is."""
     if not isinstance(value, str | int | float):
         return f"a {type(value).__name__}"
     try:
-        said = repr(value)
+        text = repr(value)
     except ValueError:  # an int of more digits than Python writes
         return "a number without end"
-    return said if len(said) <= 60 else f"{said[:59]}…"
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -43,25 +43,25 @@ def connected_space(name: str, device: str = "auto", precision: str = "auto") ->
     Raises: InvalidInput, WeightsError if it or one of the two isn't here or changed, Untrusted for one that was made
         elsewhere of what only its maker may name.
     """
-    found = connection.read_connection(connection.connection_folder(name.partition(":")[2]) / connection.FILE)
+    link = connection.read_connection(connection.connection_folder(name.partition(":")[2]) / connection.FILE)
     if name in _OPENING.get():
         raise WeightsError(f"{name} is made of itself", hint="make it anew: mmsearch connect")
     token = _OPENING.set(_OPENING.get() | {name})
     try:
-        targets = [trust.connection_member(member, found.sha256) for member in found.members]
+        targets = [trust.connection_member(member, link.sha256) for member in link.members]
         members: list[Space] = [registry.load_part("spaces", target)(device, precision) for target in targets]
     finally:
         _OPENING.reset(token)
-    for member, fingerprint in zip(members, found.fingerprints, strict=True):
+    for member, fingerprint in zip(members, link.fingerprints, strict=True):
         if member.fingerprint != fingerprint:
             raise WeightsError(
                 f"{name} was made for another version of {member.name!r}",
-                hint=f"make it anew under another name: mmsearch connect {' '.join(found.members)} --name NEW",
+                hint=f"make it anew under another name: mmsearch connect {' '.join(link.members)} --name NEW",
             )
-    return joined(name, members, found)
+    return joined(name, members, link)
 
 
-def joined(name: str, members: Sequence[Space], found: Connection) -> Space:
+def joined(name: str, members: Sequence[Space], link: Connection) -> Space:
     """The space of two members and their connection. Raises: InvalidInput if one of them embeds no words."""
     if missing := [member.name for member in members if "text" not in member.encoders]:
         raise InvalidInput(f"{missing[0]!r} embeds no words, and words are what connects two spaces")
@@ -69,11 +69,11 @@ def joined(name: str, members: Sequence[Space], found: Connection) -> Space:
     for number, member in enumerate(members):
         for modality in member.encoders:
             owners.setdefault(modality, number)
-    encoders: dict[Modality, Encoder] = {"text": _Words([member.encoders["text"] for member in members], found)}
+    encoders: dict[Modality, Encoder] = {"text": _Words([member.encoders["text"] for member in members], link)}
     for modality, number in sorted(owners.items()):
         if modality != "text":
-            encoders[modality] = _placed(members[number].encoders[modality], found, number)
-    dim = sum(found.dims) + found.meeting
+            encoders[modality] = _placed(members[number].encoders[modality], link, number)
+    dim = sum(link.dims) + link.meeting
     return Space(name, dim, _windowing([member.windowing for member in members], owners), encoders)
 
 
@@ -94,14 +94,14 @@ def _windowing(windows: Sequence[Windowing], owners: Mapping[Modality, int]) -> 
 class _Placed:
     """A member's encoder, its vectors put in their place."""
 
-    def __init__(self, member: Encoder, found: Connection, number: int) -> None:
+    def __init__(self, member: Encoder, link: Connection, number: int) -> None:
         self.member = member
-        self._found = found
+        self._link = link
         self._number = number
 
     @property
     def spec(self) -> EncoderSpec:
-        return _spec([self.member.spec], self._found)
+        return _spec([self.member.spec], self._link)
 
     def prepare(self, segment: Segment) -> Prepared:
         return self.member.prepare(segment)
@@ -109,10 +109,10 @@ class _Placed:
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the member's encoder."""
         own = self.member.encode(batch, query=query)
-        start = self._number * self._found.dims[0]
+        start = self._number * self._link.dims[0]
         rows = np.zeros((len(batch), self.spec.dim), np.float32)
         rows[:, start : start + own.shape[1]] = math.sqrt(1 - SHARE) * own
-        rows[:, sum(self._found.dims) :] = math.sqrt(SHARE) * self._found.maps[self._number](own)
+        rows[:, sum(self._link.dims) :] = math.sqrt(SHARE) * self._link.maps[self._number](own)
         return checked_output(rows, len(batch), self.spec)
 
 
@@ -125,20 +125,20 @@ class _Occluding(_Placed):
         return hidden
 
 
-def _placed(member: Encoder, found: Connection, number: int) -> Encoder:
-    return (_Occluding if isinstance(member, OccludesRegions) else _Placed)(member, found, number)
+def _placed(member: Encoder, link: Connection, number: int) -> Encoder:
+    return (_Occluding if isinstance(member, OccludesRegions) else _Placed)(member, link, number)
 
 
 class _Words:
     """Both members' encoders of words."""
 
-    def __init__(self, members: Sequence[Encoder], found: Connection) -> None:
+    def __init__(self, members: Sequence[Encoder], link: Connection) -> None:
         self._members = members
-        self._found = found
+        self._link = link
 
     @property
     def spec(self) -> EncoderSpec:
-        return _spec([member.spec for member in self._members], self._found)
+        return _spec([member.spec for member in self._members], self._link)
 
     def prepare(self, segment: Segment) -> Prepared:
         """uint8 (n,): what each member takes, as NumPy writes arrays, one after the other."""
@@ -153,7 +153,7 @@ class _Words:
         rows = np.zeros((len(batch), self.spec.dim), np.float32)
         for number, member in enumerate(self._members):
             own = member.encode([one[number] for one in apart], query=query)
-            start = number * self._found.dims[0]
+            start = number * self._link.dims[0]
             rows[:, start : start + own.shape[1]] = math.sqrt(0.5) * own
         return checked_output(rows, len(batch), self.spec)
 
@@ -162,11 +162,11 @@ class _Words:
         return [np.load(read, allow_pickle=False) for _ in self._members]
 
 
-def _spec(members: Sequence[EncoderSpec], found: Connection) -> EncoderSpec:
+def _spec(members: Sequence[EncoderSpec], link: Connection) -> EncoderSpec:
     name = "+".join(member.name for member in members)
     weights = {f"{member.name}/{file}": digest for member in members for file, digest in member.weights.items()}
-    weights[connection.FILE] = found.sha256
+    weights[connection.FILE] = link.sha256
     tags = ",".join(member.preprocessing for member in members)
     size = min(member.batch_size for member in members)
-    dim = sum(found.dims) + found.meeting
+    dim = sum(link.dims) + link.meeting
     return EncoderSpec(name, members[0].modality, dim, weights, f"connected-{VERSION}-{SHARE}({tags})", size)

@@ -4,27 +4,22 @@ One small map a space, kept as plain matrices, so that using a connection needs 
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.core.config import models_folder
-from mmsearch.core.json_text import parse_json
 from mmsearch.encoders import model_store
+from mmsearch.encoders.artefact import Artefact, ArtefactFormat, Shape, dump_artefact, read_artefact
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Vectors
 
-FORMAT = "mmsearch-connection-1"
+FORMAT = ArtefactFormat("connection", "mmsearch-connection-1", "make it: mmsearch connect")
 FILE = "connection.safetensors"
 FAMILY = "connected"
 """What stands before the colon of the name of a space made of two."""
-
-Matrices = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,53 +66,44 @@ def dump_connection(
     members: tuple[str, str], fingerprints: tuple[str, str], maps: tuple[ConnectionMap, ConnectionMap]
 ) -> bytes:
     """The content of a safetensors file. The same maps give the same bytes."""
-    from safetensors.numpy import save
-
-    told = {"format": FORMAT, "members": list(members), "fingerprints": list(fingerprints)}
+    facts = {"members": list(members), "fingerprints": list(fingerprints)}
     matrices = {
-        f"{number}.{name}": np.ascontiguousarray(getattr(one, name), np.float32)
+        f"{number}.{name}": np.asarray(getattr(one, name), np.float32)
         for number, one in enumerate(maps)
         for name in ConnectionMap.__slots__
     }
-    # One entry: the library writes several of them in any order.
-    return bytes(save(matrices, {"mmsearch": json.dumps(told, sort_keys=True)}))
+    return dump_artefact(FORMAT, facts, matrices)
 
 
 def read_connection(path: Path) -> Connection:
     """Raises: WeightsError for a file that isn't there, is damaged, or is something else."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
         content = path.read_bytes()
-        length = int.from_bytes(content[:8], "little")
-        told = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
-        if told["format"] != FORMAT:
-            raise WeightsError(f"unknown format of a connection {told['format']!r} in {path}", hint="upgrade mmsearch")
-        matrices: Matrices = load(content)
-        maps = _map(matrices, 0), _map(matrices, 1)
-        (a, b), (of_a, of_b) = map(str, told["members"]), map(str, told["fingerprints"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-        raise WeightsError(
-            f"no connection can be read from {path}: {error!r}", hint="make it: mmsearch connect"
-        ) from error
-    meeting = maps[0].outer.shape[1]
-    if maps[1].outer.shape[1] != meeting:
-        raise WeightsError(f"the maps in {path} lead to different places", hint="make it anew: mmsearch connect")
-    dims = maps[0].inner.shape[0], maps[1].inner.shape[0]
-    return Connection((a, b), (of_a, of_b), dims, meeting, maps, hashlib.sha256(content).hexdigest())
+        file = read_artefact(FORMAT, content)
+        maps = _maps(file)
+        members, fingerprints = file.texts("members", 2), file.texts("fingerprints", 2)
+    except OSError as error:
+        raise WeightsError(f"no connection can be read from {path}: {error!r}", hint=FORMAT.remedy) from error
+    except WeightsError as error:
+        raise WeightsError(f"no connection can be read from {path}: {error.message}", hint=error.hint) from error
+    dims, meeting = (maps[0].inner.shape[0], maps[1].inner.shape[0]), maps[0].outer.shape[1]
+    digest = hashlib.sha256(content).hexdigest()
+    return Connection((members[0], members[1]), (fingerprints[0], fingerprints[1]), dims, meeting, maps, digest)
 
 
-def _map(matrices: Matrices, number: int) -> ConnectionMap:
-    """Raises: KeyError, ValueError if something is missing or doesn't fit."""
-    made = ConnectionMap(*(_finite(matrices[f"{number}.{name}"]) for name in ConnectionMap.__slots__))
-    (_, hidden), (inward, meeting) = made.inner.shape, made.outer.shape
-    if inward != hidden or made.inner_bias.shape != (hidden,) or made.outer_bias.shape != (meeting,):
-        raise ValueError(f"the matrices of map {number} don't fit together")
-    return made
-
-
-def _finite(matrix: NDArray[Any]) -> NDArray[np.float32]:
-    if matrix.dtype != np.float32 or not np.isfinite(matrix).all():
-        raise ValueError("a matrix is not of finite float32 values")
-    return matrix
+def _maps(file: Artefact) -> tuple[ConnectionMap, ConnectionMap]:
+    """The two maps, which lead to the same place. Raises: WeightsError if something is missing or doesn't fit."""
+    shapes: dict[str, Shape] = {}
+    meeting: int | None = None
+    for number in (0, 1):
+        inner, outer = (file.shape(f"{number}.{layer}") for layer in ("inner", "outer"))
+        if len(inner) != 2 or len(outer) != 2 or inner[1] != outer[0] or meeting not in (None, outer[1]):
+            raise FORMAT.damaged(f"the matrices of map {number} don't fit together")
+        meeting = outer[1]
+        own = (inner, inner[1:], outer, outer[1:])
+        shapes |= {f"{number}.{name}": shape for name, shape in zip(ConnectionMap.__slots__, own, strict=True)}
+    tensors = file.tensors(shapes)
+    first, second = (
+        ConnectionMap(*(tensors[f"{number}.{name}"] for name in ConnectionMap.__slots__)) for number in (0, 1)
+    )
+    return first, second

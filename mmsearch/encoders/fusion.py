@@ -12,26 +12,23 @@
 A correction starts at zero, so that an untrained fusion is the mean.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.core.json_text import parse_json
+from mmsearch.encoders.artefact import ArtefactFormat, dump_artefact, module_tensors, read_artefact
 from mmsearch.encoders.device import torch_runs
-from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.errors import InvalidInput
 from mmsearch.types import Modality, Vectors
 
-FORMAT = "mmsearch-fusion-1"
+FORMAT = ArtefactFormat("fusion", "mmsearch-fusion-1")
 
 ROWS = 1024
 """Items fused at once."""
@@ -133,14 +130,14 @@ class Cross(Weights):
     def correction(self, vectors: Tensor, kinds: Tensor) -> Tensor:
         own, present = means(vectors, kinds, self.count)
         scale = math.sqrt(own.shape[-1])
-        asking = own * scale + self.kinds.weight  # (n, count, dim)
-        asked = vectors * scale + self.kinds(kinds.clamp(min=0))  # (n, segments, dim)
+        queries = own * scale + self.kinds.weight  # (n, count, dim)
+        keys = vectors * scale + self.kinds(kinds.clamp(min=0))  # (n, segments, dim)
         numbers = torch.arange(self.count, device=kinds.device)
         closed = (kinds < 0)[:, None, :] | (kinds[:, None, :] == numbers[:, None])  # (n, count, segments)
         mask = closed.repeat_interleave(self.attention.num_heads, dim=0)
-        heard, _ = self.attention(asking, asked, asked, attn_mask=mask, need_weights=False)
+        attended, _ = self.attention(queries, keys, keys, attn_mask=mask, need_weights=False)
         present = present[..., None].to(own.dtype)
-        made: Tensor = self.out((heard * present).sum(dim=1) / present.sum(dim=1).clamp(min=1))
+        made: Tensor = self.out((attended * present).sum(dim=1) / present.sum(dim=1).clamp(min=1))
         return made
 
 
@@ -201,23 +198,23 @@ def fusion_items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequen
     kinds = np.full((len(parts), max(sizes)), -1, np.int64)
     for row, part in enumerate(parts):
         vectors[row, : sizes[row]] = np.concatenate(list(part.values()))
-        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(found) for found in part.values()])
+        kinds[row, : sizes[row]] = np.repeat([order[m] for m in part], [len(rows) for rows in part.values()])
     if not np.isfinite(vectors).all():
         raise InvalidInput("a vector with NaN among the items", hint="forget that file and ingest it again")
     return FusionItems(vectors, kinds, tuple(modalities))
 
 
-def fused_vectors(fusion: nn.Module, found: FusionItems) -> Vectors:
+def fused_vectors(fusion: nn.Module, items: FusionItems) -> Vectors:
     """float32 (n, dim), unit rows, or zero for an item that has no segment. Raises: Forked."""
     torch_runs()
     fusion.eval()
     with torch.inference_mode():
         parts = [
-            fusion(torch.from_numpy(found.vectors[some]), torch.from_numpy(found.kinds[some])).numpy()
-            for some in np.array_split(np.arange(len(found.kinds)), max(1, len(found.kinds) // ROWS))
+            fusion(torch.from_numpy(items.vectors[some]), torch.from_numpy(items.kinds[some])).numpy()
+            for some in np.array_split(np.arange(len(items.kinds)), max(1, len(items.kinds) // ROWS))
         ]
     made = np.concatenate(parts)
-    made[(found.kinds < 0).all(axis=1)] = 0
+    made[(items.kinds < 0).all(axis=1)] = 0
     return made
 
 
@@ -236,29 +233,17 @@ class FusionFacts:
 
 def dump_fusion(fusion: nn.Module, facts: FusionFacts) -> bytes:
     """The content of a safetensors file; the same fusion gives the same bytes."""
-    written = {name: getattr(facts, name) for name in FusionFacts.__slots__}
-    # One entry: the library writes several of them in any order.
-    header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
-    return save({name: tensor.contiguous() for name, tensor in fusion.state_dict().items()}, header)
+    return dump_artefact(FORMAT, {name: getattr(facts, name) for name in FusionFacts.__slots__}, module_tensors(fusion))
 
 
 def restore_fusion(content: bytes) -> tuple[nn.Module, FusionFacts]:
     """The fusion in a safetensors file, ready to use. Raises: WeightsError."""
-    try:
-        length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
-        known, modalities = found.pop("format"), tuple(found.pop("modalities"))
-        facts = FusionFacts(**found, modalities=modalities)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError("this is no fusion that mmsearch made", hint="train it again") from error
-    if known != FORMAT:
-        raise WeightsError(f"unknown format of a fusion: {known!r}", hint="upgrade mmsearch")
-    try:
-        made = STRATEGIES[facts.strategy](facts.dim, len(modalities))
-        made.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        raise WeightsError(f"the fusion is damaged: {error}", hint="train it again") from error
-    return made.eval(), facts
+    file = read_artefact(FORMAT, content)
+    facts = FusionFacts(
+        file.one_of("strategy", STRATEGIES), file.dimension("dim"), file.texts("modalities"),
+        file.text("base"), file.text("fingerprint"),
+    )  # fmt: skip
+    return file.module(lambda: STRATEGIES[facts.strategy](facts.dim, len(facts.modalities))), facts
 
 
 def _heads(dim: int) -> int:

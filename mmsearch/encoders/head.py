@@ -6,25 +6,23 @@ fits: the cosine to that class's mean, against a least one. A softmax always fin
 about what is no class at all; the distance says more (tests/benchmarks/TRAINING.md has the comparison).
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.core.json_text import parse_json
+from mmsearch.encoders.artefact import ArtefactFormat, dump_artefact, module_tensors, read_artefact
 from mmsearch.encoders.device import torch_runs
-from mmsearch.errors import WeightsError
 from mmsearch.types import Vectors
 
-FORMAT = "mmsearch-head-1"
+FORMAT = ArtefactFormat("head", "mmsearch-head-1")
+
+PREFIX = "head."
+"""Of the names of the module's tensors in a file."""
 
 SCALE = 20.0
 """Length of the vectors a head works on: components near 1, so that usual learning rates suit it."""
@@ -139,38 +137,20 @@ def centres(vectors: Vectors, labels: NDArray[np.int64], classes: int) -> Vector
 
 def dump_head(head: Head) -> bytes:
     """The content of a safetensors file; the same head gives the same bytes."""
-    tensors = {f"head.{name}": tensor.contiguous() for name, tensor in head.module.state_dict().items()}
-    written = {name: getattr(head.facts, name) for name in HeadFacts.__slots__}
-    # One entry: the library writes several of them in any order.
-    header = {"mmsearch": json.dumps({"format": FORMAT, **written}, sort_keys=True)}
+    facts = {name: getattr(head.facts, name) for name in HeadFacts.__slots__}
+    tensors = {**module_tensors(head.module, PREFIX), "centres": head.centres}
     if head.fusion:
-        tensors["fusion"] = torch.from_numpy(np.frombuffer(head.fusion, np.uint8).copy())
-    return save({**tensors, "centres": torch.from_numpy(head.centres)}, header)
+        tensors["fusion"] = np.frombuffer(head.fusion, np.uint8)
+    return dump_artefact(FORMAT, facts, tensors)
 
 
 def restore_head(content: bytes) -> Head:
     """The head in a safetensors file. Raises: WeightsError."""
-    facts = _facts(content)
-    try:
-        tensors = load(content)
-        centres = tensors.pop("centres").numpy()
-        fusion = tensors.pop("fusion").numpy().tobytes() if "fusion" in tensors else b""
-        made = HEADS[facts.kind](facts.dim, len(facts.classes), facts.hidden, 0.0)
-        made.load_state_dict({name.removeprefix("head."): tensor for name, tensor in tensors.items()})
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        raise WeightsError(f"the head is damaged: {error}", hint="train it again") from error
-    return Head(facts, made.eval(), centres, fusion)
-
-
-def _facts(content: bytes) -> HeadFacts:
-    try:
-        length = int.from_bytes(content[:8], "little")
-        found: dict[str, Any] = parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"])
-        known = found.pop("format")
-        classes: Sequence[str] = found.pop("classes")
-        facts = HeadFacts(**found, classes=tuple(classes))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError("this is no head that mmsearch made", hint="train it again") from error
-    if known != FORMAT:
-        raise WeightsError(f"unknown format of a head: {known!r}", hint="upgrade mmsearch")
-    return facts
+    file = read_artefact(FORMAT, content)
+    facts = HeadFacts(
+        file.one_of("kind", HEADS), file.dimension("dim"), file.dimension("hidden"), file.texts("classes"),
+        file.text("base"), file.text("fingerprint"), file.number("temperature", above=0), file.number("least"),
+    )  # fmt: skip
+    count = len(facts.classes)
+    module = file.module(lambda: HEADS[facts.kind](facts.dim, count, facts.hidden, 0.0), PREFIX, ("centres", "fusion"))
+    return Head(facts, module, file.tensor("centres", (count, facts.dim)), file.bytes_of("fusion"))

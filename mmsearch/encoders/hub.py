@@ -33,12 +33,12 @@ def look_up(repository: str) -> Repository:
     """What a repository holds now; downloads none of it. Raises: WeightsError if there is no asking, or no such one."""
     import huggingface_hub
 
-    found = _asked(repository, lambda: huggingface_hub.HfApi().model_info(repository, files_metadata=True))
+    model = _asked(repository, lambda: huggingface_hub.HfApi().model_info(repository, files_metadata=True))
     files = [
         RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
-        for file in found.siblings or ()
+        for file in model.siblings or ()
     ]
-    return Repository(repository, found.sha or "main", tuple(files))
+    return Repository(repository, model.sha or "main", tuple(files))
 
 
 def fetch_file(repository: Repository, file: RemoteFile, folder: Path) -> Path:

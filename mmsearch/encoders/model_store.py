@@ -51,7 +51,7 @@ def damage(folder: Path, *, thorough: bool) -> str | None:
     if not path.exists():
         return None
     try:
-        files = {str(name): (said["bytes"], said["sha256"]) for name, said in _json(path)["files"].items()}
+        files = {str(name): (entry["bytes"], entry["sha256"]) for name, entry in _json(path)["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{path} can't be read: {error}"
     for name, (size, digest) in files.items():

@@ -33,11 +33,11 @@ def fill_tower(module: nn.Module, paths: Iterable[Path], parts: TowerParts) -> N
     """Read a part's tensors from safetensors files, whose names and shapes were compared with the module's before."""
     built = module.state_dict()
     # What serves in two places is stored once, perhaps under a name of another part.
-    wanted = {tensor.data_ptr() for name, tensor in built.items() if name.startswith(parts)}
+    addresses = {tensor.data_ptr() for name, tensor in built.items() if name.startswith(parts)}
     for path in paths:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118
-                if name in built and built[name].data_ptr() in wanted:
+                if name in built and built[name].data_ptr() in addresses:
                     built[name].copy_(file.get_tensor(name))
 
 

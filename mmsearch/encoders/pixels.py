@@ -106,7 +106,7 @@ def _pair(size: Any) -> tuple[int, int]:
 
 def _three(numbers: Any) -> tuple[float, float, float]:
     red, green, blue = numbers if isinstance(numbers, list | tuple) else (numbers,) * 3
-    found = (float(red), float(green), float(blue))
-    if not np.isfinite(found).all():
+    values = (float(red), float(green), float(blue))
+    if not np.isfinite(values).all():
         raise ValueError(f"mean or std = {numbers!r}")
-    return found
+    return values

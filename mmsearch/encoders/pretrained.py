@@ -19,7 +19,7 @@ from mmsearch.types import Space
 
 CONFIGS = (OPEN_CLIP_CONFIG, HUGGINGFACE_CONFIG)
 """The first that a folder has says what it is: open_clip's models may have both."""
-PAPERS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
+DOCUMENTS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
 """Terms that travel with the weights, if they are there."""
 
 Checkpoint: TypeAlias = OpenClip | HuggingFace
@@ -30,10 +30,10 @@ def pretrained_space(name: str, device: str = "auto", precision: str = "auto") -
 
     Raises: InvalidInput for a malformed name, WeightsError for a model that isn't here or contradicts itself.
     """
-    found = find_pretrained(name)
-    if isinstance(found, OpenClip):
-        return open_clip.open_clip_space(found, device, precision)
-    return huggingface.huggingface_space(found, device, precision)
+    checkpoint = find_pretrained(name)
+    if isinstance(checkpoint, OpenClip):
+        return open_clip.open_clip_space(checkpoint, device, precision)
+    return huggingface.huggingface_space(checkpoint, device, precision)
 
 
 def find_pretrained(name: str) -> Checkpoint:
@@ -51,39 +51,40 @@ def read_pretrained(name: str, folder: Path) -> Checkpoint:
     )
 
 
-def needed_pretrained(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a place that the model is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.
     """
-    wanted = huggingface.needed_files(names, place) if _transformers(names) else package.needed_open_clip(names, place)
-    return [wanted[0], *(name for name in PAPERS if name in names), *wanted[1:]]
+    library = huggingface if _transformers(names) else package
+    required = library.required_files(names, place)
+    return [required[0], *(name for name in DOCUMENTS if name in names), *required[1:]]
 
 
 def _transformers(names: Collection[str]) -> bool:
     return HUGGINGFACE_CONFIG in names and OPEN_CLIP_CONFIG not in names
 
 
-def pretrained_files(found: Checkpoint) -> list[Path]:
+def pretrained_files(checkpoint: Checkpoint) -> list[Path]:
     """The files of a model on disk, those too that lie elsewhere. Raises: WeightsError if some are missing."""
-    here = {path.name: path for path in found.folder.glob("*") if path.is_file()}
-    others = package.elsewhere(found) if isinstance(found, OpenClip) else []
-    return [*others, *(here[name] for name in needed_pretrained(here, found.folder))]
+    here = {path.name: path for path in checkpoint.folder.glob("*") if path.is_file()}
+    others = package.elsewhere(checkpoint) if isinstance(checkpoint, OpenClip) else []
+    return [*others, *(here[name] for name in required_files(here, checkpoint.folder))]
 
 
-def check_pretrained(found: Checkpoint) -> None:
+def check_pretrained(checkpoint: Checkpoint) -> None:
     """Load it on the CPU and put something through its towers.
 
     Raises: WeightsError if it is damaged, holds code, contradicts itself, or is another model than its name says.
     """
-    if isinstance(found, OpenClip):
-        package.check_open_clip(found)
+    if isinstance(checkpoint, OpenClip):
+        package.check_open_clip(checkpoint)
     else:
-        huggingface.check_huggingface(found)
+        huggingface.check_huggingface(checkpoint)
 
 
-def tokenizer_repository(found: Checkpoint) -> str | None:
+def tokenizer_repository(checkpoint: Checkpoint) -> str | None:
     """The repository whose tokenizer a model needs beside its own files; None if it has all it needs."""
-    if isinstance(found, HuggingFace) or found.reads_bpe or (found.folder / TOKENIZER_FILE).is_file():
+    if isinstance(checkpoint, HuggingFace) or checkpoint.reads_bpe or (checkpoint.folder / TOKENIZER_FILE).is_file():
         return None
-    return str(found.text["hf_tokenizer_name"])
+    return str(checkpoint.text["hf_tokenizer_name"])

@@ -1,19 +1,15 @@
 """A map on a space's own vectors, one for each modality, that starts as the identity: what a library learned."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.core.json_text import parse_json
-from mmsearch.errors import WeightsError
+from mmsearch.encoders.artefact import ArtefactFormat, dump_artefact, module_tensors, read_artefact
 from mmsearch.types import Modality
 
-FORMAT = "mmsearch-projection-1"
+FORMAT = ArtefactFormat("projection", "mmsearch-projection-1")
 
 
 class ResidualMap(nn.Module):
@@ -56,29 +52,16 @@ def dump_projection(projection: Projection, facts: Mapping[str, str]) -> bytes:
     The same weights and facts give the same bytes.
     """
     shape = {"dim": projection.dim, "hidden": projection.hidden, "modalities": sorted(projection.maps)}
-    # One entry: the library writes several of them in any order.
-    header = {"mmsearch": json.dumps({"format": FORMAT, **shape, **facts}, sort_keys=True)}
-    return save({name: tensor.contiguous() for name, tensor in projection.state_dict().items()}, header)
+    return dump_artefact(FORMAT, {**shape, **facts}, module_tensors(projection))
 
 
-def projection_facts(content: bytes) -> dict[str, Any]:
+def projection_facts(content: bytes) -> Mapping[str, Any]:
     """What a projection says of itself. Raises: WeightsError for anything else."""
-    try:
-        length = int.from_bytes(content[:8], "little")
-        found = dict(parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError("this is no projection that mmsearch made", hint="train it again") from error
-    if found.get("format") != FORMAT:
-        raise WeightsError(f"unknown projection format {found.get('format')!r}", hint="upgrade mmsearch")
-    return found
+    return read_artefact(FORMAT, content).facts
 
 
 def restore_projection(content: bytes) -> Projection:
     """The projection in a safetensors file, ready to use. Raises: WeightsError."""
-    found = projection_facts(content)
-    try:
-        made = Projection(found["dim"], found["hidden"], found["modalities"])
-        made.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"the projection is damaged: {error}", hint="train it again") from error
-    return made.eval()
+    file = read_artefact(FORMAT, content)
+    dim, hidden, modalities = file.dimension("dim"), file.dimension("hidden"), file.texts("modalities")
+    return file.module(lambda: Projection(dim, hidden, modalities))

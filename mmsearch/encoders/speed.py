@@ -41,5 +41,5 @@ def note_speed(encoder: str, device: str, segments: int, seconds: float) -> None
 
 def known_speed(encoder: str) -> tuple[float, str] | None:
     """Segments a second of an encoder, and the device, as last measured here; None if never."""
-    found = Memory(_MEMORY).read().get(encoder)
-    return (float(found[0]), str(found[1])) if isinstance(found, list) and len(found) == 2 else None
+    entry = Memory(_MEMORY).read().get(encoder)
+    return (float(entry[0]), str(entry[1])) if isinstance(entry, list) and len(entry) == 2 else None

@@ -34,12 +34,12 @@ def mapped_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
         start = 8 + int.from_bytes(file.read(8), "little")
         head = parse_json(file.read(start - 8))
     content = np.memmap(path, np.uint8, "r", start)
-    found = {}
-    for name, said in head.items():
-        if said.get("dtype") == "F32":
-            first, last = said["data_offsets"]
-            found[name] = content[first:last].view(np.float32).reshape(said["shape"])
-    return found
+    tensors = {}
+    for name, entry in head.items():
+        if entry.get("dtype") == "F32":
+            first, last = entry["data_offsets"]
+            tensors[name] = content[first:last].view(np.float32).reshape(entry["shape"])
+    return tensors
 
 
 def check_pointer(path: Path) -> None:

@@ -26,14 +26,14 @@ def open_tokenizer(folder: Path) -> "Tokenizer":
 
 def declared(folder: Path) -> dict[str, Any]:
     """The special tokens, lengths and sides that stand beside tokenizer.json. Raises: WeightsError."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in reversed(TOKENIZER_FILES[1:]):
         path = folder / name
         try:
-            found |= parse_json(path.read_text("utf-8")) if path.is_file() else {}
+            settings |= parse_json(path.read_text("utf-8")) if path.is_file() else {}
         except (OSError, ValueError, TypeError) as error:
             raise WeightsError(f"{path} is damaged: {error}", hint="get the model anew") from error
-    return found
+    return settings
 
 
 def whole(text: object) -> str:

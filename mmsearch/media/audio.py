@@ -35,8 +35,8 @@ class AudioDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        found = files.accepts(path, head)
-        return found is not None and not found.video
+        streams = files.accepts(path, head)
+        return streams is not None and not streams.video
 
     def describe(self, path: Path) -> Metadata:
         """duration (seconds, by the header), codec, sample_rate (Hz), channels, and tags."""
@@ -48,11 +48,11 @@ class AudioDecoder:
         with files.opened_container(path) as container:
             if not container.streams.audio:
                 raise Corrupt("no sound in it")
-            found = False
+            decoded = False
             for segment in sound_segments(path, container, self._windowing, self._limits):
-                found = True
+                decoded = True
                 yield segment
-            if not found:
+            if not decoded:
                 raise Corrupt("no sound in it could be decoded")
 
 
@@ -155,14 +155,14 @@ def windows(chunks: Iterator[NDArray[np.float32]], length: int, hop: int) -> Ite
         gap = max(0, gap - len(chunk))
         if count < length:
             continue
-        held = np.concatenate(parts)
-        while len(held) >= length:
-            yield start, held[:length].copy()
+        waiting = np.concatenate(parts)
+        while len(waiting) >= length:
+            yield start, waiting[:length].copy()
             covered = start + length
             start += hop
-            gap = max(0, hop - len(held))
-            held = held[hop:]
-        parts, count = [held], len(held)
+            gap = max(0, hop - len(waiting))
+            waiting = waiting[hop:]
+        parts, count = [waiting], len(waiting)
     if count and (covered == 0 or start + count > covered + slack):
         yield start, np.concatenate(parts)
 

@@ -80,10 +80,10 @@ def accepts(path: Path, head: bytes) -> Streams | None:
     if not known and path.suffix.lower() not in _SUFFIXES:
         return None
     try:
-        found = stream_facts(path)
+        streams = stream_facts(path)
     except MediaError:
         return Streams(video=False, audio=True) if known else None
-    return found if known or found.video or found.audio else None
+    return streams if known or streams.video or streams.audio else None
 
 
 def stream_facts(path: Path) -> Streams:
@@ -147,14 +147,14 @@ def picture_stream(container: InputContainer) -> Any:
 
 def tags(container: InputContainer) -> Metadata:
     """title, artist, album, date, created: from the file, or from its first stream where Ogg keeps them."""
-    found: Metadata = {}
+    metadata: Metadata = {}
     for source in (container.metadata, *(stream.metadata for stream in container.streams)):
         for name, value in source.items():
             ours = _TAGS.get(name.lower())
             text = "".join(c for c in str(value) if c.isprintable()).strip()[:200]
-            if ours and text and ours not in found:
-                found[ours] = text
-    return found
+            if ours and text and ours not in metadata:
+                metadata[ours] = text
+    return metadata
 
 
 def seconds(value: int | None, time_base: Any) -> float | None:

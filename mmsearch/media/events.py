@@ -1,4 +1,4 @@
-"""What a decode pool is asked, and what it answers about each file."""
+"""The jobs of a decode pool, and the events that come back for each file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class DecodeJob:
     """Bytes, as scanned: another size or time at decoding means "transient"."""
     mtime_ns: int | None = None
     only: frozenset[Modality] | None = None
-    """Item modalities wanted; None: those of the pool."""
+    """Item modalities to decode; None: those of the pool."""
     payload: Any = None
 
 
@@ -36,7 +36,7 @@ class PreparedSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileDone:
-    """The file is complete, with at least one piece."""
+    """The file is complete, with at least one segment."""
 
     job: DecodeJob
     modality: Modality
@@ -48,7 +48,7 @@ class FileDone:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileFailed:
-    """The file failed; pieces that came before are to be dropped."""
+    """The file failed; segments that came before are to be dropped."""
 
     job: DecodeJob
     failure: str
@@ -62,7 +62,7 @@ class FileFailed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileSkipped:
-    """The file is of a modality that was not asked for; nothing of it was decoded."""
+    """The file is of a modality that is not to be decoded; nothing of it was decoded."""
 
     job: DecodeJob
     modality: Modality

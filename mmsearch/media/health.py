@@ -23,11 +23,11 @@ def findings() -> Iterator[Finding]:
 def _pictures() -> Finding:
     from PIL import features
 
-    lacking = [name for part, name in PICTURES.items() if not features.check(part)]
+    missing = [name for part, name in PICTURES.items() if not features.check(part)]
     detail = f"Pillow {version('pillow')}"
-    if lacking:
+    if missing:
         remedy = "install Pillow's own wheel: pip install --force-reinstall --only-binary :all: pillow"
-        return Finding("pictures", "warning", f"{detail} without {', '.join(lacking)}", remedy)
+        return Finding("pictures", "warning", f"{detail} without {', '.join(missing)}", remedy)
     return Finding("pictures", "ok", detail)
 
 
@@ -44,11 +44,11 @@ def _codecs() -> Finding:
         from av import codecs_available
     except ImportError as error:
         return Finding("sounds, videos", "error", f"PyAV can't be loaded: {error}", "pip install --force-reinstall av")
-    lacking = [name for name in CODECS if name not in codecs_available]
+    missing = [name for name in CODECS if name not in codecs_available]
     detail = f"PyAV {version('av')}, {len(codecs_available)} codecs"
-    if lacking:
+    if missing:
         remedy = "install PyAV's own wheel: pip install --force-reinstall --only-binary :all: av"
-        return Finding("sounds, videos", "warning", f"{detail}, without {', '.join(lacking)}", remedy)
+        return Finding("sounds, videos", "warning", f"{detail}, without {', '.join(missing)}", remedy)
     return Finding("sounds, videos", "ok", detail)
 
 

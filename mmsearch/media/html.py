@@ -127,14 +127,14 @@ def _tokens(text: str) -> Iterator[_Tag | str]:
             begin = len(text)
         if begin > at:
             yield _characters(text[at:begin])
-        found = _TAG.match(text, begin)
-        if found is None:
+        match = _TAG.match(text, begin)
+        if match is None:
             at = _after_declaration(text, begin)
             if at == begin:
                 yield text[begin : begin + 1]
                 at += 1
             continue
-        tag, at = _tag(text, found)
+        tag, at = _tag(text, match)
         if tag is not None:
             yield tag
             if tag.name in _VERBATIM and not tag.ends and not tag.closed:
@@ -144,9 +144,9 @@ def _tokens(text: str) -> Iterator[_Tag | str]:
                 at = end
 
 
-def _tag(text: str, found: re.Match[str]) -> tuple[_Tag | None, int]:
+def _tag(text: str, match: re.Match[str]) -> tuple[_Tag | None, int]:
     """The tag that begins there, None if it never ends, and the place behind it."""
-    name, hidden, at = found[2].lower(), False, found.end()
+    name, hidden, at = match[2].lower(), False, match.end()
     while attribute := _ATTRIBUTE.match(text, at):
         at = attribute.end()
         own = attribute[1].lower()
@@ -157,7 +157,7 @@ def _tag(text: str, found: re.Match[str]) -> tuple[_Tag | None, int]:
     end = _TAG_END.match(text, at)
     if end is None:
         return None, len(text)
-    return _Tag(name, bool(found[1]), hidden, bool(end[1])), end.end()
+    return _Tag(name, bool(match[1]), hidden, bool(end[1])), end.end()
 
 
 def _after_declaration(text: str, at: int) -> int:

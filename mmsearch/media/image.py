@@ -83,22 +83,22 @@ class ImageDecoder:
                 segments = [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
         yield from segments
 
-    def _frames(self, image: Image.Image, wanted: list[int]) -> list[Segment]:
+    def _frames(self, image: Image.Image, indexes: list[int]) -> list[Segment]:
         segments: list[Segment] = []
         clock = _Clock()
         paged = image.format in _PAGED
-        for index in wanted if image.format in _RANDOM_ACCESS else range(wanted[-1] + 1):
+        for index in indexes if image.format in _RANDOM_ACCESS else range(indexes[-1] + 1):
             try:
                 image.seek(index)
-                if index in wanted:
+                if index in indexes:
                     image.load()
                 span = Span(page=index + 1) if paged else clock.tick(image)
-                if index in wanted:
+                if index in indexes:
                     segments.append(Segment("image", pixels.upright_rgb(image, self._windowing.image_side), span))
             except (LimitExceeded, MemoryError):
                 raise
             except Exception as error:
-                if not segments and index == wanted[-1]:
+                if not segments and index == indexes[-1]:
                     raise pixels.as_media_error(error) from error
                 if not paged:
                     break

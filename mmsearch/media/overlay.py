@@ -32,11 +32,11 @@ def write_overlay(
     """
     width, height = size[0] or picture.shape[1], size[1] or picture.shape[0]
     scale = LONGER_SIDE / max(width, height)
-    shown = (max(round(width * scale), 1), max(round(height * scale), 1))
+    drawn_size = (max(round(width * scale), 1), max(round(height * scale), 1))
     positive = np.clip(heat / max(float(heat.max()), 1e-9), 0, 1)
-    shade = Image.fromarray((positive * 255 * STRONGEST).astype(np.uint8)).resize(shown, Image.Resampling.BICUBIC)
-    base = Image.fromarray(picture).resize(shown, Image.Resampling.BICUBIC)
-    base.paste(Image.new("RGB", shown, HOT), mask=shade)
+    shade = Image.fromarray((positive * 255 * STRONGEST).astype(np.uint8)).resize(drawn_size, Image.Resampling.BICUBIC)
+    base = Image.fromarray(picture).resize(drawn_size, Image.Resampling.BICUBIC)
+    base.paste(Image.new("RGB", drawn_size, HOT), mask=shade)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         base.save(target, "PNG")

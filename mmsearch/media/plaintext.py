@@ -83,11 +83,11 @@ def _cut_off(head: bytes, encoding: str) -> str | None:
 
 
 def _declared(data: bytes) -> str | None:
-    found = _DECLARED.search(data[:4096])
-    if found is None:
+    declaration = _DECLARED.search(data[:4096])
+    if declaration is None:
         return None
     try:
-        name = codecs.lookup(found[1].decode("ascii")).name
+        name = codecs.lookup(declaration[1].decode("ascii")).name
         if _CHARSETS.fullmatch(name) is None:
             return None
         data.decode(name)

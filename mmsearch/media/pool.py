@@ -1,11 +1,11 @@
-"""Files in, prepared pieces out: decoding in killable worker processes, results in input order.
+"""Files in, prepared segments out: decoding in worker processes that may be killed, results in input order.
 
     with DecodePool("mmsearch.encoders.starter:space", windowing, limits, workers=2) as pool:
-        for event in pool.run(Job(path) for path in paths):
-            match event: Piece -> collect; Done -> keep the pieces; Failed or Skipped -> drop them
+        for event in pool.run(DecodeJob(path) for path in paths):
+            match event: PreparedSegment -> collect; FileDone -> keep them; FileFailed or FileSkipped -> drop them
 
-One thread per busy worker fills the file's own queue; the caller's thread empties the queue of the file at the head
-of the line. What waits is bounded in bytes, so an hours-long file streams through.
+One thread per busy worker fills the file's own queue; the caller's thread takes the events of the
+first file that is not complete. What waits is bounded in bytes, so an hours-long file streams through.
 """
 
 import threading
@@ -25,10 +25,10 @@ from mmsearch.types import Limits, Modality, Prepared, Windowing
 __all__ = ["DecodeEvent", "DecodeJob", "DecodePool", "FileDone", "FileFailed", "FileSkipped", "PreparedSegment"]
 
 _WAITING_BYTES = 128 * 2**20
-"""What decoded pieces may hold while they wait behind another file."""
+"""Memory of decoded segments that wait behind another file."""
 
 _HEAD_BYTES = 16 * 2**20
-"""What the file that is being read from may hold beyond that."""
+"""Memory of segments of the file that is being read, beyond that."""
 
 
 class DecodePool:
@@ -72,7 +72,7 @@ class DecodePool:
         self._watchdog = Watchdog()
         self._lock = threading.Lock()
         self._idle: list[DecodeWorker] = []
-        self._lines: WeakSet[_Line] = WeakSet()
+        self._queues: WeakSet[_Queue] = WeakSet()
 
     def run(self, jobs: Iterable[DecodeJob]) -> Generator[DecodeEvent, None, None]:
         """Decode files: of each, in input order, `PreparedSegment`s, then `FileDone`, `FileFailed` or `FileSkipped`.
@@ -80,34 +80,34 @@ class DecodePool:
         `jobs` is consumed lazily in the caller's thread, a bounded number of files ahead. Closing the iterator early
         kills what is half done. Raises: MmsearchError if the workers can't start (a wrong space, say).
         """
-        line = _Line(self)
-        self._lines.add(line)
+        queue = _Queue(self)
+        self._queues.add(queue)
         ahead: deque[_File] = deque()
         source = iter(jobs)
         try:
             while True:
                 while len(ahead) < 32 + 8 * self.workers and (job := next(source, None)) is not None:
-                    ahead.append(line.submit(job))
+                    ahead.append(queue.submit(job))
                 if not ahead:
                     return
-                yield from line.drain(ahead[0])
+                yield from queue.drain(ahead[0])
                 ahead.popleft()
         finally:
-            line.close()
+            queue.close()
 
     def close(self) -> None:
         """End the workers, and every `run`, with an error of the one who is at it; the pool can't be used any more."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-            lines = list(self._lines)
-        for line in lines:
-            line.end(_closed())
+            queues = list(self._queues)
+        for queue in queues:
+            queue.end(_closed())
         for worker in idle:
             worker.stop()
         self._watchdog.close()
 
-    def rest(self) -> None:
+    def stop_idle(self) -> None:
         """End the workers that are idle; the next use starts others."""
         with self._lock:
             idle, self._idle = self._idle, []
@@ -143,21 +143,21 @@ class DecodePool:
 class _File:
     job: DecodeJob
     events: deque[tuple[DecodeEvent, int]]
-    held: int = 0
-    """Bytes of its waiting pieces."""
-    pieces: int = 0
+    waiting_bytes: int = 0
+    """Memory of its waiting segments."""
+    segments: int = 0
     """Queued so far."""
 
 
-class _Line:
-    """The files of one `run`: handed to threads first come, first served, and emptied in that order."""
+class _Queue:
+    """The files of one `run`: handed to threads in their order, and their events taken in the same order."""
 
     def __init__(self, pool: DecodePool) -> None:
         self._pool = pool
         self._changed = threading.Condition()
         self._waiting: deque[_File] = deque()
         self._head: _File | None = None
-        self._held = 0
+        self._waiting_bytes = 0
         self._idle = 0
         self._threads: list[threading.Thread] = []
         self._busy: set[DecodeWorker] = set()
@@ -198,8 +198,8 @@ class _Line:
                         raise self._error
                     self._changed.wait()
                 event, size = file.events.popleft()
-                file.held -= size
-                self._held -= size
+                file.waiting_bytes -= size
+                self._waiting_bytes -= size
                 self._changed.notify_all()
             yield event
             if not isinstance(event, PreparedSegment):
@@ -242,52 +242,52 @@ class _Line:
                 self._idle -= 1
 
     def _put(self, file: _File, event: DecodeEvent, size: int = 0) -> bool:
-        """Queue an event, waiting for room; False if nobody wants it any more."""
+        """Queue an event, waiting for room; False if the run was ended."""
         with self._changed:
             while not self._closed and self._full(file, size):
                 self._changed.wait()
             if self._closed:
                 return False
             file.events.append((event, size))
-            file.held += size
-            self._held += size
+            file.waiting_bytes += size
+            self._waiting_bytes += size
             self._changed.notify_all()
             return True
 
     def _full(self, file: _File, size: int) -> bool:
-        # The head of the line always gets through, so the budget of those behind it can't lock it up.
+        # The first file always gets through, so the budget of those behind it can't block it.
         if file is self._head:
-            return file.held > 0 and file.held + size > _HEAD_BYTES
-        return size > 0 and self._held + size > _WAITING_BYTES
+            return file.waiting_bytes > 0 and file.waiting_bytes + size > _HEAD_BYTES
+        return size > 0 and self._waiting_bytes + size > _WAITING_BYTES
 
     def _decode(self, file: _File) -> None:
         while (worker := self._start(file.job)) is not None:
-            sound = again = False
+            reusable = again = False
             try:
-                sound = self._relay(worker, file)
+                reusable = self._relay(worker, file)
             except protocol.ProtocolError:
                 # A worker that had served others may have died of them, or idle: a fresh one tells.
-                again = worker.served > 0 and file.pieces == 0 and not worker.timed_out
+                again = worker.served > 0 and file.segments == 0 and not worker.timed_out
                 how = worker.end()
                 if not again:
                     self._put(file, _died(file.job, worker, how, self._pool.limits.decode_s))
             finally:
-                self._release(worker, sound)
+                self._release(worker, reusable)
             if not again:
                 return
 
-    def _release(self, worker: DecodeWorker, sound: bool) -> None:
+    def _release(self, worker: DecodeWorker, reusable: bool) -> None:
         with self._changed:
             self._busy.discard(worker)
-            sound = sound and not self._closed and not worker.timed_out
-        if sound:
+            reusable = reusable and not self._closed and not worker.timed_out
+        if reusable:
             worker.served += 1
             self._pool.give_back(worker)
         else:
             worker.stop()
 
     def _start(self, job: DecodeJob) -> DecodeWorker | None:
-        """A worker that has got the request; None if the line was closed meanwhile."""
+        """A worker that was sent the request; None if the run was ended meanwhile."""
         only = job.only if job.only is not None else self._pool.only
         request = {
             "path": str(job.path),
@@ -312,7 +312,7 @@ class _Line:
                 worker.stop()
 
     def _relay(self, worker: DecodeWorker, file: _File) -> bool:
-        """Queue what the worker says about the file; True if the worker can be used again."""
+        """Queue the worker's events of the file; True if the worker can be used again."""
         while True:
             message, array = worker.receive(self._pool.limits.decode_s)
             event = _event(file, message, array)
@@ -320,7 +320,7 @@ class _Line:
                 return False
             if not isinstance(event, PreparedSegment):
                 return not (isinstance(event, FileFailed) and event.failure == "out-of-memory")
-            file.pieces += 1
+            file.segments += 1
 
 
 def _closed() -> LibraryError:
@@ -330,11 +330,13 @@ def _closed() -> LibraryError:
 
 
 def _event(file: _File, message: protocol.Message, array: Prepared | None) -> DecodeEvent:
-    """Raises: WireError for a message that makes no sense: its sender can't be trusted any more."""
+    """Raises: ProtocolError for a message that makes no sense: its sender can't be trusted any more."""
     try:
         if array is None:
             return _end(file.job, message)
-        return PreparedSegment(file.job, file.pieces, message["modality"], protocol.unpack_span(message["span"]), array)
+        return PreparedSegment(
+            file.job, file.segments, message["modality"], protocol.unpack_span(message["span"]), array
+        )
     except (KeyError, TypeError) as error:
         raise protocol.ProtocolError(f"malformed message: {error!r}") from error
 

@@ -1,4 +1,4 @@
-"""One decode worker as its parent sees it: started, asked, timed, killed."""
+"""A decode worker as its parent process sees it: started, sent files, timed, killed."""
 
 import json
 import os
@@ -148,11 +148,11 @@ class DecodeWorker:
             return None
 
     def send(self, message: protocol.Message) -> None:
-        """Raises: WireError."""
+        """Raises: ProtocolError."""
         protocol.write_message(self._process.stdin, message)  # type: ignore[arg-type]
 
     def receive(self, seconds: float) -> tuple[protocol.Message, NDArray[Any] | None]:
-        """The next message; the worker is killed if it takes longer. Raises: WireError if it is dead."""
+        """The next message; the worker is killed if it takes longer. Raises: ProtocolError if it is dead."""
         with self._watchdog.guard(self, seconds):
             return protocol.read_message(self._process.stdout)  # type: ignore[arg-type]
 
@@ -190,8 +190,8 @@ class DecodeWorker:
 
 def _kind(name: str) -> type[errors.MmsearchError]:
     """The class of ours that a worker names."""
-    found = getattr(errors, name, None)
-    return found if isinstance(found, type) and issubclass(found, errors.MmsearchError) else errors.MmsearchError
+    kind = getattr(errors, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, errors.MmsearchError) else errors.MmsearchError
 
 
 def describe_exit(code: int) -> str:

@@ -36,7 +36,7 @@ class Pipe(Protocol):
 
 
 def write_message(pipe: Pipe, message: Message, array: NDArray[Any] | None = None) -> None:
-    """Send a message; the array (any plain dtype) follows it as raw bytes. Raises: WireError, ValueError."""
+    """Send a message; the array (any plain dtype) follows it as raw bytes. Raises: ProtocolError, ValueError."""
     body: bytes | memoryview = b""
     if array is not None:
         if array.dtype.hasobject or array.dtype.names:
@@ -49,7 +49,7 @@ def write_message(pipe: Pipe, message: Message, array: NDArray[Any] | None = Non
 
 
 def read_message(pipe: Pipe) -> tuple[Message, NDArray[Any] | None]:
-    """Wait for the next message. Raises: WireError."""
+    """Wait for the next message. Raises: ProtocolError."""
     text_length, array_length = _FRAME.unpack(_read_exactly(pipe, _FRAME.size))
     if text_length > _MAX_JSON or array_length > _MAX_ARRAY:
         raise ProtocolError("oversized message")
@@ -66,7 +66,7 @@ def read_message(pipe: Pipe) -> tuple[Message, NDArray[Any] | None]:
         raise ProtocolError(f"malformed message: {error}") from error
 
 
-def plain(value: T) -> T:
+def without_surrogates(value: T) -> T:
     """A value of JSON without lone surrogates, which UTF-8 has no bytes for: a file's words may hold them, and neither
     a tokenizer nor a database takes them."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -82,20 +82,20 @@ def _is_xmp(text: str) -> bool:
 
 
 def _xmp(text: str) -> Sidecar:
-    found = _properties(text)
-    title = _first(found, _TITLES)
-    described = _all(found, _DESCRIPTIONS, 10 * MOST)
-    leaves = [re.split(r"[|/]", path)[-1] for path in _all(found, _TREES)]
-    rating = _number(_first(found, (f"{_XAP}Rating",)))
-    latitude = _degrees(_first(found, (f"{_EXIF}GPSLatitude",)), 90)
-    longitude = _degrees(_first(found, (f"{_EXIF}GPSLongitude",)), 180)
+    properties = _properties(text)
+    title = _first(properties, _TITLES)
+    described = _all(properties, _DESCRIPTIONS, 10 * MOST)
+    leaves = [re.split(r"[|/]", path)[-1] for path in _all(properties, _TREES)]
+    rating = _number(_first(properties, (f"{_XAP}Rating",)))
+    latitude = _degrees(_first(properties, (f"{_EXIF}GPSLatitude",)), 90)
+    longitude = _degrees(_first(properties, (f"{_EXIF}GPSLongitude",)), 180)
     return _sidecar(
         title=title,
         described=described,
-        keywords=_unique([*_all(found, _KEYWORDS), *leaves]),
-        people=_all(found, _PEOPLE),
-        places=_all(found, _PLACES),
-        taken=_first(found, _TAKEN),
+        keywords=_unique([*_all(properties, _KEYWORDS), *leaves]),
+        people=_all(properties, _PEOPLE),
+        places=_all(properties, _PLACES),
+        taken=_first(properties, _TAKEN),
         rating=rating,
         gps=None if latitude is None or longitude is None else [latitude, longitude],
     )
@@ -113,7 +113,7 @@ class _Reader:
     """Collects an XMP packet's properties: the text of each, and of each element of its lists and structures."""
 
     def __init__(self) -> None:
-        self.found: dict[str, list[str]] = defaultdict(list)
+        self.properties: dict[str, list[str]] = defaultdict(list)
         self._count = 0
         self._stack: list[tuple[str, list[str], bool]] = []
         """(name of the property, its text so far, whether it stands first in its list) for each open element."""
@@ -141,7 +141,7 @@ class _Reader:
         clean = " ".join("".join(c if c.isprintable() else " " for c in value).split())
         if clean and self._count < MOST:
             self._count += 1
-            self.found[name].insert(0 if first else len(self.found[name]), clean)
+            self.properties[name].insert(0 if first else len(self.properties[name]), clean)
 
 
 def _properties(text: str) -> Mapping[str, Sequence[str]]:
@@ -161,15 +161,15 @@ def _properties(text: str) -> Mapping[str, Sequence[str]]:
         parser.Parse(text.encode("utf-8", "replace"), True)
     except expat.ExpatError as error:
         raise Corrupt(f"its XML is damaged: {error}") from error
-    return reader.found
+    return reader.properties
 
 
 def _takeout(text: str) -> Sidecar:
     try:
-        told = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"its JSON is damaged: {error}") from error
-    facts: dict[str, Any] = told if isinstance(told, dict) else {}
+    facts: dict[str, Any] = document if isinstance(document, dict) else {}
     taken, gps = None, None
     with suppress(TypeError, ValueError, KeyError, OverflowError, OSError):
         taken = datetime.fromtimestamp(int(facts["photoTakenTime"]["timestamp"]), UTC).isoformat()
@@ -196,12 +196,12 @@ def _text(value: object) -> str:
     return value.encode("utf-8", "replace").decode("utf-8").strip() if isinstance(value, str) else ""
 
 
-def _all(found: Mapping[str, Sequence[str]], names: Iterable[str], length: int = LONGEST) -> list[str]:
-    return _unique(value[:length] for name in names for value in found.get(name, ()))
+def _all(properties: Mapping[str, Sequence[str]], names: Iterable[str], length: int = LONGEST) -> list[str]:
+    return _unique(value[:length] for name in names for value in properties.get(name, ()))
 
 
-def _first(found: Mapping[str, Sequence[str]], names: Iterable[str]) -> str:
-    return next(iter(_all(found, names)), "")
+def _first(properties: Mapping[str, Sequence[str]], names: Iterable[str]) -> str:
+    return next(iter(_all(properties, names)), "")
 
 
 def _unique(values: Iterable[str]) -> list[str]:
@@ -216,8 +216,8 @@ def _number(value: str) -> float | None:
 
 def _degrees(value: str, limit: int) -> float | None:
     """59,54.5N or 59,54,30N, degrees and minutes or seconds too, as a signed number."""
-    found = re.fullmatch(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])", value)
-    if found is None:
+    match = re.fullmatch(r"(\d+),(\d+(?:\.\d+)?)(?:,(\d+(?:\.\d+)?))?([NSEW])", value)
+    if match is None:
         return None
-    angle = int(found[1]) + float(found[2]) / 60 + float(found[3] or 0) / 3600
-    return round(-angle if found[4] in "SW" else angle, 6) if angle <= limit else None
+    angle = int(match[1]) + float(match[2]) / 60 + float(match[3] or 0) / 3600
+    return round(-angle if match[4] in "SW" else angle, 6) if angle <= limit else None

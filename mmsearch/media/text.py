@@ -50,14 +50,14 @@ class TextDecoder:
         extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end].
         """
         head = sniff.read_head(path, self._limits)
-        found = False
+        has_text = False
         for page, text in self._pages(path, head):
             for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
                 passage = text[start:end]
                 if _LETTER.search(passage):
-                    found = True
+                    has_text = True
                     yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
-        if not found:
+        if not has_text:
             raise Unsupported("no text in it")
 
     def _pages(self, path: Path, head: bytes) -> Iterator[tuple[int | None, str]]:

@@ -120,8 +120,8 @@ class Reader:
             return
         self._next = first
 
-    def _rewind(self, shown: Any, ahead: Any) -> None:
-        self._shown, self._next = shown, ahead
+    def _rewind(self, current: Any, ahead: Any) -> None:
+        self._shown, self._next = current, ahead
         try:
             self._container.seek(0)
         except av.error.FFmpegError:

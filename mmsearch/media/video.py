@@ -32,8 +32,8 @@ class VideoDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        found = files.accepts(path, head)
-        return found is not None and found.video
+        streams = files.accepts(path, head)
+        return streams is not None and streams.video
 
     def describe(self, path: Path) -> Metadata:
         """duration (seconds, by the header), width and height as shown, fps, codec, audio_codec, and tags."""
@@ -52,18 +52,18 @@ class VideoDecoder:
         """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of
         sound as `AudioDecoder` makes them. span.start and span.end in seconds from the start of the file.
         """
-        found = False
+        decoded = False
         trouble: MediaError | None = None
         for part in (self._frames(path), self._sound(path)):
             try:
                 for segment in part:
-                    found = True
+                    decoded = True
                     yield segment
             except (LimitExceeded, OutOfMemory, Transient, Unreadable):
                 raise
             except MediaError as error:
                 trouble = trouble or error
-        if not found:
+        if not decoded:
             raise trouble or Corrupt("neither a frame nor a sound in it could be decoded")
 
     def _frames(self, path: Path) -> Iterator[Segment]:
@@ -118,10 +118,10 @@ class VideoDecoder:
         with files.opened_container(path) as container:
             origin = timeline.origin(container)
             times = [timeline.since(f, origin) for f in timeline.frames(container, files.picture_stream(container))]
-        wanted = spread(times, count)
+        chosen = spread(times, count)
         with files.opened_container(path) as container:
             for number, frame in enumerate(timeline.frames(container, files.picture_stream(container))):
-                if number in wanted:
+                if number in chosen:
                     start = times[number]
                     yield self._shot(frame, start, max(start, *times[number + 1 : number + 2], start))
 

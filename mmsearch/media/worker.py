@@ -1,7 +1,7 @@
 """The decode worker: a process that may crash, hang or run out of memory, and then costs one file.
 
-Started by `process.Worker` with its parent's `sys.path`; needs no `__main__` guard in the embedding application. It
-reads requests from standard input and answers on standard output, both in the format of `wire`.
+Started by `process.DecodeWorker` with its parent's `sys.path`; needs no `__main__` guard in the embedding application.
+It reads requests from standard input and answers on standard output, both as messages of `protocol`.
 """
 
 import os
@@ -92,7 +92,7 @@ class _Server:
         return cls(decoders, space.encoders, limits, replies)
 
     def serve(self, request: Mapping[str, Any]) -> None:
-        """Decode one file and send its pieces, then how it ended."""
+        """Decode one file and send its segments, then how it ended."""
         watch = _Stopwatch()
         modality: Modality | None = None
         path = Path(request["path"])
@@ -132,7 +132,7 @@ class _Server:
                 array = encoder.prepare(segment)
             watch.prepare_s += time.perf_counter() - start
             span = protocol.pack_span(segment.span)
-            protocol.write_message(self.replies, {"kind": "piece", "modality": segment.modality, "span": span}, array)
+            protocol.write_message(self.replies, {"kind": "segment", "modality": segment.modality, "span": span}, array)
             index += 1
         if not seen:
             raise Corrupt("nothing in it could be decoded")
@@ -142,7 +142,7 @@ class _Server:
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
         while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
-            yield _plain(segment)
+            yield _without_surrogates(segment)
 
     def _timed(self, watch: _Stopwatch, step: Any) -> Any:
         start = time.perf_counter()
@@ -156,17 +156,16 @@ class _Server:
         return _Alarm((protocol.STRETCH + 1) * self.limits.decode_s + 10)
 
     def _end(self, watch: _Stopwatch, message: protocol.Message) -> None:
-        timed = {**protocol.plain(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
+        timed = {**protocol.without_surrogates(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
         protocol.write_message(self.replies, timed)
 
 
-def _plain(segment: Segment) -> Segment:
-    """Its words as UTF-8 can say them."""
+def _without_surrogates(segment: Segment) -> Segment:
+    """The segment, its text without lone surrogates."""
     if not isinstance(segment.data, str):
         return segment
-    return replace(
-        segment, data=protocol.plain(segment.data), span=replace(segment.span, text=protocol.plain(segment.span.text))
-    )
+    span = replace(segment.span, text=protocol.without_surrogates(segment.span.text))
+    return replace(segment, data=protocol.without_surrogates(segment.data), span=span)
 
 
 @dataclass(slots=True)

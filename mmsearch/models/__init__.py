@@ -1,1 +1,8 @@
-"""Models: which there are, getting one, and switching a library to another."""
+"""Models, that is spaces to choose from.
+
+| module | what |
+|---|---|
+| available | which models there are, and which are on this machine |
+| download | downloading or copying one into the models folder |
+| switch | adding a model to a library, and switching its searches to it |
+"""

@@ -48,13 +48,13 @@ def available_models() -> list[AvailableModel]:
 def _measured(model: AvailableModel) -> AvailableModel:
     """With what is known of its speed."""
     target = registry.target_of("spaces", model.name)
-    found = {}
+    measured = {}
     for modality in model.modalities:
-        rate = speed.known_speed(f"{model.name}-{modality}") or speed.known_speed(f"{target}-{modality}")
-        if rate is not None:
-            found[modality] = rate
-    devices = sorted({device for _, device in found.values()})
-    rates = {modality: rate for modality, (rate, _) in found.items()}
+        speed_here = speed.known_speed(f"{model.name}-{modality}") or speed.known_speed(f"{target}-{modality}")
+        if speed_here is not None:
+            measured[modality] = speed_here
+    devices = sorted({device for _, device in measured.values()})
+    rates = {modality: rate for modality, (rate, _) in measured.items()}
     return replace(model, speed=rates, device=", ".join(devices) or None)
 
 
@@ -83,28 +83,33 @@ def _packaged(name: str) -> AvailableModel:
     try:
         space = registry.load_part("spaces", name)("cpu", "fp32")
     except Exception as error:  # whatever is wrong with that package, the other models are still wanted
-        said = error.message if isinstance(error, MmsearchError) else f"{type(error).__name__}: {error}"
-        return AvailableModel(name, (), None, None, None, None, False, False, None, said)
+        problem = error.message if isinstance(error, MmsearchError) else f"{type(error).__name__}: {error}"
+        return AvailableModel(name, (), None, None, None, None, False, False, None, problem)
     return AvailableModel(name, tuple(space.encoders), space.dim, None, None, None, False, True)
 
 
 def _prepared() -> Iterator[AvailableModel]:
-    place = models_folder()
-    shown = {model_store.folder_name(preset.target) for preset in MODEL_PRESETS}
-    for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in shown:
+    models = models_folder()
+    of_presets = {model_store.folder_name(preset.target) for preset in MODEL_PRESETS}
+    for folder in sorted(models.iterdir()) if models.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in of_presets:
             if folder.name.startswith(model_store.folder_name(f"{connection.FAMILY}:")):
                 yield _connected(folder)
                 continue
             name = _name(folder)
             try:
-                found = _check(name, folder)
-                size = found.size
-                licence = _licence(folder)
-                forbids = licence is not None and "-nc" in licence.lower()
-                yield AvailableModel(name, found.modalities, found.dim, size, None, licence, forbids, True, folder)
+                yield _local(name, folder)
             except WeightsError as error:
                 yield AvailableModel(name, (), None, None, None, None, False, False, None, error.message)
+
+
+def _local(name: str, folder: Path) -> AvailableModel:
+    """Raises: WeightsError."""
+    model, licence = _check(name, folder), _licence(folder)
+    non_commercial = licence is not None and "-nc" in licence.lower()
+    return AvailableModel(
+        name, model.modalities, model.dim, model.size, None, licence, non_commercial, True, folder
+    )  # fmt: skip
 
 
 def _connected(folder: Path) -> AvailableModel:
@@ -125,9 +130,9 @@ def _check(name: str, folder: Path) -> pretrained.Checkpoint:
     problem = model_store.damage(folder, thorough=False)
     if problem is not None:
         raise WeightsError(problem)
-    found = pretrained.read_pretrained(name, folder)
-    pretrained.pretrained_files(found)
-    return found
+    checkpoint = pretrained.read_pretrained(name, folder)
+    pretrained.pretrained_files(checkpoint)
+    return checkpoint
 
 
 def _name(folder: Path) -> str:
@@ -146,5 +151,5 @@ def _licence(folder: Path) -> str | None:
     except OSError:
         return None
     head = card.split("\n---", 1)[0] if card.startswith("---") else ""
-    said = {key: value.strip() for key, value in re.findall(r"^(license|license_name):(.+)$", head, re.MULTILINE)}
-    return said.get("license_name") or said.get("license")
+    fields = {key: value.strip() for key, value in re.findall(r"^(license|license_name):(.+)$", head, re.MULTILINE)}
+    return fields.get("license_name") or fields.get("license")

@@ -1,4 +1,4 @@
-"""Getting a model onto this machine: from a folder or from the hub, checked, whole or not at all."""
+"""Downloading a model, or copying one from a folder: checked, and put into the models folder whole or not at all."""
 
 import hashlib
 import os
@@ -27,17 +27,16 @@ OnBytes: TypeAlias = Callable[[int], None]
 """Called with how many bytes were copied since the last call."""
 
 UNFINISHED = ".preparing-"
-"""What the folder of a model is called until it is whole; nothing looks for a model there."""
+"""Prefix of a model's folder until it is complete; nothing looks for a model there."""
 
 CHUNK = 2**20
 
-HEAVY = (".safetensors", ".bin", ".pth")
-"""How files of weights end."""
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """What would be got, and where it would go."""
+    """What would be downloaded or copied, and into which folder."""
 
     name: str
     """As the registry knows it: "open_clip:ARCH/PRETRAINED" or "hf-hub:OWNER/NAME"."""
@@ -87,26 +86,26 @@ def prepared_folder(name: str) -> Path | None:
             return folder
         raise WeightsError(problem, hint=f"remove the folder {folder}, then prepare {name} again")
     try:
-        found = pretrained.find_pretrained(target)
-        pretrained.pretrained_files(found)
+        checkpoint = pretrained.find_pretrained(target)
+        pretrained.pretrained_files(checkpoint)
     except WeightsError:
         return None
-    return found.folder
+    return checkpoint.folder
 
 
 def _packaged(module: str) -> Path:
     """Where the package lies that a space comes with. Raises: WeightsError if starter's weights are damaged."""
-    found = find_spec(module)
-    if found is None or found.origin is None:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
         raise InvalidInput(f"the package with {module} is not installed")
     if module == starter.__name__:
         for file in starter.FILES:
             file.verified()
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def plan_download(name: str, source: Path | None = None) -> DownloadPlan:
-    """What `prepare` would do; with no folder to copy from, the hub is asked what it has, and nothing is downloaded.
+    """What `prepare_model` would do; without a folder to copy from, the hub lists its files, and nothing is downloaded.
 
     Raises: UnknownName, InvalidInput, WeightsError.
     """
@@ -114,13 +113,13 @@ def plan_download(name: str, source: Path | None = None) -> DownloadPlan:
     folder = models_folder() / model_store.folder_name(target)
     preset = presets.find_preset(target)
     if source is None:
-        found = hub.look_up((preset and preset.repository) or package.repository(target))
-        wanted = pretrained.needed_pretrained({file.name for file in found.files}, found.name)
-        files = {file.name: file for file in found.files}
-        return DownloadPlan(target, folder, replace(found, files=tuple(files[name] for name in wanted)), preset)
+        repository = hub.look_up((preset and preset.repository) or package.repository(target))
+        names = pretrained.required_files({file.name for file in repository.files}, repository.name)
+        files = {file.name: file for file in repository.files}
+        return DownloadPlan(target, folder, replace(repository, files=tuple(files[name] for name in names)), preset)
     if not source.is_dir():
         raise InvalidInput(f"there is no folder {source}", hint="name the one with the model's config and weights")
-    pretrained.needed_pretrained({path.name for path in source.glob("*") if path.is_file()}, source)
+    pretrained.required_files({path.name for path in source.glob("*") if path.is_file()}, source)
     return DownloadPlan(target, folder, absolute_path(source), preset)
 
 
@@ -133,7 +132,7 @@ def prepare_model(planned: DownloadPlan, on_bytes: OnBytes = lambda _: None) -> 
     place = planned.folder.parent
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
+        with _only_download(place):
             return _prepared(planned, on_bytes)
     except OSError as error:
         raise WeightsError(
@@ -146,10 +145,10 @@ def _prepared(planned: DownloadPlan, on_bytes: OnBytes) -> Path:
     """Raises: WeightsError, OSError from the folder written to."""
     if planned.folder.exists():
         return planned.folder
-    free, wanted = shutil.disk_usage(planned.folder.parent).free, planned.bytes
-    if free < wanted:
+    free, size = shutil.disk_usage(planned.folder.parent).free, planned.bytes
+    if free < size:
         raise WeightsError(
-            f"{planned.name} takes {wanted / 1e9:.2f} GB, and {planned.folder.parent} has {free / 1e9:.2f} GB free",
+            f"{planned.name} takes {size / 1e9:.2f} GB, and {planned.folder.parent} has {free / 1e9:.2f} GB free",
             hint="free some, or keep models elsewhere: MMSEARCH_MODELS=FOLDER",
         )
     temporary = planned.folder.with_name(UNFINISHED + planned.folder.name)
@@ -158,11 +157,11 @@ def _prepared(planned: DownloadPlan, on_bytes: OnBytes) -> Path:
         origin = planned.origin
         if isinstance(origin, Path):
             hashes = _copied(pretrained.read_pretrained(planned.name, origin), temporary, on_bytes)
-            said = str(origin)
+            source = str(origin)
         else:
             hashes = _downloaded(planned.name, origin, temporary)
-            said = f"{origin.name}@{origin.revision}"
-        model_store.record(temporary, planned.name, said, hashes)
+            source = f"{origin.name}@{origin.revision}"
+        model_store.record(temporary, planned.name, source, hashes)
         folder_to_disk(temporary)
         temporary.rename(planned.folder)
         folder_to_disk(planned.folder.parent)
@@ -176,13 +175,13 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
     pretrained.check_pretrained(model)
     hashes = {}
     for source in pretrained.pretrained_files(model):
-        read, target = hashlib.sha256(), folder / source.name
+        digest, target = hashlib.sha256(), folder / source.name
         with target.open("xb") as file:
             for chunk in _chunks(source):
-                read.update(chunk)
+                digest.update(chunk)
                 file.write(chunk)
                 on_bytes(len(chunk))
-        hashes[source.name] = read.hexdigest()
+        hashes[source.name] = digest.hexdigest()
         if _hash_on_disk(target) != hashes[source.name]:
             raise WeightsError(f"the copy of {source} is not like it", hint=f"check the disk of {folder.parent}")
     return hashes
@@ -201,14 +200,14 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def _downloaded(name: str, origin: Repository, folder: Path) -> dict[str, str]:
     """File name -> sha256. Weights come last: a config that makes no sense spares them."""
-    heavy = [file for file in origin.files if file.name.endswith(HEAVY)]
+    weights = [file for file in origin.files if file.name.endswith(WEIGHT_SUFFIXES)]
     try:
-        hashes = {file.name: _fetched(origin, file, folder) for file in origin.files if file not in heavy}
+        hashes = {file.name: _fetched(origin, file, folder) for file in origin.files if file not in weights}
         if (other := pretrained.tokenizer_repository(pretrained.read_pretrained(name, folder))) is not None:
-            found = hub.look_up(other)
-            beside = [file for file in found.files if file.name in TOKENIZER_FILES]
-            hashes |= {file.name: _fetched(found, file, folder) for file in beside}
-        hashes |= {file.name: _fetched(origin, file, folder) for file in heavy}
+            repository = hub.look_up(other)
+            tokenizer = [file for file in repository.files if file.name in TOKENIZER_FILES]
+            hashes |= {file.name: _fetched(repository, file, folder) for file in tokenizer}
+        hashes |= {file.name: _fetched(origin, file, folder) for file in weights}
         shutil.rmtree(folder / ".cache", ignore_errors=True)
         pretrained.check_pretrained(pretrained.read_pretrained(name, folder))
     except WeightsError as error:
@@ -220,10 +219,10 @@ def _downloaded(name: str, origin: Repository, folder: Path) -> dict[str, str]:
 def _fetched(origin: Repository, file: RemoteFile, folder: Path) -> str:
     """The sha256 of what was downloaded."""
     path = hub.fetch_file(origin, file, folder)
-    found = _hash_on_disk(path)
-    if path.stat().st_size != file.bytes or file.sha256 not in (None, found):
+    digest = _hash_on_disk(path)
+    if path.stat().st_size != file.bytes or file.sha256 not in (None, digest):
         raise WeightsError(f"{file.name} of {origin.name} did not arrive as the hub has it", hint="try again")
-    return found
+    return digest
 
 
 def _hash_on_disk(path: Path) -> str:
@@ -236,16 +235,16 @@ def _hash_on_disk(path: Path) -> str:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """One at a time; what a killed one left is removed."""
+def _only_download(place: Path) -> Iterator[None]:
+    """One download at a time; what a killed one left is removed."""
     lock = FileLock(place / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise WeightsError("another process is preparing a model", hint="wait until it is done") from error
     try:
-        for left in place.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in place.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         yield
     finally:
         lock.release()

@@ -49,7 +49,7 @@ class ModelAdded:
 
 @dataclass(frozen=True, slots=True)
 class ModelSwitched:
-    """What `use` did."""
+    """What `switch` did."""
 
     name: str
     before: str
@@ -79,7 +79,7 @@ class LibraryModels:
     ) -> ModelAdded:
         """Embed everything that is here with another model, or what an earlier run of it left; changes no search.
 
-        A file that is not as it was taken in is left out, and told. What is ingested later goes to the model that
+        A file that is not as it was ingested is left out and reported. What is ingested later goes to the model that
         searches use: then this is to be called again.
 
         Args:
@@ -96,7 +96,7 @@ class LibraryModels:
                 self._parts.catalog().forget_refusals(record)
             return self._complete(record, on_progress, cancel or threading.Event())
 
-    def use(
+    def switch(
         self,
         name: str,
         *,
@@ -120,20 +120,20 @@ class LibraryModels:
                     return None
         else:
             record = self._named(name)
-        if not self._lacking(record):
+        if not self._count_missing(record):
             # Before anybody has to wait: large lists may take minutes.
             space = self._parts.space_of(record)
             indexes = self._parts.indexes(record)
             IndexTuner(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).due()
-        with self._turn(stop if when_complete else None) as ours:
-            if not ours:
+        with self._writer_lock(stop if when_complete else None) as acquired:
+            if not acquired:
                 return None
-            if when_complete and self._lacking(record):
+            if when_complete and self._count_missing(record):
                 # What was ingested meanwhile; nothing more can come now.
                 with self._parts.adding():
                     if self._complete(record, on_progress, stop).interrupted:
                         return None
-            return self._switch(record)
+            return self._activate(record)
 
     def drop(self, name: str) -> int:
         """Forget a model: its vectors, its indexes, and all that was made of it by projections. Returns how many bytes
@@ -146,22 +146,22 @@ class LibraryModels:
             catalog = self._parts.catalog()
             if catalog.base() == record:
                 raise InvalidInput(
-                    f"searches use the model {record.name!r}", hint="first use another one: mmsearch model use NAME"
+                    f"searches use the model {record.name!r}", hint="first use another one: mmsearch model switch NAME"
                 )
-            gone = [one for one in catalog.spaces() if record.id in (one.id, one.base)]
+            dropped = [one for one in catalog.spaces() if record.id in (one.id, one.base)]
             catalog.drop_space(record)
-            for one in gone:
+            for one in dropped:
                 shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
             return catalog.release()
 
-    def _switch(self, record: SpaceRecord) -> ModelSwitched:
+    def _activate(self, record: SpaceRecord) -> ModelSwitched:
         """Make ready what a search needs, then switch. The caller holds the writer lock."""
         parts, catalog = self._parts, self._parts.catalog()
         space = parts.space_of(record)
-        if lacking := self._lacking(record):
+        if missing := self._count_missing(record):
             raise SpaceIncomplete(
-                f"{lacking} distinct files have no vectors of {record.name!r} yet",
-                hint=f"add them: mmsearch model add {record.name}, or mmsearch model use {record.name} "
+                f"{missing} distinct files have no vectors of {record.name!r} yet",
+                hint=f"add them: mmsearch model add {record.name}, or mmsearch model switch {record.name} "
                 "--when-complete; for files that moved or changed, mmsearch ingest their folders first",
             )
         if parts.settings.fusion.startswith(LEARNED):
@@ -175,26 +175,26 @@ class LibraryModels:
         forgotten = catalog.activate(record)
         parts.take_any()
         with catalog.reading() as snapshot:
-            refused = backfill.unsupported(snapshot, record)
+            unsupported = backfill.unsupported(snapshot, record)
         unreachable: dict[Modality, int] = {}
-        for (modality, _), n in refused.items():
+        for (modality, _), n in unsupported.items():
             unreachable[modality] = unreachable.get(modality, 0) + n
         return ModelSwitched(record.name, before.name if before else "", unreachable, forgotten)
 
     def _complete(self, record: SpaceRecord, on_progress: OnProgress | None, cancel: threading.Event) -> ModelAdded:
-        parts, chosen = self._parts, self._parts.settings
+        parts, settings = self._parts, self._parts.settings
         catalog, space = parts.catalog(), parts.space_of(record)
-        options = IngestOptions.of(chosen, on_progress=on_progress, cancel=cancel)
-        derive = parts.derived if catalog.base() == record else _nothing
-        with DecodePool(record.target, space.windowing, chosen.limits, chosen.decode_workers) as pool:
+        options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
+        derive = parts.derived if catalog.base() == record else _derive_nothing
+        with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
         return ModelAdded(
-            record.name, report.completed, report.embedded, self._lacking(record), report.not_embedded,
+            record.name, report.completed, report.embedded, self._count_missing(record), report.not_embedded,
             tuple(job.problems), report.interrupted, report.seconds, report.wall_s,
         )  # fmt: skip
 
-    def _lacking(self, record: SpaceRecord) -> int:
+    def _count_missing(self, record: SpaceRecord) -> int:
         with self._parts.catalog().reading() as snapshot:
             return backfill.count_missing_embeddings(snapshot, record)
 
@@ -236,20 +236,20 @@ class LibraryModels:
         )
 
     @contextmanager
-    def _turn(self, wait: threading.Event | None) -> Iterator[bool]:
-        """Be the writer, whenever that is possible if there is an event; whether it is, since that may be set."""
-        with ExitStack() as held:
-            ours = False
-            while not ours and not (wait is not None and wait.is_set()):
+    def _writer_lock(self, cancel: threading.Event | None) -> Iterator[bool]:
+        """Hold the writer lock; whether it was acquired. With an event, wait for the lock until the event is set."""
+        with ExitStack() as locks:
+            acquired = False
+            while not acquired and not (cancel is not None and cancel.is_set()):
                 try:
-                    held.enter_context(self._parts.writing())
-                    ours = True
+                    locks.enter_context(self._parts.writing())
+                    acquired = True
                 except LibraryLocked:
-                    if wait is None:
+                    if cancel is None:
                         raise
-                    wait.wait(POLL_S)
-            yield ours
+                    cancel.wait(POLL_S)
+            yield acquired
 
 
-def _nothing(_vectors: Vectors, _modalities: Sequence[Modality]) -> Mapping[int, Vectors]:
+def _derive_nothing(_vectors: Vectors, _modalities: Sequence[Modality]) -> Mapping[int, Vectors]:
     return {}

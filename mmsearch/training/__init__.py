@@ -3,15 +3,19 @@
 | module | what |
 |---|---|
 | losses, optimisers | tables: name -> loss, name -> optimiser; the schedule |
-| recipe, loop, checkpoint | settings; epochs with validation, checkpoints, resuming, early stopping |
+| loop | epochs with validation, checkpoints, resuming, early stopping |
 | splits | which examples may be on which side |
-| card, plot, folder | what is written down of a training, and where |
+| attack | adversarial training on vectors |
 | examples, projection | pairs as vectors; maps on a space's vectors that learn from them |
 | weak | pairs out of names, folders, sidecars and tags |
+| labelled_examples, head_task, heads | labelled files as vectors; heads that learn from them |
+| fusion_task, learned_fusion | fusions that learn; bundles and queries for them |
 | lora, adapter | low-rank adapters in the towers of an open_clip model, and pairs of words and pictures for them |
-| apply | a library's vectors through such a map, as a new space |
+| connection | two spaces connected by words that both embed |
+| plot, results | curves and confusion matrices; what a finished training tells |
 | training | what `Library.train` offers |
-| starter, cutouts | what made the starter space's captions.safetensors: `python -m mmsearch.training.starter.recipe` |
+| serving | what serves of a trained model, without which nothing here is needed |
+| starter | what made the starter space's captions.safetensors: `python -m mmsearch.training.starter` |
 """
 
 from mmsearch.encoders.device import import_torch

@@ -81,11 +81,11 @@ def adapter_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, LoraOptions]:
 class AdapterTask:
     """Adapters that learn from some pairs and are judged by others; a `loop.Task`."""
 
-    def __init__(self, towers: Towers, shown: WordPicturePairs, loss: str, device: torch.device) -> None:
-        self.towers, self.shown = towers.to(device), shown
+    def __init__(self, towers: Towers, pairs: WordPicturePairs, loss: str, device: torch.device) -> None:
+        self.towers, self.data = towers.to(device), pairs
         self.criterion = LOSSES[loss]().to(device)
         self._device = device
-        self._pairs = shown.pairs[~shown.held]
+        self._pairs = pairs.pairs[~pairs.held]
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -98,8 +98,8 @@ class AdapterTask:
         texts, pictures = self._pairs[rows.numpy()].T
         related = (texts[:, None] == texts) | (pictures[:, None] == pictures)
         made: Tensor = self.criterion(
-            self.towers.texts(self._sent(self.shown.tokens[texts])),
-            self.towers.images(self._sent(self.shown.pixels[pictures])),
+            self.towers.texts(self._sent(self.data.tokens[texts])),
+            self.towers.images(self._sent(self.data.pixels[pictures])),
             torch.from_numpy(related).to(self._device),
         )
         return made
@@ -107,13 +107,13 @@ class AdapterTask:
     def validate(self) -> dict[str, float]:
         """ "recall", the mean over recall@1, 5 and 10 of pictures by words, among the pictures that validate; then
         these."""
-        held = self.shown.pairs[self.shown.held]
-        texts, asked = np.unique(held[:, 0], return_inverse=True)
-        pictures, answers = np.unique(held[:, 1], return_inverse=True)
-        scores = self._all("texts", self.shown.tokens, texts) @ self._all("images", self.shown.pixels, pictures).T
+        validating = self.data.pairs[self.data.held]
+        texts, queries = np.unique(validating[:, 0], return_inverse=True)
+        pictures, answers = np.unique(validating[:, 1], return_inverse=True)
+        scores = self._all("texts", self.data.tokens, texts) @ self._all("images", self.data.pixels, pictures).T
         relevant = np.zeros(scores.shape, np.bool_)
-        relevant[asked, answers] = True
-        ranks = [metrics.ranks(row, wanted) for row, wanted in zip(scores, relevant, strict=True)]
+        relevant[queries, answers] = True
+        ranks = [metrics.ranks(row, relevant_row) for row, relevant_row in zip(scores, relevant, strict=True)]
         recalls = {f"recall@{k}": float(np.mean([metrics.recall_at(r, k) for r in ranks])) for k in K}
         return {"recall": float(np.mean(list(recalls.values()))), **recalls}
 
@@ -155,7 +155,7 @@ def gather_pictures(
     if len(links) < 2:
         why = f": line {unused[0].line}: {unused[0].why}" if unused else ""
         raise InvalidInput(f"too few pairs in {judged.source} can be used{why}", hint="two at least, better hundreds")
-    return _shown(links, pixels, space, valid is not None, seed), unused
+    return _assembled(links, pixels, space, valid is not None, seed), unused
 
 
 def _pictures(paths: Sequence[Path], pool: DecodePool) -> tuple[dict[Path, NDArray[np.uint8]], dict[Path, str]]:
@@ -174,11 +174,11 @@ def _pictures(paths: Sequence[Path], pool: DecodePool) -> tuple[dict[Path, NDArr
     return pixels, reasons
 
 
-def _shown(
+def _assembled(
     links: Sequence[tuple[str, Path, bool, Pair]],
     pixels: Mapping[Path, NDArray[np.uint8]],
     space: Space,
-    given: bool,
+    has_valid: bool,
     seed: int,
 ) -> WordPicturePairs:
     texts = {text: place for place, text in enumerate(dict.fromkeys(text for text, _, _, _ in links))}
@@ -191,7 +191,7 @@ def _shown(
     tokens = np.stack([space.encoders["text"].prepare(Segment("text", text)) for text in texts])
     vectors = space.encoders["image"].encode(list(stacked))
     grouped = splits.split_groups(len(pairs), pairs[:, 1].tolist(), vectors=vectors[pairs[:, 1]])
-    if not given:
+    if not has_valid:
         return WordPicturePairs(tokens, stacked, pairs, splits.split_held_back(grouped, HELD_BACK, seed))
     held = np.array([held for _, _, held, _ in links])
     kept = ~held | ~np.isin(pairs[:, 1], pairs[~held, 1])
@@ -210,11 +210,11 @@ def train_adapter(
     Raises: WeightsError, InvalidInput, LibraryError.
     """
     _, record = parts.base()
-    found = find_open_clip(record.target)
+    base = find_open_clip(record.target)
     device, dtype = resolve(parts.settings.device, parts.settings.precision)
-    task = AdapterTask(Towers(found, low, recipe.seed), WordPicturePairs(**folder.data()), recipe.loss, device)
+    task = AdapterTask(Towers(base, low, recipe.seed), WordPicturePairs(**folder.data()), recipe.loss, device)
     half = dtype if device.type == "cuda" and dtype != torch.float32 else None
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, device=device, half=half, on_epoch=on_epoch)
-    weights = found.weights()
+    weights = base.weights()
     task.towers.write(folder.path, record.target, model_store.sha256(weights))
     return fitted, {name: model_store.sha256(folder.path / name) for name in (WEIGHTS_NAME, CONFIG_NAME)}

@@ -90,8 +90,8 @@ class ConnectionTask:
         for module, vectors in zip(self.maps, self._trained, strict=True):
             noise = draw.normal(0, NOISE**0.5, (len(rows), vectors.shape[1])).astype(np.float32)
             met.append(F.normalize(module(F.normalize(vectors[rows] + torch.from_numpy(noise), dim=1)), dim=1))
-        found: Tensor = self.infonce(met[0], met[1], torch.zeros((len(rows), len(rows)), dtype=torch.bool))
-        return found
+        loss_value: Tensor = self.infonce(met[0], met[1], torch.zeros((len(rows), len(rows)), dtype=torch.bool))
+        return loss_value
 
     def validate(self) -> dict[str, float]:
         a, b = (F.normalize(m(v), dim=1).detach() for m, v in zip(self.maps, self._held_out, strict=True))
@@ -129,24 +129,26 @@ def connect(
     folder = connection.connection_folder(name)
     if folder.exists():
         raise InvalidInput(f"there is a connection {name!r} already", hint=f"choose another --name, or delete {folder}")
-    used = list(dict.fromkeys(line.strip() for line in (packaged() if texts is None else texts) if line.strip()))
-    if len(used) < LEAST:
-        raise InvalidInput(f"{len(used)} texts are too few to learn from", hint=f"give {LEAST} or more, one a line")
+    lines = list(dict.fromkeys(line.strip() for line in (packaged() if texts is None else texts) if line.strip()))
+    if len(lines) < LEAST:
+        raise InvalidInput(f"{len(lines)} texts are too few to learn from", hint=f"give {LEAST} or more, one a line")
     targets, spaces = _spaces(a, b)
-    vectors = [_embedded(one, used) for one in spaces]
-    held = np.arange(len(used)) % HELD_OUT == 0
+    vectors = [_embedded(one, lines) for one in spaces]
+    held = np.arange(len(lines)) % HELD_OUT == 0
     trained, held_out = (Texts(vectors[0][rows], vectors[1][rows]) for rows in (~held, held))
     task = ConnectionTask(trained, held_out, seed)
     fitted = fit_task(task, replace(RECIPE, seed=seed), on_epoch=on_epoch)
     if not fitted.best:
         raise InvalidInput("nothing could be learned from these texts", hint="give others, as different as can be")
     fingerprints = spaces[0].fingerprint, spaces[1].fingerprint
-    content = connection.dump_connection(targets, fingerprints, (plain(task.maps[0]), plain(task.maps[1])))
-    told = {"texts": len(used), "met": fitted.measures["met"], "epoch": fitted.best, "version": VERSION}
+    content = connection.dump_connection(
+        targets, fingerprints, (connection_map(task.maps[0]), connection_map(task.maps[1]))
+    )
+    facts = {"texts": len(lines), "met": fitted.measures["met"], "epoch": fitted.best, "version": VERSION}
     recipe = {**asdict(replace(RECIPE, seed=seed)), "noise": NOISE, "temperature": TEMPERATURE}
     trust.remember_named([f"sha256:{card.sha256(content)}", *targets])
-    _keep(folder, content, {**told, "members": targets, "recipe": recipe})
-    return ConnectionResult(f"{connection.FAMILY}:{name}", folder, len(used), fitted.measures["met"])
+    _keep(folder, content, {**facts, "members": targets, "recipe": recipe})
+    return ConnectionResult(f"{connection.FAMILY}:{name}", folder, len(lines), fitted.measures["met"])
 
 
 def _spaces(a: str, b: str) -> tuple[tuple[str, str], list[Space]]:
@@ -174,7 +176,7 @@ def _map(dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, MEETING))
 
 
-def plain(module: nn.Sequential) -> ConnectionMap:
+def connection_map(module: nn.Sequential) -> ConnectionMap:
     """The trained map as two matrices: what the batch normalisation does is multiplied into the first."""
     inner, norm, _, outer = module
     if not (isinstance(inner, nn.Linear) and isinstance(norm, nn.BatchNorm1d) and isinstance(outer, nn.Linear)):
@@ -188,8 +190,8 @@ def plain(module: nn.Sequential) -> ConnectionMap:
         return ConnectionMap(*(part.contiguous().numpy().copy() for part in parts))
 
 
-def _keep(folder: Path, content: bytes, told: Mapping[str, Any]) -> None:
+def _keep(folder: Path, content: bytes, facts: Mapping[str, Any]) -> None:
     """Write the folder whole or not at all. Raises: LibraryError."""
     with appearing(folder) as made:
         (made / connection.FILE).write_bytes(content)
-        (made / card.JSON_NAME).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", "utf-8")
+        (made / card.JSON_NAME).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")

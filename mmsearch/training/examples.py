@@ -104,24 +104,24 @@ def absence(path: Path) -> str:
 
 
 def embedded(
-    asked: Sequence[Pair], space: Space, embed_file: EmbedFile
+    questions: Sequence[Pair], space: Space, embed_file: EmbedFile
 ) -> tuple[dict[int, tuple[Modality, Vectors]], list[UnusedPair]]:
     """Modality and vector of every pair's query, by the pair's identity; and the ones that can't be embedded."""
-    pairs = list({id(pair): pair for pair in asked}.values())
-    found: dict[int, tuple[Modality, Vectors]] = {}
+    pairs = list({id(pair): pair for pair in questions}.values())
+    vectors: dict[int, tuple[Modality, Vectors]] = {}
     refused: list[UnusedPair] = []
     words = [pair for pair in pairs if isinstance(pair.query, str)]
     if words and "text" in space.encoders:
         encoder = space.encoders["text"]
         rows = encoder.encode([encoder.prepare(Segment("text", str(pair.query))) for pair in words], query=True)
-        found = {id(pair): ("text", row) for pair, row in zip(words, rows, strict=True)}
+        vectors = {id(pair): ("text", row) for pair, row in zip(words, rows, strict=True)}
     for pair in pairs:
         if isinstance(pair.query, Path):
             try:
-                found[id(pair)] = embed_file(pair.query)
+                vectors[id(pair)] = embed_file(pair.query)
             except (MediaError, InvalidInput) as error:
                 refused.append(UnusedPair(pair.source, pair.line, error.message))
-    return found, refused
+    return vectors, refused
 
 
 def _files(links: Sequence[tuple[Pair, int, bool]]) -> list[Path]:
@@ -134,22 +134,22 @@ def _assembled(
     known: dict[Path, int],
     catalog: Catalog,
     record: SpaceRecord,
-    given: bool,
+    has_valid: bool,
     seed: int,
 ) -> tuple[PairExamples, list[UnusedPair]]:
-    asked = list({id(pair): pair for pair, _, _ in links}.values())
-    query_at = {id(pair): at for at, pair in enumerate(asked)}
+    questions = list({id(pair): pair for pair, _, _ in links}.values())
+    query_at = {id(pair): at for at, pair in enumerate(questions)}
     with catalog.reading() as snapshot:
-        found = features.of_contents(snapshot, record, sorted({content for _, content, _ in links}))
-    items, owners = np.unique(found.contents, return_inverse=True)
+        stored = features.of_contents(snapshot, record, sorted({content for _, content, _ in links}))
+    items, owners = np.unique(stored.contents, return_inverse=True)
     order = np.argsort(owners, kind="stable")
-    queries = np.stack([vectors[id(pair)][1] for pair in asked])
-    _check_finite(found.vectors, found.contents, queries, asked, links)
+    queries = np.stack([vectors[id(pair)][1] for pair in questions])
+    _check_finite(stored.vectors, stored.contents, queries, questions, links)
     pairs = np.array([(query_at[id(pair)], np.searchsorted(items, content)) for pair, content, _ in links], np.int64)
-    groups = _groups(links, known, items, owners, found.vectors)
-    held = np.array([link[2] for link in links]) if given else splits.split_held_back(groups, HELD_BACK, seed)
+    groups = _groups(links, known, items, owners, stored.vectors)
+    held = np.array([link[2] for link in links]) if has_valid else splits.split_held_back(groups, HELD_BACK, seed)
     dropped: list[UnusedPair] = []
-    if given:
+    if has_valid:
         # What validates must be new: training gives way.
         both = np.isin(groups, groups[held]) & ~held
         dropped = [
@@ -159,10 +159,10 @@ def _assembled(
         pairs, groups, held = pairs[~both], groups[~both], held[~both]
         if held.all() or not held.any():
             raise InvalidInput("nothing is left to train on, or to validate with", hint="give pairs of other files")
-    kinds = [vectors[id(pair)][0] for pair in asked]
+    kinds = [vectors[id(pair)][0] for pair in questions]
     made = PairExamples(
-        queries.astype(np.float32), _numbers(kinds), found.vectors[order],
-        _numbers([found.kinds[at] for at in order]), owners[order].astype(np.int64), pairs, groups, held,
+        queries.astype(np.float32), _numbers(kinds), stored.vectors[order],
+        _numbers([stored.kinds[at] for at in order]), owners[order].astype(np.int64), pairs, groups, held,
     )  # fmt: skip
     return made, dropped
 
@@ -192,11 +192,15 @@ def _groups(
 
 
 def _check_finite(
-    segments: Vectors, contents: Ints, queries: Vectors, asked: Sequence[Pair], links: Sequence[tuple[Pair, int, bool]]
+    segments: Vectors,
+    contents: Ints,
+    queries: Vectors,
+    questions: Sequence[Pair],
+    links: Sequence[tuple[Pair, int, bool]],
 ) -> None:
     bad = set(contents[~np.isfinite(segments).all(axis=1)].tolist())
     lines = {pair.line for pair, content, _ in links if content in bad}
-    lines |= {pair.line for pair, row in zip(asked, queries, strict=True) if not np.isfinite(row).all()}
+    lines |= {pair.line for pair, row in zip(questions, queries, strict=True) if not np.isfinite(row).all()}
     if lines:
         named = ", ".join(map(str, sorted(lines)[:5]))
         raise InvalidInput(

@@ -61,14 +61,14 @@ class FusionTask:
     """A fusion that learns from some queries and is judged by others; a `loop.Task`."""
 
     def __init__(
-        self, shape: FusionShape, found: FusionItems, train: FusionQueries, valid: FusionQueries, loss: str, seed: int
+        self, shape: FusionShape, items: FusionItems, train: FusionQueries, valid: FusionQueries, loss: str, seed: int
     ) -> None:
-        self.shape, self.found, self.train, self.valid = shape, found, train, valid
-        self.fusion = untrained(shape, found, seed)
+        self.shape, self.items, self.train, self.valid = shape, items, train, valid
+        self.fusion = untrained(shape, items, seed)
         rows, first, self._own = np.unique(valid.items, return_index=True, return_inverse=True)
-        self._judged, self._judged_groups = found.only(rows), valid.groups[first]
+        self._judged, self._judged_groups = items.only(rows), valid.groups[first]
         self.criterion = LOSSES[loss]()
-        self._vectors, self._kinds = torch.from_numpy(found.vectors), torch.from_numpy(found.kinds)
+        self._vectors, self._kinds = torch.from_numpy(items.vectors), torch.from_numpy(items.kinds)
         self._queries, self._groups = torch.from_numpy(train.queries), torch.from_numpy(train.groups)
 
     @property
@@ -81,7 +81,7 @@ class FusionTask:
     def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
         chosen = torch.from_numpy(self.train.items)[rows]
         vectors, kinds = self._vectors[chosen], self._kinds[chosen]
-        kinds = hidden(kinds, len(self.found.modalities), self.shape.hide, draw)
+        kinds = hidden(kinds, len(self.items.modalities), self.shape.hide, draw)
         queries, groups = self._queries[rows], self._groups[rows]
         related = groups[:, None] == groups[None, :]
 
@@ -109,11 +109,11 @@ class FusionTask:
         return [float(np.mean(places <= k)) if len(places) else 0.0 for k in K]
 
 
-def untrained(shape: FusionShape, found: FusionItems, seed: int) -> nn.Module:
+def untrained(shape: FusionShape, items: FusionItems, seed: int) -> nn.Module:
     """Its first weights follow from the seed alone, and torch's own generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return STRATEGIES[shape.strategy](found.vectors.shape[2], len(found.modalities), shape.dropout)
+        return STRATEGIES[shape.strategy](items.vectors.shape[2], len(items.modalities), shape.dropout)
 
 
 def hidden(kinds: Tensor, count: int, share: float, draw: np.random.Generator) -> Tensor:

@@ -90,13 +90,13 @@ def split_classes(labels: Ints, groups: Ints, share: float, seed: int) -> NDArra
 class HeadTask:
     """A head that learns from the examples that aren't held back; a `loop.Task`."""
 
-    def __init__(self, shape: HeadShape, found: LabelledVectors, classes: int, seed: int) -> None:
-        self.found = found
+    def __init__(self, shape: HeadShape, examples: LabelledVectors, classes: int, seed: int) -> None:
+        self.examples = examples
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.module = HEADS[shape.kind](found.vectors.shape[1], classes, shape.hidden, shape.dropout)
-        self._vectors, self._labels = (torch.from_numpy(a[~found.held]) for a in (found.vectors, found.labels))
-        counts = np.bincount(found.labels[~found.held], minlength=classes)
+            self.module = HEADS[shape.kind](examples.vectors.shape[1], classes, shape.hidden, shape.dropout)
+        self._vectors, self._labels = (torch.from_numpy(a[~examples.held]) for a in (examples.vectors, examples.labels))
+        counts = np.bincount(examples.labels[~examples.held], minlength=classes)
         weights = counts.sum() / (classes * np.maximum(counts, 1)) if shape.balanced else np.ones(classes)
         self._weights = torch.from_numpy(weights.astype(np.float32))
 
@@ -115,44 +115,44 @@ class HeadTask:
 
         Accuracy alone would not tell one epoch from the next on a few examples.
         """
-        judged = self.found.held & (self.found.labels >= 0)
-        judged = judged if judged.any() else ~self.found.held
-        logits = self.module(torch.from_numpy(self.found.vectors[judged]))
-        labels = self.found.labels[judged]
-        said = logits.argmax(dim=1).numpy()
+        judged = self.examples.held & (self.examples.labels >= 0)
+        judged = judged if judged.any() else ~self.examples.held
+        logits = self.module(torch.from_numpy(self.examples.vectors[judged]))
+        labels = self.examples.labels[judged]
+        predicted = logits.argmax(dim=1).numpy()
         fit = -float(F.cross_entropy(logits, torch.from_numpy(labels)))
-        return {"fit": fit, "accuracy": float(np.mean(said == labels)), "macro-F1": macro_f1(labels, said)}
+        return {"fit": fit, "accuracy": float(np.mean(predicted == labels)), "macro-F1": macro_f1(labels, predicted)}
 
 
 def train_head(
     shape: HeadShape,
-    found: LabelledVectors,
+    examples: LabelledVectors,
     facts: HeadFacts,
     recipe: Recipe = HEAD_RECIPE,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Head, FitResult]:
     """A calibrated head. Raises: InvalidInput if there are fewer than two classes to learn."""
-    learned = np.unique(found.labels[~found.held])
+    learned = np.unique(examples.labels[~examples.held])
     if len(facts.classes) < 2 or len(learned) < len(facts.classes):
         raise InvalidInput(
             f"{len(learned)} names have examples to learn from; a head tells at least two apart",
             hint="give examples of what else there is",
         )
-    task = HeadTask(shape, found, len(facts.classes), recipe.seed)
+    task = HeadTask(shape, examples, len(facts.classes), recipe.seed)
     fitted = fit_task(task, recipe, on_epoch=on_epoch)
-    known = ~found.held
-    head = Head(facts, task.module, centres(found.vectors[known], found.labels[known], len(facts.classes)))
-    return calibrated(head, found), fitted
+    known = ~examples.held
+    head = Head(facts, task.module, centres(examples.vectors[known], examples.labels[known], len(facts.classes)))
+    return calibrated(head, examples), fitted
 
 
-def calibrated(head: Head, found: LabelledVectors) -> Head:
+def calibrated(head: Head, examples: LabelledVectors) -> Head:
     """The head with a temperature, if enough was held back, and a least nearness: from what was held back, or, where
     nothing was, from each training example's cosine to the mean of the others of its class."""
-    judged = found.held & (found.labels >= 0)
+    judged = examples.held & (examples.labels >= 0)
     if not judged.any():
-        return head.calibrated(1.0, _least(_others(found)))
-    vectors, labels = found.vectors[judged], found.labels[judged]
-    strange = found.vectors[found.labels < 0]
+        return head.calibrated(1.0, _least(_others(examples)))
+    vectors, labels = examples.vectors[judged], examples.labels[judged]
+    strange = examples.vectors[examples.labels < 0]
     known = head.judge(vectors).nearness
     heat = temperature(head.logits(vectors), labels) if len(labels) >= ENOUGH else 1.0
     return head.calibrated(
@@ -181,9 +181,9 @@ def _least(known: NDArray[np.float32]) -> float:
     return float(np.quantile(known, 1 - KEPT)) if len(known) else -1.0
 
 
-def _others(found: LabelledVectors) -> NDArray[np.float32]:
+def _others(examples: LabelledVectors) -> NDArray[np.float32]:
     """Of each training example that is not alone in its class, the cosine to the mean of the others."""
-    vectors, labels = found.vectors[~found.held], found.labels[~found.held]
+    vectors, labels = examples.vectors[~examples.held], examples.labels[~examples.held]
     sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, labels, vectors)
     rest = sums[labels] - vectors
@@ -192,16 +192,16 @@ def _others(found: LabelledVectors) -> NDArray[np.float32]:
     return np.asarray(((rest * vectors).sum(axis=1) / lengths)[several], np.float32)
 
 
-def confusion(labels: Ints, said: Ints, classes: int) -> Ints:
-    """int64 (classes, classes): row what it is, column what was said."""
+def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
+    """int64 (classes, classes): row what it is, column what was predicted."""
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, said), 1)
+    np.add.at(counts, (labels, predicted), 1)
     return counts
 
 
-def macro_f1(labels: Ints, said: Ints) -> float:
+def macro_f1(labels: Ints, predicted: Ints) -> float:
     """Mean over the classes that occur, as truth or answer, of the harmonic mean of precision and recall."""
-    counts = confusion(labels, said, int(max(labels.max(), said.max())) + 1)
+    counts = confusion(labels, predicted, int(max(labels.max(), predicted.max())) + 1)
     occurring = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
     scores = 2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1)
     return float(scores[occurring].mean())

@@ -38,7 +38,7 @@ class TrainedHead:
     least: float
     """Cosine to a class's mean from which its name fits."""
     confusion: list[list[int]]
-    """Of the validation side: row what it is, column what was said, in the order of the classes."""
+    """Of the validation side: row the label, column the prediction, in the order of the classes."""
     unused: tuple[UnusedPair, ...]
     warnings: tuple[str, ...]
 
@@ -70,23 +70,24 @@ def learn_head(
     shape, recipe = _settled(chosen)
     space, record = parts.base()
     fusion = fusions.fusion_named(parts.path, shape.fusion, record)
-    found = labelled_examples.gather_labelled(source, parts.catalog(), record, recipe.seed, fusion)
-    facts = HeadFacts(shape.kind, space.dim, shape.hidden, found.classes, space.name, space.fingerprint)
-    used = len(found.found.labels)
-    origin = card.TrainingSource(os.path.abspath(source), card.sha256(source.read_bytes()), used, len(found.unused))
+    gathered = labelled_examples.gather_labelled(source, parts.catalog(), record, recipe.seed, fusion)
+    facts = HeadFacts(shape.kind, space.dim, shape.hidden, gathered.classes, space.name, space.fingerprint)
+    examples = gathered.examples
+    used = len(examples.labels)
+    origin = card.TrainingSource(os.path.abspath(source), card.sha256(source.read_bytes()), used, len(gathered.unused))
     plan = HeadPlan(
         name, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), (asdict(origin),),
-        dict(found.splits), found.warnings, KIND, found.classes,
+        dict(gathered.splits), gathered.warnings, KIND, gathered.classes,
     )  # fmt: skip
     with folder.writing():
-        data: Arrays = {"vectors": found.found.vectors, "labels": found.found.labels, "held": found.found.held}
+        data: Arrays = {"vectors": examples.vectors, "labels": examples.labels, "held": examples.held}
         folder.begin(plan, data)
-        head, fitted = head_task.train_head(shape, found.found, facts, recipe, on_epoch)
+        head, fitted = head_task.train_head(shape, examples, facts, recipe, on_epoch)
         head = replace(head, fusion=fusion)
         _keep(folder, plan, head, fitted, recipe)
     return TrainedHead(
-        name, folder.path, found.classes, fitted.best, len(fitted.history) - 1, fitted.measures,
-        head.facts.temperature, head.facts.least, _confusion(head, found.found), found.unused, found.warnings,
+        name, folder.path, gathered.classes, fitted.best, len(fitted.history) - 1, fitted.measures,
+        head.facts.temperature, head.facts.least, _confusion(head, examples), gathered.unused, gathered.warnings,
     )  # fmt: skip
 
 
@@ -122,8 +123,8 @@ def _keep(folder: ModelFolder, plan: HeadPlan, head: Head, fitted: FitResult, re
     card.write_card(written, folder.path)
 
 
-def _confusion(head: Head, found: head_task.LabelledVectors) -> list[list[int]]:
-    judged = found.held & (found.labels >= 0)
-    said = head.judge(found.vectors[judged]).best
-    counts: list[list[int]] = head_task.confusion(found.labels[judged], said, len(head.facts.classes)).tolist()
+def _confusion(head: Head, examples: head_task.LabelledVectors) -> list[list[int]]:
+    judged = examples.held & (examples.labels >= 0)
+    predicted = head.judge(examples.vectors[judged]).best
+    counts: list[list[int]] = head_task.confusion(examples.labels[judged], predicted, len(head.facts.classes)).tolist()
     return counts

@@ -33,7 +33,7 @@ class LabelRow:
 class LabelledExamples:
     """Examples, and what could not be one."""
 
-    found: head_task.LabelledVectors
+    examples: head_task.LabelledVectors
     classes: tuple[str, ...]
     splits: Mapping[str, int]
     unused: tuple[UnusedPair, ...]
@@ -82,13 +82,13 @@ def gather_labelled(
     rows, unused = read_labels(source)
     known = units.units_of_paths({row.path for row in rows}, catalog, together=bool(fusion))
     unused += [UnusedPair(source, row.line, absence(row.path)) for row in rows if row.path not in known]
-    by_whole: dict[units.Unit, LabelRow] = {}
+    by_unit: dict[units.Unit, LabelRow] = {}
     for row in rows:
-        if row.path in known and (other := by_whole.setdefault(known[row.path], row)) is not row:
+        if row.path in known and (other := by_unit.setdefault(known[row.path], row)) is not row:
             unused.append(
                 UnusedPair(source, row.line, _again(row, other, "bundle" if len(known[row.path]) > 1 else "file"))
             )
-    classes = tuple(sorted({row.label for row in by_whole.values() if row.label}))
+    classes = tuple(sorted({row.label for row in by_unit.values() if row.label}))
     if len(classes) < 2:
         first = f"; line {unused[0].line}: {unused[0].why}" if unused else ""
         raise InvalidInput(
@@ -96,23 +96,23 @@ def gather_labelled(
             hint="name what else there is, and ingest the files first",
         )
     with catalog.reading() as snapshot:
-        segments = features.of_contents(snapshot, record, units.contents_of_units(by_whole))
-    examples, vectors = units.unit_vectors(by_whole, fusion, segments)
+        segments = features.of_contents(snapshot, record, units.contents_of_units(by_unit))
+    examples, vectors = units.unit_vectors(by_unit, fusion, segments)
     if not np.isfinite(vectors).all():
-        lines = [by_whole[examples[at]].line for at in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]
+        lines = [by_unit[examples[at]].line for at in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]
         raise InvalidInput(
             f"lines of {source.name} lead to vectors that are not numbers: {', '.join(map(str, sorted(lines)[:5]))}",
             hint="remove these files from the library and ingest them again",
         )
     number = {name: at for at, name in enumerate(classes)} | {"": -1}
-    named = np.array([number[by_whole[example].label] for example in examples], np.int64)
+    labels = np.array([number[by_unit[example].label] for example in examples], np.int64)
     grouped = splits.split_groups(len(examples), ties=units.shared_media(examples, segments), vectors=vectors)
-    held = head_task.split_classes(named, grouped, HELD_BACK, seed)
-    judged = held & (named >= 0)
+    held = head_task.split_classes(labels, grouped, HELD_BACK, seed)
+    judged = held & (labels >= 0)
     counts = {"training examples": int((~held).sum()), "validation examples": int(judged.sum())}
-    counts |= {"examples of none": int((named < 0).sum()), "groups": int(grouped.max()) + 1}
-    found = head_task.LabelledVectors(vectors, named, held)
-    return LabelledExamples(found, classes, counts, tuple(unused), _warnings(int(judged.sum())))
+    counts |= {"examples of none": int((labels < 0).sum()), "groups": int(grouped.max()) + 1}
+    labelled = head_task.LabelledVectors(vectors, labels, held)
+    return LabelledExamples(labelled, classes, counts, tuple(unused), _warnings(int(judged.sum())))
 
 
 def _again(row: LabelRow, first: LabelRow, what: str) -> str:

@@ -42,19 +42,19 @@ class FusionPlan(TrainingPlan):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatheredGroups:
-    """Bundles that are asked for."""
+    """Bundles, and the queries that they answer."""
 
-    found: FusionItems
-    asked: FusionQueries
+    items: FusionItems
+    queries: FusionQueries
     held: Any
     """bool (n,): queries that validate."""
     unused: tuple[UnusedPair, ...]
 
     def arrays(self) -> Arrays:
-        asked = self.asked
+        queries = self.queries
         return {
-            "vectors": self.found.vectors, "kinds": self.found.kinds, "queries": asked.queries,
-            "items": asked.items, "groups": asked.groups, "held": self.held,
+            "vectors": self.items.vectors, "kinds": self.items.kinds, "queries": queries.queries,
+            "items": queries.items, "groups": queries.groups, "held": self.held,
         }  # fmt: skip
 
 
@@ -82,16 +82,16 @@ def prepare_fusion(
 ) -> tuple[FusionPlan, GatheredGroups]:
     """What a training begins with. Raises: InvalidInput."""
     recipe, shape = fusion_settings(chosen)
-    found = gather_groups(judged, parts, embed_file, recipe.seed)
+    gathered = gather_groups(judged, parts, embed_file, recipe.seed)
     space, _ = parts.base()
     digest = card.sha256(judged.source.read_bytes())
-    origin = card.TrainingSource(os.fspath(judged.source), digest, len(found.held), len(found.unused))
-    sides = {"training pairs": int((~found.held).sum()), "validation pairs": int(found.held.sum())}
+    origin = card.TrainingSource(os.fspath(judged.source), digest, len(gathered.held), len(gathered.unused))
+    sides = {"training pairs": int((~gathered.held).sum()), "validation pairs": int(gathered.held.sum())}
     plan = FusionPlan(
         name, space.name, space.fingerprint, command, asdict(recipe), asdict(shape), (asdict(origin),), sides, (),
-        KIND, found.found.modalities,
+        KIND, gathered.items.modalities,
     )  # fmt: skip
-    return plan, found
+    return plan, gathered
 
 
 def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedFile, seed: int) -> GatheredGroups:
@@ -117,15 +117,15 @@ def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedF
             f"no pair of {judged.source.name} asks for a bundle of the library",
             hint="a bundle is files of one stem in one folder, such as dog.jpg and dog.txt; see README, Bundles",
         )
-    found = fusion_items(_segments(links, parts, space, record.name), KINDS)
+    items = fusion_items(_segments(links, parts, space, record.name), KINDS)
     queries = np.stack([vectors[id(pair)][1] for pair, _, _ in links]).astype(np.float32)
     if not np.isfinite(queries).all():
         raise InvalidInput(f"a query of {judged.source.name} leads to a vector that is not a number")
-    means = found.vectors.sum(axis=1)
+    means = items.vectors.sum(axis=1)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     grouped = splits.split_groups(len(links), [lead for _, _, lead in links], vectors=means)
-    asked = FusionQueries(queries, np.arange(len(links)), grouped)
-    return GatheredGroups(found, asked, splits.split_held_back(grouped, HELD_BACK, seed), (*unused, *refused))
+    questions = FusionQueries(queries, np.arange(len(links)), grouped)
+    return GatheredGroups(items, questions, splits.split_held_back(grouped, HELD_BACK, seed), (*unused, *refused))
 
 
 def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[GroupFile, ...]]:
@@ -137,8 +137,8 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
         groups = file_groups.group_members(snapshot, ids.values())
     together = {
         file.item_id: files
-        for found in groups.values()
-        if (files := group_rules.ordered_group(found))
+        for members in groups.values()
+        if (files := group_rules.ordered_group(members))
         for file in files
     }
     return {path: together[ids[name]] for path, name in names.items() if ids.get(name) in together}
@@ -153,19 +153,19 @@ def _alone(path: Path, parts: LibraryContext) -> str:
 def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name: str) -> list[dict[Modality, Vectors]]:
     files = list({file.item_id: file for _, members, _ in links for file in members}.values())
     with parts.catalog().reading() as snapshot:
-        found, vectors = file_groups.group_segments(snapshot, name, space.dim, files)
-    return group_rules.vectors_by_modality([members for _, members, _ in links], found, vectors)
+        segments, vectors = file_groups.group_segments(snapshot, name, space.dim, files)
+    return group_rules.vectors_by_modality([members for _, members, _ in links], segments, vectors)
 
 
 def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     """Begin or go on, and keep the model with its card. Raises: as `loop.fit`."""
     plan, arrays = folder.plan(), folder.data()
     recipe, shape = Recipe(**plan["recipe"]), _shape(plan["shape"])
-    asked = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
-    found, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
-    task = FusionTask(shape, found, asked.only(~held), asked.only(held), recipe.loss, recipe.seed)
+    queries = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
+    items, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
+    task = FusionTask(shape, items, queries.only(~held), queries.only(held), recipe.loss, recipe.seed)
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, on_epoch=on_epoch)
-    facts = FusionFacts(shape.strategy, found.vectors.shape[2], found.modalities, plan["base"], plan["fingerprint"])
+    facts = FusionFacts(shape.strategy, items.vectors.shape[2], items.modalities, plan["base"], plan["fingerprint"])
     content = dump_fusion(task.fusion, facts)
     checkpoint.write_whole(content, folder.path / FUSION)
     history = [

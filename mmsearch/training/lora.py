@@ -73,14 +73,14 @@ class Attention(nn.Module):
 class Towers(nn.Module):
     """A checkpoint whose weights stand still, and the adapters in it, which alone are its state."""
 
-    def __init__(self, found: OpenClipCheckpoint, low: LoraOptions, seed: int) -> None:
+    def __init__(self, checkpoint: OpenClipCheckpoint, low: LoraOptions, seed: int) -> None:
         """Raises: InvalidInput if peft isn't installed, WeightsError."""
         super().__init__()
         try:
             import peft
         except ImportError as error:
             raise InvalidInput("training adapters needs peft", hint="pip install 'mmsearch[lora]'") from error
-        module: Any = build_open_clip(found)
+        module: Any = build_open_clip(checkpoint)
         if low.checkpointing:
             module.set_grad_checkpointing(True)
         _take_apart(module)
@@ -89,7 +89,7 @@ class Towers(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.adapted: Any = peft.get_peft_model(module, self._config)
-        self.pixels = found.pixels
+        self.pixels = checkpoint.pixels
 
     def train(self, mode: bool = True) -> "Towers":
         """Neither dropout nor statistics: the base stays what it is."""
@@ -148,7 +148,7 @@ def _take_apart(module: nn.Module) -> None:
 
 
 def _adaptable(module: nn.Module, towers: tuple[str, ...]) -> list[str]:
-    found = []
+    names = []
     for name, part in module.named_modules():
         tower = "image" if name.startswith("visual.") else "text"
         owner = module.get_submodule(name.rpartition(".")[0])
@@ -156,10 +156,10 @@ def _adaptable(module: nn.Module, towers: tuple[str, ...]) -> list[str]:
         reads = isinstance(owner, nn.MultiheadAttention) or type(owner).__name__ == "AttentionPool2d"
         output = isinstance(owner, Attention) and name.endswith(".out_proj")
         if isinstance(part, nn.Linear) and tower in towers and not reads and not output:
-            found.append(name)
-    if not found:
+            names.append(name)
+    if not names:
         raise InvalidInput(f"the {' and '.join(towers)} towers of this model have nothing that can be adapted")
-    return found
+    return names
 
 
 def _exactly(names: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ def draw_confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], pat
     """Write a confusion matrix to a file: shares of each row as shade, counts as figures.
 
     Args:
-        counts: (classes, classes), row what it is, column what was said.
+        counts: (classes, classes), row the label, column the prediction.
 
     Raises: InvalidInput if the file can't be written.
     """
@@ -53,8 +53,8 @@ def draw_confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], pat
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("said")
-    axes.set_ylabel("is")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("labelled")
     for row, column in np.argwhere(counts).tolist():
         shade = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade)

@@ -67,24 +67,24 @@ class ProjectionTask:
     """Maps that learn from some pairs and are judged by others; a `loop.Task`."""
 
     def __init__(
-        self, shape: ProjectionShape, found: PairExamples, replay: Mapping[Modality, Vectors], loss: str, seed: int,
+        self, shape: ProjectionShape, examples: PairExamples, replay: Mapping[Modality, Vectors], loss: str, seed: int,
         device: torch.device,
     ) -> None:  # fmt: skip
         """`replay`: other vectors, float32 (n, dim), that should stay, by modality. Raises: InvalidInput."""
         if loss not in LOSSES:
             raise InvalidInput(f"unknown loss {loss!r}", hint=f"known: {', '.join(LOSSES)}")
-        self.shape, self.found = shape, found
+        self.shape, self.examples = shape, examples
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.projection = Projection(found.queries.shape[1], shape.hidden, shape.modalities, shape.dropout)
+            self.projection = Projection(examples.queries.shape[1], shape.hidden, shape.modalities, shape.dropout)
         self.projection.to(device)
         self.criterion = LOSSES[loss](shape.temperature).to(device)
         self._attack = Attack(shape.adversarial, shape.radius)
         self._device = device
-        self._queries, self._segments = (torch.from_numpy(v).to(device) for v in (found.queries, found.segments))
+        self._queries, self._segments = (torch.from_numpy(v).to(device) for v in (examples.queries, examples.segments))
         self._replay = {m: torch.from_numpy(v).to(device) for m, v in replay.items() if m in shape.modalities}
-        self._pairs, self._groups = found.pairs[~found.held], found.groups[~found.held]
-        self._starts = np.searchsorted(found.owners, np.arange(int(found.owners[-1]) + 2))
+        self._pairs, self._groups = examples.pairs[~examples.held], examples.groups[~examples.held]
+        self._starts = np.searchsorted(examples.owners, np.arange(int(examples.owners[-1]) + 2))
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -98,7 +98,7 @@ class ProjectionTask:
         queries, items = self._pairs[chosen].T
         first, last = self._starts[items], self._starts[items + 1]
         segments = first + (draw.random(len(items)) * (last - first)).astype(np.int64)
-        kinds = self.found.query_kinds[queries], self.found.segment_kinds[segments]
+        kinds = self.examples.query_kinds[queries], self.examples.segment_kinds[segments]
         related = torch.from_numpy(self._related(chosen, queries)).to(self._device)
 
         def contrast(both: Tensor) -> Tensor:
@@ -132,19 +132,19 @@ class ProjectionTask:
 
     def validate(self) -> dict[str, float]:
         """Mean recall@1, 5 and 10 over the queries that validate, among all items; and each of the three."""
-        found = self.found
-        held = found.pairs[found.held]
-        asked = np.unique(held[:, 0])
-        queries = self._projected(_taken(self._queries, asked), found.query_kinds[asked])
-        segments = self._projected(self._segments, found.segment_kinds)
+        examples = self.examples
+        held = examples.pairs[examples.held]
+        validating = np.unique(held[:, 0])
+        queries = self._projected(_taken(self._queries, validating), examples.query_kinds[validating])
+        segments = self._projected(self._segments, examples.segment_kinds)
         scores = (queries @ segments.T).detach().float().cpu().numpy()  # (q, s)
         scores = np.maximum.reduceat(scores, self._starts[:-1], axis=1)  # (q, items)
         relevant = np.zeros(scores.shape, np.bool_)
-        relevant[np.searchsorted(asked, held[:, 0]), held[:, 1]] = True
+        relevant[np.searchsorted(validating, held[:, 0]), held[:, 1]] = True
         # What a query was trained on is neither a right nor a wrong answer here.
-        trained = found.pairs[~found.held & np.isin(found.pairs[:, 0], asked)]
-        scores[np.searchsorted(asked, trained[:, 0]), trained[:, 1]] = np.nan
-        ranks = [metrics.ranks(row, wanted) for row, wanted in zip(scores, relevant, strict=True)]
+        trained = examples.pairs[~examples.held & np.isin(examples.pairs[:, 0], validating)]
+        scores[np.searchsorted(validating, trained[:, 0]), trained[:, 1]] = np.nan
+        ranks = [metrics.ranks(row, relevant_row) for row, relevant_row in zip(scores, relevant, strict=True)]
         recalls = {f"recall@{k}": float(np.mean([metrics.recall_at(r, k) for r in ranks])) for k in K}
         return {"recall": float(np.mean(list(recalls.values()))), **recalls}
 

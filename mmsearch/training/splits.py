@@ -53,11 +53,11 @@ def split_held_back(grouped: Groups, share: float, seed: int) -> NDArray[np.bool
     """
     count = int(grouped.max()) + 1 if len(grouped) else 0
     sizes = np.bincount(grouped, minlength=count)
-    wanted, taken = share * len(grouped), 0
+    target, taken = share * len(grouped), 0
     held = np.zeros(count, np.bool_)
     for group in np.random.default_rng([seed, count]).permutation(count):
         # A group that would overshoot by more than it brings nearer is left to training.
-        if taken + sizes[group] / 2 <= wanted:
+        if taken + sizes[group] / 2 <= target:
             held[group] = True
             taken += int(sizes[group])
     chosen = held[grouped] if count else np.zeros(0, np.bool_)

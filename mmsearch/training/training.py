@@ -82,28 +82,28 @@ class LibraryTraining:
         folder = self._new(name)
         _check_plot(plot)
         recipe, shaped = _settled(chosen)
-        given = evaluation.pairs.read_pairs(Path(pairs)) if pairs is not None else None
+        training = evaluation.pairs.read_pairs(Path(pairs)) if pairs is not None else None
         validating = evaluation.pairs.read_pairs(Path(valid)) if valid is not None else None
         base, record = self._parts.base()
-        asked = weakly.gather(given, weak, modality, self._parts.catalog(), folder)
-        found = gather_examples(
+        asked = weakly.gather(training, weak, modality, self._parts.catalog(), folder)
+        gathered = gather_examples(
             asked.judged, validating, self._parts.catalog(), (base, record),
             lambda path: self._file(path, base, record), recipe.seed,
         )  # fmt: skip
-        shape = ProjectionShape(tuple(modality) or _modalities(found.examples), **shaped)
+        shape = ProjectionShape(tuple(modality) or _modalities(gathered.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
         if missing:
             raise InvalidInput(f"the space {base.name!r} embeds no {', '.join(missing)}")
-        judged = [(given, found.used - asked.weak[1]), (validating, found.used)]
+        judged = [(training, gathered.used - asked.weak[1]), (validating, gathered.used)]
         plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(shape),
             tuple(asdict(_source(one, used)) for one, used in (*judged, asked.weak) if one is not None),
-            _splits(found.examples), (*asked.notes, *found.warnings),
+            _splits(gathered.examples), (*asked.notes, *gathered.warnings),
         )  # fmt: skip
         with folder.writing():
-            replay = self._replay(record, base, shape, found.contents)
-            folder.begin(plan, {**found.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
-            return replace(self._train(folder, plot, on_epoch), unused=found.unused)
+            replay = self._replay(record, base, shape, gathered.contents)
+            folder.begin(plan, {**gathered.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
+            return replace(self._train(folder, plot, on_epoch), unused=gathered.unused)
 
     def adapter(
         self,
@@ -132,8 +132,8 @@ class LibraryTraining:
             [evaluation.pairs.read_pairs(Path(valid))] if valid else []
         )
         base, _ = self._parts.base()
-        given = sources[1] if valid else None
-        shown, unused = adapting.gather_pictures(sources[0], given, base, self._parts.decoding(), recipe.seed)
+        validating = sources[1] if valid else None
+        shown, unused = adapting.gather_pictures(sources[0], validating, base, self._parts.decoding(), recipe.seed)
         plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(low),
             tuple(asdict(_source(one, len(one.pairs))) for one in sources), shown.splits, (),
@@ -164,12 +164,12 @@ class LibraryTraining:
         _check_plot(plot)
         base, record = self._parts.base()
         judged = evaluation.pairs.read_pairs(Path(pairs))
-        plan, found = learned_fusion.prepare_fusion(
+        plan, gathered = learned_fusion.prepare_fusion(
             self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command
         )
         with folder.writing():
-            folder.begin(plan, found.arrays())
-            return replace(self._fuse(folder, plot, on_epoch), unused=found.unused)
+            folder.begin(plan, gathered.arrays())
+            return replace(self._fuse(folder, plot, on_epoch), unused=gathered.unused)
 
     def labels(
         self,
@@ -233,13 +233,13 @@ class LibraryTraining:
     def models(self) -> list[TrainedModel]:
         """The library's models, by name."""
         serving = self._parts.catalog().space()
-        found = []
+        models = []
         for folder in model_folders(self._parts.path):
             written = card.read_card(folder.path) if folder.finished else {}
             active = serving is not None and serving.base is not None and serving.name.endswith(f"+{folder.name}")
             kind = written.get("kind", "projection")
-            found.append(TrainedModel(folder.name, kind, folder.finished, active, written.get("after", {})))
-        return found
+            models.append(TrainedModel(folder.name, kind, folder.finished, active, written.get("after", {})))
+        return models
 
     def _new(self, name: str) -> ModelFolder:
         """Raises: InvalidInput if there is a model of this name."""
@@ -284,11 +284,11 @@ class LibraryTraining:
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
     ) -> dict[Modality, Vectors]:
         with self._parts.catalog().reading() as snapshot:
-            found = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
-        if "text" in found:
+            vectors = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
+        if "text" in vectors:
             # Most libraries hold few passages, and all are searched by words.
-            found["text"] = np.concatenate([found["text"], neutral.neutral_vectors(base)["text"]])
-        return {one: rows[np.isfinite(rows).all(axis=1)] for one, rows in found.items()}
+            vectors["text"] = np.concatenate([vectors["text"], neutral.neutral_vectors(base)["text"]])
+        return {one: rows[np.isfinite(rows).all(axis=1)] for one, rows in vectors.items()}
 
     def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan, arrays = folder.plan(), folder.data()
@@ -374,17 +374,17 @@ def _source(judged: JudgedPairs, used: int) -> card.TrainingSource:
     )
 
 
-def _modalities(found: PairExamples) -> tuple[Modality, ...]:
-    seen = {KINDS[number] for number in np.unique(found.segment_kinds).tolist()}
-    seen |= {KINDS[number] for number in np.unique(found.query_kinds).tolist() if number >= 0}
+def _modalities(examples: PairExamples) -> tuple[Modality, ...]:
+    seen = {KINDS[number] for number in np.unique(examples.segment_kinds).tolist()}
+    seen |= {KINDS[number] for number in np.unique(examples.query_kinds).tolist() if number >= 0}
     return tuple(sorted(seen - {"text"})) or ("text",)
 
 
-def _splits(found: PairExamples) -> dict[str, int]:
-    held = found.held
+def _splits(examples: PairExamples) -> dict[str, int]:
+    held = examples.held
     return {
         "training pairs": int((~held).sum()),
         "validation pairs": int(held.sum()),
-        "training groups": len(np.unique(found.groups[~held])),
-        "validation groups": len(np.unique(found.groups[held])),
+        "training groups": len(np.unique(examples.groups[~held])),
+        "validation groups": len(np.unique(examples.groups[held])),
     }

@@ -114,15 +114,15 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     if unknown := [source for source in sources if source not in SOURCES]:
         raise InvalidInput(f"no weak pairs from {', '.join(unknown)}", hint=f"known: {', '.join(SOURCES)}")
     files = [file for file in file_text.file_texts(snapshot) if not modality or file.kinds & set(modality)]
-    found = [_weak(source, files) for source in dict.fromkeys(sources)]
-    if not any(one.pairs for one in found):
-        common = [text for one in found for text in one.common]
+    by_source = [_weak(source, files) for source in dict.fromkeys(sources)]
+    if not any(one.pairs for one in by_source):
+        common = [text for one in by_source for text in one.common]
         why = f"; too many files share {', '.join(map(repr, common[:3]))}" if common else ""
         raise InvalidInput(
-            f"the {' and '.join(one.source for one in found)} of {len(files)} files give no pairs{why}",
+            f"the {' and '.join(one.source for one in by_source)} of {len(files)} files give no pairs{why}",
             hint=f"other sources are {', '.join(SOURCES)}; or write pairs of your own",
         )
-    return found
+    return by_source
 
 
 def _weak(source: str, files: Sequence[file_text.FileText]) -> WeakPairs:
@@ -163,32 +163,32 @@ def gather(
             raise InvalidInput("nothing to learn from", hint=f"give pairs, or take weak ones from {', '.join(SOURCES)}")
         return GatheredPairs(given, (None, 0), ())
     with catalog.reading() as snapshot:
-        found = collect(snapshot, sources, modality)
+        by_source = collect(snapshot, sources, modality)
     path = folder.path / FILE_NAME
     with folder.writing():
-        checkpoint.write_whole(_table(found).encode("utf-8", "replace"), path)
-    judged = _merged(given, found, path)
+        checkpoint.write_whole(_table(by_source).encode("utf-8", "replace"), path)
+    judged = _merged(given, by_source, path)
     more = _count(judged) - (_count(given) if given else 0)
-    return GatheredPairs(judged, (_merged(None, found, path), more), tuple(map(str, found)))
+    return GatheredPairs(judged, (_merged(None, by_source, path), more), tuple(map(str, by_source)))
 
 
 def _count(judged: JudgedPairs) -> int:
     return sum(len(pair.relevant) for pair in judged.pairs)
 
 
-def _table(found: Iterable[WeakPairs]) -> str:
-    rows = [(text, str(path), one.source) for one in found for text, paths in one.pairs.items() for path in paths]
+def _table(by_source: Iterable[WeakPairs]) -> str:
+    rows = [(text, str(path), one.source) for one in by_source for text, paths in one.pairs.items() for path in paths]
     lines = ["\t".join(" ".join(cell.split()) for cell in row) for row in rows]
     return "\n".join(["query\trelevant\tsource", *lines]) + "\n"
 
 
-def _merged(given: JudgedPairs | None, found: Iterable[WeakPairs], source: Path) -> JudgedPairs:
+def _merged(given: JudgedPairs | None, by_source: Iterable[WeakPairs], source: Path) -> JudgedPairs:
     """Given pairs and weak ones, which count the same; a text that both have is one question."""
-    asked = {pair.query: pair for pair in given.pairs} if given else {}
+    by_query = {pair.query: pair for pair in given.pairs} if given else {}
     line = 2
-    for one in found:
+    for one in by_source:
         for text, paths in one.pairs.items():
-            known = asked.get(text) or Pair(text, (), line, source)
-            asked[text] = replace(known, relevant=tuple(dict.fromkeys((*known.relevant, *paths))))
+            known = by_query.get(text) or Pair(text, (), line, source)
+            by_query[text] = replace(known, relevant=tuple(dict.fromkeys((*known.relevant, *paths))))
             line += len(paths)
-    return JudgedPairs(given.source if given else source, tuple(asked.values()), given.unused if given else ())
+    return JudgedPairs(given.source if given else source, tuple(by_query.values()), given.unused if given else ())

@@ -72,7 +72,7 @@ class HardenedTask(recipe.CaptionTask):
         self.attack = attack
         self.copies = [] if copies is None else [torch.from_numpy(a) for a in (*copies.pictures, copies.captions)]
 
-    def described(
+    def caption_loss(
         self, features: Tensor, classes: Tensor, texts: Tensor, rows: Tensor, draw: np.random.Generator
     ) -> Tensor:
         if self.copies:
@@ -88,19 +88,19 @@ class HardenedTask(recipe.CaptionTask):
         lengths = features.norm(dim=1, keepdim=True)
         asked = draw.bit_generator.state
 
-        def described(directions: Tensor) -> Tensor:
+        def caption_loss(directions: Tensor) -> Tensor:
             # The same words before and after the attack.
             draw.bit_generator.state = asked
-            return super(HardenedTask, self).described(directions * lengths, classes, texts, rows, draw)
+            return super(HardenedTask, self).caption_loss(directions * lengths, classes, texts, rows, draw)
 
-        return hardened(described, features / lengths, self.attack, draw)
+        return hardened(caption_loss, features / lengths, self.attack, draw)
 
 
 def learned(task: recipe.CaptionTask, seed: int, kept: Path) -> Captions:
     """As the starter's own training ends; out of the file if it is there."""
     if not kept.exists():
         fit_task(task, replace(recipe.RECIPE, seed=seed))
-        checkpoint.write_whole(save(recipe.finished(task)), kept)
+        checkpoint.write_whole(save(recipe.shipped_weights(task)), kept)
     return captions.unpacked(load(kept.read_bytes()))
 
 

@@ -124,7 +124,6 @@ OTHERWISE: dict[str, set[str]] = {
     "connected to itself": {"WeightsError"},
     "space in its settings": {"LibraryNotFound", "LibraryEmpty", "Untrusted"},
     "index in its settings": {"UnknownName"},
-    "target ": {"CatalogDamaged"},
     "cut short": {"CatalogDamaged"},
     "no catalog": {"InvalidInput"},
 }

@@ -92,7 +92,7 @@ def test_the_vectors_of_other_models_are_imported_and_can_serve(
     assert taken == Imported(14, 14, 0, 0, ("twin", "wide", "mute"))
     assert rows(fresh) == rows(filled) and rows(fresh)[2] == 1, "the sound that one of them can't take"
     for name in ("wide", "mute", "twin", "tiny"):
-        switched, here = filled.model.use(name), fresh.model.use(name)
+        switched, here = filled.model.switch(name), fresh.model.switch(name)
         assert switched is not None and here is not None and switched.unreachable == here.unreachable
         assert answers(fresh) == answers(filled)
     assert not tiny.ENCODED, "nothing was embedded"
@@ -114,7 +114,7 @@ def test_models_not_asked_for_are_left_out_and_named(
     (wide,) = (one for one in fresh.model.list() if one.name == "wide")
     assert wide.lacking == 1, "what was taken in here"
     with pytest.raises(SpaceIncomplete):
-        fresh.model.use("wide")
+        fresh.model.switch("wide")
 
 
 def test_a_model_the_library_has_is_imported_unasked(
@@ -125,7 +125,7 @@ def test_a_model_the_library_has_is_imported_unasked(
     other.ingest(folder / "red00.png")
     other.model.add(WIDE)
     assert other.import_(out).models == ("wide",)
-    filled.model.use("wide"), other.model.use("wide")
+    filled.model.switch("wide"), other.model.switch("wide")
     assert answers(other) == answers(filled)
 
 
@@ -181,9 +181,9 @@ def test_unusable_models_are_left_out_with_their_reason(
     filled: Library, exported: Callable[[], Path], open_tiny: Open, folder: Path
 ) -> None:
     filled.model.add(WIDE)
-    filled.model.use("wide")
+    filled.model.switch("wide")
     filled.train.labels(labels(folder), "foreign")
-    filled.model.use("tiny")
+    filled.model.switch("tiny")
     filled.train.labels(labels(folder), "kinds")
     out, other = exported(), open_tiny("other")
     other.ingest(folder)

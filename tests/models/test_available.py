@@ -176,14 +176,14 @@ def test_a_missing_folder_and_unknown_names_are_refused(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mmsearch import preparation
+from mmsearch.models import download
 copied = 0
 def count(more):
     global copied
     copied += more
     if copied >= int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-preparation.prepare(preparation.plan(sys.argv[1], Path(sys.argv[2])), count)
+download.prepare_model(download.plan_download(sys.argv[1], Path(sys.argv[2])), count)
 """
 
 

@@ -99,16 +99,16 @@ def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, med
     right = {"tiny": [told(library.search(question, 8)) for question in questions]}
     for name in ("twin", "wide"):
         library.model.add(SPACES[name])
-        library.model.use(name)
+        library.model.switch(name)
         right[name] = [told(library.search(question, 8)) for question in questions]
     for at in range(len(questions)):
         assert all(right[a][at] != right[b][at] for a, b in (("tiny", "twin"), ("tiny", "wide"), ("twin", "wide")))
     searching = Searching(right, questions)
     with searching.on([library, library, other, other][:THREADS]):
         for name in ("tiny", "twin", "wide", "tiny", "wide"):
-            library.model.use(name)
+            library.model.switch(name)
             searching.more(name, 5)
-        library.model.use("twin")
+        library.model.switch("twin")
         library.model.drop("wide")
         searching.more("twin", 5)
         assert library.model.add("tiny").completed == 0
@@ -121,10 +121,10 @@ def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, med
 KILLED = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import Catalog, fill, spaces
-from mmsearch.indexing.lists import IndexSet
+from mmsearch.catalog import Catalog, backfill, spaces
+from mmsearch.indexing.lists import Lists
 
-owner = {"Catalog": Catalog, "fill": fill, "spaces": spaces, "IndexSet": IndexSet}[sys.argv[2]]
+owner = {"Catalog": Catalog, "backfill": backfill, "spaces": spaces, "Lists": Lists}[sys.argv[2]]
 name, nth = sys.argv[3:5]
 work, calls = getattr(owner, name), 0
 
@@ -139,14 +139,15 @@ def killed(*given, **named):
     return done
 
 setattr(owner, name, killed)
-mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests.model_spaces:wide", when_complete=True)
+library = mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space")
+library.model.switch("tests.model_spaces:wide", when_complete=True)
 """
 
 MOMENTS = {
     "before the first batch": ("Catalog", "complete", 1),
-    "in the third batch, its vectors written but not committed": ("fill", "mark", 3),
+    "in the third batch, its vectors written but not committed": ("backfill", "mark_backfilled", 3),
     "when all is embedded, before it is known what scores mean": ("Catalog", "keep_backgrounds", 1),
-    "before the indexes are published": ("IndexSet", "publish", 1),
+    "before the indexes are published": ("Lists", "publish", 1),
     "in the transaction that switches": ("spaces", "activate", 1),
     "just after it": ("Catalog", "activate", -1),
 }
@@ -175,7 +176,7 @@ def test_a_switch_killed_at_any_step_can_be_resumed(open_tiny: OpenTiny, media: 
     for one in (undisturbed, library):
         one.ingest(media)
     before = asked(library)
-    undisturbed.model.use(SPACES["wide"], when_complete=True)
+    undisturbed.model.switch(SPACES["wide"], when_complete=True)
     after = asked(undisturbed)
     environment = {**os.environ, "MMSEARCH_COMMIT_SEGMENTS": "4", "MMSEARCH_DEDUP": "off"}
     left = []
@@ -188,7 +189,7 @@ def test_a_switch_killed_at_any_step_can_be_resumed(open_tiny: OpenTiny, media: 
         left.append({model.name: model.lacking for model in library.model.list()}["wide"])
     assert left[0] == 29 > left[1] > 0 == left[2] == left[3] == left[4], "what was committed stayed"
     tiny.reset()
-    library.model.use(SPACES["wide"], when_complete=True)
+    library.model.switch(SPACES["wide"], when_complete=True)
     assert not tiny.ENCODED and asked(library) == after
     assert contents(library.path) == contents(undisturbed.path)
 
@@ -230,7 +231,7 @@ def test_an_answer_interrupted_by_a_switch_is_computed_again(
         nonlocal looks
         looks += 1
         if looks == switch_at:
-            other.model.use("wide")
+            other.model.switch("wide")
             if drop:
                 other.model.drop("tiny")
         return reading(catalog)
@@ -243,13 +244,13 @@ def test_an_answer_interrupted_by_a_switch_is_computed_again(
     monkeypatch.setattr(Catalog, "reading", looked)
     before = answer()
     count = looks
-    other.model.use("wide")
+    other.model.switch("wide")
     after = answer()
     assert before != after and count >= 5
     for at in range(1, count + 1):
-        other.model.use("tiny")
+        other.model.switch("tiny")
         assert answer(at) == after, f"{at} of {count}"
-    other.model.use("tiny")
+    other.model.switch("tiny")
     drop = True
     assert answer(count // 2) == answer()
 
@@ -266,7 +267,7 @@ def test_a_library_switches_from_the_starter_to_open_clip_and_back(tmp_path: Pat
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         library.ingest(folder)
         first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
-        switched = library.model.use(f"local-dir:{model}", when_complete=True)
+        switched = library.model.switch(f"local-dir:{model}", when_complete=True)
         assert switched is not None and dict(switched.unreachable) == {"audio": 1}
         found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
         assert found == expected != first
@@ -274,8 +275,8 @@ def test_a_library_switches_from_the_starter_to_open_clip_and_back(tmp_path: Pat
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         with pytest.raises(WeightsError) as caught:
             library.search("a red bus", mode="vector")
-        assert caught.value.hint is not None and "mmsearch model use starter" in caught.value.hint
-        library.model.use("starter")
+        assert caught.value.hint is not None and "mmsearch model switch starter" in caught.value.hint
+        library.model.switch("starter")
         assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")] == first
 
 
@@ -289,7 +290,7 @@ def test_a_model_that_is_no_longer_active_is_freed_from_memory(open_tiny: OpenTi
     pool = spaces.pool(record, 1)
     assert len(pool._idle) == 1
     library.model.add(SPACES["twin"])
-    library.model.use("twin")
+    library.model.switch("twin")
     assert library.search("red")
     del space
     gc.collect()

@@ -79,7 +79,7 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
         ("tiny", True, 0, 8),
         ("wide", False, 0, 12),
     ]
-    switched = library.model.use("wide")
+    switched = library.model.switch("wide")
     assert switched is not None and (switched.before, dict(switched.unreachable)) == ("tiny", {})
     assert answers(library) == wide_says and first(library) == "blue"
     hit = library.search("low", 1, modalities=["audio"])[0]
@@ -88,7 +88,7 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
     assert library.search(Query(like=library.search("red", 1, modalities=["image"])[0]), 1, modalities=["image"])
     library.close()
     assert answers(library) == wide_says, "and it is so for whoever opens it"
-    library.model.use("tiny")
+    library.model.switch("tiny")
     assert answers(library) == tiny_says
     with pytest.raises(InvalidInput, match="another model"):
         library.explain("low", hit)
@@ -106,7 +106,7 @@ def test_models_of_one_layout_share_segments(open_tiny: OpenTiny, media: Path) -
         segments, vectors = db.execute(count).fetchone()
         library.model.add(TWIN)
         assert db.execute(count).fetchone() == (segments, 2 * vectors)
-        library.model.use(TWIN)
+        library.model.switch(TWIN)
         assert first(library) == "green"
         library.model.drop("tiny")
         assert db.execute(count).fetchone() == (segments, vectors)
@@ -126,11 +126,11 @@ def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Pa
     picture(media / "late" / "blue8.png", "blue", mark=8)
     assert library.ingest(media).new == 1, "it went to the model that searches use"
     with pytest.raises(SpaceIncomplete, match="1 distinct files") as caught:
-        library.model.use("wide")
+        library.model.switch("wide")
     assert caught.value.hint is not None and "--when-complete" in caught.value.hint
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 0, "wide": 1}
     tiny.reset()
-    assert library.model.use("wide", when_complete=True) is not None
+    assert library.model.switch("wide", when_complete=True) is not None
     assert tiny.ENCODED["image"] == 1, "nothing was embedded twice"
     assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 4
     picture(media / "late" / "red7.png", "red", mark=7)
@@ -138,9 +138,9 @@ def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Pa
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 1, "wide": 0}
     assert first(library, "green") == "red"
     with pytest.raises(SpaceIncomplete):
-        library.model.use("tiny")
+        library.model.switch("tiny")
     library.model.add("tiny")
-    library.model.use("tiny")
+    library.model.switch("tiny")
     assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 3
 
 
@@ -161,7 +161,7 @@ def test_missing_files_are_listed_and_added_once_they_are_back(open_tiny: OpenTi
     report = library.ingest(media)
     assert (report.missing, report.changed, report.unchanged) == (1, 1, 9)
     assert library.model.add(WIDE).completed == 2
-    library.model.use(WIDE)
+    library.model.switch(WIDE)
     assert [m.lacking for m in library.model.list()] == [0, 0], "what is missing is not findable anyway"
     away.rename(media / "red0.png")
     tiny.reset()
@@ -176,7 +176,7 @@ def test_a_cancelled_model_add_can_be_resumed(open_tiny: OpenTiny, media: Path) 
     library.ingest(media)
     added = library.model.add(WIDE, on_progress=lambda _: stop.set(), cancel=stop)
     assert added.interrupted and added.completed + added.lacking == 11 and added.lacking > 0
-    assert library.model.use(WIDE, when_complete=True, cancel=stop) is None
+    assert library.model.switch(WIDE, when_complete=True, cancel=stop) is None
     assert first(library) == "red"
     assert library.model.add(WIDE).completed == added.lacking
 
@@ -186,7 +186,7 @@ def test_items_of_modalities_the_model_lacks_are_reported_unreachable(open_tiny:
     library.ingest(media)
     added = library.model.add(MUTE)
     assert (added.completed, added.not_embedded, added.lacking, added.problems) == (9, 2, 0, ())
-    switched = library.model.use(MUTE)
+    switched = library.model.switch(MUTE)
     assert switched is not None and dict(switched.unreachable) == {"audio": 2}
     assert first(library) == "green"
     assert "audio" not in {hit.modality for hit in library.search("low", 50, mode="vector")}
@@ -196,7 +196,7 @@ def test_items_of_modalities_the_model_lacks_are_reported_unreachable(open_tiny:
     sound(media / "new.wav", "mid")
     report = library.ingest(media)
     assert (report.not_embedded, report.unchanged, report.new) == (1, 11, 0)
-    back = library.model.use("tiny")
+    back = library.model.switch("tiny")
     assert back is not None and back.forgotten == 1
     assert library.ingest(media).new == 1 and library.search("mid", 1, modalities=["audio"])[0].path.name == "new.wav"
 
@@ -220,20 +220,20 @@ def test_projections_belong_to_their_model(open_tiny: OpenTiny, media: Path) -> 
     swapping(library)
     library.train.apply("swap")
     assert first(library) == "green"
-    assert library.model.use(WIDE, when_complete=True) == ModelSwitched("wide", "tiny+swap", {}, 0)
+    assert library.model.switch(WIDE, when_complete=True) == ModelSwitched("wide", "tiny+swap", {}, 0)
     assert first(library) == "blue"
     with pytest.raises(SpaceChanged) as caught:
         library.train.apply("swap")
-    assert caught.value.hint is not None and "mmsearch model use" in caught.value.hint
+    assert caught.value.hint is not None and "mmsearch model switch" in caught.value.hint
     late = picture(media / "green9.png", "green", mark=90)
     library.ingest(media)
-    library.model.use("tiny", when_complete=True)
+    library.model.switch("tiny", when_complete=True)
     assert (first(library), [m.active for m in library.model.list()]) == ("red", [True, False, False])
     library.train.apply("swap")
     assert len(stored(library, "tiny+swap")) == len(stored(library, "tiny"))
     reds = library.search("red", 4, modalities=["image"], mode="vector")
     assert late.name in {hit.path.name for hit in reds} and {hit.path.name[:-5] for hit in reds[:3]} == {"green"}
-    library.model.use("wide")
+    library.model.switch("wide")
     library.model.drop("tiny")
     assert [m.name for m in library.model.list()] == ["wide"] and first(library) == "blue"
     assert [path.name for path in (library.path / "indexes").iterdir()] == ["wide"]
@@ -247,7 +247,7 @@ def test_senseless_model_commands_are_refused(open_tiny: OpenTiny, media: Path, 
     with pytest.raises(UnknownName):
         library.model.add("no-such-model")
     with pytest.raises(InvalidInput, match="no model 'wide'"):
-        library.model.use("wide")
+        library.model.switch("wide")
     with pytest.raises(InvalidInput, match="another model that is called 'tiny'"):
         library.model.add("tests.tiny:other_weights")
     with pytest.raises(InvalidInput, match="searches use the model 'tiny'"):
@@ -263,7 +263,7 @@ def test_senseless_model_commands_are_refused(open_tiny: OpenTiny, media: Path, 
     with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
         db.execute("UPDATE spaces SET fingerprint = 'of other weights' WHERE name = 'wide'")
         db.commit()
-    for attempt in (library.model.add, library.model.use):
+    for attempt in (library.model.add, library.model.switch):
         with pytest.raises(SpaceChanged, match="another version"):
             attempt(WIDE)
     assert first(library) == "red"
@@ -278,11 +278,11 @@ def test_the_model_commands_add_switch_and_report(run: Run, process: Run, media:
     assert run("ingest", media).returncode == 0
     added = process("model", "add", MUTE)
     assert added.returncode == 0, added.stderr.decode()
-    assert "mute: 9 distinct files" in added.stdout.decode() and "mmsearch model use mute" in added.stdout.decode()
+    assert "mute: 9 distinct files" in added.stdout.decode() and "mmsearch model switch mute" in added.stdout.decode()
     picture(media / "more.png", "red", mark=50)
     assert run("ingest", media).returncode == 0
     assert "mute lacks 1 distinct files: mmsearch model add mute" in run("status").stdout.decode()
-    used = run("model", "use", MUTE, "--when-complete")
+    used = run("model", "switch", MUTE, "--when-complete")
     assert used.returncode == 0 and "2 audio" in used.stderr.decode(), used.stderr.decode()
     listed = run("model", "list").stdout.decode().splitlines()
     assert ["ready" in listed[0], "in use" in listed[1]] == [True, True]

@@ -16,7 +16,7 @@ from mmsearch.cli import cli
 from mmsearch.core import registry, trust
 from mmsearch.encoders import connection
 from mmsearch.errors import InvalidInput, Untrusted, WeightsError
-from mmsearch.training.connection import ConnectionTask, Texts, plain
+from mmsearch.training.connection import ConnectionTask, Texts, connection_map
 from mmsearch.training.loop import fit_task
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.types import Segment, Space
@@ -118,7 +118,7 @@ def test_the_stored_matrices_give_the_vectors_of_the_trained_module() -> None:
     with torch.inference_mode():
         module(torch.from_numpy(rows))  # moves the averages
         expected = F.normalize(module.eval()(torch.from_numpy(rows)), dim=1).numpy()
-    np.testing.assert_allclose(plain(module)(rows), expected, atol=1e-6)
+    np.testing.assert_allclose(connection_map(module)(rows), expected, atol=1e-6)
 
 
 def test_spaces_without_common_meaning_train_to_chance() -> None:

@@ -158,7 +158,7 @@ def test_an_unknown_strategy_or_attack_is_refused() -> None:
         FusionShape("magic")
     with pytest.raises(InvalidInput, match="cw"):
         Attack("cw")
-    assert isinstance(task("mean").found, FusionItems)
+    assert isinstance(task("mean").items, FusionItems)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

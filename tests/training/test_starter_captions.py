@@ -1,5 +1,6 @@
 """What captions add to the classes' vector: the shipped weights, and the recipe that made them, on made-up data."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_photos_are_distinguished_from_other_pictures() -> None:
 
     given = made(1).photos
     cut, seen = (OtherPictures(some(40, one), given.classes) for one in (dim, dim[::-1]))
-    weights, bias = recipe.told_apart(replace(given, features=some(300)), cut, seen)
+    weights, bias = recipe.photo_gate(replace(given, features=some(300)), cut, seen)
     unseen = some(20), some(20, dim), some(20, dim[::-1])
     with torch.inference_mode():
         odds = [captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in unseen]
@@ -176,7 +177,7 @@ def test_negative_captions_are_of_photos_outside_the_batch() -> None:
 def test_the_common_caption_direction_is_added_by_the_photo_score() -> None:
     given = made(60)
     task = recipe.CaptionTask(given, 0)
-    module, features = captions.unpacked(recipe.finished(task)), torch.from_numpy(given.photos.features)
+    module, features = captions.unpacked(recipe.shipped_weights(task)), torch.from_numpy(given.photos.features)
     mean = given.words.vectors.mean(0)
     np.testing.assert_allclose(module.common, recipe.COMMON * mean / np.linalg.norm(mean), atol=1e-6)
     with torch.inference_mode():
@@ -202,10 +203,10 @@ def test_negative_captions_change_the_loss(monkeypatch: pytest.MonkeyPatch) -> N
     for wrong in (0, 200):
         monkeypatch.setattr(recipe, "WRONG", wrong)
         # No words, whose draws would differ.
-        task.said = np.zeros_like(task.said)
+        task.mentions = np.zeros_like(task.mentions)
         rows = torch.arange(20)
         features, classes = (array[rows] for array in task.photos)
-        loss = task.described(features, classes, task.captions[rows, 0], rows, np.random.default_rng(0))
+        loss = task.caption_loss(features, classes, task.captions[rows, 0], rows, np.random.default_rng(0))
         found.append(float(loss.detach()))
     assert found[1] > found[0] + 0.3
 
@@ -214,7 +215,7 @@ def test_negative_captions_change_the_loss(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_killed_caption_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = made(100)
     whole = recipe.trained(given, 3)
-    told, kept = recipe._told, tmp_path / "checkpoint"
+    told, kept = recipe._log_epoch, tmp_path / "checkpoint"
 
     def killed(epoch: EpochReport) -> None:
         told(epoch)
@@ -222,7 +223,7 @@ def test_a_killed_caption_training_resumes_to_the_same_weights(tmp_path: Path, m
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "_told", killed)
+        patch.setattr(recipe, "_log_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             recipe.trained(given, 3, kept)
     resumed = recipe.trained(given, 3, kept)
@@ -278,7 +279,7 @@ def test_single_words_are_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
         with torch.inference_mode():
             added = module(torch.from_numpy(unseen.photos.features)).numpy()
         grid = added @ given.words.vectors.T
-        found.append(float((grid[:, 0] > grid[:, 1])[unseen.words.said[:, 0]].mean()))
+        found.append(float((grid[:, 0] > grid[:, 1])[unseen.words.mentions[:, 0]].mean()))
     assert found[1] > found[0] + 0.1
 
 
@@ -289,7 +290,7 @@ def test_trained_words_are_those_that_distinguish_photos() -> None:
     text = StarterText("cpu", "fp32")
     expected = text.encode([text.prepare(Segment("text", one)) for one in ("dog", "snow")], query=True)
     np.testing.assert_allclose(known.vectors, expected, atol=1e-6)
-    assert known.said.tolist() == [[True, True]] * 3 + [[False, False]] * 4
+    assert known.mentions.tolist() == [[True, True]] * 3 + [[False, False]] * 4
 
 
 def test_imagined_features_show_a_random_class_by_its_margin() -> None:
@@ -337,3 +338,10 @@ def test_the_class_scores_of_a_picture_sum_to_one(encoder: StarterImage, photo: 
     found = scores(encoder.seen(encoder._loaded(), [encoder.prepare(Segment("image", photo))]))
     assert found.shape == (1, 1000)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+
+
+def test_the_recipe_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["starter", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("mmsearch.training.starter", run_name="__main__")
+    assert "usage: python -m mmsearch.training.starter [-h] --data DATA --out OUT" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def trained(examples: PairExamples) -> ProjectionTask:
 @pytest.mark.slow
 def test_a_projection_learns_the_rotation_common_to_all_pairs() -> None:
     task = trained(rotated(np.arange(ITEMS)))
-    untrained = ProjectionTask(SHAPE, task.found, {}, "infonce", 0, torch.device("cpu"))
+    untrained = ProjectionTask(SHAPE, task.examples, {}, "infonce", 0, torch.device("cpu"))
     assert untrained.validate()["recall@10"] < 0.15 < 0.6 < task.validate()["recall@10"]
 
 
@@ -57,7 +57,7 @@ def test_shuffled_pairs_train_to_chance() -> None:
     shuffled = np.random.default_rng(1).permutation(ITEMS)
     task = trained(rotated(shuffled))
     true = rotated(np.arange(ITEMS))
-    task.found = PairExamples(**{**true.arrays(), "pairs": true.pairs})
+    task.examples = PairExamples(**{**true.arrays(), "pairs": true.pairs})
     # Chance is 10 of 240, 0.04; 80 queries have a standard error of 0.02.
     assert task.validate()["recall@10"] < 0.12
 

@@ -53,9 +53,9 @@ def read_huggingface(name: str, folder: Path) -> HuggingFaceCheckpoint:
     try:
         found = KINDS[kind].read(name, folder, config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
-            f"the config in {folder} can't be used: {said}",
+            f"the config in {folder} can't be used: {reason}",
             hint="take the files that were published with the weights: with others, vectors would be wrong silently",
         ) from error
     return found
@@ -66,7 +66,7 @@ def huggingface_space(checkpoint: HuggingFaceCheckpoint, device: str, precision:
     return KINDS[checkpoint.config["model_type"]].space(checkpoint, device, precision)
 
 
-def needed_files(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, small ones first.
 
     Raises: WeightsError if some are missing.

@@ -123,7 +123,7 @@ class ClapAudio(_Clap):
         import torch
         from torch.nn import functional as F
 
-        found = []
+        encoded = []
         with torch.inference_mode():
             for start in range(0, len(batch), self.batch_size):
                 mel = sent(np.stack(batch[start : start + self.batch_size]), model.device).unsqueeze(1).to(model.dtype)
@@ -132,6 +132,6 @@ class ClapAudio(_Clap):
                 # No window is longer than the model's: none is ever fused.
                 longer = torch.zeros(len(mel), 1, dtype=torch.bool, device=model.device)
                 heard = model.module.audio_model(mel, is_longer=longer).pooler_output
-                found.append(F.normalize(model.module.audio_projection(heard).float(), dim=-1).cpu())
-        vectors: NDArray[np.float32] = torch.cat(found).numpy()
+                encoded.append(F.normalize(model.module.audio_projection(heard).float(), dim=-1).cpu())
+        vectors: NDArray[np.float32] = torch.cat(encoded).numpy()
         return vectors

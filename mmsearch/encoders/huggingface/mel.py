@@ -82,8 +82,8 @@ class Mel:
         if len(wave):
             times = self.samples // len(wave)
             repeated = {"repeatpad": times, "repeat": times + 1, "pad": 1}[self.padding]
-            found = np.tile(wave, repeated)[: self.samples]
-            whole[: len(found)] = found
+            tiled = np.tile(wave, repeated)[: self.samples]
+            whole[: len(tiled)] = tiled
         return whole
 
 

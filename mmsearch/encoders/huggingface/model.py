@@ -60,14 +60,14 @@ def _check(
     checkpoint: HuggingFaceCheckpoint, stored: Mapping[str, tuple[int, ...]], built: "Mapping[str, torch.Tensor]"
 ) -> None:
     """Raises: WeightsError for tensors that are missing, too many, or of another shape."""
-    said = f"{checkpoint.folder} does not hold the weights of the architecture in its config"
+    mismatch = f"{checkpoint.folder} does not hold the weights of the architecture in its config"
     for name, shape in stored.items():
         if name not in built and not name.endswith(_NOT_STORED):
-            raise WeightsError(f"{said}: {name} is too much", hint=HINT)
+            raise WeightsError(f"{mismatch}: {name} is too much", hint=HINT)
         if name in built and tuple(built[name].shape) != shape:
-            raise WeightsError(f"{said}: {name} is {shape}, not {tuple(built[name].shape)}", hint=HINT)
+            raise WeightsError(f"{mismatch}: {name} is {shape}, not {tuple(built[name].shape)}", hint=HINT)
     # Of weights that serve in two places only one is stored.
     known = {built[name].data_ptr() for name in stored if name in built}
     for name, tensor in built.items():
         if name not in stored and tensor.data_ptr() not in known:
-            raise WeightsError(f"{said}: {name} is missing", hint=HINT)
+            raise WeightsError(f"{mismatch}: {name} is missing", hint=HINT)

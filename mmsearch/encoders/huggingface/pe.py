@@ -84,13 +84,13 @@ def _pixels(config: Mapping[str, Any]) -> Pixels:
     off = [key for key in ("do_resize", "do_rescale", "do_normalize") if config.get(key) is not True]
     if off or config.get("do_center_crop") or abs(config.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6:
         raise ValueError(f"preprocessing without {off}" if off else "a crop, or another scale than 1/255")
-    said = {
+    settings = {
         "mean": config["image_mean"],
         "std": config["image_std"],
         "interpolation": _FILTERS[config.get("resample") or 2],
         "resize_mode": "squash",
     }
-    return Pixels.parse([config["size"]["height"], config["size"]["width"]], said)
+    return Pixels.parse([config["size"]["height"], config["size"]["width"]], settings)
 
 
 def pe_space(checkpoint: PeCheckpoint, device: str, precision: str) -> Space:
@@ -119,10 +119,10 @@ def _blocks(sounds: "torch.Tensor | None", videos: "torch.Tensor | None", shared
     import torch
     from torch.nn import functional as F
 
-    given = next(one for one in (sounds, videos, shared) if one is not None)
-    zeros = torch.zeros_like(given, dtype=torch.float32)
-    found = [zeros if one is None else F.normalize(one.float(), dim=-1) for one in (sounds, videos, shared)]
-    return F.normalize(torch.cat(found, dim=-1), dim=-1)
+    template = next(one for one in (sounds, videos, shared) if one is not None)
+    zeros = torch.zeros_like(template, dtype=torch.float32)
+    encoded = [zeros if one is None else F.normalize(one.float(), dim=-1) for one in (sounds, videos, shared)]
+    return F.normalize(torch.cat(encoded, dim=-1), dim=-1)
 
 
 class _Pe(HuggingFace[PeCheckpoint]):
@@ -161,14 +161,14 @@ class PeImage(_Pe, ImageTower[PeCheckpoint]):
     def _forward(self, model: Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         import torch
 
-        found, video = [], model.module.video_model
+        encoded, video = [], model.module.video_model
         with torch.inference_mode():
             for start in range(0, len(batch), PICTURES_AT_ONCE):
                 pixels = sent(np.stack(batch[start : start + PICTURES_AT_ONCE]), model.device)
                 frames = self.normalised(pixels).to(model.dtype).unsqueeze(1)  # (n, 1, 3, h, w)
                 seen = video.video_head(video.video_encoder(frames).pooler_output)
-                found.append(_blocks(None, seen, seen).cpu())
-        vectors: NDArray[np.float32] = torch.cat(found).numpy()
+                encoded.append(_blocks(None, seen, seen).cpu())
+        vectors: NDArray[np.float32] = torch.cat(encoded).numpy()
         return vectors
 
 

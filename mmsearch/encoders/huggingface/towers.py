@@ -81,7 +81,7 @@ class TextTower(HuggingFace[Kind]):
         """float32 (n, dim), unit rows, of token ids and mask, both int64 (n, t)."""
 
 
-def at_rate(name: str, wanted: int, rate: int | None) -> None:
+def at_rate(name: str, expected: int, rate: int | None) -> None:
     """Raises: InvalidInput for a sound of another rate."""
-    if rate != wanted:
-        raise InvalidInput(f"{name} takes sound at {wanted} Hz, not {rate}")
+    if rate != expected:
+        raise InvalidInput(f"{name} takes sound at {expected} Hz, not {rate}")

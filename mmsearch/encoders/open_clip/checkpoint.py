@@ -72,8 +72,8 @@ class OpenClipCheckpoint:
     @property
     def architecture(self) -> str:
         """12 hex digits over model_cfg and an adapter's scale: what weights alone don't tell, such as their heads."""
-        said = [self.model, self.adapter.scale] if self.adapter else self.model
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+        config = [self.model, self.adapter.scale] if self.adapter else self.model
+        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def reads_bpe(self) -> bool:
@@ -149,9 +149,9 @@ def read_open_clip(name: str, folder: Path) -> OpenClipCheckpoint:
     try:
         return _checked(name, folder, config["model_cfg"], config["preprocess_cfg"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
-            f"{path} is no open_clip config that can be used: {said}",
+            f"{path} is no open_clip config that can be used: {reason}",
             hint="take the file that was published with the weights: with another one, vectors would be wrong silently",
         ) from error
 

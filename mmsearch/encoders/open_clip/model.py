@@ -88,15 +88,15 @@ def _architecture(checkpoint: OpenClipCheckpoint) -> "torch.nn.Module":
 def hf_config(checkpoint: OpenClipCheckpoint, named: str) -> Path:
     """The folder with the config.json of a text tower of transformers. Raises: WeightsError."""
     own = checkpoint.folder / "config.json"
-    found = own if own.is_file() else model_store.cached(named, "config.json")
-    if found is None:
+    file = own if own.is_file() else model_store.cached(named, "config.json")
+    if file is None:
         raise WeightsError(
             f"the text tower of {checkpoint.name} is {named}, whose config.json is not on this machine",
             hint=f"put it into {checkpoint.folder}",
         )
     # It is handed to transformers, which would ask on the terminal whether to run what a config names.
-    config_of(found.parent)
-    return found.parent
+    config_of(file.parent)
+    return file.parent
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -106,12 +106,12 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     import torch
 
     try:
-        found = torch.load(path, map_location="meta", weights_only=True)
+        loaded = torch.load(path, map_location="meta", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path} holds more than weights, and code in it is not run", hint=tensors.HINT) from error
     except Exception as error:  # of what isn't a pickle, the unpickler stumbles over anything
         raise WeightsError(f"{path} is no file of weights: {error}", hint=tensors.HINT) from error
-    state = found.get("state_dict", found) if isinstance(found, dict) else {}
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise WeightsError(f"{path} holds no tensors by name", hint=tensors.HINT)
     return {str(name).removeprefix("module."): tuple(tensor.shape) for name, tensor in state.items()}

@@ -39,7 +39,7 @@ def repository(name: str) -> str:
     return "/".join(where.split("/")[:2])
 
 
-def needed_open_clip(names: Collection[str], place: object) -> list[str]:
+def required_files(names: Collection[str], place: object) -> list[str]:
     """Those files of a repository that the model is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.
@@ -81,10 +81,10 @@ def _check_name(checkpoint: OpenClipCheckpoint) -> None:
     published: Mapping[str, Any] = open_clip.get_model_config(rest.partition("/")[0]) or {}
     for part, size in _SIZES:
         there = checkpoint.model if part == "model_cfg" else checkpoint.model[part]
-        wanted = (published if part == "model_cfg" else published.get(part, {})).get(size)
-        if wanted is not None and there.get(size, wanted) != wanted:
+        expected = (published if part == "model_cfg" else published.get(part, {})).get(size)
+        if expected is not None and there.get(size, expected) != expected:
             raise WeightsError(
                 f"{checkpoint.folder} holds another model than {checkpoint.name}: "
-                f"its {size} is {there[size]}, not {wanted}",
+                f"its {size} is {there[size]}, not {expected}",
                 hint="name the folder with that model, or say what it is: --space local-dir:FOLDER needs no preparing",
             )

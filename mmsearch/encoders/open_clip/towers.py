@@ -75,8 +75,8 @@ class OpenClipText(_OpenClip):
     def _prepare(self, data: Any, rate: int | None) -> Prepared:
         """int64 (context,) token ids; what doesn't fit is cut off."""
         if self._cut is None:
-            found = self.checkpoint
-            self._cut = cutter(found.text, found.context, None if found.reads_bpe else found.tokenizer())
+            model = self.checkpoint
+            self._cut = cutter(model.text, model.context, None if model.reads_bpe else model.tokenizer())
         return self._cut(str(data))
 
     def _trial(self) -> Prepared:

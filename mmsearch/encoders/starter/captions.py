@@ -79,16 +79,16 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Of two neighbours in a row the first is in the low half of a byte. Rows have an even length.
     """
-    found: dict[str, Tensor] = {}
+    stored: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if tensor.ndim > 1:
             scale = tensor.abs().amax(-1, keepdim=True).clamp(min=1e-12) / LEVELS
             steps = (tensor / scale).round().add(LEVELS).to(torch.uint8)
             low, high = steps.reshape(*tensor.shape[:-1], -1, 2).unbind(-1)
-            found[name], found[name + SCALE] = low | high << 4, scale
+            stored[name], stored[name + SCALE] = low | high << 4, scale
         else:
-            found[name] = tensor.clone()
-    return found
+            stored[name] = tensor.clone()
+    return stored
 
 
 def unpacked(stored: Mapping[str, Tensor]) -> Captions:

@@ -61,9 +61,9 @@ def yamnet(tflite: Path) -> dict[str, NDArray[Any]]:
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    found = hashlib.sha256(tflite.read_bytes()).hexdigest()
-    if found != TFLITE_SHA256:
-        raise InvalidInput(f"{tflite} is not the published yamnet.tflite: sha256 {found}")
+    digest = hashlib.sha256(tflite.read_bytes()).hexdigest()
+    if digest != TFLITE_SHA256:
+        raise InvalidInput(f"{tflite} is not the published yamnet.tflite: sha256 {digest}")
     interpreter = Interpreter(str(tflite))
     interpreter.allocate_tensors()
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}

@@ -34,7 +34,7 @@ CAPTIONS = WeightFile(
     "c228cd0f3dba9fdcbfd9ac7baf91af543cab934a507cf3c896d415decb9e9a66",
     "mmsearch",
 )
-"""Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter.recipe`; see MODEL_CARD.md."""
+"""Weights of `captions.Captions`, packed, made by `python -m mmsearch.training.starter`; see MODEL_CARD.md."""
 LEARNED = "(learned from captions)"
 """What the learned part is called among the classes' names."""
 SIDE = 260
@@ -140,8 +140,8 @@ class StarterImage(LazyEncoder[_Loaded]):
 
 def scores(seen: Seen) -> NDArray[np.float32]:
     """Of the classes, float32 (n, 1000), rows sum up to 1."""
-    found: NDArray[np.float32] = (seen.logits / TEMPERATURE).softmax(1).cpu().numpy()
-    return found
+    probabilities: NDArray[np.float32] = (seen.logits / TEMPERATURE).softmax(1).cpu().numpy()
+    return probabilities
 
 
 def _learned(model: _Loaded, seen: Seen) -> NDArray[np.float32]:

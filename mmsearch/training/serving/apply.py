@@ -29,7 +29,7 @@ def apply_model(parts: LibraryContext, name: str) -> SpaceRecord:
         if projection_facts(content).get("fingerprint") != base.fingerprint:
             raise SpaceChanged(
                 f"{name!r} was trained on vectors of another space than this library's {base.name!r}",
-                hint="search with that one again: mmsearch model use NAME; or train it again here: "
+                hint="search with that one again: mmsearch model switch NAME; or train it again here: "
                 "mmsearch train drop, then mmsearch train projection",
             )
         projector = Projector(content)
@@ -65,16 +65,16 @@ def drop_model(parts: LibraryContext, name: str) -> None:
     """
     folder = ModelFolder.of(parts.path, name)
     with parts.writing():
-        wanted = _made(parts.catalog(), name)
-        if wanted is None and not folder.path.is_dir():
+        made_space = _made(parts.catalog(), name)
+        if made_space is None and not folder.path.is_dir():
             raise InvalidInput(f"there is no model {name!r}", hint="see what there is: mmsearch train list")
-        if wanted is not None:
-            if parts.catalog().space() == wanted:
+        if made_space is not None:
+            if parts.catalog().space() == made_space:
                 base, record = parts.base()
                 parts.calibrate(base, record)
                 parts.indexes(record).publish()
-            parts.catalog().drop_space(wanted)
-            shutil.rmtree(parts.path / INDEX_FOLDER / quote(wanted.name, safe=""), ignore_errors=True)
+            parts.catalog().drop_space(made_space)
+            shutil.rmtree(parts.path / INDEX_FOLDER / quote(made_space.name, safe=""), ignore_errors=True)
         with folder.writing():
             pass  # raises if it is being trained
         shutil.rmtree(folder.path, ignore_errors=True)

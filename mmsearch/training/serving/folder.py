@@ -100,5 +100,5 @@ class ModelFolder:
 def model_folders(library: Path) -> list[ModelFolder]:
     """Begun and finished ones, by name."""
     root = library / FOLDER
-    found = [ModelFolder(path) for path in sorted(root.iterdir())] if root.is_dir() else []
-    return [folder for folder in found if folder.begun]
+    folders = [ModelFolder(path) for path in sorted(root.iterdir())] if root.is_dir() else []
+    return [folder for folder in folders if folder.begun]

@@ -1,4 +1,4 @@
-"""TODO"""
+"""What is written down of trainings, for those who list or train models."""
 
 from dataclasses import dataclass
 from typing import Any

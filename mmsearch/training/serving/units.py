@@ -26,50 +26,52 @@ def units_of_paths(files: Collection[Path], catalog: Catalog, together: bool) ->
         return {path: (content,) for path, content in known.items()}
     ids = at_paths(files, catalog, features.items_at)
     with catalog.reading() as snapshot:
-        found = units_of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
-    return {path: found[ids[path]] for path in known}
+        by_item = units_of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
+    return {path: by_item[ids[path]] for path in known}
 
 
 def units_of_items(snapshot: Snapshot, items: Mapping[int, int], together: bool) -> dict[int, Unit]:
     """What each item, given with its content, belongs to."""
-    found: dict[int, Unit] = {item: (content,) for item, content in items.items()}
+    by_item: dict[int, Unit] = {item: (content,) for item, content in items.items()}
     for files in file_groups.group_members(snapshot, items).values() if together else ():
         members = group_rules.ordered_group(files)
         own = tuple(sorted({file.content_id for file in members}))
-        found |= {file.item_id: own for file in members if file.item_id in items}
-    return found
+        by_item |= {file.item_id: own for file in members if file.item_id in items}
+    return by_item
 
 
-def contents_of_units(wholes: Iterable[Unit]) -> list[int]:
-    return sorted({content for whole in wholes for content in whole})
+def contents_of_units(units: Iterable[Unit]) -> list[int]:
+    return sorted({content for unit in units for content in unit})
 
 
 def unit_vectors(
-    wholes: Collection[Unit], fusion: bytes, segments: features.SegmentVectors
+    units: Collection[Unit], fusion: bytes, segments: features.SegmentVectors
 ) -> tuple[list[Unit], Vectors]:
-    """The wholes that have segments, ascending, and a vector of each, float32 (n, dim), unit rows.
+    """The units that have segments, ascending, and a vector of each, float32 (n, dim), unit rows.
 
     Args:
-        fusion: A fusion's file; if empty, every whole is a single content.
-        segments: All of the wholes' contents.
+        fusion: A fusion's file; if empty, every unit is a single content.
+        segments: All of the units' contents.
 
     Raises: WeightsError, InvalidInput for a fused vector that is not a number.
     """
     if not fusion:
         alone, made = content_directions(segments)
         return [(content,) for content in alone.tolist()], made
-    parts = {whole: part for whole, part in zip(sorted(wholes), _parts(sorted(wholes), segments), strict=True) if part}
+    ordered = sorted(units)
+    members = zip(ordered, _vectors_by_modality(ordered, segments), strict=True)
+    parts = {unit: vectors for unit, vectors in members if vectors}
     return list(parts), _fused(fusion, list(parts.values()))
 
 
-def shared_media(wholes: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[tuple[int, int]]:
-    """Places of wholes that share a picture or a sound. A text may lie beside many (a licence, an empty form)."""
+def shared_media(units: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[tuple[int, int]]:
+    """Places of units that share a picture or a sound. A text may lie beside many (a licence, an empty form)."""
     telling = {
         content for content, kind in zip(segments.contents.tolist(), segments.kinds, strict=True) if kind != "text"
     }
     first: dict[int, int] = {}
-    for at, whole in enumerate(wholes):
-        for content in telling.intersection(whole):
+    for at, unit in enumerate(units):
+        for content in telling.intersection(unit):
             yield first.setdefault(content, at), at
 
 
@@ -79,25 +81,25 @@ def content_directions(segments: features.SegmentVectors) -> tuple[Ids, Vectors]
     Returns content ids, ascending, and float32 (n, dim).
     """
     alone, owners = np.unique(segments.contents, return_inverse=True)
-    whole = np.zeros((len(alone), segments.vectors.shape[1]), np.float32)
+    directions = np.zeros((len(alone), segments.vectors.shape[1]), np.float32)
     kinds = np.array(segments.kinds)
     for kind in sorted(set(segments.kinds)):
         own = kinds == kind
-        sums = np.zeros_like(whole)
+        sums = np.zeros_like(directions)
         np.add.at(sums, owners[own], segments.vectors[own])
-        whole += _unit(sums)
-    return alone, _unit(whole)
+        directions += _unit(sums)
+    return alone, _unit(directions)
 
 
-def _parts(wholes: Sequence[Unit], found: features.SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
+def _vectors_by_modality(units: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
     rows: dict[int, list[int]] = defaultdict(list)
-    for row, content in enumerate(found.contents.tolist()):
+    for row, content in enumerate(segments.contents.tolist()):
         rows[content].append(row)
-    for whole in wholes:
+    for unit in units:
         own: dict[Modality, list[int]] = defaultdict(list)
-        for row in (row for content in whole for row in rows[content]):
-            own[found.kinds[row]].append(row)
-        yield {kind: found.vectors[some] for kind, some in own.items()}
+        for row in (row for content in unit for row in rows[content]):
+            own[segments.kinds[row]].append(row)
+        yield {kind: segments.vectors[some] for kind, some in own.items()}
 
 
 def _fused(fusion: bytes, parts: Sequence[Mapping[Modality, Vectors]]) -> Vectors:

@@ -1,1 +1,8 @@
-"""What made the starter space's captions.safetensors."""
+"""What made the starter space's captions.safetensors: `python -m mmsearch.training.starter`.
+
+| module | what |
+|---|---|
+| recipe | the training, and the measures of what it made |
+| starter_data | what it learns from: photos, their captions, and single words of these |
+| cutouts, imagined | other pictures, which keep their place |
+"""

@@ -1,6 +1,6 @@
 """What made the starter's captions.safetensors: photos come near to their captions, other pictures stay where they are.
 
-    python -m mmsearch.training.starter.recipe --data DIR --out DIR [--seed N] [--limit N] [--shuffled]
+    python -m mmsearch.training.starter --data DIR --out DIR [--seed N] [--limit N] [--shuffled]
 
 DIR holds captions.tsv (split, filename, caption) and images/. Only the split `train` trains; `dev` is measured at the
 end. The network's features are computed once and kept in the output folder; so is a checkpoint, after which a
@@ -9,7 +9,6 @@ training that was killed goes on.
 
 import argparse
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,22 +59,22 @@ SAMPLE = 1000
 class CaptionTask:
     """Contrastive on photos and what is said of them, while other pictures keep their place; see `loop.Task`."""
 
-    def __init__(self, given: StarterData, seed: int) -> None:
+    def __init__(self, data: StarterData, seed: int) -> None:
         # The first weights come from torch's own generator: it is ours for that, then as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module = Captions(DROPOUT)
         # How sure the loss is of a pair is set here, not learned: one value fewer that a resumed training must keep.
         self.infonce = InfoNCE(TEMPERATURE, learned=False)
-        self.given = given
-        self.photos = [torch.from_numpy(array) for array in (given.photos.features, given.photos.classes)]
-        self.captions = torch.from_numpy(given.photos.captions)
-        self.words, self.said = torch.from_numpy(given.words.vectors), given.words.said
+        self.data = data
+        self.photos = [torch.from_numpy(array) for array in (data.photos.features, data.photos.classes)]
+        self.captions = torch.from_numpy(data.photos.captions)
+        self.words, self.mentions = torch.from_numpy(data.words.vectors), data.words.mentions
         # Half way between all words alike and all mentions alike: rare words are many, and each says more.
-        self.rarity = np.maximum(self.said.sum(0), 1) ** -0.5
+        self.rarity = np.maximum(self.mentions.sum(0), 1) ** -0.5
         self.cutouts, self.imagined = (
             [torch.from_numpy(array) for array in (some.features, some.classes)]
-            for some in (given.cutouts, given.imagined)
+            for some in (data.cutouts, data.imagined)
         )
 
     @property
@@ -88,33 +87,33 @@ class CaptionTask:
     def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
         texts = self.captions[rows, torch.from_numpy(draw.integers(0, self.captions.shape[1], len(rows)))]
         features, classes = (array[rows] for array in self.photos)
-        return self.described(features, classes, texts, rows, draw) + self.stay(draw)
+        return self.caption_loss(features, classes, texts, rows, draw) + self.stay_loss(draw)
 
-    def described(
+    def caption_loss(
         self, features: Tensor, classes: Tensor, texts: Tensor, rows: Tensor, draw: np.random.Generator
     ) -> Tensor:
         """Photos are near to their captions, (n, 384), and to one of their words each; `rows` says whose words."""
         members = self._members(features, classes)
         none = torch.zeros((len(rows), len(rows)), dtype=torch.bool)
-        found = self._contrast(members, texts, none, self._wrong(rows, draw))
-        said = self.said[rows.numpy()]
-        speaking = np.flatnonzero(said.any(1))
+        loss = self._contrast(members, texts, none, self._wrong(rows, draw))
+        mentions = self.mentions[rows.numpy()]
+        speaking = np.flatnonzero(mentions.any(1))
         if not len(speaking):
-            return found
-        chances = np.cumsum(said[speaking] * self.rarity, axis=1)
+            return loss
+        chances = np.cumsum(mentions[speaking] * self.rarity, axis=1)
         chosen = (chances <= draw.random(len(speaking))[:, None] * chances[:, -1:]).sum(1)
         # A word that both photos have is no wrong answer.
-        related = torch.from_numpy(said[speaking][:, chosen])
-        return found + WORDS * self._contrast(members[torch.from_numpy(speaking)], self.words[chosen], related)
+        related = torch.from_numpy(mentions[speaking][:, chosen])
+        return loss + WORDS * self._contrast(members[torch.from_numpy(speaking)], self.words[chosen], related)
 
-    def stay(self, draw: np.random.Generator) -> Tensor:
+    def stay_loss(self, draw: np.random.Generator) -> Tensor:
         """How far other pictures are from their classes."""
-        found = []
+        losses = []
         for weight, (features, classes) in ((STAY, self.cutouts), (IMAGINED, self.imagined)):
             some = torch.from_numpy(draw.integers(0, len(features), OTHERS))
             members = self._members(features[some], classes[some])
-            found.append(weight * (1 - (members * classes[some].unsqueeze(1)).sum(2)).mean())
-        return torch.stack(found).sum()
+            losses.append(weight * (1 - (members * classes[some].unsqueeze(1)).sum(2)).mean())
+        return torch.stack(losses).sum()
 
     def _wrong(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
         """Captions of photos that are not among `rows`, (up to WRONG, 384).
@@ -146,17 +145,17 @@ class CaptionTask:
         return joined(classes.unsqueeze(1), self.module.members(features))
 
 
-def recalls(module: Captions, given: CaptionedPhotos) -> dict[str, float]:
+def recalls(module: Captions, photos: CaptionedPhotos) -> dict[str, float]:
     """R@1/5/10 of photos by each of their captions, and of captions by photo, in %; ties count against us."""
     with torch.inference_mode():
-        features, classes = torch.from_numpy(given.features), torch.from_numpy(given.classes)
+        features, classes = torch.from_numpy(photos.features), torch.from_numpy(photos.classes)
         vectors = joined(classes, module(features)).numpy()
-    texts = given.captions.reshape(-1, given.captions.shape[2])
-    found = texts @ vectors.T  # (n * captions, n)
-    relevant = np.repeat(np.eye(len(vectors), dtype=np.bool_), given.captions.shape[1], axis=0)
+    texts = photos.captions.reshape(-1, photos.captions.shape[2])
+    scores = texts @ vectors.T  # (n * captions, n)
+    relevant = np.repeat(np.eye(len(vectors), dtype=np.bool_), photos.captions.shape[1], axis=0)
     measured = {}
-    for name, grid, wanted in (("words-image", found, relevant), ("image-words", found.T, relevant.T)):
-        ranked = [metrics.ranks(row, right) for row, right in zip(grid, wanted, strict=True)]
+    for name, grid, answers in (("words-image", scores, relevant), ("image-words", scores.T, relevant.T)):
+        ranked = [metrics.ranks(row, right) for row, right in zip(grid, answers, strict=True)]
         for k in (1, 5, 10):
             measured[f"{name} R@{k}"] = 100 * float(np.mean([metrics.success_at(ranks, k) for ranks in ranked]))
     return measured
@@ -167,17 +166,17 @@ def main(arguments: Sequence[str]) -> int:
     ours = logging.getLogger("mmsearch")
     ours.addHandler(logging.StreamHandler())
     ours.setLevel(logging.INFO)
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser("python -m mmsearch.training.starter", description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="only so many photos of each split")
     parser.add_argument("--shuffled", action="store_true", help="train on the captions of other photos: a check")
     options = parser.parse_args(arguments)
-    given = starter_data(options.data, options.limit, options.out, seed=options.seed if options.shuffled else None)
+    data = starter_data(options.data, options.limit, options.out, seed=options.seed if options.shuffled else None)
     dev = captioned_photos(options.data, "dev", options.limit, options.out / "dev.safetensors")
     name = f"captions-{options.seed}{'-shuffled' if options.shuffled else ''}"
-    weights = trained(given, options.seed, options.out / f"{name}.checkpoint")
+    weights = trained(data, options.seed, options.out / f"{name}.checkpoint")
     content = save(weights)
     checkpoint.write_whole(content, options.out / f"{name}.safetensors")
     _log.info("%s", " ".join(f"{key} {value:.1f}" for key, value in recalls(unpacked(weights), dev).items()))
@@ -185,23 +184,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def trained(given: StarterData, seed: int, keep: Path | None = None) -> dict[str, Tensor]:
+def trained(data: StarterData, seed: int, keep: Path | None = None) -> dict[str, Tensor]:
     """The weights after the last epoch, packed. Raises: InvalidInput, LibraryError."""
-    task = CaptionTask(given, seed)
-    fit_task(task, replace(RECIPE, seed=seed), keep=keep, on_epoch=_told)
-    return finished(task)
+    task = CaptionTask(data, seed)
+    fit_task(task, replace(RECIPE, seed=seed), keep=keep, on_epoch=_log_epoch)
+    return shipped_weights(task)
 
 
-def finished(task: CaptionTask) -> dict[str, Tensor]:
+def shipped_weights(task: CaptionTask) -> dict[str, Tensor]:
     """A trained task's weights as they are shipped: the learned part's length, what is added, and the second gate."""
-    weights, given = task.module.state_dict(), task.given
-    photo, bias = told_apart(given.photos, given.cutouts, given.imagined)
+    weights, data = task.module.state_dict(), task.data
+    photo, bias = photo_gate(data.photos, data.cutouts, data.imagined)
     gate = {"photo": STEEP * photo, "least": STEEP * (HALF - bias)}
-    common = COMMON * F.normalize(torch.from_numpy(given.words.vectors).sum(0), dim=0)
+    common = COMMON * F.normalize(torch.from_numpy(data.words.vectors).sum(0), dim=0)
     return packed({**weights, "most": weights["most"] * LENGTH, "common": common, **gate})
 
 
-def told_apart(photos: CaptionedPhotos, cutouts: OtherPictures, imagined: OtherPictures) -> tuple[Tensor, Tensor]:
+def photo_gate(photos: CaptionedPhotos, cutouts: OtherPictures, imagined: OtherPictures) -> tuple[Tensor, Tensor]:
     """Logistic regression on normalised features, photos counting half of all: weights (1280,), and the bias."""
     kinds = photos.features, cutouts.features, imagined.features
     rows = normal(torch.from_numpy(np.concatenate(kinds)))
@@ -213,8 +212,8 @@ def told_apart(photos: CaptionedPhotos, cutouts: OtherPictures, imagined: OtherP
 
     def loss() -> Tensor:
         solver.zero_grad()
-        found = F.binary_cross_entropy_with_logits(rows @ weights + bias, real, counts, reduction="sum")
-        total: Tensor = found + HELD * weights.square().sum()
+        loss_value = F.binary_cross_entropy_with_logits(rows @ weights + bias, real, counts, reduction="sum")
+        total: Tensor = loss_value + HELD * weights.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -222,11 +221,7 @@ def told_apart(photos: CaptionedPhotos, cutouts: OtherPictures, imagined: OtherP
     return weights.detach(), bias.detach()
 
 
-def _told(epoch: EpochReport) -> None:
+def _log_epoch(epoch: EpochReport) -> None:
     _log.info(
         "epoch %d: loss %.3f, nearness %.4f, %.0f s", epoch.number, epoch.loss, *epoch.measures.values(), epoch.seconds
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -61,7 +61,7 @@ class CaptionWords:
 
     vectors: Vectors
     """(words, 384)"""
-    said: NDArray[np.bool_]
+    mentions: NDArray[np.bool_]
     """(photos, words), which of them a photo's captions have."""
 
 
@@ -102,10 +102,10 @@ def starter_data(data: Path, limit: int | None, folder: Path, *, seed: int | Non
 
     Raises: InvalidInput, LibraryError, MediaError.
     """
-    given = captioned_photos(data, "train", limit, folder / "train.safetensors")
-    stay = cutout_pictures(data, limit, folder / "cutouts.safetensors"), with_objects(given.features)
-    made = StarterData(given, caption_words(read_captions(data, "train", limit)), *stay)
-    return made if seed is None else shuffled(made, seed)
+    photos = captioned_photos(data, "train", limit, folder / "train.safetensors")
+    others = cutout_pictures(data, limit, folder / "cutouts.safetensors"), with_objects(photos.features)
+    all_data = StarterData(photos, caption_words(read_captions(data, "train", limit)), *others)
+    return all_data if seed is None else shuffled(all_data, seed)
 
 
 def read_captions(data: Path, split: str, limit: int | None = None) -> dict[str, list[str]]:
@@ -117,10 +117,10 @@ def read_captions(data: Path, split: str, limit: int | None = None) -> dict[str,
             ]
     except (OSError, UnicodeDecodeError, KeyError) as error:
         raise InvalidInput(f"{data / 'captions.tsv'} can't be read: {error!r}") from error
-    found: dict[str, list[str]] = {}
+    by_photo: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: row["filename"]):
-        found.setdefault(row["filename"], []).append(row["caption"])
-    photos = {name: captions for name, captions in found.items() if len(captions) == CAPTIONS_EACH}
+        by_photo.setdefault(row["filename"], []).append(row["caption"])
+    photos = {name: captions for name, captions in by_photo.items() if len(captions) == CAPTIONS_EACH}
     if not photos:
         raise InvalidInput(f"no photo of the split {split} has {CAPTIONS_EACH} captions", hint=f"see {data}")
     return dict(list(photos.items())[:limit])
@@ -156,10 +156,10 @@ def caption_words(captions: Mapping[str, Sequence[str]]) -> CaptionWords:
         if FEWEST <= count <= len(by_photo) / 2 and len(word) >= SHORTEST and word.isalpha() and word not in unseen
     )
     columns = {word: column for column, word in enumerate(known)}
-    said = np.zeros((len(by_photo), len(known)), np.bool_)
+    mentions = np.zeros((len(by_photo), len(known)), np.bool_)
     for row, some in enumerate(by_photo):
-        said[row, [columns[word] for word in some if word in columns]] = True
-    return CaptionWords(_embedded(known), said)
+        mentions[row, [columns[word] for word in some if word in columns]] = True
+    return CaptionWords(_embedded(known), mentions)
 
 
 def _embedded(texts: Sequence[str]) -> Vectors:
@@ -206,18 +206,18 @@ def features_of(paths: Sequence[Path], cut: np.random.Generator | None) -> tuple
     features, classes = [], []
     for start in range(0, len(paths), size):
         batch = [encoder.prepare(next(iter(decoder.decode(path)))) for path in paths[start : start + size]]
-        found = encoder.seen(model, [cutout(one, cut) for one in batch] if cut is not None else batch)
-        features.append(found.features.numpy())
-        classes.append(combine(scores(found), names, TOP))
+        seen = encoder.seen(model, [cutout(one, cut) for one in batch] if cut is not None else batch)
+        features.append(seen.features.numpy())
+        classes.append(combine(scores(seen), names, TOP))
     return np.concatenate(features), np.concatenate(classes)
 
 
-def shuffled(given: StarterData, seed: int) -> StarterData:
+def shuffled(original: StarterData, seed: int) -> StarterData:
     """The captions of other photos: what is learned from them must be worth nothing."""
-    photos, words = given.photos, given.words
+    photos, words = original.photos, original.words
     order = np.random.default_rng([seed, len(photos.captions)]).permutation(len(photos.captions))
     return replace(
-        given,
+        original,
         photos=replace(photos, captions=photos.captions[order]),
-        words=replace(words, said=words.said[order]),
+        words=replace(words, mentions=words.mentions[order]),
     )
