@@ -23,7 +23,7 @@ class StandIn(Gpu):
         self.searches: list[tuple[int, int]] = []
         """(neighbours, cells) asked for."""
         self.busy = Lock()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def moved(self, index: Any) -> Any:
         if len(self.moves) == self.room:

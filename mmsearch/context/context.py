@@ -73,7 +73,7 @@ class LibraryContext:
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
         self.caretaker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent; whoever held the mutex is not here."""

@@ -28,7 +28,7 @@ RETRY_S = 600.0
 STOP_S = 5.0
 """Seconds that `stop` waits at most for a look, which may have a large index to load."""
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.indexing.background import work; work()"
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.indexing.background import run_work; run_work()"
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class BackgroundWorker:
         self._stopped = False
         self._thread = threading.Thread(target=self._look, name="mmsearch-caretaker", daemon=True)
         self._thread.start()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """The parent goes on with it; here it has stopped."""
@@ -97,7 +97,7 @@ class BackgroundWorker:
         with self._mutex:
             if self._stopped:
                 return
-            with forks.whole():
+            with forks.no_fork():
                 # Unbuffered: a buffer has a lock, which this thread holds while a child lets go of the pipe.
                 self._process = subprocess.Popen(
                     self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -86,7 +86,7 @@ class Lists:
         self._gate = ReadWriteLock()
         self._gpu = gpu
         self._switching: dict[ListKey, Reload] = {}
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """Indexes are shared with the parent as long as neither changes them, unless one was being changed."""

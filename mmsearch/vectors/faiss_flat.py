@@ -35,7 +35,7 @@ class _Threads:
         faiss.omp_set_num_threads(1)
 
 
-_THREADS = forks.bound(_Threads())
+_THREADS = forks.reset_in_child(_Threads())
 
 _FEW = 1024
 """Up to so many selected rows are gathered and scanned: cheaper than FAISS's pass over all of them with a bitmap."""

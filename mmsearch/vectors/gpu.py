@@ -50,7 +50,7 @@ class Gpu:
         self.turn = RLock()
         """Held by whoever uses the GPU, and re-entrant, since a copy may be collected in the middle of that."""
         self._resources = faiss.StandardGpuResources()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """Nothing is searched on it in a child."""

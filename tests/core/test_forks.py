@@ -47,7 +47,7 @@ def elsewhere(held: AbstractContextManager[object]) -> Iterator[threading.Event]
 
 
 def test_a_child_finds_every_lock_open() -> None:
-    guard, gate = forks.Guard(), ReadWriteLock()
+    guard, gate = forks.ForkSafeLock(), ReadWriteLock()
 
     def work() -> str:
         with guard, gate.writing():
@@ -66,18 +66,18 @@ def test_a_fork_waits_for_what_it_would_tear() -> None:
         def disconnect(self) -> None:
             order.append("disconnected")
 
-    kept = forks.connected(Kept())
+    kept = forks.disconnect_before_fork(Kept())
 
     def work() -> str:
-        with forks.whole():
+        with forks.no_fork():
             return "done"
 
-    with elsewhere(forks.whole()) as enough:
+    with elsewhere(forks.no_fork()) as enough:
         # Whoever is in may need somebody who comes later, and is let in for that.
         def other() -> None:
-            while not forks._turn._shut:
+            while not forks._coordinator._closed:
                 time.sleep(0.001)
-            with forks.whole(), forks.whole():
+            with forks.no_fork(), forks.no_fork():
                 order.append("went through")
             enough.set()
 
@@ -91,13 +91,13 @@ def test_a_fork_waits_for_what_it_would_tear() -> None:
 
 def test_a_child_of_a_torn_process_says_so() -> None:
     def work() -> None:
-        with forks.whole():
+        with forks.no_fork():
             raise AssertionError("it was let in")
 
-    with forks.whole(), pytest.raises(Forked, match="forked while another thread") as raised:
+    with forks.no_fork(), pytest.raises(Forked, match="forked while another thread") as raised:
         forked(work)
     assert raised.value.hint == forks.HINT
-    with forks.whole():
+    with forks.no_fork():
         pass  # the parent goes on
 
 
@@ -187,10 +187,10 @@ def test_torch_is_refused_in_a_child_once_it_ran() -> None:
 
 
 def test_a_childs_own_children_are_as_its_parents() -> None:
-    guard = forks.Guard()
+    guard = forks.ForkSafeLock()
 
     def work() -> str:
-        with guard, forks.whole():
+        with guard, forks.no_fork():
             return "done"
 
     with elsewhere(guard):

@@ -144,7 +144,7 @@ def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="index_device"):
         read_settings(index_device="tpu")
     device = StandIn()
-    monkeypatch.setattr(gpu, "found", lambda: device)
+    monkeypatch.setattr(gpu, "find_gpu", lambda: device)
     with mmsearch.open(tmp_path, index="ivf", index_device="gpu", space="tests.tiny:space") as library:
         catalog = library._parts.catalog(create=True)
         _, record = library._parts.embedding(create=True)
