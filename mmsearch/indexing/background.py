@@ -28,7 +28,10 @@ RETRY_S = 600.0
 STOP_S = 5.0
 """Seconds that `stop` waits at most for a look, which may have a large index to load."""
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.indexing.background import run_work; run_work()"
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from mmsearch.indexing.background import run_work; run_work()"
+)
 
 _log = logging.getLogger(__name__)
 
