@@ -56,7 +56,7 @@ class BackgroundWorker:
         self._mutex = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._thread = threading.Thread(target=self._look, name="mmsearch-caretaker", daemon=True)
+        self._thread = threading.Thread(target=self._look, name="mmsearch-background", daemon=True)
         self._thread.start()
         forks.reset_in_child(self)
 

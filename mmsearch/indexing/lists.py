@@ -57,7 +57,7 @@ LAYERED = "faiss"
 ANN_SUFFIX = ".built"
 """Ends the name of a structure's file."""
 
-REBUILD = (2_000, 20_000)
+REBUILD_AFTER = (2_000, 20_000)
 """A structure is built anew when a tenth of it has changed, but not before and not after so many: what has changed is
 searched by comparing everything."""
 
@@ -143,7 +143,7 @@ class Lists:
     def refresh(self, modalities: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
         with self._refreshing, self._catalog.reading() as connection:
-            generation, floor, mark = catalog_read.current_commit(connection)
+            generation, oldest_replayable_generation, commit_id = catalog_read.current_commit(connection)
             keys = [
                 key
                 for key in catalog_read.list_keys(connection, self._space.name)
@@ -154,9 +154,9 @@ class Lists:
                 self._held[key] = held
                 if self._gpu is not None and held.layers is not None:
                     held.layers.use(self._gpu)
-                if (held.generation, held.mark) != (generation, mark):
+                if (held.generation, held.commit_id) != (generation, commit_id):
                     with self._gate.writing():
-                        self._catch_up(connection, key, held, generation, floor)
+                        self._catch_up(connection, key, held, generation, oldest_replayable_generation)
                 self._look_for_a_newer(key, held)
             return keys
 
@@ -186,16 +186,16 @@ class Lists:
             self._catalog.raise_floor(min(self._held[key].published for key in keys))
 
     def _publish(self, key: ListKey, held: LoadedIndex) -> None:
-        publish_index(held.index, self.path(key), self._stamp(key, held.generation, held.mark, held.built))
+        publish_index(held.index, self.path(key), self._stamp(key, held.generation, held.commit_id, held.built))
         if held.built is None:
             # Nothing there, or no good, or not wanted any more.
-            with told(self.built_path(key)):
-                quarantine(self.built_path(key)) if held.damaged else self.built_path(key).unlink(missing_ok=True)
+            with told(self.ann_path(key)):
+                quarantine(self.ann_path(key)) if held.damaged else self.ann_path(key).unlink(missing_ok=True)
         held.published, held.unpublished, held.damaged = held.generation, 0, False
 
     # Structures
 
-    def built_path(self, key: ListKey) -> Path:
+    def ann_path(self, key: ListKey) -> Path:
         """Where a list's structure is published."""
         path = self.path(key)
         return path.with_name(path.name + ANN_SUFFIX)
@@ -205,14 +205,14 @@ class Lists:
         held = self._held[key]
         return None if held.built is None else (held.built, *held.built_from)
 
-    def facts(self, key: ListKey) -> dict[str, Any]:
+    def describe(self, key: ListKey) -> dict[str, Any]:
         """How a list is searched, as `mmsearch.maintenance.index.ListStatus` says it."""
         held, dim = self._held[key], self._space.dim
-        files = [path.stat().st_size for path in (self.path(key), self.built_path(key)) if path.exists()]
+        files = [path.stat().st_size for path in (self.path(key), self.ann_path(key)) if path.exists()]
         found = {
             "preset": presets.FLAT if held.layers is not None else self._backend, "size": len(held.index),
             "since": 0, "memory_bytes": len(held.index) * presets.preset_named(presets.FLAT).bytes_per_vector(dim),
-            "file_bytes": sum(files), "generation": held.generation, "effort": None, "target": 1.0, "recall": {},
+            "file_bytes": sum(files), "generation": held.generation, "search_effort": None, "target": 1.0, "recall": {},
         }  # fmt: skip
         if held.layers is None or held.layers.built is None:
             return found
@@ -220,14 +220,14 @@ class Lists:
         memory = len(built) * built.preset.bytes_per_vector(dim) + exact * 4 * dim
         return found | {
             "preset": built.preset.name, "since": held.layers.since, "memory_bytes": memory,
-            "effort": built.facts.effort, "target": built.facts.target, "recall": built.facts.recall,
+            "search_effort": built.facts.search_effort, "target": built.facts.target, "recall": built.facts.recall,
         }  # fmt: skip
 
-    def due(self, refused: Callable[[ListKey, IndexPreset, int], bool]) -> dict[ListKey, IndexPreset]:
+    def find_outgrown(self, refused: Callable[[ListKey, IndexPreset, int], bool]) -> dict[ListKey, IndexPreset]:
         """The lists whose structure should be built, or built anew, and which preset suits them; `refused` says whether
         it was built in vain, for this list, of about this size."""
         found = {}
-        for key in self.renew():
+        for key in self.finish_reloads():
             layers = self._held[key].layers
             if layers is None:
                 continue
@@ -235,39 +235,39 @@ class Lists:
             preset = presets.suited_preset(len(layers), self.kind, serving.name)
             if preset != serving and refused(key, preset, len(layers)):
                 preset = serving
-            outgrown = layers.since > np.clip((len(layers) - layers.since) // 10, *REBUILD)
+            outgrown = layers.since > np.clip((len(layers) - layers.since) // 10, *REBUILD_AFTER)
             if preset != serving or (outgrown and not preset.exact):
                 found[key] = preset
         return found
 
-    def adopt(self, key: ListKey, built: "AnnIndex", generation: int, mark: int) -> None:
+    def publish_ann(self, key: ListKey, built: "AnnIndex", generation: int, commit_id: int) -> None:
         """Publish a structure of some past generation and search with it from now on. One caller at a time, for all
         processes; searches go on meanwhile."""
-        path = self.built_path(key)
-        publish_index(built, path, self._stamp(key, generation, mark, kind=ANN_SUFFIX))
+        path = self.ann_path(key)
+        publish_index(built, path, self._stamp(key, generation, commit_id, kind=ANN_SUFFIX))
         serving = self._held[key].built
         if serving is None or serving.facts.token != built.facts.token:
             # What has changed since another structure, or without one: it would never be read again.
             with told(self.path(key)):
                 self.path(key).unlink(missing_ok=True)
-        self._switch(key, self._over(built, generation, mark, file_identity(path)))
+        self._switch(key, self._over(built, generation, commit_id, file_identity(path)))
 
-    def drop(self, key: ListKey) -> None:
+    def remove_ann(self, key: ListKey) -> None:
         """Search a list without a structure from now on, and without its file."""
-        with told(self.built_path(key)):
-            self.built_path(key).unlink(missing_ok=True)
+        with told(self.ann_path(key)):
+            self.ann_path(key).unlink(missing_ok=True)
         self._switch(key, self._empty())
 
     def _look_for_a_newer(self, key: ListKey, held: LoadedIndex) -> None:
         """If another process has built a structure, read it beside, and search with the old one until that is done."""
-        if held.layers is None or file_identity(self.built_path(key)) == held.file:
+        if held.layers is None or file_identity(self.ann_path(key)) == held.file:
             return
         going = self._switching.get(key)
         if going is None or not going.is_alive():
             self._switching[key] = Reload(partial(self._reload, key))
             self._switching[key].start()
 
-    def renew(self) -> list[ListKey]:
+    def finish_reloads(self) -> list[ListKey]:
         """As `refresh`, and searches with what other processes have built from now on. Raises: what reading it did."""
         keys = self.refresh()
         for key in keys:
@@ -299,17 +299,17 @@ class Lists:
 
     # Verifying
 
-    def damages(self, key: ListKey) -> Iterator[str]:
+    def find_damage(self, key: ListKey) -> Iterator[str]:
         """What is wrong with a list's files."""
         wanted = self._stamp(key, 0, built=self._held[key].built)
-        for path, stamp in ((self.path(key), wanted), (self.built_path(key), self._stamp(key, 0, kind=ANN_SUFFIX))):
+        for path, stamp in ((self.path(key), wanted), (self.ann_path(key), self._stamp(key, 0, kind=ANN_SUFFIX))):
             if path.exists():
                 try:
                     check_file(path, stamp, self._space.dim)
                 except IndexDamaged as error:
                     yield error.message
 
-    def compared(self, key: ListKey) -> tuple[Ids, Ids]:
+    def compare_ids(self, key: ListKey) -> tuple[Ids, Ids]:
         """The ids of a list in the catalog, and in its index, of one generation; int64, ascending."""
         while True:
             self.refresh()
@@ -318,7 +318,7 @@ class Lists:
                 if catalog_read.generation(snapshot)[0] == held.generation:
                     return catalog_vectors.listed(snapshot, key), held.index.ids()
 
-    def misjudged(self, key: ListKey, ids: Ids) -> int:
+    def count_wrong_scores(self, key: ListKey, ids: Ids) -> int:
         """For how many of these segments a search with their own vector gives another score than the catalog does."""
         with self._gate.reading(), self._catalog.reading() as snapshot:
             found, rows = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
@@ -333,25 +333,25 @@ class Lists:
 
     def reset(self, key: ListKey) -> None:
         """Make a list anew from the catalog, without its files. The caller holds the library's writer lock."""
-        for path in (self.path(key), self.built_path(key)):
+        for path in (self.path(key), self.ann_path(key)):
             quarantine(path)
         self._switch(key, self._empty())
 
     # Loading and catching up
 
     def _stamp(
-        self, key: ListKey, generation: int, mark: int = 0, built: "AnnIndex | None" = None, kind: str = ""
+        self, key: ListKey, generation: int, commit_id: int = 0, built: "AnnIndex | None" = None, kind: str = ""
     ) -> Stamp:
         # Two projections may bear the same name one after the other.
         part = f"{key.space}/{key.item}/{key.segment}/{self._space.fingerprint[:16]}{kind}"
         # What has changed since a structure was built is nothing without that very structure.
         part += f"+{built.facts.token}" if built is not None else ""
-        return Stamp(self._uuid, part, self._backend, generation, mark)
+        return Stamp(self._uuid, part, self._backend, generation, commit_id)
 
     def _load(self, key: ListKey, generation: int) -> LoadedIndex:
         if self._backend != LAYERED:
             return self._loaded(key, partial(read_index, self.path(key), self._stamp(key, generation)))
-        path, dim = self.built_path(key), self._space.dim
+        path, dim = self.ann_path(key), self._space.dim
         # Loads faiss, which other backends don't need.
         from mmsearch.vectors.ann import AnnIndex
         from mmsearch.vectors.layered import LayeredIndex
@@ -366,8 +366,8 @@ class Lists:
             key, partial(read_index_as, load, self.path(key), self._stamp(key, generation, built=built))
         )
         if built is not None and held.published < 0:
-            return self._over(built, stamp.generation, stamp.mark, file)
-        held.file, held.built_from = file, (stamp.generation, stamp.mark)
+            return self._over(built, stamp.generation, stamp.commit_id, file)
+        held.file, held.built_from = file, (stamp.generation, stamp.commit_id)
         return held
 
     def _loaded(self, key: ListKey, load: Callable[[int], tuple[VectorIndex, Stamp]]) -> LoadedIndex:
@@ -375,28 +375,33 @@ class Lists:
             index, stamp = load(self._space.dim)
         except IndexDamaged:
             return self._empty(damaged=self.path(key).exists())
-        return LoadedIndex(index, stamp.generation, stamp.mark, stamp.generation, layered=self._backend == LAYERED)
+        return LoadedIndex(index, stamp.generation, stamp.commit_id, stamp.generation, layered=self._backend == LAYERED)
 
     def _empty(self, *, damaged: bool = False) -> LoadedIndex:
         index = create_index(self._backend, self._space.dim)
         return LoadedIndex(index, -1, 0, -1, damaged=damaged, layered=self._backend == LAYERED)
 
-    def _over(self, built: "AnnIndex", generation: int, mark: int, file: FileIdentity) -> LoadedIndex:
+    def _over(self, built: "AnnIndex", generation: int, commit_id: int, file: FileIdentity) -> LoadedIndex:
         """Nothing but a structure."""
         from mmsearch.vectors.layered import LayeredIndex
 
         layers = LayeredIndex(self._space.dim, built)
-        return LoadedIndex(layers, generation, mark, generation, file=file, built_from=(generation, mark))
+        return LoadedIndex(layers, generation, commit_id, generation, file=file, built_from=(generation, commit_id))
 
-    def _catch_up(self, snapshot: Snapshot, key: ListKey, held: LoadedIndex, generation: int, floor: int) -> None:
+    def _catch_up(
+        self, snapshot: Snapshot, key: ListKey, held: LoadedIndex, generation: int, oldest_replayable_generation: int
+    ) -> None:
         """Bring an index to the snapshot's generation; where it is searched, the caller has the gate for itself."""
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
-        since, floor = held.generation, max(floor, backfill.backfilled_at(snapshot, self._space.id))
-        foreign = since >= 0 and catalog_read.commit_id(snapshot, since) != held.mark
+        since, oldest_replayable_generation = (
+            held.generation,
+            max(oldest_replayable_generation, backfill.backfilled_at(snapshot, self._space.id)),
+        )
+        foreign = since >= 0 and catalog_read.commit_id(snapshot, since) != held.commit_id
         if foreign:
             # It is of a past or future that this catalog (a restored copy) never had.
             held.index, held.published, since = create_index(self._backend, self._space.dim), -1, -1
-        if 0 <= since < floor:
+        if 0 <= since < oldest_replayable_generation:
             self._compare(snapshot, key, held)
         else:
             for change in catalog_read.changes(snapshot, key, self._space.dim, since):
@@ -404,7 +409,7 @@ class Lists:
                 if len(change.ids):
                     held.index.add(change.ids, change.vectors)
                     held.unpublished += len(change.ids)
-        held.generation, held.mark = generation, catalog_read.commit_id(snapshot, generation)
+        held.generation, held.commit_id = generation, catalog_read.commit_id(snapshot, generation)
 
     def _compare(self, snapshot: Snapshot, key: ListKey, held: LoadedIndex) -> None:
         """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""

@@ -40,7 +40,7 @@ class LoadedIndex:
 
     index: VectorIndex
     generation: int
-    mark: int
+    commit_id: int
     """Of the commit that made the generation."""
     published: int
     """Generation of the files; -1: none that can be used."""

@@ -60,7 +60,7 @@ class BuildResult:
     key: ListKey
     preset: str
     size: int
-    effort: int | None
+    search_effort: int | None
     """Value of the preset's search parameter; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
@@ -93,7 +93,7 @@ class IndexTuner:
         self._target = target
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def build_lock(self) -> Iterator[None]:
         """Be the one that builds. Raises: LibraryLocked at once if another process or thread does."""
         make_folder(self._indexes.folder)
         lock = FileLock(self._indexes.folder / LOCK_NAME, timeout=0)
@@ -108,29 +108,29 @@ class IndexTuner:
         finally:
             lock.release()
 
-    def due(self) -> list[BuildResult]:
+    def build_outgrown(self) -> list[BuildResult]:
         """Build what should be built, unless somebody else is at it; a list that has shrunk loses its structure."""
         made: list[BuildResult] = []
-        due = self._indexes.due(self._refused)
+        due = self._indexes.find_outgrown(self._refused)
         if not due:
             return made
         try:
-            with self.alone():
+            with self.build_lock():
                 for key, preset in due.items():
                     if preset.exact:
-                        self._indexes.drop(key)
+                        self._indexes.remove_ann(key)
                     else:
                         made.extend(self._best(key, preset))
         except LibraryLocked:
             return made
         return made
 
-    def wanted(self) -> bool:
+    def has_work(self) -> bool:
         """Whether something should be built, and nobody is at it. Raises: LibraryReadOnly."""
-        if not self._indexes.due(self._refused):
+        if not self._indexes.find_outgrown(self._refused):
             return False
         try:
-            with self.alone():
+            with self.build_lock():
                 return True
         except LibraryLocked:
             return False
@@ -153,11 +153,11 @@ class IndexTuner:
         start, found = perf_counter(), self._indexes.built(key)
         if found is None:
             return None
-        built, generation, mark = found
-        tuned = self._tuned(key, built, built.preset.efforts)
+        built, generation, commit_id = found
+        tuned = self._tuned(key, built, built.preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
+            self._indexes.publish_ann(key, tuned, generation, commit_id)
         return self._outcome(key, tuned, published, start)
 
     def extend(self, key: ListKey) -> BuildResult | None:
@@ -170,7 +170,7 @@ class IndexTuner:
 
         built, _, _ = found
         with self._catalog.reading() as snapshot:
-            generation, _, mark = catalog_read.current_commit(snapshot)
+            generation, _, commit_id = catalog_read.current_commit(snapshot)
             ids = catalog_vectors.listed(snapshot, key)
         fresh, gone = np.setdiff1d(ids, built.ids), np.setdiff1d(built.ids, ids)
         if (
@@ -181,38 +181,40 @@ class IndexTuner:
         ):
             return None
         made = structures.extended_ann(built, self._chunks(fresh), gone)
-        tuned = self._tuned(key, made, made.preset.efforts)
+        tuned = self._tuned(key, made, made.preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
+            self._indexes.publish_ann(key, tuned, generation, commit_id)
         return self._outcome(key, tuned, published, start) if published else None
 
     def build(self, key: ListKey, preset: IndexPreset) -> BuildResult:
         """Build a list's structure and publish it, unless it misses the target; the caller is `alone`."""
         start = perf_counter()
         if preset.exact:
-            self._indexes.drop(key)
+            self._indexes.remove_ann(key)
             size = self._indexes.sizes()[key]
             return BuildResult(key, preset.name, size, None, self._target, {}, True, perf_counter() - start)
         from mmsearch.vectors import ann as structures
 
         with self._catalog.reading() as snapshot:
-            generation, _, mark = catalog_read.current_commit(snapshot)
+            generation, _, commit_id = catalog_read.current_commit(snapshot)
             ids = catalog_vectors.listed(snapshot, key)
         some = np.unique(np.linspace(0, len(ids) - 1, structures.sample_size(preset, len(ids))).astype(np.int64))
         sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
         made = structures.build_ann(preset, sample, len(ids), self._chunks(ids), self._target)
         del sample
-        tuned = self._tuned(key, made, preset.efforts)
+        tuned = self._tuned(key, made, preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
+            self._indexes.publish_ann(key, tuned, generation, commit_id)
         self._remember(key, preset, len(ids), published)
         return self._outcome(key, tuned, published, start)
 
     def _outcome(self, key: ListKey, built: "AnnIndex", published: bool, start: float) -> BuildResult:
         facts, seconds = built.facts, perf_counter() - start
-        return BuildResult(key, facts.preset, len(built), facts.effort, self._target, facts.recall, published, seconds)
+        return BuildResult(
+            key, facts.preset, len(built), facts.search_effort, self._target, facts.recall, published, seconds
+        )
 
     def _refusals(self, key: ListKey) -> tuple[Path, dict[str, tuple[int, float]]]:
         """A file, and what it says: preset -> (size of the list, target) for which it was built in vain."""
@@ -242,18 +244,18 @@ class IndexTuner:
     def _tuned(self, key: ListKey, built: "AnnIndex", choice: Sequence[int]) -> "AnnIndex":
         """The structure with the least effort that reaches the target with queries of every modality, or the most."""
         trials = self._trials(key, np.setdiff1d(built.ids, built.absent))
-        efforts = [effort for effort in choice if effort <= built.most] or [built.most]
-        low, high = 0, len(efforts) - 1
+        search_efforts = [search_effort for search_effort in choice if search_effort <= built.most] or [built.most]
+        low, high = 0, len(search_efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
         while low < high:
             middle = (low + high) // 2
-            measured[middle] = self._recall(built.with_facts(effort=efforts[middle]), trials)
+            measured[middle] = self._recall(built.with_facts(search_effort=search_efforts[middle]), trials)
             if self._reached(measured[middle]):
                 high = middle
             else:
                 low = middle + 1
-        recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
-        tuned = built.with_facts(effort=efforts[low], recall=recall, target=self._target, filtered={})
+        recall = measured.get(low) or self._recall(built.with_facts(search_effort=search_efforts[low]), trials)
+        tuned = built.with_facts(search_effort=search_efforts[low], recall=recall, target=self._target, filtered={})
         return tuned.with_facts(filtered=self._filtered(key, tuned))
 
     def _filtered(self, key: ListKey, built: "AnnIndex") -> dict[str, float]:
@@ -334,5 +336,7 @@ class IndexTuner:
 
 def alternatives(preset: IndexPreset) -> list[IndexPreset]:
     """Presets to try where one misses its target: those with more bits, the fewest first."""
-    more = [one for one in PRESETS if one.effort == preset.effort and one.code_bits > preset.code_bits]
+    more = [
+        one for one in PRESETS if one.search_parameter == preset.search_parameter and one.code_bits > preset.code_bits
+    ]
     return sorted(more, key=lambda one: one.code_bits)

@@ -37,7 +37,7 @@ class ListStatus:
     """About."""
     file_bytes: int
     generation: int
-    effort: int | None
+    search_effort: int | None
     """Value of the preset's search parameter; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
@@ -70,7 +70,7 @@ class LibraryIndex:
     def status(self) -> list[ListStatus]:
         """How every list is searched. Raises: LibraryNotFound, LibraryEmpty."""
         indexes = self._parts.indexes()
-        return [ListStatus(key.item, key.segment, **indexes.facts(key)) for key in indexes.refresh()]
+        return [ListStatus(key.item, key.segment, **indexes.describe(key)) for key in indexes.refresh()]
 
     def tune(self, recall: float | None = None) -> list[BuildResult]:
         """Find the least effort that reaches a recall with queries of every modality, by default the setting's, and
@@ -79,7 +79,7 @@ class LibraryIndex:
         Raises: InvalidInput, LibraryLocked if somebody else is building.
         """
         builder = self._builder(recall)
-        with builder.alone():
+        with builder.build_lock():
             return [made for key in self._parts.indexes().refresh() if (made := builder.tune(key)) is not None]
 
     def build(self, preset: str | None = None, recall: float | None = None) -> list[BuildResult]:
@@ -91,12 +91,12 @@ class LibraryIndex:
         """
         builder, indexes = self._builder(recall), self._parts.indexes()
         sizes = indexes.sizes()
-        with builder.alone():
+        with builder.build_lock():
             return [
                 builder.build(key, presets.suited_preset(size, preset or indexes.kind)) for key, size in sizes.items()
             ]
 
-    def keep_built(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
+    def start_background_indexing(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
         """Look from now on, until the library is closed, whether a list has outgrown its structure, whoever's commit
         it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
 
@@ -108,14 +108,14 @@ class LibraryIndex:
         parts = self._parts
 
         def done(told: Sequence[Mapping[str, Any]]) -> None:
-            parts.indexes().renew()
+            parts.indexes().finish_reloads()
             if on_built is not None:
                 on_built([BuildResult(**{**one, "key": ListKey(**one["key"])}) for one in told])
 
         arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
-        parts.keep_caretaker(
+        parts.start_background_worker(
             lambda: BackgroundWorker(
-                lambda: parts.builder().wanted(), "mmsearch.maintenance.index:build_due", arguments, done
+                lambda: parts.builder().has_work(), "mmsearch.maintenance.index:build_outgrown", arguments, done
             )
         )
 
@@ -136,7 +136,7 @@ class LibraryIndex:
                 if check.wrong:
                     indexes.reset(self._key(check))
             indexes.publish()
-        self._builder(None).due()
+        self._builder(None).build_outgrown()
         return [
             ListCheck(
                 one.item, one.segment, one.size, one.wrong, bool(one.wrong) and not self._check(self._key(one)).wrong
@@ -149,14 +149,14 @@ class LibraryIndex:
 
     def _check(self, key: ListKey) -> ListCheck:
         indexes = self._parts.indexes()
-        wrong = list(indexes.damages(key))
-        listed, held = indexes.compared(key)
+        wrong = list(indexes.find_damage(key))
+        listed, held = indexes.compare_ids(key)
         for what, ids in (("lacks", np.setdiff1d(listed, held)), ("still has", np.setdiff1d(held, listed))):
             if len(ids):
                 wrong.append(f"{what} {len(ids)} segments, such as {ids[0]}")
         both = np.intersect1d(listed, held)
         some = both[np.unique(np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64))]
-        if count := indexes.misjudged(key, some):
+        if count := indexes.count_wrong_scores(key, some):
             wrong.append(f"gives {count} of {len(some)} vectors a score that is not theirs")
         return ListCheck(key.item, key.segment, len(listed), tuple(wrong))
 
@@ -166,10 +166,10 @@ class LibraryIndex:
         return self._parts.builder(recall)
 
 
-def build_due(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
+def build_outgrown(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
     """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
     parts = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
-        return [asdict(one) for one in parts.builder().due()]
+        return [asdict(one) for one in parts.builder().build_outgrown()]
     finally:
         parts.close()

@@ -45,7 +45,7 @@ class AnnFacts:
     """What is known of a built structure besides the structure; kept in its file."""
 
     preset: str
-    effort: int
+    search_effort: int
     """Value of the preset's search parameter."""
     target: float
     """Recall it was to reach."""
@@ -58,6 +58,18 @@ class AnnFacts:
     """Of the structure, so that what is kept beside it can name it."""
     trained: int = 0
     """Vectors it had when it was trained; others may have been put in since."""
+
+    def to_json(self) -> bytes:
+        """As files have it, where the search effort is called effort."""
+        stored = asdict(self)
+        stored["effort"] = stored.pop("search_effort")
+        return json.dumps(stored, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "AnnFacts":
+        """Raises: ValueError, TypeError, KeyError for what `to_json` didn't make."""
+        stored = dict(parse_json(content))
+        return cls(search_effort=stored.pop("effort"), **stored)
 
 
 class AnnIndex:
@@ -74,7 +86,7 @@ class AnnIndex:
         first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
         self._run = first if last - first + 1 == len(ids) else None
         """The first id, where none is left out between it and the last: then places need no looking up."""
-        if self.preset.effort == "nprobe":
+        if self.preset.search_parameter == "nprobe":
             # Lets vectors be had by their places.
             faiss.downcast_index(index).make_direct_map()
 
@@ -93,7 +105,7 @@ class AnnIndex:
     @property
     def most(self) -> int:
         """The effort beyond which a search gets no better."""
-        return int(self._index.nlist) if self.preset.effort == "nprobe" else len(self)
+        return int(self._index.nlist) if self.preset.search_parameter == "nprobe" else len(self)
 
     def filtered_recall(self, share: float) -> float:
         """What was measured of filters that leave about this share of all vectors, in [0, 1]; 1 if nothing was."""
@@ -125,30 +137,30 @@ class AnnIndex:
         """Search on a GPU from now on, where it can."""
         self._copy = gpu.copy(self._index)
 
-    def near(self, queries: Vectors, want: int, effort: int, selection: Any = None) -> Places:
+    def near(self, queries: Vectors, want: int, search_effort: int, selection: Any = None) -> Places:
         """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
 
         Args:
             among: What `selector` made: the only places that count.
         """
-        if self.preset.effort == "nprobe":
-            effort = min(effort, self.most)
-            there = self._copy.search(queries, want, effort) if self._copy and selection is None else None
-            options = faiss.SearchParametersIVF(nprobe=effort, sel=selection)
+        if self.preset.search_parameter == "nprobe":
+            search_effort = min(search_effort, self.most)
+            there = self._copy.search(queries, want, search_effort) if self._copy and selection is None else None
+            options = faiss.SearchParametersIVF(nprobe=search_effort, sel=selection)
         else:
             there = None
-            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=selection)
+            options = faiss.SearchParametersHNSW(efSearch=max(search_effort, want), sel=selection)
         _, found = there or self._index.search(queries, want, params=options)
         near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
         return near
 
-    def share_near(self, queries: Vectors, effort: int, selection: Places) -> NDArray[np.float64]:
+    def share_near(self, queries: Vectors, search_effort: int, selection: Places) -> NDArray[np.float64]:
         """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
-        if self.preset.effort != "nprobe":
-            near = self.near(queries, min(effort, len(self)), effort)
+        if self.preset.search_parameter != "nprobe":
+            near = self.near(queries, min(search_effort, len(self)), search_effort)
             return np.asarray(np.isin(near, selection).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
         cells = self._cells
-        looked = faiss.downcast_index(self._index).quantizer.search(queries, min(effort, self.most))[1]
+        looked = faiss.downcast_index(self._index).quantizer.search(queries, min(search_effort, self.most))[1]
         match = np.bincount(cells[selection], minlength=self.most)[looked].sum(axis=1)
         return np.asarray(match / np.maximum(np.bincount(cells, minlength=self.most)[looked].sum(axis=1), 1))
 
@@ -161,7 +173,7 @@ class AnnIndex:
     def save(self, path: Path) -> None:
         """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,
         then 8 bytes, where the first of these begins."""
-        facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
+        facts = np.frombuffer(self.facts.to_json(), np.uint8)
         with replacing(path) as temporary, temporary.open("xb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
             length = file.tell()
@@ -182,10 +194,10 @@ class AnnIndex:
                     raise IndexDamaged(f"{path} holds no structure")
                 file.seek(length)
                 ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-                facts = AnnFacts(**parse_json(np.load(file, allow_pickle=False).tobytes()))
+                facts = AnnFacts.from_json(np.load(file, allow_pickle=False).tobytes())
                 file.seek(0)
                 index = _read(path, file, mapped=presets.preset_named(facts.preset).mapped)
-        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, UnknownName) as error:
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, KeyError, UnknownName) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         lists = getattr(index, "invlists", None)
         if lists is not None and isinstance(faiss.downcast_InvertedLists(lists), faiss.OnDiskInvertedLists):
@@ -236,7 +248,7 @@ def build_ann(
     """
     dim = sample.shape[1]
     index = faiss.index_factory(dim, preset.structure(count, dim), faiss.METRIC_INNER_PRODUCT)
-    if preset.effort == "nprobe":
+    if preset.search_parameter == "nprobe":
         index.cp.niter, index.cp.min_points_per_centroid, index.cp.seed = ROUNDS, 1, 1
     index.train(sample)
     taken: list[Ids] = []
@@ -244,7 +256,7 @@ def build_ann(
         index.add(np.ascontiguousarray(vectors))
         taken.append(ids)
     ids = np.concatenate(taken) if taken else np.empty(0, np.int64)
-    return AnnIndex(index, ids, AnnFacts(preset.name, preset.efforts[-1], target, trained=len(ids)))
+    return AnnIndex(index, ids, AnnFacts(preset.name, preset.search_efforts[-1], target, trained=len(ids)))
 
 
 def extended_ann(built: AnnIndex, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> AnnIndex:
@@ -256,7 +268,7 @@ def extended_ann(built: AnnIndex, chunks: Iterable[tuple[Ids, Vectors]], gone: I
     """
     # A clone of a mapped index would still be mapped, and take nothing more.
     index = faiss.deserialize_index(faiss.serialize_index(built._index))
-    if built.preset.effort == "nprobe":
+    if built.preset.search_parameter == "nprobe":
         # Some structures take no more while they know their vectors' places.
         index.set_direct_map_type(faiss.DirectMap.NoMap)
     taken = [built.ids]

@@ -244,26 +244,26 @@ class _Search:
         if self._among is not None and self._selector is None:
             self._selector = selector(self._among, len(built))
         # Where a part of all counts, its nearest are spread further; where many are wanted, too.
-        effort = built.facts.effort * (len(built) / self._matches) ** SPREAD * max(1.0, k / USUAL) ** 0.5
-        if filtered and len(misled := self._misled(queries, int(effort))):
+        search_effort = built.facts.search_effort * (len(built) / self._matches) ** SPREAD * max(1.0, k / USUAL) ** 0.5
+        if filtered and len(misled := self._misled(queries, int(search_effort))):
             found.update(zip(misled.tolist(), self._all(queries[misled], k), strict=True))
         while waiting := [number for number in range(len(queries)) if number not in found]:
-            near = built.near(queries[waiting], want, int(effort), self._selector)
+            near = built.near(queries[waiting], want, int(search_effort), self._selector)
             enough = (near >= 0).sum(axis=1) >= k
             asked = [number for number, is_enough in zip(waiting, enough, strict=True) if is_enough]
             found.update(zip(asked, self._rescored(queries[asked], k, near[enough]), strict=True))
-            if effort >= built.most and len(found) < len(queries):
+            if search_effort >= built.most and len(found) < len(queries):
                 rest = [number for number in waiting if number not in found]
                 found.update(zip(rest, self._all(queries[rest], k), strict=True))
-            effort *= 4
+            search_effort *= 4
         return [found[number] for number in range(len(queries))]
 
-    def _misled(self, queries: Vectors, effort: int) -> NDArray[np.int64]:
+    def _misled(self, queries: Vectors, search_effort: int) -> NDArray[np.int64]:
         """The numbers of the queries for which the structure would not find enough of what a filter leaves."""
         built, share = self._built, self._matches / len(self._built)
         if self._among is None or built.filtered_recall(share) < built.facts.target:
             return np.arange(len(queries))
-        return np.flatnonzero(built.share_near(queries, effort, self._among) < APART * share)
+        return np.flatnonzero(built.share_near(queries, search_effort, self._among) < APART * share)
 
     def _rescored(self, queries: Vectors, k: int, near: Places) -> list[_Found]:
         """The k best of the places proposed (q, want), -1 for none, by their true vectors."""

@@ -35,10 +35,10 @@ class IndexPreset:
     factory: str = ""
     """FAISS's own name of the structure; "{cells}" stands for how many those are, "{pairs}" for dimensions by twos.
     Empty: no structure, every vector is compared."""
-    effort: str = ""
+    search_parameter: str = ""
     """FAISS's name of what decides how hard a search tries: "nprobe", cells looked into, or "efSearch", the breadth
     of the walk through the graph."""
-    efforts: Sequence[int] = ()
+    search_efforts: Sequence[int] = ()
     """Ascending: the first with which recall reaches its target is kept."""
     spare: int = 0
     """Candidates beyond k whose scores are computed anew from the catalog's vectors, since codes are inexact."""

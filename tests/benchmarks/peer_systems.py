@@ -104,7 +104,7 @@ class Mmsearch(System):
             with library._parts.writing():
                 library._parts.calibrate(space, record)
                 library._parts.indexes().publish()
-            library._parts.builder().due()
+            library._parts.builder().build_outgrown()
 
     def open(self) -> None:
         self.library = mmsearch.open(self.folder, space="starter", index=self.preset)
@@ -113,8 +113,8 @@ class Mmsearch(System):
         self.key = self.indexes.refresh()[0]
         self.layers = cast(Any, self.indexes._held[self.key].layers)
         if self.layers.built is not None:
-            self.efforts = self.layers.built.preset.efforts
-            self.chosen = self.layers.built.facts.effort
+            self.efforts = self.layers.built.preset.search_efforts
+            self.chosen = self.layers.built.facts.search_effort
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
@@ -123,8 +123,8 @@ class Mmsearch(System):
 
     def _try(self, effort: int) -> None:
         built = self.layers.built
-        if effort and built is not None and built.facts.effort != effort:
-            self.layers.built = built.with_facts(effort=effort)
+        if effort and built is not None and built.facts.search_effort != effort:
+            self.layers.built = built.with_facts(search_effort=effort)
 
 
 class Graph(Mmsearch):
@@ -136,7 +136,7 @@ class Graph(Mmsearch):
         shutil.copy(self.folder.with_name("mmsearch") / "catalog.sqlite", self.folder)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
             library.search(stored(self.corpus.queries[0]))
-            library._parts.builder().due()
+            library._parts.builder().build_outgrown()
 
 
 class Search(Mmsearch):

@@ -464,7 +464,7 @@ def structure(request: pytest.FixtureRequest) -> tuple[ann.AnnIndex, Ids, Vector
     rows, numbers = spread(6000, 0), np.arange(0, 18000, 3, dtype=np.int64)
     parts = [(numbers[at], rows[at]) for at in np.array_split(np.arange(6000), 4)]
     made = ann.build_ann(presets.preset_named(request.param), rows[::2].copy(), 6000, parts, 0.9)
-    return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
+    return made.with_facts(search_effort=24 if made.preset.search_parameter == "nprobe" else 96), numbers, rows
 
 
 def test_a_structure_that_names_another_file_is_refused(tmp_path: Path) -> None:
@@ -552,7 +552,7 @@ def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_le
     monkeypatch.setattr(ann.AnnIndex, "near", counted)
     selection = None if share == 1 else Selection(numbers[: int(6000 * share)])
     LayeredIndex(32, made).search(spread(1, 5), 10, selection=selection, fetch=lambda ids: rows[ids // 3])
-    assert asked[0] == int(made.facts.effort * times)
+    assert asked[0] == int(made.facts.search_effort * times)
 
 
 def searched(
@@ -560,7 +560,9 @@ def searched(
 ) -> tuple[list[int], list[int]]:
     """Ids of the ten nearest of the chosen rows as a structure of little effort finds them, and as they are."""
     made, numbers, rows = structure
-    index = LayeredIndex(32, made.with_facts(effort=2 if made.preset.effort == "nprobe" else 16, **facts))
+    index = LayeredIndex(
+        32, made.with_facts(search_effort=2 if made.preset.search_parameter == "nprobe" else 16, **facts)
+    )
     found = index.search(query, 10, selection=Selection(numbers[chosen]), fetch=lambda ids: rows[ids // 3])
     order = np.lexsort((numbers[chosen], -rank.exact_scores(query[0], rows[chosen])))[:10]
     return found.ids[0].tolist(), numbers[chosen][order].tolist()

@@ -114,13 +114,13 @@ def built(indexes: Lists) -> str | None:
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callable[..., Library], name: str) -> None:
     _, indexes, builder = parts(opened(name))
-    (made,) = builder.due()
+    (made,) = builder.build_outgrown()
     assert (made.key, made.preset, made.size, made.published) == (KEY, name, SIZE, True)
     assert made.recall.keys() == {"text", "image"} and min(made.recall.values()) >= 0.95
     found = indexes.built(KEY)
     assert found is not None and found[0].facts.filtered.keys() == {"0.3", "0.1", "0.03"}
     assert all(0.8 <= recall <= 1 for recall in found[0].facts.filtered.values())
-    assert builder.due() == [], "once is enough"
+    assert builder.build_outgrown() == [], "once is enough"
     _, other, _ = parts(opened(name))
     for one in (indexes, other):
         assert built(one) == name
@@ -138,13 +138,13 @@ def test_a_name_that_is_no_preset_is_refused(opened: Callable[..., Library]) -> 
 
 def test_a_small_list_is_compared_whole(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("auto"))
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     check(indexes, EVERY, least=1.0)
 
 
 def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     catalog.remove(b"/p/3")
     space = catalog.space()
     assert space is not None
@@ -166,23 +166,23 @@ def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(o
 def test_a_structure_that_is_still_good_is_extended(
     opened: Callable[..., Library], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", (100, 100))
     catalog, indexes, builder = parts(opened(name))
-    builder.due()
+    builder.build_outgrown()
     before = indexes.built(KEY)
     catalog.remove(b"/p/3")
     space = catalog.space()
     assert space is not None and before is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
-    (made,) = builder.due()
+    (made,) = builder.build_outgrown()
     after = indexes.built(KEY)
     assert made.published and after is not None
     assert (after[0].facts.trained, len(after[0]), len(before[0])) == (SIZE, SIZE + 300, SIZE)
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
     for one in (indexes, parts(opened(name))[1]):
         check(one, left)
-        assert one.facts(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
+        assert one.describe(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
     catalog.remove(b"/p/4")
     for one in (indexes, parts(opened(name))[1]):
         check(one, left[(left % 10 != 4)])
@@ -190,7 +190,7 @@ def test_a_structure_that_is_still_good_is_extended(
 
 def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     indexes.publish()
     catalog.remove(b"/p/3")
     catalog.raise_floor(catalog.generation()[0])
@@ -202,14 +202,14 @@ def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., L
 def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmsearch.indexing.loaded_index.SMALL", 0)
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     indexes.publish()
     before = {path: path.stat().st_mtime_ns for path in indexes.folder.rglob("*") if path.is_file()}
     space = catalog.space()
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 1), space.id)
     indexes.publish()
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     written = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert "image-image.built" not in written
     check(parts(opened())[1], np.arange(SIZE + 1))
@@ -217,12 +217,12 @@ def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], mo
 
 def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("ivf"))
-    lazy = replace(presets.preset_named("ivf"), efforts=(1,))
+    lazy = replace(presets.preset_named("ivf"), search_efforts=(1,))
     made = builder.build(KEY, lazy)
     assert not made.published and min(made.recall.values()) < 0.95
-    assert built(indexes) is None and not indexes.built_path(KEY).exists()
+    assert built(indexes) is None and not indexes.ann_path(KEY).exists()
     check(indexes, EVERY, least=1.0)
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     (good,) = opened("ivf").index.build(recall=0.9)
     assert good.published
 
@@ -238,11 +238,11 @@ def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr("mmsearch.core.atomic.os.replace", full)
         with pytest.raises(LibraryError, match="No space left"):
-            builder.due()
+            builder.build_outgrown()
     for one in (indexes, parts(opened())[1]):
         assert built(one) is None
         check(one, EVERY, least=1.0)
-    assert builder.due()[0].published
+    assert builder.build_outgrown()[0].published
 
 
 def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., Library]) -> None:
@@ -276,7 +276,7 @@ def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., L
 
     builder._chunks = slowly  # type: ignore[method-assign]
     before = searched[0]
-    assert builder.due()[0].published
+    assert builder.build_outgrown()[0].published
     done.set()
     thread.join()
     assert not wrong and searched[0] > before
@@ -290,7 +290,7 @@ def test_a_running_reader_changes_over_when_another_process_has_built(opened: Ca
     _, reader, _ = parts(opened())
     check(reader, EVERY, least=1.0)
     _, _, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     check(reader, EVERY)
     for thread in reader._switching.values():
         thread.join()
@@ -301,8 +301,8 @@ def test_a_running_reader_changes_over_when_another_process_has_built(opened: Ca
 def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callable[..., Library]) -> None:
     library = opened()
     _, indexes, builder = parts(library)
-    builder.due()
-    path = indexes.built_path(KEY)
+    builder.build_outgrown()
+    path = indexes.ann_path(KEY)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -318,22 +318,27 @@ def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callabl
 
 def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:
     catalog, indexes, _ = parts(opened("auto"))
-    ids, _ = indexes.compared(KEY)
+    ids, _ = indexes.compare_ids(KEY)
     space = catalog.space()
     assert space is not None
     catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
     assert indexes.sizes() == {KEY: SIZE - 1}
-    assert indexes.misjudged(KEY, ids[:3]) == 0
+    assert indexes.count_wrong_scores(KEY, ids[:3]) == 0
 
 
 def test_tuning_changes_the_effort_and_what_other_processes_use(opened: Callable[..., Library]) -> None:
     library = opened()
-    parts(library)[2].due()
+    parts(library)[2].build_outgrown()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
-    assert low.effort is not None and high.effort is not None
-    assert low.effort < high.effort and min(low.recall.values()) < min(high.recall.values()) == 1.0
+    assert low.search_effort is not None and high.search_effort is not None
+    assert low.search_effort < high.search_effort and min(low.recall.values()) < min(high.recall.values()) == 1.0
     (told,) = opened().index.status()
-    assert (told.preset, told.effort, told.target, told.recall) == ("ivf-sq8", high.effort, 1.0, high.recall)
+    assert (told.preset, told.search_effort, told.target, told.recall) == (
+        "ivf-sq8",
+        high.search_effort,
+        1.0,
+        high.recall,
+    )
 
 
 def test_the_shell(folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:

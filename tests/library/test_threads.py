@@ -84,7 +84,7 @@ def test_the_catalog_answers_while_a_model_s_files_are_read(tmp_path: Path) -> N
             first.join(WAIT_S)
 
 
-def test_two_threads_that_ask_for_a_caretaker_get_one(
+def test_two_threads_that_ask_for_a_background_worker_get_one(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[BackgroundWorker] = []
@@ -98,11 +98,11 @@ def test_two_threads_that_ask_for_a_caretaker_get_one(
             made.append(self)
 
     monkeypatch.setattr(index, "BackgroundWorker", Slow)
-    monkeypatch.setattr("mmsearch.indexing.tuning.IndexTuner.wanted", lambda builder: False)
+    monkeypatch.setattr("mmsearch.indexing.tuning.IndexTuner.has_work", lambda builder: False)
     library = opened()
-    for thread in [started(library.index.keep_built) for _ in range(2)]:
+    for thread in [started(library.index.start_background_indexing) for _ in range(2)]:
         thread.join(WAIT_S)
-    assert len(made) == 1 and library._parts.caretaker is made[0]
+    assert len(made) == 1 and library._parts.background_worker is made[0]
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_closing_waits_for_an_index_that_is_being_read(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert built(indexes) is None
-    other._parts.builder().due()
+    other._parts.builder().build_outgrown()
     indexes.refresh()
     assert begun.wait(WAIT_S)
     (reload,) = indexes._switching.values()
@@ -147,14 +147,14 @@ def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert built(indexes) is None
-    other._parts.builder().due()
+    other._parts.builder().build_outgrown()
 
     def fails(*_: Any) -> Any:
         raise IndexDamaged(f"{folder} is on a disk that is gone")
 
     monkeypatch.setattr(Lists, "_reload", fails)
     with caplog.at_level(logging.DEBUG, "mmsearch"), pytest.raises(IndexDamaged, match="a disk that is gone"):
-        indexes.renew()
+        indexes.finish_reloads()
     said = [
         (one.levelno, str(folder) in one.getMessage())
         for one in caplog.records
@@ -162,5 +162,5 @@ def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
     ]
     assert said == [(logging.WARNING, False), (logging.DEBUG, True)]
     monkeypatch.undo()
-    indexes.renew()
+    indexes.finish_reloads()
     assert built(indexes) == "ivf-sq8", "it is tried again"

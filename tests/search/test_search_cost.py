@@ -71,7 +71,7 @@ def test_and_no_more_of_them_for_a_longer_answer(library: Library) -> None:
 def test_vectors_that_scores_were_made_of_are_not_read_again_to_fold(tmp_path: Path) -> None:
     with filled(tmp_path, 1200, "ivf-sq8") as library:
         library.search(query())
-        library._parts.builder().due()
+        library._parts.builder().build_outgrown()
         assert [one.preset for one in library.index.status()] == ["ivf-sq8"]
         assert len([one for one in asked(library, 10) if "embeddings.vector" in one]) == 1
 

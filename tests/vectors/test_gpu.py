@@ -35,7 +35,7 @@ def fetch(ids: Ids) -> Vectors:
 
 def structured(name: str, device: StandIn) -> LayeredIndex:
     made = ann.build_ann(presets.preset_named(name), ROWS, COUNT, [(NUMBERS, ROWS)], 0.95)
-    index = LayeredIndex(DIM, made.with_facts(effort=8))
+    index = LayeredIndex(DIM, made.with_facts(search_effort=8))
     index.use(device)
     return index
 
@@ -152,7 +152,7 @@ def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, indexes, builder = parts_of(library)
         queries = np.eye(8, dtype=np.float32)
         indexes.search(queries, 5)
-        builder.due()
+        builder.build_outgrown()
         indexes.search(queries, 5)
         assert device.moves == ["IndexFlatIP", "IndexIVFFlat"]
         assert {f.subject: f.state for f in library.doctor()}["faiss GPU"] == "ok"
