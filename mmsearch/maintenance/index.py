@@ -32,7 +32,7 @@ class ListStatus:
     size: int
     """Vectors."""
     since: int
-    """Of these, those that have changed since the structure was built, and are searched exactly beside it."""
+    """Of these, those that have changed since the ANN index was built, and are searched exactly beside it."""
     memory_bytes: int
     """About."""
     file_bytes: int
@@ -83,9 +83,9 @@ class LibraryIndex:
             return [made for key in self._parts.indexes().refresh() if (made := builder.tune(key)) is not None]
 
     def build(self, preset: str | None = None, recall: float | None = None) -> list[BuildResult]:
-        """Build the structures anew now: of this preset, or of the one that suits each list.
+        """Build the ANN indexes anew now: of this preset, or of the one that suits each list.
 
-        A preset that is not the setting `index` serves until that structure has outgrown itself.
+        A preset that is not the setting `index` serves until that ANN index has outgrown itself.
 
         Raises: InvalidInput, UnknownName, LibraryLocked.
         """
@@ -97,7 +97,7 @@ class LibraryIndex:
             ]
 
     def start_background_indexing(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
-        """Look from now on, until the library is closed, whether a list has outgrown its structure, whoever's commit
+        """Look from now on, until the library is closed, whether a list has outgrown its ANN index, whoever's commit
         it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
 
         For processes that live long. What goes wrong is logged, and tried again later.

@@ -83,7 +83,7 @@ class VectorSearch:
         wanted = k + OVER
         while True:
             neighbours, sizes = self.indexes.search(
-                self.vector, wanted, self.modalities, filter=self.filter, at_hand=self.at_hand
+                self.vector, wanted, self.modalities, filter=self.filter, vector_cache=self.at_hand
             )
             lists = _resolved(neighbours, k, self.catalog, self.filter)
             if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):

@@ -111,10 +111,10 @@ class Mmsearch(System):
         self.library.search(stored(self.corpus.queries[0]))
         self.indexes = self.library._parts.indexes()
         self.key = self.indexes.refresh()[0]
-        self.layers = cast(Any, self.indexes._held[self.key].layers)
-        if self.layers.built is not None:
-            self.efforts = self.layers.built.preset.search_efforts
-            self.chosen = self.layers.built.facts.search_effort
+        self.layers = cast(Any, self.indexes._loaded[self.key].layers)
+        if self.layers.ann is not None:
+            self.efforts = self.layers.ann.preset.search_efforts
+            self.chosen = self.layers.ann.facts.search_effort
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
@@ -122,9 +122,9 @@ class Mmsearch(System):
         return [int(i) - 1 for i in found[self.key].ids[0]]
 
     def _try(self, effort: int) -> None:
-        built = self.layers.built
+        built = self.layers.ann
         if effort and built is not None and built.facts.search_effort != effort:
-            self.layers.built = built.with_facts(search_effort=effort)
+            self.layers.ann = built.with_facts(search_effort=effort)
 
 
 class Graph(Mmsearch):

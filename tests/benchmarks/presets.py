@@ -94,7 +94,7 @@ def row(preset: presets.IndexPreset, listed: List, truth: Mapping[str, Ids]) -> 
         if min(recall.values()) >= TARGET:
             break
     by_codes = {
-        kind: _recall(tried.near(rows, TEN, tried.facts.search_effort), truth[kind])
+        kind: _recall(tried.propose(rows, TEN, tried.facts.search_effort), truth[kind])
         for kind, rows in listed.queries.items()
     }
     search, times = _rescored(tried, listed), []

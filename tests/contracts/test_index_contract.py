@@ -82,7 +82,7 @@ def kept(request: pytest.FixtureRequest) -> Any:
 
 def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
     index = LayeredIndex(dim)
-    index.use(device)
+    index.use_gpu(device)
     return index
 
 
@@ -93,7 +93,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param not in FAMILIES:
         return registry.load_part("indexes", request.param)
     # A structure is asked for exact answers where it compares everything; what it finds elsewhere is tested below.
-    monkeypatch.setattr(layered, "FEW", 10**6)
+    monkeypatch.setattr(layered, "MAX_COMPARED", 10**6)
     return partial(Rebuilt, request.param)
 
 
@@ -488,7 +488,7 @@ def test_a_structure_finds_most_and_tells_their_exact_scores(
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[: int(6000 * share)])
     index, queries = LayeredIndex(32, made.with_facts()), spread(60, 5)
     if device != "cpu":
-        index.use(StandIn() if device == STAND_IN else gpu.find_gpu())
+        index.use_gpu(StandIn() if device == STAND_IN else gpu.find_gpu())
     selection = None if share == 1 else Selection(numbers[chosen])
     found = index.search(queries, 10, selection=selection, fetch=lambda ids: rows[ids // 3])
     assert found.ids.shape == (60, 10) and np.isin(found.ids, numbers[chosen]).all()
@@ -543,13 +543,13 @@ def test_under_a_filter_a_structure_is_searched_harder_by_the_root_of_what_is_le
 ) -> None:
     made, numbers, rows = structure
     asked: list[int] = []
-    near = ann.AnnIndex.near
+    near = ann.AnnIndex.propose
 
     def counted(self: ann.AnnIndex, queries: Vectors, want: int, effort: int, selection: Any = None) -> Any:
         asked.append(effort)
         return near(self, queries, want, effort, selection)
 
-    monkeypatch.setattr(ann.AnnIndex, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "propose", counted)
     selection = None if share == 1 else Selection(numbers[: int(6000 * share)])
     LayeredIndex(32, made).search(spread(1, 5), 10, selection=selection, fetch=lambda ids: rows[ids // 3])
     assert asked[0] == int(made.facts.search_effort * times)
@@ -578,7 +578,7 @@ def test_where_a_filter_leaves_nothing_near_a_query_all_that_it_leaves_is_compar
         found, exact = searched(structure, far, query)
         assert found == exact
         with monkeypatch.context() as patch:
-            patch.setattr(layered, "APART", 0.0)
+            patch.setattr(layered, "MIN_PROBED_SHARE", 0.0)
             found, _ = searched(structure, far, query)
             missed += found != exact
     assert missed > 0, "else it would be for nothing"
@@ -595,13 +595,13 @@ def test_where_recall_under_such_filters_was_too_low_all_that_is_left_is_compare
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a filter that leaves half, what was measured with 0.3 and 0.6 counts, and nothing else."""
-    near, calls = ann.AnnIndex.near, [0]
+    near, calls = ann.AnnIndex.propose, [0]
 
     def counted(*given: Any) -> Any:
         calls[0] += 1
         return near(*given)
 
-    monkeypatch.setattr(ann.AnnIndex, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "propose", counted)
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[:3000])
     found, exact = searched(structure, chosen, spread(1, 5), target=0.9, filtered=filtered)
     assert (calls[0] > 0) == asked

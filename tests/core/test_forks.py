@@ -118,7 +118,7 @@ def test_a_child_does_not_touch_its_parents_gpu() -> None:
     rows = np.eye(16, dtype=np.float32).repeat(200, axis=0)
     index, gpu = FaissFlatIndex(16), StandIn()
     index.add(np.arange(3200), rows)
-    index.use(gpu)
+    index.use_gpu(gpu)
     index.search(rows[:1], 3)
     assert gpu.searches
 

@@ -26,7 +26,7 @@ from mmsearch.vectors import presets
 from tests import tiny
 from tests.conftest import CHECKOUT
 from tests.generated import words
-from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, built, check, parts
+from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, check, parts, serving_preset
 
 HERE = "tests.indexing.test_background"
 WAIT_S = 60.0
@@ -93,7 +93,7 @@ def test_what_another_process_commits_is_noticed_and_built_beside(
     library.index.start_background_indexing(told)
     _, indexes, builder = parts(library)
     check(indexes, EVERY[:FEW], least=1.0)
-    assert built(indexes) is None and not told.said
+    assert serving_preset(indexes) is None and not told.said
     commit(folder, batch(FEW, SIZE))
     (made,) = told.wait()
     assert isinstance(made, BuildResult) and (made.key, made.preset, made.size) == (KEY, "ivf-sq8", SIZE)

@@ -105,9 +105,9 @@ def check(indexes: Lists, numbers: Ids, least: float = 0.9, **among: Any) -> Non
 EVERY = np.arange(SIZE)
 
 
-def built(indexes: Lists) -> str | None:
+def serving_preset(indexes: Lists) -> str | None:
     indexes.refresh()
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     return None if found is None else found[0].preset.name
 
 
@@ -117,13 +117,13 @@ def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callab
     (made,) = builder.build_outgrown()
     assert (made.key, made.preset, made.size, made.published) == (KEY, name, SIZE, True)
     assert made.recall.keys() == {"text", "image"} and min(made.recall.values()) >= 0.95
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     assert found is not None and found[0].facts.filtered.keys() == {"0.3", "0.1", "0.03"}
     assert all(0.8 <= recall <= 1 for recall in found[0].facts.filtered.values())
     assert builder.build_outgrown() == [], "once is enough"
     _, other, _ = parts(opened(name))
     for one in (indexes, other):
-        assert built(one) == name
+        assert serving_preset(one) == name
         check(one, EVERY)
         check(one, EVERY[100:900], filter=Comparison("size", "in", tuple(range(100, 900))))
         check(one, EVERY[5:8], filter=Comparison("size", "in", (5, 6, 7)), least=1.0)
@@ -155,7 +155,7 @@ def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(o
     indexes.publish()
     check(parts(opened())[1], left)
     builder.build(KEY, presets.preset_named("ivf-sq8"))
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     assert found is not None and len(found[0]) == len(left)
     for one in (indexes, parts(opened())[1]):
         check(one, left)
@@ -169,13 +169,13 @@ def test_a_structure_that_is_still_good_is_extended(
     monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", (100, 100))
     catalog, indexes, builder = parts(opened(name))
     builder.build_outgrown()
-    before = indexes.built(KEY)
+    before = indexes.ann_index(KEY)
     catalog.remove(b"/p/3")
     space = catalog.space()
     assert space is not None and before is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
     (made,) = builder.build_outgrown()
-    after = indexes.built(KEY)
+    after = indexes.ann_index(KEY)
     assert made.published and after is not None
     assert (after[0].facts.trained, len(after[0]), len(before[0])) == (SIZE, SIZE + 300, SIZE)
     assert builder.build_outgrown() == []
@@ -196,7 +196,7 @@ def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., L
     catalog.raise_floor(catalog.generation()[0])
     fresh = parts(opened())[1]
     check(fresh, EVERY[EVERY % 10 != 3])
-    assert built(fresh) == "ivf-sq8", "it need not be built anew"
+    assert serving_preset(fresh) == "ivf-sq8", "it need not be built anew"
 
 
 def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_what_misses_its_target_is_not_published_nor_tried_again(opened: Callabl
     lazy = replace(presets.preset_named("ivf"), search_efforts=(1,))
     made = builder.build(KEY, lazy)
     assert not made.published and min(made.recall.values()) < 0.95
-    assert built(indexes) is None and not indexes.ann_path(KEY).exists()
+    assert serving_preset(indexes) is None and not indexes.ann_path(KEY).exists()
     check(indexes, EVERY, least=1.0)
     assert builder.build_outgrown() == []
     (good,) = opened("ivf").index.build(recall=0.9)
@@ -240,7 +240,7 @@ def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
         with pytest.raises(LibraryError, match="No space left"):
             builder.build_outgrown()
     for one in (indexes, parts(opened())[1]):
-        assert built(one) is None
+        assert serving_preset(one) is None
         check(one, EVERY, least=1.0)
     assert builder.build_outgrown()[0].published
 
@@ -283,7 +283,7 @@ def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., L
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
     for one in (indexes, parts(opened())[1]):
         check(one, left)
-        assert built(one) == "ivf-sq8"
+        assert serving_preset(one) == "ivf-sq8"
 
 
 def test_a_running_reader_changes_over_when_another_process_has_built(opened: Callable[..., Library]) -> None:
@@ -292,9 +292,9 @@ def test_a_running_reader_changes_over_when_another_process_has_built(opened: Ca
     _, _, builder = parts(opened())
     builder.build_outgrown()
     check(reader, EVERY)
-    for thread in reader._switching.values():
+    for thread in reader._reloads.values():
         thread.join()
-    assert built(reader) == "ivf-sq8"
+    assert serving_preset(reader) == "ivf-sq8"
     check(reader, EVERY)
 
 
@@ -313,7 +313,7 @@ def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callabl
     (mended,) = fresh.index.verify(repair=True)
     assert mended.repaired and fresh.index.verify()[0].wrong == ()
     assert [path.name for path in indexes.folder.rglob("*.damaged-1")] == ["image-image.built.damaged-1"]
-    assert built(parts(opened())[1]) == "ivf-sq8"
+    assert serving_preset(parts(opened())[1]) == "ivf-sq8"
 
 
 def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:

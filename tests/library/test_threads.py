@@ -18,7 +18,7 @@ from mmsearch.maintenance import index
 from mmsearch.types import Space, Windowing
 from tests import tiny
 from tests.indexing.test_background import commit
-from tests.indexing.test_index_presets import EVERY, SIZE, batch, built, check, parts
+from tests.indexing.test_index_presets import EVERY, SIZE, batch, check, parts, serving_preset
 
 HERE = "tests.library.test_threads"
 WAIT_S = 60.0
@@ -128,11 +128,11 @@ def test_closing_waits_for_an_index_that_is_being_read(
     begun, go = reading
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
-    assert built(indexes) is None
+    assert serving_preset(indexes) is None
     other._parts.builder().build_outgrown()
     indexes.refresh()
     assert begun.wait(WAIT_S)
-    (reload,) = indexes._switching.values()
+    (reload,) = indexes._reloads.values()
     closing = started(serving.close)
     assert reload.is_alive() and closing.is_alive()
     go.set()
@@ -146,7 +146,7 @@ def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
 ) -> None:
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
-    assert built(indexes) is None
+    assert serving_preset(indexes) is None
     other._parts.builder().build_outgrown()
 
     def fails(*_: Any) -> Any:
@@ -163,4 +163,4 @@ def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
     assert said == [(logging.WARNING, False), (logging.DEBUG, True)]
     monkeypatch.undo()
     indexes.finish_reloads()
-    assert built(indexes) == "ivf-sq8", "it is tried again"
+    assert serving_preset(indexes) == "ivf-sq8", "it is tried again"

@@ -36,14 +36,14 @@ def fetch(ids: Ids) -> Vectors:
 def structured(name: str, device: StandIn) -> LayeredIndex:
     made = ann.build_ann(presets.preset_named(name), ROWS, COUNT, [(NUMBERS, ROWS)], 0.95)
     index = LayeredIndex(DIM, made.with_facts(search_effort=8))
-    index.use(device)
+    index.use_gpu(device)
     return index
 
 
 def flat(device: StandIn) -> LayeredIndex:
     index = LayeredIndex(DIM)
     index.add(NUMBERS, ROWS)
-    index.use(device)
+    index.use_gpu(device)
     return index
 
 
@@ -74,7 +74,7 @@ def test_exact_search_is_exact_there_and_a_change_moves_it_anew() -> None:
 def test_what_has_no_kind_on_a_gpu_is_searched_in_memory(name: str, moves: list[str]) -> None:
     device = StandIn()
     index = structured(name, device)
-    without = LayeredIndex(DIM, index.built.with_facts() if index.built else None)
+    without = LayeredIndex(DIM, index.ann.with_facts() if index.ann else None)
     found, known = (one.search(QUERIES, 10, fetch=fetch) for one in (index, without))
     assert found.ids.tolist() == known.ids.tolist() and found.scores.tobytes() == known.scores.tobytes()
     assert device.moves == moves and bool(device.searches) == bool(moves)
@@ -102,7 +102,9 @@ def test_more_than_a_gpu_finds_is_searched_in_memory() -> None:
     cells.train(ROWS)
     copy = device.copy(cells)
     assert copy is not None
-    assert copy.search(QUERIES, 10, gpu.MOST + 1) is None and copy.search(QUERIES, 10, gpu.MOST) is not None
+    assert (
+        copy.search(QUERIES, 10, gpu.MAX_RESULTS + 1) is None and copy.search(QUERIES, 10, gpu.MAX_RESULTS) is not None
+    )
 
 
 def test_without_room_it_is_searched_in_memory_and_that_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
