@@ -194,7 +194,7 @@ class Lists:
         return path.with_name(path.name + ANN_SUFFIX)
 
     def ann_index(self, key: ListKey) -> "tuple[AnnIndex, int, int] | None":
-        """A list's ANN index, and the generation and the commit's mark it was built from. None: there is none."""
+        """A list's ANN index, and the generation and the id of the commit it was built from. None: there is none."""
         loaded = self._loaded[key]
         return None if loaded.ann is None else (loaded.ann, *loaded.ann_commit)
 

@@ -61,7 +61,7 @@ class BuildResult:
     preset: str
     size: int
     search_effort: int | None
-    """Value of the preset's search parameter; None: every vector is compared."""
+    """Value of the preset's `search_parameter`, nprobe or efSearch; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
     """Modality of the query -> recall@10 against an exact search."""

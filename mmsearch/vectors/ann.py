@@ -1,4 +1,5 @@
-"""An ANN index of FAISS over the vectors of one moment: it proposes neighbours and never changes.
+"""An index of FAISS for approximate nearest neighbours (an ANN index) over the vectors of one moment: it proposes
+neighbours and never changes.
 
 The ANN index knows vectors by their place, 0 to n - 1, in ascending order of their ids. What has been added, replaced
 or removed since is kept beside it (`mmsearch.vectors.layered`).
@@ -42,11 +43,11 @@ KMEANS_ITERATIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class AnnFacts:
-    """What is known of an ANN index besides the ANN index; kept in its file."""
+    """What an ANN index was built for and what was measured of it; kept in its file."""
 
     preset: str
     search_effort: int
-    """Value of the preset's search parameter."""
+    """Value of the preset's `search_parameter`: nprobe or efSearch."""
     target: float
     """Recall it was to reach."""
     recall: Mapping[Modality, float] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class AnnFacts:
     """Share of all vectors that a filter leaves -> recall@10 under such filters, the worst modality of queries. Not
     measured for ANN indexes of earlier releases."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Of the ANN index, so that what is kept beside it can name it."""
+    """Random; the file of changes beside it names it."""
     trained: int = 0
     """Vectors it had when it was trained; others may have been put in since."""
 
@@ -104,7 +105,7 @@ class AnnIndex:
 
     @property
     def max_search_effort(self) -> int:
-        """The effort beyond which a search gets no better."""
+        """The search effort beyond which a search gets no better."""
         return int(self._index.nlist) if self.preset.search_parameter == "nprobe" else len(self)
 
     def filtered_recall(self, share: float) -> float:
@@ -144,7 +145,7 @@ class AnnIndex:
         """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
 
         Args:
-            among: What `selector` made: the only places that count.
+            selection: What `selector` made: the only places that count.
         """
         if self.preset.search_parameter == "nprobe":
             search_effort = min(search_effort, self.max_search_effort)
@@ -160,7 +161,7 @@ class AnnIndex:
         return propose
 
     def probed_share(self, queries: Vectors, search_effort: int, selection: Places) -> NDArray[np.float64]:
-        """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
+        """(q,), of the vectors that a search of this effort looks at, the share that is in the selection."""
         if self.preset.search_parameter != "nprobe":
             propose = self.propose(queries, min(search_effort, len(self)), search_effort)
             return np.asarray(np.isin(propose, selection).sum(axis=1) / np.maximum((propose >= 0).sum(axis=1), 1))

@@ -1,4 +1,4 @@
-"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. `built` takes faiss from here."""
+"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from mmsearch.vectors.check import (
     checked_selection,
     checked_vectors,
 )
-from mmsearch.vectors.lock import ReadWriteLock
 
 if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu, GpuCopy
@@ -66,8 +65,8 @@ class _Places:
 class FaissFlatIndex:
     """`IndexIDMap2` over `IndexFlatIP`.
 
-    Thread safety: FAISS may be read by many threads but not while it changes, so searches share a gate and `add` and
-    `remove` have it alone, waiting for running searches.
+    Thread safety: none of its own. FAISS may be read by many threads but not while it changes; `LayeredIndex`, which
+    is the backend, has the lock for that.
     """
 
     def __init__(self, dim: int) -> None:
@@ -78,7 +77,6 @@ class FaissFlatIndex:
     def _set_index(self, index: Any) -> None:
         self._index = index
         self._flat = faiss.downcast_index(index.index)
-        self._lock = ReadWriteLock()
         self._changed()
 
     def _changed(self) -> None:
@@ -87,9 +85,8 @@ class FaissFlatIndex:
 
     def use_gpu(self, gpu: "Gpu") -> None:
         """Search on a GPU from now on, where it can."""
-        with self._lock.writing():
-            self._gpu = gpu
-            self._changed()
+        self._gpu = gpu
+        self._changed()
 
     @property
     def dim(self) -> int:
@@ -100,43 +97,39 @@ class FaissFlatIndex:
 
     def ids(self) -> Ids:
         """(n,), every id in the index, ascending."""
-        with self._lock.reading():
-            return self._places().ascending.copy()
+        return self._places().ascending.copy()
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Insert; a known id is replaced. Raises: InvalidInput, and then nothing is changed."""
         vectors = checked_vectors(vectors, self._dim)
         ids = checked_ids(ids, len(vectors))
-        with self._lock.writing():
-            # FAISS itself would keep both rows of an id.
-            self._remove_known(ids)
-            self._index.add_with_ids(vectors, ids)
-            self._changed()
+        # FAISS itself would keep both rows of an id.
+        self._remove_known(ids)
+        self._index.add_with_ids(vectors, ids)
+        self._changed()
 
     def remove(self, ids: Ids) -> int:
         """Forget ids; unknown ones are ignored. Returns how many were there."""
         ids = checked_id_array(ids)
-        with self._lock.writing():
-            return self._remove_known(ids)
+        return self._remove_known(ids)
 
     def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches). Raises: InvalidInput."""
         queries, k = checked_vectors(queries, self._dim), checked_count(k)
         chosen = None if selection is None else checked_selection(selection)
-        with self._lock.reading():
-            places = self._places()
-            at = None if chosen is None else places.of(chosen)
-            matches = len(places.ids) if at is None else len(at)
-            k = min(k, matches)
-            if matches <= _FEW or 2 * k >= matches:
-                found = self._scan(queries, k, places, at)
-            else:
-                found = self._propose(queries, k, places, at)
+        places = self._places()
+        at = None if chosen is None else places.of(chosen)
+        matches = len(places.ids) if at is None else len(at)
+        k = min(k, matches)
+        if matches <= _FEW or 2 * k >= matches:
+            found = self._scan(queries, k, places, at)
+        else:
+            found = self._propose(queries, k, places, at)
         return rank.stacked(found, k)
 
     def save(self, path: Path) -> None:
         """Write atomically, in FAISS's own format. Raises: LibraryError."""
-        with self._lock.reading(), replacing(path) as temporary, temporary.open("xb") as file:
+        with replacing(path) as temporary, temporary.open("xb") as file:
             # Through a Python file, since FAISS opens no path that isn't UTF-8.
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
@@ -164,7 +157,7 @@ class FaissFlatIndex:
         return index
 
     def _remove_known(self, ids: Ids) -> int:
-        """Remove known ids; the caller holds the gate for writing."""
+        """Remove known ids."""
         gone = self._places().of(np.unique(ids))
         if not len(gone):
             return 0
@@ -185,7 +178,7 @@ class FaissFlatIndex:
         return known
 
     def _rows(self) -> Vectors:
-        """(n, dim), FAISS's own memory: valid while the gate is held."""
+        """(n, dim), FAISS's own memory: valid until the index changes."""
         count = len(self)
         if not count:
             return np.empty((0, self._dim), np.float32)

@@ -1,4 +1,4 @@
-"""ANN indexes searched on a GPU, where FAISS has one. Written from FAISS's sources; nobody has run it on a GPU yet.
+"""Indexes searched on a GPU, where FAISS can do that. Written from FAISS's sources; nobody has run it on a GPU yet.
 
 A GPU gets a copy of what lies in memory, for the searches that it can do. It can't leave ids out (FAISS's GPU code
 passes over selectors without a word), finds some 2,000 neighbours at most, in as many cells, and has neither graphs
@@ -58,7 +58,7 @@ class Gpu:
         _LEAKED.append(self._resources)
 
     def copy(self, index: Any) -> "GpuCopy | None":
-        """What searches an index of FAISS on the GPU; None if that has no such ANN index."""
+        """What searches an index of FAISS on the GPU; None if a GPU can't search its kind."""
         index = faiss.downcast_index(index)
         taken = isinstance(index, faiss.IndexFlat | faiss.IndexIVFFlat | faiss.IndexIVFScalarQuantizer)
         return GpuCopy(self, index) if taken else None
@@ -66,7 +66,7 @@ class Gpu:
     def to_gpu(self, index: Any) -> Any:
         """A copy in the GPU's memory. Raises: RuntimeError, FAISS's own, if there is no room."""
         options = faiss.GpuClonerOptions()
-        # Builds with cuVS take other paths by default, which lack some of these ANN indexes.
+        # Builds with cuVS take other paths by default, which lack some of these indexes.
         options.use_cuvs = False
         return faiss.index_cpu_to_gpu(self._resources, 0, index, options)
 
@@ -101,7 +101,7 @@ class GpuCopy:
         """Rough scores and places (q, want), -1 where there is none; None if it has to be searched in memory.
 
         Args:
-            nprobe: Cells to look into, of an ANN index that has some.
+            nprobe: Cells to probe, of an index that has cells.
         """
         if self._failed or self._gpu.in_child or max(want, nprobe) > MAX_RESULTS:
             return None

@@ -49,7 +49,7 @@ _Found: TypeAlias = tuple[Ids, rank.Scores]
 class LayeredIndex:
     """See above. Without an ANN index, everything is in the exact index.
 
-    Thread safety: searches share a gate; `add` and `remove` have it alone.
+    Thread safety: searches share a lock; `add`, `remove` and `use_gpu` have it alone, and wait for running searches.
     """
 
     def __init__(self, dim: int, ann: AnnIndex | None = None) -> None:
@@ -90,12 +90,14 @@ class LayeredIndex:
     def ids(self) -> Ids:
         """(n,), every id in the index, ascending."""
         with self._lock.reading():
-            held = self._exact.ids()
-            return held if self.ann is None else np.union1d(held, self.ann.ids[~self._gone])
+            exact = self._exact.ids()
+            return exact if self.ann is None else np.union1d(exact, self.ann.ids[~self._gone])
 
     def use_gpu(self, gpu: "Gpu") -> None:
         """Search on a GPU from now on, where it can."""
-        if gpu is not self._gpu:
+        if gpu is self._gpu:
+            return
+        with self._lock.writing():
             self._gpu = gpu
             self._exact.use_gpu(gpu)
             if self.ann is not None:
@@ -116,7 +118,7 @@ class LayeredIndex:
             return self._exact.remove(ids) + self._mark_gone(ids)
 
     def _mark_gone(self, ids: Ids) -> int:
-        """Note what is gone from the ANN index; the caller holds the gate for writing."""
+        """Note what is gone from the ANN index; the caller holds the lock for writing."""
         if self.ann is None:
             return 0
         places = self.ann.places(np.unique(ids))

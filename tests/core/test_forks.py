@@ -47,15 +47,15 @@ def elsewhere(held: AbstractContextManager[object]) -> Iterator[threading.Event]
 
 
 def test_a_child_finds_every_lock_open() -> None:
-    guard, gate = forks.ForkSafeLock(), ReadWriteLock()
+    guard, lock = forks.ForkSafeLock(), ReadWriteLock()
 
     def work() -> str:
-        with guard, gate.writing():
+        with guard, lock.writing():
             return "done"
 
-    with elsewhere(guard), elsewhere(gate.reading()):
+    with elsewhere(guard), elsewhere(lock.reading()):
         assert forked(work) == "done"
-    with elsewhere(gate.writing()):
+    with elsewhere(lock.writing()):
         assert forked(work) == "done"
 
 
