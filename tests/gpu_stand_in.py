@@ -7,7 +7,7 @@ from mmsearch.core import forks
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.gpu import Gpu
 
-MOST = 2048
+MAX_RESULTS = 2048
 """Neighbours, and cells, as FAISS documents it."""
 
 
@@ -16,23 +16,23 @@ class StandIn(Gpu):
 
     def __init__(self, room: int = 100) -> None:
         """`room`: indexes that can be moved to it."""
-        self.turn = RLock()
+        self.lock = RLock()
         self.room = room
         self.moves: list[str] = []
         """Classes of what was moved to it."""
         self.searches: list[tuple[int, int]] = []
         """(neighbours, cells) asked for."""
         self.busy = Lock()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
-    def moved(self, index: Any) -> Any:
+    def to_gpu(self, index: Any) -> Any:
         if len(self.moves) == self.room:
             raise RuntimeError("cudaMalloc error out of memory")
         self.moves.append(type(index).__name__)
-        return _There(self, faiss.clone_index(index))
+        return _GpuIndex(self, faiss.clone_index(index))
 
 
-class _There:
+class _GpuIndex:
     def __init__(self, device: StandIn, index: Any) -> None:
         self._device = device
         self._index = index
@@ -43,7 +43,7 @@ class _There:
             cells = params.nprobe if params is not None else 0
             assert (params is None) == isinstance(self._index, faiss.IndexFlat)
             assert params is None or params.sel is None
-            assert max(k, cells) <= MOST
+            assert max(k, cells) <= MAX_RESULTS
             self._device.searches.append((k, cells))
             return self._index.search(queries, k, params=params)
         finally:

@@ -1,7 +1,7 @@
 """Calibration: how unusual a score is, so that lists of different modalities can be compared and "nothing" be said."""
 
+from mmsearch.calibration.calibrator import ScoreCalibrator
 from mmsearch.calibration.fit import ListCalibration, NullDistribution, fit_null, null_distribution, read_calibration
-from mmsearch.calibration.judge import ScoreCalibrator
 from mmsearch.calibration.measure import Backgrounds, backgrounds_stale, measure_backgrounds
 
 __all__ = [

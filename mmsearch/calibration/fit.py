@@ -35,37 +35,37 @@ from mmsearch.types import Modality, Vectors
 
 Key = TypeVar("Key")
 
-MIDDLE, HIGH = 0.5, 0.95
+MEDIAN, HIGH = 0.5, 0.95
 """The two quantiles of unrelated pairs that the tail is drawn through."""
 
-RARE = 0.01
-"""Share of neutral queries whose mean score is out of the ordinary, at either end."""
+MEAN_TAIL = 0.01
+"""Share of neutral queries, at either end, whose mean scores are taken for outliers."""
 
-BODY = (0.25, 0.9)
+FIT_QUANTILES = (0.25, 0.9)
 """The two quantiles of neutral queries' best finds that Gumbel's distribution is drawn through."""
 
-NARROWEST = 1e-3
+MIN_SPREAD = 1e-3
 """Least distance of the two quantiles of pairs: a list of equal vectors has no spread."""
 
-SHARPEST = 0.1
+MIN_SCALE = 0.1
 """Least scale of Gumbel's distribution; 1 is that of independent segments."""
 
-_LEAST = 1e-300
-"""A tail that has become zero still has a logarithm so."""
+_MIN_TAIL = 1e-300
+"""So that a tail that underflows still has a logarithm."""
 
-_END = 1 - 1e-7
-"""A cosine of 1 has a large z so, instead of an infinite one."""
+_MAX_COSINE = 1 - 1e-7
+"""So that a cosine of 1 has a large z, not an infinite one."""
 
 
-_STEEP = math.log((1 - MIDDLE) / (1 - HIGH))
-"""How much -ln of the tail grows from the one quantile to the other."""
+_TAIL_SLOPE = math.log((1 - MEDIAN) / (1 - HIGH))
+"""By how much -ln of the tail grows from one quantile to the other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListCalibration:
-    """What was measured for one query modality and one list."""
+    """What was measured for one query modality and one list. `as_dict` keeps the names that catalogs have."""
 
-    middle: float
+    median: float
     """Median of unrelated pairs, in Fisher's z."""
     spread: float
     """95th percentile minus median, in Fisher's z, > 0."""
@@ -73,48 +73,48 @@ class ListCalibration:
     """Length of the list when it was measured."""
     centre: NDArray[np.float32]
     """(dim,) mean of the list's vectors: its product with a query is the query's mean score."""
-    least: float
-    """What a query's mean counts for at least, a cosine."""
-    most: float
-    levels: NDArray[np.float32]
-    """(queries,) each neutral query's own level, in the order of the queries."""
-    tops: NDArray[np.float32]
-    """(queries,) how unusual each one's best find is."""
+    min_mean: float
+    """A query's mean score, a cosine, is clipped to this range."""
+    max_mean: float
+    neutral_levels: NDArray[np.float32]
+    """(queries,) `query_level` of each neutral query, in their order."""
+    best_surprisals: NDArray[np.float32]
+    """(queries,) surprisal of the best segment that each neutral query finds."""
 
-    def unusual(self, score: float) -> float:
-        """-ln of the tail above the median; on below it in a straight line."""
-        return math.log(2) + _STEEP * (_z(score) - self.middle) / self.spread
+    def surprisal(self, score: float) -> float:
+        """-ln of the tail above the median, continued below it in a straight line."""
+        return math.log(2) + _TAIL_SLOPE * (_z(score) - self.median) / self.spread
 
-    def level(self, query: Vectors) -> float:
-        """How unusual the mean score of a query, float32 (dim,), is: its own level in this list."""
-        return self.unusual(min(max(float(query @ self.centre), self.least), self.most))
+    def query_level(self, query: Vectors) -> float:
+        """Surprisal of a query's mean score with this list; query float32 (dim,)."""
+        return self.surprisal(min(max(float(query @ self.centre), self.min_mean), self.max_mean))
 
     def tail(self, score: float) -> float:
         """p in (0, 1]: the chance that an unrelated segment scores at least this."""
-        unusual = self.unusual(score)
-        if unusual >= math.log(2):
-            return max(math.exp(-unusual), _LEAST)
-        return 1.0 - 0.25 * math.exp(unusual)  # the mirror image: 0.5 at the median
+        surprisal = self.surprisal(score)
+        if surprisal >= math.log(2):
+            return max(math.exp(-surprisal), _MIN_TAIL)
+        return 1.0 - 0.25 * math.exp(surprisal)  # the mirror image: 0.5 at the median
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "middle": self.middle, "spread": self.spread, "segments": self.segments, "least": self.least,
-            "most": self.most, "centre": [round(value, 5) for value in self.centre.tolist()],
-            "levels": [round(value, 3) for value in self.levels.tolist()],
-            "tops": [round(value, 3) for value in self.tops.tolist()],
+            "middle": self.median, "spread": self.spread, "segments": self.segments, "least": self.min_mean,
+            "most": self.max_mean, "centre": [round(value, 5) for value in self.centre.tolist()],
+            "levels": [round(value, 3) for value in self.neutral_levels.tolist()],
+            "tops": [round(value, 3) for value in self.best_surprisals.tolist()],
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "ListCalibration":
         """Raises: ValueError, TypeError, LookupError for what `as_dict` didn't make."""
         arrays = {name: np.asarray(stored[name], np.float32) for name in ("centre", "levels", "tops")}
-        middle, spread, least, most = (float(stored[name]) for name in ("middle", "spread", "least", "most"))
+        median, spread, min_mean, max_mean = (float(stored[name]) for name in ("middle", "spread", "least", "most"))
         segments = int(stored["segments"])
         if not all(array.ndim == 1 and len(array) and np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("a background's series are no numbers")
-        if not all(map(math.isfinite, (middle, spread, least, most))) or spread <= 0 or segments < 0:
+        if not all(map(math.isfinite, (median, spread, min_mean, max_mean))) or spread <= 0 or segments < 0:
             raise ValueError("a background's numbers are out of range")
-        return cls(middle, spread, segments, least=least, most=most, **arrays)
+        return cls(median, spread, segments, arrays["centre"], min_mean, max_mean, arrays["levels"], arrays["tops"])
 
 
 def read_calibration(
@@ -122,18 +122,18 @@ def read_calibration(
 ) -> dict[tuple[Modality, Key], ListCalibration]:
     """Backgrounds of a space as a catalog keeps them. Raises: CatalogDamaged if they can't have been measured."""
     try:
-        found = {key: ListCalibration.from_dict(told) for key, told in stored.items()}
+        found = {key: ListCalibration.from_dict(stored_one) for key, stored_one in stored.items()}
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise _senseless() from error
+        raise _damaged() from error
     # Neutral queries of one modality are the same for every list.
-    queries = {modality: len(one.tops) for (modality, _), one in found.items()}
+    queries = {modality: len(one.best_surprisals) for (modality, _), one in found.items()}
     for (modality, _), one in found.items():
-        if len(one.centre) != dim or {len(one.tops), len(one.levels)} != {queries[modality]}:
-            raise _senseless()
+        if len(one.centre) != dim or {len(one.best_surprisals), len(one.neutral_levels)} != {queries[modality]}:
+            raise _damaged()
     return found
 
 
-def _senseless() -> CatalogDamaged:
+def _damaged() -> CatalogDamaged:
     return CatalogDamaged(
         "what the catalog says of its scores makes no sense",
         hint="have it measured anew: mmsearch ingest FOLDER, any that was ingested before",
@@ -152,61 +152,69 @@ def fit_null(
         best: (q,) each query's best unrelated cosine in the whole list.
         segments: Length of the list.
     """
-    some = np.flatnonzero(~related.all(axis=1))
-    if not len(some):
+    unrelated = np.flatnonzero(~related.all(axis=1))
+    if not len(unrelated):
         return None
-    cosines = np.where(related[some], np.nan, queries[some] @ sample.T)  # (some, s)
-    middle, high = np.nanquantile(_fisher(cosines), (MIDDLE, HIGH)).tolist()
+    cosines = np.where(related[unrelated], np.nan, queries[unrelated] @ sample.T)  # (unrelated, s)
+    median, high = np.nanquantile(_fisher(cosines), (MEDIAN, HIGH)).tolist()
     means = np.nanmean(cosines, axis=1)
-    least, most = np.quantile(means, (RARE, 1 - RARE)).tolist()
-    spread = max(high - middle, NARROWEST)
-    # A query without any unrelated segment is taken for one of no distinction.
-    levels, tops = np.full((2, len(queries)), math.log(2))
-    levels[some] += _STEEP * (_fisher(np.clip(means, least, most)) - middle) / spread
-    tops[some] += _STEEP * (_fisher(best[some]) - middle) / spread
+    min_mean, max_mean = np.quantile(means, (MEAN_TAIL, 1 - MEAN_TAIL)).tolist()
+    spread = max(high - median, MIN_SPREAD)
+    # A query without an unrelated segment counts as an average one.
+    neutral_levels, best_surprisals = np.full((2, len(queries)), math.log(2))
+    neutral_levels[unrelated] += _TAIL_SLOPE * (_fisher(np.clip(means, min_mean, max_mean)) - median) / spread
+    best_surprisals[unrelated] += _TAIL_SLOPE * (_fisher(best[unrelated]) - median) / spread
     centre = sample.mean(axis=0)
     return ListCalibration(
-        middle, spread, segments, centre, least, most, levels.astype(np.float32), tops.astype(np.float32)
+        median,
+        spread,
+        segments,
+        centre,
+        min_mean,
+        max_mean,
+        neutral_levels.astype(np.float32),
+        best_surprisals.astype(np.float32),
     )
 
 
 def _fisher(cosine: Any) -> NDArray[np.float64]:
-    return np.arctanh(np.clip(np.asarray(cosine, np.float64), -_END, _END))
+    return np.arctanh(np.clip(np.asarray(cosine, np.float64), -_MAX_COSINE, _MAX_COSINE))
 
 
 def _z(cosine: float) -> float:
-    return math.atanh(min(max(cosine, -_END), _END))
+    return math.atanh(min(max(cosine, -_MAX_COSINE), _MAX_COSINE))
 
 
 @dataclass(frozen=True, slots=True)
 class NullDistribution:
-    """What the best of a search is where nothing is related: -ln of its tail, in Gumbel's distribution."""
+    """Gumbel's distribution of -ln of the best tail of a search in which nothing is related."""
 
     location: float
-    """With the query's own level."""
+    """The query's own level included."""
     scale: float
     segments: int
     """Segments of the lists when they were measured, > 0."""
 
     def confidence(self, tail: float, searched: int) -> float:
-        """In [0, 1]: how sure it is that no unrelated segment among `searched` would have so small a tail."""
-        above = (-math.log(max(tail, _LEAST)) - self.location) / self.scale
+        """The probability, in [0, 1], that no unrelated segment of `searched` has so small a tail."""
+        above = (-math.log(max(tail, _MIN_TAIL)) - self.location) / self.scale
         return math.exp(-searched / self.segments * math.exp(-above))
 
 
-def null_distribution(fitted: Sequence[ListCalibration], query: Vectors) -> NullDistribution:
-    """Of a search through these lists, at least one, for a query, float32 (dim,)."""
-    usual = _usual(tuple(fitted))
-    level = max(one.level(query) for one in fitted)
-    return replace(usual, location=level + usual.location)
+def null_distribution(calibrations: Sequence[ListCalibration], query: Vectors) -> NullDistribution:
+    """The distribution for a search of these lists, at least one; query float32 (dim,)."""
+    neutral = _neutral_distribution(tuple(calibrations))
+    query_level = max(one.query_level(query) for one in calibrations)
+    return replace(neutral, location=query_level + neutral.location)
 
 
 @lru_cache(maxsize=64)
-def _usual(fitted: tuple[ListCalibration, ...]) -> NullDistribution:
-    """Of queries that stand out no more than others: the same for every query, so it is worked out once."""
+def _neutral_distribution(calibrations: tuple[ListCalibration, ...]) -> NullDistribution:
+    """The distribution for a query of level 0: the same for every query, so it is computed once."""
     # (queries,): what each finds in any list, above its own level in any
-    tops = np.max([one.tops for one in fitted], axis=0) - np.max([one.levels for one in fitted], axis=0)
-    low, high = np.quantile(tops, BODY).tolist()
-    below, above = (-math.log(-math.log(share)) for share in BODY)
-    scale = max((high - low) / (above - below), SHARPEST)
-    return NullDistribution(low - below * scale, scale, max(sum(one.segments for one in fitted), 1))
+    best = np.max([one.best_surprisals for one in calibrations], axis=0)
+    level = np.max([one.neutral_levels for one in calibrations], axis=0)
+    low, high = np.quantile(best - level, FIT_QUANTILES).tolist()
+    below, above = (-math.log(-math.log(share)) for share in FIT_QUANTILES)
+    scale = max((high - low) / (above - below), MIN_SCALE)
+    return NullDistribution(low - below * scale, scale, max(sum(one.segments for one in calibrations), 1))

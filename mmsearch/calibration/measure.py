@@ -13,19 +13,19 @@ from mmsearch.catalog import Catalog, ListKey, background
 from mmsearch.catalog.background import ListSample
 from mmsearch.types import Ids, Modality, Neighbours, Space, Vectors
 
-SAMPLE = 1024
+SAMPLE_SIZE = 1024
 """Segments of a list that are compared with each query."""
 
 OWN_QUERIES = 128
 """Contents of the library that stand for queries of their modality."""
 
-FEWEST = 8
+MIN_OWN_CONTENTS = 8
 """Below this many own contents a modality is stood for by the packaged ones."""
 
 DEPTH = 16
 """Neighbours among which a query's best unrelated one is looked for."""
 
-GROWN = 1.3
+REMEASURE_FACTOR = 1.3
 """A list is measured again when it has grown (or shrunk) by this factor."""
 
 Backgrounds: TypeAlias = dict[tuple[Modality, ListKey], ListCalibration]
@@ -54,8 +54,10 @@ class _Queries:
 def backgrounds_stale(known: Backgrounds, sizes: Mapping[ListKey, int]) -> bool:
     """Whether any list has no background for words, or has grown out of it."""
     for key, size in sizes.items():
-        fitted = known.get(("text", key))
-        if size and (fitted is None or not 1 / GROWN <= size / max(fitted.segments, 1) <= GROWN):
+        calibration = known.get(("text", key))
+        if size and (
+            calibration is None or not 1 / REMEASURE_FACTOR <= size / max(calibration.segments, 1) <= REMEASURE_FACTOR
+        ):
             return True
     return False
 
@@ -64,10 +66,10 @@ def measure_backgrounds(catalog: Catalog, lists: SearchableLists, space: Space) 
     """Backgrounds of every query modality and list, from packaged neutral queries and the library's own vectors."""
     keys = lists.refresh()
     with catalog.reading() as snapshot:
-        samples = {key: background.sample_list(snapshot, key, space.dim, SAMPLE) for key in keys}
+        samples = {key: background.sample_list(snapshot, key, space.dim, SAMPLE_SIZE) for key in keys}
     samples = {key: sample for key, sample in samples.items() if len(sample.vectors)}
     made: Backgrounds = {}
-    for modality, queries in _neutral(samples, space).items():
+    for modality, queries in _neutral_queries(samples, space).items():
         found, sizes = lists.search(queries.vectors, DEPTH)
         for key, sample in samples.items():
             if not found[key].ids.shape[1]:
@@ -75,38 +77,38 @@ def measure_backgrounds(catalog: Catalog, lists: SearchableLists, space: Space) 
             with catalog.reading() as snapshot:
                 owners = background.contents_of(snapshot, np.unique(found[key].ids))
             related = queries.contents[:, np.newaxis] == sample.contents[np.newaxis]
-            best = _best(found[key], queries.contents, owners)
-            if (fitted := fit_null(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:
-                made[modality, key] = fitted
+            best = _best_unrelated(found[key], queries.contents, owners)
+            if (calibration := fit_null(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:
+                made[modality, key] = calibration
     return made
 
 
-def _best(found: Neighbours, own: NDArray[np.int64], owners: Mapping[int, int]) -> NDArray[np.float32]:
+def _best_unrelated(found: Neighbours, own: NDArray[np.int64], owners: Mapping[int, int]) -> NDArray[np.float32]:
     """(n,) each query's best score of another content; the last one seen if all are its own."""
-    contents = _owners(found.ids, owners)
+    contents = _contents_found(found.ids, owners)
     other = contents != own[:, np.newaxis]
     at = np.where(other.any(axis=1), other.argmax(axis=1), found.ids.shape[1] - 1)
     return np.take_along_axis(found.scores, at[:, np.newaxis], axis=1)[:, 0]
 
 
-def _owners(ids: Ids, owners: Mapping[int, int]) -> NDArray[np.int64]:
+def _contents_found(ids: Ids, owners: Mapping[int, int]) -> NDArray[np.int64]:
     """Content ids in the shape of the segment ids; -2 for segments that have gone since."""
     return np.array([[owners.get(segment, -2) for segment in row] for row in ids.tolist()], np.int64).reshape(ids.shape)
 
 
-def _neutral(samples: Mapping[ListKey, ListSample], space: Space) -> dict[Modality, _Queries]:
+def _neutral_queries(samples: Mapping[ListKey, ListSample], space: Space) -> dict[Modality, _Queries]:
     made: dict[Modality, _Queries] = {}
     outside = neutral.neutral_vectors(space)
     for modality in sorted({key.segment for key in samples} | outside.keys()):
-        own = _own([sample for key, sample in samples.items() if key.segment == modality])
-        if modality != "text" and len(own.contents) >= FEWEST:
+        own = _own_queries([sample for key, sample in samples.items() if key.segment == modality])
+        if modality != "text" and len(own.contents) >= MIN_OWN_CONTENTS:
             made[modality] = own
         elif modality in outside:
             made[modality] = _Queries(outside[modality], np.full(len(outside[modality]), -1, np.int64))
     return made
 
 
-def _own(samples: list[ListSample]) -> _Queries:
+def _own_queries(samples: list[ListSample]) -> _Queries:
     """Some contents that the samples hold, evenly spaced, each with its first segment: the windows of one long sound
     would all say the same."""
     if not samples:

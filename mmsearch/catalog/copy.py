@@ -19,7 +19,7 @@ def copy_catalog(source: Path, target: Path) -> None:
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
     """
     with (
-        forks.whole(),
+        forks.no_fork(),
         translated_sqlite(source),
         closing(opened_copy(source)) as original,
         closing(sqlite3.connect(target)) as made,
@@ -40,7 +40,7 @@ def inspect_copy(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise strange
-    with forks.whole(), translated_sqlite(path), closing(opened_copy(path)) as made:
+    with forks.no_fork(), translated_sqlite(path), closing(opened_copy(path)) as made:
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {"alembic_version", "library", "items", "contents"} <= tables:
             raise strange
@@ -58,7 +58,7 @@ def overwrite(target: Path, source: Path) -> None:
     are those up to the backup and one more: what came in between is unknown to it.
     """
     with (
-        forks.whole(),
+        forks.no_fork(),
         translated_sqlite(target),
         closing(sqlite3.connect(target, timeout=BUSY_S)) as live,
         closing(sqlite3.connect(source)) as staged,

@@ -108,12 +108,12 @@ class Readers:
         self._engine = engine
         self._idle: list[Connection] = []  # append and pop are atomic
         self._closed = False
-        forks.connected(self)
+        forks.disconnect_before_fork(self)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """Every statement inside sees the same committed state."""
-        with forks.whole():
+        with forks.no_fork():
             connection = None
             try:
                 connection = self._taken()
@@ -167,14 +167,14 @@ def driver(connection: Connection) -> sqlite3.Connection:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
-    with forks.whole(), _translated(engine), engine.connect() as connection, connection.begin():
+    with forks.no_fork(), _translated(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end or rolled back whole."""
-    with forks.whole(), _translated(engine), engine.connect() as connection:
+    with forks.no_fork(), _translated(engine), engine.connect() as connection:
         connection = connection.execution_options(writes=True)
         with connection.begin():
             yield connection
@@ -211,7 +211,7 @@ def release(engine: Engine) -> int:
 @contextmanager
 def _plain(engine: Engine) -> Iterator[sqlite3.Connection]:
     """A connection without a transaction around it."""
-    with forks.whole():
+    with forks.no_fork():
         held = engine.raw_connection()
         try:
             yield cast(sqlite3.Connection, held.driver_connection)

@@ -71,22 +71,22 @@ class LibraryContext:
         self._former: list[Lists] = []
         """Of spaces that serve no more; they may still be reading a file."""
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
-        self.caretaker: BackgroundWorker | None = None
-        """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
-        forks.bound(self)
+        self.background_worker: BackgroundWorker | None = None
+        """Builds ANN indexes beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent; whoever held the mutex is not here."""
         self._mutex = threading.RLock()
         self._spaces.forked()
-        self.caretaker = None
+        self.background_worker = None
 
     def close(self) -> None:
-        """Stop the caretaker for good, and the decode workers, and close the catalog, which the next use opens anew."""
+        """Stop the background and decode workers, and close the catalog, which the next use opens anew."""
         with self._mutex:
-            caretaker, self.caretaker = self.caretaker, None
-        if caretaker is not None:
-            caretaker.stop()
+            background_worker, self.background_worker = self.background_worker, None
+        if background_worker is not None:
+            background_worker.stop()
         self.let_go()
 
     def let_go(self) -> None:
@@ -101,11 +101,11 @@ class LibraryContext:
         if catalog is not None:
             catalog.close()
 
-    def keep_caretaker(self, start: Callable[[], BackgroundWorker]) -> None:
-        """Have one from now on, until `close`, unless there is one."""
+    def start_background_worker(self, start: Callable[[], BackgroundWorker]) -> None:
+        """Have a background worker from now on, until `close`, unless there is one."""
         with self._mutex:
-            if self.caretaker is None:
-                self.caretaker = start()
+            if self.background_worker is None:
+                self.background_worker = start()
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:
@@ -296,17 +296,17 @@ class LibraryContext:
             return
 
     def builder(self, recall: float | None = None) -> IndexTuner:
-        """What builds structures for the active space's large lists; `recall` is asked for in the setting's place."""
+        """What builds ANN indexes for the active space's large lists; `recall` is asked for in the setting's place."""
         space, record = self.embedding()
         target = self.settings.recall if recall is None else recall
         return IndexTuner(self.catalog(), self.indexes(record), space, record, target)
 
     def grown(self) -> None:
-        """Build what has outgrown its structure, now, or leave it to the caretaker, where there is one."""
-        if self.caretaker is not None:
-            self.caretaker.wake()
+        """Build what has outgrown its ANN index, now, or leave it to the background worker, where there is one."""
+        if self.background_worker is not None:
+            self.background_worker.wake()
         else:
-            self.builder().due()
+            self.builder().build_outgrown()
 
     def judge(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""

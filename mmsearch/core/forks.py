@@ -4,9 +4,9 @@ A child has its parent's memory as it was in one moment, and of its threads only
 changed stays half changed, a lock that another thread held is never released, and pipes, processes and connections
 belong to somebody else who goes on using them. Two things are done about it, here and nowhere else:
 
-- `whole()` is put around what can't be mended in a child (SQLite, and starting processes): a fork waits for its end,
-  and then has every connection closed, for SQLite believes in a child to hold the locks that its parent holds.
-- `bound(it)` names what is made anew, or let go of, in a child: its `forked` is called there before anything else.
+- `no_fork()` is put around what a child can't mend (SQLite, and starting processes): a fork waits for its end, then
+  closes every connection, since SQLite would believe in a child that it holds the locks of its parent.
+- `reset_in_child(it)` registers what a child makes anew or lets go of: `it.forked()` is called there first of all.
 """
 
 import os
@@ -23,10 +23,10 @@ from mmsearch.errors import Forked
 if TYPE_CHECKING:
     from subprocess import Popen
 
-PATIENCE_S = 5.0
+FORK_WAIT_S = 5.0
 """Seconds that a fork waits for what is under way; commits take less. After that the child can do nothing here."""
 
-ROUND_S = 0.2
+CLOSED_S = 0.2
 """Of these, for how long others are kept out at a time."""
 
 HINT = (
@@ -35,125 +35,125 @@ HINT = (
 )
 
 
-class Bound(Protocol):
-    """Something of one process."""
+class Resettable(Protocol):
+    """An object that belongs to one process."""
 
     def forked(self) -> None:
         """Called in a forked child, in its only thread: be as new, and touch nothing of the parent's."""
 
 
-class Connected(Protocol):
-    """Something with connections of one process, all of them used under `whole` alone."""
+class Disconnectable(Protocol):
+    """An object whose connections belong to one process; it uses them under `no_fork` alone."""
 
     def disconnect(self) -> None:
         """Called before a fork, while nobody uses them: close them. They are opened anew when needed."""
 
 
-AnyBound = TypeVar("AnyBound", bound=Bound)
-AnyConnected = TypeVar("AnyConnected", bound=Connected)
+AnyResettable = TypeVar("AnyResettable", bound=Resettable)
+AnyDisconnectable = TypeVar("AnyDisconnectable", bound=Disconnectable)
 
-_bound: "WeakSet[Bound]" = WeakSet()
-_connected: "WeakSet[Connected]" = WeakSet()
+_resettable: "WeakSet[Resettable]" = WeakSet()
+_disconnectable: "WeakSet[Disconnectable]" = WeakSet()
 
 
-class _Turn:
-    """Who is in the midst of something, and who forks: one at a time."""
+class _ForkCoordinator:
+    """Knows which threads are inside `no_fork`, and lets one thread fork at a time, while nobody is inside."""
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._changed = Condition(self._lock)
-        self._inside: dict[int, int] = {}
+        self._depths: dict[int, int] = {}
         """Thread -> how many deep."""
-        self._forking = self._shut = False
-        self._quiet = True
-        self.torn = False
+        self._forking = self._closed = False
+        self._consistent = True
+        self.inconsistent = False
         """This process is the child of one that was in the midst of something."""
 
-    def enter(self, me: int) -> None:
+    def enter(self, thread: int) -> None:
         with self._lock:
             # Who is in already is waited for, so must not wait.
-            while self._shut and me not in self._inside:
+            while self._closed and thread not in self._depths:
                 self._changed.wait()
-            self._inside[me] = self._inside.get(me, 0) + 1
+            self._depths[thread] = self._depths.get(thread, 0) + 1
 
-    def leave(self, me: int) -> None:
+    def leave(self, thread: int) -> None:
         with self._lock:
             # In a child of the thread that was in, nobody is.
-            deep = self._inside.pop(me, 0) - 1
-            if deep > 0:
-                self._inside[me] = deep
+            depth = self._depths.pop(thread, 0) - 1
+            if depth > 0:
+                self._depths[thread] = depth
             elif self._forking:
                 self._changed.notify_all()
 
-    def before(self) -> None:
+    def before_fork(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._forking)
-            self._forking, self._quiet = True, False
+            self._forking, self._consistent = True, False
             # What this thread itself is in the midst of would never end.
-            quiet = get_ident() not in self._inside and self._quietened(monotonic() + PATIENCE_S)
-        if quiet:
-            for one in list(_connected):
+            idle = get_ident() not in self._depths and self._wait_until_idle(monotonic() + FORK_WAIT_S)
+        if idle:
+            for one in list(_disconnectable):
                 one.disconnect()
-            self._quiet = True
+            self._consistent = True
 
-    def _quietened(self, deadline: float) -> bool:
+    def _wait_until_idle(self, deadline: float) -> bool:
         """Keep others out until nobody is in, or it is too late; the caller holds the lock."""
         while True:
-            self._shut = True
-            if self._changed.wait_for(lambda: not self._inside, ROUND_S):
+            self._closed = True
+            if self._changed.wait_for(lambda: not self._depths, CLOSED_S):
                 return True
             if monotonic() > deadline:
                 return False
             # Who is in may be waiting for somebody who was kept out.
-            self._shut = False
+            self._closed = False
             self._changed.notify_all()
-            self._changed.wait(ROUND_S / 10)
+            self._changed.wait(CLOSED_S / 10)
 
-    def in_parent(self) -> None:
+    def after_fork_in_parent(self) -> None:
         with self._changed:
-            self._forking = self._shut = False
+            self._forking = self._closed = False
             self._changed.notify_all()
 
-    def in_child(self) -> None:
-        torn = self.torn or not self._quiet
+    def after_fork_in_child(self) -> None:
+        inconsistent = self.inconsistent or not self._consistent
         self.__init__()  # type: ignore[misc]  # every lock anew
-        self.torn = torn
-        for one in list(_bound):
+        self.inconsistent = inconsistent
+        for one in list(_resettable):
             one.forked()
 
 
-_turn = _Turn()
+_coordinator = _ForkCoordinator()
 
 
-class whole:
-    """What is done in this context is not torn by a fork. May be nested.
+class no_fork:
+    """A context that a fork waits for, so that it tears nothing. May be nested.
 
     Raises: Forked in a child that was forked in the midst of such a thing all the same.
     """
 
-    __slots__ = ("_me",)
+    __slots__ = ("_thread",)
 
     def __enter__(self) -> None:
-        if _turn.torn:
+        if _coordinator.inconsistent:
             raise Forked("this process was forked while another thread was using a library", hint=HINT)
-        self._me = get_ident()
-        _turn.enter(self._me)
+        self._thread = get_ident()
+        _coordinator.enter(self._thread)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _turn.leave(self._me)
+        _coordinator.leave(self._thread)
 
 
-def bound(it: AnyBound) -> AnyBound:
+def reset_in_child(it: AnyResettable) -> AnyResettable:
     """Have `it.forked()` called in every forked child in which `it` is still there."""
-    _bound.add(it)
+    _resettable.add(it)
     return it
 
 
-def connected(it: AnyConnected) -> AnyConnected:
+def disconnect_before_fork(it: AnyDisconnectable) -> AnyDisconnectable:
     """Have `it.disconnect()` called before every fork."""
-    _connected.add(it)
+    _disconnectable.add(it)
     return it
 
 
@@ -166,12 +166,12 @@ def disown(process: "Popen[bytes]") -> None:
     process.returncode = 0
 
 
-class Guard:
+class ForkSafeLock:
     """A lock, re-entrant, that a forked child finds open, whoever held it. For short work on what a fork can't tear."""
 
     def __init__(self) -> None:
         self.forked()
-        bound(self)
+        reset_in_child(self)
 
     def forked(self) -> None:
         self._lock = RLock()
@@ -190,4 +190,8 @@ def _register(**hooks: Callable[[], None]) -> None:
         os.register_at_fork(**hooks)
 
 
-_register(before=_turn.before, after_in_parent=_turn.in_parent, after_in_child=_turn.in_child)
+_register(
+    before=_coordinator.before_fork,
+    after_in_parent=_coordinator.after_fork_in_parent,
+    after_in_child=_coordinator.after_fork_in_child,
+)

@@ -112,7 +112,7 @@ class _Torch:
         self._alone = "torch" in sys.modules
 
 
-_TORCH = forks.bound(_Torch())
+_TORCH = forks.reset_in_child(_Torch())
 
 
 def torch_runs() -> None:

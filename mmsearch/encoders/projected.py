@@ -31,7 +31,7 @@ class Projector:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._content = content
         self._made: Projection | None = None
-        self._lock = forks.Guard()
+        self._lock = forks.ForkSafeLock()
 
     def __call__(self, vectors: Vectors, modality: Modality) -> Vectors:
         """float32 (n, dim), unit rows; those of a modality without a map are returned as they are.

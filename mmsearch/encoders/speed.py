@@ -8,7 +8,7 @@ from mmsearch.encoders.model_store import Memory
 FEWEST = 32
 """Segments that say something; the first batch, which loads weights and warms up, doesn't count."""
 
-_LOCK = forks.Guard()
+_LOCK = forks.ForkSafeLock()
 _MEMORY = "speed.json"
 
 

@@ -173,7 +173,7 @@ def _measured(
     items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
     outcomes = []
     judges = [subject.judge(q.query, vectors[row : row + 1]) for row, q in enumerate(questions)]
-    tails = [judge.tail for judge in judges] if judges[0].knows(one.key for one in lists) else None
+    tails = [judge.tail for judge in judges] if judges[0].covers(one.key for one in lists) else None
     ranked = ranking.merits(vectors, subject.indexes, items, lists, tails)
     for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.

@@ -1,5 +1,4 @@
-"""What a process that serves for long has done beside: it looks, again and again, whether there is work, and gives it
-to a process of its own.
+"""The background worker of a process that serves for long: it polls for work, and runs it in a process of its own.
 
 A process, not a thread: FAISS can't be interrupted while it trains, a training of a million vectors takes a minute, and
 reading them holds Python's lock. A process is ended at any moment, and its processor time yields to what serves.
@@ -20,13 +19,13 @@ from mmsearch.core.config import own_process
 from mmsearch.errors import LibraryEmpty, LibraryError, LibraryNotFound, MmsearchError
 
 PERIOD_S = 5.0
-"""Seconds between two looks, unless it is woken."""
+"""Seconds between two polls, unless it is woken."""
 
 RETRY_S = 600.0
 """The same, after something went wrong."""
 
 STOP_S = 5.0
-"""Seconds that `stop` waits at most for a look, which may have a large index to load."""
+"""Seconds that `stop` waits at most for a poll, which may have a large index to load."""
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -40,83 +39,83 @@ class BackgroundWorker:
     """One thread, and at most one process at a time. Thread safety: all methods may be called from any thread."""
 
     def __init__(
-        self, wanted: Callable[[], bool], work: str, arguments: Sequence[str], done: Callable[[Any], None]
+        self, has_work: Callable[[], bool], work: str, arguments: Sequence[str], on_done: Callable[[Any], None]
     ) -> None:
-        """Begins at once.
+        """Starts at once.
 
         Args:
-            wanted: Whether there is work; an MmsearchError counts as none, and is logged.
+            has_work: Whether there is work; what goes wrong is logged, and tried again later.
             work: "module:function", called with the arguments in the other process; returns what JSON can say.
-            done: Called with that.
+            on_done: Called with that.
         """
-        self._wanted = wanted
+        self._has_work = has_work
         self._command = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), work, *arguments]
-        self._done = done
-        self._woken = threading.Event()
-        self._mutex = threading.Lock()
+        self._on_done = on_done
+        self._wake_event = threading.Event()
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._thread = threading.Thread(target=self._look, name="mmsearch-caretaker", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="mmsearch-background", daemon=True)
         self._thread.start()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """The parent goes on with it; here it has stopped."""
-        self._mutex, self._woken, self._stopped = threading.Lock(), threading.Event(), True
+        self._lock, self._wake_event, self._stopped = threading.Lock(), threading.Event(), True
         if self._process is not None:
             forks.disown(self._process)
 
     def wake(self) -> None:
-        """Look now."""
-        self._woken.set()
+        """Poll now."""
+        self._wake_event.set()
 
     def stop(self) -> None:
         """End the process, whatever it is at, and the thread."""
-        with self._mutex:
+        with self._lock:
             self._stopped = True
             if self._process is not None:
                 self._process.kill()
-        self._woken.set()
+        self._wake_event.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_S)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._stopped:
-            self._woken.clear()
+            self._wake_event.clear()
             pause = PERIOD_S
             try:
-                if self._wanted():
-                    self._have_it_done()
+                if self._has_work():
+                    self._run_once()
             except (LibraryNotFound, LibraryEmpty):
                 pass  # nothing yet
             except Exception as error:
-                # Whatever it is, the next look may do better; and an error's own words may name a folder.
+                # Whatever it is, the next poll may do better; and an error's own words may name a folder.
                 _log.warning("work in the background failed (%s), next try in %.0f s", type(error).__name__, RETRY_S)
                 _log.debug("%s", error, exc_info=error)
                 pause = RETRY_S
-            self._woken.wait(pause)
+            self._wake_event.wait(pause)
 
-    def _have_it_done(self) -> None:
-        with self._mutex:
+    def _run_once(self) -> None:
+        with self._lock:
             if self._stopped:
                 return
-            with forks.whole():
+            with forks.no_fork():
                 # Unbuffered: a buffer has a lock, which this thread holds while a child lets go of the pipe.
                 self._process = subprocess.Popen(
                     self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
                 )
         with self._process as process:
-            said = process.stdout.read() if process.stdout else b""
+            content = process.stdout.read() if process.stdout else b""
             # With its standard input it would end, as it does when this process has died.
             process.wait()
         if self._stopped:
             return
         if process.returncode:
             raise LibraryError(f"work in the background ended with {process.returncode}", hint="its words are above")
-        found = json.loads(said)
-        if "error" in found:
-            raise LibraryError(found["error"], hint=found["hint"])
-        self._done(found["done"])
+        answer = json.loads(content)
+        if "error" in answer:
+            raise LibraryError(answer["error"], hint=answer["hint"])
+        self._on_done(answer["done"])
 
 
 def run_work() -> None:
@@ -127,16 +126,16 @@ def run_work() -> None:
     own_process()
     logging.getLogger("mmsearch").addHandler(logging.StreamHandler())
     # Whatever prints here must not speak in our place.
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     module, _, function = sys.argv[2].partition(":")
-    told: dict[str, Any]
+    answer: dict[str, Any]
     try:
-        told = {"done": getattr(import_module(module), function)(*sys.argv[3:])}
+        answer = {"done": getattr(import_module(module), function)(*sys.argv[3:])}
     except MmsearchError as error:
-        told = {"error": error.message, "hint": error.hint}
-    with answer:
-        answer.write(json.dumps(told))
+        answer = {"error": error.message, "hint": error.hint}
+    with output:
+        output.write(json.dumps(answer))
 
 
 def _end_with_parent() -> None:

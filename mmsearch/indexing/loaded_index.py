@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from mmsearch.catalog import ListKey, Snapshot
+from mmsearch.catalog import ListKey, Snapshot, SpaceRecord, backfill
+from mmsearch.catalog import read as catalog_read
 from mmsearch.catalog import select as catalog_select
+from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
-from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
+from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
+from mmsearch.vectors import create_index
 
 if TYPE_CHECKING:
     from mmsearch.vectors.ann import AnnIndex
     from mmsearch.vectors.layered import Fetch, LayeredIndex
 
 _log = logging.getLogger(__name__)
+
+LAYERED = "faiss"
+"""The backend that can have an ANN index: the presets are its own."""
 
 REPLAY_LIMIT = 5000
 """Vectors a reader replays at every start before it is worth publishing the index anew."""
@@ -40,51 +47,50 @@ class LoadedIndex:
 
     index: VectorIndex
     generation: int
-    mark: int
-    """Of the commit that made the generation."""
-    published: int
+    commit_id: int
+    """Id of the commit that made the generation."""
+    published_generation: int
     """Generation of the files; -1: none that can be used."""
-    unpublished: int = 0
+    unpublished_changes: int = 0
     """Vectors added or removed since the files were written."""
     damaged: bool = False
     """There is something in the file's place, and it is no good."""
-    file: FileIdentity = None
-    """The structure's, when it was looked at last."""
-    built_from: tuple[int, int] = (-1, 0)
-    """Generation that the structure was built from, and its mark."""
-    layered: bool = True
-    """Whether the index can have a structure."""
+    ann_file: FileIdentity = None
+    """The file of the ANN index, as it was when it was loaded."""
+    ann_commit: tuple[int, int] = (-1, 0)
+    """Generation and id of the commit that the ANN index was built from."""
+    backend: str = LAYERED
 
     @property
     def layers(self) -> "LayeredIndex | None":
-        return cast("LayeredIndex", self.index) if self.layered else None
+        return cast("LayeredIndex", self.index) if self.backend == LAYERED else None
 
     @property
-    def built(self) -> "AnnIndex | None":
-        return self.layers.built if self.layers is not None else None
+    def ann(self) -> "AnnIndex | None":
+        return self.layers.ann if self.layers is not None else None
 
     @property
-    def behind(self) -> int:
-        """How many unpublished changes are too few to write the file anew: one file more in a large library must not
-        cost a large file."""
-        held = self.layers.exact_size if self.layers is not None else len(self.index)
-        return 0 if held <= SMALL else min(REPLAY_LIMIT, held // 8)
+    def has_outgrown_file(self) -> bool:
+        """Whether enough has changed to write the file anew: one more file in a large library must not cost a large
+        one."""
+        size = self.layers.exact_size if self.layers is not None else len(self.index)
+        return self.unpublished_changes > (0 if size <= SMALL else min(REPLAY_LIMIT, size // 8))
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSnapshot:
     """An index, with the catalog's vectors as of one snapshot at hand."""
 
-    held: LoadedIndex
+    loaded: LoadedIndex
     fetch: "Fetch"
 
     def __len__(self) -> int:
-        return len(self.held.index)
+        return len(self.loaded.index)
 
     def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
-        if self.held.layers is not None:
-            return self.held.layers.search(queries, k, selection=selection, fetch=self.fetch)
-        return self.held.index.search(queries, k, selection=selection)
+        if self.loaded.layers is not None:
+            return self.loaded.layers.search(queries, k, selection=selection, fetch=self.fetch)
+        return self.loaded.index.search(queries, k, selection=selection)
 
 
 class Reload(Thread):
@@ -127,8 +133,8 @@ def nearest_matching(
     return index.search(queries, k, selection=Selection(ids)), len(ids)
 
 
-def lengths(held: Mapping[ListKey, LoadedIndex]) -> dict[ListKey, int]:
-    return {key: len(one.index) for key, one in held.items()}
+def lengths(loaded: Mapping[ListKey, LoadedIndex]) -> dict[ListKey, int]:
+    return {key: len(one.index) for key, one in loaded.items()}
 
 
 def file_identity(path: Path) -> FileIdentity:
@@ -137,3 +143,53 @@ def file_identity(path: Path) -> FileIdentity:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def fetch_vectors(snapshot: Snapshot, space: SpaceRecord, ids: Ids) -> Vectors:
+    """The catalog's vectors of segments of a space, float32 (n, dim); ids (n,) ascending and unique.
+
+    Raises: CatalogDamaged if it lacks one.
+    """
+    found, vectors = catalog_vectors.fetch(snapshot, space.id, space.dim, ids)
+    if len(found) != len(ids):
+        missing = np.setdiff1d(ids, found)
+        raise CatalogDamaged(
+            f"the catalog has no vectors of {len(missing)} segments that an index has, such as {missing[0]}",
+            hint="mmsearch index verify --repair",
+        )
+    return vectors
+
+
+def catch_up(
+    loaded: LoadedIndex, snapshot: Snapshot, key: ListKey, space: SpaceRecord, generation: int, oldest_replayable: int
+) -> None:
+    """Bring an index to the snapshot's generation; nobody may search it meanwhile.
+
+    Args:
+        oldest_replayable: The generation since which the catalog lists removals.
+    """
+    # Vectors of contents that were there before are no change of theirs: whoever is older compares ids.
+    since, oldest = loaded.generation, max(oldest_replayable, backfill.backfilled_at(snapshot, space.id))
+    if since >= 0 and catalog_read.commit_id(snapshot, since) != loaded.commit_id:
+        # It is of a past or future that this catalog (a restored copy) never had.
+        loaded.index, loaded.published_generation, since = create_index(loaded.backend, space.dim), -1, -1
+    if 0 <= since < oldest:
+        _catch_up_by_ids(loaded, snapshot, key, space)
+    else:
+        for change in catalog_read.changes(snapshot, key, space.dim, since):
+            loaded.unpublished_changes += loaded.index.remove(change.gone) if len(change.gone) else 0
+            if len(change.ids):
+                loaded.index.add(change.ids, change.vectors)
+                loaded.unpublished_changes += len(change.ids)
+    loaded.generation, loaded.commit_id = generation, catalog_read.commit_id(snapshot, generation)
+
+
+def _catch_up_by_ids(loaded: LoadedIndex, snapshot: Snapshot, key: ListKey, space: SpaceRecord) -> None:
+    """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""
+    listed, indexed = catalog_vectors.listed(snapshot, key), loaded.index.ids()
+    loaded.unpublished_changes += loaded.index.remove(np.setdiff1d(indexed, listed))
+    missing = np.setdiff1d(listed, indexed)
+    for start in range(0, len(missing), catalog_read.ROWS):
+        part = missing[start : start + catalog_read.ROWS]
+        loaded.index.add(part, fetch_vectors(snapshot, space, part))
+        loaded.unpublished_changes += len(part)

@@ -1,8 +1,8 @@
-"""Structures for large lists: built from the catalog beside the index that serves, measured, and published if they
+"""ANN indexes for large lists: built from the catalog beside the index that serves, measured, and published if they
 find enough.
 
 Nothing here holds up a search or a commit: the catalog is read in short snapshots, and what is committed meanwhile is
-replayed when the new structure takes over.
+replayed when the new ANN index takes over.
 """
 
 import json
@@ -37,31 +37,31 @@ NEAREST = 10
 OWN_QUERIES = 128
 """Vectors of a list that stand for queries of their modality."""
 
-FILTERS = (0.3, 0.1, 0.03)
+FILTER_SHARES = (0.3, 0.1, 0.03)
 """Shares of a list that filters leave, for which recall is measured."""
 
 FILTER_QUERIES = 48
 """Of each modality, for that."""
 
-GONE = 0.2
-"""Up to this share of a list's size may have gone from a structure that is extended: they are carried along."""
+MAX_GONE = 0.2
+"""Up to this share of a list's size may have gone from an ANN index that is extended: they are carried along."""
 
 CHUNK = 8192
 """Vectors read from the catalog at once."""
 
-TIE = 1e-6
+TIE_TOLERANCE = 1e-6
 """Two scores that differ by less are the same neighbour as good."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What became of building one list's structure."""
+    """What became of building one list's ANN index."""
 
     key: ListKey
     preset: str
     size: int
-    effort: int | None
-    """Value of the preset's search parameter; None: every vector is compared."""
+    search_effort: int | None
+    """Value of the preset's `search_parameter`, nprobe or efSearch; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
     """Modality of the query -> recall@10 against an exact search."""
@@ -74,29 +74,29 @@ class _Trial:
     """Queries of one modality with their true answers among some vectors."""
 
     queries: Vectors
-    own: Ids
-    """(q,), a query's own segment, which is no answer; -1 for those from outside."""
-    bars: Vectors
+    own_ids: Ids
+    """(q,), the segment that a query was taken from, which is no answer; -1 for those from outside."""
+    thresholds: Vectors
     """(q,), the score of the tenth nearest."""
-    most: int
+    relevant: int
     """How many true answers a query has."""
 
 
 class IndexTuner:
-    """Builds and measures the structures of one library and space."""
+    """Builds and measures the ANN indexes of one library and space."""
 
-    def __init__(self, catalog: Catalog, indexes: Lists, space: Space, record: SpaceRecord, target: float) -> None:
+    def __init__(self, catalog: Catalog, lists: Lists, space: Space, record: SpaceRecord, target: float) -> None:
         self._catalog = catalog
-        self._indexes = indexes
+        self._lists = lists
         self._space = space
         self._record = record
         self._target = target
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def build_lock(self) -> Iterator[None]:
         """Be the one that builds. Raises: LibraryLocked at once if another process or thread does."""
-        make_folder(self._indexes.folder)
-        lock = FileLock(self._indexes.folder / LOCK_NAME, timeout=0)
+        make_folder(self._lists.folder)
+        lock = FileLock(self._lists.folder / LOCK_NAME, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -108,184 +108,189 @@ class IndexTuner:
         finally:
             lock.release()
 
-    def due(self) -> list[BuildResult]:
-        """Build what should be built, unless somebody else is at it; a list that has shrunk loses its structure."""
+    def build_outgrown(self) -> list[BuildResult]:
+        """Build what should be built, unless somebody else is at it; a list that has shrunk loses its ANN index."""
         made: list[BuildResult] = []
-        due = self._indexes.due(self._refused)
+        due = self._lists.find_outgrown(self._was_refused)
         if not due:
             return made
         try:
-            with self.alone():
+            with self.build_lock():
                 for key, preset in due.items():
                     if preset.exact:
-                        self._indexes.drop(key)
+                        self._lists.remove_ann(key)
                     else:
-                        made.extend(self._best(key, preset))
+                        made.extend(self._build_until_published(key, preset))
         except LibraryLocked:
             return made
         return made
 
-    def wanted(self) -> bool:
+    def has_work(self) -> bool:
         """Whether something should be built, and nobody is at it. Raises: LibraryReadOnly."""
-        if not self._indexes.due(self._refused):
+        if not self._lists.find_outgrown(self._was_refused):
             return False
         try:
-            with self.alone():
+            with self.build_lock():
                 return True
         except LibraryLocked:
             return False
 
-    def _best(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
+    def _build_until_published(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
         """Build until one is published: what was asked for, or, where nobody asked, what takes more bytes after it."""
-        found = self._indexes.built(key)
+        found = self._lists.ann_index(key)
         if found is not None and found[0].preset == preset and (extended := self.extend(key)) is not None:
             yield extended
             return
-        for one in (preset, *(alternatives(preset) if self._indexes.kind == AUTO else ())):
-            outcome = self.build(key, one)
-            yield outcome
-            if outcome.published:
+        for one in (preset, *(larger_presets(preset) if self._lists.kind == AUTO else ())):
+            result = self.build(key, one)
+            yield result
+            if result.published:
                 break
 
     def tune(self, key: ListKey) -> BuildResult | None:
-        """Give a list's structure the least effort that reaches the target; the caller is `alone`. None: it has no
-        structure."""
-        start, found = perf_counter(), self._indexes.built(key)
+        """Give a list's ANN index the least search effort that reaches the target; the caller holds `build_lock`.
+        None: it has none."""
+        start, found = perf_counter(), self._lists.ann_index(key)
         if found is None:
             return None
-        built, generation, mark = found
-        tuned = self._tuned(key, built, built.preset.efforts)
+        ann, generation, commit_id = found
+        tuned = self._tune(key, ann, ann.preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
-        return self._outcome(key, tuned, published, start)
+            self._lists.publish_ann(key, tuned, generation, commit_id)
+        return self._result(key, tuned, published, start)
 
     def extend(self, key: ListKey) -> BuildResult | None:
-        """Put what has come since into a list's structure without training it anew, and publish it as `build` does.
-        None: it has none, or too much has changed for that; the caller is `alone`."""
-        start, found = perf_counter(), self._indexes.built(key)
+        """Put what has come since into a list's ANN index without training it anew, and publish it as `build` does.
+        None: it has none, or too much has changed for that; the caller holds `build_lock`."""
+        start, found = perf_counter(), self._lists.ann_index(key)
         if found is None:
             return None
-        from mmsearch.vectors import ann as structures
+        from mmsearch.vectors.ann import extended_ann
 
-        built, _, _ = found
+        ann, _, _ = found
         with self._catalog.reading() as snapshot:
-            generation, _, mark = catalog_read.current_commit(snapshot)
+            generation, _, commit_id = catalog_read.current_commit(snapshot)
             ids = catalog_vectors.listed(snapshot, key)
-        fresh, gone = np.setdiff1d(ids, built.ids), np.setdiff1d(built.ids, ids)
+        fresh, gone = np.setdiff1d(ids, ann.ids), np.setdiff1d(ann.ids, ids)
         if (
-            len(gone) > GONE * len(ids)
-            or cells(len(ids)) != cells(built.facts.trained)
+            len(gone) > MAX_GONE * len(ids)
+            or cells(len(ids)) != cells(ann.facts.trained)
             or not len(fresh)
-            or fresh[0] <= built.ids[-1]
+            or fresh[0] <= ann.ids[-1]
         ):
             return None
-        made = structures.extended_ann(built, self._chunks(fresh), gone)
-        tuned = self._tuned(key, made, made.preset.efforts)
+        made = extended_ann(ann, self._chunks(fresh), gone)
+        tuned = self._tune(key, made, made.preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
-        return self._outcome(key, tuned, published, start) if published else None
+            self._lists.publish_ann(key, tuned, generation, commit_id)
+        return self._result(key, tuned, published, start) if published else None
 
     def build(self, key: ListKey, preset: IndexPreset) -> BuildResult:
-        """Build a list's structure and publish it, unless it misses the target; the caller is `alone`."""
+        """Build a list's ANN index and publish it, unless it misses the target; the caller holds `build_lock`."""
         start = perf_counter()
         if preset.exact:
-            self._indexes.drop(key)
-            size = self._indexes.sizes()[key]
+            self._lists.remove_ann(key)
+            size = self._lists.sizes()[key]
             return BuildResult(key, preset.name, size, None, self._target, {}, True, perf_counter() - start)
-        from mmsearch.vectors import ann as structures
+        from mmsearch.vectors.ann import build_ann, sample_size
 
         with self._catalog.reading() as snapshot:
-            generation, _, mark = catalog_read.current_commit(snapshot)
+            generation, _, commit_id = catalog_read.current_commit(snapshot)
             ids = catalog_vectors.listed(snapshot, key)
-        some = np.unique(np.linspace(0, len(ids) - 1, structures.sample_size(preset, len(ids))).astype(np.int64))
+        some = np.unique(np.linspace(0, len(ids) - 1, sample_size(preset, len(ids))).astype(np.int64))
         sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
-        made = structures.build_ann(preset, sample, len(ids), self._chunks(ids), self._target)
+        made = build_ann(preset, sample, len(ids), self._chunks(ids), self._target)
         del sample
-        tuned = self._tuned(key, made, preset.efforts)
+        tuned = self._tune(key, made, preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
-            self._indexes.adopt(key, tuned, generation, mark)
-        self._remember(key, preset, len(ids), published)
-        return self._outcome(key, tuned, published, start)
+            self._lists.publish_ann(key, tuned, generation, commit_id)
+        self._record_refusal(key, preset, len(ids), published)
+        return self._result(key, tuned, published, start)
 
-    def _outcome(self, key: ListKey, built: "AnnIndex", published: bool, start: float) -> BuildResult:
-        facts, seconds = built.facts, perf_counter() - start
-        return BuildResult(key, facts.preset, len(built), facts.effort, self._target, facts.recall, published, seconds)
+    def _result(self, key: ListKey, ann: "AnnIndex", published: bool, start: float) -> BuildResult:
+        facts, seconds = ann.facts, perf_counter() - start
+        return BuildResult(
+            key, facts.preset, len(ann), facts.search_effort, self._target, facts.recall, published, seconds
+        )
 
-    def _refusals(self, key: ListKey) -> tuple[Path, dict[str, tuple[int, float]]]:
+    def _read_refusals(self, key: ListKey) -> tuple[Path, dict[str, tuple[int, float]]]:
         """A file, and what it says: preset -> (size of the list, target) for which it was built in vain."""
-        path = self._indexes.path(key)
+        path = self._lists.path(key)
         path = path.with_name(f"{path.name}.refused")
         try:
-            told = json.loads(path.read_text())
-            return path, {preset: (int(size), float(target)) for preset, (size, target) in told.items()}
+            stored = json.loads(path.read_text())
+            return path, {preset: (int(size), float(target)) for preset, (size, target) in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return path, {}
 
-    def _refused(self, key: ListKey, preset: IndexPreset, size: int) -> bool:
+    def _was_refused(self, key: ListKey, preset: IndexPreset, size: int) -> bool:
         """Whether the same was tried in vain, with a list of about this size."""
-        before, target = self._refusals(key)[1].get(preset.name, (0, 0.0))
+        before, target = self._read_refusals(key)[1].get(preset.name, (0, 0.0))
         return target <= self._target and size < 1.5 * before
 
-    def _remember(self, key: ListKey, preset: IndexPreset, size: int, published: bool) -> None:
-        path, told = self._refusals(key)
-        if published and preset.name not in told:
+    def _record_refusal(self, key: ListKey, preset: IndexPreset, size: int, published: bool) -> None:
+        path, stored = self._read_refusals(key)
+        if published and preset.name not in stored:
             return
-        told.pop(preset.name, None)
+        stored.pop(preset.name, None)
         if not published:
-            told[preset.name] = size, self._target
+            stored[preset.name] = size, self._target
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(told))
+            temporary.write_text(json.dumps(stored))
 
-    def _tuned(self, key: ListKey, built: "AnnIndex", choice: Sequence[int]) -> "AnnIndex":
-        """The structure with the least effort that reaches the target with queries of every modality, or the most."""
-        trials = self._trials(key, np.setdiff1d(built.ids, built.absent))
-        efforts = [effort for effort in choice if effort <= built.most] or [built.most]
-        low, high = 0, len(efforts) - 1
+    def _tune(self, key: ListKey, ann: "AnnIndex", candidates: Sequence[int]) -> "AnnIndex":
+        """The ANN index with the least search effort that reaches the target with queries of every modality, or the
+        greatest."""
+        trials = self._trials(key, np.setdiff1d(ann.ids, ann.absent))
+        limit = ann.max_search_effort
+        search_efforts = [candidate for candidate in candidates if candidate <= limit] or [limit]
+        low, high = 0, len(search_efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
         while low < high:
             middle = (low + high) // 2
-            measured[middle] = self._recall(built.with_facts(effort=efforts[middle]), trials)
+            measured[middle] = self._measure_recall(ann.with_facts(search_effort=search_efforts[middle]), trials)
             if self._reached(measured[middle]):
                 high = middle
             else:
                 low = middle + 1
-        recall = measured.get(low) or self._recall(built.with_facts(effort=efforts[low]), trials)
-        tuned = built.with_facts(effort=efforts[low], recall=recall, target=self._target, filtered={})
-        return tuned.with_facts(filtered=self._filtered(key, tuned))
+        recall = measured.get(low) or self._measure_recall(ann.with_facts(search_effort=search_efforts[low]), trials)
+        tuned = ann.with_facts(search_effort=search_efforts[low], recall=recall, target=self._target, filtered={})
+        return tuned.with_facts(filtered=self._recall_by_share(key, tuned))
 
-    def _filtered(self, key: ListKey, built: "AnnIndex") -> dict[str, float]:
+    def _recall_by_share(self, key: ListKey, ann: "AnnIndex") -> dict[str, float]:
         """Share of the list that a filter leaves -> recall under it: where that misses the target, searches compare all
         that matches."""
-        ids, made = np.setdiff1d(built.ids, built.absent), dict[str, float]()
+        ids, made = np.setdiff1d(ann.ids, ann.absent), dict[str, float]()
         chance = np.random.default_rng(0).random(len(ids))
-        for share in FILTERS:
+        for share in FILTER_SHARES:
             left = ids[chance < share]
-            recall = self._recall(built, self._trials(key, left, FILTER_QUERIES), Selection(left))
+            recall = self._measure_recall(ann, self._trials(key, left, FILTER_QUERIES), Selection(left))
             made[str(share)] = min(recall.values(), default=1.0)
         return made
 
     def _reached(self, recall: Mapping[Modality, float]) -> bool:
         return min(recall.values(), default=1.0) >= self._target
 
-    def _recall(
-        self, built: "AnnIndex", trials: Mapping[Modality, _Trial], selection: Selection | None = None
+    def _measure_recall(
+        self, ann: "AnnIndex", trials: Mapping[Modality, _Trial], selection: Selection | None = None
     ) -> dict[Modality, float]:
         from mmsearch.vectors.layered import LayeredIndex
 
-        index = LayeredIndex(self._space.dim, built)
+        index = LayeredIndex(self._space.dim, ann)
         made: dict[Modality, float] = {}
         for modality, trial in trials.items():
             with self._catalog.reading() as snapshot:
-                fetch = partial(self._lenient, snapshot)
+                fetch = partial(self._fetch_or_zeros, snapshot)
                 found = index.search(trial.queries, NEAREST + 1, selection=selection, fetch=fetch)
-            good = (found.scores >= trial.bars[:, np.newaxis] - TIE) & (found.ids != trial.own[:, np.newaxis])
-            made[modality] = float(np.minimum(good.sum(axis=1), trial.most).mean() / trial.most)
+            near = found.scores >= trial.thresholds[:, np.newaxis] - TIE_TOLERANCE
+            good = near & (found.ids != trial.own_ids[:, np.newaxis])
+            made[modality] = float(np.minimum(good.sum(axis=1), trial.relevant).mean() / trial.relevant)
         return made
 
-    def _lenient(self, snapshot: Snapshot, ids: Ids) -> Vectors:
+    def _fetch_or_zeros(self, snapshot: Snapshot, ids: Ids) -> Vectors:
         """What has gone since the trial was made is as far away as can be."""
         rows = np.zeros((len(ids), self._space.dim), np.float32)
         found, vectors = catalog_vectors.fetch(snapshot, self._record.id, self._space.dim, ids)
@@ -300,26 +305,27 @@ class IndexTuner:
             for modality, rows in neutral.neutral_vectors(self._space).items()
         }
         some = np.unique(np.linspace(0, len(ids) - 1, min(count or OWN_QUERIES, len(ids))).astype(np.int64))
-        for own, rows in self._chunks(ids[some]):
-            asked[key.segment] = rows, own
-        most = min(NEAREST, len(ids) - 1)
-        if most < 1:
+        for own_ids, rows in self._chunks(ids[some]):
+            asked[key.segment] = rows, own_ids
+        relevant = min(NEAREST, len(ids) - 1)
+        if relevant < 1:
             return {}
         queries = np.concatenate([rows for rows, _ in asked.values()])
-        bars = self._bars(queries, np.concatenate([own for _, own in asked.values()]), ids, most)
+        all_own = np.concatenate([own_ids for _, own_ids in asked.values()])
+        thresholds = self._score_thresholds(queries, all_own, ids, relevant)
         ends = np.cumsum([len(rows) for rows, _ in asked.values()])
-        parts = np.split(bars, ends[:-1])
+        parts = np.split(thresholds, ends[:-1])
         return {
-            modality: _Trial(rows, own, bar, most)
-            for (modality, (rows, own)), bar in zip(asked.items(), parts, strict=True)
+            modality: _Trial(rows, own_ids, bar, relevant)
+            for (modality, (rows, own_ids)), bar in zip(asked.items(), parts, strict=True)
         }
 
-    def _bars(self, queries: Vectors, own: Ids, ids: Ids, count: int) -> Vectors:
+    def _score_thresholds(self, queries: Vectors, own_ids: Ids, ids: Ids, count: int) -> Vectors:
         """(q,), the score of the `count`-th nearest of each query but for its own segment, from the whole catalog."""
         best = np.full((len(queries), count), -np.inf, np.float32)
         for part, rows in self._chunks(ids):
             scores = queries @ rows.T  # (q, chunk)
-            scores[part[np.newaxis] == own[:, np.newaxis]] = -np.inf
+            scores[part[np.newaxis] == own_ids[:, np.newaxis]] = -np.inf
             best = np.partition(np.concatenate([best, scores], axis=1), -count, axis=1)[:, -count:]
         return np.asarray(best.min(axis=1))
 
@@ -332,7 +338,9 @@ class IndexTuner:
             yield found
 
 
-def alternatives(preset: IndexPreset) -> list[IndexPreset]:
+def larger_presets(preset: IndexPreset) -> list[IndexPreset]:
     """Presets to try where one misses its target: those with more bits, the fewest first."""
-    more = [one for one in PRESETS if one.effort == preset.effort and one.code_bits > preset.code_bits]
+    more = [
+        one for one in PRESETS if one.search_parameter == preset.search_parameter and one.code_bits > preset.code_bits
+    ]
     return sorted(more, key=lambda one: one.code_bits)

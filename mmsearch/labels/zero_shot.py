@@ -149,15 +149,15 @@ def _choices(
         return
     bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))
     judges = [judge(name, bare[place : place + 1]) for place, name in enumerate(names)]
-    accidents = [one.accidents([key]) for one in judges if one.knows([key])]
+    nulls = [one.null_distribution([key]) for one in judges if one.covers([key])]
     for content, seen in _scored(snapshot, key, space.dim, bare, prompted, ids).items():
-        if not accidents:
+        if not nulls:
             raise LibraryError(
                 "how usual a score is was not measured in this library yet", hint="finish an ingest: mmsearch ingest"
             )
         best, second = np.lexsort((-seen.bare, -seen.prompted))[:2].tolist()
         tail = judges[best].tail(key, float(seen.bare[best]))
-        sure = accidents[best].confidence(tail, seen.count * len(names))
+        sure = nulls[best].confidence(tail, seen.count * len(names))
         yield content, _Choice(seen.segment, best, second, sure if math.isfinite(sure) else 0.0)
 
 

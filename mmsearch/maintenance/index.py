@@ -32,13 +32,13 @@ class ListStatus:
     size: int
     """Vectors."""
     since: int
-    """Of these, those that have changed since the structure was built, and are searched exactly beside it."""
+    """Of these, those that have changed since the ANN index was built, and are searched exactly beside it."""
     memory_bytes: int
     """About."""
     file_bytes: int
     generation: int
-    effort: int | None
-    """Value of the preset's search parameter; None: every vector is compared."""
+    search_effort: int | None
+    """Value of the preset's `search_parameter`, nprobe or efSearch; None: every vector is compared."""
     target: float
     recall: Mapping[Modality, float]
     """Modality of the query -> share of the ten nearest that are found, as last measured."""
@@ -60,8 +60,8 @@ class ListCheck:
 class LibraryIndex:
     """The indexes of a library's active space."""
 
-    def __init__(self, parts: LibraryContext) -> None:
-        self._parts = parts
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
 
     def presets(self) -> Sequence[IndexPreset]:
         """The kinds of index there are."""
@@ -69,35 +69,35 @@ class LibraryIndex:
 
     def status(self) -> list[ListStatus]:
         """How every list is searched. Raises: LibraryNotFound, LibraryEmpty."""
-        indexes = self._parts.indexes()
-        return [ListStatus(key.item, key.segment, **indexes.facts(key)) for key in indexes.refresh()]
+        indexes = self._context.indexes()
+        return [ListStatus(key.item, key.segment, **indexes.describe(key)) for key in indexes.refresh()]
 
     def tune(self, recall: float | None = None) -> list[BuildResult]:
-        """Find the least effort that reaches a recall with queries of every modality, by default the setting's, and
-        search with it from now on. Lists that are searched exactly have nothing to tune.
+        """Find the least search effort that reaches a recall with queries of every modality, by default the setting's,
+        and search with it from now on. Lists that are searched exactly have nothing to tune.
 
         Raises: InvalidInput, LibraryLocked if somebody else is building.
         """
-        builder = self._builder(recall)
-        with builder.alone():
-            return [made for key in self._parts.indexes().refresh() if (made := builder.tune(key)) is not None]
+        tuner = self._tuner(recall)
+        with tuner.build_lock():
+            return [made for key in self._context.indexes().refresh() if (made := tuner.tune(key)) is not None]
 
     def build(self, preset: str | None = None, recall: float | None = None) -> list[BuildResult]:
-        """Build the structures anew now: of this preset, or of the one that suits each list.
+        """Build the ANN indexes anew now: of this preset, or of the one that suits each list.
 
-        A preset that is not the setting `index` serves until that structure has outgrown itself.
+        A preset that is not the setting `index` serves until that ANN index has outgrown itself.
 
         Raises: InvalidInput, UnknownName, LibraryLocked.
         """
-        builder, indexes = self._builder(recall), self._parts.indexes()
+        tuner, indexes = self._tuner(recall), self._context.indexes()
         sizes = indexes.sizes()
-        with builder.alone():
+        with tuner.build_lock():
             return [
-                builder.build(key, presets.suited_preset(size, preset or indexes.kind)) for key, size in sizes.items()
+                tuner.build(key, presets.suited_preset(size, preset or indexes.kind)) for key, size in sizes.items()
             ]
 
-    def keep_built(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
-        """Look from now on, until the library is closed, whether a list has outgrown its structure, whoever's commit
+    def start_background_indexing(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
+        """Look from now on, until the library is closed, whether a list has outgrown its ANN index, whoever's commit
         it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
 
         For processes that live long. What goes wrong is logged, and tried again later.
@@ -105,17 +105,17 @@ class LibraryIndex:
         Args:
             on_built: Called, in another thread, once a search finds what was built.
         """
-        parts = self._parts
+        context = self._context
 
-        def done(told: Sequence[Mapping[str, Any]]) -> None:
-            parts.indexes().renew()
+        def on_done(stored: Sequence[Mapping[str, Any]]) -> None:
+            context.indexes().finish_reloads()
             if on_built is not None:
-                on_built([BuildResult(**{**one, "key": ListKey(**one["key"])}) for one in told])
+                on_built([BuildResult(**{**one, "key": ListKey(**one["key"])}) for one in stored])
 
-        arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
-        parts.keep_caretaker(
+        arguments = [str(context.path), json.dumps(asdict(context.settings)), json.dumps(sorted(context.trust.named))]
+        context.start_background_worker(
             lambda: BackgroundWorker(
-                lambda: parts.builder().wanted(), "mmsearch.maintenance.index:build_due", arguments, done
+                lambda: context.builder().has_work(), "mmsearch.maintenance.index:build_outgrown", arguments, on_done
             )
         )
 
@@ -127,16 +127,16 @@ class LibraryIndex:
 
         Raises: LibraryLocked, with `repair`.
         """
-        indexes = self._parts.indexes()
+        indexes = self._context.indexes()
         checks = [self._check(key) for key in indexes.refresh()]
         if not repair or not any(check.wrong for check in checks):
             return checks
-        with self._parts.writing():
+        with self._context.writing():
             for check in checks:
                 if check.wrong:
                     indexes.reset(self._key(check))
             indexes.publish()
-        self._builder(None).due()
+        self._tuner(None).build_outgrown()
         return [
             ListCheck(
                 one.item, one.segment, one.size, one.wrong, bool(one.wrong) and not self._check(self._key(one)).wrong
@@ -145,31 +145,31 @@ class LibraryIndex:
         ]
 
     def _key(self, check: ListCheck) -> ListKey:
-        return ListKey(self._parts.embedding()[1].name, check.item, check.segment)
+        return ListKey(self._context.embedding()[1].name, check.item, check.segment)
 
     def _check(self, key: ListKey) -> ListCheck:
-        indexes = self._parts.indexes()
-        wrong = list(indexes.damages(key))
-        listed, held = indexes.compared(key)
-        for what, ids in (("lacks", np.setdiff1d(listed, held)), ("still has", np.setdiff1d(held, listed))):
+        indexes = self._context.indexes()
+        wrong = list(indexes.find_damage(key))
+        listed, indexed = indexes.compare_ids(key)
+        for what, ids in (("lacks", np.setdiff1d(listed, indexed)), ("still has", np.setdiff1d(indexed, listed))):
             if len(ids):
                 wrong.append(f"{what} {len(ids)} segments, such as {ids[0]}")
-        both = np.intersect1d(listed, held)
+        both = np.intersect1d(listed, indexed)
         some = both[np.unique(np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64))]
-        if count := indexes.misjudged(key, some):
+        if count := indexes.count_wrong_scores(key, some):
             wrong.append(f"gives {count} of {len(some)} vectors a score that is not theirs")
         return ListCheck(key.item, key.segment, len(listed), tuple(wrong))
 
-    def _builder(self, recall: float | None) -> IndexTuner:
+    def _tuner(self, recall: float | None) -> IndexTuner:
         if recall is not None and not 0 < recall <= 1:
             raise InvalidInput(f"recall is a share above 0, at most 1, not {recall}")
-        return self._parts.builder(recall)
+        return self._context.builder(recall)
 
 
-def build_due(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
+def build_outgrown(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
     """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
-    parts = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
+    context = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
-        return [asdict(one) for one in parts.builder().due()]
+        return [asdict(one) for one in context.builder().build_outgrown()]
     finally:
-        parts.close()
+        context.close()

@@ -16,7 +16,7 @@ from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Uns
 from mmsearch.media import exif, sniff
 from mmsearch.types import Limits
 
-_LOCK = forks.Guard()
+_LOCK = forks.ForkSafeLock()
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class DecodePool:
         }
         self._closed = False
         self.forked()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """Begin without workers."""
@@ -163,7 +163,7 @@ class _Queue:
         self._busy: set[DecodeWorker] = set()
         self._error: BaseException | None = None
         self._closed = False
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """Whoever goes on with the parent's run in a child would wait for its threads."""

@@ -118,9 +118,9 @@ class DecodeWorker:
         self._watchdog = watchdog
         # A child forked in the midst of it would hold the pipes by which it is known that the process has started, and
         # that its parent is there.
-        with forks.whole():
+        with forks.no_fork():
             self._process = _spawn()
-            forks.bound(self)
+            forks.reset_in_child(self)
         try:
             self.send(setup)
             message, _ = self.receive(_STARTUP_S)

@@ -124,7 +124,7 @@ class LibraryModels:
             # Before anybody has to wait: large lists may take minutes.
             space = self._parts.space_of(record)
             indexes = self._parts.indexes(record)
-            IndexTuner(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).due()
+            IndexTuner(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).build_outgrown()
         with self._writer_lock(stop if when_complete else None) as acquired:
             if not acquired:
                 return None

@@ -159,10 +159,10 @@ class GroupAverages:
         searched = sum(sizes.values())
         if not made:
             return []
-        accidents = judge.accidents([key for key, size in sizes.items() if size])
-        sure = [accidents.confidence(one.order, searched) for one in made]
+        null = judge.null_distribution([key for key, size in sizes.items() if size])
+        sure = [null.confidence(one.order, searched) for one in made]
         return [
-            one.hit._replace(confidence=confidence, weak=confidence < judge.needed)
+            one.hit._replace(confidence=confidence, weak=confidence < judge.min_confidence)
             for one, confidence in zip(made, sure, strict=True)
         ]
 

@@ -32,8 +32,8 @@ def with_moments(
 ) -> list[Hit]:
     """The hits with their moments, for a query vector float32 (1, dim)."""
     sizes = {key: size for key, size in indexes.sizes(modalities).items() if size}
-    known = bool(sizes) and judge.knows(sizes)
-    accidents = judge.accidents(list(sizes)) if known else None
+    known = bool(sizes) and judge.covers(sizes)
+    null = judge.null_distribution(list(sizes)) if known else None
     searched = sum(sizes.values())
     made: list[Hit] = []
     for hit in hits:
@@ -43,10 +43,10 @@ def with_moments(
         for piece in held:
             score = float(exact_scores(vector[0], piece.vector[np.newaxis])[0])
             order, confidence = -score, None
-            if accidents is not None:
+            if null is not None:
                 order = judge.tail(ListKey(space.name, modality, piece.modality), score)
-                confidence = accidents.confidence(order, searched)
-            sure = piece.segment_id == hit.segment_id or (confidence is not None and confidence >= judge.needed)
+                confidence = null.confidence(order, searched)
+            sure = piece.segment_id == hit.segment_id or (confidence is not None and confidence >= judge.min_confidence)
             judged.append((order, sure, _moment(piece, score, confidence)))
         best = min((order for order, _, _ in judged), default=math.inf)
         matching = (moment for order, sure, moment in judged if sure or order == best)

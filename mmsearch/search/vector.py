@@ -66,7 +66,7 @@ class VectorSearch:
         whole = sizes if self.filter is None else self.indexes.sizes(self.modalities)
         searched = sum(whole.get(key, 0) for key in sizes)
         filled = [key for key in sizes if whole.get(key)]
-        known = bool(filled) and self.judge.knows(filled)
+        known = bool(filled) and self.judge.covers(filled)
         candidates = [
             _Candidate(self.judge.tail(key, score) if known else place, score, found)
             for key, paths in lists.items()
@@ -75,15 +75,15 @@ class VectorSearch:
         best = _merged(candidates, k)
         if not known:
             return [_ranked(candidate, None, 0.0) for candidate in best]
-        accidents, needed = self.judge.accidents(filled), self.judge.needed
-        return [_ranked(one, accidents.confidence(one.order, searched), needed) for one in best]
+        null, min_confidence = self.judge.null_distribution(filled), self.judge.min_confidence
+        return [_ranked(one, null.confidence(one.order, searched), min_confidence) for one in best]
 
     def _lists(self, k: int) -> tuple[dict[ListKey, list[tuple[float, ResolvedSegment]]], dict[ListKey, int]]:
         """Of every list the k best items at least, or all; and its length."""
         wanted = k + OVER
         while True:
             neighbours, sizes = self.indexes.search(
-                self.vector, wanted, self.modalities, filter=self.filter, at_hand=self.at_hand
+                self.vector, wanted, self.modalities, filter=self.filter, vector_cache=self.at_hand
             )
             lists = _resolved(neighbours, k, self.catalog, self.filter)
             if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):

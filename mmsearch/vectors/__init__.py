@@ -2,18 +2,18 @@
 
 What the rest of the house needs:
 
-    create(backend, dim)               an empty index; backends: "faiss", "numpy"
+    create_index(backend, dim)         an empty index; backends: "faiss", "numpy"
     index.add / remove / search / ids  see `mmsearch.types.VectorIndex`
-    publish(index, path, stamp)        write the whole index in one atomic rename
-    read(path, stamp, dim)             read it back, verified; IndexDamaged if in any doubt
+    publish_index(index, path, stamp)  write the whole index in one atomic rename
+    read_index(path, stamp, dim)       read it back, verified; IndexDamaged if in any doubt
     presets                            the kinds of index to choose from
-    built.build(...)                   a structure over many vectors, for layered.LayeredIndex
+    ann.build_ann(...)                 an ANN index over many vectors, for layered.LayeredIndex
     quarantine(path)                   move a damaged file aside before a rebuild
-    Gate()                             a readers-writer lock, for who keeps several indexes in step
+    ReadWriteLock()                    for who keeps several indexes in step
 
 Exact indexes' answers depend on the vectors alone, bit for bit: not on the backend, the order of adding, a rebuild or
-the other queries of a call. A structure may miss neighbours; the scores of those it finds are the same bits.
-Importing this package loads no faiss; `create` and `read` do, for that backend, and so do `built` and `layered`.
+the other queries of a call. An ANN index may miss neighbours; the scores of those it finds are the same bits.
+Importing this package loads no faiss; `create_index` and `read_index` do, for that backend, as do `ann` and `layered`.
 """
 
 from mmsearch.vectors.file import Stamp, check_file, create_index, publish_index, quarantine, read_index, read_index_as

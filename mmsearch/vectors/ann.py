@@ -1,6 +1,7 @@
-"""A FAISS structure over the vectors of one moment: it proposes neighbours and never changes.
+"""An index of FAISS for approximate nearest neighbours (an ANN index) over the vectors of one moment: it proposes
+neighbours and never changes.
 
-The structure knows vectors by their place, 0 to n - 1, in ascending order of their ids. What has been added, replaced
+The ANN index knows vectors by their place, 0 to n - 1, in ascending order of their ids. What has been added, replaced
 or removed since is kept beside it (`mmsearch.vectors.layered`).
 """
 
@@ -26,55 +27,67 @@ from mmsearch.vectors.file import payload_end
 from mmsearch.vectors.presets import IndexPreset
 
 if TYPE_CHECKING:
-    from mmsearch.vectors.gpu import Copy, Gpu
+    from mmsearch.vectors.gpu import Gpu, GpuCopy
 
 Places = NDArray[np.int64]
 
-PER_CELL = 40
-"""Vectors a structure is trained on, for each of its cells."""
+TRAINING_VECTORS_PER_CELL = 40
+"""Vectors an ANN index is trained on, for each of its cells."""
 
-SAMPLE = 20_000
+MIN_TRAINING_VECTORS = 20_000
 """It is trained on so many at least, if there are."""
 
-ROUNDS = 10
+KMEANS_ITERATIONS = 10
 """Of k-means."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnFacts:
-    """What is known of a built structure besides the structure; kept in its file."""
+    """What an ANN index was built for and what was measured of it; kept in its file."""
 
     preset: str
-    effort: int
-    """Value of the preset's search parameter."""
+    search_effort: int
+    """Value of the preset's `search_parameter`: nprobe or efSearch."""
     target: float
     """Recall it was to reach."""
     recall: Mapping[Modality, float] = field(default_factory=dict)
     """Modality of the query -> recall@10 against an exact search, as measured when it was built or tuned."""
     filtered: Mapping[str, float] = field(default_factory=dict)
     """Share of all vectors that a filter leaves -> recall@10 under such filters, the worst modality of queries. Not
-    measured for structures of earlier releases."""
+    measured for ANN indexes of earlier releases."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Of the structure, so that what is kept beside it can name it."""
+    """Random; the file of changes beside it names it."""
     trained: int = 0
     """Vectors it had when it was trained; others may have been put in since."""
+
+    def to_json(self) -> bytes:
+        """As files have it, where the search effort is called effort."""
+        stored = asdict(self)
+        stored["effort"] = stored.pop("search_effort")
+        return json.dumps(stored, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "AnnFacts":
+        """Raises: ValueError, TypeError, KeyError for what `to_json` didn't make."""
+        stored = dict(parse_json(content))
+        return cls(search_effort=stored.pop("effort"), **stored)
 
 
 class AnnIndex:
     """See above. Thread safety: nothing changes, so any number of threads may use it."""
 
     def __init__(self, index: Any, ids: Ids, facts: AnnFacts, absent: Ids | None = None) -> None:
-        """`absent`: ids, ascending, that the structure has but that had gone by the time it was published."""
+        """`absent`: ids, ascending, that the ANN index has but that had gone by the time it was published."""
         self._index = index
         self.absent = np.empty(0, np.int64) if absent is None else absent
         self._ids = ids
         self.facts = facts
         self.preset = presets.preset_named(facts.preset)
-        self._copy: Copy | None = None
+        self._gpu_copy: GpuCopy | None = None
         first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
-        self._run = first if last - first + 1 == len(ids) else None
+        self._first_id = first if last - first + 1 == len(ids) else None
         """The first id, where none is left out between it and the last: then places need no looking up."""
-        if self.preset.effort == "nprobe":
+        if self.preset.search_parameter == "nprobe":
             # Lets vectors be had by their places.
             faiss.downcast_index(index).make_direct_map()
 
@@ -91,9 +104,9 @@ class AnnIndex:
         return len(self._ids)
 
     @property
-    def most(self) -> int:
-        """The effort beyond which a search gets no better."""
-        return int(self._index.nlist) if self.preset.effort == "nprobe" else len(self)
+    def max_search_effort(self) -> int:
+        """The search effort beyond which a search gets no better."""
+        return int(self._index.nlist) if self.preset.search_parameter == "nprobe" else len(self)
 
     def filtered_recall(self, share: float) -> float:
         """What was measured of filters that leave about this share of all vectors, in [0, 1]; 1 if nothing was."""
@@ -102,13 +115,16 @@ class AnnIndex:
         return min((recall for _, recall in below + above), default=1.0)
 
     def with_facts(self, **changed: Any) -> "AnnIndex":
-        """The same structure, to be searched in another way."""
+        """The same ANN index, to be searched in another way."""
         return AnnIndex(self._index, self._ids, replace(self.facts, **changed), self.absent)
 
     def places(self, ids: Ids) -> Places:
-        """The places of those ids, ascending and unique, that are in the structure."""
-        if self._run is not None:
-            return ids[np.searchsorted(ids, self._run) : np.searchsorted(ids, self._run + len(self))] - self._run
+        """The places of those ids, ascending and unique, that are in the ANN index."""
+        if self._first_id is not None:
+            return (
+                ids[np.searchsorted(ids, self._first_id) : np.searchsorted(ids, self._first_id + len(self))]
+                - self._first_id
+            )
         at = np.searchsorted(self._ids, ids)
         found = at < len(self._ids)
         found[found] = self._ids[at[found]] == ids[found]
@@ -121,36 +137,42 @@ class AnnIndex:
             self._index.reconstruct_batch(np.ascontiguousarray(places), made)
         return made
 
-    def use(self, gpu: "Gpu") -> None:
+    def use_gpu(self, gpu: "Gpu") -> None:
         """Search on a GPU from now on, where it can."""
-        self._copy = gpu.copy(self._index)
+        self._gpu_copy = gpu.copy(self._index)
 
-    def near(self, queries: Vectors, want: int, effort: int, selection: Any = None) -> Places:
+    def propose(self, queries: Vectors, want: int, search_effort: int, selection: Any = None) -> Places:
         """(q, want) places, the most promising first as the codes have it; -1 where fewer were come upon.
 
         Args:
-            among: What `selector` made: the only places that count.
+            selection: What `selector` made: the only places that count.
         """
-        if self.preset.effort == "nprobe":
-            effort = min(effort, self.most)
-            there = self._copy.search(queries, want, effort) if self._copy and selection is None else None
-            options = faiss.SearchParametersIVF(nprobe=effort, sel=selection)
+        if self.preset.search_parameter == "nprobe":
+            search_effort = min(search_effort, self.max_search_effort)
+            there = (
+                self._gpu_copy.search(queries, want, search_effort) if self._gpu_copy and selection is None else None
+            )
+            options = faiss.SearchParametersIVF(nprobe=search_effort, sel=selection)
         else:
             there = None
-            options = faiss.SearchParametersHNSW(efSearch=max(effort, want), sel=selection)
+            options = faiss.SearchParametersHNSW(efSearch=max(search_effort, want), sel=selection)
         _, found = there or self._index.search(queries, want, params=options)
-        near: Places = np.where((found >= 0) & (found < len(self)), found, -1)
-        return near
+        propose: Places = np.where((found >= 0) & (found < len(self)), found, -1)
+        return propose
 
-    def share_near(self, queries: Vectors, effort: int, selection: Places) -> NDArray[np.float64]:
-        """(q,), of the vectors that a search of this effort looks at, the share that is among these places."""
-        if self.preset.effort != "nprobe":
-            near = self.near(queries, min(effort, len(self)), effort)
-            return np.asarray(np.isin(near, selection).sum(axis=1) / np.maximum((near >= 0).sum(axis=1), 1))
+    def probed_share(self, queries: Vectors, search_effort: int, selection: Places) -> NDArray[np.float64]:
+        """(q,), of the vectors that a search of this effort looks at, the share that is in the selection."""
+        if self.preset.search_parameter != "nprobe":
+            propose = self.propose(queries, min(search_effort, len(self)), search_effort)
+            return np.asarray(np.isin(propose, selection).sum(axis=1) / np.maximum((propose >= 0).sum(axis=1), 1))
         cells = self._cells
-        looked = faiss.downcast_index(self._index).quantizer.search(queries, min(effort, self.most))[1]
-        match = np.bincount(cells[selection], minlength=self.most)[looked].sum(axis=1)
-        return np.asarray(match / np.maximum(np.bincount(cells, minlength=self.most)[looked].sum(axis=1), 1))
+        probed = faiss.downcast_index(self._index).quantizer.search(
+            queries, min(search_effort, self.max_search_effort)
+        )[1]
+        match = np.bincount(cells[selection], minlength=self.max_search_effort)[probed].sum(axis=1)
+        return np.asarray(
+            match / np.maximum(np.bincount(cells, minlength=self.max_search_effort)[probed].sum(axis=1), 1)
+        )
 
     @cached_property
     def _cells(self) -> NDArray[np.int64]:
@@ -161,7 +183,7 @@ class AnnIndex:
     def save(self, path: Path) -> None:
         """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,
         then 8 bytes, where the first of these begins."""
-        facts = np.frombuffer(json.dumps(asdict(self.facts), sort_keys=True).encode(), np.uint8)
+        facts = np.frombuffer(self.facts.to_json(), np.uint8)
         with replacing(path) as temporary, temporary.open("xb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
             length = file.tell()
@@ -179,13 +201,13 @@ class AnnIndex:
                 file.seek(max(end - 8, 0))
                 length = int.from_bytes(file.read(8), "little")
                 if not 0 < length < end:
-                    raise IndexDamaged(f"{path} holds no structure")
+                    raise IndexDamaged(f"{path} holds no ANN index")
                 file.seek(length)
                 ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-                facts = AnnFacts(**parse_json(np.load(file, allow_pickle=False).tobytes()))
+                facts = AnnFacts.from_json(np.load(file, allow_pickle=False).tobytes())
                 file.seek(0)
                 index = _read(path, file, mapped=presets.preset_named(facts.preset).mapped)
-        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, UnknownName) as error:
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, KeyError, UnknownName) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         lists = getattr(index, "invlists", None)
         if lists is not None and isinstance(faiss.downcast_InvertedLists(lists), faiss.OnDiskInvertedLists):
@@ -220,14 +242,14 @@ def selector(places: Places, count: int) -> Any:
 
 
 def sample_size(preset: IndexPreset, count: int) -> int:
-    """How many of so many vectors a structure is trained on."""
-    return min(count, max(SAMPLE, PER_CELL * presets.cells(count)))
+    """How many of so many vectors an ANN index is trained on."""
+    return min(count, max(MIN_TRAINING_VECTORS, TRAINING_VECTORS_PER_CELL * presets.cells(count)))
 
 
 def build_ann(
     preset: IndexPreset, sample: Vectors, count: int, chunks: Iterable[tuple[Ids, Vectors]], target: float
 ) -> AnnIndex:
-    """A structure over all chunks: memory for one of them, the sample and the codes.
+    """An ANN index over all chunks: memory for one of them, the sample and the codes.
 
     Args:
         sample: float32 (m, dim), what it is trained on, see `sample_size`.
@@ -235,32 +257,32 @@ def build_ann(
         chunks: ids (n,), and vectors (n, dim); ids ascend from each to the next.
     """
     dim = sample.shape[1]
-    index = faiss.index_factory(dim, preset.structure(count, dim), faiss.METRIC_INNER_PRODUCT)
-    if preset.effort == "nprobe":
-        index.cp.niter, index.cp.min_points_per_centroid, index.cp.seed = ROUNDS, 1, 1
+    index = faiss.index_factory(dim, preset.faiss_factory(count, dim), faiss.METRIC_INNER_PRODUCT)
+    if preset.search_parameter == "nprobe":
+        index.cp.niter, index.cp.min_points_per_centroid, index.cp.seed = KMEANS_ITERATIONS, 1, 1
     index.train(sample)
     taken: list[Ids] = []
     for ids, vectors in chunks:
         index.add(np.ascontiguousarray(vectors))
         taken.append(ids)
     ids = np.concatenate(taken) if taken else np.empty(0, np.int64)
-    return AnnIndex(index, ids, AnnFacts(preset.name, preset.efforts[-1], target, trained=len(ids)))
+    return AnnIndex(index, ids, AnnFacts(preset.name, preset.search_efforts[-1], target, trained=len(ids)))
 
 
-def extended_ann(built: AnnIndex, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> AnnIndex:
-    """A structure with more in it, without being trained anew; the one that is given stays as it is.
+def extended_ann(ann: AnnIndex, chunks: Iterable[tuple[Ids, Vectors]], gone: Ids) -> AnnIndex:
+    """An ANN index with more in it, without being trained anew; the one that is given stays as it is.
 
     Args:
-        chunks: ids (n,), all greater than those in the structure and ascending, and vectors (n, dim).
-        gone: Ids of the structure that are no more, ascending.
+        chunks: ids (n,), all greater than those in the ANN index and ascending, and vectors (n, dim).
+        gone: Ids of the ANN index that are no more, ascending.
     """
     # A clone of a mapped index would still be mapped, and take nothing more.
-    index = faiss.deserialize_index(faiss.serialize_index(built._index))
-    if built.preset.effort == "nprobe":
-        # Some structures take no more while they know their vectors' places.
+    index = faiss.deserialize_index(faiss.serialize_index(ann._index))
+    if ann.preset.search_parameter == "nprobe":
+        # Some ANN indexes take no more while they know their vectors' places.
         index.set_direct_map_type(faiss.DirectMap.NoMap)
-    taken = [built.ids]
+    taken = [ann.ids]
     for ids, vectors in chunks:
         index.add(np.ascontiguousarray(vectors))
         taken.append(ids)
-    return AnnIndex(index, np.concatenate(taken), replace(built.facts, token=secrets.token_hex(8), recall={}), gone)
+    return AnnIndex(index, np.concatenate(taken), replace(ann.facts, token=secrets.token_hex(8), recall={}), gone)

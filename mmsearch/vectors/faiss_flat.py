@@ -1,4 +1,4 @@
-"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. `built` takes faiss from here."""
+"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,9 @@ from mmsearch.vectors.check import (
     checked_selection,
     checked_vectors,
 )
-from mmsearch.vectors.lock import ReadWriteLock
 
 if TYPE_CHECKING:
-    from mmsearch.vectors.gpu import Copy, Gpu
+    from mmsearch.vectors.gpu import Gpu, GpuCopy
 from mmsearch.vectors.faiss_module import faiss
 
 
@@ -35,7 +34,7 @@ class _Threads:
         faiss.omp_set_num_threads(1)
 
 
-_THREADS = forks.bound(_Threads())
+_THREADS = forks.reset_in_child(_Threads())
 
 _FEW = 1024
 """Up to so many selected rows are gathered and scanned: cheaper than FAISS's pass over all of them with a bitmap."""
@@ -66,30 +65,28 @@ class _Places:
 class FaissFlatIndex:
     """`IndexIDMap2` over `IndexFlatIP`.
 
-    Thread safety: FAISS may be read by many threads but not while it changes, so searches share a gate and `add` and
-    `remove` have it alone, waiting for running searches.
+    Thread safety: none of its own. FAISS may be read by many threads but not while it changes; `LayeredIndex`, which
+    is the backend, has the lock for that.
     """
 
     def __init__(self, dim: int) -> None:
         self._dim = checked_dim(dim)
         self._gpu: Gpu | None = None
-        self._adopt(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
+        self._set_index(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
 
-    def _adopt(self, index: Any) -> None:
+    def _set_index(self, index: Any) -> None:
         self._index = index
         self._flat = faiss.downcast_index(index.index)
-        self._gate = ReadWriteLock()
         self._changed()
 
     def _changed(self) -> None:
-        self._known: _Places | None = None
-        self._copy: Copy | None = None if self._gpu is None else self._gpu.copy(self._flat)
+        self._places_cache: _Places | None = None
+        self._gpu_copy: GpuCopy | None = None if self._gpu is None else self._gpu.copy(self._flat)
 
-    def use(self, gpu: "Gpu") -> None:
+    def use_gpu(self, gpu: "Gpu") -> None:
         """Search on a GPU from now on, where it can."""
-        with self._gate.writing():
-            self._gpu = gpu
-            self._changed()
+        self._gpu = gpu
+        self._changed()
 
     @property
     def dim(self) -> int:
@@ -100,43 +97,39 @@ class FaissFlatIndex:
 
     def ids(self) -> Ids:
         """(n,), every id in the index, ascending."""
-        with self._gate.reading():
-            return self._places().ascending.copy()
+        return self._places().ascending.copy()
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Insert; a known id is replaced. Raises: InvalidInput, and then nothing is changed."""
         vectors = checked_vectors(vectors, self._dim)
         ids = checked_ids(ids, len(vectors))
-        with self._gate.writing():
-            # FAISS itself would keep both rows of an id.
-            self._forget(ids)
-            self._index.add_with_ids(vectors, ids)
-            self._changed()
+        # FAISS itself would keep both rows of an id.
+        self._remove_known(ids)
+        self._index.add_with_ids(vectors, ids)
+        self._changed()
 
     def remove(self, ids: Ids) -> int:
         """Forget ids; unknown ones are ignored. Returns how many were there."""
         ids = checked_id_array(ids)
-        with self._gate.writing():
-            return self._forget(ids)
+        return self._remove_known(ids)
 
     def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
         """The k nearest of each query (q, dim), exactly min(k, matches). Raises: InvalidInput."""
         queries, k = checked_vectors(queries, self._dim), checked_count(k)
         chosen = None if selection is None else checked_selection(selection)
-        with self._gate.reading():
-            places = self._places()
-            at = None if chosen is None else places.of(chosen)
-            matches = len(places.ids) if at is None else len(at)
-            k = min(k, matches)
-            if matches <= _FEW or 2 * k >= matches:
-                found = self._scan(queries, k, places, at)
-            else:
-                found = self._propose(queries, k, places, at)
+        places = self._places()
+        at = None if chosen is None else places.of(chosen)
+        matches = len(places.ids) if at is None else len(at)
+        k = min(k, matches)
+        if matches <= _FEW or 2 * k >= matches:
+            found = self._scan(queries, k, places, at)
+        else:
+            found = self._propose(queries, k, places, at)
         return rank.stacked(found, k)
 
     def save(self, path: Path) -> None:
         """Write atomically, in FAISS's own format. Raises: LibraryError."""
-        with self._gate.reading(), replacing(path) as temporary, temporary.open("xb") as file:
+        with replacing(path) as temporary, temporary.open("xb") as file:
             # Through a Python file, since FAISS opens no path that isn't UTF-8.
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
@@ -160,11 +153,11 @@ class FaissFlatIndex:
         if not isinstance(flat, faiss.IndexFlatIP) or read.d != dim:
             raise IndexDamaged(f"{path} holds {type(read).__name__} of dimension {read.d}, not a flat one of {dim}")
         index = cls(dim)
-        index._adopt(read)
+        index._set_index(read)
         return index
 
-    def _forget(self, ids: Ids) -> int:
-        """Remove known ids; the caller holds the gate for writing."""
+    def _remove_known(self, ids: Ids) -> int:
+        """Remove known ids."""
         gone = self._places().of(np.unique(ids))
         if not len(gone):
             return 0
@@ -177,15 +170,15 @@ class FaissFlatIndex:
 
     def _places(self) -> _Places:
         """Built after a change by whoever needs it first; two readers at once build the same one."""
-        known = self._known
+        known = self._places_cache
         if known is None:
             ids: Ids = faiss.vector_to_array(self._index.id_map)
             order = np.argsort(ids)
-            known = self._known = _Places(ids, ids[order], order)
+            known = self._places_cache = _Places(ids, ids[order], order)
         return known
 
     def _rows(self) -> Vectors:
-        """(n, dim), FAISS's own memory: valid while the gate is held."""
+        """(n, dim), FAISS's own memory: valid until the index changes."""
         count = len(self)
         if not count:
             return np.empty((0, self._dim), np.float32)
@@ -212,10 +205,14 @@ class FaissFlatIndex:
                 # So many near-ties that a plain scan is cheaper.
                 found.update(zip(waiting, self._scan(queries[waiting], k, places, at), strict=True))
                 break
-            there = self._copy.search(queries[waiting], want) if self._copy and options is None else None
+            there = self._gpu_copy.search(queries[waiting], want) if self._gpu_copy and options is None else None
             rough, near = there or self._flat.search(queries[waiting], want, params=options)  # (waiting, want) each
             rough = np.clip(rough, -1.0, 1.0)
-            bars = rough[:, k - 1] - rank.slack(self._dim) - (self._copy.rough if self._copy and there else 0)
+            bars = (
+                rough[:, k - 1]
+                - rank.slack(self._dim)
+                - (self._gpu_copy.score_error if self._gpu_copy and there else 0)
+            )
             for row, number in enumerate(waiting):
                 if rough[row, -1] < bars[row]:
                     keep = near[row][rough[row] >= bars[row]]

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -39,7 +39,7 @@ BLOCK = 16 << 20
 _THREADS = 4
 
 
-class Kept(Protocol):
+class Publishable(Protocol):
     """What can be published: an index, or a part of one."""
 
     @property
@@ -50,7 +50,7 @@ class Kept(Protocol):
     def save(self, path: Path) -> None: ...
 
 
-Read = TypeVar("Read", bound=Kept)
+Read = TypeVar("Read", bound=Publishable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,15 @@ class Stamp:
     """Name in the registry's table of indexes."""
     generation: int
     """The catalog's generation it reflects."""
-    mark: int = 0
+    commit_id: int = 0
     """Of the commit that made that generation: another copy of a library has other commits under the same number."""
+
+    def footer(self) -> dict[str, str | int]:
+        """As files have it, where the commit's id is called mark."""
+        return {
+            "library": self.library, "part": self.part, "backend": self.backend, "generation": self.generation,
+            "mark": self.commit_id,
+        }  # fmt: skip
 
 
 def create_index(backend: str, dim: int) -> VectorIndex:
@@ -75,12 +82,12 @@ def create_index(backend: str, dim: int) -> VectorIndex:
     return index
 
 
-def publish_index(index: Kept, path: Path, stamp: Stamp) -> None:
+def publish_index(index: Publishable, path: Path, stamp: Stamp) -> None:
     """Put the index in the place of `path`, on disk before this returns; readers see the old file or the new one.
 
     Raises: LibraryReadOnly, LibraryError; the old file is then still there.
     """
-    footer = {"format": FORMAT, **asdict(stamp), "count": len(index), "dim": index.dim}
+    footer = {"format": FORMAT, **stamp.footer(), "count": len(index), "dim": index.dim}
     text = json.dumps(footer, sort_keys=True).encode()
     with replacing(path) as temporary:
         index.save(temporary)
@@ -92,7 +99,7 @@ def publish_index(index: Kept, path: Path, stamp: Stamp) -> None:
 
 
 def read_index(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:
-    """What `read_as` gives, by the registered backend. Raises: IndexDamaged, UnknownName."""
+    """What `read_index_as` gives, by the registered backend. Raises: IndexDamaged, UnknownName."""
     load: Callable[[Path, int], VectorIndex] = registry.load_part("indexes", stamp.backend).load
     return read_index_as(load, path, stamp, dim)
 
@@ -156,14 +163,14 @@ def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, 
     """The stamp and the count in a footer. Raises: IndexDamaged."""
     try:
         footer = dict(parse_json(text))
-        generation, mark, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
+        generation, commit_id, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error
     expected = {"format": FORMAT, "library": wanted.library, "part": wanted.part, "backend": wanted.backend, "dim": dim}
     for name, value in expected.items():
         if footer.get(name) != value:
             raise IndexDamaged(f"{path} is of another {name}: {footer.get(name)!r}, not {value!r}")
-    return replace(wanted, generation=generation, mark=mark), count
+    return replace(wanted, generation=generation, commit_id=commit_id), count
 
 
 def _footer(path: Path, *, verify: bool) -> bytes:

@@ -15,7 +15,7 @@ class ReadWriteLock:
 
     def __init__(self) -> None:
         self.forked()
-        forks.bound(self)
+        forks.reset_in_child(self)
 
     def forked(self) -> None:
         """Nobody is inside."""

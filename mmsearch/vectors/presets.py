@@ -15,7 +15,7 @@ AUTO = "auto"
 FLAT = "flat"
 
 SMALLEST = 1000
-"""Below so many vectors a list has no structure, whatever is asked for: there is nothing to gain."""
+"""Below so many vectors a list has no ANN index, whatever is asked for: there is nothing to gain."""
 
 SHRUNK = 0.5
 """A list keeps its preset until it has shrunk to this share of the size that the preset begins at."""
@@ -33,12 +33,12 @@ class IndexPreset:
     name: str
     summary: str
     factory: str = ""
-    """FAISS's own name of the structure; "{cells}" stands for how many those are, "{pairs}" for dimensions by twos.
-    Empty: no structure, every vector is compared."""
-    effort: str = ""
+    """FAISS's own name of the ANN index; "{cells}" stands for how many those are, "{pairs}" for dimensions by twos.
+    Empty: no ANN index, every vector is compared."""
+    search_parameter: str = ""
     """FAISS's name of what decides how hard a search tries: "nprobe", cells looked into, or "efSearch", the breadth
     of the walk through the graph."""
-    efforts: Sequence[int] = ()
+    search_efforts: Sequence[int] = ()
     """Ascending: the first with which recall reaches its target is kept."""
     spare: int = 0
     """Candidates beyond k whose scores are computed anew from the catalog's vectors, since codes are inexact."""
@@ -47,7 +47,7 @@ class IndexPreset:
     more_bytes: int = 8
     """Of one vector besides: its id, its links, its cell."""
     scan: tuple[int, float] = _FEW_OF_CELLS
-    """Up to so many vectors that match a filter, or that share of all, the structure's rows of them are compared one by
+    """Up to so many vectors that match a filter, or that share of all, the ANN index's rows of them are compared one by
     one: beyond it a search that leaves the others out is faster, below it a walk through a graph misses too many."""
     mapped: bool = True
     """Whether its codes can be searched where they lie in the file; fast scan wants them in memory."""
@@ -67,7 +67,7 @@ class IndexPreset:
         """In memory, and in the file."""
         return round(dim * self.code_bits / 8) + self.more_bytes
 
-    def structure(self, count: int, dim: int) -> str:
+    def faiss_factory(self, count: int, dim: int) -> str:
         """The factory's string for so many vectors."""
         return self.factory.format(cells=cells(count), pairs=dim if dim % 2 else dim // 2)
 

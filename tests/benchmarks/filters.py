@@ -157,8 +157,8 @@ def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, 
     assert space is not None
     indexes = Lists(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)
-    for made in IndexTuner(catalog, indexes, _space(), space, RECALL).due():
-        print(f"{made.preset}, effort {made.effort}, recall {dict(made.recall)}, built in {made.seconds:.0f} s")
+    for made in IndexTuner(catalog, indexes, _space(), space, RECALL).build_outgrown():
+        print(f"{made.preset}, effort {made.search_effort}, recall {dict(made.recall)}, built in {made.seconds:.0f} s")
     print(f"{len(vectors)} items, {len(queries)} queries; ms are medians; x: against the unfiltered query beside it")
     print("share   filter    recall@10  unfiltered ms  filtered ms     x  selection alone ms  first ms  of CPU")
     wrong = 0

@@ -104,17 +104,17 @@ class Mmsearch(System):
             with library._parts.writing():
                 library._parts.calibrate(space, record)
                 library._parts.indexes().publish()
-            library._parts.builder().due()
+            library._parts.builder().build_outgrown()
 
     def open(self) -> None:
         self.library = mmsearch.open(self.folder, space="starter", index=self.preset)
         self.library.search(stored(self.corpus.queries[0]))
         self.indexes = self.library._parts.indexes()
         self.key = self.indexes.refresh()[0]
-        self.layers = cast(Any, self.indexes._held[self.key].layers)
-        if self.layers.built is not None:
-            self.efforts = self.layers.built.preset.efforts
-            self.chosen = self.layers.built.facts.effort
+        self.layers = cast(Any, self.indexes._loaded[self.key].layers)
+        if self.layers.ann is not None:
+            self.efforts = self.layers.ann.preset.search_efforts
+            self.chosen = self.layers.ann.facts.search_effort
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         self._try(effort)
@@ -122,9 +122,9 @@ class Mmsearch(System):
         return [int(i) - 1 for i in found[self.key].ids[0]]
 
     def _try(self, effort: int) -> None:
-        built = self.layers.built
-        if effort and built is not None and built.facts.effort != effort:
-            self.layers.built = built.with_facts(effort=effort)
+        built = self.layers.ann
+        if effort and built is not None and built.facts.search_effort != effort:
+            self.layers.ann = built.with_facts(search_effort=effort)
 
 
 class Graph(Mmsearch):
@@ -136,7 +136,7 @@ class Graph(Mmsearch):
         shutil.copy(self.folder.with_name("mmsearch") / "catalog.sqlite", self.folder)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
             library.search(stored(self.corpus.queries[0]))
-            library._parts.builder().due()
+            library._parts.builder().build_outgrown()
 
 
 class Search(Mmsearch):

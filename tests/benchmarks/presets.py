@@ -88,13 +88,14 @@ def row(preset: presets.IndexPreset, listed: List, truth: Mapping[str, Ids]) -> 
     )
     made = ann.build_ann(preset, listed.vectors[some], len(listed.vectors), _chunks(listed), TARGET)
     spent = time.process_time() - start
-    for effort in preset.efforts:
-        tried = made.with_facts(effort=effort)
+    for effort in preset.search_efforts:
+        tried = made.with_facts(search_effort=effort)
         recall = {kind: _recall(_rescored(tried, listed)(rows), truth[kind]) for kind, rows in listed.queries.items()}
         if min(recall.values()) >= TARGET:
             break
     by_codes = {
-        kind: _recall(tried.near(rows, TEN, tried.facts.effort), truth[kind]) for kind, rows in listed.queries.items()
+        kind: _recall(tried.propose(rows, TEN, tried.facts.search_effort), truth[kind])
+        for kind, rows in listed.queries.items()
     }
     search, times = _rescored(tried, listed), []
     for query in np.concatenate(list(listed.queries.values())):
@@ -103,7 +104,14 @@ def row(preset: presets.IndexPreset, listed: List, truth: Mapping[str, Ids]) -> 
         times.append(time.perf_counter() - began)
     shares = [f"{found[kind]:.3f}" for kind in listed.queries for found in (recall, by_codes)]
     size = preset.bytes_per_vector(dim)
-    return [preset.name, str(size), f"{spent:.0f}", str(tried.facts.effort), f"{np.median(times) * 1e3:.2f}", *shares]
+    return [
+        preset.name,
+        str(size),
+        f"{spent:.0f}",
+        str(tried.facts.search_effort),
+        f"{np.median(times) * 1e3:.2f}",
+        *shares,
+    ]
 
 
 def table(listed: List, chosen: Sequence[presets.IndexPreset]) -> Iterator[str]:

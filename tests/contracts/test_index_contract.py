@@ -82,7 +82,7 @@ def kept(request: pytest.FixtureRequest) -> Any:
 
 def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
     index = LayeredIndex(dim)
-    index.use(device)
+    index.use_gpu(device)
     return index
 
 
@@ -93,7 +93,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param not in FAMILIES:
         return registry.load_part("indexes", request.param)
     # A structure is asked for exact answers where it compares everything; what it finds elsewhere is tested below.
-    monkeypatch.setattr(layered, "FEW", 10**6)
+    monkeypatch.setattr(layered, "MAX_COMPARED", 10**6)
     return partial(Rebuilt, request.param)
 
 
@@ -464,7 +464,7 @@ def structure(request: pytest.FixtureRequest) -> tuple[ann.AnnIndex, Ids, Vector
     rows, numbers = spread(6000, 0), np.arange(0, 18000, 3, dtype=np.int64)
     parts = [(numbers[at], rows[at]) for at in np.array_split(np.arange(6000), 4)]
     made = ann.build_ann(presets.preset_named(request.param), rows[::2].copy(), 6000, parts, 0.9)
-    return made.with_facts(effort=24 if made.preset.effort == "nprobe" else 96), numbers, rows
+    return made.with_facts(search_effort=24 if made.preset.search_parameter == "nprobe" else 96), numbers, rows
 
 
 def test_an_ann_index_that_names_another_file_is_refused(tmp_path: Path) -> None:
@@ -488,7 +488,7 @@ def test_an_ann_index_reaches_its_recall_with_exact_scores(
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[: int(6000 * share)])
     index, queries = LayeredIndex(32, made.with_facts()), spread(60, 5)
     if device != "cpu":
-        index.use(StandIn() if device == STAND_IN else gpu.find_gpu())
+        index.use_gpu(StandIn() if device == STAND_IN else gpu.find_gpu())
     selection = None if share == 1 else Selection(numbers[chosen])
     found = index.search(queries, 10, selection=selection, fetch=lambda ids: rows[ids // 3])
     assert found.ids.shape == (60, 10) and np.isin(found.ids, numbers[chosen]).all()
@@ -545,16 +545,16 @@ def test_under_a_filter_search_effort_grows_with_the_root_of_the_inverse_share(
 ) -> None:
     made, numbers, rows = structure
     asked: list[int] = []
-    near = ann.AnnIndex.near
+    near = ann.AnnIndex.propose
 
     def counted(self: ann.AnnIndex, queries: Vectors, want: int, effort: int, selection: Any = None) -> Any:
         asked.append(effort)
         return near(self, queries, want, effort, selection)
 
-    monkeypatch.setattr(ann.AnnIndex, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "propose", counted)
     selection = None if share == 1 else Selection(numbers[: int(6000 * share)])
     LayeredIndex(32, made).search(spread(1, 5), 10, selection=selection, fetch=lambda ids: rows[ids // 3])
-    assert asked[0] == int(made.facts.effort * times)
+    assert asked[0] == int(made.facts.search_effort * times)
 
 
 def searched(
@@ -562,7 +562,9 @@ def searched(
 ) -> tuple[list[int], list[int]]:
     """Ids of the ten nearest of the chosen rows as a structure of little effort finds them, and as they are."""
     made, numbers, rows = structure
-    index = LayeredIndex(32, made.with_facts(effort=2 if made.preset.effort == "nprobe" else 16, **facts))
+    index = LayeredIndex(
+        32, made.with_facts(search_effort=2 if made.preset.search_parameter == "nprobe" else 16, **facts)
+    )
     found = index.search(query, 10, selection=Selection(numbers[chosen]), fetch=lambda ids: rows[ids // 3])
     order = np.lexsort((numbers[chosen], -rank.exact_scores(query[0], rows[chosen])))[:10]
     return found.ids[0].tolist(), numbers[chosen][order].tolist()
@@ -578,7 +580,7 @@ def test_a_filter_that_leaves_nothing_near_a_query_is_searched_exactly(
         found, exact = searched(structure, far, query)
         assert found == exact
         with monkeypatch.context() as patch:
-            patch.setattr(layered, "APART", 0.0)
+            patch.setattr(layered, "MIN_PROBED_SHARE", 0.0)
             found, _ = searched(structure, far, query)
             missed += found != exact
     assert missed > 0, "else it would be for nothing"
@@ -595,13 +597,13 @@ def test_a_filter_with_too_low_measured_recall_is_searched_exactly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a filter that leaves half, what was measured with 0.3 and 0.6 counts, and nothing else."""
-    near, calls = ann.AnnIndex.near, [0]
+    near, calls = ann.AnnIndex.propose, [0]
 
     def counted(*given: Any) -> Any:
         calls[0] += 1
         return near(*given)
 
-    monkeypatch.setattr(ann.AnnIndex, "near", counted)
+    monkeypatch.setattr(ann.AnnIndex, "propose", counted)
     chosen = np.sort(np.random.default_rng(3).permutation(6000)[:3000])
     found, exact = searched(structure, chosen, spread(1, 5), target=0.9, filtered=filtered)
     assert (calls[0] > 0) == asked

@@ -47,15 +47,15 @@ def elsewhere(held: AbstractContextManager[object]) -> Iterator[threading.Event]
 
 
 def test_every_lock_is_open_in_a_forked_child() -> None:
-    guard, gate = forks.Guard(), ReadWriteLock()
+    guard, lock = forks.ForkSafeLock(), ReadWriteLock()
 
     def work() -> str:
-        with guard, gate.writing():
+        with guard, lock.writing():
             return "done"
 
-    with elsewhere(guard), elsewhere(gate.reading()):
+    with elsewhere(guard), elsewhere(lock.reading()):
         assert forked(work) == "done"
-    with elsewhere(gate.writing()):
+    with elsewhere(lock.writing()):
         assert forked(work) == "done"
 
 
@@ -66,18 +66,18 @@ def test_a_fork_waits_for_work_that_it_would_interrupt() -> None:
         def disconnect(self) -> None:
             order.append("disconnected")
 
-    kept = forks.connected(Kept())
+    kept = forks.disconnect_before_fork(Kept())
 
     def work() -> str:
-        with forks.whole():
+        with forks.no_fork():
             return "done"
 
-    with elsewhere(forks.whole()) as enough:
+    with elsewhere(forks.no_fork()) as enough:
         # Whoever is in may need somebody who comes later, and is let in for that.
         def other() -> None:
-            while not forks._turn._shut:
+            while not forks._coordinator._closed:
                 time.sleep(0.001)
-            with forks.whole(), forks.whole():
+            with forks.no_fork(), forks.no_fork():
                 order.append("went through")
             enough.set()
 
@@ -91,13 +91,13 @@ def test_a_fork_waits_for_work_that_it_would_interrupt() -> None:
 
 def test_a_child_forked_in_the_middle_of_work_raises_forked() -> None:
     def work() -> None:
-        with forks.whole():
+        with forks.no_fork():
             raise AssertionError("it was let in")
 
-    with forks.whole(), pytest.raises(Forked, match="forked while another thread") as raised:
+    with forks.no_fork(), pytest.raises(Forked, match="forked while another thread") as raised:
         forked(work)
     assert raised.value.hint == forks.HINT
-    with forks.whole():
+    with forks.no_fork():
         pass  # the parent goes on
 
 
@@ -118,7 +118,7 @@ def test_a_child_does_not_touch_its_parents_gpu() -> None:
     rows = np.eye(16, dtype=np.float32).repeat(200, axis=0)
     index, gpu = FaissFlatIndex(16), StandIn()
     index.add(np.arange(3200), rows)
-    index.use(gpu)
+    index.use_gpu(gpu)
     index.search(rows[:1], 3)
     assert gpu.searches
 
@@ -187,10 +187,10 @@ def test_torch_is_refused_in_a_child_once_it_ran_in_the_parent() -> None:
 
 
 def test_grandchildren_behave_as_children_do() -> None:
-    guard = forks.Guard()
+    guard = forks.ForkSafeLock()
 
     def work() -> str:
-        with guard, forks.whole():
+        with guard, forks.no_fork():
             return "done"
 
     with elsewhere(guard):

@@ -91,12 +91,12 @@ STRUCTURES = ("auto", "ivf", "ivf-sq8", "hnsw", "hnsw-sq8")
 def small_structures() -> Iterator[None]:
     """Presets are taken for lists of three vectors on, and their structures soon built anew: otherwise the tests would
     need thousands of files to see one. A single cell, so that few vectors are enough to train on."""
-    kept = presets.SMALLEST, presets.cells, lists.REBUILD
-    presets.SMALLEST, presets.cells, lists.REBUILD = 3, lambda count: 1, (2, 4)
+    kept = presets.SMALLEST, presets.cells, lists.REBUILD_AFTER
+    presets.SMALLEST, presets.cells, lists.REBUILD_AFTER = 3, lambda count: 1, (2, 4)
     try:
         yield
     finally:
-        presets.SMALLEST, presets.cells, lists.REBUILD = kept
+        presets.SMALLEST, presets.cells, lists.REBUILD_AFTER = kept
 
 
 def open_library(folder: Path, **settings: object) -> Library:

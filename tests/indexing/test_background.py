@@ -26,7 +26,7 @@ from mmsearch.vectors import presets
 from tests import tiny
 from tests.conftest import CHECKOUT
 from tests.generated import words
-from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, built, check, parts
+from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, check, parts, serving_preset
 
 HERE = "tests.indexing.test_background"
 WAIT_S = 60.0
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.skipif(sys.platform == "win32", reason="uses named pip
 
 
 class Told:
-    """What the caretaker said, and when."""
+    """What the background worker said, and when."""
 
     def __init__(self) -> None:
         self.said: list[Any] = []
@@ -90,10 +90,10 @@ def test_the_background_worker_builds_an_index_for_commits_of_other_processes(
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", 0.01)
     library, told = opened(), Told()
-    library.index.keep_built(told)
+    library.index.start_background_indexing(told)
     _, indexes, builder = parts(library)
     check(indexes, EVERY[:FEW], least=1.0)
-    assert built(indexes) is None and not told.said
+    assert serving_preset(indexes) is None and not told.said
     commit(folder, batch(FEW, SIZE))
     (made,) = told.wait()
     assert isinstance(made, BuildResult) and (made.key, made.preset, made.size) == (KEY, "ivf-sq8", SIZE)
@@ -101,7 +101,7 @@ def test_the_background_worker_builds_an_index_for_commits_of_other_processes(
     (serving,) = library.index.status()
     assert (serving.preset, serving.size, serving.since) == ("ivf-sq8", SIZE, 0), "it serves already"
     check(indexes, EVERY)
-    assert not builder.wanted() and builder.due() == []
+    assert not builder.has_work() and builder.build_outgrown() == []
 
 
 def test_an_ingest_leaves_building_to_a_running_background_worker(
@@ -110,7 +110,7 @@ def test_an_ingest_leaves_building_to_a_running_background_worker(
     monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", WAIT_S)
     words(tmp_path / "long.txt", " ".join(f"word{n}" for n in range(160 * presets.SMALLEST)))
     library, told = open_tiny(index="ivf"), Told()
-    library.index.keep_built(told)
+    library.index.start_background_indexing(told)
     library.ingest(tmp_path / "long.txt")
     (made,) = told.wait()
     assert (made.key.item, made.preset, made.published) == ("text", "ivf", True)
@@ -118,7 +118,7 @@ def test_an_ingest_leaves_building_to_a_running_background_worker(
 
 
 def blocking_space(device: str = "auto", precision: str = "auto") -> Space:
-    """The tiny space; in a process that a caretaker started, it says so and is never ready."""
+    """The tiny space; in a process that a background worker started, it says so and is never ready."""
     if (pipe := os.environ.get("BLOCKS")) and os.getpid() != int(os.environ["SERVING"]):
         with open(pipe, "w") as told:
             told.write(f"{os.getpid()}\n")
@@ -139,7 +139,7 @@ def test_closing_ends_a_running_background_build(tmp_path: Path, pipe: Path) -> 
     commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
     told = Told()
     with mmsearch.open(tmp_path / "blocking", index="ivf-sq8", space=f"{HERE}:blocking_space") as library:
-        library.index.keep_built(told)
+        library.index.start_background_indexing(told)
         with pipe.open() as reader:
             worker = int(reader.readline())
             os.kill(worker, 0)
@@ -160,7 +160,7 @@ import os, sys, threading
 os.environ["SERVING"] = str(os.getpid())
 import mmsearch
 library = mmsearch.open(sys.argv[1], index="ivf-sq8", space="tests.indexing.test_background:blocking_space")
-library.index.keep_built()
+library.index.start_background_indexing()
 threading.Event().wait()
 """
     serving = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "blocking")], cwd=CHECKOUT)
@@ -177,13 +177,13 @@ threading.Event().wait()
 def test_only_one_process_builds_at_a_time(opened: Callable[..., Library], folder: Path) -> None:
     commit(folder, batch(FEW, SIZE))
     first, second = parts(opened())[2], parts(opened())[2]
-    assert first.wanted() and second.wanted()
-    with first.alone():
-        assert not second.wanted() and second.due() == []
-        with pytest.raises(LibraryLocked), second.alone():
+    assert first.has_work() and second.has_work()
+    with first.build_lock():
+        assert not second.has_work() and second.build_outgrown() == []
+        with pytest.raises(LibraryLocked), second.build_lock():
             pass
-    assert second.due()[0].published
-    assert not first.wanted()
+    assert second.build_outgrown()[0].published
+    assert not first.has_work()
 
 
 def ends_badly() -> None:
@@ -205,9 +205,9 @@ def niceness() -> int:
 
 def test_the_background_process_has_a_low_priority() -> None:
     told = Told()
-    caretaker = BackgroundWorker(lambda: not told.said, f"{HERE}:niceness", [], told)
+    worker = BackgroundWorker(lambda: not told.said, f"{HERE}:niceness", [], told)
     assert told.wait() == min(os.nice(0) + 10, 19)
-    caretaker.stop()
+    worker.stop()
 
 
 def test_the_background_worker_does_each_requested_work_once() -> None:
@@ -217,17 +217,17 @@ def test_the_background_worker_does_each_requested_work_once() -> None:
         looked.release()
         return bool(answers) and answers.pop()
 
-    caretaker = BackgroundWorker(wanted, f"{HERE}:adds", ["3", "4"], told)
+    worker = BackgroundWorker(wanted, f"{HERE}:adds", ["3", "4"], told)
     assert told.wait() == 7
     while len(answers) > 1:
-        caretaker.wake()
+        worker.wake()
         assert looked.acquire(timeout=WAIT_S)
-    caretaker.wake()
+    worker.wake()
     assert told.wait() == 7
-    caretaker.stop()
+    worker.stop()
     assert told.said == [7, 7]
-    caretaker.wake()
-    assert not caretaker._thread.is_alive()
+    worker.wake()
+    assert not worker._thread.is_alive()
 
 
 @pytest.mark.parametrize(("work", "message"), [("ends_badly", "ended with 3"), ("cant", "the disk is full")])
@@ -244,10 +244,10 @@ def test_a_failed_background_work_is_logged_and_retried(
         enough.set()
         return False
 
-    caretaker = BackgroundWorker(wanted, f"{HERE}:{work}", [], lambda told: pytest.fail(f"{told}"))
+    worker = BackgroundWorker(wanted, f"{HERE}:{work}", [], lambda told: pytest.fail(f"{told}"))
     with caplog.at_level(logging.DEBUG, "mmsearch.indexing.background"):
         assert enough.wait(WAIT_S)
-        caretaker.stop()
+        worker.stop()
     assert [(one.levelno, message in one.message) for one in caplog.records] == 2 * [
         (logging.WARNING, False), (logging.DEBUG, True),
     ]  # fmt: skip
@@ -267,7 +267,7 @@ def test_the_background_worker_waits_for_a_library_that_does_not_exist_yet(
             looked.set()
 
     library._parts.builder = look  # type: ignore[assignment,method-assign]
-    library.index.keep_built()
+    library.index.start_background_indexing()
     assert looked.wait(WAIT_S)
     library.close()
     assert not caplog.records and not (tmp_path / "none").exists()
@@ -277,14 +277,16 @@ def test_a_preset_that_misses_its_recall_is_not_rebuilt(
     opened: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where `auto` takes one with more bits in its place, too."""
-    lazy = replace(presets.preset_named("ivf-sq8"), efforts=(1,), from_size=2000)
+    lazy = replace(presets.preset_named("ivf-sq8"), search_efforts=(1,), from_size=2000)
     monkeypatch.setattr(presets, "PRESETS", tuple(lazy if one.name == lazy.name else one for one in presets.PRESETS))
     monkeypatch.setattr("mmsearch.vectors.presets.PRESETS", presets.PRESETS)
     commit(folder, batch(FEW, SIZE))
     builder = parts(opened(index="auto"))[2]
-    assert [(one.preset, one.published) for one in builder.due()] == [("ivf-sq8", False), ("ivf", True)]
-    assert not builder.wanted() and builder.due() == []
+    assert [(one.preset, one.published) for one in builder.build_outgrown()] == [("ivf-sq8", False), ("ivf", True)]
+    assert not builder.has_work() and builder.build_outgrown() == []
     commit(folder, batch(SIZE, SIZE + 300))
-    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
-    assert [(one.preset, one.published) for one in builder.due()] == [("ivf", True)], "what serves has been outgrown"
-    assert builder.due() == []
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", (100, 100))
+    assert [(one.preset, one.published) for one in builder.build_outgrown()] == [("ivf", True)], (
+        "what serves has been outgrown"
+    )
+    assert builder.build_outgrown() == []

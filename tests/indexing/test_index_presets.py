@@ -107,25 +107,25 @@ def check(indexes: Lists, numbers: Ids, least: float = 0.9, **among: Any) -> Non
 EVERY = np.arange(SIZE)
 
 
-def built(indexes: Lists) -> str | None:
+def serving_preset(indexes: Lists) -> str | None:
     indexes.refresh()
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     return None if found is None else found[0].preset.name
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_a_preset_is_built_measured_and_served_by_other_processes(opened: Callable[..., Library], name: str) -> None:
     _, indexes, builder = parts(opened(name))
-    (made,) = builder.due()
+    (made,) = builder.build_outgrown()
     assert (made.key, made.preset, made.size, made.published) == (KEY, name, SIZE, True)
     assert made.recall.keys() == {"text", "image"} and min(made.recall.values()) >= 0.95
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     assert found is not None and found[0].facts.filtered.keys() == {"0.3", "0.1", "0.03"}
     assert all(0.8 <= recall <= 1 for recall in found[0].facts.filtered.values())
-    assert builder.due() == [], "once is enough"
+    assert builder.build_outgrown() == [], "once is enough"
     _, other, _ = parts(opened(name))
     for one in (indexes, other):
-        assert built(one) == name
+        assert serving_preset(one) == name
         check(one, EVERY)
         check(one, EVERY[100:900], filter=Comparison("size", "in", tuple(range(100, 900))))
         check(one, EVERY[5:8], filter=Comparison("size", "in", (5, 6, 7)), least=1.0)
@@ -140,13 +140,13 @@ def test_a_name_that_is_no_preset_is_refused(opened: Callable[..., Library]) -> 
 
 def test_a_small_list_is_searched_exactly(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("auto"))
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     check(indexes, EVERY, least=1.0)
 
 
 def test_an_ann_index_answers_with_additions_and_without_removals_at_once(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     catalog.remove(b"/p/3")
     space = catalog.space()
     assert space is not None
@@ -157,7 +157,7 @@ def test_an_ann_index_answers_with_additions_and_without_removals_at_once(opened
     indexes.publish()
     check(parts(opened())[1], left)
     builder.build(KEY, presets.preset_named("ivf-sq8"))
-    found = indexes.built(KEY)
+    found = indexes.ann_index(KEY)
     assert found is not None and len(found[0]) == len(left)
     for one in (indexes, parts(opened())[1]):
         check(one, left)
@@ -168,23 +168,23 @@ def test_an_ann_index_answers_with_additions_and_without_removals_at_once(opened
 def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
     opened: Callable[..., Library], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD", (100, 100))
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", (100, 100))
     catalog, indexes, builder = parts(opened(name))
-    builder.due()
-    before = indexes.built(KEY)
+    builder.build_outgrown()
+    before = indexes.ann_index(KEY)
     catalog.remove(b"/p/3")
     space = catalog.space()
     assert space is not None and before is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
-    (made,) = builder.due()
-    after = indexes.built(KEY)
+    (made,) = builder.build_outgrown()
+    after = indexes.ann_index(KEY)
     assert made.published and after is not None
     assert (after[0].facts.trained, len(after[0]), len(before[0])) == (SIZE, SIZE + 300, SIZE)
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
     for one in (indexes, parts(opened(name))[1]):
         check(one, left)
-        assert one.facts(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
+        assert one.describe(KEY)["since"] == 0 and one.sizes() == {KEY: len(left)}
     catalog.remove(b"/p/4")
     for one in (indexes, parts(opened(name))[1]):
         check(one, left[(left % 10 != 4)])
@@ -192,13 +192,13 @@ def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
 
 def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     indexes.publish()
     catalog.remove(b"/p/3")
     catalog.raise_floor(catalog.generation()[0])
     fresh = parts(opened())[1]
     check(fresh, EVERY[EVERY % 10 != 3])
-    assert built(fresh) == "ivf-sq8", "it need not be built anew"
+    assert serving_preset(fresh) == "ivf-sq8", "it need not be built anew"
 
 
 def test_adding_one_file_rewrites_no_large_index_file(
@@ -206,14 +206,14 @@ def test_adding_one_file_rewrites_no_large_index_file(
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.loaded_index.SMALL", 0)
     catalog, indexes, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     indexes.publish()
     before = {path: path.stat().st_mtime_ns for path in indexes.folder.rglob("*") if path.is_file()}
     space = catalog.space()
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 1), space.id)
     indexes.publish()
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     written = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert "image-image.built" not in written
     check(parts(opened())[1], np.arange(SIZE + 1))
@@ -221,12 +221,12 @@ def test_adding_one_file_rewrites_no_large_index_file(
 
 def test_an_ann_index_that_misses_its_recall_is_neither_published_nor_retried(opened: Callable[..., Library]) -> None:
     _, indexes, builder = parts(opened("ivf"))
-    lazy = replace(presets.preset_named("ivf"), efforts=(1,))
+    lazy = replace(presets.preset_named("ivf"), search_efforts=(1,))
     made = builder.build(KEY, lazy)
     assert not made.published and min(made.recall.values()) < 0.95
-    assert built(indexes) is None and not indexes.built_path(KEY).exists()
+    assert serving_preset(indexes) is None and not indexes.ann_path(KEY).exists()
     check(indexes, EVERY, least=1.0)
-    assert builder.due() == []
+    assert builder.build_outgrown() == []
     (good,) = opened("ivf").index.build(recall=0.9)
     assert good.published
 
@@ -242,11 +242,11 @@ def test_a_full_disk_while_an_ann_index_is_published_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr("mmsearch.core.atomic.os.replace", full)
         with pytest.raises(LibraryError, match="No space left"):
-            builder.due()
+            builder.build_outgrown()
     for one in (indexes, parts(opened())[1]):
-        assert built(one) is None
+        assert serving_preset(one) is None
         check(one, EVERY, least=1.0)
-    assert builder.due()[0].published
+    assert builder.build_outgrown()[0].published
 
 
 def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library]) -> None:
@@ -280,33 +280,33 @@ def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library
 
     builder._chunks = slowly  # type: ignore[method-assign]
     before = searched[0]
-    assert builder.due()[0].published
+    assert builder.build_outgrown()[0].published
     done.set()
     thread.join()
     assert not wrong and searched[0] > before
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
     for one in (indexes, parts(opened())[1]):
         check(one, left)
-        assert built(one) == "ivf-sq8"
+        assert serving_preset(one) == "ivf-sq8"
 
 
 def test_an_open_reader_switches_to_an_ann_index_built_by_another_process(opened: Callable[..., Library]) -> None:
     _, reader, _ = parts(opened())
     check(reader, EVERY, least=1.0)
     _, _, builder = parts(opened())
-    builder.due()
+    builder.build_outgrown()
     check(reader, EVERY)
-    for thread in reader._switching.values():
+    for thread in reader._reloads.values():
         thread.join()
-    assert built(reader) == "ivf-sq8"
+    assert serving_preset(reader) == "ivf-sq8"
     check(reader, EVERY)
 
 
 def test_a_damaged_ann_index_is_quarantined_and_answers_stay_exact(opened: Callable[..., Library]) -> None:
     library = opened()
     _, indexes, builder = parts(library)
-    builder.due()
-    path = indexes.built_path(KEY)
+    builder.build_outgrown()
+    path = indexes.ann_path(KEY)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -317,27 +317,32 @@ def test_a_damaged_ann_index_is_quarantined_and_answers_stay_exact(opened: Calla
     (mended,) = fresh.index.verify(repair=True)
     assert mended.repaired and fresh.index.verify()[0].wrong == ()
     assert [path.name for path in indexes.folder.rglob("*.damaged-1")] == ["image-image.built.damaged-1"]
-    assert built(parts(opened())[1]) == "ivf-sq8"
+    assert serving_preset(parts(opened())[1]) == "ivf-sq8"
 
 
 def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Callable[..., Library]) -> None:
     catalog, indexes, _ = parts(opened("auto"))
-    ids, _ = indexes.compared(KEY)
+    ids, _ = indexes.compare_ids(KEY)
     space = catalog.space()
     assert space is not None
     catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
     assert indexes.sizes() == {KEY: SIZE - 1}
-    assert indexes.misjudged(KEY, ids[:3]) == 0
+    assert indexes.count_wrong_scores(KEY, ids[:3]) == 0
 
 
 def test_tuning_changes_the_search_effort_of_all_processes(opened: Callable[..., Library]) -> None:
     library = opened()
-    parts(library)[2].due()
+    parts(library)[2].build_outgrown()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
-    assert low.effort is not None and high.effort is not None
-    assert low.effort < high.effort and min(low.recall.values()) < min(high.recall.values()) == 1.0
+    assert low.search_effort is not None and high.search_effort is not None
+    assert low.search_effort < high.search_effort and min(low.recall.values()) < min(high.recall.values()) == 1.0
     (told,) = opened().index.status()
-    assert (told.preset, told.effort, told.target, told.recall) == ("ivf-sq8", high.effort, 1.0, high.recall)
+    assert (told.preset, told.search_effort, told.target, told.recall) == (
+        "ivf-sq8",
+        high.search_effort,
+        1.0,
+        high.recall,
+    )
 
 
 def test_the_index_command_builds_tunes_verifies_and_prints_status(

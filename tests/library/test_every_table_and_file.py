@@ -136,7 +136,7 @@ def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[...,
 
 def test_every_file_of_a_library_folder_is_known(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
-    with filled._parts.builder().alone():
+    with filled._parts.builder().build_lock():
         pass
     found = {path.relative_to(filled.path) for path in filled.path.rglob("*") if path.is_file()}
     unknown = [path for path in found if not any(path.match(pattern) for pattern in FILES)]

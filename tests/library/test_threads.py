@@ -18,7 +18,7 @@ from mmsearch.maintenance import index
 from mmsearch.types import Space, Windowing
 from tests import tiny
 from tests.indexing.test_background import commit
-from tests.indexing.test_index_presets import EVERY, SIZE, batch, built, check, parts
+from tests.indexing.test_index_presets import EVERY, SIZE, batch, check, parts, serving_preset
 
 HERE = "tests.library.test_threads"
 WAIT_S = 60.0
@@ -98,11 +98,11 @@ def test_two_threads_that_ask_for_a_background_worker_get_one(
             made.append(self)
 
     monkeypatch.setattr(index, "BackgroundWorker", Slow)
-    monkeypatch.setattr("mmsearch.indexing.tuning.IndexTuner.wanted", lambda builder: False)
+    monkeypatch.setattr("mmsearch.indexing.tuning.IndexTuner.has_work", lambda builder: False)
     library = opened()
-    for thread in [started(library.index.keep_built) for _ in range(2)]:
+    for thread in [started(library.index.start_background_indexing) for _ in range(2)]:
         thread.join(WAIT_S)
-    assert len(made) == 1 and library._parts.caretaker is made[0]
+    assert len(made) == 1 and library._parts.background_worker is made[0]
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ def test_closing_waits_for_an_index_that_is_being_loaded(
     begun, go = reading
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
-    assert built(indexes) is None
-    other._parts.builder().due()
+    assert serving_preset(indexes) is None
+    other._parts.builder().build_outgrown()
     indexes.refresh()
     assert begun.wait(WAIT_S)
-    (reload,) = indexes._switching.values()
+    (reload,) = indexes._reloads.values()
     closing = started(serving.close)
     assert reload.is_alive() and closing.is_alive()
     go.set()
@@ -148,15 +148,15 @@ def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
 ) -> None:
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
-    assert built(indexes) is None
-    other._parts.builder().due()
+    assert serving_preset(indexes) is None
+    other._parts.builder().build_outgrown()
 
     def fails(*_: Any) -> Any:
         raise IndexDamaged(f"{folder} is on a disk that is gone")
 
     monkeypatch.setattr(Lists, "_reload", fails)
     with caplog.at_level(logging.DEBUG, "mmsearch"), pytest.raises(IndexDamaged, match="a disk that is gone"):
-        indexes.renew()
+        indexes.finish_reloads()
     said = [
         (one.levelno, str(folder) in one.getMessage())
         for one in caplog.records
@@ -164,5 +164,5 @@ def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
     ]
     assert said == [(logging.WARNING, False), (logging.DEBUG, True)]
     monkeypatch.undo()
-    indexes.renew()
-    assert built(indexes) == "ivf-sq8", "it is tried again"
+    indexes.finish_reloads()
+    assert serving_preset(indexes) == "ivf-sq8", "it is tried again"

@@ -71,7 +71,7 @@ def test_a_longer_answer_asks_the_catalog_no_more_often(library: Library) -> Non
 def test_dedup_does_not_read_again_the_vectors_that_were_scored(tmp_path: Path) -> None:
     with filled(tmp_path, 1200, "ivf-sq8") as library:
         library.search(query())
-        library._parts.builder().due()
+        library._parts.builder().build_outgrown()
         assert [one.preset for one in library.index.status()] == ["ivf-sq8"]
         assert len([one for one in asked(library, 10) if "embeddings.vector" in one]) == 1
 

@@ -35,15 +35,15 @@ def fetch(ids: Ids) -> Vectors:
 
 def structured(name: str, device: StandIn) -> LayeredIndex:
     made = ann.build_ann(presets.preset_named(name), ROWS, COUNT, [(NUMBERS, ROWS)], 0.95)
-    index = LayeredIndex(DIM, made.with_facts(effort=8))
-    index.use(device)
+    index = LayeredIndex(DIM, made.with_facts(search_effort=8))
+    index.use_gpu(device)
     return index
 
 
 def flat(device: StandIn) -> LayeredIndex:
     index = LayeredIndex(DIM)
     index.add(NUMBERS, ROWS)
-    index.use(device)
+    index.use_gpu(device)
     return index
 
 
@@ -74,7 +74,7 @@ def test_exact_search_on_a_gpu_is_exact_and_a_change_copies_the_index_again() ->
 def test_an_index_type_without_a_gpu_version_is_searched_in_memory(name: str, moves: list[str]) -> None:
     device = StandIn()
     index = structured(name, device)
-    without = LayeredIndex(DIM, index.built.with_facts() if index.built else None)
+    without = LayeredIndex(DIM, index.ann.with_facts() if index.ann else None)
     found, known = (one.search(QUERIES, 10, fetch=fetch) for one in (index, without))
     assert found.ids.tolist() == known.ids.tolist() and found.scores.tobytes() == known.scores.tobytes()
     assert device.moves == moves and bool(device.searches) == bool(moves)
@@ -102,7 +102,8 @@ def test_a_k_larger_than_a_gpu_allows_is_searched_in_memory() -> None:
     cells.train(ROWS)
     copy = device.copy(cells)
     assert copy is not None
-    assert copy.search(QUERIES, 10, gpu.MOST + 1) is None and copy.search(QUERIES, 10, gpu.MOST) is not None
+    assert copy.search(QUERIES, 10, gpu.MAX_RESULTS + 1) is None
+    assert copy.search(QUERIES, 10, gpu.MAX_RESULTS) is not None
 
 
 def test_without_gpu_memory_an_index_is_searched_in_memory_and_that_is_logged_once(
@@ -154,7 +155,7 @@ def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monke
         _, indexes, builder = parts_of(library)
         queries = np.eye(8, dtype=np.float32)
         indexes.search(queries, 5)
-        builder.due()
+        builder.build_outgrown()
         indexes.search(queries, 5)
         assert device.moves == ["IndexFlatIP", "IndexIVFFlat"]
         assert {f.subject: f.state for f in library.doctor()}["faiss GPU"] == "ok"

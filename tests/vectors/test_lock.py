@@ -11,39 +11,39 @@ LONG = 30.0
 
 
 def test_readers_share_the_lock() -> None:
-    gate, meeting = ReadWriteLock(), Barrier(3, timeout=LONG)
+    lock, meeting = ReadWriteLock(), Barrier(3, timeout=LONG)
 
     def read() -> None:
-        with gate.reading():
+        with lock.reading():
             meeting.wait()
 
     threads = [Thread(target=read) for _ in range(2)]
     for thread in threads:
         thread.start()
-    with gate.reading():
+    with lock.reading():
         meeting.wait()
     for thread in threads:
         thread.join(LONG)
 
 
 def test_a_writer_is_exclusive_and_goes_before_later_readers() -> None:
-    gate, order = ReadWriteLock(), list[str]()
+    lock, order = ReadWriteLock(), list[str]()
     writer_asked, may_leave = Event(), Event()
 
     def write() -> None:
         writer_asked.set()
-        with gate.writing():
+        with lock.writing():
             order.append("writer")
 
     def read() -> None:
-        with gate.reading():
+        with lock.reading():
             order.append("reader")
 
-    with gate.reading():
+    with lock.reading():
         writer = Thread(target=write)
         writer.start()
         assert writer_asked.wait(LONG)
-        while not gate._waiting:
+        while not lock._waiting:
             may_leave.wait(0.001)
         reader = Thread(target=read)
         reader.start()
@@ -55,11 +55,11 @@ def test_a_writer_is_exclusive_and_goes_before_later_readers() -> None:
 
 
 def test_writers_exclude_each_other() -> None:
-    gate, count = ReadWriteLock(), [0]
+    lock, count = ReadWriteLock(), [0]
 
     def write() -> None:
         for _ in range(500):
-            with gate.writing():
+            with lock.writing():
                 before = count[0]
                 Event().wait(0)
                 count[0] = before + 1
@@ -73,9 +73,9 @@ def test_writers_exclude_each_other() -> None:
 
 
 def test_an_exception_releases_the_lock() -> None:
-    gate = ReadWriteLock()
-    for hold in (gate.reading, gate.writing):
+    lock = ReadWriteLock()
+    for hold in (lock.reading, lock.writing):
         with pytest.raises(RuntimeError), hold():
             raise RuntimeError
-    with gate.writing():
+    with lock.writing():
         pass

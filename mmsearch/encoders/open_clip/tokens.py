@@ -35,7 +35,7 @@ START_ID, END_ID = BPE_MERGES + 512, BPE_MERGES + 513
 """After the merges and two entries for each byte."""
 _WORDS = rf"(?i){START}|{END}|'s|'t|'re|'ve|'m|'ll|'d|\p{{L}}+|\p{{N}}|[^\s\p{{L}}\p{{N}}]+"
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_LOCK = forks.Guard()
+_LOCK = forks.ForkSafeLock()
 
 Cut = Callable[[str], NDArray[np.int64]]
 """A text -> int64 (context,) token ids, padded."""

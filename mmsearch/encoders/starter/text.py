@@ -43,7 +43,7 @@ QUERY_TOKENS = 64
 TOKENS_AT_ONCE = 4096
 """Padded tokens of one forward pass: bounds the memory long passages take together."""
 
-_TOKENIZER_LOCK = forks.Guard()
+_TOKENIZER_LOCK = forks.ForkSafeLock()
 
 
 class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):

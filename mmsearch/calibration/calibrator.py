@@ -1,4 +1,4 @@
-"""The backgrounds that apply to one query, ready to judge its scores."""
+"""Turns the raw scores of one query into tail probabilities and confidences."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mmsearch.types import Modality, Vectors
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCalibrator:
-    """What is known of each list for one query."""
+    """The calibrations of all lists for one query."""
 
-    fitted: Mapping[ListKey, ListCalibration]
+    calibrations: Mapping[ListKey, ListCalibration]
     vector: Vectors
     """float32 (1, dim), the query's."""
-    needed: float
+    min_confidence: float
     """The confidence, in [0, 1], below which a hit is called weak."""
 
     @classmethod
@@ -30,23 +30,23 @@ class ScoreCalibrator:
             vector: float32 (1, dim), the query's.
             false_accepts: Share of queries about something else that may pass for confident.
         """
-        words = {key: fitted for (query, key), fitted in backgrounds.items() if query == "text"}
-        own = {key: fitted for (query, key), fitted in backgrounds.items() if query == modality}
+        words = {key: one for (query, key), one in backgrounds.items() if query == "text"}
+        own = {key: one for (query, key), one in backgrounds.items() if query == modality}
         return cls(own if own.keys() == words.keys() else words, vector, 1 - false_accepts)
 
-    def knows(self, keys: Iterable[ListKey]) -> bool:
-        """Whether every one of these lists has a background: otherwise none of them can be compared."""
-        return all(key in self.fitted for key in keys)
+    def covers(self, keys: Iterable[ListKey]) -> bool:
+        """Whether each of these lists has a calibration: otherwise their scores can't be compared."""
+        return all(key in self.calibrations for key in keys)
 
     def tail(self, key: ListKey, score: float) -> float:
         """The chance that an unrelated segment of the list scores at least this: comparable between lists."""
-        if key not in self.fitted:
+        if key not in self.calibrations:
             raise CatalogDamaged(
                 f"the catalog has {key.segment!r} in a file of {key.item!r}, which none of its lists holds",
                 hint="restore it from a backup, or move it away and ingest again",
             )
-        return self.fitted[key].tail(score)
+        return self.calibrations[key].tail(score)
 
-    def accidents(self, keys: Iterable[ListKey]) -> NullDistribution:
-        """What a search through these lists, at least one, finds by accident: it turns tails into confidence."""
-        return null_distribution([self.fitted[key] for key in keys], self.vector[0])
+    def null_distribution(self, keys: Iterable[ListKey]) -> NullDistribution:
+        """What a search of these lists, at least one, finds by accident: it turns tails into confidences."""
+        return null_distribution([self.calibrations[key] for key in keys], self.vector[0])
