@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.commits import generations
+from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
@@ -128,7 +129,7 @@ class Library:
             cancel=cancel or threading.Event(),
         )
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failed(snapshot, failure)
+            known = failures_to_retry(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
@@ -281,7 +282,7 @@ class Library:
     def _require_items(self) -> None:
         catalog = self._parts.catalog()
         with catalog.reading() as snapshot:
-            if catalog_read.generation(snapshot)[0] > 0:
+            if generations(snapshot)[0] > 0:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
@@ -353,7 +354,7 @@ class Library:
     def failures(self, failure: str | None = None) -> list[Failure]:
         """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failed(snapshot, failure)
+            known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:

@@ -10,10 +10,32 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mmsearch.catalog import backfill, background, export, read, schema, spaces, tags, write
+from mmsearch.catalog import schema
+from mmsearch.catalog.backgrounds import store_backgrounds
+from mmsearch.catalog.batches import apply_backfill, apply_batch
+from mmsearch.catalog.commits import current_commit, generations, next_generation
+from mmsearch.catalog.contents import collect_orphans, content_ids, orphaned_contents
 from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
+from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
+from mmsearch.catalog.items import forget_items, hashes_at, items_under, missing_items
+from mmsearch.catalog.lists import copy_lists
+from mmsearch.catalog.paths import at_or_below
 from mmsearch.catalog.records import Batch, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
+from mmsearch.catalog.spaces import (
+    activate_space,
+    active_space,
+    add_projection,
+    add_space,
+    all_spaces,
+    base_space,
+    drop_spaces,
+    mark_backfilled,
+    projection_weights,
+)
 from mmsearch.catalog.tables import FailureRow, LibraryRow, Run, Tombstone
+from mmsearch.catalog.tags import replace_model_tags
+from mmsearch.catalog.unsupported import forget_unsupported
+from mmsearch.catalog.values import utc_now
 from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, Modality, Vectors
 
@@ -63,7 +85,7 @@ class Catalog:
             if connection.execute(select(LibraryRow.id)).first():
                 return
         with writing(self._engine) as connection:
-            row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": write.now()}
+            row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": utc_now()}
             connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), {**row, "version": self.version})
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -73,12 +95,12 @@ class Catalog:
     def generation(self) -> tuple[int, int]:
         """(generation, floor): an index older than the floor can't be replayed, only rebuilt."""
         with self.reading() as connection:
-            return read.generation(connection)
+            return generations(connection)
 
     def moment(self) -> tuple[int, int, int]:
         """(generation, floor, mark) of the last commit: as long as it is the same, nothing has changed."""
         with self.reading() as connection:
-            return read.current_commit(connection)
+            return current_commit(connection)
 
     def still(self) -> AbstractContextManager[Connection]:
         """Nobody commits meanwhile. Raises: LibraryReadOnly, LibraryLocked."""
@@ -91,43 +113,43 @@ class Catalog:
     def knows(self, path: bytes) -> bool:
         """Whether any item lies at or below a path."""
         with self.reading() as connection:
-            return bool(read.items_under(connection, path, None, 1))
+            return bool(items_under(connection, path, None, 1))
 
     # Spaces
 
     def space(self) -> SpaceRecord | None:
         """The space that searches use; None before the first ingest."""
         with self.reading() as connection:
-            return spaces.active(connection)
+            return active_space(connection)
 
     def add_space(
         self, name: str, target: str, dim: int, fingerprint: str, layout: str = "", storage: str = "float32"
     ) -> SpaceRecord:
         """Record a space that encoders make; the library's first one is active from now on."""
         with writing(self._engine) as connection:
-            return spaces.add(connection, SpaceRecord(0, name, target, dim, fingerprint, layout, storage=storage))
+            return add_space(connection, SpaceRecord(0, name, target, dim, fingerprint, layout, storage=storage))
 
     def base(self) -> SpaceRecord | None:
         """The space whose vectors encoders make for the active one: itself, or what its projection takes."""
         with self.reading() as connection:
-            return spaces.base(connection)
+            return base_space(connection)
 
     def spaces(self) -> list[SpaceRecord]:
         """Every space that vectors are kept of, in the order in which they came."""
         with self.reading() as connection:
-            return spaces.every(connection)
+            return all_spaces(connection)
 
     def add_projected(self, base: SpaceRecord, name: str, fingerprint: str, weights: bytes) -> SpaceRecord:
         """Record a space that a projection makes of the base's vectors; it is empty, and not active."""
         with writing(self._engine) as connection:
-            made = spaces.add(connection, replace(base, name=name, fingerprint=fingerprint, base=base.id))
-            spaces.keep_projection(connection, made.id, base.id, weights)
+            made = add_space(connection, replace(base, name=name, fingerprint=fingerprint, base=base.id))
+            add_projection(connection, made.id, base.id, weights)
         return made
 
     def projection(self, space: SpaceRecord) -> bytes:
         """The projection of a projected space, a safetensors file. Raises: CatalogDamaged if it isn't there."""
         with self.reading() as connection:
-            weights = spaces.projection(connection, space.id)
+            weights = projection_weights(connection, space.id)
         if weights is None:
             raise CatalogDamaged(f"the projection of the space {space.name!r} is gone", hint=HINT_DROP)
         return weights
@@ -137,33 +159,33 @@ class Catalog:
         after = 0
         while True:
             with writing(self._engine) as connection:
-                found = list(spaces.segments_without_vectors(connection, space, after, limit))
+                found = list(segments_without_vectors(connection, space, after, limit))
                 for rows in found:
-                    spaces.add_derived_vectors(connection, space, rows.ids, project(rows.vectors, rows.modality))
+                    add_derived_vectors(connection, space, rows.ids, project(rows.vectors, rows.modality))
                 if not found:
-                    spaces.copy_lists(connection, space)
+                    copy_lists(connection, space)
                     return
-                backfill.mark_backfilled(connection, [space.id])
+                mark_backfilled(connection, [space.id])
             after = max(int(rows.ids.max()) for rows in found)
 
     def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewUnsupported]) -> int:
         """Give contents that are there their vectors in a space; see `catalog.fill`. Needs no writer's lock."""
         with writing(self._engine) as connection:
-            return backfill.add_vectors(connection, space, contents, refusals, self.version)
+            return apply_backfill(connection, space, contents, refusals, self.version)
 
     def forget_refusals(self, space: SpaceRecord) -> None:
         """Let what a space could not take be tried again, but for kinds that it doesn't embed."""
         with writing(self._engine) as connection:
-            backfill.forget_unsupported(connection, space, NotEmbedded.failure)
+            forget_unsupported(connection, space, NotEmbedded.failure)
 
     def activate(self, space: SpaceRecord) -> int:
         """Let every search from now on use this space; and files that the last base didn't embed be tried again:
         how many they are."""
         with writing(self._engine) as connection:
-            before = spaces.base(connection)
-            write.bump(connection)
-            spaces.activate(connection, space.id)
-            if spaces.base(connection) == before:
+            before = base_space(connection)
+            next_generation(connection)
+            activate_space(connection, space.id)
+            if base_space(connection) == before:
                 return 0
             return connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure)).rowcount
 
@@ -171,34 +193,34 @@ class Catalog:
         """Forget a space with all that projections made of it. Searches go from a projected one back to its base;
         a base that they use must not be dropped."""
         with writing(self._engine) as connection:
-            if spaces.active(connection) == space and space.base is not None:
-                write.bump(connection)
-                spaces.activate(connection, space.base)
-            projected = [one.id for one in spaces.every(connection) if one.base == space.id]
-            spaces.drop(connection, [*projected, space.id])
+            if active_space(connection) == space and space.base is not None:
+                next_generation(connection)
+                activate_space(connection, space.base)
+            projected = [one.id for one in all_spaces(connection) if one.base == space.id]
+            drop_spaces(connection, [*projected, space.id])
 
     # Ingest
 
     def known(self, hashes: Sequence[str]) -> dict[str, int]:
         """Hash -> id, of the contents that are known."""
         with self.reading() as connection:
-            return write.content_ids(connection, hashes)
+            return content_ids(connection, hashes)
 
     def held(self, paths: Sequence[bytes]) -> dict[bytes, str]:
         """Path -> hash of what it holds, of the paths that are known."""
         with self.reading() as connection:
-            return export.hashes_at(connection, paths)
+            return hashes_at(connection, paths)
 
     def begin_run(self) -> int:
         """Record that an ingest starts; one that never ended was killed, since only one process may write."""
         with writing(self._engine) as connection:
             connection.execute(update(Run).where(Run.state == "running").values(state="killed"))
-            row = {"started_at": write.now(), "state": "running", "pid": os.getpid(), "version": self.version}
+            row = {"started_at": utc_now(), "state": "running", "pid": os.getpid(), "version": self.version}
             return int(connection.execute(insert(Run).values(**row, report={}).returning(Run.id)).scalar_one())
 
     def finish_run(self, run_id: int, state: str, report: Metadata) -> None:
         with writing(self._engine) as connection:
-            values = {"state": state, "report": report, "finished_at": write.now()}
+            values = {"state": state, "report": report, "finished_at": utc_now()}
             connection.execute(update(Run).where(Run.id == run_id).values(values))
         checkpoint(self._engine)
         if self._closed:
@@ -208,18 +230,18 @@ class Catalog:
     def commit(self, batch: Batch, space_id: int) -> int:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
-            return write.apply(connection, batch, space_id, self.version)
+            return apply_batch(connection, batch, space_id, self.version)
 
     def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
         """Put the measured backgrounds in the place of all earlier ones of the space."""
         with writing(self._engine) as connection:
             # A new generation, so that processes that read the old backgrounds notice.
-            background.store_backgrounds(connection, space_id, write.bump(connection), measured)
+            store_backgrounds(connection, space_id, next_generation(connection), measured)
 
     def tag(self, names: Sequence[str], given: Sequence[NewTag]) -> int:
         """Write a model's tags in one transaction (see `catalog.tags.replace`). Returns how many there are of it."""
         with writing(self._engine) as connection:
-            return tags.replace(connection, names, given)
+            return replace_model_tags(connection, names, given)
 
     # Forgetting
 
@@ -229,13 +251,13 @@ class Catalog:
         Returns (items, failures). One transaction for every few thousand; nothing outside the library is touched.
         """
         with writing(self._engine) as connection:
-            there = delete(FailureRow).where(read.at_or_below(FailureRow.path, path))
+            there = delete(FailureRow).where(at_or_below(FailureRow.path, path))
             failures = connection.execute(there).rowcount
         removed = 0
         while True:
             with writing(self._engine) as connection:
-                items = read.items_under(connection, path, None, FORGOTTEN)
-                write.forget(connection, items)
+                items = items_under(connection, path, None, FORGOTTEN)
+                forget_items(connection, items)
             removed += len(items)
             if len(items) < FORGOTTEN:
                 return removed, failures
@@ -245,8 +267,8 @@ class Catalog:
         items = contents = last = 0
         while True:
             with writing(self._engine) as connection:
-                missing = read.missing(connection, last, FORGOTTEN)
-                contents += write.forget(connection, missing)
+                missing = missing_items(connection, last, FORGOTTEN)
+                contents += forget_items(connection, missing)
             items += len(missing)
             if len(missing) < FORGOTTEN:
                 break
@@ -254,8 +276,8 @@ class Catalog:
         last = 0
         while True:
             with writing(self._engine) as connection:
-                orphans = read.orphans(connection, last, FORGOTTEN)
-                contents += write.collect(connection, orphans)
+                orphans = orphaned_contents(connection, last, FORGOTTEN)
+                contents += collect_orphans(connection, orphans)
             if len(orphans) < FORGOTTEN:
                 return items, contents
             last = orphans[-1]

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import layouts
+from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch
-from mmsearch.catalog.select import filter_clause, row_by_row
 from mmsearch.catalog.tables import Content, Item, SegmentRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality

@@ -10,7 +10,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mmsearch.calibration import Backgrounds, ScoreCalibrator, backgrounds_stale, measure_backgrounds, read_calibration
-from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
+from mmsearch.catalog import Catalog, SpaceRecord, layouts
+from mmsearch.catalog.backgrounds import load_backgrounds
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
 from mmsearch.core.atomic import make_folder, told
@@ -314,7 +315,7 @@ class LibraryContext:
         with self._mutex:
             if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
                 with self.catalog().reading() as snapshot:
-                    stored = background.load_backgrounds(snapshot, space.name)
+                    stored = load_backgrounds(snapshot, space.name)
                 self._backgrounds = generation, space.name, read_calibration(stored, space.dim)
             main = max(query.parts, key=lambda part: part.weight)
             return ScoreCalibrator.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
@@ -323,7 +324,7 @@ class LibraryContext:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
         catalog, indexes = self.catalog(), self.indexes(record)
         with catalog.reading() as snapshot:
-            stored = background.load_backgrounds(snapshot, space.name)
+            stored = load_backgrounds(snapshot, space.name)
         try:
             known = read_calibration(stored, space.dim)
         except CatalogDamaged:

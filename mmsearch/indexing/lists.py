@@ -14,9 +14,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord, backfill
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog.commits import commit_id, current_commit, generations
+from mmsearch.catalog.embeddings import vectors_by_id
+from mmsearch.catalog.lists import ROWS, list_changes, list_keys, list_segments
+from mmsearch.catalog.spaces import backfilled_at
 from mmsearch.core import forks
 from mmsearch.core.atomic import told
 from mmsearch.errors import CatalogDamaged, IndexDamaged
@@ -118,7 +120,7 @@ class Lists:
                 if filter is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
                     return {key: one.index.search(queries, k) for key, one in held.items()}, lengths(held)
                 with self._catalog.reading() as snapshot:
-                    generation, _ = catalog_read.generation(snapshot)
+                    generation, _ = generations(snapshot)
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
                     if all(one.generation == generation for one in held.values()):
                         fetch = partial((at_hand or VectorCache()).fetch, read=partial(self.fetch, snapshot))
@@ -131,7 +133,7 @@ class Lists:
 
     def fetch(self, snapshot: Snapshot, ids: Ids) -> Vectors:
         """The catalog's vectors of segments of the space, float32 (n, dim); ids (n,) ascending and unique."""
-        found, vectors = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
+        found, vectors = vectors_by_id(snapshot, self._space.id, self._space.dim, ids)
         if len(found) != len(ids):
             lost = np.setdiff1d(ids, found)
             raise CatalogDamaged(
@@ -143,11 +145,9 @@ class Lists:
     def refresh(self, modalities: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
         with self._refreshing, self._catalog.reading() as connection:
-            generation, floor, mark = catalog_read.current_commit(connection)
+            generation, floor, mark = current_commit(connection)
             keys = [
-                key
-                for key in catalog_read.list_keys(connection, self._space.name)
-                if modalities is None or key.item in modalities
+                key for key in list_keys(connection, self._space.name) if modalities is None or key.item in modalities
             ]
             for key in keys:
                 held = self._held.get(key) or self._load(key, generation)
@@ -285,15 +285,15 @@ class Lists:
 
     def _reload(self, key: ListKey) -> None:
         with self._catalog.reading() as snapshot:
-            generation, _ = catalog_read.generation(snapshot)
+            generation, _ = generations(snapshot)
         self._switch(key, self._load(key, generation))
 
     def _switch(self, key: ListKey, made: LoadedIndex) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
         with self._catalog.reading() as snapshot:
-            self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
+            self._catch_up(snapshot, key, made, *generations(snapshot))
         with self._refreshing, self._catalog.reading() as snapshot:
-            self._catch_up(snapshot, key, made, *catalog_read.generation(snapshot))
+            self._catch_up(snapshot, key, made, *generations(snapshot))
             with self._gate.writing():
                 self._held[key] = made
 
@@ -315,13 +315,13 @@ class Lists:
             self.refresh()
             with self._gate.reading(), self._catalog.reading() as snapshot:
                 held = self._held[key]
-                if catalog_read.generation(snapshot)[0] == held.generation:
-                    return catalog_vectors.listed(snapshot, key), held.index.ids()
+                if generations(snapshot)[0] == held.generation:
+                    return list_segments(snapshot, key), held.index.ids()
 
     def misjudged(self, key: ListKey, ids: Ids) -> int:
         """For how many of these segments a search with their own vector gives another score than the catalog does."""
         with self._gate.reading(), self._catalog.reading() as snapshot:
-            found, rows = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
+            found, rows = vectors_by_id(snapshot, self._space.id, self._space.dim, ids)
             view, wrong = IndexSnapshot(self._held[key], partial(self.fetch, snapshot)), 0
             for number, row in zip(found, rows, strict=True):
                 told = view.search(row[np.newaxis], 1, selection=Selection(np.array([number])))
@@ -391,27 +391,27 @@ class Lists:
     def _catch_up(self, snapshot: Snapshot, key: ListKey, held: LoadedIndex, generation: int, floor: int) -> None:
         """Bring an index to the snapshot's generation; where it is searched, the caller has the gate for itself."""
         # Vectors of contents that were there before are no change of theirs: whoever is older looks for them.
-        since, floor = held.generation, max(floor, backfill.backfilled_at(snapshot, self._space.id))
-        foreign = since >= 0 and catalog_read.commit_id(snapshot, since) != held.mark
+        since, floor = held.generation, max(floor, backfilled_at(snapshot, self._space.id))
+        foreign = since >= 0 and commit_id(snapshot, since) != held.mark
         if foreign:
             # It is of a past or future that this catalog (a restored copy) never had.
             held.index, held.published, since = create_index(self._backend, self._space.dim), -1, -1
         if 0 <= since < floor:
             self._compare(snapshot, key, held)
         else:
-            for change in catalog_read.changes(snapshot, key, self._space.dim, since):
+            for change in list_changes(snapshot, key, self._space.dim, since):
                 held.unpublished += held.index.remove(change.gone) if len(change.gone) else 0
                 if len(change.ids):
                     held.index.add(change.ids, change.vectors)
                     held.unpublished += len(change.ids)
-        held.generation, held.mark = generation, catalog_read.commit_id(snapshot, generation)
+        held.generation, held.mark = generation, commit_id(snapshot, generation)
 
     def _compare(self, snapshot: Snapshot, key: ListKey, held: LoadedIndex) -> None:
         """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""
-        listed, known = catalog_vectors.listed(snapshot, key), held.index.ids()
+        listed, known = list_segments(snapshot, key), held.index.ids()
         held.unpublished += held.index.remove(np.setdiff1d(known, listed))
         lacking = np.setdiff1d(listed, known)
-        for start in range(0, len(lacking), catalog_read.ROWS):
-            part = lacking[start : start + catalog_read.ROWS]
+        for start in range(0, len(lacking), ROWS):
+            part = lacking[start : start + ROWS]
             held.index.add(part, self.fetch(snapshot, part))
             held.unpublished += len(part)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from mmsearch.catalog import ListKey, Snapshot
-from mmsearch.catalog import select as catalog_select
+from mmsearch.catalog.selections import is_selection_known, matching_segments, selected_segments, selected_share
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Neighbours, Selection, VectorIndex, Vectors
 
@@ -114,14 +114,14 @@ def nearest_matching(
     total = len(index)
     if filter is None:
         return index.search(queries, k), total
-    known = catalog_select.known(snapshot, filter, key)
-    if not known and total > PROBE * k and catalog_select.share(snapshot, filter, key) > 1.5 / PROBE:
+    known = is_selection_known(snapshot, filter, key)
+    if not known and total > PROBE * k and selected_share(snapshot, filter, key) > 1.5 / PROBE:
         near = index.search(queries, PROBE * k)
-        match = np.isin(near.ids, catalog_select.matching(snapshot, filter, key, np.unique(near.ids)))
+        match = np.isin(near.ids, matching_segments(snapshot, filter, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():
             first = np.argsort(~match, axis=1, kind="stable")[:, :k]
             return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
-    ids = catalog_select.selected(snapshot, filter, key)
+    ids = selected_segments(snapshot, filter, key)
     if ids is None:
         return index.search(queries, k), total
     return index.search(queries, k, selection=Selection(ids)), len(ids)

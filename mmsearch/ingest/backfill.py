@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from mmsearch.catalog import Batch, Catalog, MissingEmbeddings, NewUnsupported, SpaceRecord, backfill
+from mmsearch.catalog import Batch, Catalog, MissingEmbeddings, NewUnsupported, SpaceRecord
+from mmsearch.catalog.batches import RECUT
+from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
 from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.plan import FileStep
@@ -55,7 +57,7 @@ class Backfill(Ingest):
     def complete(self) -> IngestReport:
         """Give them their vectors. What is left afterwards is in `problems`, or was ingested meanwhile."""
         with self._catalog.reading() as snapshot:
-            self._progress.total(backfill.count_missing_embeddings(snapshot, self._record))
+            self._progress.total(count_missing_embeddings(snapshot, self._record))
         self._work(self._steps(), self._planner())
         return self.report
 
@@ -95,7 +97,7 @@ class Backfill(Ingest):
                 recut = self._catalog.complete(self._record, self._batch.contents, self._refusals)
             if recut:
                 self.report.completed -= recut
-                self.report.failed[backfill.RECUT[0]] += recut
+                self.report.failed[RECUT[0]] += recut
             self._batch, self._refusals, self._held = Batch(), [], 0
         self._committed_at = monotonic()
 
@@ -110,7 +112,7 @@ def every_missing(catalog: Catalog, space: SpaceRecord) -> Iterator[MissingEmbed
     after = -1
     while True:
         with catalog.reading() as snapshot:
-            page = backfill.missing_embeddings(snapshot, space, after, PAGE)
+            page = missing_embeddings(snapshot, space, after, PAGE)
         yield from page
         if len(page) < PAGE:
             return

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.stored_contents import PAGE, exported_items
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.atomic import appearing
 from mmsearch.core.version import VERSION
@@ -189,7 +189,7 @@ def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: 
     with (folder / ITEMS).open("wb") as file:
         while True:
             with parts.catalog().reading() as snapshot:
-                page = catalog_portable.items(snapshot, space, after, last)
+                page = exported_items(snapshot, space, after, last)
             for item in page:
                 file.write(line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:
@@ -205,7 +205,7 @@ def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, mani
     told = read_lines(
         folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=False)
     )
-    for some in batches(told, catalog_portable.PAGE):
+    for some in batches(told, PAGE):
         known = catalog.known([one.sha256 for one in some])
         fresh: list[tuple[ImportedContent, range]] = []
         for one in some:
@@ -241,7 +241,7 @@ def _take_items(
     """(paths that were not known here, that hold the same here, that hold something else here)"""
     catalog, taken, same, other = parts.catalog(), 0, 0, 0
     told = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, moved))
-    for some in batches(told, 4 * catalog_portable.PAGE):
+    for some in batches(told, 4 * PAGE):
         places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
         here = catalog.held([place.path for place in places])
         known = catalog.known([place.sha256 for place in places])

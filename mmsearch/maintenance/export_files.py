@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.stored_contents import ExportedContent, exported_contents
 from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.maintenance.import_values import HINT
 from mmsearch.types import Vectors
@@ -56,7 +56,7 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
         vectors.write(bytes(_HEADER))
         while True:
             with catalog.reading() as snapshot:
-                page = catalog_portable.contents(snapshot, space, last)
+                page = exported_contents(snapshot, space, last)
             for one in page:
                 told: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
                 if not known:
@@ -72,7 +72,7 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
     return count, segments, last
 
 
-def _spans(content: catalog_portable.ExportedContent) -> list[dict[str, Any]]:
+def _spans(content: ExportedContent) -> list[dict[str, Any]]:
     return [
         {"modality": modality} | {name: value for name, value in asdict(span).items() if value is not None}
         for modality, span in content.segments

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmsearch.catalog import NewContent, NewUnsupported, SpaceRecord, layouts
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.stored_contents import PAGE
+from mmsearch.catalog.unsupported import unsupported_contents
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.atomic import appearing
@@ -45,7 +46,7 @@ def _write_refusals(parts: LibraryContext, space: SpaceRecord, folder: Path) -> 
     with (folder / REFUSALS).open("wb") as file:
         while True:
             with parts.catalog().reading() as snapshot:
-                page = catalog_portable.unsupported(snapshot, space, after)
+                page = unsupported_contents(snapshot, space, after)
             for content_id, sha256, failure, reason in page:
                 file.write(line({"sha256": sha256, "failure": failure, "reason": reason}))
                 after = content_id
@@ -98,14 +99,14 @@ def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segment
     stored, row, catalog = rows(folder, segments, space.dim), 0, parts.catalog()
     decoded = import_check.decoded()
     told = read_lines(folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=True))
-    for some in batches(told, catalog_portable.PAGE):
+    for some in batches(told, PAGE):
         found = []
         for one in some:
             place = slice(row, row := row + len(one.spans))
             _, kept = vectors(stored[place], space)
             found.append(NewContent(one.sha256, one.modality, {}, one.modalities, one.spans, kept))
         catalog.complete(space, found, [])
-    for refused in batches(read_lines(folder / REFUSALS, import_records.unsupported_record), catalog_portable.PAGE):
+    for refused in batches(read_lines(folder / REFUSALS, import_records.unsupported_record), PAGE):
         catalog.complete(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.failures import all_failures
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.paths import absolute_path
 from mmsearch.errors import InvalidInput
@@ -39,7 +39,7 @@ def prune(parts: LibraryContext) -> Pruned:
     with parts.writing():
         catalog = parts.catalog()
         with catalog.reading() as snapshot:
-            known = catalog_read.failures(snapshot)
+            known = all_failures(snapshot)
         catalog.forget_failures([failure.path for failure in known if not os.path.lexists(failure.path)])
         items, _ = catalog.prune()
         _publish(parts)

@@ -11,7 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mmsearch.catalog import SpaceRecord, backfill, layouts
+from mmsearch.catalog import SpaceRecord, layouts
+from mmsearch.catalog.embeddings import count_missing_embeddings
+from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.config import LEARNED
@@ -175,7 +177,7 @@ class LibraryModels:
         forgotten = catalog.activate(record)
         parts.take_any()
         with catalog.reading() as snapshot:
-            refused = backfill.unsupported(snapshot, record)
+            refused = unsupported_counts(snapshot, record)
         unreachable: dict[Modality, int] = {}
         for (modality, _), n in refused.items():
             unreachable[modality] = unreachable.get(modality, 0) + n
@@ -196,7 +198,7 @@ class LibraryModels:
 
     def _lacking(self, record: SpaceRecord) -> int:
         with self._parts.catalog().reading() as snapshot:
-            return backfill.count_missing_embeddings(snapshot, record)
+            return count_missing_embeddings(snapshot, record)
 
     def _named(self, name: str) -> SpaceRecord:
         record = self._known(name)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, SpaceRecord, features
+from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog.embeddings import segment_vectors
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
@@ -140,7 +141,7 @@ def _assembled(
     asked = list({id(pair): pair for pair, _, _ in links}.values())
     query_at = {id(pair): at for at, pair in enumerate(asked)}
     with catalog.reading() as snapshot:
-        found = features.of_contents(snapshot, record, sorted({content for _, content, _ in links}))
+        found = segment_vectors(snapshot, record, sorted({content for _, content, _ in links}))
     items, owners = np.unique(found.contents, return_inverse=True)
     order = np.argsort(owners, kind="stable")
     queries = np.stack([vectors[id(pair)][1] for pair in asked])

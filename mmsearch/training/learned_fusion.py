@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mmsearch.catalog import GroupFile, features, file_groups, group_rules
+from mmsearch.catalog import GroupFile, group_rules
+from mmsearch.catalog.file_groups import group_members, group_segments
+from mmsearch.catalog.items import items_at
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.fusion import FusionFacts, FusionItems, dump_fusion, fusion_items
@@ -133,8 +135,8 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
     names = {path: os.fsencode(os.path.realpath(path)) for pair in judged.pairs for path in pair.relevant}
     names |= {path: os.fsencode(path) for path in names if not os.path.islink(path)}
     with parts.catalog().reading() as snapshot:
-        ids = features.items_at(snapshot, sorted(set(names.values())))
-        groups = file_groups.group_members(snapshot, ids.values())
+        ids = items_at(snapshot, sorted(set(names.values())))
+        groups = group_members(snapshot, ids.values())
     together = {
         file.item_id: files
         for found in groups.values()
@@ -146,14 +148,14 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
 
 def _alone(path: Path, parts: LibraryContext) -> str:
     with parts.catalog().reading() as snapshot:
-        there = features.items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
+        there = items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
     return f"shares its stem with no other file: {path}" if there else absence(path)
 
 
 def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name: str) -> list[dict[Modality, Vectors]]:
     files = list({file.item_id: file for _, members, _ in links for file in members}.values())
     with parts.catalog().reading() as snapshot:
-        found, vectors = file_groups.group_segments(snapshot, name, space.dim, files)
+        found, vectors = group_segments(snapshot, name, space.dim, files)
     return group_rules.vectors_by_modality([members for _, members, _ in links], found, vectors)
 
 

@@ -11,7 +11,8 @@ import torch
 
 from mmsearch import evaluate as evaluation
 from mmsearch.calibration import neutral
-from mmsearch.catalog import SpaceRecord, features
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.embeddings import vectors_of_others
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
@@ -284,7 +285,7 @@ class LibraryTraining:
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
     ) -> dict[Modality, Vectors]:
         with self._parts.catalog().reading() as snapshot:
-            found = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
+            found = {one: vectors_of_others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
         if "text" in found:
             # Most libraries hold few passages, and all are searched by words.
             found["text"] = np.concatenate([found["text"], neutral.neutral_vectors(base)["text"]])

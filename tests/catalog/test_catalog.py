@@ -14,7 +14,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, read, schema, write
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, schema
+from mmsearch.catalog.contents import filter_columns
+from mmsearch.catalog.failures import all_failures, failure_counts, failures_to_retry, failures_under
+from mmsearch.catalog.items import items_under, items_with_content
+from mmsearch.catalog.lists import list_changes
+from mmsearch.catalog.runs import latest_run
 from mmsearch.catalog.tables import Base, modelled
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryNotFound, SchemaTooNew
 from mmsearch.types import Span, Vectors
@@ -54,7 +59,7 @@ def changed(catalog: Catalog, since: int) -> tuple[list[int], list[int], list[in
     axes: list[int] = []
     gone: list[int] = []
     with catalog.reading() as snapshot:
-        for change in read.changes(snapshot, KEY, 4, since):
+        for change in list_changes(snapshot, KEY, 4, since):
             ids += change.ids.tolist()
             axes += change.vectors.argmax(axis=1).tolist()
             gone += change.gone.tolist()
@@ -93,7 +98,7 @@ def test_changes_since_each_generation(catalog: Catalog) -> None:
     assert changed(catalog, -1) == ([1, 2, 3], [0, 1, 2], [])
     assert changed(catalog, 1) == ([3], [2], [])
     with catalog.reading() as snapshot:
-        item = read.items_of(snapshot, "a")[0]
+        item = items_with_content(snapshot, "a")[0]
     catalog.commit(Batch(missing=[(item.id, b"/r/other")]), 1)
     assert changed(catalog, 2) == ([], [], []), "the item has another path by now"
     catalog.commit(Batch(missing=[(item.id, b"/r/a")]), 1)
@@ -126,17 +131,17 @@ def test_a_move_keeps_the_item(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
     catalog.commit(Batch(placements=[put("a", b"/s/new", moved=1)]), 1)
     with catalog.reading() as snapshot:
-        assert [(i.id, i.path) for i in read.items_of(snapshot, "a")] == [(1, b"/s/new")]
+        assert [(i.id, i.path) for i in items_with_content(snapshot, "a")] == [(1, b"/s/new")]
 
 
 def test_paths_below_a_folder_are_compared_byte_by_byte(catalog: Catalog) -> None:
     names = [b"/r/a", b"/r/a/x", b"/r/a\xff", b"/r/a0", b"/r/A/x", b"/r/a%/x", b"/r/a/\xff\xfe"]
     catalog.commit(Batch([content("c", 0)], [put("c", name) for name in names]), 1)
     with catalog.reading() as snapshot:
-        below = [item.path for item in read.items_under(snapshot, b"/r/a", None, 10)]
+        below = [item.path for item in items_under(snapshot, b"/r/a", None, 10)]
         assert below == [b"/r/a", b"/r/a/x", b"/r/a/\xff\xfe"]
-        assert [i.path for i in read.items_under(snapshot, b"/r/a", b"/r/a", 1)] == [b"/r/a/x"]
-        assert len(read.items_under(snapshot, b"/", None, 100)) == 7
+        assert [i.path for i in items_under(snapshot, b"/r/a", b"/r/a", 1)] == [b"/r/a/x"]
+        assert len(items_under(snapshot, b"/", None, 100)) == 7
 
 
 def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -> None:
@@ -144,15 +149,15 @@ def test_a_failure_replaces_the_item_and_the_other_way_round(catalog: Catalog) -
     catalog.commit(Batch(failures=[NewFailure(b"/r/a", ROOT, 3, 4, "corrupt", "cut")]), 1)
     assert changed(catalog, 1) == ([], [], [1])
     with catalog.reading() as snapshot:
-        (found,) = read.failures_under(snapshot, b"/r", None, 10)
+        (found,) = failures_under(snapshot, b"/r", None, 10)
         assert (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
-        assert read.failures_under(snapshot, b"/s", None, 10) == read.failed(snapshot, "limit") == []
-        assert read.failures_under(snapshot, b"/r", b"/r/a", 10) == []
-        assert read.failures_under(snapshot, b"/r/a", None, 10) == read.failures(snapshot) == [found]
-        assert read.failure_counts(snapshot) == {"corrupt": 1}
+        assert failures_under(snapshot, b"/s", None, 10) == failures_to_retry(snapshot, "limit") == []
+        assert failures_under(snapshot, b"/r", b"/r/a", 10) == []
+        assert failures_under(snapshot, b"/r/a", None, 10) == all_failures(snapshot) == [found]
+        assert failure_counts(snapshot) == {"corrupt": 1}
     catalog.commit(Batch(placements=[put("a", b"/r/a")]), 1)
     with catalog.reading() as snapshot:
-        assert read.failures(snapshot) == []
+        assert all_failures(snapshot) == []
 
 
 def test_runs_that_never_ended_were_killed(catalog: Catalog) -> None:
@@ -160,7 +165,7 @@ def test_runs_that_never_ended_were_killed(catalog: Catalog) -> None:
     second = catalog.begin_run()
     catalog.finish_run(second, "done", {"new": 1})
     with catalog.reading() as snapshot:
-        last = read.last_run(snapshot)
+        last = latest_run(snapshot)
         assert last is not None and (last.state, last.report) == ("done", {"new": 1})
         states = snapshot.exec_driver_sql("SELECT state FROM runs ORDER BY id").fetchall()
     assert [tuple(row) for row in states] == [("killed",), ("done",)]
@@ -242,4 +247,4 @@ def test_a_damaged_catalog_is_said(tmp_path: Path, data: bytes) -> None:
 )
 def test_what_a_column_cant_hold_is_not_known(told: dict[str, Any], held: dict[str, Any]) -> None:
     """A file says of itself what it likes: no number from outside stops an ingest."""
-    assert {name: value for name, value in write.facts(told).items() if value is not None} == held
+    assert {name: value for name, value in filter_columns(told).items() if value is not None} == held

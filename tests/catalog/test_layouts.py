@@ -7,22 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.catalog import (
-    Batch,
-    Catalog,
-    ListKey,
-    NewContent,
-    NewUnsupported,
-    Placement,
-    SpaceRecord,
-    backfill,
-    file_text,
-    layouts,
-    read,
-    select,
-    words,
-)
-from mmsearch.catalog import segments as catalog_segments
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewUnsupported, Placement, SpaceRecord, layouts, words
+from mmsearch.catalog.contents import counts_by_modality
+from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
+from mmsearch.catalog.file_groups import file_texts
+from mmsearch.catalog.segments import hit_details, item_outlines, segment_ids_of
+from mmsearch.catalog.selections import selected_segments
+from mmsearch.catalog.spaces import backfilled_at
 from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
@@ -53,15 +44,15 @@ def take_in(catalog: Catalog, *contents: NewContent) -> None:
 
 def lacking(catalog: Catalog, space: SpaceRecord) -> list[str]:
     with catalog.reading() as snapshot:
-        found = sorted(one.sha256 for one in backfill.missing_embeddings(snapshot, space, -1, 100))
-        assert backfill.count_missing_embeddings(snapshot, space) == len(found)
+        found = sorted(one.sha256 for one in missing_embeddings(snapshot, space, -1, 100))
+        assert count_missing_embeddings(snapshot, space) == len(found)
     return found
 
 
 def found(catalog: Catalog, query: str) -> list[str | None]:
     with catalog.reading() as snapshot:
         passages = [row.segment_id for row in words.search_words(snapshot, query, 10) if row.segment_id is not None]
-        spans = read.hit_details(snapshot, [], passages).spans
+        spans = hit_details(snapshot, [], passages).spans
         return [spans[passage].text for passage in passages]
 
 
@@ -84,16 +75,16 @@ def test_readers_keep_to_the_layout_of_their_space(catalog: Catalog) -> None:
     where = Comparison("size", ">", 0)
     with catalog.reading() as snapshot:
         for space, key, passages in ((one, KEY, 1), (other, OTHER, 2)):
-            assert [len(ids["text"]) for ids in catalog_segments.segment_ids_of(snapshot, space, [1, 2]).values()] == [
+            assert [len(ids["text"]) for ids in segment_ids_of(snapshot, space, [1, 2]).values()] == [
                 passages,
                 1,
             ]
-            shapes = sorted(catalog_segments.item_outlines(snapshot, space, [1, 2]), key=lambda shape: shape.item_id)
+            shapes = sorted(item_outlines(snapshot, space, [1, 2]), key=lambda shape: shape.item_id)
             assert [shape.counts for shape in shapes] == [(("text", passages),), (("text", 1),)]
-            ids = select.selected(snapshot, where, key)
+            ids = selected_segments(snapshot, where, key)
             assert ids is not None and len(ids) == passages + 1
-            assert [c.segments for c in read.counts(snapshot, space.name)] == [passages + 1]
-        assert [(file.path, file.texts) for file in file_text.file_texts(snapshot)] == []
+            assert [c.segments for c in counts_by_modality(snapshot, space.name)] == [passages + 1]
+        assert [(file.path, file.texts) for file in file_texts(snapshot)] == []
     assert found(catalog, "lantern") == ["boats at sea, and a lantern"]
     catalog.activate(other)
     assert found(catalog, "lantern") == ["and a lantern"]
@@ -154,6 +145,4 @@ def test_a_file_that_is_taken_in_again_may_be_cut_otherwise(catalog: Catalog, tm
     catalog.complete(twin, [content("c", "z")], [])
     assert sum(mine.sizes().values()) == 4, "what serves sees them, too"
     with catalog.reading() as snapshot:
-        assert backfill.backfilled_at(snapshot, twin.id) < catalog.generation()[0], (
-            "and need not look for them everywhere"
-        )
+        assert backfilled_at(snapshot, twin.id) < catalog.generation()[0], "and need not look for them everywhere"

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mmsearch.catalog import Catalog
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.commits import generations
+from mmsearch.catalog.items import items_under
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError, SchemaTooNew
 from mmsearch.library import Library
@@ -140,13 +141,13 @@ def test_a_reader_holds_an_old_generation_for_as_long_as_it_reads(tmp_path: Path
     with closing(open_library(home)) as library:
         fill(library, root, FIRST)
         with closing(Catalog.open(home, VERSION)) as catalog, catalog.reading() as snapshot:
-            generation = catalog_read.generation(snapshot)[0]
-            before = catalog_read.items_under(snapshot, os.fsencode(root), None, 100)
+            generation = generations(snapshot)[0]
+            before = items_under(snapshot, os.fsencode(root), None, 100)
             for media in (SECOND, THIRD):
                 found = fill(library, root, media)
                 assert not wrong_answers(library, found)
-            assert catalog_read.items_under(snapshot, os.fsencode(root), None, 100) == before
-            assert catalog_read.generation(snapshot)[0] == generation
+            assert items_under(snapshot, os.fsencode(root), None, 100) == before
+            assert generations(snapshot)[0] == generation
         with closing(Catalog.open(home, VERSION)) as catalog:
             assert catalog.generation()[0] > generation
 

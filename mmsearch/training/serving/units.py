@@ -8,7 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, Snapshot, features, file_groups, group_rules
+from mmsearch.catalog import Catalog, Snapshot, group_rules
+from mmsearch.catalog.embeddings import SegmentVectors
+from mmsearch.catalog.file_groups import group_members
+from mmsearch.catalog.items import contents_at, items_at
 from mmsearch.encoders.fusion import fused_vectors, fusion_items, restore_fusion
 from mmsearch.types import Ids, Modality, Vectors
 
@@ -24,7 +27,7 @@ def units_of_paths(files: Collection[Path], catalog: Catalog, together: bool) ->
     known = at_paths(files, catalog)
     if not together:
         return {path: (content,) for path, content in known.items()}
-    ids = at_paths(files, catalog, features.items_at)
+    ids = at_paths(files, catalog, items_at)
     with catalog.reading() as snapshot:
         found = units_of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
     return {path: found[ids[path]] for path in known}
@@ -33,7 +36,7 @@ def units_of_paths(files: Collection[Path], catalog: Catalog, together: bool) ->
 def units_of_items(snapshot: Snapshot, items: Mapping[int, int], together: bool) -> dict[int, Unit]:
     """What each item, given with its content, belongs to."""
     found: dict[int, Unit] = {item: (content,) for item, content in items.items()}
-    for files in file_groups.group_members(snapshot, items).values() if together else ():
+    for files in group_members(snapshot, items).values() if together else ():
         members = group_rules.ordered_group(files)
         own = tuple(sorted({file.content_id for file in members}))
         found |= {file.item_id: own for file in members if file.item_id in items}
@@ -44,9 +47,7 @@ def contents_of_units(wholes: Iterable[Unit]) -> list[int]:
     return sorted({content for whole in wholes for content in whole})
 
 
-def unit_vectors(
-    wholes: Collection[Unit], fusion: bytes, segments: features.SegmentVectors
-) -> tuple[list[Unit], Vectors]:
+def unit_vectors(wholes: Collection[Unit], fusion: bytes, segments: SegmentVectors) -> tuple[list[Unit], Vectors]:
     """The wholes that have segments, ascending, and a vector of each, float32 (n, dim), unit rows.
 
     Args:
@@ -62,7 +63,7 @@ def unit_vectors(
     return list(parts), _fused(fusion, list(parts.values()))
 
 
-def shared_media(wholes: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[tuple[int, int]]:
+def shared_media(wholes: Sequence[Unit], segments: SegmentVectors) -> Iterator[tuple[int, int]]:
     """Places of wholes that share a picture or a sound. A text may lie beside many (a licence, an empty form)."""
     telling = {
         content for content, kind in zip(segments.contents.tolist(), segments.kinds, strict=True) if kind != "text"
@@ -73,7 +74,7 @@ def shared_media(wholes: Sequence[Unit], segments: features.SegmentVectors) -> I
             yield first.setdefault(content, at), at
 
 
-def content_directions(segments: features.SegmentVectors) -> tuple[Ids, Vectors]:
+def content_directions(segments: SegmentVectors) -> tuple[Ids, Vectors]:
     """One vector of each content, as of a query's file: the modalities' mean directions, added up, to length 1.
 
     Returns content ids, ascending, and float32 (n, dim).
@@ -89,7 +90,7 @@ def content_directions(segments: features.SegmentVectors) -> tuple[Ids, Vectors]
     return alone, _unit(whole)
 
 
-def _parts(wholes: Sequence[Unit], found: features.SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
+def _parts(wholes: Sequence[Unit], found: SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
     rows: dict[int, list[int]] = defaultdict(list)
     for row, content in enumerate(found.contents.tolist()):
         rows[content].append(row)
@@ -127,7 +128,7 @@ def _unit(rows: Vectors) -> Vectors:
 def at_paths(
     files: Collection[Path],
     catalog: Catalog,
-    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = features.contents_at,
+    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = contents_at,
 ) -> dict[Path, int]:
     """Content ids of what the library has at these paths, as they are written or with symbolic links followed; other
     ids by another `ids`."""

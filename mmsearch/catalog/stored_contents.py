@@ -1,20 +1,44 @@
-"""A catalog's contents and paths by pages, for a portable folder; each page is a short read of its own."""
+"""Contents with all that is kept of them: segments, their places, their vectors and a model's tags."""
 
+import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
 from mmsearch.catalog import blobs
+from mmsearch.catalog.contents import FINDABLE
+from mmsearch.catalog.embeddings import vectors_by_content
 from mmsearch.catalog.records import SpaceRecord
-from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow, Tag, UnsupportedRow
-from mmsearch.catalog.write import chunks
-from mmsearch.types import Metadata, Modality, Span
+from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
+from mmsearch.catalog.tags import model_tags
+from mmsearch.types import Metadata, Modality, Span, Vectors
 
 PAGE = 500
 """Contents read at once: their ids fit one IN list."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredSegment:
+    """A segment with its vector, float32 (dim,)."""
+
+    segment_id: int
+    modality: Modality
+    span: Span
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredItem:
+    """An item as a query."""
+
+    modality: Modality
+    path: Path
+    vectors: Mapping[Modality, Vectors]
+    """Segment modality -> float32 (n, dim), unit rows in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +56,50 @@ class ExportedContent:
     """As they are stored, one for each segment."""
 
 
-def contents(connection: Connection, space: SpaceRecord, after: int) -> list[ExportedContent]:
+def segments_of_hit(
+    connection: Connection, space: SpaceRecord, item_id: int, segment_id: int
+) -> tuple[Modality, list[StoredSegment]]:
+    """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
+    named = select(Content.id, Content.modality)
+    if segment_id < 0:
+        named = named.join(Item, Item.content_id == Content.id).where(Item.id == item_id)
+    else:
+        named = named.join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id == segment_id)
+    row = connection.execute(named).first()
+    return (row[1], _stored_segments(connection, space, row[0])) if row else ("", [])
+
+
+def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int) -> list[StoredSegment]:
+    query = (
+        select(
+            SegmentRow.id, SegmentRow.modality, Embedding.vector,
+            SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
+            SegmentRow.text,
+        )
+        .join(Embedding, Embedding.segment_id == SegmentRow.id)
+        .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
+        .order_by(SegmentRow.ordinal)
+    )  # fmt: skip
+    return [
+        StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0])
+        for row in connection.execute(query)
+    ]
+
+
+def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
+    """An item, present or missing, with its vectors; None if there is no such, or it has none."""
+    query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
+    row = connection.execute(query.where(Item.id == item_id)).first()
+    held = vectors_by_content(connection, space, [row[0]]).get(row[0]) if row else None
+    return StoredItem(row[1], Path(os.fsdecode(row[2])), held) if row and held else None
+
+
+def exported_contents(connection: Connection, space: SpaceRecord, after: int) -> list[ExportedContent]:
     """The next contents beyond an id that have a present item and vectors in the space, by id; none at the end."""
     query = select(Content.id, Content.sha256, Content.modality, Content.meta).where(Content.id > after, _wanted(space))
     rows: Any = connection.execute(query.order_by(Content.id).limit(PAGE)).all()
     ids = [row[0] for row in rows]
-    tags, segments = _tags(connection, ids), _segments(connection, space, ids)
+    tags, segments = model_tags(connection, ids), _segments(connection, space, ids)
     for found in segments.values():
         blobs.whole([vector for _, _, vector in found], space.dim)
     return [
@@ -46,7 +108,7 @@ def contents(connection: Connection, space: SpaceRecord, after: int) -> list[Exp
     ]  # fmt: skip
 
 
-def items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
+def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
     """The next present items beyond a path whose contents `contents` has up to an id, by path; none at the end."""
     query = (
         select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns)
@@ -58,45 +120,13 @@ def items(connection: Connection, space: SpaceRecord, after: bytes, until: int) 
     return [dict(zip(("path", "root", "sha256", "size", "mtime_ns"), row, strict=True)) for row in rows]
 
 
-def unsupported(connection: Connection, space: SpaceRecord, after: int) -> list[tuple[int, str, str, str]]:
-    """The next contents beyond an id that a space has no vectors for: id, hash, failure and reason; none at the end."""
-    query = (
-        select(Content.id, Content.sha256, UnsupportedRow.failure, UnsupportedRow.reason)
-        .join(UnsupportedRow, UnsupportedRow.content_id == Content.id)
-        .where(Content.id > after, UnsupportedRow.space_id == space.id)
-    )
-    rows = connection.execute(query.order_by(Content.id).limit(PAGE))
-    return [(content_id, sha256, failure, reason) for content_id, sha256, failure, reason in rows]
-
-
-def hashes_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, str]:
-    """Path -> hash of what it holds, of the items, present or missing, that are known."""
-    found: dict[bytes, str] = {}
-    for part in chunks(paths):
-        query = (
-            select(Item.path, Content.sha256).join(Content, Content.id == Item.content_id).where(Item.path.in_(part))
-        )
-        found |= {path: sha256 for path, sha256 in connection.execute(query)}
-    return found
-
-
 def _wanted(space: SpaceRecord) -> Any:
-    return and_(
-        select(Item.id).where(Item.content_id == Content.id, Item.status == "present").exists(), _embedded(space)
-    )
+    return and_(FINDABLE, _embedded(space))
 
 
 def _embedded(space: SpaceRecord) -> Any:
     vectors = select(Embedding.segment_id).join(SegmentRow, SegmentRow.id == Embedding.segment_id)
     return vectors.where(SegmentRow.content_id == Content.id, Embedding.space_id == space.id).exists()
-
-
-def _tags(connection: Connection, ids: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
-    found: dict[int, list[tuple[str, float]]] = defaultdict(list)
-    query = select(Tag.content_id, Tag.tag, Tag.confidence).where(Tag.content_id.in_(ids), Tag.confidence.is_not(None))
-    for content, tag, confidence in connection.execute(query.order_by(Tag.content_id, Tag.tag)):
-        found[content].append((tag, float(confidence or 0)))
-    return found
 
 
 def _segments(connection: Connection, space: SpaceRecord, ids: Sequence[int]) -> dict[int, list[Any]]:
