@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
-from mmsearch.catalog.commits import generations
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
@@ -158,7 +159,7 @@ class Library:
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / FILE_NAME).exists()
         catalog = self._parts.catalog() if exists else None
-        space = catalog.base() if catalog else None
+        space = catalog.read(base_space) if catalog else None
         if catalog:
             self._parts.check_named()
         report = IngestReport()
@@ -282,7 +283,7 @@ class Library:
     def _require_items(self) -> None:
         catalog = self._parts.catalog()
         with catalog.reading() as snapshot:
-            if generations(snapshot)[0] > 0:
+            if current_commit(snapshot).generation > 0:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog.paths import checked_paths, display_path, path_range
+from mmsearch.catalog.paths import at_or_below, checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownFailure, NewFailure
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import FailureRow, Item, Root
@@ -50,14 +50,15 @@ def _failures(connection: Connection, query: Select[bytes]) -> list[KnownFailure
 
 
 def failure_counts(connection: Connection) -> dict[str, int]:
+    """Failure class -> how many files."""
     query = select(FailureRow.failure, func.count()).group_by(FailureRow.failure).order_by(FailureRow.failure)
     return {failure: n for failure, n in connection.execute(query)}
 
 
-def failures_at_paths(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, str]:
+def failures_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, str]:
     """Failure class of those of the paths that are in the failure ledger."""
     found: dict[bytes, str] = {}
-    for part in chunks(list(paths)):
+    for part in chunks(paths):
         query = select(FailureRow.path, FailureRow.failure).where(FailureRow.path.in_(part))
         found.update({row[0]: row[1] for row in connection.execute(query)})
     return found
@@ -66,6 +67,7 @@ def failures_at_paths(connection: Connection, paths: Sequence[bytes]) -> dict[by
 def add_failures(
     connection: Connection, failures: Sequence[NewFailure], roots: dict[bytes, int], version: str
 ) -> Iterable[int]:
+    """Write files that can't be taken in. Yields the contents that were known at their paths."""
     for failure in failures:
         # What was known of an earlier file at this path no longer describes it.
         before = connection.execute(delete(Item).where(Item.path == failure.path).returning(Item.content_id)).scalar()
@@ -79,3 +81,19 @@ def add_failures(
         statement = upsert(FailureRow).values(values)
         again = {**values, "attempts": FailureRow.attempts + 1}
         connection.execute(statement.on_conflict_do_update(index_elements=[FailureRow.path], set_=again))
+
+
+def forget_failures_under(connection: Connection, path: bytes) -> int:
+    """Drop the rows of the ledger at or below a path. Returns how many there were."""
+    return connection.execute(delete(FailureRow).where(at_or_below(FailureRow.path, path))).rowcount
+
+
+def forget_failures_at(connection: Connection, paths: Sequence[bytes]) -> int:
+    """Drop the rows of the ledger at these paths. Returns how many there were."""
+    statements = [delete(FailureRow).where(FailureRow.path.in_(part)) for part in chunks(paths)]
+    return sum(connection.execute(statement).rowcount for statement in statements)
+
+
+def forget_not_embedded(connection: Connection) -> int:
+    """Drop the rows of files that the space merely had no encoder for. Returns how many there were."""
+    return connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure)).rowcount

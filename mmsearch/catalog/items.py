@@ -25,8 +25,11 @@ class ItemAtPath(NamedTuple):
     """The item at a path."""
 
     item_id: int
+    content_id: int
+    sha256: str
     modality: Modality
     status: str
+    """present or missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +76,19 @@ _ITEMS_BELOW = Statement(
 _ITEMS_WITH_CONTENT = Statement(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
 
 
-def contents_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
-    """Content ids of the present items among these paths."""
-    found: dict[bytes, int] = {}
-    for part in chunks(list(paths)):
-        query = select(Item.path, Item.content_id).where(Item.path.in_(part), Item.status == "present")
-        found |= {path: content for path, content in connection.execute(query)}
-    return found
-
-
-def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
-    """Item ids of the present items among these paths."""
-    found: dict[bytes, int] = {}
-    for part in chunks(list(paths)):
-        query = select(Item.path, Item.id).where(Item.path.in_(part), Item.status == "present")
-        found |= {path: item for path, item in connection.execute(query)}
-    return found
-
-
-def items_at_paths(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
-    """The known ones among these paths."""
+def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
+    """The known items, present or missing, at these paths."""
     found: dict[bytes, ItemAtPath] = {}
-    for part in chunks(list(paths)):
-        query = select(Item.path, Item.id, Content.modality, Item.status).join(Content).where(Item.path.in_(part))
-        found.update({row[0]: ItemAtPath(*row[1:]) for row in connection.execute(query)})
-    return found
-
-
-def hashes_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, str]:
-    """Path -> hash of what it holds, of the items, present or missing, that are known."""
-    found: dict[bytes, str] = {}
     for part in chunks(paths):
-        query = (
-            select(Item.path, Content.sha256).join(Content, Content.id == Item.content_id).where(Item.path.in_(part))
-        )
-        found |= {path: sha256 for path, sha256 in connection.execute(query)}
+        query = select(Item.path, Item.id, Item.content_id, Content.sha256, Content.modality, Item.status)
+        rows: Any = connection.execute(query.join(Content, Content.id == Item.content_id).where(Item.path.in_(part)))
+        found.update((row[0], ItemAtPath(*row[1:])) for row in rows)
     return found
 
 
-def _contents_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    for part in chunks(paths):
-        query = select(Item.path, Item.content_id).where(Item.path.in_(part))
-        found |= {path: content_id for path, content_id in connection.execute(query)}
-    return found
+def present_items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
+    """The present items at these paths."""
+    return {path: item for path, item in items_at(connection, paths).items() if item.status == "present"}
 
 
 def present_files(
@@ -141,6 +113,7 @@ def present_files(
 
 
 def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
+    """Write folders that were handed to ingest. Returns the ids of all there are."""
     for path in sorted(paths):
         connection.execute(upsert(Root).values(path=path).on_conflict_do_nothing())
     return {row.path: row.id for row in connection.execute(select(Root.path, Root.id))}
@@ -149,9 +122,14 @@ def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int
 def place_items(
     connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
 ) -> Iterable[int]:
+    """Write that contents are at paths. Yields the contents that are there now, and those that were before.
+
+    Args:
+        fresh: Ids of contents of the same batch, by their hash.
+    """
     known = fresh | content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
-    before = _contents_at(connection, [p.path for p in placements])
-    yield from before.values()
+    before = items_at(connection, [p.path for p in placements])
+    yield from (item.content_id for item in before.values())
     rows: list[dict[str, object]] = []
     for place in placements:
         if place.sha256 not in known:
@@ -175,6 +153,7 @@ def place_items(
 
 
 def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -> Iterable[int]:
+    """Mark items, given with their path, whose file is gone. Yields their contents."""
     for item_id, path in missing:
         statement = update(Item).where(Item.id == item_id, Item.path == path).values(status="missing")
         found = connection.execute(statement.returning(Item.content_id)).scalar()

@@ -71,12 +71,22 @@ def add_space(connection: Connection, made: SpaceRecord) -> SpaceRecord:
 
 
 def add_projection(connection: Connection, space_id: int, base_id: int, weights: bytes) -> None:
+    """Keep what makes a space out of its base: a safetensors file."""
     connection.execute(insert(ProjectionRow).values(space_id=space_id, base_id=base_id, weights=weights))
 
 
-def projection_weights(connection: Connection, space_id: int) -> bytes | None:
-    """The projection that makes a space out of its base, a safetensors file; None for the base."""
-    return connection.execute(select(ProjectionRow.weights).where(ProjectionRow.space_id == space_id)).scalar()
+def projection_weights(connection: Connection, space: SpaceRecord) -> bytes:
+    """The projection that makes a projected space out of its base, a safetensors file.
+
+    Raises: CatalogDamaged if it isn't there.
+    """
+    weights = connection.execute(select(ProjectionRow.weights).where(ProjectionRow.space_id == space.id)).scalar()
+    if weights is None:
+        raise CatalogDamaged(
+            f"the projection of the space {space.name!r} is gone",
+            hint="go back to the base space: mmsearch train apply --base",
+        )
+    return weights
 
 
 def activate_space(connection: Connection, space_id: int) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, SpaceRecord
-from mmsearch.catalog.failures import failures_at_paths
-from mmsearch.catalog.items import ItemAtPath, items_at_paths
+from mmsearch.catalog.failures import failures_at
+from mmsearch.catalog.items import ItemAtPath, items_at
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import metrics, ranking
 from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
@@ -127,7 +127,7 @@ def _known(files: Iterable[Path], catalog: Catalog) -> tuple[dict[Path, ItemAtPa
     named = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
     every = sorted({name for names in named.values() for name in names})
     with catalog.reading() as snapshot:
-        at, failed = items_at_paths(snapshot, every), failures_at_paths(snapshot, every)
+        at, failed = items_at(snapshot, every), failures_at(snapshot, every)
     return (
         {path: at[name] for path, names in named.items() for name in reversed(names) if name in at},
         {path: failed[name] for path, names in named.items() for name in names if name in failed},

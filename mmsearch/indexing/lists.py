@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
-from mmsearch.catalog.commits import commit_id, current_commit, generations
+from mmsearch.catalog.commits import commit_id, current_commit, library_uuid
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import ROWS, list_changes, list_keys, list_segments
 from mmsearch.catalog.spaces import backfilled_at
@@ -83,7 +83,7 @@ class Lists:
             presets.preset_named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
         self._held: dict[ListKey, LoadedIndex] = {}
-        self._uuid = catalog.uuid()
+        self._uuid = catalog.read(library_uuid)
         self._refreshing = Lock()
         self._gate = ReadWriteLock()
         self._gpu = gpu
@@ -120,7 +120,7 @@ class Lists:
                 if filter is None and not any(one.layers and one.layers.needs_fetch for one in held.values()):
                     return {key: one.index.search(queries, k) for key, one in held.items()}, lengths(held)
                 with self._catalog.reading() as snapshot:
-                    generation, _ = generations(snapshot)
+                    generation = current_commit(snapshot).generation
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
                     if all(one.generation == generation for one in held.values()):
                         fetch = partial((at_hand or VectorCache()).fetch, read=partial(self.fetch, snapshot))
@@ -183,7 +183,7 @@ class Lists:
             if held.published < 0 or held.damaged or held.unpublished > held.behind:
                 self._publish(key, held)
         if keys:
-            self._catalog.raise_floor(min(self._held[key].published for key in keys))
+            self._catalog.raise_oldest_replayable_generation(min(self._held[key].published for key in keys))
 
     def _publish(self, key: ListKey, held: LoadedIndex) -> None:
         publish_index(held.index, self.path(key), self._stamp(key, held.generation, held.mark, held.built))
@@ -285,15 +285,15 @@ class Lists:
 
     def _reload(self, key: ListKey) -> None:
         with self._catalog.reading() as snapshot:
-            generation, _ = generations(snapshot)
+            generation = current_commit(snapshot).generation
         self._switch(key, self._load(key, generation))
 
     def _switch(self, key: ListKey, made: LoadedIndex) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
         with self._catalog.reading() as snapshot:
-            self._catch_up(snapshot, key, made, *generations(snapshot))
+            self._catch_up(snapshot, key, made, *current_commit(snapshot)[:2])
         with self._refreshing, self._catalog.reading() as snapshot:
-            self._catch_up(snapshot, key, made, *generations(snapshot))
+            self._catch_up(snapshot, key, made, *current_commit(snapshot)[:2])
             with self._gate.writing():
                 self._held[key] = made
 
@@ -315,7 +315,7 @@ class Lists:
             self.refresh()
             with self._gate.reading(), self._catalog.reading() as snapshot:
                 held = self._held[key]
-                if generations(snapshot)[0] == held.generation:
+                if current_commit(snapshot).generation == held.generation:
                     return list_segments(snapshot, key), held.index.ids()
 
     def misjudged(self, key: ListKey, ids: Ids) -> int:

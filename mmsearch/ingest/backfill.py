@@ -94,7 +94,7 @@ class Backfill(Ingest):
     def _commit(self) -> None:
         if self._batch or self._refusals:
             with self.report.timed("commit"):
-                recut = self._catalog.complete(self._record, self._batch.contents, self._refusals)
+                recut = self._catalog.backfill(self._record, self._batch.contents, self._refusals)
             if recut:
                 self.report.completed -= recut
                 self.report.failed[RECUT[0]] += recut

@@ -11,6 +11,7 @@ from time import monotonic, perf_counter
 from typing import Any, TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
+from mmsearch.catalog.items import items_under
 from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.embedding import Embedder, FileWork
@@ -288,7 +289,7 @@ def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> I
 
 
 def _check_root(scan: Scan, planner: Planner, report: IngestReport) -> None:
-    known = planner.catalog is not None and planner.catalog.knows(os.fsencode(scan.root))
+    known = planner.catalog is not None and bool(planner.catalog.read(items_under, os.fsencode(scan.root), None, 1))
     exists = os.path.lexists(scan.root)
     if not exists and not known:
         raise InvalidInput(f"no such file or folder: {scan.root}", hint="check the spelling, or mount the disk")

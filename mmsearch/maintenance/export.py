@@ -20,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
+from mmsearch.catalog.contents import content_ids
+from mmsearch.catalog.items import items_at
+from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.stored_contents import PAGE, exported_items
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.atomic import appearing
@@ -139,7 +142,7 @@ def import_folder(
     added = export_models.wanted(parts, manifest.spaces, models)
     import_check.check_folder(folder, manifest, own.encoders, moved)
     with parts.writing(create=True):
-        fresh = parts.catalog(create=True).space() is None
+        fresh = parts.catalog(create=True).read(active_space) is None
         space, record = parts.embedding(create=True)
         _, base = parts.base()
         contents = _take_contents(parts, base, folder, manifest)
@@ -166,7 +169,7 @@ def _check_space(parts: LibraryContext, there: ImportedSpace) -> Space:
     """The space that its vectors are of. Raises: SpaceChanged."""
     # The target in a manifest names code: whoever wrote the folder has no say in what is run here.
     try:
-        empty = parts.catalog().space() is None
+        empty = parts.catalog().read(active_space) is None
     except LibraryNotFound:
         empty = True
     here = parts.load(parts.asked()) if empty else parts.base()[0]
@@ -206,7 +209,7 @@ def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, mani
         folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=False)
     )
     for some in batches(told, PAGE):
-        known = catalog.known([one.sha256 for one in some])
+        known = catalog.read(content_ids, [one.sha256 for one in some])
         fresh: list[tuple[ImportedContent, range]] = []
         for one in some:
             place = range(row, row := row + len(one.spans))
@@ -243,12 +246,12 @@ def _take_items(
     told = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, moved))
     for some in batches(told, 4 * PAGE):
         places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
-        here = catalog.held([place.path for place in places])
-        known = catalog.known([place.sha256 for place in places])
+        here = catalog.read(items_at, [place.path for place in places])
+        known = catalog.read(content_ids, [place.sha256 for place in places])
         fresh = [place for place in places if place.path not in here and place.sha256 in known]
         if fresh:
             catalog.commit(Batch(placements=fresh), space.id)
-        equal = sum(here.get(place.path) == place.sha256 for place in places)
+        equal = sum(place.path in here and here[place.path].sha256 == place.sha256 for place in places)
         taken, same, other = taken + len(fresh), same + equal, other + len(places) - len(fresh) - equal
     return taken, same, other
 

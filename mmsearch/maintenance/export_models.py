@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmsearch.catalog import NewContent, NewUnsupported, SpaceRecord, layouts
+from mmsearch.catalog.spaces import all_spaces
 from mmsearch.catalog.stored_contents import PAGE
 from mmsearch.catalog.unsupported import unsupported_contents
 from mmsearch.context.context import LibraryContext
@@ -28,7 +29,7 @@ SPACES, TRAINED = "spaces", "trained"
 def write_spaces(parts: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
     """Write the vectors of all other models; what a manifest says of them."""
     told: list[dict[str, Any]] = []
-    for space in parts.catalog().spaces():
+    for space in parts.catalog().read(all_spaces):
         if space.base is None and space.id != base.id:
             place = f"{SPACES}/{len(told) + 1}"
             made = folder / place
@@ -82,7 +83,7 @@ def take_spaces(
     """
     catalog, taken = parts.catalog(), []
     with parts.adding():
-        known = {one.fingerprint: one for one in catalog.spaces() if one.base is None}
+        known = {one.fingerprint: one for one in catalog.read(all_spaces) if one.base is None}
         for target, space in added:
             if space.fingerprint not in known:
                 known[space.fingerprint] = catalog.add_space(
@@ -105,9 +106,9 @@ def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segment
             place = slice(row, row := row + len(one.spans))
             _, kept = vectors(stored[place], space)
             found.append(NewContent(one.sha256, one.modality, {}, one.modalities, one.spans, kept))
-        catalog.complete(space, found, [])
+        catalog.backfill(space, found, [])
     for refused in batches(read_lines(folder / REFUSALS, import_records.unsupported_record), PAGE):
-        catalog.complete(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
+        catalog.backfill(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
 
 
 def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
@@ -154,7 +155,7 @@ def take_trained(
         return {}
     from mmsearch.training.serving.folder import ModelFolder
 
-    prints = {one.fingerprint for one in parts.catalog().spaces() if one.base is None}
+    prints = {one.fingerprint for one in parts.catalog().read(all_spaces) if one.base is None}
     said = {}
     for one in told:
         model = ModelFolder.of(parts.path, one.name)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mmsearch.catalog.failures import all_failures
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.paths import absolute_path
 from mmsearch.errors import InvalidInput
@@ -47,5 +48,5 @@ def prune(parts: LibraryContext) -> Pruned:
 
 
 def _publish(parts: LibraryContext) -> None:
-    if parts.catalog().space() is not None:
+    if parts.catalog().read(active_space) is not None:
         parts.indexes().publish()

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord
-from mmsearch.catalog.commits import generations
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
 from mmsearch.catalog.failures import failure_counts
 from mmsearch.catalog.file_groups import count_groups
 from mmsearch.catalog.runs import latest_run
+from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.errors import NotEmbedded
@@ -57,14 +58,14 @@ class Status:
 def library_status(parts: LibraryContext) -> Status:
     """Read it from the catalog and the folder. Raises: LibraryNotFound."""
     catalog = parts.catalog()
-    record = catalog.space()
+    record = catalog.read(active_space)
     with catalog.reading() as snapshot:
         name = record.name if record else parts.settings.space
         counts = tuple(counts_by_modality(snapshot, name))
         failures = failure_counts(snapshot)
         not_embedded = failures.pop(NotEmbedded.failure, 0)
         bundles = count_groups(snapshot)
-        generation, _ = generations(snapshot)
+        generation = current_commit(snapshot).generation
         last_run = latest_run(snapshot)
     return Status(
         parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
@@ -76,7 +77,7 @@ def library_status(parts: LibraryContext) -> Status:
 
 def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
     """All that a library has, in the order in which they came."""
-    spaces, active = catalog.spaces(), catalog.space()
+    spaces, active = catalog.read(all_spaces), catalog.read(active_space)
     names = {one.id: one.name for one in spaces}
     # A library's only model lacks nothing: what is ingested gets its vectors at once.
     several = sum(one.base is None for one in spaces) > 1

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, layouts
 from mmsearch.catalog.embeddings import count_missing_embeddings
+from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.core import registry
@@ -95,7 +96,7 @@ class LibraryModels:
         with self._parts.adding():
             record = self._known(name) or self._new(name)
             if retry:
-                self._parts.catalog().forget_refusals(record)
+                self._parts.catalog().forget_unsupported(record)
             return self._complete(record, on_progress, cancel or threading.Event())
 
     def use(
@@ -146,11 +147,11 @@ class LibraryModels:
         record = self._named(name)
         with self._parts.writing(), self._parts.adding():
             catalog = self._parts.catalog()
-            if catalog.base() == record:
+            if catalog.read(base_space) == record:
                 raise InvalidInput(
                     f"searches use the model {record.name!r}", hint="first use another one: mmsearch model use NAME"
                 )
-            gone = [one for one in catalog.spaces() if record.id in (one.id, one.base)]
+            gone = [one for one in catalog.read(all_spaces) if record.id in (one.id, one.base)]
             catalog.drop_space(record)
             for one in gone:
                 shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
@@ -171,7 +172,7 @@ class LibraryModels:
             from mmsearch.search import learned_fusion
 
             learned_fusion.load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), record)
-        before = catalog.space()
+        before = catalog.read(active_space)
         parts.calibrate(space, record)
         parts.indexes(record).publish()
         forgotten = catalog.activate(record)
@@ -187,7 +188,7 @@ class LibraryModels:
         parts, chosen = self._parts, self._parts.settings
         catalog, space = parts.catalog(), parts.space_of(record)
         options = IngestOptions.of(chosen, on_progress=on_progress, cancel=cancel)
-        derive = parts.derived if catalog.base() == record else _nothing
+        derive = parts.derived if catalog.read(base_space) == record else _nothing
         with DecodePool(record.target, space.windowing, chosen.limits, chosen.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
@@ -216,19 +217,19 @@ class LibraryModels:
             target = registry.target_of("spaces", name)
         except UnknownName:
             target = ""
-        bases = [one for one in self._parts.catalog().spaces() if one.base is None]
+        bases = [one for one in self._parts.catalog().read(all_spaces) if one.base is None]
         named = [one for one in bases if one.name == name]
         return next(iter([*named, *(one for one in bases if one.target == target)]), None)
 
     def _new(self, name: str) -> SpaceRecord:
         catalog = self._parts.catalog()
-        if catalog.space() is None:
+        if catalog.read(active_space) is None:
             raise LibraryEmpty(
                 f"the library at {self._parts.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
             )
         target = registry.target_of("spaces", name)
         space = self._parts.load(target)
-        if space.name in [one.name for one in catalog.spaces()]:
+        if space.name in [one.name for one in catalog.read(all_spaces)]:
             raise InvalidInput(
                 f"this library has another model that is called {space.name!r}",
                 hint="rename the new one's folder, or first: mmsearch model drop NAME",

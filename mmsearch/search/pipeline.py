@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.segments import layout_of_segment
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
@@ -108,7 +109,7 @@ def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None)
 def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, parts: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `asked`."""
     return parts.unmoved(
-        Catalog.moment, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
+        current_commit, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
     )
 
 

@@ -15,7 +15,7 @@ from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
 from mmsearch.training.serving.records import KINDS
-from mmsearch.training.serving.units import at_paths
+from mmsearch.training.serving.units import items_at_paths
 from mmsearch.types import Modality, Segment, Space, Vectors
 
 HELD_BACK = 0.2
@@ -79,7 +79,7 @@ def gather_examples(
     sources = [(pair, False) for pair in judged.pairs] + [(pair, True) for pair in (valid.pairs if valid else ())]
     unused = [*judged.unused, *(valid.unused if valid else ())]
     files = {path for pair, _ in sources for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
-    known = at_paths(files, catalog)
+    known = {path: item.content_id for path, item in items_at_paths(files, catalog).items()}
     links: list[tuple[Pair, int, bool]] = []
     for pair, held in sources:
         for path in pair.relevant:

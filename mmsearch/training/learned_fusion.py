@@ -10,7 +10,7 @@ import numpy as np
 
 from mmsearch.catalog import GroupFile, group_rules
 from mmsearch.catalog.file_groups import group_members, group_segments
-from mmsearch.catalog.items import items_at
+from mmsearch.catalog.items import present_items_at
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.fusion import FusionFacts, FusionItems, dump_fusion, fusion_items
@@ -135,7 +135,8 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
     names = {path: os.fsencode(os.path.realpath(path)) for pair in judged.pairs for path in pair.relevant}
     names |= {path: os.fsencode(path) for path in names if not os.path.islink(path)}
     with parts.catalog().reading() as snapshot:
-        ids = items_at(snapshot, sorted(set(names.values())))
+        at = present_items_at(snapshot, sorted(set(names.values())))
+        ids = {name: item.item_id for name, item in at.items()}
         groups = group_members(snapshot, ids.values())
     together = {
         file.item_id: files
@@ -148,7 +149,7 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
 
 def _alone(path: Path, parts: LibraryContext) -> str:
     with parts.catalog().reading() as snapshot:
-        there = items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
+        there = present_items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
     return f"shares its stem with no other file: {path}" if there else absence(path)
 
 

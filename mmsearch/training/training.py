@@ -13,6 +13,7 @@ from mmsearch import evaluate as evaluation
 from mmsearch.calibration import neutral
 from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.embeddings import vectors_of_others
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
@@ -233,7 +234,7 @@ class LibraryTraining:
 
     def models(self) -> list[TrainedModel]:
         """The library's models, by name."""
-        serving = self._parts.catalog().space()
+        serving = self._parts.catalog().read(active_space)
         found = []
         for folder in model_folders(self._parts.path):
             written = card.read_card(folder.path) if folder.finished else {}

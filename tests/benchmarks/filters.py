@@ -27,6 +27,7 @@ from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.segments import resolve_segments
 from mmsearch.catalog.selections import selected_segments
+from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.core.config import Settings
 from mmsearch.core.version import VERSION
@@ -156,7 +157,7 @@ def main() -> None:
 
 
 def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, places: NDArray[np.int64]) -> None:
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     indexes = Lists(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)

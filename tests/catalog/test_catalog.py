@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, schema
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import filter_columns
 from mmsearch.catalog.failures import all_failures, failure_counts, failures_to_retry, failures_under
 from mmsearch.catalog.items import items_under, items_with_content
@@ -89,7 +90,7 @@ def test_one_transaction_or_nothing(catalog: Catalog) -> None:
     broken = Batch([content("a", 0)], [put("a", b"/r/a"), put("unknown hash", b"/r/b")])
     with pytest.raises(LibraryError, match="no content unknown hash"):
         catalog.commit(broken, 1)
-    assert catalog.generation() == (0, 0) and changed(catalog, -1) == ([], [], [])
+    assert catalog.read(current_commit)[:2] == (0, 0) and changed(catalog, -1) == ([], [], [])
 
 
 def test_changes_since_each_generation(catalog: Catalog) -> None:
@@ -105,10 +106,10 @@ def test_changes_since_each_generation(catalog: Catalog) -> None:
     assert changed(catalog, 3) == ([], [], [1, 2])
     assert catalog.prune() == (1, 1)
     assert changed(catalog, 0) == ([3], [2], [1, 2])
-    catalog.raise_floor(4)
-    assert catalog.generation() == (5, 4)
+    catalog.raise_oldest_replayable_generation(4)
+    assert catalog.read(current_commit)[:2] == (5, 4)
     assert changed(catalog, 4) == ([], [], [1, 2]), "removals after the floor are still listed"
-    catalog.raise_floor(5)
+    catalog.raise_oldest_replayable_generation(5)
     assert changed(catalog, -1) == ([3], [2], [])
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewUnsupported, Placement, SpaceRecord, layouts, words
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
 from mmsearch.catalog.file_groups import file_texts
 from mmsearch.catalog.segments import hit_details, item_outlines, segment_ids_of
 from mmsearch.catalog.selections import selected_segments
-from mmsearch.catalog.spaces import backfilled_at
+from mmsearch.catalog.spaces import all_spaces, backfilled_at
 from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
@@ -70,8 +71,8 @@ def test_a_layout_is_what_decides_on_segments() -> None:
 def test_readers_keep_to_the_layout_of_their_space(catalog: Catalog) -> None:
     take_in(catalog, content("a", "boats at sea, and a lantern"), content("b", "a valley"))
     other = catalog.add_space("other", "t", 4, "g", "short")
-    catalog.complete(other, [content("a", "boats at sea", "and a lantern"), content("b", "a valley")], [])
-    one = catalog.spaces()[0]
+    catalog.backfill(other, [content("a", "boats at sea", "and a lantern"), content("b", "a valley")], [])
+    one = catalog.read(all_spaces)[0]
     where = Comparison("size", ">", 0)
     with catalog.reading() as snapshot:
         for space, key, passages in ((one, KEY, 1), (other, OTHER, 2)):
@@ -97,27 +98,27 @@ def test_readers_keep_to_the_layout_of_their_space(catalog: Catalog) -> None:
 
 def test_completing_gives_what_is_lacking_and_nothing_else(catalog: Catalog, tmp_path: Path) -> None:
     take_in(catalog, content("a", "x"), content("b", "y"), content("c", "z"))
-    one, twin = catalog.spaces()[0], catalog.add_space("twin", "t", 4, "g", "long")
+    one, twin = catalog.read(all_spaces)[0], catalog.add_space("twin", "t", 4, "g", "long")
     assert lacking(catalog, twin) == ["a", "b", "c"] and lacking(catalog, one) == []
     held = Lists(catalog, tmp_path, twin, "flat")
-    catalog.complete(
+    catalog.backfill(
         twin, [content("a", "x"), content("never heard of", "w")], [NewUnsupported("c", "limit", "too large")]
     )
     assert lacking(catalog, twin) == ["b"] and sum(held.sizes().values()) == 1
     catalog.remove(b"/r/a")
     take_in(catalog, content("a", "x"))
     assert lacking(catalog, twin) == ["a", "b"], "its vectors went with it"
-    assert catalog.complete(twin, [content("b", "y", "more of it")], []) == 1, "another release cuts it otherwise"
-    catalog.forget_refusals(twin)
+    assert catalog.backfill(twin, [content("b", "y", "more of it")], []) == 1, "another release cuts it otherwise"
+    catalog.forget_unsupported(twin)
     assert lacking(catalog, twin) == ["a", "b", "c"]
-    before = catalog.generation()
-    catalog.complete(twin, [content(name, text) for name, text in (("a", "x"), ("b", "y"), ("c", "z"))], [])
-    catalog.complete(twin, [content("c", "z")], [])
-    assert catalog.generation() == (before[0] + 1, before[1]) and lacking(catalog, twin) == []
+    before = catalog.read(current_commit)[:2]
+    catalog.backfill(twin, [content(name, text) for name, text in (("a", "x"), ("b", "y"), ("c", "z"))], [])
+    catalog.backfill(twin, [content("c", "z")], [])
+    assert catalog.read(current_commit)[:2] == (before[0] + 1, before[1]) and lacking(catalog, twin) == []
     assert sum(held.sizes().values()) == in_index(catalog, tmp_path, twin) == 3, "an index of before looks for them"
     catalog.drop_space(twin)
     with pytest.raises(LibraryError, match="dropped meanwhile"):
-        catalog.complete(twin, [content("a", "x")], [])
+        catalog.backfill(twin, [content("a", "x")], [])
 
 
 def passages(catalog: Catalog, space_id: int) -> Sequence[str]:
@@ -130,19 +131,21 @@ def test_a_file_that_is_taken_in_again_may_be_cut_otherwise(catalog: Catalog, tm
     """As when it was away while the library got another model, and another release reads it."""
     take_in(catalog, content("a", "x"), content("b", "y"))
     twin = catalog.add_space("twin", "t", 4, "g", "long")
-    catalog.complete(twin, [content("b", "y")], [])
-    held = Lists(catalog, tmp_path, catalog.spaces()[0], "flat")
+    catalog.backfill(twin, [content("b", "y")], [])
+    held = Lists(catalog, tmp_path, catalog.read(all_spaces)[0], "flat")
     assert sum(held.sizes().values()) == 2
     catalog.activate(twin)
     catalog.commit(Batch([content("a", "x1", "x2")], [Placement(b"/r/a", b"/r", "a", 1, 2)]), twin.id)
     assert (passages(catalog, twin.id), passages(catalog, 1)) == (["y", "x1", "x2"], ["y"])
-    assert lacking(catalog, catalog.spaces()[0]) == ["a"]
+    assert lacking(catalog, catalog.read(all_spaces)[0]) == ["a"]
     assert sum(held.sizes().values()) == 1, "an index that held the old pieces lets go of them"
     mine = Lists(catalog, tmp_path, twin, "flat")
     assert sum(mine.sizes().values()) == 3
     take_in(catalog, content("c", "z"))
     assert lacking(catalog, twin) == ["c"]
-    catalog.complete(twin, [content("c", "z")], [])
+    catalog.backfill(twin, [content("c", "z")], [])
     assert sum(mine.sizes().values()) == 4, "what serves sees them, too"
     with catalog.reading() as snapshot:
-        assert backfilled_at(snapshot, twin.id) < catalog.generation()[0], "and need not look for them everywhere"
+        assert backfilled_at(snapshot, twin.id) < catalog.read(current_commit).generation, (
+            "and need not look for them everywhere"
+        )

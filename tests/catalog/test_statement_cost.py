@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, Snapshot, words
-from mmsearch.catalog.commits import generations
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.database import driver, writing
 from mmsearch.catalog.file_groups import group_members
 from mmsearch.catalog.items import present_files
@@ -101,7 +101,7 @@ def test_words_among_one_kind_of_file_read_no_others(catalogs: tuple[Catalog, Ca
 
 def test_what_an_index_has_to_catch_up_with_costs_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
     def caught_up(snapshot: Snapshot) -> list[int]:
-        generation, _ = generations(snapshot)
+        generation = current_commit(snapshot).generation
         return [number for change in list_changes(snapshot, KEY, 4, generation - 1) for number in change.ids.tolist()]
 
     check(catalogs, caught_up)

@@ -18,6 +18,7 @@ from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.segments import resolve_segments
 from mmsearch.catalog.selections import matching_segments, selected_segments
+from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.catalog.words import search_words as search_words
 from mmsearch.filters.ast import FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
@@ -217,7 +218,7 @@ def test_the_same_as_an_exhaustive_search(
 ) -> None:
     folder = tmp_path_factory.mktemp("library")
     catalog = fill(folder, held, empty)
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     indexes = Lists(catalog, folder / "indexes", space, "numpy")
     query = np.full((1, DIM), DIM**-0.5, np.float32)

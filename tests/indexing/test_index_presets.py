@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.cli import cli
 from mmsearch.core import registry
 from mmsearch.core.version import VERSION
@@ -146,7 +148,7 @@ def test_what_was_removed_never_comes_back_and_what_was_added_is_there_at_once(o
     catalog, indexes, builder = parts(opened())
     builder.due()
     catalog.remove(b"/p/3")
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
@@ -171,7 +173,7 @@ def test_a_structure_that_is_still_good_is_extended(
     builder.due()
     before = indexes.built(KEY)
     catalog.remove(b"/p/3")
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None and before is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
     (made,) = builder.due()
@@ -193,7 +195,7 @@ def test_where_removals_are_not_listed_any_more_ids_tell(opened: Callable[..., L
     builder.due()
     indexes.publish()
     catalog.remove(b"/p/3")
-    catalog.raise_floor(catalog.generation()[0])
+    catalog.raise_oldest_replayable_generation(catalog.read(current_commit).generation)
     fresh = parts(opened())[1]
     check(fresh, EVERY[EVERY % 10 != 3])
     assert built(fresh) == "ivf-sq8", "it need not be built anew"
@@ -205,7 +207,7 @@ def test_one_file_more_rewrites_no_large_file(opened: Callable[..., Library], mo
     builder.due()
     indexes.publish()
     before = {path: path.stat().st_mtime_ns for path in indexes.folder.rglob("*") if path.is_file()}
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 1), space.id)
     indexes.publish()
@@ -247,7 +249,7 @@ def test_a_disk_that_is_full_when_a_structure_is_published_changes_nothing(
 
 def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     wrong: list[BaseException] = []
     searched, done = [0], Event()
@@ -268,7 +270,7 @@ def test_searches_go_on_during_a_build_and_commits_count(opened: Callable[..., L
     taken = builder._chunks
 
     def slowly(ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
-        if len(ids) == SIZE and len(catalog.spaces()) and catalog.generation()[0] == 1:
+        if len(ids) == SIZE and len(catalog.read(all_spaces)) and catalog.read(current_commit).generation == 1:
             # In the middle of the build.
             catalog.remove(b"/p/3")
             catalog.commit(batch(SIZE, SIZE + 300), space.id)
@@ -319,7 +321,7 @@ def test_a_damaged_structure_is_set_aside_and_answers_stay_right(opened: Callabl
 def test_a_segment_that_goes_while_scores_are_compared_is_not_a_wrong_score(opened: Callable[..., Library]) -> None:
     catalog, indexes, _ = parts(opened("auto"))
     ids, _ = indexes.compared(KEY)
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
     assert indexes.sizes() == {KEY: SIZE - 1}

@@ -203,8 +203,9 @@ def test_killed_at_any_batch_it_goes_on(filled: Library, tmp_path: Path) -> None
     program = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import portable, store
-portable.PAGE = 3
+from mmsearch.catalog import store
+from mmsearch.maintenance import export
+export.PAGE = 3
 commit, left = store.Catalog.commit, [int(sys.argv[3])]
 def dying(self, *arguments):
     left[0] -= 1

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, database, store
-from mmsearch.catalog.commits import generations
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.embeddings import _IS_EMBEDDED, segments_without_vectors
 from mmsearch.catalog.failures import failures_under
 from mmsearch.catalog.items import _ITEM_AT, _ITEMS_BELOW, items_under
 from mmsearch.catalog.lists import list_changes, sample_list
+from mmsearch.catalog.spaces import all_spaces
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
 from mmsearch.types import Span
@@ -74,9 +75,9 @@ def test_what_is_pruned_goes_back_to_the_disk_while_a_search_goes_on(catalog: Ca
 
 def test_a_few_thousand_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FORGOTTEN", 700)
-    generation, _ = catalog.generation()
+    generation = catalog.read(current_commit).generation
     assert catalog.remove(b"/r") == (MANY, 0)
-    assert catalog.generation()[0] == generation + 5
+    assert catalog.read(current_commit).generation == generation + 5
     assert findable(catalog, generation) == ([], list(range(1, MANY + 1)))
 
 
@@ -96,7 +97,7 @@ def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(cata
     with catalog.reading() as snapshot:
         (copy,) = items_under(snapshot, b"/s", None, 1)
     catalog.commit(Batch(missing=[(copy.id, copy.path)]), 1)
-    generation, _ = catalog.generation()
+    generation = catalog.read(current_commit).generation
     assert catalog.remove(b"/r/00000") == (1, 0)
     assert findable(catalog, generation) == ([], [1])
 
@@ -115,7 +116,7 @@ def test_the_log_is_emptied_once_it_is_large(catalog: Catalog, monkeypatch: pyte
     monkeypatch.setattr(database, "LOG_BYTES", 50_000)
     monkeypatch.setattr(database, "READER_S", 0.01)
     with catalog.reading() as snapshot:
-        generations(snapshot)
+        current_commit(snapshot)
         catalog.commit(Batch(placements=[Placement(b"/s/%d" % n, b"/s", f"{0:064x}", 1, 2) for n in range(500)]), 1)
         assert log.stat().st_size > 50_000, "a search that began before needs what was there"
     catalog.commit(Batch(placements=[Placement(b"/s/last", b"/s", f"{0:064x}", 1, 2)]), 1)
@@ -159,7 +160,7 @@ def test_the_ledger_is_read_by_pages(catalog: Catalog) -> None:
 
 
 def test_a_projected_space_gets_what_it_lacks_wherever_that_lies(catalog: Catalog) -> None:
-    (base,) = catalog.spaces()
+    (base,) = catalog.read(all_spaces)
     made = catalog.add_projected(base, "tiny+p", "g", b"weights")
     catalog.project(made, 700, lambda vectors, modality: vectors[:, ::-1].copy())
     with catalog.reading() as snapshot:
@@ -187,9 +188,9 @@ def test_what_every_index_has_seen_is_listed_no_more(library: Library, folder: P
         picture(folder / f"{n}.png", "red", mark=n)
     library.ingest(folder)
     catalog = library._parts.catalog()
-    assert catalog.generation() == (2, 2), "a commit, and the backgrounds"
+    assert catalog.read(current_commit)[:2] == (2, 2), "a commit, and the backgrounds"
     library.remove(folder / "1.png")
-    generation, floor = catalog.generation()
+    generation, floor = catalog.read(current_commit)[:2]
     assert generation == floor > 2
     with catalog.reading() as snapshot:
         assert snapshot.exec_driver_sql("SELECT count(*) FROM tombstones").scalar() == 0

@@ -119,10 +119,10 @@ def test_switched_while_four_threads_search(open_tiny: OpenTiny, media: Path) ->
 KILLED = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import Catalog, fill, spaces
-from mmsearch.indexing.lists import IndexSet
+from mmsearch.catalog import Catalog, batches, store
+from mmsearch.indexing.lists import Lists
 
-owner = {"Catalog": Catalog, "fill": fill, "spaces": spaces, "IndexSet": IndexSet}[sys.argv[2]]
+owner = {"Catalog": Catalog, "batches": batches, "store": store, "Lists": Lists}[sys.argv[2]]
 name, nth = sys.argv[3:5]
 work, calls = getattr(owner, name), 0
 
@@ -141,11 +141,11 @@ mmsearch.open(sys.argv[1], workers=1, space="tests.tiny:space").model.use("tests
 """
 
 MOMENTS = {
-    "before the first batch": ("Catalog", "complete", 1),
-    "in the third batch, its vectors written but not committed": ("fill", "mark", 3),
+    "before the first batch": ("Catalog", "backfill", 1),
+    "in the third batch, its vectors written but not committed": ("batches", "mark_backfilled", 3),
     "when all is embedded, before it is known what scores mean": ("Catalog", "keep_backgrounds", 1),
-    "before the indexes are published": ("IndexSet", "publish", 1),
-    "in the transaction that switches": ("spaces", "activate", 1),
+    "before the indexes are published": ("Lists", "publish", 1),
+    "in the transaction that switches": ("store", "activate_space", 1),
     "just after it": ("Catalog", "activate", -1),
 }
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from mmsearch.catalog import Catalog, Snapshot, group_rules
 from mmsearch.catalog.embeddings import SegmentVectors
 from mmsearch.catalog.file_groups import group_members
-from mmsearch.catalog.items import contents_at, items_at
+from mmsearch.catalog.items import ItemAtPath, present_items_at
 from mmsearch.encoders.fusion import fused_vectors, fusion_items, restore_fusion
 from mmsearch.types import Ids, Modality, Vectors
 
@@ -24,13 +24,12 @@ Unit: TypeAlias = tuple[int, ...]
 
 def units_of_paths(files: Collection[Path], catalog: Catalog, together: bool) -> dict[Path, Unit]:
     """What each path belongs to, for those that the library has; `together`: with its bundle."""
-    known = at_paths(files, catalog)
+    known = items_at_paths(files, catalog)
     if not together:
-        return {path: (content,) for path, content in known.items()}
-    ids = at_paths(files, catalog, items_at)
-    with catalog.reading() as snapshot:
-        found = units_of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
-    return {path: found[ids[path]] for path in known}
+        return {path: (item.content_id,) for path, item in known.items()}
+    contents = {item.item_id: item.content_id for item in known.values()}
+    found = catalog.read(units_of_items, contents, together)
+    return {path: found[item.item_id] for path, item in known.items()}
 
 
 def units_of_items(snapshot: Snapshot, items: Mapping[int, int], together: bool) -> dict[int, Unit]:
@@ -125,14 +124,8 @@ def _unit(rows: Vectors) -> Vectors:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def at_paths(
-    files: Collection[Path],
-    catalog: Catalog,
-    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = contents_at,
-) -> dict[Path, int]:
-    """Content ids of what the library has at these paths, as they are written or with symbolic links followed; other
-    ids by another `ids`."""
+def items_at_paths(files: Collection[Path], catalog: Catalog) -> dict[Path, ItemAtPath]:
+    """What the library has at these paths, as they are written or with symbolic links followed."""
     names = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
-    with catalog.reading() as snapshot:
-        at = ids(snapshot, sorted({name for both in names.values() for name in both}))
+    at = catalog.read(present_items_at, sorted({name for both in names.values() for name in both}))
     return {path: at[name] for path, both in names.items() for name in reversed(both) if name in at}
