@@ -163,10 +163,11 @@ def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name:
 def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     """Begin or go on, and keep the model with its card. Raises: as `loop.fit`."""
     plan, arrays = folder.plan(), folder.data()
-    recipe, shape = Recipe(**plan["recipe"]), _shape(plan["shape"])
-    asked = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
-    found, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
-    task = FusionTask(shape, found, asked.only(~held), asked.only(held), recipe.loss, recipe.seed)
+    recipe, shape = folder.settings(Recipe, plan["recipe"]), folder.settings(FusionShape, plan["shape"])
+    with folder.making_sense():
+        asked = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
+        found, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
+        task = FusionTask(shape, found, asked.only(~held), asked.only(held), recipe.loss, recipe.seed)
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, on_epoch=on_epoch)
     facts = FusionFacts(shape.strategy, found.vectors.shape[2], found.modalities, plan["base"], plan["fingerprint"])
     content = dump_fusion(task.fusion, facts)
@@ -183,7 +184,3 @@ def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     card.write_card(written, folder.path)
     (folder.path / CHECKPOINT).unlink(missing_ok=True)
     return fitted
-
-
-def _shape(stored: Mapping[str, Any]) -> FusionShape:
-    return FusionShape(**{**stored, "attack": Attack(**stored["attack"])})

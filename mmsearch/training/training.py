@@ -266,8 +266,7 @@ class LibraryTraining:
 
     def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan = folder.plan()
-        low = LoraOptions(**{**plan["shape"], "towers": tuple(plan["shape"]["towers"])})
-        recipe = Recipe(**plan["recipe"])
+        low, recipe = folder.settings(LoraOptions, plan["shape"]), folder.settings(Recipe, plan["recipe"])
         fitted, files = adapting.train_adapter(self._parts, folder, low, recipe, on_epoch)
         _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
         if plot is not None:
@@ -294,11 +293,12 @@ class LibraryTraining:
 
     def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan, arrays = folder.plan(), folder.data()
-        replay = {m: arrays.pop(f"replay.{m}") for m in plan["shape"]["modalities"]}
-        recipe = Recipe(**plan["recipe"])
-        shape = ProjectionShape(**{**plan["shape"], "modalities": tuple(plan["shape"]["modalities"])})
+        shape, recipe = folder.settings(ProjectionShape, plan["shape"]), folder.settings(Recipe, plan["recipe"])
+        with folder.making_sense():
+            replay = {m: arrays.pop(f"replay.{m}") for m in shape.modalities}
+            examples = PairExamples(**arrays)
         device, dtype = resolve(self._parts.settings.device, self._parts.settings.precision)
-        task = ProjectionTask(shape, PairExamples(**arrays), replay, recipe.loss, recipe.seed, device)
+        task = ProjectionTask(shape, examples, replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT
         fitted = fit_task(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
