@@ -17,7 +17,7 @@ from mmsearch.catalog.tables import SpaceRow, UnsupportedRow
 from mmsearch.catalog.tags import add_model_tags
 from mmsearch.errors import LibraryError
 
-RECUT = ("recut", "this release cuts it into other pieces than the one that took it in: remove it, then ingest it")
+RECUT = ("recut", "this release cuts it into other segments than the one that took it in: remove it, then ingest it")
 
 
 def apply_batch(connection: Connection, batch: Batch, space_id: int, version: str) -> int:
@@ -38,41 +38,41 @@ def apply_backfill(
     connection: Connection,
     space: SpaceRecord,
     contents: Sequence[NewContent],
-    refusals: Sequence[NewUnsupported],
+    unsupported: Sequence[NewUnsupported],
     version: str,
 ) -> int:
-    """Write vectors of contents in a space, or why there are none. Returns how many `RECUT` refuses.
+    """Write vectors of contents in a space, or why there are none. Returns how many are `RECUT`.
 
     Raises: LibraryError if the space is gone.
     """
     known = select(SpaceRow.fingerprint).where(SpaceRow.id == space.id)
     if connection.execute(known).scalar() != space.fingerprint:
         raise LibraryError(f"the model {space.name!r} was dropped meanwhile", hint="add it again: mmsearch model add")
-    hashes = [*(one.sha256 for one in contents), *(one.sha256 for one in refusals)]
+    hashes = [*(one.sha256 for one in contents), *(one.sha256 for one in unsupported)]
     ids = content_ids(connection, hashes)
     wanted = [(ids[one.sha256], one) for one in contents if one.sha256 in ids]
     there = embedded_contents(connection, [content_id for content_id, _ in wanted], space.id)
     wanted = [(content_id, one) for content_id, one in wanted if content_id not in there]
     same = same_cut(wanted, segments_by_content(connection, [content_id for content_id, _ in wanted], space.layout))
-    refused = [(content_id, *RECUT) for content_id, _ in wanted if content_id not in same]
-    refused += [(ids[one.sha256], one.failure, one.reason) for one in refusals if one.sha256 in ids]
-    filled = [(content_id, one) for content_id, one in wanted if content_id in same]
-    for part in chunks([content_id for content_id, *_ in (*filled, *refused)]):
+    without = [(content_id, *RECUT) for content_id, _ in wanted if content_id not in same]
+    without += [(ids[one.sha256], one.failure, one.reason) for one in unsupported if one.sha256 in ids]
+    backfilled = [(content_id, one) for content_id, one in wanted if content_id in same]
+    for part in chunks([content_id for content_id, *_ in (*backfilled, *without)]):
         connection.execute(
             delete(UnsupportedRow).where(UnsupportedRow.space_id == space.id, UnsupportedRow.content_id.in_(part))
         )
-    if filled:
-        add_embeddings(connection, filled, space.id)
+    if backfilled:
+        add_embeddings(connection, backfilled, space.id)
         serving = base_space(connection)
         if serving is not None and serving.id == space.id:
             # Indexes in use replay some contents rather than look through all.
-            mark_changed(connection, (content_id for content_id, _ in filled), next_generation(connection))
+            mark_changed(connection, (content_id for content_id, _ in backfilled), next_generation(connection))
         else:
             mark_backfilled(connection, [space.id])
-    if refused:
+    if without:
         rows = [
             {"space_id": space.id, "content_id": content_id, "failure": failure, "reason": reason, "version": version}
-            for content_id, failure, reason in refused
+            for content_id, failure, reason in without
         ]
         connection.execute(insert(UnsupportedRow), rows)
-    return len(wanted) - len(filled)
+    return len(wanted) - len(backfilled)

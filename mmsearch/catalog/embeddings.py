@@ -12,14 +12,13 @@ from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, SegmentRows, SpaceRecord
 from mmsearch.catalog.segments import bury_segments, same_cut, segment_rows, segments_by_content
-from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id
-from mmsearch.catalog.statements import number_list as numbers_in
+from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, Item, ListRow, SegmentRow, SpaceRow, UnsupportedRow
 from mmsearch.types import Ids, Modality, Vectors
 
 VECTORS = Statement(
     select(Embedding.segment_id, Embedding.vector).where(
-        Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(numbers_in("ids"))
+        Embedding.space_id == bindparam("space"), Embedding.segment_id.in_(number_list("ids"))
     )
 )
 """Segment ids and BLOBs: of a space, those of the ids that have one."""
@@ -159,13 +158,13 @@ _IS_UNSUPPORTED = Statement(
 
 def _settled(space: SpaceRecord) -> ColumnElement[bool]:
     """Whether a content has its vectors in a space, or can't have any."""
-    held = (
+    embedded = (
         exists()
         .where(SegmentRow.content_id == Content.id, SegmentRow.layout == space.layout)
         .where(Embedding.segment_id == SegmentRow.id, Embedding.space_id == space.id)
     )
-    refused = exists().where(UnsupportedRow.space_id == space.id, UnsupportedRow.content_id == Content.id)
-    return held | refused
+    unsupported = exists().where(UnsupportedRow.space_id == space.id, UnsupportedRow.content_id == Content.id)
+    return embedded | unsupported
 
 
 def missing_embeddings(connection: Connection, space: SpaceRecord, after: int, limit: int) -> list[MissingEmbeddings]:
@@ -187,7 +186,7 @@ def missing_embeddings(connection: Connection, space: SpaceRecord, after: int, l
 
 
 def count_missing_embeddings(connection: Connection, space: SpaceRecord) -> int:
-    """How many contents `lacking` has in all."""
+    """How many contents `missing_embeddings` has in all."""
     query = select(func.count()).select_from(Content).where(FINDABLE, not_(_settled(space)))
     return int(connection.execute(query).scalar_one())
 
@@ -200,7 +199,7 @@ def add_embeddings(connection: Connection, contents: Sequence[tuple[int, NewCont
     done = embedded_contents(connection, list(there), space_id)
     contents = [(content_id, content) for content_id, content in contents if content_id not in done]
     same = same_cut(contents, there)
-    # Another release cut it into other pieces: whoever has vectors of those will lack some.
+    # Another release cut it into other segments: an index of those would lack some.
     bury_segments(
         connection, [row[0] for content_id, _ in contents if content_id not in same for row in there[content_id]]
     )

@@ -1,4 +1,4 @@
-"""File groups: files of one folder and stem, what they hold and what tells of them."""
+"""File groups: files of one folder and stem, what is in them and what describes them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -26,9 +26,9 @@ class FileText:
     kinds: frozenset[Modality]
     """Of its segments."""
     texts: tuple[str, ...]
-    """The first passage of each text file of its bundle."""
+    """The first passage of each text file of its file group."""
     tags: tuple[str, ...]
-    """A person's, of its bundle."""
+    """A person's, of its file group."""
 
 
 def group_members(
@@ -37,7 +37,7 @@ def group_members(
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
 ) -> dict[bytes, list[GroupFile]]:
-    """Bundle -> its present files by path, for every bundle of two or more that one of these items belongs to.
+    """Group key -> its present files by path, for every file group of two or more that one of these items belongs to.
 
     Args:
         filter, modalities: What a member meets if it is `wanted`.
@@ -53,14 +53,14 @@ def group_members(
     for part in chunks(shared):
         query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
         rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
-        for item_id, content_id, path, stem, modality, metadata, wanted in rows:
-            found[stem].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
+        for item_id, content_id, path, key, modality, metadata, wanted in rows:
+            found[key].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
     return dict(found)
 
 
 def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
-    """The bundles of these items that hold other present files too."""
-    return sorted({stem for (stem,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
+    """The group keys of these items that hold other present files too."""
+    return sorted({key for (key,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
 
 
 _near = aliased(Item)
@@ -92,20 +92,20 @@ def group_segments(
     for part in chunks(sorted(by_content)):
         rows: Any = connection.execute(query.where(SpaceRow.name == space, segment.content_id.in_(part)))
         for content_id, modality, vector in rows:
-            for owner in by_content[content_id]:
-                found.append(GroupSegment(owner.item_id, owner.modality, modality))
+            for file in by_content[content_id]:
+                found.append(GroupSegment(file.item_id, file.modality, modality))
                 vectors.append(vector)
     return found, blobs.decode(vectors, dim)
 
 
 def count_groups(connection: Connection) -> int:
-    """How many stems are shared by two present files or more."""
+    """How many group keys are shared by two present files or more."""
     shared = select(Item.bundle).where(Item.status == "present").group_by(Item.bundle).having(func.count() > 1)
     return int(connection.execute(select(func.count()).select_from(shared.subquery())).scalar_one())
 
 
 def file_texts(connection: Connection) -> list[FileText]:
-    """By path. A text file is what tells, and none of them."""
+    """By path. Text files describe others; they are not among them."""
     here = SegmentRow.layout == layouts.active_layout()
     kinds: dict[int, set[Modality]] = defaultdict(set)
     for content, kind in connection.execute(select(SegmentRow.content_id, SegmentRow.modality).where(here).distinct()):

@@ -149,7 +149,7 @@ def _comparison(asked: Comparison, scope: _Scope) -> Clause:
 
 
 def _tagged(tag: Clause, few: bool) -> Clause:
-    """Whether the content has such a tag, or a person gave one to a file of the item's bundle."""
+    """Whether the content has such a tag, or a person gave one to a file of the item's file group."""
     near = aliased(Item)
     given = (near.status == "present", Tag.confidence.is_(None), tag)
     if few:

@@ -80,7 +80,7 @@ def sample_list(connection: Connection, key: ListKey, dim: int, count: int) -> L
     )
     ids = np.fromiter(connection.execute(listed).scalars(), np.int64)
     chosen = ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))] if len(ids) else ids
-    owners = contents_of_segments(connection, chosen)
+    contents = contents_of_segments(connection, chosen)
     vectors: dict[int, bytes] = {}
     for part in chunks(chosen.tolist()):
         query = (
@@ -89,7 +89,7 @@ def sample_list(connection: Connection, key: ListKey, dim: int, count: int) -> L
             .where(SpaceRow.name == key.space, Embedding.segment_id.in_(part))
         )
         vectors |= {segment: vector for segment, vector in connection.execute(query)}
-    kept = [(vectors[segment], owners[segment]) for segment in chosen.tolist() if segment in vectors]
+    kept = [(vectors[segment], contents[segment]) for segment in chosen.tolist() if segment in vectors]
     matrix = blobs.decode([vector for vector, _ in kept], dim)
     return ListSample(matrix, np.array([content for _, content in kept], np.int64))
 

@@ -31,7 +31,7 @@ class ItemOutline:
 
 
 def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | None = None) -> list[ResolvedSegment]:
-    """Every (segment, present path) pair of these segments, in no particular order; `where` keeps matching paths."""
+    """Every (segment, present path) pair of these segments, in no particular order; `filter` keeps matching paths."""
     ids = json_numbers(segment_ids.tolist())
     if filter is None:
         return checked_paths([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
@@ -40,7 +40,7 @@ def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | 
 
 
 def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:
-    """As `resolve`, of segments that are all in one list, which spares looking at their contents."""
+    """As `resolve_segments`, of segments that are all in one list, which spares looking at their contents."""
     rows = _PLACED_ALL.rows(connection, ids=json_numbers(segment_ids.tolist()))
     return checked_paths([ResolvedSegment._make((*row, key.item, key.segment)) for row in rows])
 
@@ -70,10 +70,10 @@ _SPANS = Statement(
 
 
 def hit_details(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> HitDetails:
-    """Facts of items and places of segments; unknown ones are left out."""
-    facts = _METADATA.rows(connection, ids=json_numbers(item_ids))
+    """Metadata of items and places of segments; unknown ones are left out."""
+    metadata = _METADATA.rows(connection, ids=json_numbers(item_ids))
     spans = _SPANS.rows(connection, ids=json_numbers(segment_ids))
-    return HitDetails({item: json.loads(told) for item, told in facts}, {row[0]: _span(row[1:]) for row in spans})
+    return HitDetails({row[0]: json.loads(row[1]) for row in metadata}, {row[0]: _span(row[1:]) for row in spans})
 
 
 def _span(row: tuple[Any, ...]) -> Span:
@@ -146,7 +146,7 @@ def segment_ids_of(
 def segments_by_content(
     connection: Connection, contents: Sequence[int], layout: str
 ) -> dict[int, list[tuple[Any, ...]]]:
-    """Content id -> (id, then what `_cut` tells) of its segments in a layout, in order."""
+    """Content id -> (id, then what `_cut` gives) of its segments in a layout, in order."""
     found: dict[int, list[tuple[Any, ...]]] = {}
     row = SegmentRow
     for part in chunks(contents):
@@ -171,7 +171,7 @@ def _cut(content: NewContent) -> list[tuple[Any, ...]]:
 
 
 def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[tuple[Any, ...]]]) -> set[int]:
-    """Those of the contents whose segments are the ones they have, as `segments` tells, or that have none yet."""
+    """Those of the contents that have no segments yet, or the same ones (`there`: of `segments_by_content`)."""
     return {
         content_id
         for content_id, content in contents
@@ -180,6 +180,7 @@ def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[t
 
 
 def segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layout: str) -> Iterator[dict[str, object]]:
+    """Rows of a content's segments, with these ids."""
     for ordinal, (segment, modality, span) in enumerate(zip(ids, content.modalities, content.spans, strict=True)):
         yield {
             "id": segment, "content_id": content_id, "layout": layout, "ordinal": ordinal, "modality": modality,

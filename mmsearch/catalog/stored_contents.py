@@ -90,8 +90,8 @@ def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> Sto
     """An item, present or missing, with its vectors; None if there is no such, or it has none."""
     query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
     row = connection.execute(query.where(Item.id == item_id)).first()
-    held = vectors_by_content(connection, space, [row[0]]).get(row[0]) if row else None
-    return StoredItem(row[1], Path(os.fsdecode(row[2])), held) if row and held else None
+    vectors = vectors_by_content(connection, space, [row[0]]).get(row[0]) if row else None
+    return StoredItem(row[1], Path(os.fsdecode(row[2])), vectors) if row and vectors else None
 
 
 def exported_contents(connection: Connection, space: SpaceRecord, after: int) -> list[ExportedContent]:
@@ -109,7 +109,7 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
 
 
 def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
-    """The next present items beyond a path whose contents `contents` has up to an id, by path; none at the end."""
+    """The next present items beyond a path of the exported contents up to an id, by path; none at the end."""
     query = (
         select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns)
         .join(Content, Content.id == Item.content_id)

@@ -32,7 +32,7 @@ def unsupported_contents(connection: Connection, space: SpaceRecord, after: int)
 
 
 def forget_unsupported(connection: Connection, space: SpaceRecord, failure: str) -> None:
-    """Let all contents be tried again that a space has refused, but for those of one class."""
+    """Let all contents be tried again that a space has no vectors for, but for those of one class."""
     connection.execute(
         delete(UnsupportedRow).where(UnsupportedRow.space_id == space.id, UnsupportedRow.failure != failure)
     )

@@ -118,8 +118,8 @@ class Planner:
             sha256 = content_hash(file)
         if known and self._sha256_of(known) == sha256:
             return self._again(file, root, known, sha256)
-        holders, held = self._holders(sha256)
-        if held:
+        holders, known_here = self._holders(sha256)
+        if known_here:
             left = None if known else next((item for item in holders if self._has_left(item)), None)
             if left is not None:
                 self.claimed.add(left.id)
@@ -188,8 +188,8 @@ class Planner:
         if self.catalog is None:
             return [], False
         with self.catalog.reading() as connection:
-            held = is_embedded_or_unsupported(connection, sha256, self.space_id)
-            return (items_with_content(connection, sha256) if held else []), held
+            known = is_embedded_or_unsupported(connection, sha256, self.space_id)
+            return (items_with_content(connection, sha256) if known else []), known
 
 
 def _undecided(before: KnownFailure) -> bool:
