@@ -109,11 +109,7 @@ def vectors_of_others(
     ids = np.array([segment for segment, content in connection.execute(query) if content not in excluded], np.int64)
     if len(ids) > count:
         ids = ids[np.linspace(0, len(ids) - 1, count).astype(np.int64)]
-    found: dict[int, bytes] = {}
-    for part in chunks(ids.tolist()):
-        vectors = select(Embedding.segment_id, Embedding.vector)
-        wanted = vectors.where(Embedding.space_id == space.id, Embedding.segment_id.in_(part))
-        found |= {segment: vector for segment, vector in connection.execute(wanted)}
+    found: dict[int, bytes] = dict(VECTORS.rows(connection, space=space.id, ids=json_numbers(ids.tolist())))
     return blobs.decode([found[segment] for segment in ids.tolist() if segment in found], space.dim)
 
 

@@ -14,7 +14,7 @@ from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import VECTORS
 from mmsearch.catalog.records import Change, ListKey, SpaceRecord
 from mmsearch.catalog.segments import contents_of_segments
-from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
+from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import Content, Embedding, Item, ListRow, SegmentRow, SpaceRow, Tombstone
 from mmsearch.types import Ids, Vectors
 
@@ -81,14 +81,8 @@ def sample_list(connection: Connection, key: ListKey, dim: int, count: int) -> L
     ids = np.fromiter(connection.execute(listed).scalars(), np.int64)
     chosen = ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int))] if len(ids) else ids
     contents = contents_of_segments(connection, chosen)
-    vectors: dict[int, bytes] = {}
-    for part in chunks(chosen.tolist()):
-        query = (
-            select(Embedding.segment_id, Embedding.vector)
-            .join(SpaceRow, SpaceRow.id == Embedding.space_id)
-            .where(SpaceRow.name == key.space, Embedding.segment_id.in_(part))
-        )
-        vectors |= {segment: vector for segment, vector in connection.execute(query)}
+    space = connection.execute(select(SpaceRow.id).where(SpaceRow.name == key.space)).scalar()
+    vectors: dict[int, bytes] = dict(VECTORS.rows(connection, space=space, ids=json_numbers(chosen.tolist())))
     kept = [(vectors[segment], contents[segment]) for segment in chosen.tolist() if segment in vectors]
     matrix = blobs.decode([vector for vector, _ in kept], dim)
     return ListSample(matrix, np.array([content for _, content in kept], np.int64))

@@ -56,8 +56,7 @@ class Backfill(Ingest):
 
     def complete(self) -> IngestReport:
         """Give them their vectors. What is left afterwards is in `problems`, or was ingested meanwhile."""
-        with self._catalog.reading() as snapshot:
-            self._progress.total(count_missing_embeddings(snapshot, self._record))
+        self._progress.total(self._catalog.read(count_missing_embeddings, self._record))
         self._work(self._steps(), self._planner())
         return self.report
 
@@ -111,8 +110,7 @@ def every_missing(catalog: Catalog, space: SpaceRecord) -> Iterator[MissingEmbed
     """All contents without vectors in a space, by id."""
     after = -1
     while True:
-        with catalog.reading() as snapshot:
-            page = missing_embeddings(snapshot, space, after, PAGE)
+        page = catalog.read(missing_embeddings, space, after, PAGE)
         yield from page
         if len(page) < PAGE:
             return

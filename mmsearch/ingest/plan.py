@@ -171,18 +171,14 @@ class Planner:
         """What is known at or below the root, by path."""
         after: bytes | None = None
         while self.catalog is not None:
-            with self.catalog.reading() as snapshot:
-                page = read(snapshot, root, after, PAGE)
+            page = self.catalog.read(read, root, after, PAGE)
             yield from page
             if len(page) < PAGE:
                 return
             after = page[-1].path
 
     def _sha256_of(self, item: KnownItem) -> str:
-        if self.catalog is None:
-            return ""
-        with self.catalog.reading() as snapshot:
-            return sha256_of(snapshot, item.content_id)
+        return self.catalog.read(sha256_of, item.content_id) if self.catalog is not None else ""
 
     def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
         if self.catalog is None:

@@ -191,8 +191,7 @@ def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: 
     count, after = 0, b""
     with (folder / ITEMS).open("wb") as file:
         while True:
-            with parts.catalog().reading() as snapshot:
-                page = exported_items(snapshot, space, after, last)
+            page = parts.catalog().read(exported_items, space, after, last)
             for item in page:
                 file.write(json_line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:

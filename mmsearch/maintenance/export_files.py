@@ -55,8 +55,7 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
     with (folder / CONTENTS).open("wb") as file, (folder / VECTORS).open("wb") as vectors:
         vectors.write(bytes(_HEADER))
         while True:
-            with catalog.reading() as snapshot:
-                page = exported_contents(snapshot, space, last)
+            page = catalog.read(exported_contents, space, last)
             for one in page:
                 record: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
                 if not known:

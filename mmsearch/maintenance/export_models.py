@@ -59,8 +59,7 @@ def _write_unsupported(parts: LibraryContext, space: SpaceRecord, folder: Path) 
     after = 0
     with (folder / UNSUPPORTED).open("wb") as file:
         while True:
-            with parts.catalog().reading() as snapshot:
-                page = unsupported_contents(snapshot, space, after)
+            page = parts.catalog().read(unsupported_contents, space, after)
             for content_id, sha256, failure, reason in page:
                 file.write(json_line({"sha256": sha256, "failure": failure, "reason": reason}))
                 after = content_id

@@ -39,8 +39,7 @@ def prune(parts: LibraryContext) -> Pruned:
     """Forget items whose file is missing, contents that no path holds, and failures whose file is gone."""
     with parts.writing():
         catalog = parts.catalog()
-        with catalog.reading() as snapshot:
-            known = all_failures(snapshot)
+        known = catalog.read(all_failures)
         catalog.forget_failures([failure.path for failure in known if not os.path.lexists(failure.path)])
         items, _ = catalog.prune()
         _publish(parts)

@@ -58,8 +58,8 @@ class Status:
 def library_status(parts: LibraryContext) -> Status:
     """Read it from the catalog and the folder. Raises: LibraryNotFound."""
     catalog = parts.catalog()
-    record = catalog.read(active_space)
     with catalog.reading() as snapshot:
+        record = active_space(snapshot)
         name = record.name if record else parts.settings.space
         counts = tuple(counts_by_modality(snapshot, name))
         failures = failure_counts(snapshot)
@@ -77,12 +77,12 @@ def library_status(parts: LibraryContext) -> Status:
 
 def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
     """All that a library has, in the order in which they came."""
-    spaces, active = catalog.read(all_spaces), catalog.read(active_space)
-    names = {one.id: one.name for one in spaces}
-    # A library's only model lacks nothing: what is ingested gets its vectors at once.
-    several = sum(one.base is None for one in spaces) > 1
     found = []
     with catalog.reading() as snapshot:
+        spaces, active = all_spaces(snapshot), active_space(snapshot)
+        names = {one.id: one.name for one in spaces}
+        # A library's only model lacks nothing: what is ingested gets its vectors at once.
+        several = sum(one.base is None for one in spaces) > 1
         vectors = vector_counts(snapshot)
         for one in spaces:
             base = one.base is None
