@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
@@ -128,7 +130,7 @@ class Library:
             cancel=cancel or threading.Event(),
         )
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failed(snapshot, failure)
+            known = failures_to_retry(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
@@ -157,7 +159,7 @@ class Library:
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / FILE_NAME).exists()
         catalog = self._parts.catalog() if exists else None
-        space = catalog.base() if catalog else None
+        space = catalog.read(base_space) if catalog else None
         if catalog:
             self._parts.check_named()
         report = IngestReport()
@@ -281,7 +283,7 @@ class Library:
     def _require_items(self) -> None:
         catalog = self._parts.catalog()
         with catalog.reading() as snapshot:
-            if catalog_read.generation(snapshot)[0] > 0:
+            if current_commit(snapshot).generation > 0:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
@@ -353,7 +355,7 @@ class Library:
     def failures(self, failure: str | None = None) -> list[Failure]:
         """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
         with self._parts.catalog().reading() as snapshot:
-            known = catalog_read.failed(snapshot, failure)
+            known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mmsearch.calibration import neutral
 from mmsearch.calibration.fit import ListCalibration, fit_null
-from mmsearch.catalog import Catalog, ListKey, background
-from mmsearch.catalog.background import ListSample
+from mmsearch.catalog import Catalog, ListKey
+from mmsearch.catalog.lists import ListSample, sample_list
+from mmsearch.catalog.segments import contents_of_segments
 from mmsearch.types import Ids, Modality, Neighbours, Space, Vectors
 
 SAMPLE_SIZE = 1024
@@ -66,7 +67,7 @@ def measure_backgrounds(catalog: Catalog, lists: SearchableLists, space: Space) 
     """Backgrounds of every query modality and list, from packaged neutral queries and the library's own vectors."""
     keys = lists.refresh()
     with catalog.reading() as snapshot:
-        samples = {key: background.sample_list(snapshot, key, space.dim, SAMPLE_SIZE) for key in keys}
+        samples = {key: sample_list(snapshot, key, space.dim, SAMPLE_SIZE) for key in keys}
     samples = {key: sample for key, sample in samples.items() if len(sample.vectors)}
     made: Backgrounds = {}
     for modality, queries in _neutral_queries(samples, space).items():
@@ -75,7 +76,7 @@ def measure_backgrounds(catalog: Catalog, lists: SearchableLists, space: Space) 
             if not found[key].ids.shape[1]:
                 continue  # an index that finds nothing: there is nothing to measure
             with catalog.reading() as snapshot:
-                owners = background.contents_of(snapshot, np.unique(found[key].ids))
+                owners = contents_of_segments(snapshot, np.unique(found[key].ids))
             related = queries.contents[:, np.newaxis] == sample.contents[np.newaxis]
             best = _best_unrelated(found[key], queries.contents, owners)
             if (calibration := fit_null(queries.vectors, sample.vectors, related, best, sizes[key])) is not None:

@@ -5,7 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from mmsearch.catalog.database import BUSY_S, look_at, translated_sqlite, writable
+from mmsearch.catalog.database import BUSY_S, distrusting, look_at, translated_sqlite, writable
+from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.core import forks
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
@@ -22,7 +23,7 @@ def copy_catalog(source: Path, target: Path) -> None:
         forks.no_fork(),
         translated_sqlite(source),
         closing(opened_copy(source)) as original,
-        closing(sqlite3.connect(target)) as made,
+        closing(distrusting(sqlite3.connect(target))) as made,
     ):
         original.backup(made, pages=PAGES)
         made.execute("PRAGMA journal_mode = DELETE")
@@ -46,6 +47,7 @@ def inspect_copy(path: Path) -> tuple[str, int]:
             raise strange
         check_catalog(made, path)
         (revision,) = made.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        check_triggers(made.execute(QUERY), str(revision), path)
         (items,) = made.execute("SELECT count(*) FROM items").fetchone()
         return str(revision), int(items)
 
@@ -60,8 +62,8 @@ def overwrite(target: Path, source: Path) -> None:
     with (
         forks.no_fork(),
         translated_sqlite(target),
-        closing(sqlite3.connect(target, timeout=BUSY_S)) as live,
-        closing(sqlite3.connect(source)) as staged,
+        closing(distrusting(sqlite3.connect(target, timeout=BUSY_S))) as live,
+        closing(distrusting(sqlite3.connect(source))) as staged,
     ):
         beyond = 1 + max(_generation(live), _generation(staged))
         staged.execute("UPDATE library SET generation = ?, floor = ?", (beyond, beyond))
@@ -83,7 +85,7 @@ def opened_copy(path: Path) -> sqlite3.Connection:
     """For reading; what is missing is not made."""
     if not writable(path.parent):
         return look_at(path)
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+    return distrusting(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S))
 
 
 def check_catalog(connection: sqlite3.Connection, path: Path) -> None:

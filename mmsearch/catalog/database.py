@@ -73,6 +73,16 @@ def look_at(path: Path) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA temp_store = MEMORY")
+    return distrusting(connection)
+
+
+def distrusting(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection, in which no view, trigger or check of the file may use what could reach beyond it.
+
+    Whoever writes must trust its triggers: to SQLite an FTS5 table is such a thing, too. `schema.prepare` has compared
+    them by then.
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
@@ -153,7 +163,9 @@ class Readers:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._engine.connect().execution_options(begun=True)
+            connection = self._engine.connect().execution_options(begun=True)
+            distrusting(driver(connection))
+            return connection
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
@@ -167,8 +179,10 @@ def driver(connection: Connection) -> sqlite3.Connection:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
-    with forks.no_fork(), _translated(engine), engine.connect() as connection, connection.begin():
-        yield connection
+    with forks.no_fork(), _translated(engine), engine.connect() as connection:
+        distrusting(driver(connection))
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -176,6 +190,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end or rolled back whole."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
         connection = connection.execution_options(writes=True)
+        driver(connection).execute("PRAGMA trusted_schema = ON")  # see `distrusting`
         with connection.begin():
             yield connection
     if _size(f"{engine.url.database}-wal") > LOG_BYTES:

@@ -1,20 +1,34 @@
-"""Files that belong together: who they are, and what they score."""
+"""File groups: files of one folder and stem, what is in them and what describes them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, select, true
 from sqlalchemy.orm import aliased
 
-from mmsearch.catalog import blobs
+from mmsearch.catalog import blobs, layouts
+from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.records import GroupFile, GroupSegment
-from mmsearch.catalog.select import filter_clause as matches
-from mmsearch.catalog.statements import Statement, json_numbers, number_list
-from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow
-from mmsearch.catalog.write import chunks
+from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
+from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow, Tag
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """A present file that something other than text was seen or heard in."""
+
+    path: bytes
+    content_id: int
+    kinds: frozenset[Modality]
+    """Of its segments."""
+    texts: tuple[str, ...]
+    """The first passage of each text file of its file group."""
+    tags: tuple[str, ...]
+    """A person's, of its file group."""
 
 
 def group_members(
@@ -23,7 +37,7 @@ def group_members(
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
 ) -> dict[bytes, list[GroupFile]]:
-    """Bundle -> its present files by path, for every bundle of two or more that one of these items belongs to.
+    """Group key -> its present files by path, for every file group of two or more that one of these items belongs to.
 
     Args:
         filter, modalities: What a member meets if it is `wanted`.
@@ -32,24 +46,25 @@ def group_members(
     if not shared:
         return {}
     found: dict[bytes, list[GroupFile]] = defaultdict(list)
-    asked = true() if filter is None else matches(filter, few=True)
+    asked = true() if filter is None else filter_clause(filter, few=True)
     if modalities is not None:
         asked = and_(Content.modality.in_(sorted(modalities)), asked)
     columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
     for part in chunks(shared):
         query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
         rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
-        for item_id, content_id, path, stem, modality, metadata, wanted in rows:
-            found[stem].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
+        for item_id, content_id, path, key, modality, metadata, wanted in rows:
+            found[key].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
     return dict(found)
 
 
 def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
-    """The bundles of these items that hold other present files too."""
-    return sorted({stem for (stem,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
+    """The group keys of these items that hold other present files too."""
+    return sorted({key for (key,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
 
 
 _near = aliased(Item)
+
 _SHARED = Statement(
     select(Item.bundle).where(
         Item.id.in_(number_list("ids")),
@@ -77,13 +92,46 @@ def group_segments(
     for part in chunks(sorted(by_content)):
         rows: Any = connection.execute(query.where(SpaceRow.name == space, segment.content_id.in_(part)))
         for content_id, modality, vector in rows:
-            for owner in by_content[content_id]:
-                found.append(GroupSegment(owner.item_id, owner.modality, modality))
+            for file in by_content[content_id]:
+                found.append(GroupSegment(file.item_id, file.modality, modality))
                 vectors.append(vector)
     return found, blobs.decode(vectors, dim)
 
 
 def count_groups(connection: Connection) -> int:
-    """How many stems are shared by two present files or more."""
+    """How many group keys are shared by two present files or more."""
     shared = select(Item.bundle).where(Item.status == "present").group_by(Item.bundle).having(func.count() > 1)
     return int(connection.execute(select(func.count()).select_from(shared.subquery())).scalar_one())
+
+
+def file_texts(connection: Connection) -> list[FileText]:
+    """By path. Text files describe others; they are not among them."""
+    here = SegmentRow.layout == layouts.active_layout()
+    kinds: dict[int, set[Modality]] = defaultdict(set)
+    for content, kind in connection.execute(select(SegmentRow.content_id, SegmentRow.modality).where(here).distinct()):
+        kinds[content].add(kind)
+    first: dict[int, str] = {}
+    passages = select(SegmentRow.content_id, SegmentRow.text).join(Content, Content.id == SegmentRow.content_id)
+    passages = passages.where(here, SegmentRow.ordinal == 0, SegmentRow.text.is_not(None), Content.modality == "text")
+    first = {content: text for content, text in connection.execute(passages) if text}
+    tagged: dict[int, list[str]] = defaultdict(list)
+    for content, tag in connection.execute(
+        select(Tag.content_id, Tag.tag).where(Tag.confidence.is_(None)).order_by(Tag.tag)
+    ):
+        tagged[content].append(tag)
+    rows = connection.execute(
+        select(Item.path, Item.bundle, Item.content_id, Content.modality)
+        .join(Content, Content.id == Item.content_id)
+        .where(Item.status == "present")
+        .order_by(Item.path)
+    ).all()
+    texts: dict[bytes, dict[str, None]] = defaultdict(dict)
+    tags: dict[bytes, dict[str, None]] = defaultdict(dict)
+    for _, bundle, content, _ in rows:
+        texts[bundle] |= dict.fromkeys([first[content]] if content in first else [])
+        tags[bundle] |= dict.fromkeys(tagged.get(content, ()))
+    return [
+        FileText(path, content, frozenset(kinds[content]), tuple(texts[bundle]), tuple(tags[bundle]))
+        for path, bundle, content, modality in rows
+        if modality != "text" and kinds[content]
+    ]

@@ -7,7 +7,7 @@ from mmsearch.catalog import GroupFile, GroupSegment, group_key
 from mmsearch.types import Modality, Vectors
 
 MOST = 10
-"""Files of a bundle. More of one stem are a series, not one thing."""
+"""Files of a file group. More of one group key are a series, not one thing."""
 
 LONG_S = 10.0
 """Seconds from which a video leads the picture beside it, which is its thumbnail then, not a photo that moves."""
@@ -17,7 +17,7 @@ _LEADS: tuple[Modality, ...] = ("image", "video", "audio")
 
 
 def ordered_group(files: Sequence[GroupFile]) -> tuple[GroupFile, ...]:
-    """The files of one stem, the one that leads them first; empty if they are no bundle."""
+    """The files of one group key, the one that leads them first; empty if they are no file group."""
     if not 2 <= len(files) <= MOST or all(file.modality == "text" for file in files):
         return ()
     return tuple(sorted(files, key=_lead))
@@ -37,7 +37,7 @@ def _lead(file: GroupFile) -> tuple[int, bool, bytes]:
 def vectors_by_modality(
     groups: Sequence[Sequence[GroupFile]], found: Sequence[GroupSegment], vectors: Vectors
 ) -> list[dict[Modality, Vectors]]:
-    """Of each group of files, its segments' vectors by segment modality; `found` and `vectors` as `bundle.segments`."""
+    """Of each file group, its vectors by segment modality; `found` and `vectors` as `group_segments` gives them."""
     rows: dict[int, list[int]] = defaultdict(list)
     for row, segment in enumerate(found):
         rows[segment.item_id].append(row)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.copy import check_catalog, opened_copy
 from mmsearch.catalog.database import translated_sqlite
+from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.errors import LibraryError
 from mmsearch.types import Finding
 
@@ -43,6 +44,8 @@ def whole(path: Path) -> Finding:
     try:
         with translated_sqlite(path), closing(opened_copy(path)) as database:
             check_catalog(database, path)
+            (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone() or (None,)
+            check_triggers(database.execute(QUERY), revision, path)
             wrong = [what for what, query in _SENSELESS.items() if database.execute(query).fetchone() is not None]
     except LibraryError as error:
         return Finding("catalog", "error", error.message, error.hint)

@@ -160,7 +160,7 @@ class HitDetails:
 
 
 class GroupSegment(NamedTuple):
-    """A segment of a file of a bundle."""
+    """A segment of a file of a file group."""
 
     item_id: int
     modality: Modality
@@ -171,7 +171,7 @@ class GroupSegment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GroupFile:
-    """A present file of a bundle."""
+    """A present file of a file group."""
 
     item_id: int
     content_id: int

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, inspect, text
 
 from mmsearch.catalog.copy import copy_catalog
 from mmsearch.catalog.database import reading, writing
+from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.errors import CatalogDamaged, SchemaTooNew
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ def check(revision: str) -> None:
 
 
 def prepare(engine: Engine) -> None:
-    """Bring the schema to HEAD: a new catalog is made, an older one copied to `.bak` first. Raises: SchemaTooNew."""
-    current = revision(engine)
+    """Bring the schema to HEAD: a new catalog is made, an older one copied to `.bak` first.
+
+    Raises: SchemaTooNew, CatalogDamaged.
+    """
+    current, path = revision(engine), Path(str(engine.url.database))
+    _check_triggers(engine, current, path)
     if current == HEAD:
         return
     if current is not None:
         check(current)
-        path = Path(str(engine.url.database))
         kept = path.with_name(f"{path.name}.{current}.bak")
         kept.unlink(missing_ok=True)
         copy_catalog(path, kept)
@@ -65,6 +69,12 @@ def prepare(engine: Engine) -> None:
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    _check_triggers(engine, HEAD, path)
+
+
+def _check_triggers(engine: Engine, revision: str | None, path: Path) -> None:
+    with reading(engine) as connection:
+        check_triggers(connection.execute(text(QUERY)), revision, path)
 
 
 def _config() -> "Config":

@@ -1,22 +1,21 @@
-"""What contents are made of: their segments' vectors in order, for comparing items as wholes and for their moments."""
+"""Segments: where they lie in their contents, and which paths hold them."""
 
-import os
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, literal, select, type_coerce
 
 from mmsearch.catalog import blobs, layouts
-from mmsearch.catalog.records import SpaceRecord
-from mmsearch.catalog.select import filter_clause as matches
-from mmsearch.catalog.statements import Statement, json_numbers, number_list
-from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow
-from mmsearch.catalog.vectors import VECTORS
-from mmsearch.catalog.write import chunks
+from mmsearch.catalog.filters import filter_clause
+from mmsearch.catalog.paths import checked_paths
+from mmsearch.catalog.records import HitDetails, ListKey, NewContent, ResolvedSegment, SpaceRecord
+from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
+from mmsearch.catalog.tables import Content, Item, LibraryRow, SegmentRow, SpaceRow, Tombstone
+from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
-from mmsearch.types import Modality, Span, Vectors
+from mmsearch.types import Ids, Modality, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,53 +30,80 @@ class ItemOutline:
     """Where it has one segment only."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredSegment:
-    """A segment with its vector, float32 (dim,)."""
-
-    segment_id: int
-    modality: Modality
-    span: Span
-    vector: Vectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredItem:
-    """An item as a query."""
-
-    modality: Modality
-    path: Path
-    vectors: Mapping[Modality, Vectors]
-    """Segment modality -> float32 (n, dim), unit rows in order."""
+def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | None = None) -> list[ResolvedSegment]:
+    """Every (segment, present path) pair of these segments, in no particular order; `filter` keeps matching paths."""
+    ids = json_numbers(segment_ids.tolist())
+    if filter is None:
+        return checked_paths([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
+    rows = connection.execute(_RESOLVED.where(filter_clause(filter, few=True)), {"ids": ids})
+    return checked_paths([ResolvedSegment._make(row) for row in rows])
 
 
-@dataclass(frozen=True, slots=True)
-class PresentFile:
-    """A present item, as a report on duplicates tells it."""
+def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:
+    """As `resolve_segments`, of segments that are all in one list, which spares looking at their contents."""
+    rows = _PLACED_ALL.rows(connection, ids=json_numbers(segment_ids.tolist()))
+    return checked_paths([ResolvedSegment._make((*row, key.item, key.segment)) for row in rows])
 
-    item_id: int
-    path: bytes
-    size: int
-    width: int | None
-    height: int | None
+
+_PLACED: Any = (
+    select(SegmentRow.id, Item.content_id, Item.id, Item.path)
+    .join(Item, and_(Item.content_id == SegmentRow.content_id, Item.status == "present"))
+    .where(SegmentRow.id.in_(number_list("ids")))
+)
+
+_RESOLVED: Any = _PLACED.join(Content, Content.id == Item.content_id).add_columns(Content.modality, SegmentRow.modality)
+
+_PLACED_ALL, _RESOLVED_ALL = Statement(_PLACED), Statement(_RESOLVED)
+
+_METADATA = Statement(
+    select(Item.id, type_coerce(Content.meta, Text))
+    .join(Content, Content.id == Item.content_id)
+    .where(Item.id.in_(number_list("ids")))
+)
+
+_SPANS = Statement(
+    select(
+        SegmentRow.id, SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
+        SegmentRow.text,
+    ).where(SegmentRow.id.in_(number_list("ids")))
+)  # fmt: skip
+
+
+def hit_details(connection: Connection, item_ids: Iterable[int], segment_ids: Iterable[int]) -> HitDetails:
+    """Metadata of items and places of segments; unknown ones are left out."""
+    metadata = _METADATA.rows(connection, ids=json_numbers(item_ids))
+    spans = _SPANS.rows(connection, ids=json_numbers(segment_ids))
+    return HitDetails({row[0]: json.loads(row[1]) for row in metadata}, {row[0]: _span(row[1:]) for row in spans})
+
+
+def _span(row: tuple[Any, ...]) -> Span:
+    """Raises: CatalogDamaged: SQLite keeps any type in any column."""
+    whole = all(value is None or type(value) is kind for value, kind in zip(row[2:], _SPAN_TYPES, strict=True))
+    if whole and all(value is None or type(value) in (float, int) for value in row[:2]):
+        return Span(*row)
+    raise CatalogDamaged("the catalog holds a place that was never written so", hint=blobs.MEND)
+
+
+_SPAN_TYPES = (int, int, int, str)
+"""Page, two offsets, text."""
 
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:
     """The shapes of items, present or missing, in no particular order; unknown ones are left out."""
     rows: dict[int, list[Any]] = {}
-    for row in _SHAPES.rows(connection, space=space.id, ids=json_numbers(item_ids)):
+    for row in _OUTLINES.rows(connection, space=space.id, ids=json_numbers(item_ids)):
         rows.setdefault(row[0], []).append(row)
-    return [_shape(item, those) for item, those in rows.items()]
+    return [_outline(item, those) for item, those in rows.items()]
 
 
-def _shape(item_id: int, rows: Sequence[Any]) -> ItemOutline:
+def _outline(item_id: int, rows: Sequence[Any]) -> ItemOutline:
     (_, content_id, modality, count, segment_id) = rows[0]
     if len(rows) == 1:
         return ItemOutline(item_id, content_id, ((modality, count),), segment_id if count == 1 else None)
     return ItemOutline(item_id, content_id, tuple(sorted((row[2], row[3]) for row in rows)), None)
 
 
-_SHAPES = Statement(
+_OUTLINES = Statement(
     # No more than an index holds: which vector it is is enough.
     select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.min(SegmentRow.id))
     .join(SegmentRow, SegmentRow.content_id == Item.content_id)
@@ -87,84 +113,18 @@ _SHAPES = Statement(
 )
 
 
-def vectors(
-    connection: Connection, space: SpaceRecord, content_ids: Sequence[int]
-) -> dict[int, dict[Modality, Vectors]]:
-    """Content id -> segment modality -> float32 (n, dim), unit rows in order; nothing for what has no vectors."""
-    found: dict[int, dict[Modality, list[bytes]]] = {}
-    for part in chunks(content_ids):
-        query = (
-            select(SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
-            .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part))
-            .order_by(SegmentRow.content_id, SegmentRow.ordinal)
-        )
-        for content, modality, vector in connection.execute(query):
-            found.setdefault(content, {}).setdefault(modality, []).append(vector)
-    return {
-        content: {modality: blobs.decode(rows, space.dim) for modality, rows in by_modality.items()}
-        for content, by_modality in found.items()
-    }
+def contents_of_segments(connection: Connection, segment_ids: Ids) -> dict[int, int]:
+    """Segment id -> content id; ids that are gone are left out."""
+    found: dict[int, int] = {}
+    for part in chunks(segment_ids.tolist()):
+        query = select(SegmentRow.id, SegmentRow.content_id).where(SegmentRow.id.in_(part))
+        found |= {segment: content for segment, content in connection.execute(query)}
+    return found
 
 
-def layout_of(connection: Connection, segment_id: int) -> str | None:
+def layout_of_segment(connection: Connection, segment_id: int) -> str | None:
     """How the content was cut that a segment belongs to; None if there is no such segment."""
     return connection.execute(select(SegmentRow.layout).where(SegmentRow.id == segment_id)).scalar()
-
-
-def of_hit(
-    connection: Connection, space: SpaceRecord, item_id: int, segment_id: int
-) -> tuple[Modality, list[StoredSegment]]:
-    """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
-    named = select(Content.id, Content.modality)
-    if segment_id < 0:
-        named = named.join(Item, Item.content_id == Content.id).where(Item.id == item_id)
-    else:
-        named = named.join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id == segment_id)
-    row = connection.execute(named).first()
-    return (row[1], _pieces(connection, space, row[0])) if row else ("", [])
-
-
-def _pieces(connection: Connection, space: SpaceRecord, content_id: int) -> list[StoredSegment]:
-    query = (
-        select(
-            SegmentRow.id, SegmentRow.modality, Embedding.vector,
-            SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-            SegmentRow.text,
-        )
-        .join(Embedding, Embedding.segment_id == SegmentRow.id)
-        .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
-        .order_by(SegmentRow.ordinal)
-    )  # fmt: skip
-    return [
-        StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0])
-        for row in connection.execute(query)
-    ]
-
-
-def contents_to_keep_first(
-    connection: Connection, modalities: Collection[Modality] | None = None, filter: Filter | None = None
-) -> list[tuple[Modality, int]]:
-    """(item modality, content id) of all that have a present item that matches, by modality, the one to keep first.
-
-    That is the one with more pixels, then more bytes, then the one that changed longer ago, then the first by path.
-    """
-    query = (
-        select(Content.modality, Content.id)
-        .join(Item, Item.content_id == Content.id)
-        .where(Item.status == "present", *([] if filter is None else [matches(filter)]))
-        .group_by(Content.id)
-        .order_by(
-            Content.modality,
-            func.coalesce(Content.width * Content.height, 0).desc(),
-            func.max(Item.size).desc(),
-            func.min(Item.mtime_ns),
-            func.min(Item.path),
-        )
-    )
-    if modalities is not None:
-        query = query.where(Content.modality.in_(modalities))
-    return [(modality, content) for modality, content in connection.execute(query)]
 
 
 def segment_ids_of(
@@ -183,54 +143,56 @@ def segment_ids_of(
     return found
 
 
-def vectors_of(connection: Connection, space: SpaceRecord, segment_ids: Sequence[int]) -> dict[int, Vectors]:
-    """Segment id -> float32 (dim,), for those that have a vector."""
-    rows = VECTORS.rows(connection, space=space.id, ids=json_numbers(segment_ids))
-    if not rows:
-        return {}
-    return dict(
-        zip((segment for segment, _ in rows), blobs.decode([vector for _, vector in rows], space.dim), strict=True)
-    )
-
-
-def present_files(
-    connection: Connection, content_ids: Sequence[int], filter: Filter | None = None
-) -> dict[int, list[PresentFile]]:
-    """Content id -> its present items that match, the oldest first."""
-    found: dict[int, list[PresentFile]] = {}
-    for part in chunks(content_ids):
+def segments_by_content(
+    connection: Connection, contents: Sequence[int], layout: str
+) -> dict[int, list[tuple[Any, ...]]]:
+    """Content id -> (id, then what `_cut` gives) of its segments in a layout, in order."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    row = SegmentRow
+    for part in chunks(contents):
         query = (
-            select(Item.content_id, Item.id, Item.path, Item.size, Content.width, Content.height)
-            .join(Content, Content.id == Item.content_id)
-            .where(
-                Item.status == "present", Content.id.in_(part), *([] if filter is None else [matches(filter, few=True)])
+            select(
+                row.content_id, row.id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end,
             )
-            .order_by(Item.content_id, Item.mtime_ns, Item.path)
-        )
-        for content, item_id, path, size, width, height in connection.execute(query):
-            found.setdefault(content, []).append(PresentFile(item_id, path, size, width, height))
+            .where(row.content_id.in_(part), row.layout == layout)
+            .order_by(row.content_id, row.ordinal)
+        )  # fmt: skip
+        for content_id, *segment in connection.execute(query):
+            found.setdefault(content_id, []).append(tuple(segment))
     return found
 
 
-def copied_contents(
-    connection: Connection, modalities: Collection[Modality] | None = None, filter: Filter | None = None
-) -> set[int]:
-    """Contents that several present items hold that match."""
-    query = (
-        select(Content.id)
-        .join(Item, Item.content_id == Content.id)
-        .where(Item.status == "present", *([] if filter is None else [matches(filter)]))
-        .group_by(Content.id)
-        .having(func.count() > 1)
-    )
-    if modalities is not None:
-        query = query.where(Content.modality.in_(modalities))
-    return set(connection.execute(query).scalars())
+def _cut(content: NewContent) -> list[tuple[Any, ...]]:
+    """Where its segments lie."""
+    return [
+        (modality, span.start, span.end, span.page, span.char_start, span.char_end)
+        for modality, span in zip(content.modalities, content.spans, strict=True)
+    ]
 
 
-def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
-    """An item, present or missing, with its vectors; None if there is no such, or it has none."""
-    query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
-    row = connection.execute(query.where(Item.id == item_id)).first()
-    held = vectors(connection, space, [row[0]]).get(row[0]) if row else None
-    return StoredItem(row[1], Path(os.fsdecode(row[2])), held) if row and held else None
+def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[tuple[Any, ...]]]) -> set[int]:
+    """Those of the contents that have no segments yet, or the same ones (`there`: of `segments_by_content`)."""
+    return {
+        content_id
+        for content_id, content in contents
+        if content_id not in there or [row[1:] for row in there[content_id]] == _cut(content)
+    }
+
+
+def segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layout: str) -> Iterator[dict[str, object]]:
+    """Rows of a content's segments, with these ids."""
+    for ordinal, (segment, modality, span) in enumerate(zip(ids, content.modalities, content.spans, strict=True)):
+        yield {
+            "id": segment, "content_id": content_id, "layout": layout, "ordinal": ordinal, "modality": modality,
+            "start": span.start, "end": span.end, "page": span.page,
+            "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
+        }  # fmt: skip
+
+
+def bury_segments(connection: Connection, segment_ids: Sequence[int]) -> None:
+    """Delete segments, leaving tombstones for the indexes that hold them."""
+    generation = connection.execute(select(LibraryRow.generation)).scalar_one()
+    for part in chunks(segment_ids):
+        gone = select(SegmentRow.id, literal(generation)).where(SegmentRow.id.in_(part))
+        connection.execute(insert(Tombstone).from_select(["segment_id", "generation"], gone))
+        connection.execute(delete(SegmentRow).where(SegmentRow.id.in_(part)))

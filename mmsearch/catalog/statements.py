@@ -4,14 +4,15 @@ They are written with the models like all others; but SQLAlchemy takes several t
 statement and to hand over its rows as SQLite takes to answer it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, TextClause, insert, text
 from sqlalchemy.dialects import sqlite
 
 from mmsearch.catalog.database import driver
+from mmsearch.catalog.tables import Base
 
 
 class Statement:
@@ -39,3 +40,24 @@ def number_list(name: str) -> TextClause:
 
 def json_numbers(values: Iterable[int]) -> str:
     return f"[{','.join(map(str, values))}]"
+
+
+Value = TypeVar("Value")
+
+CHUNK = 500
+"""Parameters in one IN list; SQLite's oldest limit is 999."""
+
+
+def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:
+    """Pieces short enough for an IN list."""
+    return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
+
+
+def insert_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def last_id(connection: Connection, table: str) -> int:
+    query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+    return int(connection.execute(query, {"name": table}).scalar() or 0)

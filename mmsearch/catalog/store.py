@@ -1,32 +1,51 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection
 
-from mmsearch.catalog import backfill, background, export, read, schema, spaces, tags, write
+from mmsearch.catalog import schema
+from mmsearch.catalog.backgrounds import store_backgrounds
+from mmsearch.catalog.batches import apply_backfill, apply_batch
+from mmsearch.catalog.commits import add_library, has_library, next_generation, raise_oldest_replayable_generation
+from mmsearch.catalog.contents import collect_orphans, orphaned_contents
 from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
+from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
+from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
+from mmsearch.catalog.items import forget_items, items_under, missing_items
+from mmsearch.catalog.lists import copy_lists
 from mmsearch.catalog.records import Batch, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
-from mmsearch.catalog.tables import FailureRow, LibraryRow, Run, Tombstone
-from mmsearch.errors import CatalogDamaged, LibraryNotFound, NotEmbedded
+from mmsearch.catalog.runs import add_run, end_run
+from mmsearch.catalog.spaces import (
+    activate_space,
+    active_space,
+    add_projection,
+    add_space,
+    all_spaces,
+    base_space,
+    drop_spaces,
+    mark_backfilled,
+)
+from mmsearch.catalog.tags import replace_model_tags
+from mmsearch.catalog.unsupported import forget_unsupported
+from mmsearch.errors import LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, Modality, Vectors
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 FILE_NAME = "catalog.sqlite"
 
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
 
-HINT_DROP = "go back to the base space: mmsearch train apply --base"
-
 
 class Catalog:
-    """Reads and writes of one library's SQLite file.
+    """One library's SQLite file: snapshots of it for the functions of the table modules, and its transactions.
 
     Thread safety: any number of threads and processes may read; callers see to it that one process writes.
     """
@@ -40,7 +59,10 @@ class Catalog:
 
     @classmethod
     def open(cls, folder: Path, version: str, *, create: bool = False) -> "Catalog":
-        """Open a library's catalog, upgrading its schema if need be. Raises: LibraryNotFound, SchemaTooNew."""
+        """Open a library's catalog, upgrading its schema if need be.
+
+        Raises: LibraryNotFound, SchemaTooNew, CatalogDamaged.
+        """
         path = folder / FILE_NAME
         if not path.exists() and not create:
             raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
@@ -59,147 +81,98 @@ class Catalog:
         self._engine.dispose()
 
     def _ensure_library(self) -> None:
-        with self.reading() as connection:
-            if connection.execute(select(LibraryRow.id)).first():
-                return
+        if self.read(has_library):
+            return
         with writing(self._engine) as connection:
-            row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": write.now()}
-            connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), {**row, "version": self.version})
+            add_library(connection, self.version)
+
+    # Reading
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A snapshot for the functions of `catalog.read`."""
+        """A snapshot, for several functions that must see the same state."""
         return self._readers.snapshot()
 
-    def generation(self) -> tuple[int, int]:
-        """(generation, floor): an index older than the floor can't be replayed, only rebuilt."""
-        with self.reading() as connection:
-            return read.generation(connection)
+    def read(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What a function says of a snapshot of its own: `catalog.read(active_space)`."""
+        with self.reading() as snapshot:
+            return function(snapshot, *args, **kwargs)
 
-    def moment(self) -> tuple[int, int, int]:
-        """(generation, floor, mark) of the last commit: as long as it is the same, nothing has changed."""
-        with self.reading() as connection:
-            return read.current_commit(connection)
-
-    def still(self) -> AbstractContextManager[Connection]:
-        """Nobody commits meanwhile. Raises: LibraryReadOnly, LibraryLocked."""
+    def exclusive(self) -> AbstractContextManager[Connection]:
+        """A snapshot during which nobody else commits. Raises: LibraryReadOnly, LibraryLocked."""
         return writing(self._engine)
 
-    def uuid(self) -> str:
-        with self.reading() as connection:
-            return str(connection.execute(select(LibraryRow.uuid)).scalar_one())
-
-    def knows(self, path: bytes) -> bool:
-        """Whether any item lies at or below a path."""
-        with self.reading() as connection:
-            return bool(read.items_under(connection, path, None, 1))
-
     # Spaces
-
-    def space(self) -> SpaceRecord | None:
-        """The space that searches use; None before the first ingest."""
-        with self.reading() as connection:
-            return spaces.active(connection)
 
     def add_space(
         self, name: str, target: str, dim: int, fingerprint: str, layout: str = "", storage: str = "float32"
     ) -> SpaceRecord:
         """Record a space that encoders make; the library's first one is active from now on."""
         with writing(self._engine) as connection:
-            return spaces.add(connection, SpaceRecord(0, name, target, dim, fingerprint, layout, storage=storage))
-
-    def base(self) -> SpaceRecord | None:
-        """The space whose vectors encoders make for the active one: itself, or what its projection takes."""
-        with self.reading() as connection:
-            return spaces.base(connection)
-
-    def spaces(self) -> list[SpaceRecord]:
-        """Every space that vectors are kept of, in the order in which they came."""
-        with self.reading() as connection:
-            return spaces.every(connection)
+            return add_space(connection, SpaceRecord(0, name, target, dim, fingerprint, layout, storage=storage))
 
     def add_projected(self, base: SpaceRecord, name: str, fingerprint: str, weights: bytes) -> SpaceRecord:
         """Record a space that a projection makes of the base's vectors; it is empty, and not active."""
         with writing(self._engine) as connection:
-            made = spaces.add(connection, replace(base, name=name, fingerprint=fingerprint, base=base.id))
-            spaces.keep_projection(connection, made.id, base.id, weights)
+            made = add_space(connection, replace(base, name=name, fingerprint=fingerprint, base=base.id))
+            add_projection(connection, made.id, base.id, weights)
         return made
-
-    def projection(self, space: SpaceRecord) -> bytes:
-        """The projection of a projected space, a safetensors file. Raises: CatalogDamaged if it isn't there."""
-        with self.reading() as connection:
-            weights = spaces.projection(connection, space.id)
-        if weights is None:
-            raise CatalogDamaged(f"the projection of the space {space.name!r} is gone", hint=HINT_DROP)
-        return weights
 
     def project(self, space: SpaceRecord, limit: int, project: Callable[[Vectors, Modality], Vectors]) -> None:
         """Give every segment the vector that a projected space lacks, `limit` of them in a transaction."""
         after = 0
         while True:
             with writing(self._engine) as connection:
-                found = list(spaces.segments_without_vectors(connection, space, after, limit))
+                found = list(segments_without_vectors(connection, space, after, limit))
                 for rows in found:
-                    spaces.add_derived_vectors(connection, space, rows.ids, project(rows.vectors, rows.modality))
+                    add_derived_vectors(connection, space, rows.ids, project(rows.vectors, rows.modality))
                 if not found:
-                    spaces.copy_lists(connection, space)
+                    copy_lists(connection, space)
                     return
-                backfill.mark_backfilled(connection, [space.id])
+                mark_backfilled(connection, [space.id])
             after = max(int(rows.ids.max()) for rows in found)
 
-    def complete(self, space: SpaceRecord, contents: Sequence[NewContent], refusals: Sequence[NewUnsupported]) -> int:
-        """Give contents that are there their vectors in a space; see `catalog.fill`. Needs no writer's lock."""
+    def backfill(
+        self, space: SpaceRecord, contents: Sequence[NewContent], unsupported: Sequence[NewUnsupported]
+    ) -> int:
+        """Give contents that are there their vectors in a space (`batches.apply_backfill`). Needs no writer's lock."""
         with writing(self._engine) as connection:
-            return backfill.add_vectors(connection, space, contents, refusals, self.version)
+            return apply_backfill(connection, space, contents, unsupported, self.version)
 
-    def forget_refusals(self, space: SpaceRecord) -> None:
+    def forget_unsupported(self, space: SpaceRecord) -> None:
         """Let what a space could not take be tried again, but for kinds that it doesn't embed."""
         with writing(self._engine) as connection:
-            backfill.forget_unsupported(connection, space, NotEmbedded.failure)
+            forget_unsupported(connection, space, NotEmbedded.failure)
 
     def activate(self, space: SpaceRecord) -> int:
         """Let every search from now on use this space; and files that the last base didn't embed be tried again:
         how many they are."""
         with writing(self._engine) as connection:
-            before = spaces.base(connection)
-            write.bump(connection)
-            spaces.activate(connection, space.id)
-            if spaces.base(connection) == before:
-                return 0
-            return connection.execute(delete(FailureRow).where(FailureRow.failure == NotEmbedded.failure)).rowcount
+            before = base_space(connection)
+            next_generation(connection)
+            activate_space(connection, space.id)
+            return 0 if base_space(connection) == before else forget_not_embedded(connection)
 
     def drop_space(self, space: SpaceRecord) -> None:
         """Forget a space with all that projections made of it. Searches go from a projected one back to its base;
         a base that they use must not be dropped."""
         with writing(self._engine) as connection:
-            if spaces.active(connection) == space and space.base is not None:
-                write.bump(connection)
-                spaces.activate(connection, space.base)
-            projected = [one.id for one in spaces.every(connection) if one.base == space.id]
-            spaces.drop(connection, [*projected, space.id])
+            if active_space(connection) == space and space.base is not None:
+                next_generation(connection)
+                activate_space(connection, space.base)
+            projected = [one.id for one in all_spaces(connection) if one.base == space.id]
+            drop_spaces(connection, [*projected, space.id])
 
     # Ingest
 
-    def known(self, hashes: Sequence[str]) -> dict[str, int]:
-        """Hash -> id, of the contents that are known."""
-        with self.reading() as connection:
-            return write.content_ids(connection, hashes)
-
-    def held(self, paths: Sequence[bytes]) -> dict[bytes, str]:
-        """Path -> hash of what it holds, of the paths that are known."""
-        with self.reading() as connection:
-            return export.hashes_at(connection, paths)
-
     def begin_run(self) -> int:
-        """Record that an ingest starts; one that never ended was killed, since only one process may write."""
+        """Record that an ingest starts. Returns the id of the run."""
         with writing(self._engine) as connection:
-            connection.execute(update(Run).where(Run.state == "running").values(state="killed"))
-            row = {"started_at": write.now(), "state": "running", "pid": os.getpid(), "version": self.version}
-            return int(connection.execute(insert(Run).values(**row, report={}).returning(Run.id)).scalar_one())
+            return add_run(connection, self.version)
 
     def finish_run(self, run_id: int, state: str, report: Metadata) -> None:
+        """Record how a run ended, and move what the log holds into the database."""
         with writing(self._engine) as connection:
-            values = {"state": state, "report": report, "finished_at": write.now()}
-            connection.execute(update(Run).where(Run.id == run_id).values(values))
+            end_run(connection, run_id, state, report)
         checkpoint(self._engine)
         if self._closed:
             # In the middle of the run, whose last connection this was.
@@ -208,18 +181,18 @@ class Catalog:
     def commit(self, batch: Batch, space_id: int) -> int:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
-            return write.apply(connection, batch, space_id, self.version)
+            return apply_batch(connection, batch, space_id, self.version)
 
     def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
         """Put the measured backgrounds in the place of all earlier ones of the space."""
         with writing(self._engine) as connection:
             # A new generation, so that processes that read the old backgrounds notice.
-            background.store_backgrounds(connection, space_id, write.bump(connection), measured)
+            store_backgrounds(connection, space_id, next_generation(connection), measured)
 
     def tag(self, names: Sequence[str], given: Sequence[NewTag]) -> int:
-        """Write a model's tags in one transaction (see `catalog.tags.replace`). Returns how many there are of it."""
+        """Write a model's tags in one transaction (`tags.replace_model_tags`). Returns how many there are of it."""
         with writing(self._engine) as connection:
-            return tags.replace(connection, names, given)
+            return replace_model_tags(connection, names, given)
 
     # Forgetting
 
@@ -229,13 +202,12 @@ class Catalog:
         Returns (items, failures). One transaction for every few thousand; nothing outside the library is touched.
         """
         with writing(self._engine) as connection:
-            there = delete(FailureRow).where(read.at_or_below(FailureRow.path, path))
-            failures = connection.execute(there).rowcount
+            failures = forget_failures_under(connection, path)
         removed = 0
         while True:
             with writing(self._engine) as connection:
-                items = read.items_under(connection, path, None, FORGOTTEN)
-                write.forget(connection, items)
+                items = items_under(connection, path, None, FORGOTTEN)
+                forget_items(connection, items)
             removed += len(items)
             if len(items) < FORGOTTEN:
                 return removed, failures
@@ -245,8 +217,8 @@ class Catalog:
         items = contents = last = 0
         while True:
             with writing(self._engine) as connection:
-                missing = read.missing(connection, last, FORGOTTEN)
-                contents += write.forget(connection, missing)
+                missing = missing_items(connection, last, FORGOTTEN)
+                contents += forget_items(connection, missing)
             items += len(missing)
             if len(missing) < FORGOTTEN:
                 break
@@ -254,24 +226,22 @@ class Catalog:
         last = 0
         while True:
             with writing(self._engine) as connection:
-                orphans = read.orphans(connection, last, FORGOTTEN)
-                contents += write.collect(connection, orphans)
+                orphans = orphaned_contents(connection, last, FORGOTTEN)
+                contents += collect_orphans(connection, orphans)
             if len(orphans) < FORGOTTEN:
                 return items, contents
             last = orphans[-1]
 
-    def release(self) -> int:
-        """Give what is not needed any more back to the file system, while others search. Returns bytes."""
-        return release(self._engine)
-
     def forget_failures(self, paths: Sequence[bytes]) -> int:
         """Drop rows of the failure ledger; returns how many there were."""
         with writing(self._engine) as connection:
-            statements = [delete(FailureRow).where(FailureRow.path == path) for path in paths]
-            return sum(connection.execute(statement).rowcount for statement in statements)
+            return forget_failures_at(connection, paths)
 
-    def raise_floor(self, generation: int) -> None:
+    def raise_oldest_replayable_generation(self, generation: int) -> None:
         """Drop removals that every published index has seen."""
         with writing(self._engine) as connection:
-            connection.execute(delete(Tombstone).where(Tombstone.generation <= generation))
-            connection.execute(update(LibraryRow).where(LibraryRow.floor < generation).values(floor=generation))
+            raise_oldest_replayable_generation(connection, generation)
+
+    def release(self) -> int:
+        """Give what is not needed any more back to the file system, while others search. Returns bytes."""
+        return release(self._engine)

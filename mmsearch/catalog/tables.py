@@ -80,7 +80,7 @@ class Content(Base):
 
 
 class Tag(Base):
-    """A word that was given to a content, by a person or by a model. A person's counts for its whole bundle."""
+    """A word that was given to a content, by a person or by a model. A person's counts for its whole file group."""
 
     __tablename__ = "tags"
 
@@ -108,7 +108,7 @@ class Item(Base):
     name: Mapped[str]
     """The last part of `display`; SQLite could cut it out, but takes its time."""
     bundle: Mapped[bytes] = mapped_column(BytesColumn)
-    """Folder and stem (`catalog.stem`): equal for files that belong together."""
+    """Folder and stem (`catalog.group_key`): equal for files that belong together."""
     root_id: Mapped[int] = mapped_column(ForeignKey("roots.id"), index=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("contents.id"))
     size: Mapped[int]

@@ -1,16 +1,18 @@
 """Tags that a model gave: written beside those of people, never over them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.records import NewTag
+from mmsearch.catalog.statements import chunks, insert_rows
 from mmsearch.catalog.tables import Tag
-from mmsearch.catalog.write import bump, chunks
 
 
-def replace(connection: Connection, names: Sequence[str], tags: Sequence[NewTag]) -> int:
+def replace_model_tags(connection: Connection, names: Sequence[str], tags: Sequence[NewTag]) -> int:
     """Of the contents in `tags`, forget what a model said before with any of these names, then write what it says now.
 
     A person's tag (without a confidence) stays as it is. Returns how many tags a model's word stands in now.
@@ -29,5 +31,18 @@ def replace(connection: Connection, names: Sequence[str], tags: Sequence[NewTag]
     written = 0
     for row in rows:
         written += connection.execute(upsert(Tag).values(row).on_conflict_do_nothing()).rowcount
-    bump(connection)
+    next_generation(connection)
     return written
+
+
+def model_tags(connection: Connection, ids: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
+    found: dict[int, list[tuple[str, float]]] = defaultdict(list)
+    query = select(Tag.content_id, Tag.tag, Tag.confidence).where(Tag.content_id.in_(ids), Tag.confidence.is_not(None))
+    for content, tag, confidence in connection.execute(query.order_by(Tag.content_id, Tag.tag)):
+        found[content].append((tag, float(confidence or 0)))
+    return found
+
+
+def add_model_tags(connection: Connection, tags: Sequence[tuple[int, str, float]]) -> None:
+    """Write tags of new contents: (content id, tag, confidence)."""
+    insert_rows(connection, Tag, [dict(zip(("content_id", "tag", "confidence"), tag, strict=True)) for tag in tags])

@@ -1,5 +1,6 @@
 """Column types that hold a row to its word: SQLite keeps any value in any column, and anybody may send a catalog."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Dialect, Double, Integer, LargeBinary, String, TypeDecorator
@@ -49,3 +50,8 @@ class JsonColumn(_Checked):
     impl = JSON
     takes = (dict,)
     cache_ok = True
+
+
+def utc_now() -> datetime:
+    """UTC without a zone, as SQLite's DATETIME keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import layouts
+from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch
-from mmsearch.catalog.select import filter_clause, row_by_row
 from mmsearch.catalog.tables import Content, Item, SegmentRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
@@ -220,13 +220,13 @@ class _Search:
         scored = text(f"SELECT rowid, {_bm25(name)} {among}")
         for rowid, score in self.connection.execute(scored, {"match": either, "ids": listed}):
             rows[rowid].score = -score
-        held = text(f"SELECT rowid {among}")
+        matching = text(f"SELECT rowid {among}")
         for term, match in terms.items():
-            for rowid in self.connection.execute(held, {"match": match, "ids": listed}).scalars():
+            for rowid in self.connection.execute(matching, {"match": match, "ids": listed}).scalars():
                 rows[rowid].terms.add(term)
         for part in WEIGHTS if name == "item_words" else ():
             columns = {"match": f"{{{part}}} : ({either})", "ids": listed}
-            for rowid in self.connection.execute(held, columns).scalars():
+            for rowid in self.connection.execute(matching, columns).scalars():
                 rows[rowid].columns.append(part)
         return rows
 

@@ -10,7 +10,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mmsearch.calibration import Backgrounds, ScoreCalibrator, backgrounds_stale, measure_backgrounds, read_calibration
-from mmsearch.catalog import Catalog, SpaceRecord, background, layouts
+from mmsearch.catalog import Catalog, Snapshot, SpaceRecord, layouts
+from mmsearch.catalog.backgrounds import load_backgrounds
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
 from mmsearch.core.atomic import make_folder, told
@@ -65,7 +68,7 @@ class LibraryContext:
         self._mutex = threading.RLock()
         """Of what is below, for moments: no model is loaded and none of its files read while somebody holds it."""
         self._catalog: Catalog | None = None
-        self._spaces = Spaces(chosen, lambda record: self.catalog().projection(record), self.trust)
+        self._spaces = Spaces(chosen, lambda record: self.catalog().read(projection_weights, record), self.trust)
         self._active: SpaceRecord | None = None
         self._indexes: dict[SpaceRecord, Lists] = {}
         self._former: list[Lists] = []
@@ -115,7 +118,7 @@ class LibraryContext:
 
     def embedding(self, *, create: bool = False) -> tuple[Space, SpaceRecord]:
         """The library's space, checked against what its vectors were made with. Raises: SpaceChanged, LibraryEmpty."""
-        record = self.catalog().space()
+        record = self.catalog().read(active_space)
         if record is None:
             if not create:
                 raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
@@ -133,7 +136,7 @@ class LibraryContext:
     def _serve(self, record: SpaceRecord) -> None:
         """Let go of what other spaces need, if this one is the active one still."""
         with self._mutex:
-            if self.catalog().space() != record:
+            if self.catalog().read(active_space) != record:
                 return
             self._former += [indexes for one, indexes in self._indexes.items() if one != record]
             self._active, self._indexes = record, {one: it for one, it in self._indexes.items() if one == record}
@@ -152,13 +155,15 @@ class LibraryContext:
         try:
             return self._spaces.of(record)
         except WeightsError as error:
-            others = [one.name for one in self.catalog().spaces() if one.base is None and one.target != record.target]
+            others = [
+                one.name for one in self.catalog().read(all_spaces) if one.base is None and one.target != record.target
+            ]
             if not others:
                 raise
             way = f"search with another model that this library has: mmsearch model switch {others[0]}"
             raise WeightsError(error.message, hint=f"{error.hint}; or {way}" if error.hint else way) from error
 
-    def unmoved(self, state: Callable[[Catalog], object], work: Callable[[SpaceRecord | None], T]) -> T:
+    def unmoved(self, state: Callable[[Snapshot], object], work: Callable[[SpaceRecord | None], T]) -> T:
         """An answer, of one state of the library from its beginning to its end; making it changes nothing.
 
         Where the state is another one in the end, the answer is made again: what was read first need not fit what was
@@ -172,22 +177,22 @@ class LibraryContext:
         """
         catalog = self.catalog()
         for _ in range(TRIES):
-            before, serving = state(catalog), catalog.space()
+            before, serving = catalog.read(state), catalog.read(active_space)
             try:
                 answer = work(serving)
             except MmsearchError:
-                if state(catalog) == before:
+                if catalog.read(state) == before:
                     raise
                 continue
-            if state(catalog) == before:
+            if catalog.read(state) == before:
                 return answer
         # Changes come faster than answers can be made: the next one waits for this answer.
-        with catalog.still():
-            return work(catalog.space())
+        with catalog.exclusive():
+            return work(catalog.read(active_space))
 
     def of_one_space(self, work: Callable[[Space, SpaceRecord], T]) -> T:
         """An answer made of the space that serves, and again if another one does in the end. Raises: as `embedding`."""
-        return self.unmoved(Catalog.space, lambda serving: work(*self.serving(serving)))
+        return self.unmoved(active_space, lambda serving: work(*self.serving(serving)))
 
     def serving(self, record: SpaceRecord | None) -> tuple[Space, SpaceRecord]:
         """The space that an answer began with, though another one may be active by now. Raises: as `embedding`."""
@@ -196,7 +201,7 @@ class LibraryContext:
 
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
-        base = self.catalog().base()
+        base = self.catalog().read(base_space)
         if self._named is None or base is None or registry.target_of("spaces", self._named) == base.target:
             return
         raise SpaceChanged(
@@ -212,7 +217,7 @@ class LibraryContext:
     def base(self) -> tuple[Space, SpaceRecord]:
         """The space that encoders make; the active one may be made of it by a projection. Raises: as `embedding`."""
         self.embedding()
-        record = self.catalog().base()
+        record = self.catalog().read(base_space)
         if record is None:
             raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
         return self.space_of(record), record
@@ -310,11 +315,11 @@ class LibraryContext:
 
     def judge(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
-        generation, _ = self.catalog().generation()
+        generation = self.catalog().read(current_commit).generation
         with self._mutex:
             if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
                 with self.catalog().reading() as snapshot:
-                    stored = background.load_backgrounds(snapshot, space.name)
+                    stored = load_backgrounds(snapshot, space.name)
                 self._backgrounds = generation, space.name, read_calibration(stored, space.dim)
             main = max(query.parts, key=lambda part: part.weight)
             return ScoreCalibrator.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
@@ -323,7 +328,7 @@ class LibraryContext:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
         catalog, indexes = self.catalog(), self.indexes(record)
         with catalog.reading() as snapshot:
-            stored = background.load_backgrounds(snapshot, space.name)
+            stored = load_backgrounds(snapshot, space.name)
         try:
             known = read_calibration(stored, space.dim)
         except CatalogDamaged:

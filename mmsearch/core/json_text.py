@@ -21,6 +21,14 @@ def parse_json(text: str | bytes) -> Any:
     raise ValueError("it is nested too deeply")
 
 
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """What a document says that is an object. Raises: ValueError."""
+    found = parse_json(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object of JSON's")
+    return found
+
+
 def _within(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())

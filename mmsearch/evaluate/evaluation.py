@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, SpaceRecord, item_segments
+from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog.failures import failures_at
+from mmsearch.catalog.items import ItemAtPath, items_at
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import metrics, ranking
 from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
@@ -120,19 +122,19 @@ def _questions(judged: JudgedPairs, subject: Subject) -> tuple[list[_Question], 
     return questions, unused
 
 
-def _known(files: Iterable[Path], catalog: Catalog) -> tuple[dict[Path, item_segments.ItemAtPath], dict[Path, str]]:
+def _known(files: Iterable[Path], catalog: Catalog) -> tuple[dict[Path, ItemAtPath], dict[Path, str]]:
     """What the library has at these paths, as they are written or with symbolic links followed; and what failed."""
     named = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
     every = sorted({name for names in named.values() for name in names})
     with catalog.reading() as snapshot:
-        at, failed = item_segments.items_at_paths(snapshot, every), item_segments.failures_at_paths(snapshot, every)
+        at, failed = items_at(snapshot, every), failures_at(snapshot, every)
     return (
         {path: at[name] for path, names in named.items() for name in reversed(names) if name in at},
         {path: failed[name] for path, names in named.items() for name in names if name in failed},
     )
 
 
-def _absence(path: Path, at: item_segments.ItemAtPath | None, failure: str | None) -> str:
+def _absence(path: Path, at: ItemAtPath | None, failure: str | None) -> str:
     if at is not None:
         return f"missing since the last ingest: {path}"
     if failure is not None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, ListKey, SpaceRecord, item_segments
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog import Catalog, ListKey, SpaceRecord
+from mmsearch.catalog.lists import items_of_list, list_changes
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
 from mmsearch.vectors import create_index
@@ -43,7 +43,7 @@ def candidates(catalog: Catalog, indexes: Lists, item: Modality) -> tuple[Ids, l
     """Every item of a modality that has vectors, item ids (m,) ascending, and the lists that rank them."""
     keys = indexes.refresh((item,))
     with catalog.reading() as snapshot:
-        found = {key: item_segments.items_of_list(snapshot, key) for key in keys}
+        found = {key: items_of_list(snapshot, key) for key in keys}
     items = np.unique(np.concatenate([owned for _, owned in found.values()] or [np.empty(0, np.int64)]))
     return items, [_list(key, segments, owned, items) for key, (segments, owned) in found.items() if len(segments)]
 
@@ -131,7 +131,7 @@ def index_recall(vectors: Vectors, catalog: Catalog, indexes: Lists, record: Spa
 def _shares(vectors: Vectors, live: Neighbours, key: ListKey, catalog: Catalog, dim: int) -> Iterator[float]:
     exhaustive = create_index("numpy", dim)
     with catalog.reading() as snapshot:
-        changes = list(catalog_read.changes(snapshot, key, dim, -1))
+        changes = list(list_changes(snapshot, key, dim, -1))
     if not changes:
         return
     exhaustive.add(np.concatenate([c.ids for c in changes]), np.concatenate([c.vectors for c in changes]))

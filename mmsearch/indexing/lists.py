@@ -15,8 +15,9 @@ from urllib.parse import quote
 import numpy as np
 
 from mmsearch.catalog import Catalog, ListKey, SpaceRecord
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.catalog.commits import current_commit, library_uuid
+from mmsearch.catalog.embeddings import vectors_by_id
+from mmsearch.catalog.lists import list_keys, list_segments
 from mmsearch.core import forks
 from mmsearch.core.atomic import told
 from mmsearch.errors import IndexDamaged
@@ -81,7 +82,7 @@ class Lists:
             presets.preset_named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
         self._loaded: dict[ListKey, LoadedIndex] = {}
-        self._uuid = catalog.uuid()
+        self._uuid = catalog.read(library_uuid)
         self._refresh_lock = Lock()
         self._lock = ReadWriteLock()
         self._gpu = gpu
@@ -118,7 +119,7 @@ class Lists:
                 if filter is None and not any(one.layers and one.layers.needs_fetch for one in loaded.values()):
                     return {key: one.index.search(queries, k) for key, one in loaded.items()}, lengths(loaded)
                 with self._catalog.reading() as snapshot:
-                    generation, _ = catalog_read.generation(snapshot)
+                    generation = current_commit(snapshot).generation
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
                     if all(one.generation == generation for one in loaded.values()):
                         read = partial(fetch_vectors, snapshot, self._space)
@@ -133,11 +134,9 @@ class Lists:
     def refresh(self, modalities: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
         with self._refresh_lock, self._catalog.reading() as connection:
-            generation, oldest, commit_id = catalog_read.current_commit(connection)
+            generation, oldest, commit_id = current_commit(connection)
             keys = [
-                key
-                for key in catalog_read.list_keys(connection, self._space.name)
-                if modalities is None or key.item in modalities
+                key for key in list_keys(connection, self._space.name) if modalities is None or key.item in modalities
             ]
             for key in keys:
                 loaded = self._loaded.get(key) or self._load(key, generation)
@@ -176,7 +175,9 @@ class Lists:
             if loaded.damaged or loaded.published_generation < 0 or loaded.has_outgrown_file:
                 self._publish(key, loaded)
         if keys:
-            self._catalog.raise_floor(min(self._loaded[key].published_generation for key in keys))
+            self._catalog.raise_oldest_replayable_generation(
+                min(self._loaded[key].published_generation for key in keys)
+            )
 
     def _publish(self, key: ListKey, loaded: LoadedIndex) -> None:
         publish_index(loaded.index, self.path(key), self._stamp(key, loaded.generation, loaded.commit_id, loaded.ann))
@@ -280,15 +281,15 @@ class Lists:
 
     def _reload(self, key: ListKey) -> None:
         with self._catalog.reading() as snapshot:
-            generation, _ = catalog_read.generation(snapshot)
+            generation = current_commit(snapshot).generation
         self._replace(key, self._load(key, generation))
 
     def _replace(self, key: ListKey, replacement: LoadedIndex) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
         with self._catalog.reading() as snapshot:
-            catch_up(replacement, snapshot, key, self._space, *catalog_read.generation(snapshot))
+            catch_up(replacement, snapshot, key, self._space, *current_commit(snapshot)[:2])
         with self._refresh_lock, self._catalog.reading() as snapshot:
-            catch_up(replacement, snapshot, key, self._space, *catalog_read.generation(snapshot))
+            catch_up(replacement, snapshot, key, self._space, *current_commit(snapshot)[:2])
             with self._lock.writing():
                 self._loaded[key] = replacement
 
@@ -310,13 +311,13 @@ class Lists:
             self.refresh()
             with self._lock.reading(), self._catalog.reading() as snapshot:
                 loaded = self._loaded[key]
-                if catalog_read.generation(snapshot)[0] == loaded.generation:
-                    return catalog_vectors.listed(snapshot, key), loaded.index.ids()
+                if current_commit(snapshot).generation == loaded.generation:
+                    return list_segments(snapshot, key), loaded.index.ids()
 
     def count_wrong_scores(self, key: ListKey, ids: Ids) -> int:
         """For how many of these segments a search with their own vector gives another score than the catalog does."""
         with self._lock.reading(), self._catalog.reading() as snapshot:
-            found, rows = catalog_vectors.fetch(snapshot, self._space.id, self._space.dim, ids)
+            found, rows = vectors_by_id(snapshot, self._space.id, self._space.dim, ids)
             view, wrong = IndexSnapshot(self._loaded[key], partial(fetch_vectors, snapshot, self._space)), 0
             for number, row in zip(found, rows, strict=True):
                 told = view.search(row[np.newaxis], 1, selection=Selection(np.array([number])))

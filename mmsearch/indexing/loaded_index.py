@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from mmsearch.catalog import ListKey, Snapshot, SpaceRecord, backfill
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import select as catalog_select
-from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.catalog import ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog.commits import commit_id
+from mmsearch.catalog.embeddings import vectors_by_id
+from mmsearch.catalog.lists import ROWS, list_changes, list_segments
+from mmsearch.catalog.selections import is_selection_known, matching_segments, selected_segments, selected_share
+from mmsearch.catalog.spaces import backfilled_at
 from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
@@ -120,14 +122,14 @@ def nearest_matching(
     total = len(index)
     if filter is None:
         return index.search(queries, k), total
-    known = catalog_select.known(snapshot, filter, key)
-    if not known and total > PROBE * k and catalog_select.share(snapshot, filter, key) > 1.5 / PROBE:
+    known = is_selection_known(snapshot, filter, key)
+    if not known and total > PROBE * k and selected_share(snapshot, filter, key) > 1.5 / PROBE:
         near = index.search(queries, PROBE * k)
-        match = np.isin(near.ids, catalog_select.matching(snapshot, filter, key, np.unique(near.ids)))
+        match = np.isin(near.ids, matching_segments(snapshot, filter, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():
             first = np.argsort(~match, axis=1, kind="stable")[:, :k]
             return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
-    ids = catalog_select.selected(snapshot, filter, key)
+    ids = selected_segments(snapshot, filter, key)
     if ids is None:
         return index.search(queries, k), total
     return index.search(queries, k, selection=Selection(ids)), len(ids)
@@ -150,7 +152,7 @@ def fetch_vectors(snapshot: Snapshot, space: SpaceRecord, ids: Ids) -> Vectors:
 
     Raises: CatalogDamaged if it lacks one.
     """
-    found, vectors = catalog_vectors.fetch(snapshot, space.id, space.dim, ids)
+    found, vectors = vectors_by_id(snapshot, space.id, space.dim, ids)
     if len(found) != len(ids):
         missing = np.setdiff1d(ids, found)
         raise CatalogDamaged(
@@ -169,27 +171,27 @@ def catch_up(
         oldest_replayable: The generation since which the catalog lists removals.
     """
     # Vectors of contents that were there before are no change of theirs: whoever is older compares ids.
-    since, oldest = loaded.generation, max(oldest_replayable, backfill.backfilled_at(snapshot, space.id))
-    if since >= 0 and catalog_read.commit_id(snapshot, since) != loaded.commit_id:
+    since, oldest = loaded.generation, max(oldest_replayable, backfilled_at(snapshot, space.id))
+    if since >= 0 and commit_id(snapshot, since) != loaded.commit_id:
         # It is of a past or future that this catalog (a restored copy) never had.
         loaded.index, loaded.published_generation, since = create_index(loaded.backend, space.dim), -1, -1
     if 0 <= since < oldest:
         _catch_up_by_ids(loaded, snapshot, key, space)
     else:
-        for change in catalog_read.changes(snapshot, key, space.dim, since):
+        for change in list_changes(snapshot, key, space.dim, since):
             loaded.unpublished_changes += loaded.index.remove(change.gone) if len(change.gone) else 0
             if len(change.ids):
                 loaded.index.add(change.ids, change.vectors)
                 loaded.unpublished_changes += len(change.ids)
-    loaded.generation, loaded.commit_id = generation, catalog_read.commit_id(snapshot, generation)
+    loaded.generation, loaded.commit_id = generation, commit_id(snapshot, generation)
 
 
 def _catch_up_by_ids(loaded: LoadedIndex, snapshot: Snapshot, key: ListKey, space: SpaceRecord) -> None:
     """Where removals aren't listed any more, the ids tell: none is ever used again, and none changes its vector."""
-    listed, indexed = catalog_vectors.listed(snapshot, key), loaded.index.ids()
+    listed, indexed = list_segments(snapshot, key), loaded.index.ids()
     loaded.unpublished_changes += loaded.index.remove(np.setdiff1d(indexed, listed))
     missing = np.setdiff1d(listed, indexed)
-    for start in range(0, len(missing), catalog_read.ROWS):
-        part = missing[start : start + catalog_read.ROWS]
+    for start in range(0, len(missing), ROWS):
+        part = missing[start : start + ROWS]
         loaded.index.add(part, fetch_vectors(snapshot, space, part))
         loaded.unpublished_changes += len(part)

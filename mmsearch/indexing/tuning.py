@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 
 from mmsearch.calibration import neutral
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import vectors as catalog_vectors
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.embeddings import vectors_by_id
+from mmsearch.catalog.lists import list_segments
 from mmsearch.core.atomic import make_folder, replacing
 from mmsearch.errors import LibraryLocked
 from mmsearch.indexing.lists import Lists
@@ -170,8 +171,8 @@ class IndexTuner:
 
         ann, _, _ = found
         with self._catalog.reading() as snapshot:
-            generation, _, commit_id = catalog_read.current_commit(snapshot)
-            ids = catalog_vectors.listed(snapshot, key)
+            generation, _, commit_id = current_commit(snapshot)
+            ids = list_segments(snapshot, key)
         fresh, gone = np.setdiff1d(ids, ann.ids), np.setdiff1d(ann.ids, ids)
         if (
             len(gone) > MAX_GONE * len(ids)
@@ -197,8 +198,8 @@ class IndexTuner:
         from mmsearch.vectors.ann import build_ann, sample_size
 
         with self._catalog.reading() as snapshot:
-            generation, _, commit_id = catalog_read.current_commit(snapshot)
-            ids = catalog_vectors.listed(snapshot, key)
+            generation, _, commit_id = current_commit(snapshot)
+            ids = list_segments(snapshot, key)
         some = np.unique(np.linspace(0, len(ids) - 1, sample_size(preset, len(ids))).astype(np.int64))
         sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
         made = build_ann(preset, sample, len(ids), self._chunks(ids), self._target)
@@ -293,7 +294,7 @@ class IndexTuner:
     def _fetch_or_zeros(self, snapshot: Snapshot, ids: Ids) -> Vectors:
         """What has gone since the trial was made is as far away as can be."""
         rows = np.zeros((len(ids), self._space.dim), np.float32)
-        found, vectors = catalog_vectors.fetch(snapshot, self._record.id, self._space.dim, ids)
+        found, vectors = vectors_by_id(snapshot, self._record.id, self._space.dim, ids)
         rows[np.searchsorted(ids, found)] = vectors
         return rows
 
@@ -334,7 +335,7 @@ class IndexTuner:
         is held for long."""
         for start in range(0, len(ids), CHUNK):
             with self._catalog.reading() as snapshot:
-                found = catalog_vectors.fetch(snapshot, self._record.id, self._space.dim, ids[start : start + CHUNK])
+                found = vectors_by_id(snapshot, self._record.id, self._space.dim, ids[start : start + CHUNK])
             yield found
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from mmsearch.catalog import Batch, Catalog, MissingEmbeddings, NewUnsupported, SpaceRecord, backfill
+from mmsearch.catalog import Batch, Catalog, MissingEmbeddings, NewUnsupported, SpaceRecord
+from mmsearch.catalog.batches import RECUT
+from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
 from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.plan import FileStep
@@ -19,7 +21,7 @@ PAGE = 2000
 """Contents looked up at once: no read transaction stays open for the length of a job."""
 
 _MAY_PASS = frozenset({Transient.failure, Unreadable.failure})
-"""What says nothing about a content: it stays lacking."""
+"""What says nothing about a content: it stays missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class BackfillProblem:
 
 
 class Backfill(Ingest):
-    """A run over all contents that lack vectors in `record`, by any of their files that is as it was taken in.
+    """A run over all contents without vectors in `record`, by any of their files that is as it was taken in.
 
     Every batch is committed by itself, and nothing else in the catalog changes: no lock is needed, and what was
     committed is not done again.
@@ -50,18 +52,17 @@ class Backfill(Ingest):
     ) -> None:
         super().__init__(catalog, space, record, pool, options, derive)
         self.problems: list[BackfillProblem] = []
-        self._refusals: list[NewUnsupported] = []
+        self._unsupported: list[NewUnsupported] = []
 
     def complete(self) -> IngestReport:
         """Give them their vectors. What is left afterwards is in `problems`, or was ingested meanwhile."""
-        with self._catalog.reading() as snapshot:
-            self._progress.total(backfill.count_missing_embeddings(snapshot, self._record))
+        self._progress.total(self._catalog.read(count_missing_embeddings, self._record))
         self._work(self._steps(), self._planner())
         return self.report
 
     def _steps(self) -> Iterator[FileStep]:
-        for lacking in every_missing(self._catalog, self._record):
-            files, gone = lacking.files, 0
+        for missing in every_missing(self._catalog, self._record):
+            files, gone = missing.files, 0
             # Copies hold the same: the first that is there serves.
             for path, size, mtime_ns in files:
                 try:
@@ -70,19 +71,19 @@ class Backfill(Ingest):
                     gone += 1
                     continue
                 if size_and_time(status) == (size, mtime_ns):
-                    yield FileStep("decode", path, b"", size, mtime_ns, lacking.sha256, "completed")
+                    yield FileStep("decode", path, b"", size, mtime_ns, missing.sha256, "completed")
                     break
             else:
                 self._skip(Path(os.fsdecode(files[0][0])), "missing" if gone == len(files) else "changed")
 
     def _place(self, step: FileStep) -> None:
         self.report.completed += 1
-        self._held += 1
+        self._batched += 1
 
     def _fail(self, step: FileStep, failure: str, reason: str) -> None:
         if failure not in _MAY_PASS:
-            self._refusals.append(NewUnsupported(step.sha256, failure, reason))
-            self._held += 1
+            self._unsupported.append(NewUnsupported(step.sha256, failure, reason))
+            self._batched += 1
         if failure == NotEmbedded.failure:
             self.report.not_embedded += 1
         else:
@@ -90,13 +91,13 @@ class Backfill(Ingest):
             self.problems.append(BackfillProblem(Path(os.fsdecode(step.path)), failure, reason))
 
     def _commit(self) -> None:
-        if self._batch or self._refusals:
+        if self._batch or self._unsupported:
             with self.report.timed("commit"):
-                recut = self._catalog.complete(self._record, self._batch.contents, self._refusals)
+                recut = self._catalog.backfill(self._record, self._batch.contents, self._unsupported)
             if recut:
                 self.report.completed -= recut
-                self.report.failed[backfill.RECUT[0]] += recut
-            self._batch, self._refusals, self._held = Batch(), [], 0
+                self.report.failed[RECUT[0]] += recut
+            self._batch, self._unsupported, self._batched = Batch(), [], 0
         self._committed_at = monotonic()
 
     def _skip(self, path: Path, kind: str) -> None:
@@ -106,11 +107,10 @@ class Backfill(Ingest):
 
 
 def every_missing(catalog: Catalog, space: SpaceRecord) -> Iterator[MissingEmbeddings]:
-    """All contents that lack vectors in a space, by id."""
+    """All contents without vectors in a space, by id."""
     after = -1
     while True:
-        with catalog.reading() as snapshot:
-            page = backfill.missing_embeddings(snapshot, space, after, PAGE)
+        page = catalog.read(missing_embeddings, space, after, PAGE)
         yield from page
         if len(page) < PAGE:
             return

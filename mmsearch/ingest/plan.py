@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmsearch.catalog import Catalog, KnownFailure, KnownItem, Snapshot
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.contents import sha256_of
+from mmsearch.catalog.embeddings import is_embedded_or_unsupported
+from mmsearch.catalog.failures import failures_under
+from mmsearch.catalog.items import items_under, items_with_content
+from mmsearch.catalog.paths import SEPARATOR
 from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import DecodeTimeout, MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
@@ -63,8 +67,8 @@ class Planner:
     def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[FileStep]:
         """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
         base = os.fsencode(root)
-        items = self._paged(base, catalog_read.items_under)
-        failures = self._paged(base, catalog_read.failures_under)
+        items = self._paged(base, items_under)
+        failures = self._paged(base, failures_under)
         item, failure = next(items, None), next(failures, None)
         # A million unchanged files come through here: what is done for each of them counts.
         for file in files:
@@ -114,8 +118,8 @@ class Planner:
             sha256 = content_hash(file)
         if known and self._sha256_of(known) == sha256:
             return self._again(file, root, known, sha256)
-        holders, held = self._holders(sha256)
-        if held:
+        holders, known_here = self._holders(sha256)
+        if known_here:
             left = None if known else next((item for item in holders if self._has_left(item)), None)
             if left is not None:
                 self.claimed.add(left.id)
@@ -156,7 +160,7 @@ class Planner:
         return item.id not in self.claimed and not os.path.lexists(item.path)
 
     def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[FileStep]:
-        hidden = any(item.path.startswith(os.fsencode(folder) + catalog_read.SEPARATOR) for folder in blocked)
+        hidden = any(item.path.startswith(os.fsencode(folder) + SEPARATOR) for folder in blocked)
         # Excluded, hidden or unreadable is not gone.
         if item.status == "present" and not hidden and not os.path.lexists(item.path):
             yield FileStep("missing", item.path, root, known=item)
@@ -167,25 +171,21 @@ class Planner:
         """What is known at or below the root, by path."""
         after: bytes | None = None
         while self.catalog is not None:
-            with self.catalog.reading() as snapshot:
-                page = read(snapshot, root, after, PAGE)
+            page = self.catalog.read(read, root, after, PAGE)
             yield from page
             if len(page) < PAGE:
                 return
             after = page[-1].path
 
     def _sha256_of(self, item: KnownItem) -> str:
-        if self.catalog is None:
-            return ""
-        with self.catalog.reading() as snapshot:
-            return catalog_read.sha256_of(snapshot, item.content_id)
+        return self.catalog.read(sha256_of, item.content_id) if self.catalog is not None else ""
 
     def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
         if self.catalog is None:
             return [], False
         with self.catalog.reading() as connection:
-            held = catalog_read.holds(connection, sha256, self.space_id)
-            return (catalog_read.items_of(connection, sha256) if held else []), held
+            known = is_embedded_or_unsupported(connection, sha256, self.space_id)
+            return (items_with_content(connection, sha256) if known else []), known
 
 
 def _undecided(before: KnownFailure) -> bool:

@@ -11,6 +11,7 @@ from time import monotonic, perf_counter
 from typing import Any, TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
+from mmsearch.catalog.items import items_under
 from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.embedding import Embedder, FileWork
@@ -90,7 +91,7 @@ class Ingest:
         self.report = IngestReport()
         self._embedder = Embedder(space, options.batch_size, self.report)
         self._batch = Batch()
-        self._held = 0
+        self._batched = 0
         """Segments in the batch."""
         self._committed_at = monotonic()
         self._in_flight: dict[str, list[FileStep]] = {}
@@ -205,7 +206,7 @@ class Ingest:
             self._embedder.flush()
         for work in self._embedder.completed():
             self._finish(work)
-        if waited or self._held >= self._options.commit_segments:
+        if waited or self._batched >= self._options.commit_segments:
             self._commit()
 
     def _finish(self, work: FileWork) -> None:
@@ -220,7 +221,7 @@ class Ingest:
         derived = self._derive(vectors, work.modalities)
         content = NewContent(step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors, derived)
         self._batch.contents.append(content)
-        self._held += len(work.spans)
+        self._batched += len(work.spans)
         self.report.segments += len(work.spans)
         for each in (step, *followers):
             self._place(each)
@@ -229,7 +230,7 @@ class Ingest:
         place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved)
         self._batch.placements.append(place)
         setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)
-        self._held += 1
+        self._batched += 1
 
     def _drop(self, step: FileStep, failure: tuple[str, str]) -> None:
         if failure == NOT_WANTED:
@@ -243,13 +244,13 @@ class Ingest:
             self.report.not_embedded += 1
         else:
             self.report.failed[failure] += 1
-        self._held += 1
+        self._batched += 1
 
     def _commit(self) -> None:
         if self._batch:
             with self.report.timed("commit"):
                 self._catalog.commit(self._batch, self._record.id)
-            self._batch, self._held = Batch(), 0
+            self._batch, self._batched = Batch(), 0
         self._committed_at = monotonic()
 
 
@@ -288,7 +289,7 @@ def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> I
 
 
 def _check_root(scan: Scan, planner: Planner, report: IngestReport) -> None:
-    known = planner.catalog is not None and planner.catalog.knows(os.fsencode(scan.root))
+    known = planner.catalog is not None and bool(planner.catalog.read(items_under, os.fsencode(scan.root), None, 1))
     exists = os.path.lexists(scan.root)
     if not exists and not known:
         raise InvalidInput(f"no such file or folder: {scan.root}", hint="check the spelling, or mount the disk")

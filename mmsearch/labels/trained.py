@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.catalog import NewTag, ResolvedSegment, Snapshot, SpaceRecord, background, features
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import select as catalog_select
+from mmsearch.catalog import NewTag, ResolvedSegment, Snapshot, SpaceRecord
+from mmsearch.catalog.embeddings import SegmentVectors, segment_vectors
+from mmsearch.catalog.lists import list_changes, list_keys
+from mmsearch.catalog.segments import contents_of_segments, resolve_segments
+from mmsearch.catalog.selections import selected_segments
 from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.head import Head
 from mmsearch.filters.ast import Filter
@@ -36,10 +38,10 @@ def label_with_head(
         segments, ids = _segments(snapshot, record, modalities, filter)
         # Any segment of a content stands for it.
         first = ids[np.unique(segments.contents, return_index=True)[1]]
-        found = catalog_read.resolve_segments(snapshot, first, filter)
+        found = resolve_segments(snapshot, first, filter)
         own = units.units_of_items(snapshot, {one.item_id: one.content_id for one in found}, bool(head.fusion))
         if head.fusion:
-            segments = features.of_contents(snapshot, record, units.contents_of_units(own.values()))
+            segments = segment_vectors(snapshot, record, units.contents_of_units(own.values()))
     if not found:
         return [], []
     known, vectors = units.unit_vectors(set(own.values()), head.fusion, segments)
@@ -70,21 +72,21 @@ def label_with_head(
 
 def _segments(
     snapshot: Snapshot, record: SpaceRecord, modalities: Collection[Modality] | None, filter: Filter | None
-) -> tuple[features.SegmentVectors, Ids]:
+) -> tuple[SegmentVectors, Ids]:
     """All segments of the items that match, of all lists; and their ids."""
     owners, kinds, rows, ids = list[Ids](), list[Modality](), [np.zeros((0, record.dim), np.float32)], list[Ids]()
-    for key in catalog_read.list_keys(snapshot, record.name):
+    for key in list_keys(snapshot, record.name):
         if modalities is not None and key.item not in modalities:
             continue
-        wanted = None if filter is None else catalog_select.selected(snapshot, filter, key)
-        for change in catalog_read.changes(snapshot, key, record.dim, -1):
+        wanted = None if filter is None else selected_segments(snapshot, filter, key)
+        for change in list_changes(snapshot, key, record.dim, -1):
             kept = np.flatnonzero(np.isin(change.ids, wanted)) if wanted is not None else np.arange(len(change.ids))
-            content = background.contents_of(snapshot, change.ids[kept])
+            content = contents_of_segments(snapshot, change.ids[kept])
             owners.append(np.array([content[segment] for segment in change.ids[kept].tolist()], np.int64))
             ids.append(change.ids[kept])
             rows.append(change.vectors[kept])
             kinds += [key.segment] * len(kept)
     nothing = np.zeros(0, np.int64)
-    return features.SegmentVectors(np.concatenate([nothing, *owners]), kinds, np.concatenate(rows)), np.concatenate(
+    return SegmentVectors(np.concatenate([nothing, *owners]), kinds, np.concatenate(rows)), np.concatenate(
         [nothing, *ids]
     )

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, ListKey, NewTag, Snapshot, background
-from mmsearch.catalog import read as catalog_read
-from mmsearch.catalog import select as catalog_select
+from mmsearch.catalog import Catalog, ListKey, NewTag, Snapshot
+from mmsearch.catalog.lists import list_changes, list_keys
+from mmsearch.catalog.segments import contents_of_segments, resolve_segments
+from mmsearch.catalog.selections import selected_segments
 from mmsearch.errors import InvalidInput, LibraryError, NoSharedSpace
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Label, Modality, Segment, Space, Vectors
@@ -101,7 +102,7 @@ def label_zero_shot(
     if "text" not in space.encoders:
         raise NoSharedSpace(f"the space {space.name!r} embeds no text", hint="labels need a space with words")
     with catalog.reading() as snapshot:
-        keys = [k for k in catalog_read.list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
+        keys = [k for k in list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
         chosen: dict[int, _Choice] = {}
         for key in keys:
             for content, choice in _choices(snapshot, key, names, space, judge, filter):
@@ -110,7 +111,7 @@ def label_zero_shot(
                 if known is None or choice.confidence > known.confidence:
                     chosen[content] = choice
         segments = np.array(sorted(choice.segment for choice in chosen.values()), np.int64)
-        found = catalog_read.resolve_segments(snapshot, segments, filter)
+        found = resolve_segments(snapshot, segments, filter)
     labelled = [
         _labelled(Path(os.fsdecode(one.path)), one.modality, chosen[one.content_id], names, needed)
         for one in sorted(found, key=lambda one: one.path)
@@ -144,7 +145,7 @@ def _choices(
     filter: Filter | None,
 ) -> Iterator[tuple[int, _Choice]]:
     """Of every content of a list, what it is nearest to."""
-    ids = None if filter is None else catalog_select.selected(snapshot, filter, key)
+    ids = None if filter is None else selected_segments(snapshot, filter, key)
     if ids is not None and not len(ids):
         return
     bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))
@@ -174,9 +175,9 @@ def _scored(
 ) -> dict[int, _Seen]:
     """Content id -> its best scores; vectors are read in chunks, whatever the list's length. `ids`: only these."""
     seen: dict[int, _Seen] = {}
-    for change in catalog_read.changes(snapshot, key, dim, -1):
+    for change in list_changes(snapshot, key, dim, -1):
         rows = np.arange(len(change.ids)) if ids is None else np.flatnonzero(np.isin(change.ids, ids))
-        owners = background.contents_of(snapshot, change.ids[rows])
+        owners = contents_of_segments(snapshot, change.ids[rows])
         plain, framed = change.vectors[rows] @ bare.T, change.vectors[rows] @ prompted.T  # (rows, names)
         for row, segment in enumerate(change.ids[rows].tolist()):
             one = seen.setdefault(owners[segment], _Seen(framed[row], plain[row], segment))

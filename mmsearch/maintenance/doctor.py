@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import health as catalog_health
+from mmsearch.catalog.spaces import active_space, base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders import health as encoders_health
@@ -38,7 +39,7 @@ def examine_library(parts: LibraryContext) -> Iterator[Finding]:
         return
     yield from encoders_health.findings(space)
     yield _worker(parts, space)
-    if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
+    if (parts.path / FILE_NAME).exists() and parts.catalog().read(active_space) is not None:
         try:
             yield _indexes(parts)
         except MmsearchError as error:
@@ -47,12 +48,12 @@ def examine_library(parts: LibraryContext) -> Iterator[Finding]:
 
 def _target(parts: LibraryContext) -> str:
     """Of the space that the library was made with, or would be."""
-    record = parts.catalog().base() if (parts.path / FILE_NAME).exists() else None
+    record = parts.catalog().read(base_space) if (parts.path / FILE_NAME).exists() else None
     return parts.asked() if record is None else record.target
 
 
 def _space(parts: LibraryContext) -> Space:
-    if (parts.path / FILE_NAME).exists() and parts.catalog().space() is not None:
+    if (parts.path / FILE_NAME).exists() and parts.catalog().read(active_space) is not None:
         return parts.embedding()[0]
     return parts.load(parts.asked())
 

@@ -4,7 +4,7 @@
     contents.jsonl   a line for each distinct content, in the order of its rows in vectors.npy
     items.jsonl      a line for each path
     vectors.npy      float32 or float16 (segments, dim)
-    spaces, trained  see `portable_models`
+    spaces, trained  see `export_models`
 
 A folder appears when it is complete. What is taken in is verified first, then written in transactions of some hundred
 contents; contents come before the paths that hold them, so that one cut short leaves nothing half findable.
@@ -20,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Batch, NewContent, Placement, SpaceRecord
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.contents import content_ids
+from mmsearch.catalog.items import items_at
+from mmsearch.catalog.spaces import active_space
+from mmsearch.catalog.stored_contents import PAGE, exported_items
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.atomic import appearing
 from mmsearch.core.version import VERSION
@@ -30,12 +33,12 @@ from mmsearch.maintenance.export_files import (
     CONTENTS,
     ITEMS,
     MANIFEST,
-    about,
-    batches,
-    line,
-    rows,
-    sha256,
-    vectors,
+    batched,
+    describe_space,
+    file_sha256,
+    json_line,
+    open_rows,
+    unit_rows,
     write_contents,
 )
 from mmsearch.maintenance.import_records import ImportedContent, ImportedSpace, Manifest
@@ -44,7 +47,7 @@ from mmsearch.types import Space
 
 README = "README.md"
 
-_ABOUT = """# A library of mmsearch
+_README_TEXT = """# A library of mmsearch
 
 Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--root OLD=NEW` where files lie elsewhere).
 
@@ -106,13 +109,13 @@ def export_library(parts: LibraryContext, folder: Path) -> Exported:
         items = _write_items(parts, space, made, last)
         others = export_models.write_spaces(parts, space, made)
         trained = export_models.write_trained(parts, made)
-        (made / README).write_text(_ABOUT, "utf-8")
+        (made / README).write_text(_README_TEXT, "utf-8")
         files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
         manifest = {
-            "format": import_check.FORMAT, "mmsearch": VERSION, "space": about(space),
+            "format": import_check.FORMAT, "mmsearch": VERSION, "space": describe_space(space),
             "counts": {"items": items, "contents": contents, "segments": segments},
             "spaces": others, "trained": trained, "serving": export_models.serving(parts, trained),
-            "files": {path.relative_to(made).as_posix(): sha256(path) for path in files},
+            "files": {path.relative_to(made).as_posix(): file_sha256(path) for path in files},
         }  # fmt: skip
         (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
         size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
@@ -135,15 +138,15 @@ def import_folder(
         LibraryLocked.
     """
     manifest = import_check.verified_manifest(folder)
-    own, moved = _check_space(parts, manifest.space), _Moved(roots)
+    own, relocate = _check_space(parts, manifest.space), _Relocation(roots)
     added = export_models.wanted(parts, manifest.spaces, models)
-    import_check.check_folder(folder, manifest, own.encoders, moved)
+    import_check.check_folder(folder, manifest, own.encoders, relocate)
     with parts.writing(create=True):
-        fresh = parts.catalog(create=True).space() is None
+        fresh = parts.catalog(create=True).read(active_space) is None
         space, record = parts.embedding(create=True)
         _, base = parts.base()
         contents = _take_contents(parts, base, folder, manifest)
-        items, known, other = _take_items(parts, base, folder, moved)
+        items, known, other = _take_items(parts, base, folder, relocate)
         parts.calibrate(space, record)
         parts.indexes(record).publish()
     taken = export_models.take_spaces(parts, folder, manifest.spaces, added)
@@ -166,7 +169,7 @@ def _check_space(parts: LibraryContext, there: ImportedSpace) -> Space:
     """The space that its vectors are of. Raises: SpaceChanged."""
     # The target in a manifest names code: whoever wrote the folder has no say in what is run here.
     try:
-        empty = parts.catalog().space() is None
+        empty = parts.catalog().read(active_space) is None
     except LibraryNotFound:
         empty = True
     here = parts.load(parts.asked()) if empty else parts.base()[0]
@@ -188,10 +191,9 @@ def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: 
     count, after = 0, b""
     with (folder / ITEMS).open("wb") as file:
         while True:
-            with parts.catalog().reading() as snapshot:
-                page = catalog_portable.items(snapshot, space, after, last)
+            page = parts.catalog().read(exported_items, space, after, last)
             for item in page:
-                file.write(line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
+                file.write(json_line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:
                 break
             count, after = count + len(page), page[-1]["path"]
@@ -201,12 +203,12 @@ def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: 
 def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, manifest: Manifest) -> int:
     """How many were not known here."""
     catalog, taken, row = parts.catalog(), 0, 0
-    stored, decoded = rows(folder, manifest.space.segments, space.dim), import_check.decoded()
-    told = read_lines(
+    stored, decoded = open_rows(folder, manifest.space.segments, space.dim), import_check.decoded()
+    records = read_lines(
         folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=False)
     )
-    for some in batches(told, catalog_portable.PAGE):
-        known = catalog.known([one.sha256 for one in some])
+    for some in batched(records, PAGE):
+        known = catalog.read(content_ids, [one.sha256 for one in some])
         fresh: list[tuple[ImportedContent, range]] = []
         for one in some:
             place = range(row, row := row + len(one.spans))
@@ -219,12 +221,12 @@ def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, mani
 
 
 def _batch(
-    parts: LibraryContext, space: SpaceRecord, told: Sequence[tuple[ImportedContent, range]], stored: NDArray[Any]
+    parts: LibraryContext, space: SpaceRecord, records: Sequence[tuple[ImportedContent, range]], stored: NDArray[Any]
 ) -> Batch:
-    made, kept = vectors(np.concatenate([stored[place.start : place.stop] for _, place in told]), space)
-    derived = parts.derived(made, [modality for one, _ in told for modality in one.modalities])
+    made, kept = unit_rows(np.concatenate([stored[place.start : place.stop] for _, place in records]), space)
+    derived = parts.derived(made, [modality for one, _ in records for modality in one.modalities])
     batch, first = Batch(), 0
-    for one, place in told:
+    for one, place in records:
         own = slice(first, first := first + len(place))
         content = NewContent(
             one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
@@ -236,24 +238,24 @@ def _batch(
 
 
 def _take_items(
-    parts: LibraryContext, space: SpaceRecord, folder: Path, moved: Callable[[str], bytes]
+    parts: LibraryContext, space: SpaceRecord, folder: Path, relocate: Callable[[str], bytes]
 ) -> tuple[int, int, int]:
     """(paths that were not known here, that hold the same here, that hold something else here)"""
     catalog, taken, same, other = parts.catalog(), 0, 0, 0
-    told = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, moved))
-    for some in batches(told, 4 * catalog_portable.PAGE):
+    records = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, relocate))
+    for some in batched(records, 4 * PAGE):
         places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
-        here = catalog.held([place.path for place in places])
-        known = catalog.known([place.sha256 for place in places])
+        here = catalog.read(items_at, [place.path for place in places])
+        known = catalog.read(content_ids, [place.sha256 for place in places])
         fresh = [place for place in places if place.path not in here and place.sha256 in known]
         if fresh:
             catalog.commit(Batch(placements=fresh), space.id)
-        equal = sum(here.get(place.path) == place.sha256 for place in places)
+        equal = sum(place.path in here and here[place.path].sha256 == place.sha256 for place in places)
         taken, same, other = taken + len(fresh), same + equal, other + len(places) - len(fresh) - equal
     return taken, same, other
 
 
-class _Moved:
+class _Relocation:
     """Paths there -> paths here, by the longest folder that is named."""
 
     def __init__(self, roots: Mapping[str, str]) -> None:

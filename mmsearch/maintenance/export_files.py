@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.stored_contents import ExportedContent, exported_contents
 from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.maintenance.import_values import HINT
 from mmsearch.types import Vectors
@@ -22,7 +22,7 @@ from mmsearch.vectors.check import checked_vectors
 T = TypeVar("T")
 
 MANIFEST, CONTENTS, ITEMS, VECTORS = "manifest.json", "contents.jsonl", "items.jsonl", "vectors.npy"
-REFUSALS = "refusals.jsonl"
+UNSUPPORTED = "refusals.jsonl"
 
 _UNREADABLE = (
     OSError, ValueError, TypeError, SyntaxError, TokenError, ArithmeticError, MemoryError, RecursionError,
@@ -35,12 +35,12 @@ _HEADER = 128
 _LOOKED_AT = 8192
 """Rows checked at once."""
 
-_ABOUT = ("name", "target", "dim", "fingerprint", "layout", "storage")
+_SPACE_FIELDS = ("name", "target", "dim", "fingerprint", "layout", "storage")
 
 
-def about(space: SpaceRecord) -> dict[str, Any]:
+def describe_space(space: SpaceRecord) -> dict[str, Any]:
     """What a manifest says of a space."""
-    return {name: getattr(space, name) for name in _ABOUT}
+    return {name: getattr(space, name) for name in _SPACE_FIELDS}
 
 
 def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known: bool) -> tuple[int, int, int]:
@@ -55,13 +55,12 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
     with (folder / CONTENTS).open("wb") as file, (folder / VECTORS).open("wb") as vectors:
         vectors.write(bytes(_HEADER))
         while True:
-            with catalog.reading() as snapshot:
-                page = catalog_portable.contents(snapshot, space, last)
+            page = catalog.read(exported_contents, space, last)
             for one in page:
-                told: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
+                record: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
                 if not known:
-                    told |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
-                file.write(line(told))
+                    record |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
+                file.write(json_line(record))
                 vectors.write(b"".join(one.vectors))
                 segments += len(one.segments)
             if not page:
@@ -72,14 +71,14 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
     return count, segments, last
 
 
-def _spans(content: catalog_portable.ExportedContent) -> list[dict[str, Any]]:
+def _spans(content: ExportedContent) -> list[dict[str, Any]]:
     return [
         {"modality": modality} | {name: value for name, value in asdict(span).items() if value is not None}
         for modality, span in content.segments
     ]
 
 
-def rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
+def open_rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
     """The vectors of a folder, float32 or float16 (segments, dim), read as they are used. Raises: InvalidInput."""
     path = folder / VECTORS
     try:
@@ -94,7 +93,7 @@ def rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
 
 def check_rows(folder: Path, segments: int, dim: int) -> None:
     """Look at every vector of a folder. Raises: InvalidInput."""
-    stored = rows(folder, segments, dim)
+    stored = open_rows(folder, segments, dim)
     for first in range(0, segments, _LOOKED_AT):
         try:
             # What is no number makes numpy warn; it is refused.
@@ -104,7 +103,7 @@ def check_rows(folder: Path, segments: int, dim: int) -> None:
             raise InvalidInput(f"{folder / VECTORS}, from row {first} on: {error.message}", hint=HINT) from error
 
 
-def vectors(stored: NDArray[Any], space: SpaceRecord) -> tuple[Vectors, Vectors]:
+def unit_rows(stored: NDArray[Any], space: SpaceRecord) -> tuple[Vectors, Vectors]:
     """Some of these rows, float32 (n, dim) of length 1; and as the space is to keep them. Raises: InvalidInput."""
     made = checked_vectors(blobs.unit(stored), space.dim)
     # Half precision that stays what it is must not be rounded twice.
@@ -114,24 +113,26 @@ def vectors(stored: NDArray[Any], space: SpaceRecord) -> tuple[Vectors, Vectors]
 
 def _header(kind: str, count: int, dim: int) -> bytes:
     """That of a .npy file, padded to _HEADER bytes."""
-    told = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({count}, {dim}), }}"
-    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + told.ljust(_HEADER - 11).encode() + b"\n"
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({count}, {dim}), }}"
+    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + header.ljust(_HEADER - 11).encode() + b"\n"
 
 
-def line(value: Mapping[str, Any]) -> bytes:
-    """Raises: CatalogDamaged for what JSON has no word for, which no catalog was given."""
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """A line of JSON. Raises: CatalogDamaged for what JSON has no word for, which no catalog was given."""
     try:
         return json.dumps(value, allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise CatalogDamaged("the catalog holds what can't be exported", hint=blobs.MEND) from error
 
 
-def batches(lines: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+def batched(lines: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """Some after some, `size` at a time."""
     rest = iter(lines)
     while some := list(islice(rest, size)):
         yield some
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,13 +10,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmsearch.catalog import NewContent, NewUnsupported, SpaceRecord, layouts
-from mmsearch.catalog import export as catalog_portable
+from mmsearch.catalog.spaces import all_spaces
+from mmsearch.catalog.stored_contents import PAGE
+from mmsearch.catalog.unsupported import unsupported_contents
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.atomic import appearing
 from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.maintenance import import_check, import_records
-from mmsearch.maintenance.export_files import CONTENTS, REFUSALS, about, batches, line, rows, vectors, write_contents
+from mmsearch.maintenance.export_files import (
+    CONTENTS,
+    UNSUPPORTED,
+    batched,
+    describe_space,
+    json_line,
+    open_rows,
+    unit_rows,
+    write_contents,
+)
 from mmsearch.maintenance.import_records import ImportedModel, ImportedSpace
 from mmsearch.maintenance.import_values import read_lines
 from mmsearch.types import Space
@@ -26,34 +37,37 @@ SPACES, TRAINED = "spaces", "trained"
 
 def write_spaces(parts: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
     """Write the vectors of all other models; what a manifest says of them."""
-    told: list[dict[str, Any]] = []
-    for space in parts.catalog().spaces():
+    entries: list[dict[str, Any]] = []
+    for space in parts.catalog().read(all_spaces):
         if space.base is None and space.id != base.id:
-            place = f"{SPACES}/{len(told) + 1}"
+            place = f"{SPACES}/{len(entries) + 1}"
             made = folder / place
             made.mkdir(parents=True)
             contents, segments, _ = write_contents(parts.catalog(), space, made, known=True)
-            _write_refusals(parts, space, made)
-            told.append(
-                {"folder": place, "space": about(space), "counts": {"contents": contents, "segments": segments}}
+            _write_unsupported(parts, space, made)
+            entries.append(
+                {
+                    "folder": place,
+                    "space": describe_space(space),
+                    "counts": {"contents": contents, "segments": segments},
+                }
             )
-    return told
+    return entries
 
 
-def _write_refusals(parts: LibraryContext, space: SpaceRecord, folder: Path) -> None:
+def _write_unsupported(parts: LibraryContext, space: SpaceRecord, folder: Path) -> None:
     after = 0
-    with (folder / REFUSALS).open("wb") as file:
+    with (folder / UNSUPPORTED).open("wb") as file:
         while True:
-            with parts.catalog().reading() as snapshot:
-                page = catalog_portable.unsupported(snapshot, space, after)
+            page = parts.catalog().read(unsupported_contents, space, after)
             for content_id, sha256, failure, reason in page:
-                file.write(line({"sha256": sha256, "failure": failure, "reason": reason}))
+                file.write(json_line({"sha256": sha256, "failure": failure, "reason": reason}))
                 after = content_id
             if not page:
                 return
 
 
-def wanted(parts: LibraryContext, told: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
+def wanted(parts: LibraryContext, entries: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
     """The targets and spaces of models that are asked for by name: which code may run is said by who imports, not by
     the folder. Raises: InvalidInput if the folder has no vectors of one, UnknownName, WeightsError."""
     found = []
@@ -61,8 +75,8 @@ def wanted(parts: LibraryContext, told: Sequence[ImportedSpace], names: Sequence
         target = registry.target_of("spaces", name)
         parts.trust.name(name)
         space = parts.load(target)
-        if space.fingerprint not in [one.fingerprint for one in told]:
-            there = ", ".join(one.name for one in told) or "none"
+        if space.fingerprint not in [one.fingerprint for one in entries]:
+            there = ", ".join(one.name for one in entries) or "none"
             raise InvalidInput(
                 f"the folder has no vectors of the model {name!r} as it is on this machine",
                 hint=f"other models that it has vectors of: {there}",
@@ -72,7 +86,7 @@ def wanted(parts: LibraryContext, told: Sequence[ImportedSpace], names: Sequence
 
 
 def take_spaces(
-    parts: LibraryContext, folder: Path, told: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
+    parts: LibraryContext, folder: Path, entries: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
 ) -> list[str]:
     """Give contents that are here the vectors that other models made of them there: of models that this library has,
     and of those that are added. What has some already keeps them.
@@ -81,13 +95,13 @@ def take_spaces(
     """
     catalog, taken = parts.catalog(), []
     with parts.adding():
-        known = {one.fingerprint: one for one in catalog.spaces() if one.base is None}
+        known = {one.fingerprint: one for one in catalog.read(all_spaces) if one.base is None}
         for target, space in added:
             if space.fingerprint not in known:
                 known[space.fingerprint] = catalog.add_space(
                     space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), parts.settings.storage
                 )
-        for one in told:
+        for one in entries:
             if (record := known.get(one.fingerprint)) is not None:
                 _take_space(parts, folder / one.folder, record, one.segments)
                 taken.append(record.name)
@@ -95,18 +109,20 @@ def take_spaces(
 
 
 def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segments: int) -> None:
-    stored, row, catalog = rows(folder, segments, space.dim), 0, parts.catalog()
+    stored, row, catalog = open_rows(folder, segments, space.dim), 0, parts.catalog()
     decoded = import_check.decoded()
-    told = read_lines(folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=True))
-    for some in batches(told, catalog_portable.PAGE):
+    entries = read_lines(
+        folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=True)
+    )
+    for some in batched(entries, PAGE):
         found = []
         for one in some:
             place = slice(row, row := row + len(one.spans))
-            _, kept = vectors(stored[place], space)
+            _, kept = unit_rows(stored[place], space)
             found.append(NewContent(one.sha256, one.modality, {}, one.modalities, one.spans, kept))
-        catalog.complete(space, found, [])
-    for refused in batches(read_lines(folder / REFUSALS, import_records.unsupported_record), catalog_portable.PAGE):
-        catalog.complete(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
+        catalog.backfill(space, found, [])
+    for refused in batched(read_lines(folder / UNSUPPORTED, import_records.unsupported_record), PAGE):
+        catalog.backfill(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
 
 
 def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
@@ -114,7 +130,7 @@ def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
     from mmsearch.training.serving import card
     from mmsearch.training.serving.folder import PLAN, model_folders
 
-    told = []
+    entries = []
     for model in model_folders(parts.path):
         if model.finished:
             facts = card.read_card(model.path)
@@ -123,13 +139,13 @@ def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
             try:
                 for name in (PLAN, card.JSON_NAME, card.README_NAME, *map(str, facts["files"])):
                     (made / name).write_bytes(_own(model.path, name).read_bytes())
-                told.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
+                entries.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
             except (KeyError, TypeError, OSError) as error:
                 raise LibraryError(
                     f"the trained model {model.name!r} can't be exported: {error!r}",
                     hint=f"mmsearch train drop {model.name}, or train it again",
                 ) from error
-    return told
+    return entries
 
 
 def _own(folder: Path, name: str) -> Path:
@@ -143,32 +159,32 @@ def _own(folder: Path, name: str) -> Path:
 
 
 def take_trained(
-    parts: LibraryContext, folder: Path, told: Sequence[ImportedModel], files: Sequence[str]
+    parts: LibraryContext, folder: Path, entries: Sequence[ImportedModel], files: Sequence[str]
 ) -> dict[str, str]:
     """Keep the models of spaces that are here, under names that are free here; `files` are all of the folder's.
 
     Returns name -> why it was left out, "" for those that were taken.
     """
-    if not told:
+    if not entries:
         return {}
     from mmsearch.training.serving.folder import ModelFolder
 
-    prints = {one.fingerprint for one in parts.catalog().spaces() if one.base is None}
-    said = {}
-    for one in told:
+    prints = {one.fingerprint for one in parts.catalog().read(all_spaces) if one.base is None}
+    answers = {}
+    for one in entries:
         model = ModelFolder.of(parts.path, one.name)
         own = {PurePosixPath(name).name: folder / name for name in files if _of(name, model.name)}
         if one.fingerprint not in prints:
-            said[model.name] = f"it belongs to the space {one.base!r}, which this library doesn't have"
+            answers[model.name] = f"it belongs to the space {one.base!r}, which this library doesn't have"
         elif model.path.exists():
-            said[model.name] = "" if _same(own, model.path) else "another one is called so here"
+            answers[model.name] = "" if _same(own, model.path) else "another one is called so here"
         else:
             model.path.parent.mkdir(parents=True, exist_ok=True)
             with appearing(model.path) as made:
                 for name, file in own.items():
                     (made / name).write_bytes(file.read_bytes())
-            said[model.name] = ""
-    return said
+            answers[model.name] = ""
+    return answers
 
 
 def _of(name: str, model: str) -> bool:
@@ -181,8 +197,8 @@ def _same(there: Mapping[str, Path], here: Path) -> bool:
     )
 
 
-def serving(parts: LibraryContext, told: Sequence[Mapping[str, str]]) -> str | None:
+def serving(parts: LibraryContext, entries: Sequence[Mapping[str, str]]) -> str | None:
     """Which of the models that were written makes the space that searches use."""
     _, base = parts.base()
     active = parts.embedding()[1]
-    return next((one["name"] for one in told if active.name == f"{base.name}+{one['name']}"), None)
+    return next((one["name"] for one in entries if active.name == f"{base.name}+{one['name']}"), None)

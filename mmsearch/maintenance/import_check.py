@@ -7,7 +7,7 @@ from typing import Any
 from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
 from mmsearch.maintenance import import_records
-from mmsearch.maintenance.export_files import CONTENTS, ITEMS, MANIFEST, REFUSALS, VECTORS, check_rows, sha256
+from mmsearch.maintenance.export_files import CONTENTS, ITEMS, MANIFEST, UNSUPPORTED, VECTORS, check_rows, file_sha256
 from mmsearch.maintenance.import_records import ImportedContent, ImportedItem, ImportedSpace, Manifest
 from mmsearch.maintenance.import_values import HINT, WrongValue, read_lines
 from mmsearch.types import Modality
@@ -24,12 +24,12 @@ def verified_manifest(folder: Path) -> Manifest:
             hint="upgrade: pip install --upgrade mmsearch",
         )
     needed = {CONTENTS, ITEMS, VECTORS}
-    needed |= {f"{one.folder}/{name}" for one in manifest.spaces for name in (CONTENTS, VECTORS, REFUSALS)}
+    needed |= {f"{one.folder}/{name}" for one in manifest.spaces for name in (CONTENTS, VECTORS, UNSUPPORTED)}
     for name in sorted(needed | manifest.files.keys()):
         path = folder / name
         try:
             # A pipe or a device would never end.
-            whole = path.is_file() and sha256(path) == manifest.files.get(name)
+            whole = path.is_file() and file_sha256(path) == manifest.files.get(name)
             there = path.exists()
         except OSError as error:
             raise InvalidInput(f"{path} can't be read: {error.strerror or error}") from error
@@ -41,22 +41,22 @@ def verified_manifest(folder: Path) -> Manifest:
 
 
 def check_folder(
-    folder: Path, manifest: Manifest, embedded: Mapping[Modality, Any], moved: Callable[[str], bytes]
+    folder: Path, manifest: Manifest, embedded: Mapping[Modality, Any], relocate: Callable[[str], bytes]
 ) -> None:
     """Read every line and every vector.
 
     Args:
         embedded: Modalities that the space takes.
-        moved: Turns a path there into one here.
+        relocate: Turns a path there into one here.
 
     Raises: InvalidInput for the first that is wrong.
     """
     hashes = _check_space(folder, manifest.space, embedded.keys(), known=False)
-    items = _Items(moved, hashes)
+    items = _Items(relocate, hashes)
     _check_count(folder / ITEMS, sum(1 for _ in read_lines(folder / ITEMS, items)), manifest.items)
     for one in manifest.spaces:
         _check_space(folder / one.folder, one, decoded(), known=True)
-        for _ in read_lines(folder / one.folder / REFUSALS, import_records.unsupported_record):
+        for _ in read_lines(folder / one.folder / UNSUPPORTED, import_records.unsupported_record):
             pass
 
 
@@ -65,19 +65,19 @@ def decoded() -> Collection[Modality]:
     return registry.known_targets("decoders").keys()
 
 
-def _check_space(folder: Path, told: ImportedSpace, embedded: Collection[Modality], *, known: bool) -> set[bytes]:
+def _check_space(folder: Path, record: ImportedSpace, embedded: Collection[Modality], *, known: bool) -> set[bytes]:
     """The hashes of its contents."""
     contents = _Contents(embedded, known)
     count = sum(1 for _ in read_lines(folder / CONTENTS, contents))
-    _check_count(folder / CONTENTS, count, told.contents)
-    _check_count(folder / CONTENTS, contents.segments, told.segments, "segments")
-    check_rows(folder, told.segments, told.dim)
+    _check_count(folder / CONTENTS, count, record.contents)
+    _check_count(folder / CONTENTS, contents.segments, record.segments, "segments")
+    check_rows(folder, record.segments, record.dim)
     return contents.hashes
 
 
-def _check_count(path: Path, found: int, told: int, of: str = "lines") -> None:
-    if found != told:
-        raise InvalidInput(f"{path} has {found} {of}, the manifest says {told}", hint=HINT)
+def _check_count(path: Path, found: int, stated: int, of: str = "lines") -> None:
+    if found != stated:
+        raise InvalidInput(f"{path} has {found} {of}, the manifest says {stated}", hint=HINT)
 
 
 class _Contents:
@@ -88,8 +88,8 @@ class _Contents:
         self.segments = 0
         self._decoded, self._embedded, self._known = decoded(), embedded, known
 
-    def __call__(self, told: Any) -> ImportedContent:
-        one = import_records.content_record(told, self._decoded, self._embedded, known=self._known)
+    def __call__(self, record: Any) -> ImportedContent:
+        one = import_records.content_record(record, self._decoded, self._embedded, known=self._known)
         if (digest := bytes.fromhex(one.sha256)) in self.hashes:
             raise WrongValue("an earlier line tells of the same content")
         self.hashes.add(digest)
@@ -100,12 +100,12 @@ class _Contents:
 class _Items:
     """Reads lines of items.jsonl, each path once, of contents that are there."""
 
-    def __init__(self, moved: Callable[[str], bytes], contents: Collection[bytes]) -> None:
-        self._moved, self._contents = moved, contents
+    def __init__(self, relocate: Callable[[str], bytes], contents: Collection[bytes]) -> None:
+        self._relocate, self._contents = relocate, contents
         self._paths: set[bytes] = set()
 
-    def __call__(self, told: Any) -> ImportedItem:
-        one = import_records.item_record(told, self._moved)
+    def __call__(self, record: Any) -> ImportedItem:
+        one = import_records.item_record(record, self._relocate)
         if bytes.fromhex(one.sha256) not in self._contents:
             raise WrongValue(f"no line of {CONTENTS} tells what the path holds")
         if one.path in self._paths:

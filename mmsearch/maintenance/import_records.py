@@ -15,20 +15,20 @@ from mmsearch.errors import FAILURES, InvalidInput
 from mmsearch.maintenance.import_values import (
     LONGEST,
     WrongValue,
-    a_list,
-    a_sha256,
-    a_text,
-    a_whole,
-    an_object,
-    fits,
+    checked_sha256,
+    is_count,
     is_real,
+    is_storable,
     is_text,
-    is_whole,
     is_word,
-    is_words,
+    is_word_list,
     making_sense,
-    member,
     parse_line,
+    required,
+    required_count,
+    required_list,
+    required_object,
+    required_text,
     shown,
 )
 from mmsearch.types import Metadata, Modality, Span
@@ -123,43 +123,49 @@ def read_manifest(folder: Path, name: str) -> Manifest:
         return _manifest(parse_line(raw))
 
 
-def _manifest(told: Any) -> Manifest:
-    counts = an_object(told, "counts")
-    serving = told.get("serving")
+def _manifest(record: Any) -> Manifest:
+    counts = required_object(record, "counts")
+    serving = record.get("serving")
     if serving is not None and not isinstance(serving, str):
         raise WrongValue(f"'serving' is {shown(serving)}, not a name")
-    files = an_object(told, "files")
+    files = required_object(record, "files")
     for name, digest in files.items():
-        inside(name)
-        a_sha256(digest, f"'files' at {shown(name)}")
+        checked_part(name)
+        checked_sha256(digest, f"'files' at {shown(name)}")
     return Manifest(
-        a_whole(told, "format"),
-        _space(an_object(told, "space"), counts),
-        a_whole(counts, "items"),
+        required_count(record, "format"),
+        _space(required_object(record, "space"), counts),
+        required_count(counts, "items"),
         files,
-        [_other(one) for one in a_list(told, "spaces")],
-        [_model(one) for one in a_list(told, "trained")],
+        [_other(one) for one in required_list(record, "spaces")],
+        [_model(one) for one in required_list(record, "trained")],
         serving,
     )
 
 
-def _space(told: Mapping[str, Any], counts: Mapping[str, Any], folder: str = "") -> ImportedSpace:
+def _space(record: Mapping[str, Any], counts: Mapping[str, Any], folder: str = "") -> ImportedSpace:
     return ImportedSpace(
-        a_text(told, "name"), a_text(told, "fingerprint"), a_whole(told, "dim"),
-        a_whole(counts, "contents"), a_whole(counts, "segments"), folder,
+        required_text(record, "name"), required_text(record, "fingerprint"), required_count(record, "dim"),
+        required_count(counts, "contents"), required_count(counts, "segments"), folder,
     )  # fmt: skip
 
 
-def _other(told: Any) -> ImportedSpace:
-    return _space(an_object(told, "space"), an_object(told, "counts"), inside(a_text(told, "folder")))
+def _other(record: Any) -> ImportedSpace:
+    return _space(
+        required_object(record, "space"),
+        required_object(record, "counts"),
+        checked_part(required_text(record, "folder")),
+    )
 
 
-def _model(told: Any) -> ImportedModel:
-    return ImportedModel(a_text(told, "name"), a_text(told, "base"), a_text(told, "fingerprint"))
+def _model(record: Any) -> ImportedModel:
+    return ImportedModel(
+        required_text(record, "name"), required_text(record, "base"), required_text(record, "fingerprint")
+    )
 
 
-def inside(name: str) -> str:
-    """The name of a file or folder of an exported folder. Raises: Wrong for one that leads out of it."""
+def checked_part(name: str) -> str:
+    """The name of a file or folder of an exported folder. Raises: WrongValue for one that leads out of it."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or parts[0] == "/" or any(character in name for character in "\\:\0"):
         raise WrongValue(f"{shown(name)} is no part of it")
@@ -167,7 +173,7 @@ def inside(name: str) -> str:
 
 
 def content_record(
-    told: Any, decoded: Collection[Modality], embedded: Collection[Modality], *, known: bool
+    record: Any, decoded: Collection[Modality], embedded: Collection[Modality], *, known: bool
 ) -> ImportedContent:
     """A line of contents.jsonl.
 
@@ -176,47 +182,47 @@ def content_record(
         embedded: Modalities that a segment may have.
         known: Other lines tell what the contents are: metadata and tags are not looked at.
 
-    Raises: Wrong.
+    Raises: WrongValue.
     """
-    sha256, modality = a_sha256(member(told, "sha256"), "'sha256'"), _among(told, decoded)
-    segments = a_list(told, "segments")
+    sha256, modality = checked_sha256(required(record, "sha256"), "'sha256'"), _among(record, decoded)
+    segments = required_list(record, "segments")
     if not segments:
         raise WrongValue("a content without segments could never be found")
     modalities = [_among(one, embedded) for one in segments]
-    metadata = {} if known else _metadata(an_object(told, "metadata"))
-    tags = [] if known else _tags(a_list(told, "tags"), metadata)
+    metadata = {} if known else _metadata(required_object(record, "metadata"))
+    tags = [] if known else _tags(required_list(record, "tags"), metadata)
     return ImportedContent(sha256, modality, modalities, [_span(one) for one in segments], metadata, tags)
 
 
-def _among(told: Any, known: Collection[Modality]) -> Modality:
-    modality = a_text(told, "modality")
+def _among(record: Any, known: Collection[Modality]) -> Modality:
+    modality = required_text(record, "modality")
     if modality not in known:
         raise WrongValue(f"nothing here takes the modality {shown(modality)}; known: {', '.join(sorted(known))}")
     return modality
 
 
-def _span(told: Mapping[str, Any]) -> Span:
-    for name in told.keys() - {"modality", *_PLACES}:
+def _span(record: Mapping[str, Any]) -> Span:
+    for name in record.keys() - {"modality", *_PLACES}:
         raise WrongValue(f"a segment has no {shown(name)}")
-    place: dict[str, Any] = {name: told[name] for name in _PLACES if told.get(name) is not None}
+    place: dict[str, Any] = {name: record[name] for name in _PLACES if record.get(name) is not None}
     for name in _REALS:
         if name in place and not is_real(place[name]):
             raise WrongValue(f"a segment's {name!r} is {shown(place[name])}, not a number of seconds")
     for name in _WHOLES:
-        if name in place and not is_whole(place[name]):
+        if name in place and not is_count(place[name]):
             raise WrongValue(f"a segment's {name!r} is {shown(place[name])}, not a whole number from 0 on")
     if "text" in place and not is_text(place["text"]):
         raise WrongValue(f"a segment's text is {shown(place['text'])}")
     return Span(**place)
 
 
-def _metadata(told: Mapping[str, Any]) -> Metadata:
-    _plain(told)
+def _metadata(record: Mapping[str, Any]) -> Metadata:
+    _plain(record)
     for name, takes in _FACTS.items():
-        value = told.get(name)
+        value = record.get(name)
         if value is not None and not takes(value):
             raise WrongValue(f"the metadata's {name!r} is {shown(value)}")
-    return dict(told)
+    return dict(record)
 
 
 def _is_place(value: object) -> bool:
@@ -225,9 +231,9 @@ def _is_place(value: object) -> bool:
     return bool(abs(value[0]) <= 90 and abs(value[1]) <= 180)
 
 
-def _plain(told: object) -> None:
-    """Raises: Wrong for numbers that the catalog can't hold, and for what is nested too deeply. No recursion."""
-    level = [told]
+def _plain(record: object) -> None:
+    """Raises: WrongValue for numbers that the catalog can't hold, and for what is nested too deeply. No recursion."""
+    level = [record]
     for _ in range(DEEPEST):
         inner: list[object] = []
         for value in level:
@@ -235,17 +241,17 @@ def _plain(told: object) -> None:
                 inner.extend(value.values())
             elif isinstance(value, list):
                 inner.extend(value)
-            elif isinstance(value, int | float) and not (fits(value) or isinstance(value, bool)):
+            elif isinstance(value, int | float) and not (is_storable(value) or isinstance(value, bool)):
                 raise WrongValue(f"the metadata holds {shown(value)}, which is too large a number")
         level = inner
     if level:
         raise WrongValue("the metadata is nested too deeply")
 
 
-def _tags(told: Sequence[Any], metadata: Metadata) -> list[tuple[str, float]]:
+def _tags(record: Sequence[Any], metadata: Metadata) -> list[tuple[str, float]]:
     seen = set(metadata.get("keywords") or ())
     tags = []
-    for one in told:
+    for one in record:
         if not isinstance(one, list) or len(one) != 2 or not is_word(one[0]):
             raise WrongValue(f"a tag is {shown(one)}, not a word and a confidence")
         if not is_real(one[1]) or not 0 <= one[1] <= 1:
@@ -257,18 +263,20 @@ def _tags(told: Sequence[Any], metadata: Metadata) -> list[tuple[str, float]]:
     return tags
 
 
-def item_record(told: Any, moved: Callable[[str], bytes]) -> ImportedItem:
-    """A line of items.jsonl; `moved` turns a path there into one here. Raises: Wrong."""
-    mtime = member(told, "mtime_ns")
+def item_record(record: Any, relocate: Callable[[str], bytes]) -> ImportedItem:
+    """A line of items.jsonl; `relocate` turns a path there into one here. Raises: WrongValue."""
+    mtime = required(record, "mtime_ns")
     if not isinstance(mtime, int) or isinstance(mtime, bool) or mtime not in INT64:
         raise WrongValue(f"'mtime_ns' is {shown(mtime)}, not nanoseconds of 64 bits")
-    path, root = (_path(a_text(told, name), moved) for name in ("path", "root"))
-    return ImportedItem(path, root, a_sha256(member(told, "sha256"), "'sha256'"), a_whole(told, "size"), mtime)
+    path, root = (_path(required_text(record, name), relocate) for name in ("path", "root"))
+    return ImportedItem(
+        path, root, checked_sha256(required(record, "sha256"), "'sha256'"), required_count(record, "size"), mtime
+    )
 
 
-def _path(given: str, moved: Callable[[str], bytes]) -> bytes:
+def _path(given: str, relocate: Callable[[str], bytes]) -> bytes:
     try:
-        path = moved(given)
+        path = relocate(given)
     except UnicodeEncodeError as error:
         raise WrongValue(f"the path {shown(given)} holds what is in no name") from error
     if not path or b"\0" in path or len(path) > LONGEST:
@@ -280,22 +288,22 @@ def _path(given: str, moved: Callable[[str], bytes]) -> bytes:
     return path
 
 
-def unsupported_record(told: Any) -> ImportedUnsupported:
-    """A line of refusals.jsonl. Raises: Wrong."""
-    failure = a_text(told, "failure")
+def unsupported_record(record: Any) -> ImportedUnsupported:
+    """A line of refusals.jsonl. Raises: WrongValue."""
+    failure = required_text(record, "failure")
     if failure not in FAILURES:
         raise WrongValue(f"there is no failure {shown(failure)}")
-    reason = member(told, "reason")
+    reason = required(record, "reason")
     if not is_text(reason):
         raise WrongValue(f"'reason' is {shown(reason)}")
-    return ImportedUnsupported(a_sha256(member(told, "sha256"), "'sha256'"), failure, reason)
+    return ImportedUnsupported(checked_sha256(required(record, "sha256"), "'sha256'"), failure, reason)
 
 
 _FACTS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("width", "height"), is_whole),
+    **dict.fromkeys(("width", "height"), is_count),
     **dict.fromkeys(("make", "model", "title"), is_text),
     "duration": is_real,
     "gps": _is_place,
-    "keywords": is_words,
+    "keywords": is_word_list,
 }
 """Metadata that columns, filters and tags are made of -> whether a value is one."""

@@ -46,7 +46,7 @@ def read_lines(path: Path, make: Callable[[Any], T]) -> Iterator[T]:
 
 
 def parse_line(line: bytes) -> Any:
-    """Raises: Wrong."""
+    """Raises: WrongValue."""
     try:
         return json.loads(line, parse_constant=_no_number)
     except RecursionError as error:
@@ -59,57 +59,57 @@ def _no_number(name: str) -> None:
     raise WrongValue(f"{name} is no number of JSON's")
 
 
-def member(told: Any, name: str) -> Any:
-    if not isinstance(told, dict):
-        raise WrongValue(f"it is {shown(told)}, not an object")
-    if name not in told:
+def required(record: Any, name: str) -> Any:
+    if not isinstance(record, dict):
+        raise WrongValue(f"it is {shown(record)}, not an object")
+    if name not in record:
         raise WrongValue(f"{name!r} is missing")
-    return told[name]
+    return record[name]
 
 
-def an_object(told: Any, name: str) -> dict[str, Any]:
-    found = member(told, name)
+def required_object(record: Any, name: str) -> dict[str, Any]:
+    found = required(record, name)
     if not isinstance(found, dict):
         raise WrongValue(f"{name!r} is {shown(found)}, not an object")
     return found
 
 
-def a_list(told: Any, name: str) -> list[Any]:
-    found = member(told, name)
+def required_list(record: Any, name: str) -> list[Any]:
+    found = required(record, name)
     if not isinstance(found, list):
         raise WrongValue(f"{name!r} is {shown(found)}, not a list")
     return found
 
 
-def a_text(told: Any, name: str) -> str:
-    found = member(told, name)
+def required_text(record: Any, name: str) -> str:
+    found = required(record, name)
     if not isinstance(found, str) or not found or len(found) > LONGEST:
         raise WrongValue(f"{name!r} is {shown(found)}, not a text")
     return found
 
 
-def a_whole(told: Any, name: str) -> int:
-    found = member(told, name)
-    if not is_whole(found):
+def required_count(record: Any, name: str) -> int:
+    found = required(record, name)
+    if not is_count(found):
         raise WrongValue(f"{name!r} is {shown(found)}, not a whole number from 0 on")
     return int(found)
 
 
-def a_sha256(value: object, name: str) -> str:
+def checked_sha256(value: object, name: str) -> str:
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
         raise WrongValue(f"{name} is {shown(value)}, not a sha256")
     return value
 
 
-def is_whole(value: object) -> bool:
+def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64[-1]
 
 
 def is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and fits(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_storable(value)
 
 
-def fits(value: int | float) -> bool:
+def is_storable(value: int | float) -> bool:
     return value in INT64 if isinstance(value, int) else math.isfinite(value)
 
 
@@ -129,7 +129,7 @@ def shown(value: object) -> str:
     return _BRIEF.repr(value)
 
 
-def is_words(value: object) -> bool:
+def is_word_list(value: object) -> bool:
     return isinstance(value, list) and all(map(is_word, value))
 
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.failures import all_failures
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.paths import absolute_path
 from mmsearch.errors import InvalidInput
@@ -38,8 +39,7 @@ def prune(parts: LibraryContext) -> Pruned:
     """Forget items whose file is missing, contents that no path holds, and failures whose file is gone."""
     with parts.writing():
         catalog = parts.catalog()
-        with catalog.reading() as snapshot:
-            known = catalog_read.failures(snapshot)
+        known = catalog.read(all_failures)
         catalog.forget_failures([failure.path for failure in known if not os.path.lexists(failure.path)])
         items, _ = catalog.prune()
         _publish(parts)
@@ -47,5 +47,5 @@ def prune(parts: LibraryContext) -> Pruned:
 
 
 def _publish(parts: LibraryContext) -> None:
-    if parts.catalog().space() is not None:
+    if parts.catalog().read(active_space) is not None:
         parts.indexes().publish()

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord, backfill, file_groups
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.contents import counts_by_modality
+from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
+from mmsearch.catalog.failures import failure_counts
+from mmsearch.catalog.file_groups import count_groups
+from mmsearch.catalog.runs import latest_run
+from mmsearch.catalog.spaces import active_space, all_spaces
+from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.errors import NotEmbedded
 
@@ -51,15 +58,15 @@ class Status:
 def library_status(parts: LibraryContext) -> Status:
     """Read it from the catalog and the folder. Raises: LibraryNotFound."""
     catalog = parts.catalog()
-    record = catalog.space()
     with catalog.reading() as snapshot:
+        record = active_space(snapshot)
         name = record.name if record else parts.settings.space
-        counts = tuple(catalog_read.counts(snapshot, name))
-        failures = catalog_read.failure_counts(snapshot)
+        counts = tuple(counts_by_modality(snapshot, name))
+        failures = failure_counts(snapshot)
         not_embedded = failures.pop(NotEmbedded.failure, 0)
-        bundles = file_groups.count_groups(snapshot)
-        generation, _ = catalog_read.generation(snapshot)
-        last_run = catalog_read.last_run(snapshot)
+        bundles = count_groups(snapshot)
+        generation = current_commit(snapshot).generation
+        last_run = latest_run(snapshot)
     return Status(
         parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
@@ -70,20 +77,20 @@ def library_status(parts: LibraryContext) -> Status:
 
 def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
     """All that a library has, in the order in which they came."""
-    spaces, active = catalog.spaces(), catalog.space()
-    names = {one.id: one.name for one in spaces}
-    # A library's only model lacks nothing: what is ingested gets its vectors at once.
-    several = sum(one.base is None for one in spaces) > 1
     found = []
     with catalog.reading() as snapshot:
-        vectors = backfill.vector_counts(snapshot)
+        spaces, active = all_spaces(snapshot), active_space(snapshot)
+        names = {one.id: one.name for one in spaces}
+        # A library's only model lacks nothing: what is ingested gets its vectors at once.
+        several = sum(one.base is None for one in spaces) > 1
+        vectors = vector_counts(snapshot)
         for one in spaces:
             base = one.base is None
             found.append(
                 LibraryModel(
                     one.name, None if one.base is None else names[one.base], one == active, one.dim, one.fingerprint,
-                    vectors.get(one.id, 0), backfill.count_missing_embeddings(snapshot, one) if several and base else 0,
-                    sum(backfill.unsupported(snapshot, one).values()) if base else 0,
+                    vectors.get(one.id, 0), count_missing_embeddings(snapshot, one) if several and base else 0,
+                    sum(unsupported_counts(snapshot, one).values()) if base else 0,
                 )
             )  # fmt: skip
     return tuple(found)

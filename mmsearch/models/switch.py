@@ -11,7 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mmsearch.catalog import SpaceRecord, backfill, layouts
+from mmsearch.catalog import SpaceRecord, layouts
+from mmsearch.catalog.embeddings import count_missing_embeddings
+from mmsearch.catalog.spaces import active_space, all_spaces, base_space
+from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.config import LEARNED
@@ -93,7 +96,7 @@ class LibraryModels:
         with self._parts.adding():
             record = self._known(name) or self._new(name)
             if retry:
-                self._parts.catalog().forget_refusals(record)
+                self._parts.catalog().forget_unsupported(record)
             return self._complete(record, on_progress, cancel or threading.Event())
 
     def switch(
@@ -144,11 +147,11 @@ class LibraryModels:
         record = self._named(name)
         with self._parts.writing(), self._parts.adding():
             catalog = self._parts.catalog()
-            if catalog.base() == record:
+            if catalog.read(base_space) == record:
                 raise InvalidInput(
                     f"searches use the model {record.name!r}", hint="first use another one: mmsearch model switch NAME"
                 )
-            dropped = [one for one in catalog.spaces() if record.id in (one.id, one.base)]
+            dropped = [one for one in catalog.read(all_spaces) if record.id in (one.id, one.base)]
             catalog.drop_space(record)
             for one in dropped:
                 shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
@@ -169,13 +172,13 @@ class LibraryModels:
             from mmsearch.search import learned_fusion
 
             learned_fusion.load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), record)
-        before = catalog.space()
+        before = catalog.read(active_space)
         parts.calibrate(space, record)
         parts.indexes(record).publish()
         forgotten = catalog.activate(record)
         parts.take_any()
         with catalog.reading() as snapshot:
-            unsupported = backfill.unsupported(snapshot, record)
+            unsupported = unsupported_counts(snapshot, record)
         unreachable: dict[Modality, int] = {}
         for (modality, _), n in unsupported.items():
             unreachable[modality] = unreachable.get(modality, 0) + n
@@ -185,7 +188,7 @@ class LibraryModels:
         parts, settings = self._parts, self._parts.settings
         catalog, space = parts.catalog(), parts.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
-        derive = parts.derived if catalog.base() == record else _derive_nothing
+        derive = parts.derived if catalog.read(base_space) == record else _derive_nothing
         with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
@@ -196,7 +199,7 @@ class LibraryModels:
 
     def _count_missing(self, record: SpaceRecord) -> int:
         with self._parts.catalog().reading() as snapshot:
-            return backfill.count_missing_embeddings(snapshot, record)
+            return count_missing_embeddings(snapshot, record)
 
     def _named(self, name: str) -> SpaceRecord:
         record = self._known(name)
@@ -214,19 +217,19 @@ class LibraryModels:
             target = registry.target_of("spaces", name)
         except UnknownName:
             target = ""
-        bases = [one for one in self._parts.catalog().spaces() if one.base is None]
+        bases = [one for one in self._parts.catalog().read(all_spaces) if one.base is None]
         named = [one for one in bases if one.name == name]
         return next(iter([*named, *(one for one in bases if one.target == target)]), None)
 
     def _new(self, name: str) -> SpaceRecord:
         catalog = self._parts.catalog()
-        if catalog.space() is None:
+        if catalog.read(active_space) is None:
             raise LibraryEmpty(
                 f"the library at {self._parts.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
             )
         target = registry.target_of("spaces", name)
         space = self._parts.load(target)
-        if space.name in [one.name for one in catalog.spaces()]:
+        if space.name in [one.name for one in catalog.read(all_spaces)]:
             raise InvalidInput(
                 f"this library has another model that is called {space.name!r}",
                 hint="rename the new one's folder, or first: mmsearch model drop NAME",

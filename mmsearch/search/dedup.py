@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmsearch.catalog import Snapshot, SpaceRecord, segments
+from mmsearch.catalog import Snapshot, SpaceRecord
+from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
+from mmsearch.catalog.segments import ItemOutline, item_outlines
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.ranking import RankedItem
 from mmsearch.search.similarity import ContentProfile, possible_duplicates, similarity
@@ -47,14 +49,14 @@ def content_profiles(
     Args:
         at_hand: What the hits were found by.
     """
-    shapes = segments.item_outlines(snapshot, space, [hit.item_id for hit in hits])
+    shapes = item_outlines(snapshot, space, [hit.item_id for hit in hits])
     short = _alone(snapshot, space, shapes, at_hand)
     alike: dict[tuple[Modality, ...], set[int]] = {}
     for shape in shapes:
         if shape.segment_id not in short:
             alike.setdefault(tuple(modality for modality, _ in shape.counts), set()).add(shape.content_id)
     wanted = sorted(content for group in alike.values() if len(group) > 1 for content in group)
-    vectors = segments.vectors(snapshot, space, wanted) if wanted else {}
+    vectors = vectors_by_content(snapshot, space, wanted) if wanted else {}
     return {
         shape.item_id: ContentProfile(
             shape.content_id,
@@ -67,13 +69,13 @@ def content_profiles(
 
 
 def _alone(
-    snapshot: Snapshot, space: SpaceRecord, shapes: Sequence[segments.ItemOutline], at_hand: VectorCache
+    snapshot: Snapshot, space: SpaceRecord, shapes: Sequence[ItemOutline], at_hand: VectorCache
 ) -> dict[int, Vectors]:
     """Segment id -> vector, float32 (dim,), of what has one segment only."""
     wanted = {shape.segment_id for shape in shapes if shape.segment_id is not None}
     found = {one: row for one in wanted if (row := at_hand.get(one)) is not None}
     lacking = [one for one in wanted if one not in found]
-    return found | segments.vectors_of(snapshot, space, lacking) if lacking else found
+    return found | vectors_of_segments(snapshot, space, lacking) if lacking else found
 
 
 def deduplicate(

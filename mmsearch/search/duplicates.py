@@ -19,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord, background
-from mmsearch.catalog import segments as catalog_segments
+from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog.contents import contents_to_keep_first, copied_contents
+from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
+from mmsearch.catalog.items import present_files
+from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
@@ -85,10 +88,10 @@ def find_duplicates(
 ) -> list[DuplicateGroup]:
     """All groups, those that take most space first; then by path."""
     with catalog.reading() as snapshot:
-        ordered = catalog_segments.contents_to_keep_first(snapshot, modalities, filter)
+        ordered = contents_to_keep_first(snapshot, modalities, filter)
         search = _Search(snapshot, indexes, space, least, {content for _, content in ordered})
         groups = search.groups(ordered)
-        copied = catalog_segments.copied_contents(snapshot, modalities, filter)
+        copied = copied_contents(snapshot, modalities, filter)
         kinds = dict((content, modality) for modality, content in ordered)
         alone = copied - {content for members in groups.values() for content in members} - groups.keys()
         groups |= {content: {} for content in alone}
@@ -99,7 +102,7 @@ def find_duplicates(
 def _group(
     snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, float], filter: Filter | None
 ) -> DuplicateGroup:
-    found = catalog_segments.present_files(snapshot, [first, *members], filter)
+    found = present_files(snapshot, [first, *members], filter)
     ranked = [(first, 1.0), *sorted(members.items(), key=lambda one: (-one[1], one[0]))]
     return DuplicateGroup(
         modality,
@@ -154,7 +157,7 @@ class _Search:
 
     def _probes(self, block: Sequence[tuple[Modality, int]]) -> list[_Probe]:
         """The middle segment of each content."""
-        outlines = catalog_segments.segment_ids_of(self._snapshot, self._space, [content for _, content in block])
+        outlines = segment_ids_of(self._snapshot, self._space, [content for _, content in block])
         chosen: list[tuple[int, ListKey, int]] = []
         for item, content in block:
             by_modality = outlines.get(content, {})
@@ -162,7 +165,7 @@ class _Search:
                 main = max(by_modality)
                 segments = by_modality[main]
                 chosen.append((content, ListKey(self._space.name, item, main), segments[len(segments) // 2]))
-        vectors = catalog_segments.vectors_of(self._snapshot, self._space, [segment for _, _, segment in chosen])
+        vectors = vectors_of_segments(self._snapshot, self._space, [segment for _, _, segment in chosen])
         return [_Probe(content, key, vectors[one]) for content, key, one in chosen if one in vectors]
 
     def _near(self, probes: Sequence[_Probe]) -> Iterator[tuple[_Probe, list[int], bool]]:
@@ -187,17 +190,17 @@ class _Search:
             ((near, more),) = self._looked_up(probe.key, [probe], k)
         if len(near) < 2:
             return []  # nothing but itself
-        contents = background.contents_of(self._snapshot, np.array(near, np.int64))
+        contents = contents_of_segments(self._snapshot, np.array(near, np.int64))
         return sorted({other for other in contents.values() if other in self._free})
 
     def _alike(self, content: int, candidates: Sequence[int]) -> dict[int, float]:
         """Those of the candidates that are alike to a content, with their similarity."""
         if not candidates:
             return {}
-        own = ContentProfile(content, catalog_segments.vectors(self._snapshot, self._space, [content]).get(content, {}))
+        own = ContentProfile(content, vectors_by_content(self._snapshot, self._space, [content]).get(content, {}))
         found: dict[int, float] = {}
         for start in range(0, len(candidates), BLOCK):
-            held = catalog_segments.vectors(self._snapshot, self._space, candidates[start : start + BLOCK])
+            held = vectors_by_content(self._snapshot, self._space, candidates[start : start + BLOCK])
             for other, vectors in held.items():
                 similar = similarity(own, ContentProfile(other, vectors), self._least)
                 if similar is not None:

@@ -17,7 +17,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmsearch.catalog import Catalog, GroupFile, ListKey, file_groups
+from mmsearch.catalog import Catalog, GroupFile, ListKey
+from mmsearch.catalog.file_groups import group_members, group_segments
 from mmsearch.catalog.group_rules import ordered_group
 from mmsearch.filters.ast import Filter
 from mmsearch.search.ranking import RankedItem, Ranking
@@ -45,7 +46,7 @@ class FileGroups:
     def of(self, hits: Sequence[RankedItem]) -> dict[int, tuple[GroupFile, ...]]:
         """Item id -> all files of its bundle, the lead first; items that are alone are left out."""
         with self.catalog.reading() as snapshot:
-            known = file_groups.group_members(snapshot, [hit.item_id for hit in hits], self.modalities, self.filter)
+            known = group_members(snapshot, [hit.item_id for hit in hits], self.modalities, self.filter)
         return {file.item_id: files for found in known.values() if (files := ordered_group(found)) for file in files}
 
     def gathered(self, ranked: Ranking) -> Ranking:
@@ -145,7 +146,7 @@ class GroupAverages:
         """Item id -> the tail of its best segment, for files that no list was asked deep enough to bring."""
         wanted = list({file.item_id: file for file in files if file.wanted}.values())
         with self.bundles.catalog.reading() as snapshot:
-            found, vectors = file_groups.group_segments(snapshot, self.space, self.files.vector.shape[1], wanted)
+            found, vectors = group_segments(snapshot, self.space, self.files.vector.shape[1], wanted)
         tails: dict[int, list[float]] = defaultdict(list)
         for segment, score in zip(found, exact_scores(self.files.vector[0], vectors).tolist(), strict=True):
             tails[segment.item_id].append(

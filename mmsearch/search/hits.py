@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.segments import hit_details
 from mmsearch.search.ranking import RankedItem
 from mmsearch.types import Hit, Metadata, Span
 
@@ -17,7 +17,7 @@ def resolve_hits(ranked: Sequence[RankedItem], catalog: Catalog, first: int = 1)
         first: The rank of the first.
     """
     with catalog.reading() as snapshot:
-        known = catalog_read.hit_details(
+        known = hit_details(
             snapshot, {one.item_id for one in ranked}, {one.segment_id for one in ranked if one.segment_id >= 0}
         )
     return [

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.catalog import GroupFile, SpaceRecord, file_groups
+from mmsearch.catalog import GroupFile, SpaceRecord
+from mmsearch.catalog.file_groups import group_segments
 from mmsearch.catalog.group_rules import vectors_by_modality
 from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.fusion import FusionItems, Module, fused_vectors, fusion_items, restore_fusion
@@ -79,5 +80,5 @@ class LearnedFusion:
     def _items(self, groups: list[tuple[GroupFile, ...]]) -> FusionItems:
         wanted = list({file.item_id: file for files in groups for file in files if file.wanted}.values())
         with self.bundles.catalog.reading() as snapshot:
-            found, vectors = file_groups.group_segments(snapshot, self.space, self.files.vector.shape[1], wanted)
+            found, vectors = group_segments(snapshot, self.space, self.files.vector.shape[1], wanted)
         return fusion_items(vectors_by_modality(groups, found, vectors), self.fusion.modalities)

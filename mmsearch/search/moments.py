@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, ListKey, SpaceRecord, segments
+from mmsearch.catalog import Catalog, ListKey, SpaceRecord
+from mmsearch.catalog.stored_contents import StoredSegment, segments_of_hit
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Hit, Modality, Moment, Vectors
 from mmsearch.vectors.rank import exact_scores
@@ -38,7 +39,7 @@ def with_moments(
     made: list[Hit] = []
     for hit in hits:
         with catalog.reading() as snapshot:
-            modality, held = segments.of_hit(snapshot, space, hit.item_id, hit.segment_id)
+            modality, held = segments_of_hit(snapshot, space, hit.item_id, hit.segment_id)
         judged: list[tuple[float, bool, Moment]] = []  # (order, whether it is sure, moment); small orders are good
         for piece in held:
             score = float(exact_scores(vector[0], piece.vector[np.newaxis])[0])
@@ -54,7 +55,7 @@ def with_moments(
     return made
 
 
-def _moment(piece: segments.StoredSegment, score: float, confidence: float | None) -> Moment:
+def _moment(piece: StoredSegment, score: float, confidence: float | None) -> Moment:
     span = piece.span
     return Moment(span.start, span.end, span.page, span.text, score, confidence, piece.modality)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, SpaceRecord, segments
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.segments import layout_of_segment
+from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput
@@ -92,7 +95,7 @@ def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None)
     if not isinstance(named, int) or isinstance(named, bool):
         raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
     with parts.catalog().reading() as snapshot:
-        known = segments.stored_item(snapshot, space, named) if space else None
+        known = stored_item(snapshot, space, named) if space else None
     if known is None:
         raise InvalidInput(
             f"there is no item {named} in this library, or its model can't take it",
@@ -106,7 +109,7 @@ def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None)
 def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, parts: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `asked`."""
     return parts.unmoved(
-        Catalog.moment, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
+        current_commit, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
     )
 
 
@@ -208,7 +211,7 @@ def _explained(
     from mmsearch.search import explain as explaining
 
     with parts.catalog().reading() as snapshot:
-        layout = segments.layout_of(snapshot, hit.segment_id)
+        layout = layout_of_segment(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
         raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
     query, pool = resolve_query(query, parts, record), parts.query_decoding(record)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
@@ -107,11 +107,7 @@ def _first(
     looked = k
     while True:
         some = ids[:looked]
-        resolved = (
-            catalog_read.placed_segments(snapshot, key, some)
-            if filter is None
-            else catalog_read.resolve_segments(snapshot, some, filter)
-        )
+        resolved = placed_segments(snapshot, key, some) if filter is None else resolve_segments(snapshot, some, filter)
         paths = _paths(dict(zip(some.tolist(), scores, strict=False)), resolved)
         # Further segments score less than what is found, or may tie with it.
         if looked >= len(ids) or (len(paths) >= k and scores[looked] < paths[k - 1][0]):

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.catalog import Catalog, SpaceRecord, features
+from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog.embeddings import segment_vectors
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
 from mmsearch.training.serving.records import KINDS
-from mmsearch.training.serving.units import at_paths
+from mmsearch.training.serving.units import items_at_paths
 from mmsearch.types import Modality, Segment, Space, Vectors
 
 HELD_BACK = 0.2
@@ -78,7 +79,7 @@ def gather_examples(
     sources = [(pair, False) for pair in judged.pairs] + [(pair, True) for pair in (valid.pairs if valid else ())]
     unused = [*judged.unused, *(valid.unused if valid else ())]
     files = {path for pair, _ in sources for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
-    known = at_paths(files, catalog)
+    known = {path: item.content_id for path, item in items_at_paths(files, catalog).items()}
     links: list[tuple[Pair, int, bool]] = []
     for pair, held in sources:
         for path in pair.relevant:
@@ -140,7 +141,7 @@ def _assembled(
     questions = list({id(pair): pair for pair, _, _ in links}.values())
     query_at = {id(pair): at for at, pair in enumerate(questions)}
     with catalog.reading() as snapshot:
-        stored = features.of_contents(snapshot, record, sorted({content for _, content, _ in links}))
+        stored = segment_vectors(snapshot, record, sorted({content for _, content, _ in links}))
     items, owners = np.unique(stored.contents, return_inverse=True)
     order = np.argsort(owners, kind="stable")
     queries = np.stack([vectors[id(pair)][1] for pair in questions])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, SpaceRecord, features
+from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog.embeddings import segment_vectors
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import UnusedPair
 from mmsearch.evaluate.pairs import read_tsv
@@ -96,7 +97,7 @@ def gather_labelled(
             hint="name what else there is, and ingest the files first",
         )
     with catalog.reading() as snapshot:
-        segments = features.of_contents(snapshot, record, units.contents_of_units(by_unit))
+        segments = segment_vectors(snapshot, record, units.contents_of_units(by_unit))
     examples, vectors = units.unit_vectors(by_unit, fusion, segments)
     if not np.isfinite(vectors).all():
         lines = [by_unit[examples[at]].line for at in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mmsearch.catalog import GroupFile, features, file_groups, group_rules
+from mmsearch.catalog import GroupFile, group_rules
+from mmsearch.catalog.file_groups import group_members, group_segments
+from mmsearch.catalog.items import present_items_at
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.fusion import FusionFacts, FusionItems, dump_fusion, fusion_items
@@ -133,8 +135,9 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
     names = {path: os.fsencode(os.path.realpath(path)) for pair in judged.pairs for path in pair.relevant}
     names |= {path: os.fsencode(path) for path in names if not os.path.islink(path)}
     with parts.catalog().reading() as snapshot:
-        ids = features.items_at(snapshot, sorted(set(names.values())))
-        groups = file_groups.group_members(snapshot, ids.values())
+        at = present_items_at(snapshot, sorted(set(names.values())))
+        ids = {name: item.item_id for name, item in at.items()}
+        groups = group_members(snapshot, ids.values())
     together = {
         file.item_id: files
         for members in groups.values()
@@ -146,24 +149,25 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
 
 def _alone(path: Path, parts: LibraryContext) -> str:
     with parts.catalog().reading() as snapshot:
-        there = features.items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
+        there = present_items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
     return f"shares its stem with no other file: {path}" if there else absence(path)
 
 
 def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name: str) -> list[dict[Modality, Vectors]]:
     files = list({file.item_id: file for _, members, _ in links for file in members}.values())
     with parts.catalog().reading() as snapshot:
-        segments, vectors = file_groups.group_segments(snapshot, name, space.dim, files)
+        segments, vectors = group_segments(snapshot, name, space.dim, files)
     return group_rules.vectors_by_modality([members for _, members, _ in links], segments, vectors)
 
 
 def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     """Begin or go on, and keep the model with its card. Raises: as `loop.fit`."""
     plan, arrays = folder.plan(), folder.data()
-    recipe, shape = Recipe(**plan["recipe"]), _shape(plan["shape"])
-    queries = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
-    items, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
-    task = FusionTask(shape, items, queries.only(~held), queries.only(held), recipe.loss, recipe.seed)
+    recipe, shape = folder.settings(Recipe, plan["recipe"]), folder.settings(FusionShape, plan["shape"])
+    with folder.making_sense():
+        queries = FusionQueries(arrays["queries"], arrays["items"], arrays["groups"])
+        items, held = FusionItems(arrays["vectors"], arrays["kinds"], tuple(plan["modalities"])), arrays["held"]
+        task = FusionTask(shape, items, queries.only(~held), queries.only(held), recipe.loss, recipe.seed)
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, on_epoch=on_epoch)
     facts = FusionFacts(shape.strategy, items.vectors.shape[2], items.modalities, plan["base"], plan["fingerprint"])
     content = dump_fusion(task.fusion, facts)
@@ -180,7 +184,3 @@ def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     card.write_card(written, folder.path)
     (folder.path / CHECKPOINT).unlink(missing_ok=True)
     return fitted
-
-
-def _shape(stored: Mapping[str, Any]) -> FusionShape:
-    return FusionShape(**{**stored, "attack": Attack(**stored["attack"])})

@@ -11,7 +11,9 @@ import torch
 
 from mmsearch import evaluate as evaluation
 from mmsearch.calibration import neutral
-from mmsearch.catalog import SpaceRecord, features
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.embeddings import vectors_of_others
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
@@ -232,7 +234,7 @@ class LibraryTraining:
 
     def models(self) -> list[TrainedModel]:
         """The library's models, by name."""
-        serving = self._parts.catalog().space()
+        serving = self._parts.catalog().read(active_space)
         models = []
         for folder in model_folders(self._parts.path):
             written = card.read_card(folder.path) if folder.finished else {}
@@ -264,8 +266,7 @@ class LibraryTraining:
 
     def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan = folder.plan()
-        low = LoraOptions(**{**plan["shape"], "towers": tuple(plan["shape"]["towers"])})
-        recipe = Recipe(**plan["recipe"])
+        low, recipe = folder.settings(LoraOptions, plan["shape"]), folder.settings(Recipe, plan["recipe"])
         fitted, files = adapting.train_adapter(self._parts, folder, low, recipe, on_epoch)
         _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
         if plot is not None:
@@ -284,7 +285,7 @@ class LibraryTraining:
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
     ) -> dict[Modality, Vectors]:
         with self._parts.catalog().reading() as snapshot:
-            vectors = {one: features.others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
+            vectors = {one: vectors_of_others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
         if "text" in vectors:
             # Most libraries hold few passages, and all are searched by words.
             vectors["text"] = np.concatenate([vectors["text"], neutral.neutral_vectors(base)["text"]])
@@ -292,11 +293,12 @@ class LibraryTraining:
 
     def _train(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan, arrays = folder.plan(), folder.data()
-        replay = {m: arrays.pop(f"replay.{m}") for m in plan["shape"]["modalities"]}
-        recipe = Recipe(**plan["recipe"])
-        shape = ProjectionShape(**{**plan["shape"], "modalities": tuple(plan["shape"]["modalities"])})
+        shape, recipe = folder.settings(ProjectionShape, plan["shape"]), folder.settings(Recipe, plan["recipe"])
+        with folder.making_sense():
+            replay = {m: arrays.pop(f"replay.{m}") for m in shape.modalities}
+            examples = PairExamples(**arrays)
         device, dtype = resolve(self._parts.settings.device, self._parts.settings.precision)
-        task = ProjectionTask(shape, PairExamples(**arrays), replay, recipe.loss, recipe.seed, device)
+        task = ProjectionTask(shape, examples, replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT
         fitted = fit_task(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)

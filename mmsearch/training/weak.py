@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmsearch.catalog import Catalog, Snapshot, file_text
+from mmsearch.catalog import Catalog, Snapshot
+from mmsearch.catalog.file_groups import FileText, file_texts
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import JudgedPairs, Pair
 from mmsearch.training.serving import checkpoint
@@ -60,23 +61,23 @@ def _initial(word: str) -> bool:
     return len(word) == 1 and word != word.upper()
 
 
-def _of_name(file: file_text.FileText) -> list[str]:
+def _of_name(file: FileText) -> list[str]:
     return [words(os.path.splitext(os.path.basename(os.fsdecode(file.path)))[0])]
 
 
-def _of_folder(file: file_text.FileText) -> list[str]:
+def _of_folder(file: FileText) -> list[str]:
     return [words(os.path.basename(os.path.dirname(os.fsdecode(file.path))))]
 
 
-def _of_sidecars(file: file_text.FileText) -> list[str]:
+def _of_sidecars(file: FileText) -> list[str]:
     return [" ".join(text.split())[:LONGEST] for text in file.texts]
 
 
-def _of_tags(file: file_text.FileText) -> list[str]:
+def _of_tags(file: FileText) -> list[str]:
     return [" ".join(tag.split()) for tag in file.tags]
 
 
-SOURCES: Mapping[str, Callable[[file_text.FileText], list[str]]] = {
+SOURCES: Mapping[str, Callable[[FileText], list[str]]] = {
     "names": _of_name,
     "folders": _of_folder,
     "sidecars": _of_sidecars,
@@ -113,7 +114,7 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     """
     if unknown := [source for source in sources if source not in SOURCES]:
         raise InvalidInput(f"no weak pairs from {', '.join(unknown)}", hint=f"known: {', '.join(SOURCES)}")
-    files = [file for file in file_text.file_texts(snapshot) if not modality or file.kinds & set(modality)]
+    files = [file for file in file_texts(snapshot) if not modality or file.kinds & set(modality)]
     by_source = [_weak(source, files) for source in dict.fromkeys(sources)]
     if not any(one.pairs for one in by_source):
         common = [text for one in by_source for text in one.common]
@@ -125,7 +126,7 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     return by_source
 
 
-def _weak(source: str, files: Sequence[file_text.FileText]) -> WeakPairs:
+def _weak(source: str, files: Sequence[FileText]) -> WeakPairs:
     by_text: dict[str, dict[int, Path]] = defaultdict(dict)
     for file in files:
         for text in filter(None, SOURCES[source](file)):

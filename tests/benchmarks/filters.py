@@ -22,8 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select, write
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
+from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.database import writing
+from mmsearch.catalog.segments import resolve_segments
+from mmsearch.catalog.selections import selected_segments
+from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.core.config import Settings
 from mmsearch.core.version import VERSION
@@ -98,7 +102,7 @@ def best(vectors: Vectors, ids: NDArray[np.int64], query: Vectors) -> list[int]:
 def answer(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter | None) -> list[int]:
     near, _ = indexes.search(query, K * OVER, filter=where)
     with catalog.reading() as snapshot:
-        shown = {found.segment_id for found in read.resolve_segments(snapshot, near[KEY].ids[0], where)}
+        shown = {found.segment_id for found in resolve_segments(snapshot, near[KEY].ids[0], where)}
     return [i for i in near[KEY].ids[0].tolist() if i in shown][:K]
 
 
@@ -111,7 +115,7 @@ def timed(work: Callable[[], object]) -> float:
 def _first(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter) -> tuple[float, float]:
     """Milliseconds of a filter's first query after somebody's commit, by the clock and of the CPU."""
     with writing(catalog._engine) as connection:
-        write.bump(connection)
+        next_generation(connection)
     wall, cpu = perf_counter(), process_time()
     answer(catalog, indexes, query, where)
     return 1e3 * (perf_counter() - wall), 1e3 * (process_time() - cpu)
@@ -153,7 +157,7 @@ def main() -> None:
 
 
 def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, places: NDArray[np.int64]) -> None:
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     indexes = Lists(catalog, folder / "indexes", space, "auto")
     answer(catalog, indexes, queries[:1], None)
@@ -176,7 +180,7 @@ def measure(catalog: Catalog, folder: Path, vectors: Vectors, queries: Vectors, 
                 hits += len(set(found) & set(expected))
             with catalog.reading() as snapshot:
                 for _ in range(3):
-                    alone.append(timed(lambda where=where: select.selected(snapshot, where, KEY)))  # type: ignore[misc]
+                    alone.append(timed(lambda where=where: selected_segments(snapshot, where, KEY)))  # type: ignore[misc]
             recall = hits / (len(queries) * min(K, len(ids)))
             wrong += recall < RECALL
             print(

@@ -28,7 +28,7 @@ import numpy as np
 
 import mmsearch
 from mmsearch.catalog import Batch, ListKey, NewContent, Placement
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.lists import list_changes, list_keys
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport
 from mmsearch.library import Library
 from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, PreparedSegment
@@ -212,8 +212,8 @@ def rebuild(library: Library) -> float:
 
     def read() -> None:
         with catalog.reading() as snapshot:
-            for key in catalog_read.list_keys(snapshot, record.name):
-                for _ in catalog_read.changes(snapshot, ListKey(record.name, key.item, key.segment), record.dim, -1):
+            for key in list_keys(snapshot, record.name):
+                for _ in list_changes(snapshot, ListKey(record.name, key.item, key.segment), record.dim, -1):
                     pass
 
     return timed(read)[1]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
-from mmsearch.catalog import blobs, read
+from mmsearch.catalog import blobs
+from mmsearch.catalog.lists import list_changes, list_keys
 from mmsearch.library import Library
 from mmsearch.types import Vectors
 
@@ -26,8 +27,8 @@ def lists(library: Library) -> dict[str, Vectors]:
     catalog, (_, record) = library._parts.catalog(), library._parts.embedding()
     found = {}
     with catalog.reading() as snapshot:
-        for key in read.list_keys(snapshot, record.name):
-            parts = [change.vectors for change in read.changes(snapshot, key, record.dim, -1)]
+        for key in list_keys(snapshot, record.name):
+            parts = [change.vectors for change in list_changes(snapshot, key, record.dim, -1)]
             found[f"{key.item}/{key.segment}"] = np.concatenate(parts)
     return found
 

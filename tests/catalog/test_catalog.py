@@ -14,7 +14,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, read, schema, write
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, schema
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.contents import filter_columns
+from mmsearch.catalog.failures import all_failures, failure_counts, failures_to_retry, failures_under
+from mmsearch.catalog.items import items_under, items_with_content
+from mmsearch.catalog.lists import list_changes
+from mmsearch.catalog.runs import latest_run
 from mmsearch.catalog.tables import Base, modelled
 from mmsearch.errors import CatalogDamaged, LibraryError, LibraryNotFound, SchemaTooNew
 from mmsearch.types import Span, Vectors
@@ -54,7 +60,7 @@ def changed(catalog: Catalog, since: int) -> tuple[list[int], list[int], list[in
     axes: list[int] = []
     gone: list[int] = []
     with catalog.reading() as snapshot:
-        for change in read.changes(snapshot, KEY, 4, since):
+        for change in list_changes(snapshot, KEY, 4, since):
             ids += change.ids.tolist()
             axes += change.vectors.argmax(axis=1).tolist()
             gone += change.gone.tolist()
@@ -84,7 +90,7 @@ def test_a_commit_that_fails_leaves_nothing(catalog: Catalog) -> None:
     broken = Batch([content("a", 0)], [put("a", b"/r/a"), put("unknown hash", b"/r/b")])
     with pytest.raises(LibraryError, match="no content unknown hash"):
         catalog.commit(broken, 1)
-    assert catalog.generation() == (0, 0) and changed(catalog, -1) == ([], [], [])
+    assert catalog.read(current_commit)[:2] == (0, 0) and changed(catalog, -1) == ([], [], [])
 
 
 def test_changes_list_what_happened_after_a_generation(catalog: Catalog) -> None:
@@ -93,17 +99,17 @@ def test_changes_list_what_happened_after_a_generation(catalog: Catalog) -> None
     assert changed(catalog, -1) == ([1, 2, 3], [0, 1, 2], [])
     assert changed(catalog, 1) == ([3], [2], [])
     with catalog.reading() as snapshot:
-        item = read.items_of(snapshot, "a")[0]
+        item = items_with_content(snapshot, "a")[0]
     catalog.commit(Batch(missing=[(item.id, b"/r/other")]), 1)
     assert changed(catalog, 2) == ([], [], []), "the item has another path by now"
     catalog.commit(Batch(missing=[(item.id, b"/r/a")]), 1)
     assert changed(catalog, 3) == ([], [], [1, 2])
     assert catalog.prune() == (1, 1)
     assert changed(catalog, 0) == ([3], [2], [1, 2])
-    catalog.raise_floor(4)
-    assert catalog.generation() == (5, 4)
+    catalog.raise_oldest_replayable_generation(4)
+    assert catalog.read(current_commit)[:2] == (5, 4)
     assert changed(catalog, 4) == ([], [], [1, 2]), "removals after the floor are still listed"
-    catalog.raise_floor(5)
+    catalog.raise_oldest_replayable_generation(5)
     assert changed(catalog, -1) == ([3], [2], [])
 
 
@@ -126,17 +132,17 @@ def test_a_moved_file_keeps_its_item_id(catalog: Catalog) -> None:
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
     catalog.commit(Batch(placements=[put("a", b"/s/new", moved=1)]), 1)
     with catalog.reading() as snapshot:
-        assert [(i.id, i.path) for i in read.items_of(snapshot, "a")] == [(1, b"/s/new")]
+        assert [(i.id, i.path) for i in items_with_content(snapshot, "a")] == [(1, b"/s/new")]
 
 
 def test_paths_below_a_folder_are_compared_byte_by_byte(catalog: Catalog) -> None:
     names = [b"/r/a", b"/r/a/x", b"/r/a\xff", b"/r/a0", b"/r/A/x", b"/r/a%/x", b"/r/a/\xff\xfe"]
     catalog.commit(Batch([content("c", 0)], [put("c", name) for name in names]), 1)
     with catalog.reading() as snapshot:
-        below = [item.path for item in read.items_under(snapshot, b"/r/a", None, 10)]
+        below = [item.path for item in items_under(snapshot, b"/r/a", None, 10)]
         assert below == [b"/r/a", b"/r/a/x", b"/r/a/\xff\xfe"]
-        assert [i.path for i in read.items_under(snapshot, b"/r/a", b"/r/a", 1)] == [b"/r/a/x"]
-        assert len(read.items_under(snapshot, b"/", None, 100)) == 7
+        assert [i.path for i in items_under(snapshot, b"/r/a", b"/r/a", 1)] == [b"/r/a/x"]
+        assert len(items_under(snapshot, b"/", None, 100)) == 7
 
 
 def test_a_failure_replaces_an_item_and_an_item_a_failure(catalog: Catalog) -> None:
@@ -144,15 +150,15 @@ def test_a_failure_replaces_an_item_and_an_item_a_failure(catalog: Catalog) -> N
     catalog.commit(Batch(failures=[NewFailure(b"/r/a", ROOT, 3, 4, "corrupt", "cut")]), 1)
     assert changed(catalog, 1) == ([], [], [1])
     with catalog.reading() as snapshot:
-        (found,) = read.failures_under(snapshot, b"/r", None, 10)
+        (found,) = failures_under(snapshot, b"/r", None, 10)
         assert (found.failure, found.attempts, found.root) == ("corrupt", 1, ROOT)
-        assert read.failures_under(snapshot, b"/s", None, 10) == read.failed(snapshot, "limit") == []
-        assert read.failures_under(snapshot, b"/r", b"/r/a", 10) == []
-        assert read.failures_under(snapshot, b"/r/a", None, 10) == read.failures(snapshot) == [found]
-        assert read.failure_counts(snapshot) == {"corrupt": 1}
+        assert failures_under(snapshot, b"/s", None, 10) == failures_to_retry(snapshot, "limit") == []
+        assert failures_under(snapshot, b"/r", b"/r/a", 10) == []
+        assert failures_under(snapshot, b"/r/a", None, 10) == all_failures(snapshot) == [found]
+        assert failure_counts(snapshot) == {"corrupt": 1}
     catalog.commit(Batch(placements=[put("a", b"/r/a")]), 1)
     with catalog.reading() as snapshot:
-        assert read.failures(snapshot) == []
+        assert all_failures(snapshot) == []
 
 
 def test_an_ingest_that_never_ended_is_recorded_as_killed(catalog: Catalog) -> None:
@@ -160,7 +166,7 @@ def test_an_ingest_that_never_ended_is_recorded_as_killed(catalog: Catalog) -> N
     second = catalog.begin_run()
     catalog.finish_run(second, "done", {"new": 1})
     with catalog.reading() as snapshot:
-        last = read.last_run(snapshot)
+        last = latest_run(snapshot)
         assert last is not None and (last.state, last.report) == ("done", {"new": 1})
         states = snapshot.exec_driver_sql("SELECT state FROM runs ORDER BY id").fetchall()
     assert [tuple(row) for row in states] == [("killed",), ("done",)]
@@ -242,4 +248,4 @@ def test_a_damaged_catalog_is_an_error_with_a_hint(tmp_path: Path, data: bytes) 
 )
 def test_metadata_that_no_column_can_store_is_left_out(told: dict[str, Any], held: dict[str, Any]) -> None:
     """A file says of itself what it likes: no number from outside stops an ingest."""
-    assert {name: value for name, value in write.facts(told).items() if value is not None} == held
+    assert {name: value for name, value in filter_columns(told).items() if value is not None} == held

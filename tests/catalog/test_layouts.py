@@ -7,22 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.catalog import (
-    Batch,
-    Catalog,
-    ListKey,
-    NewContent,
-    NewUnsupported,
-    Placement,
-    SpaceRecord,
-    backfill,
-    file_text,
-    layouts,
-    read,
-    select,
-    words,
-)
-from mmsearch.catalog import segments as catalog_segments
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewUnsupported, Placement, SpaceRecord, layouts, words
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.contents import counts_by_modality
+from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
+from mmsearch.catalog.file_groups import file_texts
+from mmsearch.catalog.segments import hit_details, item_outlines, segment_ids_of
+from mmsearch.catalog.selections import selected_segments
+from mmsearch.catalog.spaces import all_spaces, backfilled_at
 from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
@@ -53,15 +45,15 @@ def take_in(catalog: Catalog, *contents: NewContent) -> None:
 
 def lacking(catalog: Catalog, space: SpaceRecord) -> list[str]:
     with catalog.reading() as snapshot:
-        found = sorted(one.sha256 for one in backfill.missing_embeddings(snapshot, space, -1, 100))
-        assert backfill.count_missing_embeddings(snapshot, space) == len(found)
+        found = sorted(one.sha256 for one in missing_embeddings(snapshot, space, -1, 100))
+        assert count_missing_embeddings(snapshot, space) == len(found)
     return found
 
 
 def found(catalog: Catalog, query: str) -> list[str | None]:
     with catalog.reading() as snapshot:
         passages = [row.segment_id for row in words.search_words(snapshot, query, 10) if row.segment_id is not None]
-        spans = read.hit_details(snapshot, [], passages).spans
+        spans = hit_details(snapshot, [], passages).spans
         return [spans[passage].text for passage in passages]
 
 
@@ -79,21 +71,21 @@ def test_the_windows_and_modalities_of_a_space_decide_its_layout() -> None:
 def test_reads_are_limited_to_the_segments_of_the_layout_of_their_space(catalog: Catalog) -> None:
     take_in(catalog, content("a", "boats at sea, and a lantern"), content("b", "a valley"))
     other = catalog.add_space("other", "t", 4, "g", "short")
-    catalog.complete(other, [content("a", "boats at sea", "and a lantern"), content("b", "a valley")], [])
-    one = catalog.spaces()[0]
+    catalog.backfill(other, [content("a", "boats at sea", "and a lantern"), content("b", "a valley")], [])
+    one = catalog.read(all_spaces)[0]
     where = Comparison("size", ">", 0)
     with catalog.reading() as snapshot:
         for space, key, passages in ((one, KEY, 1), (other, OTHER, 2)):
-            assert [len(ids["text"]) for ids in catalog_segments.segment_ids_of(snapshot, space, [1, 2]).values()] == [
+            assert [len(ids["text"]) for ids in segment_ids_of(snapshot, space, [1, 2]).values()] == [
                 passages,
                 1,
             ]
-            shapes = sorted(catalog_segments.item_outlines(snapshot, space, [1, 2]), key=lambda shape: shape.item_id)
+            shapes = sorted(item_outlines(snapshot, space, [1, 2]), key=lambda shape: shape.item_id)
             assert [shape.counts for shape in shapes] == [(("text", passages),), (("text", 1),)]
-            ids = select.selected(snapshot, where, key)
+            ids = selected_segments(snapshot, where, key)
             assert ids is not None and len(ids) == passages + 1
-            assert [c.segments for c in read.counts(snapshot, space.name)] == [passages + 1]
-        assert [(file.path, file.texts) for file in file_text.file_texts(snapshot)] == []
+            assert [c.segments for c in counts_by_modality(snapshot, space.name)] == [passages + 1]
+        assert [(file.path, file.texts) for file in file_texts(snapshot)] == []
     assert found(catalog, "lantern") == ["boats at sea, and a lantern"]
     catalog.activate(other)
     assert found(catalog, "lantern") == ["and a lantern"]
@@ -106,27 +98,27 @@ def test_reads_are_limited_to_the_segments_of_the_layout_of_their_space(catalog:
 
 def test_backfill_adds_only_the_missing_embeddings(catalog: Catalog, tmp_path: Path) -> None:
     take_in(catalog, content("a", "x"), content("b", "y"), content("c", "z"))
-    one, twin = catalog.spaces()[0], catalog.add_space("twin", "t", 4, "g", "long")
+    one, twin = catalog.read(all_spaces)[0], catalog.add_space("twin", "t", 4, "g", "long")
     assert lacking(catalog, twin) == ["a", "b", "c"] and lacking(catalog, one) == []
     held = Lists(catalog, tmp_path, twin, "flat")
-    catalog.complete(
+    catalog.backfill(
         twin, [content("a", "x"), content("never heard of", "w")], [NewUnsupported("c", "limit", "too large")]
     )
     assert lacking(catalog, twin) == ["b"] and sum(held.sizes().values()) == 1
     catalog.remove(b"/r/a")
     take_in(catalog, content("a", "x"))
     assert lacking(catalog, twin) == ["a", "b"], "its vectors went with it"
-    assert catalog.complete(twin, [content("b", "y", "more of it")], []) == 1, "another release cuts it otherwise"
-    catalog.forget_refusals(twin)
+    assert catalog.backfill(twin, [content("b", "y", "more of it")], []) == 1, "another release cuts it otherwise"
+    catalog.forget_unsupported(twin)
     assert lacking(catalog, twin) == ["a", "b", "c"]
-    before = catalog.generation()
-    catalog.complete(twin, [content(name, text) for name, text in (("a", "x"), ("b", "y"), ("c", "z"))], [])
-    catalog.complete(twin, [content("c", "z")], [])
-    assert catalog.generation() == (before[0] + 1, before[1]) and lacking(catalog, twin) == []
+    before = catalog.read(current_commit)[:2]
+    catalog.backfill(twin, [content(name, text) for name, text in (("a", "x"), ("b", "y"), ("c", "z"))], [])
+    catalog.backfill(twin, [content("c", "z")], [])
+    assert catalog.read(current_commit)[:2] == (before[0] + 1, before[1]) and lacking(catalog, twin) == []
     assert sum(held.sizes().values()) == in_index(catalog, tmp_path, twin) == 3, "an index of before looks for them"
     catalog.drop_space(twin)
     with pytest.raises(LibraryError, match="dropped meanwhile"):
-        catalog.complete(twin, [content("a", "x")], [])
+        catalog.backfill(twin, [content("a", "x")], [])
 
 
 def passages(catalog: Catalog, space_id: int) -> Sequence[str]:
@@ -139,21 +131,21 @@ def test_a_file_ingested_again_may_get_other_segments(catalog: Catalog, tmp_path
     """As when it was away while the library got another model, and another release reads it."""
     take_in(catalog, content("a", "x"), content("b", "y"))
     twin = catalog.add_space("twin", "t", 4, "g", "long")
-    catalog.complete(twin, [content("b", "y")], [])
-    held = Lists(catalog, tmp_path, catalog.spaces()[0], "flat")
+    catalog.backfill(twin, [content("b", "y")], [])
+    held = Lists(catalog, tmp_path, catalog.read(all_spaces)[0], "flat")
     assert sum(held.sizes().values()) == 2
     catalog.activate(twin)
     catalog.commit(Batch([content("a", "x1", "x2")], [Placement(b"/r/a", b"/r", "a", 1, 2)]), twin.id)
     assert (passages(catalog, twin.id), passages(catalog, 1)) == (["y", "x1", "x2"], ["y"])
-    assert lacking(catalog, catalog.spaces()[0]) == ["a"]
+    assert lacking(catalog, catalog.read(all_spaces)[0]) == ["a"]
     assert sum(held.sizes().values()) == 1, "an index that held the old pieces lets go of them"
     mine = Lists(catalog, tmp_path, twin, "flat")
     assert sum(mine.sizes().values()) == 3
     take_in(catalog, content("c", "z"))
     assert lacking(catalog, twin) == ["c"]
-    catalog.complete(twin, [content("c", "z")], [])
+    catalog.backfill(twin, [content("c", "z")], [])
     assert sum(mine.sizes().values()) == 4, "what serves sees them, too"
     with catalog.reading() as snapshot:
-        assert backfill.backfilled_at(snapshot, twin.id) < catalog.generation()[0], (
+        assert backfilled_at(snapshot, twin.id) < catalog.read(current_commit).generation, (
             "and need not look for them everywhere"
         )

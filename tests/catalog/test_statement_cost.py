@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from mmsearch.catalog import (
-    Batch,
-    Catalog,
-    ListKey,
-    NewContent,
-    Placement,
-    Snapshot,
-    file_groups,
-    read,
-    segments,
-    select,
-    words,
-)
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, Snapshot, words
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.database import driver, writing
+from mmsearch.catalog.file_groups import group_members
+from mmsearch.catalog.items import present_files
+from mmsearch.catalog.lists import list_changes
+from mmsearch.catalog.segments import resolve_segments
+from mmsearch.catalog.selections import selected_share
 from mmsearch.catalog.tables import Tag
 from mmsearch.filters.parser import parse
 from mmsearch.types import Span
@@ -87,15 +81,15 @@ def check(catalogs: tuple[Catalog, Catalog], work: Callable[[Snapshot], object])
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog, Catalog], text: str) -> None:
     asked = parse(text)
-    check(catalogs, lambda snapshot: select.share(snapshot, asked, KEY))
-    check(catalogs, lambda snapshot: read.resolve_segments(snapshot, IDS, asked))
-    check(catalogs, lambda snapshot: file_groups.group_members(snapshot, IDS.tolist(), None, asked))
-    check(catalogs, lambda snapshot: segments.present_files(snapshot, IDS.tolist(), asked))
+    check(catalogs, lambda snapshot: selected_share(snapshot, asked, KEY))
+    check(catalogs, lambda snapshot: resolve_segments(snapshot, IDS, asked))
+    check(catalogs, lambda snapshot: group_members(snapshot, IDS.tolist(), None, asked))
+    check(catalogs, lambda snapshot: present_files(snapshot, IDS.tolist(), asked))
     check(catalogs, lambda snapshot: words.search_words(snapshot, "n000123", 10, None, asked))
     for catalog in catalogs:
         with catalog.reading() as snapshot:
-            assert select.share(snapshot, asked, KEY) == 1.0
-            assert len(read.resolve_segments(snapshot, IDS, asked)) == len(IDS)
+            assert selected_share(snapshot, asked, KEY) == 1.0
+            assert len(resolve_segments(snapshot, IDS, asked)) == len(IDS)
             assert [row.path for row in words.search_words(snapshot, "n000123", 10, None, asked)] == [
                 b"/media/n000123.jpg"
             ]
@@ -107,8 +101,8 @@ def test_a_keyword_search_of_one_modality_reads_no_other_rows(catalogs: tuple[Ca
 
 def test_replaying_changes_costs_only_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
     def caught_up(snapshot: Snapshot) -> list[int]:
-        generation, _ = read.generation(snapshot)
-        return [number for change in read.changes(snapshot, KEY, 4, generation - 1) for number in change.ids.tolist()]
+        generation = current_commit(snapshot).generation
+        return [number for change in list_changes(snapshot, KEY, 4, generation - 1) for number in change.ids.tolist()]
 
     check(catalogs, caught_up)
     for catalog, count in zip(catalogs, (SMALL, LARGE), strict=True):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mmsearch.catalog import Catalog
-from mmsearch.catalog import read as catalog_read
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.items import items_under
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError, SchemaTooNew
 from mmsearch.library import Library
@@ -142,15 +143,15 @@ def test_a_reader_keeps_its_generation_for_as_long_as_it_reads(tmp_path: Path) -
     with closing(open_library(home)) as library:
         fill(library, root, FIRST)
         with closing(Catalog.open(home, VERSION)) as catalog, catalog.reading() as snapshot:
-            generation = catalog_read.generation(snapshot)[0]
-            before = catalog_read.items_under(snapshot, os.fsencode(root), None, 100)
+            generation = current_commit(snapshot).generation
+            before = items_under(snapshot, os.fsencode(root), None, 100)
             for media in (SECOND, THIRD):
                 found = fill(library, root, media)
                 assert not wrong_answers(library, found)
-            assert catalog_read.items_under(snapshot, os.fsencode(root), None, 100) == before
-            assert catalog_read.generation(snapshot)[0] == generation
+            assert items_under(snapshot, os.fsencode(root), None, 100) == before
+            assert current_commit(snapshot).generation == generation
         with closing(Catalog.open(home, VERSION)) as catalog:
-            assert catalog.generation()[0] > generation
+            assert catalog.read(current_commit).generation > generation
 
 
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, read, select
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
 from mmsearch.catalog.database import writing
+from mmsearch.catalog.segments import resolve_segments
+from mmsearch.catalog.selections import matching_segments, selected_segments
+from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.catalog.words import search_words as search_words
 from mmsearch.filters.ast import FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
@@ -216,7 +219,7 @@ def test_random_filters_agree_with_an_exhaustive_search(
 ) -> None:
     folder = tmp_path_factory.mktemp("library")
     catalog = fill(folder, held, empty)
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     indexes = Lists(catalog, folder / "indexes", space, "numpy")
     query = np.full((1, DIM), DIM**-0.5, np.float32)
@@ -232,12 +235,12 @@ def test_random_filters_agree_with_an_exhaustive_search(
         found = {k: indexes.search(query, k, filter=one)[0] for k in (1, 3)}
         for key, near in everything.items():
             with catalog.reading() as snapshot:
-                rows = read.resolve_segments(snapshot, near.ids[0], one)
+                rows = resolve_segments(snapshot, near.ids[0], one)
                 assert {row.path for row in rows} == {
-                    row.path for row in read.resolve_segments(snapshot, near.ids[0])
+                    row.path for row in resolve_segments(snapshot, near.ids[0])
                 } & shown
                 matching = {row.segment_id for row in rows}
-                assert set(select.matching(snapshot, one, key, near.ids[0]).tolist()) == matching
+                assert set(matching_segments(snapshot, one, key, near.ids[0]).tolist()) == matching
             expected = [i for i in near.ids[0].tolist() if i in matching]
             assert {k: found[k][key].ids[0].tolist() for k in found} == {k: expected[:k] for k in found}, one
     catalog.close()
@@ -272,8 +275,8 @@ def test_the_largest_allowed_filter_is_answered(tmp_path: Path, empty: Path) -> 
         Comparison("name", "glob", "a" * 10_000),
     ):
         with catalog.reading() as snapshot:
-            assert select.selected(snapshot, one, ListKey("tiny", "image", "image")) is not None
-            assert {row.path for row in read.resolve_segments(snapshot, np.arange(1, 600), one)} <= {b"/r/a"}
+            assert selected_segments(snapshot, one, ListKey("tiny", "image", "image")) is not None
+            assert {row.path for row in resolve_segments(snapshot, np.arange(1, 600), one)} <= {b"/r/a"}
             assert len(search_words(snapshot, "a", 10, None, one)) <= 1
     catalog.close()
 
@@ -290,7 +293,7 @@ def test_times_in_any_notation_compare_alike(tmp_path: Path, empty: Path) -> Non
     asked = {"taken = 2024-05-01T10:00:00": [1, 2, 3], "taken is missing": [4], "taken = 2024-05-01T00:00": [5]}
     with catalog.reading() as snapshot:
         for text, ids in asked.items():
-            found = select.selected(snapshot, parse(text), ListKey("tiny", "image", "image"))
+            found = selected_segments(snapshot, parse(text), ListKey("tiny", "image", "image"))
             assert found is not None and found.tolist() == ids
     catalog.close()
 
@@ -310,6 +313,6 @@ def test_names_that_are_no_unicode_can_be_filtered_by_their_escapes(tmp_path: Pa
     other = ["path = '/r/??/?name.jpg'", "folder = '/r'", f"path != '{strange}'", f"not folder = '{folder}'"]
     with catalog.reading() as snapshot:
         for text in found + other:
-            ids = select.selected(snapshot, parse(text), ListKey("tiny", "image", "image"))
+            ids = selected_segments(snapshot, parse(text), ListKey("tiny", "image", "image"))
             assert ids is not None and len(ids) == (2 if text in found else 0), text
     catalog.close()

@@ -15,6 +15,7 @@ import pytest
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog
+from mmsearch.catalog.spaces import active_space
 from mmsearch.core import registry
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked
@@ -80,7 +81,7 @@ def commit(folder: Path, made: Batch, target: str = "tests.tiny:space") -> None:
     space = registry.load_part("spaces", target)()
     folder.mkdir(exist_ok=True)
     catalog = Catalog.open(folder, VERSION, create=True)
-    record = catalog.space() or catalog.add_space(space.name, target, space.dim, space.fingerprint)
+    record = catalog.read(active_space) or catalog.add_space(space.name, target, space.dim, space.fingerprint)
     catalog.commit(made, record.id)
     catalog.close()
 

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.cli import cli
 from mmsearch.core import registry
 from mmsearch.core.version import VERSION
@@ -148,7 +150,7 @@ def test_an_ann_index_answers_with_additions_and_without_removals_at_once(opened
     catalog, indexes, builder = parts(opened())
     builder.build_outgrown()
     catalog.remove(b"/p/3")
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
     left = np.array([n for n in range(SIZE + 300) if n % 10 != 3 or n >= SIZE])
@@ -173,7 +175,7 @@ def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
     builder.build_outgrown()
     before = indexes.ann_index(KEY)
     catalog.remove(b"/p/3")
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None and before is not None
     catalog.commit(batch(SIZE, SIZE + 300), space.id)
     (made,) = builder.build_outgrown()
@@ -195,7 +197,7 @@ def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(opened: Calla
     builder.build_outgrown()
     indexes.publish()
     catalog.remove(b"/p/3")
-    catalog.raise_floor(catalog.generation()[0])
+    catalog.raise_oldest_replayable_generation(catalog.read(current_commit).generation)
     fresh = parts(opened())[1]
     check(fresh, EVERY[EVERY % 10 != 3])
     assert serving_preset(fresh) == "ivf-sq8", "it need not be built anew"
@@ -209,7 +211,7 @@ def test_adding_one_file_rewrites_no_large_index_file(
     builder.build_outgrown()
     indexes.publish()
     before = {path: path.stat().st_mtime_ns for path in indexes.folder.rglob("*") if path.is_file()}
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(batch(SIZE, SIZE + 1), space.id)
     indexes.publish()
@@ -251,7 +253,7 @@ def test_a_full_disk_while_an_ann_index_is_published_changes_nothing(
 
 def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library]) -> None:
     catalog, indexes, builder = parts(opened())
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     wrong: list[BaseException] = []
     searched, done = [0], Event()
@@ -272,7 +274,7 @@ def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library
     taken = builder._chunks
 
     def slowly(ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
-        if len(ids) == SIZE and len(catalog.spaces()) and catalog.generation()[0] == 1:
+        if len(ids) == SIZE and len(catalog.read(all_spaces)) and catalog.read(current_commit).generation == 1:
             # In the middle of the build.
             catalog.remove(b"/p/3")
             catalog.commit(batch(SIZE, SIZE + 300), space.id)
@@ -323,7 +325,7 @@ def test_a_damaged_ann_index_is_quarantined_and_answers_stay_exact(opened: Calla
 def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Callable[..., Library]) -> None:
     catalog, indexes, _ = parts(opened("auto"))
     ids, _ = indexes.compare_ids(KEY)
-    space = catalog.space()
+    space = catalog.read(active_space)
     assert space is not None
     catalog.commit(Batch(missing=[(1, b"/p/0/00000.png")]), space.id)
     assert indexes.sizes() == {KEY: SIZE - 1}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.catalog import Batch, NewFailure
+from mmsearch.catalog.spaces import base_space
 from mmsearch.core.file_times import INT64, size_and_time
 from mmsearch.ingest.scan import LEADS_OUT, Scan, size_of
 from mmsearch.library import Library
@@ -142,7 +143,7 @@ def test_a_file_that_is_readable_again_is_retried(open_tiny: Callable[..., Libra
     words(folder / "a.txt", "a red apple")
     library.ingest(folder)
     mended = words(folder / "b.txt", "a green pear")
-    base = library._parts.catalog().base()
+    base = library._parts.catalog().read(base_space)
     assert base is not None
     failed = NewFailure(
         os.fsencode(mended), os.fsencode(folder), *size_and_time(os.stat(mended)), "unreadable", "denied"

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from mmsearch.catalog.database import writing
+from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.tables import WORD_TABLES, Base, Item, Tag
 from mmsearch.library import Library
 from tests.generated import picture, sound, words
@@ -77,7 +78,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     library.ingest(folder)
     library.model.add("tests.model_spaces:mute")
     catalog = library._parts.catalog()
-    base = catalog.base()
+    base = catalog.read(base_space)
     assert base is not None
     catalog.add_projected(base, "bent", "f", b"weights")
     with writing(catalog._engine) as connection:

@@ -218,7 +218,8 @@ def test_an_import_killed_at_any_batch_can_be_repeated(filled: Library, tmp_path
     program = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import export, store
+from mmsearch.catalog import store
+from mmsearch.maintenance import export
 export.PAGE = 3
 commit, left = store.Catalog.commit, [int(sys.argv[3])]
 def dying(self, *arguments):

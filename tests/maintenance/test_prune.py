@@ -9,19 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.catalog import (
-    Batch,
-    Catalog,
-    ListKey,
-    NewContent,
-    NewFailure,
-    Placement,
-    background,
-    database,
-    read,
-    spaces,
-    store,
-)
+from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, NewFailure, Placement, database, store
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.embeddings import _IS_EMBEDDED, segments_without_vectors
+from mmsearch.catalog.failures import failures_under
+from mmsearch.catalog.items import _ITEM_AT, _ITEMS_BELOW, items_under
+from mmsearch.catalog.lists import list_changes, sample_list
+from mmsearch.catalog.spaces import all_spaces
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
 from mmsearch.types import Span
@@ -54,7 +48,7 @@ def catalog(many: Path, tmp_path: Path) -> Catalog:
 def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
     """(ids, ids gone)"""
     with catalog.reading() as snapshot:
-        found = list(read.changes(snapshot, KEY, 64, since))
+        found = list(list_changes(snapshot, KEY, 64, since))
     return [i for one in found for i in one.ids.tolist()], sorted(i for one in found for i in one.gone.tolist())
 
 
@@ -62,15 +56,15 @@ def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
 def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with catalog.reading() as snapshot:
-        gone = [(item.id, item.path) for item in read.items_under(snapshot, b"/r", None, MANY)[1:]]
+        gone = [(item.id, item.path) for item in items_under(snapshot, b"/r", None, MANY)[1:]]
     catalog.commit(Batch(missing=gone), 1)
     database.checkpoint(catalog._engine)
     before = path.stat().st_size
     with catalog.reading() as snapshot:
-        assert len(read.items_under(snapshot, b"/r", None, MANY)) == MANY
+        assert len(items_under(snapshot, b"/r", None, MANY)) == MANY
         assert catalog.prune() == (MANY - 1, MANY - 1)
         freed = catalog.release()
-        assert len(read.items_under(snapshot, b"/r", None, MANY)) == MANY, "a search sees what it saw"
+        assert len(items_under(snapshot, b"/r", None, MANY)) == MANY, "a search sees what it saw"
     assert catalog.release() == 0
     assert freed > before / 2
     database.checkpoint(catalog._engine)
@@ -82,9 +76,9 @@ def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_pat
 
 def test_prune_deletes_a_few_thousand_rows_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FORGOTTEN", 700)
-    generation, _ = catalog.generation()
+    generation = catalog.read(current_commit).generation
     assert catalog.remove(b"/r") == (MANY, 0)
-    assert catalog.generation()[0] == generation + 5
+    assert catalog.read(current_commit).generation == generation + 5
     assert findable(catalog, generation) == ([], list(range(1, MANY + 1)))
 
 
@@ -100,16 +94,16 @@ def test_prune_deletes_the_old_content_of_a_changed_file(catalog: Catalog, monke
 def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(catalog: Catalog) -> None:
     catalog.commit(Batch(placements=[Placement(b"/s/copy", b"/s", f"{0:064x}", 1, 2)]), 1)
     with catalog.reading() as snapshot:
-        (copy,) = read.items_under(snapshot, b"/s", None, 1)
+        (copy,) = items_under(snapshot, b"/s", None, 1)
     catalog.commit(Batch(missing=[(copy.id, copy.path)]), 1)
-    generation, _ = catalog.generation()
+    generation = catalog.read(current_commit).generation
     assert catalog.remove(b"/r/00000") == (1, 0)
     assert findable(catalog, generation) == ([], [1])
 
 
 def test_reading_items_uses_an_index_and_no_sorting(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
-        for query in (read._ITEMS_BELOW, read._ITEM_AT, read._HOLDS):
+        for query in (_ITEMS_BELOW, _ITEM_AT, _IS_EMBEDDED):
             text, names = query._compiled
             plan = database.driver(snapshot).execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(names, b""))
             steps = [str(row[3]) for row in plan]
@@ -123,7 +117,7 @@ def test_the_write_ahead_log_is_truncated_once_it_is_large(
     monkeypatch.setattr(database, "LOG_BYTES", 50_000)
     monkeypatch.setattr(database, "READER_S", 0.01)
     with catalog.reading() as snapshot:
-        read.generation(snapshot)
+        current_commit(snapshot)
         catalog.commit(Batch(placements=[Placement(b"/s/%d" % n, b"/s", f"{0:064x}", 1, 2) for n in range(500)]), 1)
         assert log.stat().st_size > 50_000, "a search that began before needs what was there"
     catalog.commit(Batch(placements=[Placement(b"/s/last", b"/s", f"{0:064x}", 1, 2)]), 1)
@@ -161,17 +155,17 @@ def test_failures_are_read_in_pages(catalog: Catalog) -> None:
     failures = [NewFailure(b"/f/%02d" % n, b"/f", 1, 2, "corrupt", "cut") for n in range(10)]
     catalog.commit(Batch(failures=failures), 1)
     with catalog.reading() as snapshot:
-        first = read.failures_under(snapshot, b"/f", None, 4)
-        rest = read.failures_under(snapshot, b"/f", first[-1].path, 100)
+        first = failures_under(snapshot, b"/f", None, 4)
+        rest = failures_under(snapshot, b"/f", first[-1].path, 100)
     assert [failure.path for failure in first + rest] == [failure.path for failure in failures]
 
 
 def test_projecting_again_fills_missing_vectors_anywhere(catalog: Catalog) -> None:
-    (base,) = catalog.spaces()
+    (base,) = catalog.read(all_spaces)
     made = catalog.add_projected(base, "tiny+p", "g", b"weights")
     catalog.project(made, 700, lambda vectors, modality: vectors[:, ::-1].copy())
     with catalog.reading() as snapshot:
-        rows = [one for one in read.changes(snapshot, ListKey("tiny+p", "image", "image"), 64, -1)]
+        rows = [one for one in list_changes(snapshot, ListKey("tiny+p", "image", "image"), 64, -1)]
         assert sum(len(one.ids) for one in rows) == MANY and rows[0].vectors[0].argmax() == 63
     with database.writing(catalog._engine) as connection:
         connection.exec_driver_sql("DELETE FROM embeddings WHERE space_id = 2 AND segment_id % 1000 = 5")
@@ -179,12 +173,12 @@ def test_projecting_again_fills_missing_vectors_anywhere(catalog: Catalog) -> No
     with catalog.reading() as snapshot:
         count = "SELECT count(*), sum(segment_id % 1000 = 5) FROM embeddings WHERE space_id = 2"
         assert tuple(snapshot.exec_driver_sql(count).one()) == (MANY, 3)
-        assert list(spaces.segments_without_vectors(snapshot, made, 0, 1)) == []
+        assert list(segments_without_vectors(snapshot, made, 0, 1)) == []
 
 
 def test_a_sample_is_evenly_spaced_by_id(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
-        found = background.sample_list(snapshot, KEY, 64, 4)
+        found = sample_list(snapshot, KEY, 64, 4)
     assert found.contents.tolist() == [1, 1000, 2000, 3000]
     assert found.vectors.argmax(axis=1).tolist() == [0, 999 % 64, 1999 % 64, 2999 % 64]
 
@@ -195,9 +189,9 @@ def test_publishing_drops_the_tombstones_that_every_index_has_replayed(library: 
         picture(folder / f"{n}.png", "red", mark=n)
     library.ingest(folder)
     catalog = library._parts.catalog()
-    assert catalog.generation() == (2, 2), "a commit, and the backgrounds"
+    assert catalog.read(current_commit)[:2] == (2, 2), "a commit, and the backgrounds"
     library.remove(folder / "1.png")
-    generation, floor = catalog.generation()
+    generation, floor = catalog.read(current_commit)[:2]
     assert generation == floor > 2
     with catalog.reading() as snapshot:
         assert snapshot.exec_driver_sql("SELECT count(*) FROM tombstones").scalar() == 0

@@ -121,10 +121,10 @@ def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, med
 KILLED = """
 import os, signal, sys
 import mmsearch
-from mmsearch.catalog import Catalog, backfill, spaces
+from mmsearch.catalog import Catalog, batches, store
 from mmsearch.indexing.lists import Lists
 
-owner = {"Catalog": Catalog, "backfill": backfill, "spaces": spaces, "Lists": Lists}[sys.argv[2]]
+owner = {"Catalog": Catalog, "batches": batches, "store": store, "Lists": Lists}[sys.argv[2]]
 name, nth = sys.argv[3:5]
 work, calls = getattr(owner, name), 0
 
@@ -144,11 +144,11 @@ library.model.switch("tests.model_spaces:wide", when_complete=True)
 """
 
 MOMENTS = {
-    "before the first batch": ("Catalog", "complete", 1),
-    "in the third batch, its vectors written but not committed": ("backfill", "mark_backfilled", 3),
+    "before the first batch": ("Catalog", "backfill", 1),
+    "in the third batch, its vectors written but not committed": ("batches", "mark_backfilled", 3),
     "when all is embedded, before it is known what scores mean": ("Catalog", "keep_backgrounds", 1),
     "before the indexes are published": ("Lists", "publish", 1),
-    "in the transaction that switches": ("spaces", "activate", 1),
+    "in the transaction that switches": ("store", "activate_space", 1),
     "just after it": ("Catalog", "activate", -1),
 }
 

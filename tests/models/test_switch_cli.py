@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.catalog.file_text import file_texts as told_files
+from mmsearch.catalog.file_groups import file_texts
 from mmsearch.errors import InvalidInput, LibraryLocked, LibraryNotFound, SpaceChanged, SpaceIncomplete, UnknownName
 from mmsearch.library import Library
 from mmsearch.models.switch import ModelSwitched
@@ -53,7 +53,7 @@ def answers(library: Library) -> list[object]:
     found.append([[file.path.name for file in group.files] for group in library.duplicates(0.99)])
     found.append([(c.modality, c.items, c.missing, c.segments, c.vectors) for c in library.status().counts])
     with library._parts.catalog().reading() as snapshot:
-        found.append([(file.path, file.kinds, file.texts) for file in told_files(snapshot)])
+        found.append([(file.path, file.kinds, file.texts) for file in file_texts(snapshot)])
     return found
 
 

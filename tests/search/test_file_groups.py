@@ -10,20 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.catalog import (
-    Batch,
-    Catalog,
-    GroupFile,
-    ListKey,
-    NewContent,
-    Placement,
-    file_groups,
-    group_key,
-    read,
-    select,
-    words,
-)
+from mmsearch.catalog import Batch, Catalog, GroupFile, ListKey, NewContent, Placement, group_key, words
+from mmsearch.catalog.file_groups import count_groups, group_members
 from mmsearch.catalog.group_rules import LONG_S, MOST, ordered_group
+from mmsearch.catalog.items import items_under, items_with_content
+from mmsearch.catalog.segments import resolve_segments
+from mmsearch.catalog.selections import selected_segments
 from mmsearch.core.config import read_settings
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.parser import parse
@@ -119,11 +111,9 @@ def tagged(catalog: Catalog, said: str) -> set[str]:
     with catalog.reading() as snapshot:
         key = ListKey("tiny", "image", "image")
         ids = np.arange(1, 20)
-        chosen = [found.path for found in read.resolve_segments(snapshot, ids, parse(said))]
-        whole = select.selected(snapshot, parse(said), key)
-        images = [
-            f.path for f in read.resolve_segments(snapshot, ids if whole is None else whole) if f.modality == "image"
-        ]
+        chosen = [found.path for found in resolve_segments(snapshot, ids, parse(said))]
+        whole = selected_segments(snapshot, parse(said), key)
+        images = [f.path for f in resolve_segments(snapshot, ids if whole is None else whole) if f.modality == "image"]
         assert {p for p in chosen if not p.endswith(b"xmp")} == set(images)
     return {os.fsdecode(path.rpartition(SEP)[2]) for path in chosen}
 
@@ -152,7 +142,7 @@ def test_the_word_index_and_tags_follow_a_changed_sidecar(catalog: Catalog) -> N
     put(catalog, "b.jpg")
     put(catalog, "a.xmp", "text", "beach")
     with catalog.reading() as snapshot:
-        (sidecar,) = read.items_of(snapshot, "a.xmp")
+        (sidecar,) = items_with_content(snapshot, "a.xmp")
     moved = Placement(sidecar.path.replace(b"a.xmp", b"b.xmp"), SEP + b"r", "a.xmp", 1, 2, sidecar.id)
     catalog.commit(Batch(placements=[moved]), 1)
     assert worded(catalog, "beach") == tagged(catalog, "tag = beach") == {"b.jpg", "b.xmp"}
@@ -168,11 +158,11 @@ def test_group_members_are_found_for_each_hit(catalog: Catalog) -> None:
     for name, kind in (("a.jpg", "image"), ("a.txt", "text"), ("b.jpg", "image"), ("c.jpg", "image"), ("c", "text")):
         put(catalog, name, kind)
     with catalog.reading() as snapshot:
-        (found,) = file_groups.group_members(snapshot, [2, 3, 4, 5], modalities=["text"]).values()
+        (found,) = group_members(snapshot, [2, 3, 4, 5], modalities=["text"]).values()
         assert [(os.path.basename(f.path), f.wanted) for f in found] == [(b"a.jpg", False), (b"a.txt", True)]
-        (found,) = file_groups.group_members(snapshot, [1], filter=parse("name = a.jpg")).values()
+        (found,) = group_members(snapshot, [1], filter=parse("name = a.jpg")).values()
         assert [f.wanted for f in found] == [True, False]
-        assert file_groups.count_groups(snapshot) == 1
+        assert count_groups(snapshot) == 1
 
 
 def test_each_group_is_ranked_once_by_its_best_file(catalog: Catalog) -> None:
@@ -180,7 +170,7 @@ def test_each_group_is_ranked_once_by_its_best_file(catalog: Catalog) -> None:
         for suffix in ("jpg", "png", "gif"):
             put(catalog, f"{stem_of}.{suffix}")
     with catalog.reading() as snapshot:
-        paths = {item.id: item.path for item in read.items_under(snapshot, SEP + b"r", None, 20)}
+        paths = {item.id: item.path for item in items_under(snapshot, SEP + b"r", None, 20)}
     hits = [RankedItem(item, item, paths[item], "image", 1.0) for item in sorted(paths)]
     asked: list[int] = []
 

@@ -8,6 +8,7 @@ import pytest
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement, layouts
 from mmsearch.catalog.database import driver
+from mmsearch.catalog.spaces import active_space
 from mmsearch.core.version import VERSION
 from mmsearch.library import Library
 from mmsearch.types import Query, QueryPart, Span, StoredVector, Vectors
@@ -92,7 +93,7 @@ def test_a_commit_makes_a_filter_be_resolved_again(library: Library) -> None:
         before = library.search(query(), ITEMS, filter="size < 20", dedup=False)
         assert len(before) == 20
         catalog = library._parts.catalog()
-        space = catalog.space()
+        space = catalog.read(active_space)
         assert space is not None
         place = Placement(b"/media/new.jpg", b"/media", f"{ITEMS - 1:064x}", 3, 1)
         catalog.commit(Batch(placements=[place]), space.id)

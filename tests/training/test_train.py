@@ -103,6 +103,37 @@ def test_a_training_begun_in_another_space_is_not_resumed(library: Library, pair
         library.train.resume("mine")
 
 
+WRONG_PLANS = [
+    [], 5, {}, {"recipe": []}, {"recipe": {"epochs": "many"}}, {"recipe": {"epochs": 1e400}}, {"recipe": {"loss": 5}},
+    {"recipe": {"loss": "x"}}, {"recipe": {"depth": 1}}, {"shape": 5}, {"shape": {"modalities": "image"}},
+    {"shape": {"modalities": [5]}}, {"shape": {"modalities": ["smell"]}}, {"shape": {}}, {"shape": {"hidden": None}},
+    {"shape": {"rank": "x"}}, {"shape": {"rank": 8, "towers": 1}}, {"sources": [5]}, {"sources": [{"x": 1}]},
+    {"splits": {"train": "x"}}, {"warnings": [1]}, {"fingerprint": 5}, {"name": None}, {"kind": "fusion"},
+    {"kind": "fusion", "shape": {"strategy": "mean", "attack": 5}},
+]  # fmt: skip
+"""What a foreign library may say in the place of a plan, or of a plan's members."""
+
+
+def test_a_plan_that_makes_no_sense_is_refused_in_our_words(library: Library, pairs: Path) -> None:
+    def kill(epoch: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.train.projection(pairs, "mine", epochs=1, on_epoch=kill)
+    path = library.path / "training/mine/plan.json"
+    good = json.loads(path.read_text("utf-8"))
+    for wrong in WRONG_PLANS:
+        plan = {**good, **wrong} if wrong and isinstance(wrong, dict) else wrong
+        path.write_text(json.dumps(plan), "utf-8")
+        try:
+            library.train.resume("mine")
+        except (LibraryError, InvalidInput):
+            continue
+        pytest.fail(f"{wrong} was taken")
+    path.write_text(json.dumps(good), "utf-8")
+    assert library.train.resume("mine").epochs == 1
+
+
 def test_resuming_an_unknown_training_is_refused(library: Library, pairs: Path) -> None:
     with pytest.raises(LibraryError, match="no training 'mine'"):
         library.train.resume("mine")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 
-from mmsearch.catalog.features import SegmentVectors
+from mmsearch.catalog.embeddings import SegmentVectors
 from mmsearch.encoders.fusion import FusionFacts, Mean, dump_fusion
 from mmsearch.errors import InvalidInput
 from mmsearch.training import splits

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mmsearch
+from mmsearch.catalog.spaces import active_space
 from mmsearch.core.config import read_settings
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Ids, Selection, Vectors
@@ -166,7 +167,7 @@ def test_without_a_gpu_index_device_gpu_is_refused_and_reported_by_the_doctor(tm
     with mmsearch.open(tmp_path, index_device="gpu", space="tests.tiny:space") as library:
         catalog = library._parts.catalog(create=True)
         library._parts.embedding(create=True)
-        assert catalog.space() is not None
+        assert catalog.read(active_space) is not None
         with pytest.raises(InvalidInput, match="FAISS sees no GPU") as told:
             library.index.status()
         assert told.value.hint and "nvidia-smi" in told.value.hint

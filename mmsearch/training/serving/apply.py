@@ -4,6 +4,7 @@ import shutil
 from urllib.parse import quote
 
 from mmsearch.catalog import Catalog, SpaceRecord
+from mmsearch.catalog.spaces import active_space, all_spaces, projection_weights
 from mmsearch.context.context import INDEX_FOLDER, LibraryContext
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
@@ -35,7 +36,7 @@ def apply_model(parts: LibraryContext, name: str) -> SpaceRecord:
         projector = Projector(content)
         space = projected_space(base, f"{base.name}+{name}", projector)
         catalog = parts.catalog()
-        known = {one.name: one for one in catalog.spaces()}.get(space.name)
+        known = {one.name: one for one in catalog.read(all_spaces)}.get(space.name)
         if known is not None and known.fingerprint != space.fingerprint:
             # Of an earlier model of this name, or of an earlier release's base.
             catalog.drop_space(known)
@@ -69,7 +70,7 @@ def drop_model(parts: LibraryContext, name: str) -> None:
         if made_space is None and not folder.path.is_dir():
             raise InvalidInput(f"there is no model {name!r}", hint="see what there is: mmsearch train list")
         if made_space is not None:
-            if parts.catalog().space() == made_space:
+            if parts.catalog().read(active_space) == made_space:
                 base, record = parts.base()
                 parts.calibrate(base, record)
                 parts.indexes(record).publish()
@@ -82,7 +83,7 @@ def drop_model(parts: LibraryContext, name: str) -> None:
 
 def _made(catalog: Catalog, name: str) -> SpaceRecord | None:
     """The space that a model of this name made, of whichever base."""
-    spaces = catalog.spaces()
+    spaces = catalog.read(all_spaces)
     bases = {one.id: one.name for one in spaces if one.base is None}
     return next((one for one in spaces if one.base and one.name == f"{bases[one.base]}+{name}"), None)
 
@@ -104,6 +105,6 @@ def _content(parts: LibraryContext, name: str) -> bytes:
     catalog = parts.catalog()
     kept = _made(catalog, name)
     if kept is not None:
-        return catalog.projection(kept)
+        return catalog.read(projection_weights, kept)
     names = ", ".join(folder.name for folder in model_folders(parts.path) if folder.finished) or "none yet"
     raise InvalidInput(f"there is no finished model {name!r}", hint=f"there are: {names}; mmsearch train projection")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmsearch.core.json_text import parse_json
+from mmsearch.core.json_text import parse_object
 from mmsearch.errors import LibraryError
 from mmsearch.training.serving import checkpoint
 from mmsearch.training.serving.recipe import Recipe
@@ -72,7 +72,7 @@ def write_card(card: ModelCard, folder: Path) -> None:
 def read_card(folder: Path) -> dict[str, Any]:
     """A model's card as plain values. Raises: LibraryError if there is none, or none that can be read."""
     try:
-        return dict(parse_json((folder / JSON_NAME).read_text("utf-8")))
+        return parse_object((folder / JSON_NAME).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise LibraryError(f"{folder / JSON_NAME} can't be read: {error}", hint="train it again") from error
 

@@ -2,13 +2,16 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, Snapshot, features, file_groups, group_rules
+from mmsearch.catalog import Catalog, Snapshot, group_rules
+from mmsearch.catalog.embeddings import SegmentVectors
+from mmsearch.catalog.file_groups import group_members
+from mmsearch.catalog.items import ItemAtPath, present_items_at
 from mmsearch.encoders.fusion import fused_vectors, fusion_items, restore_fusion
 from mmsearch.types import Ids, Modality, Vectors
 
@@ -21,19 +24,18 @@ Unit: TypeAlias = tuple[int, ...]
 
 def units_of_paths(files: Collection[Path], catalog: Catalog, together: bool) -> dict[Path, Unit]:
     """What each path belongs to, for those that the library has; `together`: with its bundle."""
-    known = at_paths(files, catalog)
+    known = items_at_paths(files, catalog)
     if not together:
-        return {path: (content,) for path, content in known.items()}
-    ids = at_paths(files, catalog, features.items_at)
-    with catalog.reading() as snapshot:
-        by_item = units_of_items(snapshot, {ids[path]: content for path, content in known.items()}, together)
-    return {path: by_item[ids[path]] for path in known}
+        return {path: (item.content_id,) for path, item in known.items()}
+    contents = {item.item_id: item.content_id for item in known.values()}
+    by_item = catalog.read(units_of_items, contents, together)
+    return {path: by_item[item.item_id] for path, item in known.items()}
 
 
 def units_of_items(snapshot: Snapshot, items: Mapping[int, int], together: bool) -> dict[int, Unit]:
     """What each item, given with its content, belongs to."""
     by_item: dict[int, Unit] = {item: (content,) for item, content in items.items()}
-    for files in file_groups.group_members(snapshot, items).values() if together else ():
+    for files in group_members(snapshot, items).values() if together else ():
         members = group_rules.ordered_group(files)
         own = tuple(sorted({file.content_id for file in members}))
         by_item |= {file.item_id: own for file in members if file.item_id in items}
@@ -44,9 +46,7 @@ def contents_of_units(units: Iterable[Unit]) -> list[int]:
     return sorted({content for unit in units for content in unit})
 
 
-def unit_vectors(
-    units: Collection[Unit], fusion: bytes, segments: features.SegmentVectors
-) -> tuple[list[Unit], Vectors]:
+def unit_vectors(units: Collection[Unit], fusion: bytes, segments: SegmentVectors) -> tuple[list[Unit], Vectors]:
     """The units that have segments, ascending, and a vector of each, float32 (n, dim), unit rows.
 
     Args:
@@ -64,7 +64,7 @@ def unit_vectors(
     return list(parts), _fused(fusion, list(parts.values()))
 
 
-def shared_media(units: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[tuple[int, int]]:
+def shared_media(units: Sequence[Unit], segments: SegmentVectors) -> Iterator[tuple[int, int]]:
     """Places of units that share a picture or a sound. A text may lie beside many (a licence, an empty form)."""
     telling = {
         content for content, kind in zip(segments.contents.tolist(), segments.kinds, strict=True) if kind != "text"
@@ -75,7 +75,7 @@ def shared_media(units: Sequence[Unit], segments: features.SegmentVectors) -> It
             yield first.setdefault(content, at), at
 
 
-def content_directions(segments: features.SegmentVectors) -> tuple[Ids, Vectors]:
+def content_directions(segments: SegmentVectors) -> tuple[Ids, Vectors]:
     """One vector of each content, as of a query's file: the modalities' mean directions, added up, to length 1.
 
     Returns content ids, ascending, and float32 (n, dim).
@@ -91,7 +91,7 @@ def content_directions(segments: features.SegmentVectors) -> tuple[Ids, Vectors]
     return alone, _unit(directions)
 
 
-def _vectors_by_modality(units: Sequence[Unit], segments: features.SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
+def _vectors_by_modality(units: Sequence[Unit], segments: SegmentVectors) -> Iterator[dict[Modality, Vectors]]:
     rows: dict[int, list[int]] = defaultdict(list)
     for row, content in enumerate(segments.contents.tolist()):
         rows[content].append(row)
@@ -126,14 +126,8 @@ def _unit(rows: Vectors) -> Vectors:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def at_paths(
-    files: Collection[Path],
-    catalog: Catalog,
-    ids: Callable[[Snapshot, Sequence[bytes]], dict[bytes, int]] = features.contents_at,
-) -> dict[Path, int]:
-    """Content ids of what the library has at these paths, as they are written or with symbolic links followed; other
-    ids by another `ids`."""
+def items_at_paths(files: Collection[Path], catalog: Catalog) -> dict[Path, ItemAtPath]:
+    """What the library has at these paths, as they are written or with symbolic links followed."""
     names = {path: (os.fsencode(path), os.fsencode(os.path.realpath(path))) for path in files}
-    with catalog.reading() as snapshot:
-        at = ids(snapshot, sorted({name for both in names.values() for name in both}))
+    at = catalog.read(present_items_at, sorted({name for both in names.values() for name in both}))
     return {path: at[name] for path, both in names.items() for name in reversed(both) if name in at}

@@ -1,0 +1,78 @@
+"""Transactions of many files: what an ingest or a backfill writes at once."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.contents import add_contents, content_ids, mark_changed
+from mmsearch.catalog.embeddings import add_embeddings, embedded_contents
+from mmsearch.catalog.failures import add_failures
+from mmsearch.catalog.items import add_roots, mark_missing, place_items
+from mmsearch.catalog.records import Batch, NewContent, NewUnsupported, SpaceRecord
+from mmsearch.catalog.segments import same_cut, segments_by_content
+from mmsearch.catalog.spaces import base_space, mark_backfilled
+from mmsearch.catalog.statements import chunks
+from mmsearch.catalog.tables import SpaceRow, UnsupportedRow
+from mmsearch.catalog.tags import add_model_tags
+from mmsearch.errors import LibraryError
+
+RECUT = ("recut", "this release cuts it into other segments than the one that took it in: remove it, then ingest it")
+
+
+def apply_batch(connection: Connection, batch: Batch, space_id: int, version: str) -> int:
+    """Write the batch; returns the new generation."""
+    generation = next_generation(connection)
+    roots = add_roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
+    ids = add_contents(connection, batch.contents, generation)
+    add_embeddings(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
+    add_model_tags(connection, [(ids[sha256], tag, confidence) for sha256, tag, confidence in batch.tags])
+    touched = set(place_items(connection, batch.placements, roots, ids))
+    touched |= set(add_failures(connection, batch.failures, roots, version))
+    touched |= set(mark_missing(connection, batch.missing))
+    mark_changed(connection, touched, generation)
+    return generation
+
+
+def apply_backfill(
+    connection: Connection,
+    space: SpaceRecord,
+    contents: Sequence[NewContent],
+    unsupported: Sequence[NewUnsupported],
+    version: str,
+) -> int:
+    """Write vectors of contents in a space, or why there are none. Returns how many are `RECUT`.
+
+    Raises: LibraryError if the space is gone.
+    """
+    known = select(SpaceRow.fingerprint).where(SpaceRow.id == space.id)
+    if connection.execute(known).scalar() != space.fingerprint:
+        raise LibraryError(f"the model {space.name!r} was dropped meanwhile", hint="add it again: mmsearch model add")
+    hashes = [*(one.sha256 for one in contents), *(one.sha256 for one in unsupported)]
+    ids = content_ids(connection, hashes)
+    wanted = [(ids[one.sha256], one) for one in contents if one.sha256 in ids]
+    there = embedded_contents(connection, [content_id for content_id, _ in wanted], space.id)
+    wanted = [(content_id, one) for content_id, one in wanted if content_id not in there]
+    same = same_cut(wanted, segments_by_content(connection, [content_id for content_id, _ in wanted], space.layout))
+    without = [(content_id, *RECUT) for content_id, _ in wanted if content_id not in same]
+    without += [(ids[one.sha256], one.failure, one.reason) for one in unsupported if one.sha256 in ids]
+    backfilled = [(content_id, one) for content_id, one in wanted if content_id in same]
+    for part in chunks([content_id for content_id, *_ in (*backfilled, *without)]):
+        connection.execute(
+            delete(UnsupportedRow).where(UnsupportedRow.space_id == space.id, UnsupportedRow.content_id.in_(part))
+        )
+    if backfilled:
+        add_embeddings(connection, backfilled, space.id)
+        serving = base_space(connection)
+        if serving is not None and serving.id == space.id:
+            # Indexes in use replay some contents rather than look through all.
+            mark_changed(connection, (content_id for content_id, _ in backfilled), next_generation(connection))
+        else:
+            mark_backfilled(connection, [space.id])
+    if without:
+        rows = [
+            {"space_id": space.id, "content_id": content_id, "failure": failure, "reason": reason, "version": version}
+            for content_id, failure, reason in without
+        ]
+        connection.execute(insert(UnsupportedRow), rows)
+    return len(wanted) - len(backfilled)

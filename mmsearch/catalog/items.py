@@ -1,0 +1,168 @@
+"""Items: the paths at which contents were found."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mmsearch.catalog import group_key
+from mmsearch.catalog.contents import collect_orphans, content_ids
+from mmsearch.catalog.filters import filter_clause
+from mmsearch.catalog.paths import checked_paths, display_path, path_range
+from mmsearch.catalog.records import KnownItem, Placement
+from mmsearch.catalog.statements import Statement, chunks
+from mmsearch.catalog.tables import Content, FailureRow, Item, Root
+from mmsearch.catalog.values import utc_now
+from mmsearch.errors import LibraryError
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Modality
+
+
+class ItemAtPath(NamedTuple):
+    """The item at a path."""
+
+    item_id: int
+    content_id: int
+    sha256: str
+    modality: Modality
+    status: str
+    """present or missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentFile:
+    """A present item, as a report on duplicates tells it."""
+
+    item_id: int
+    path: bytes
+    size: int
+    width: int | None
+    height: int | None
+
+
+def items_under(connection: Connection, root: bytes, after: bytes | None, limit: int) -> list[KnownItem]:
+    """The next `limit` known items at or below a path, in byte order of their paths."""
+    first = [] if after is not None else _ITEM_AT.rows(connection, root=root)
+    rows = _ITEMS_BELOW.rows(connection, **path_range(root, after), limit=limit - len(first))
+    return checked_paths([KnownItem._make(row) for row in (*first, *rows)])
+
+
+def items_with_content(connection: Connection, sha256: str) -> list[KnownItem]:
+    """Every item that holds a content; empty for an unknown one or one that no path holds now."""
+    return checked_paths([KnownItem._make(row) for row in _ITEMS_WITH_CONTENT.rows(connection, sha256=sha256)])
+
+
+def missing_items(connection: Connection, after: int, limit: int) -> list[KnownItem]:
+    """The next `limit` items beyond an id whose file is missing, by id."""
+    query = _KNOWN.where(Item.status == "missing", Item.id > after).order_by(Item.id).limit(limit)
+    return checked_paths([KnownItem._make(row) for row in connection.execute(query)])
+
+
+# Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
+# lies below it: with an OR between them SQLite would read and sort everything below for every page.
+_KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id)
+
+_ITEMS = _KNOWN.order_by(Item.path)
+
+_ITEM_AT = Statement(_ITEMS.where(Item.path == bindparam("root")))
+
+_ITEMS_BELOW = Statement(
+    _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
+)
+
+_ITEMS_WITH_CONTENT = Statement(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
+
+
+def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
+    """The known items, present or missing, at these paths."""
+    found: dict[bytes, ItemAtPath] = {}
+    for part in chunks(paths):
+        query = select(Item.path, Item.id, Item.content_id, Content.sha256, Content.modality, Item.status)
+        rows: Any = connection.execute(query.join(Content, Content.id == Item.content_id).where(Item.path.in_(part)))
+        found.update((row[0], ItemAtPath(*row[1:])) for row in rows)
+    return found
+
+
+def present_items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
+    """The present items at these paths."""
+    return {path: item for path, item in items_at(connection, paths).items() if item.status == "present"}
+
+
+def present_files(
+    connection: Connection, content_ids: Sequence[int], filter: Filter | None = None
+) -> dict[int, list[PresentFile]]:
+    """Content id -> its present items that match, the oldest first."""
+    found: dict[int, list[PresentFile]] = {}
+    for part in chunks(content_ids):
+        query = (
+            select(Item.content_id, Item.id, Item.path, Item.size, Content.width, Content.height)
+            .join(Content, Content.id == Item.content_id)
+            .where(
+                Item.status == "present",
+                Content.id.in_(part),
+                *([] if filter is None else [filter_clause(filter, few=True)]),
+            )
+            .order_by(Item.content_id, Item.mtime_ns, Item.path)
+        )
+        for content, item_id, path, size, width, height in connection.execute(query):
+            found.setdefault(content, []).append(PresentFile(item_id, path, size, width, height))
+    return found
+
+
+def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
+    """Write folders that were handed to ingest. Returns the ids of all there are."""
+    for path in sorted(paths):
+        connection.execute(upsert(Root).values(path=path).on_conflict_do_nothing())
+    return {row.path: row.id for row in connection.execute(select(Root.path, Root.id))}
+
+
+def place_items(
+    connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
+) -> Iterable[int]:
+    """Write that contents are at paths. Yields the contents that are there now, and those that were before.
+
+    Args:
+        fresh: Ids of contents of the same batch, by their hash.
+    """
+    known = fresh | content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
+    before = items_at(connection, [p.path for p in placements])
+    yield from (item.content_id for item in before.values())
+    rows: list[dict[str, object]] = []
+    for place in placements:
+        if place.sha256 not in known:
+            raise LibraryError(f"no content {place.sha256} for {display_path(place.path)}", hint="please report this")
+        yield known[place.sha256]
+        values: dict[str, object] = {
+            "path": place.path, "display": display_path(place.path), "name": os.path.basename(display_path(place.path)),
+            "bundle": group_key.group_key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
+            "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": utc_now(),
+        }  # fmt: skip
+        if place.moved is not None and place.path not in before:
+            connection.execute(update(Item).where(Item.id == place.moved).values(values))
+        else:
+            rows.append(values)
+    if rows:
+        statement = upsert(Item)
+        replaced = {name: statement.excluded[name] for name in rows[0]}
+        connection.execute(statement.on_conflict_do_update(index_elements=[Item.path], set_=replaced), rows)
+    for part in chunks([p.path for p in placements]):
+        connection.execute(delete(FailureRow).where(FailureRow.path.in_(part)))
+
+
+def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -> Iterable[int]:
+    """Mark items, given with their path, whose file is gone. Yields their contents."""
+    for item_id, path in missing:
+        statement = update(Item).where(Item.id == item_id, Item.path == path).values(status="missing")
+        found = connection.execute(statement.returning(Item.content_id)).scalar()
+        if found is not None:
+            yield found
+
+
+def forget_items(connection: Connection, items: Sequence[KnownItem]) -> int:
+    """Delete items, and contents that only they held. Returns how many contents."""
+    for part in chunks([item.id for item in items]):
+        connection.execute(delete(Item).where(Item.id.in_(part)))
+    return collect_orphans(connection, [item.content_id for item in items])

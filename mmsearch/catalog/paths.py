@@ -1,0 +1,39 @@
+"""Paths as the catalog keeps them: bytes, in byte order, so that what lies below a folder is one interval."""
+
+import os
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from mmsearch.catalog import blobs
+from mmsearch.catalog.records import KnownFailure, KnownItem, ResolvedSegment
+from mmsearch.errors import CatalogDamaged
+
+Placed = TypeVar("Placed", KnownItem, ResolvedSegment, KnownFailure)
+
+SEPARATOR = os.fsencode(os.sep)
+
+
+def path_range(root: bytes, after: bytes | None = None) -> dict[str, bytes]:
+    """The open interval of paths, "after" and "stop", that lie below `root`, or of those of them beyond `after`."""
+    prefix = root if root.endswith(SEPARATOR) else root + SEPARATOR
+    return {"after": prefix if after is None else max(after, prefix), "stop": prefix[:-1] + bytes([prefix[-1] + 1])}
+
+
+def at_or_below(column: InstrumentedAttribute[bytes], root: bytes) -> ColumnElement[bool]:
+    """Whether a path is `root` or lies below it."""
+    bounds = path_range(root)
+    return or_(column == root, and_(column > bounds["after"], column < bounds["stop"]))
+
+
+def checked_paths(rows: list[Placed]) -> list[Placed]:
+    """The rows, each with a path of bytes. Raises: CatalogDamaged: SQLite keeps any type in any column."""
+    if all(type(row.path) is bytes for row in rows):
+        return rows
+    raise CatalogDamaged("the catalog holds a path that was never written so", hint=blobs.MEND)
+
+
+def display_path(path: bytes) -> str:
+    """The path as text for people; bytes that are no text become the replacement character."""
+    return os.fsdecode(path).encode("utf-8", "replace").decode("utf-8")

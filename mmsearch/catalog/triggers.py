@@ -1,0 +1,32 @@
+"""Triggers and views: those that migrations made, and no others, since SQLite runs them for whoever opens a catalog."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import CatalogDamaged
+
+DIGESTS = {"0001": "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a"}
+"""Revision -> `digest` of what its migrations made; a test compares."""
+
+QUERY = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+"""What `digest` takes."""
+
+
+def digest(rows: Iterable[Any]) -> str:
+    """A sha256 of triggers and views, whatever their order."""
+    return hashlib.sha256(repr(sorted(tuple(map(str, row)) for row in rows)).encode()).hexdigest()
+
+
+def check_triggers(rows: Iterable[Any], revision: str | None, path: Path) -> None:
+    """A catalog's triggers and views must be those that its revision's migrations made; without a schema, none.
+
+    Raises: CatalogDamaged. A revision that this release doesn't know is left to `schema.check`.
+    """
+    made = digest(()) if revision is None else DIGESTS.get(revision)
+    if made is not None and digest(rows) != made:
+        raise CatalogDamaged(
+            f"the catalog {path} has triggers or views that no release of mmsearch made",
+            hint="don't use it if a stranger gave it to you; restore a backup of your own, or ingest again",
+        )
