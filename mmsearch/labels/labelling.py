@@ -35,40 +35,40 @@ class LabelOptions:
             zero_shot.checked_names(self.names)
 
 
-def label_items(wanted: LabelOptions, parts: LibraryContext, *, save: bool) -> list[Label]:
+def label_items(wanted: LabelOptions, context: LibraryContext, *, save: bool) -> list[Label]:
     """By path. Raises: InvalidInput for senseless names or an unknown model, SpaceChanged, LibraryLocked."""
     names = () if wanted.model is not None else zero_shot.checked_names(wanted.names)
-    with parts.writing() if save else nullcontext():
-        names, labelled, tags = parts.of_one_space(
+    with context.writing() if save else nullcontext():
+        names, labelled, tags = context.of_one_space(
             lambda space, _: (
-                _zero_shot(names, wanted, parts, space) if names else _learned(str(wanted.model), wanted, parts)
+                _zero_shot(names, wanted, context, space) if names else _learned(str(wanted.model), wanted, context)
             )
         )
         if save:
-            parts.catalog().tag(names, tags)
+            context.catalog().tag(names, tags)
     return labelled
 
 
 def _zero_shot(
-    names: tuple[str, ...], wanted: LabelOptions, parts: LibraryContext, space: Space
+    names: tuple[str, ...], wanted: LabelOptions, context: LibraryContext, space: Space
 ) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
-    needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
+    needed = 1 - context.settings.false_accepts if wanted.needed is None else wanted.needed
     labelled, tags = zero_shot.label_zero_shot(
-        names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),
+        names, space, context.catalog(), lambda name, vector: context.judge(Query(text=name), vector, space),
         modalities=wanted.modalities, filter=wanted.filter, needed=needed,
     )  # fmt: skip
     return names, labelled, tags
 
 
 def _learned(
-    name: str, wanted: LabelOptions, parts: LibraryContext
+    name: str, wanted: LabelOptions, context: LibraryContext
 ) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
     # Loads torch, which zero-shot names may not need.
     from mmsearch.labels import trained
     from mmsearch.training.serving import heads
 
-    head = heads.load_head(parts, name)
+    head = heads.load_head(context, name)
     labelled, tags = trained.label_with_head(
-        parts, head, modalities=wanted.modalities, filter=wanted.filter, needed=wanted.needed or 0.0
+        context, head, modalities=wanted.modalities, filter=wanted.filter, needed=wanted.needed or 0.0
     )
     return head.facts.classes, labelled, tags

@@ -17,7 +17,7 @@ from mmsearch.types import Ids, Label, Modality
 
 
 def label_with_head(
-    parts: LibraryContext,
+    context: LibraryContext,
     head: Head,
     *,
     modalities: Collection[Modality] | None = None,
@@ -31,8 +31,8 @@ def label_with_head(
     Args:
         needed: Confidence in [0, 1] below which no name is said to fit.
     """
-    _, record = parts.base()
-    with parts.catalog().reading() as snapshot:
+    _, record = context.base()
+    with context.catalog().reading() as snapshot:
         segments, ids = _segments(snapshot, record, modalities, filter)
         # Any segment of a content stands for it.
         first = ids[np.unique(segments.contents, return_index=True)[1]]

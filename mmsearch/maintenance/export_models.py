@@ -24,27 +24,27 @@ from mmsearch.types import Space
 SPACES, TRAINED = "spaces", "trained"
 
 
-def write_spaces(parts: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
+def write_spaces(context: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
     """Write the vectors of all other models; what a manifest says of them."""
     told: list[dict[str, Any]] = []
-    for space in parts.catalog().spaces():
+    for space in context.catalog().spaces():
         if space.base is None and space.id != base.id:
             place = f"{SPACES}/{len(told) + 1}"
             made = folder / place
             made.mkdir(parents=True)
-            contents, segments, _ = write_contents(parts.catalog(), space, made, known=True)
-            _write_refusals(parts, space, made)
+            contents, segments, _ = write_contents(context.catalog(), space, made, known=True)
+            _write_refusals(context, space, made)
             told.append(
                 {"folder": place, "space": about(space), "counts": {"contents": contents, "segments": segments}}
             )
     return told
 
 
-def _write_refusals(parts: LibraryContext, space: SpaceRecord, folder: Path) -> None:
+def _write_refusals(context: LibraryContext, space: SpaceRecord, folder: Path) -> None:
     after = 0
     with (folder / REFUSALS).open("wb") as file:
         while True:
-            with parts.catalog().reading() as snapshot:
+            with context.catalog().reading() as snapshot:
                 page = catalog_portable.unsupported(snapshot, space, after)
             for content_id, sha256, failure, reason in page:
                 file.write(line({"sha256": sha256, "failure": failure, "reason": reason}))
@@ -53,14 +53,14 @@ def _write_refusals(parts: LibraryContext, space: SpaceRecord, folder: Path) -> 
                 return
 
 
-def wanted(parts: LibraryContext, told: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
+def wanted(context: LibraryContext, told: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
     """The targets and spaces of models that are asked for by name: which code may run is said by who imports, not by
     the folder. Raises: InvalidInput if the folder has no vectors of one, UnknownName, WeightsError."""
     found = []
     for name in names:
         target = registry.target_of("spaces", name)
-        parts.trust.name(name)
-        space = parts.load(target)
+        context.trust.name(name)
+        space = context.load(target)
         if space.fingerprint not in [one.fingerprint for one in told]:
             there = ", ".join(one.name for one in told) or "none"
             raise InvalidInput(
@@ -72,30 +72,30 @@ def wanted(parts: LibraryContext, told: Sequence[ImportedSpace], names: Sequence
 
 
 def take_spaces(
-    parts: LibraryContext, folder: Path, told: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
+    context: LibraryContext, folder: Path, told: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
 ) -> list[str]:
     """Give contents that are here the vectors that other models made of them there: of models that this library has,
     and of those that are added. What has some already keeps them.
 
     Returns the names of those models. Raises: LibraryLocked.
     """
-    catalog, taken = parts.catalog(), []
-    with parts.adding():
+    catalog, taken = context.catalog(), []
+    with context.adding():
         known = {one.fingerprint: one for one in catalog.spaces() if one.base is None}
         for target, space in added:
             if space.fingerprint not in known:
                 known[space.fingerprint] = catalog.add_space(
-                    space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), parts.settings.storage
+                    space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), context.settings.storage
                 )
         for one in told:
             if (record := known.get(one.fingerprint)) is not None:
-                _take_space(parts, folder / one.folder, record, one.segments)
+                _take_space(context, folder / one.folder, record, one.segments)
                 taken.append(record.name)
     return taken
 
 
-def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segments: int) -> None:
-    stored, row, catalog = rows(folder, segments, space.dim), 0, parts.catalog()
+def _take_space(context: LibraryContext, folder: Path, space: SpaceRecord, segments: int) -> None:
+    stored, row, catalog = rows(folder, segments, space.dim), 0, context.catalog()
     decoded = import_check.decoded()
     told = read_lines(folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=True))
     for some in batches(told, catalog_portable.PAGE):
@@ -109,13 +109,13 @@ def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segment
         catalog.complete(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
 
 
-def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
+def write_trained(context: LibraryContext, folder: Path) -> list[dict[str, str]]:
     """Write the finished models; what a manifest says of them."""
     from mmsearch.training.serving import card
     from mmsearch.training.serving.folder import PLAN, model_folders
 
     told = []
-    for model in model_folders(parts.path):
+    for model in model_folders(context.path):
         if model.finished:
             facts = card.read_card(model.path)
             made = folder / TRAINED / model.name
@@ -143,7 +143,7 @@ def _own(folder: Path, name: str) -> Path:
 
 
 def take_trained(
-    parts: LibraryContext, folder: Path, told: Sequence[ImportedModel], files: Sequence[str]
+    context: LibraryContext, folder: Path, told: Sequence[ImportedModel], files: Sequence[str]
 ) -> dict[str, str]:
     """Keep the models of spaces that are here, under names that are free here; `files` are all of the folder's.
 
@@ -153,10 +153,10 @@ def take_trained(
         return {}
     from mmsearch.training.serving.folder import ModelFolder
 
-    prints = {one.fingerprint for one in parts.catalog().spaces() if one.base is None}
+    prints = {one.fingerprint for one in context.catalog().spaces() if one.base is None}
     said = {}
     for one in told:
-        model = ModelFolder.of(parts.path, one.name)
+        model = ModelFolder.of(context.path, one.name)
         own = {PurePosixPath(name).name: folder / name for name in files if _of(name, model.name)}
         if one.fingerprint not in prints:
             said[model.name] = f"it belongs to the space {one.base!r}, which this library doesn't have"
@@ -181,8 +181,8 @@ def _same(there: Mapping[str, Path], here: Path) -> bool:
     )
 
 
-def serving(parts: LibraryContext, told: Sequence[Mapping[str, str]]) -> str | None:
+def serving(context: LibraryContext, told: Sequence[Mapping[str, str]]) -> str | None:
     """Which of the models that were written makes the space that searches use."""
-    _, base = parts.base()
-    active = parts.embedding()[1]
+    _, base = context.base()
+    active = context.embedding()[1]
     return next((one["name"] for one in told if active.name == f"{base.name}+{one['name']}"), None)

@@ -60,8 +60,8 @@ class ListCheck:
 class LibraryIndex:
     """The indexes of a library's active space."""
 
-    def __init__(self, parts: LibraryContext) -> None:
-        self._parts = parts
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
 
     def presets(self) -> Sequence[IndexPreset]:
         """The kinds of index there are."""
@@ -69,7 +69,7 @@ class LibraryIndex:
 
     def status(self) -> list[ListStatus]:
         """How every list is searched. Raises: LibraryNotFound, LibraryEmpty."""
-        indexes = self._parts.indexes()
+        indexes = self._context.indexes()
         return [ListStatus(key.item, key.segment, **indexes.facts(key)) for key in indexes.refresh()]
 
     def tune(self, recall: float | None = None) -> list[BuildResult]:
@@ -80,7 +80,7 @@ class LibraryIndex:
         """
         builder = self._builder(recall)
         with builder.alone():
-            return [made for key in self._parts.indexes().refresh() if (made := builder.tune(key)) is not None]
+            return [made for key in self._context.indexes().refresh() if (made := builder.tune(key)) is not None]
 
     def build(self, preset: str | None = None, recall: float | None = None) -> list[BuildResult]:
         """Build the structures anew now: of this preset, or of the one that suits each list.
@@ -89,7 +89,7 @@ class LibraryIndex:
 
         Raises: InvalidInput, UnknownName, LibraryLocked.
         """
-        builder, indexes = self._builder(recall), self._parts.indexes()
+        builder, indexes = self._builder(recall), self._context.indexes()
         sizes = indexes.sizes()
         with builder.alone():
             return [
@@ -105,17 +105,17 @@ class LibraryIndex:
         Args:
             on_built: Called, in another thread, once a search finds what was built.
         """
-        parts = self._parts
+        context = self._context
 
         def done(told: Sequence[Mapping[str, Any]]) -> None:
-            parts.indexes().renew()
+            context.indexes().renew()
             if on_built is not None:
                 on_built([BuildResult(**{**one, "key": ListKey(**one["key"])}) for one in told])
 
-        arguments = [str(parts.path), json.dumps(asdict(parts.settings)), json.dumps(sorted(parts.trust.named))]
-        parts.keep_caretaker(
+        arguments = [str(context.path), json.dumps(asdict(context.settings)), json.dumps(sorted(context.trust.named))]
+        context.keep_caretaker(
             lambda: BackgroundWorker(
-                lambda: parts.builder().wanted(), "mmsearch.maintenance.index:build_due", arguments, done
+                lambda: context.builder().wanted(), "mmsearch.maintenance.index:build_due", arguments, done
             )
         )
 
@@ -127,11 +127,11 @@ class LibraryIndex:
 
         Raises: LibraryLocked, with `repair`.
         """
-        indexes = self._parts.indexes()
+        indexes = self._context.indexes()
         checks = [self._check(key) for key in indexes.refresh()]
         if not repair or not any(check.wrong for check in checks):
             return checks
-        with self._parts.writing():
+        with self._context.writing():
             for check in checks:
                 if check.wrong:
                     indexes.reset(self._key(check))
@@ -145,10 +145,10 @@ class LibraryIndex:
         ]
 
     def _key(self, check: ListCheck) -> ListKey:
-        return ListKey(self._parts.embedding()[1].name, check.item, check.segment)
+        return ListKey(self._context.embedding()[1].name, check.item, check.segment)
 
     def _check(self, key: ListKey) -> ListCheck:
-        indexes = self._parts.indexes()
+        indexes = self._context.indexes()
         wrong = list(indexes.damages(key))
         listed, held = indexes.compared(key)
         for what, ids in (("lacks", np.setdiff1d(listed, held)), ("still has", np.setdiff1d(held, listed))):
@@ -163,13 +163,13 @@ class LibraryIndex:
     def _builder(self, recall: float | None) -> IndexTuner:
         if recall is not None and not 0 < recall <= 1:
             raise InvalidInput(f"recall is a share above 0, at most 1, not {recall}")
-        return self._parts.builder(recall)
+        return self._context.builder(recall)
 
 
 def build_due(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
     """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
-    parts = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
+    context = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
-        return [asdict(one) for one in parts.builder().due()]
+        return [asdict(one) for one in context.builder().due()]
     finally:
-        parts.close()
+        context.close()

@@ -48,12 +48,12 @@ class Status:
     models: tuple[LibraryModel, ...]
 
 
-def library_status(parts: LibraryContext) -> Status:
+def library_status(context: LibraryContext) -> Status:
     """Read it from the catalog and the folder. Raises: LibraryNotFound."""
-    catalog = parts.catalog()
+    catalog = context.catalog()
     record = catalog.space()
     with catalog.reading() as snapshot:
-        name = record.name if record else parts.settings.space
+        name = record.name if record else context.settings.space
         counts = tuple(catalog_read.counts(snapshot, name))
         failures = catalog_read.failure_counts(snapshot)
         not_embedded = failures.pop(NotEmbedded.failure, 0)
@@ -61,9 +61,9 @@ def library_status(parts: LibraryContext) -> Status:
         generation, _ = catalog_read.generation(snapshot)
         last_run = catalog_read.last_run(snapshot)
     return Status(
-        parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
+        context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
-        _size(parts.path, f"{FILE_NAME}*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"), last_run,
         library_models(catalog),
     )  # fmt: skip
 

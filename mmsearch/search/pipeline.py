@@ -72,26 +72,26 @@ class _Meaning:
     """Vectors that were read for it so far."""
 
 
-def resolve_query(query: str | os.PathLike[str] | Query, parts: LibraryContext, space: SpaceRecord | None) -> Query:
+def resolve_query(query: str | os.PathLike[str] | Query, context: LibraryContext, space: SpaceRecord | None) -> Query:
     """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
 
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
     """
     if isinstance(query, os.PathLike):
-        return search_query.interpret_query(os.fspath(query), parts.query_decoding)
+        return search_query.interpret_query(os.fspath(query), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
     return Query(
-        mixed=tuple(_recalled(part, parts, space) if part.modality == "like" else part for part in query.parts)
+        mixed=tuple(_recalled(part, context, space) if part.modality == "like" else part for part in query.parts)
     )
 
 
-def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None) -> QueryPart:
+def _recalled(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
     """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
     named = part.value.item_id if isinstance(part.value, Hit) else part.value
     if not isinstance(named, int) or isinstance(named, bool):
         raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
-    with parts.catalog().reading() as snapshot:
+    with context.catalog().reading() as snapshot:
         known = segments.stored_item(snapshot, space, named) if space else None
     if known is None:
         raise InvalidInput(
@@ -103,16 +103,16 @@ def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None)
     )
 
 
-def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, parts: LibraryContext) -> list[Hit]:
+def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, context: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `asked`."""
-    return parts.unmoved(
-        Catalog.moment, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
+    return context.unmoved(
+        Catalog.moment, lambda serving: _page(resolve_query(query, context, serving), wanted, context, serving)
     )
 
 
-def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: SpaceRecord | None) -> list[Hit]:
-    meaning = None if wanted.mode == "keyword" else _meaning(query, parts, space)
-    ranked = ranking(query, wanted, parts, meaning)
+def _page(query: Query, wanted: SearchOptions, context: LibraryContext, space: SpaceRecord | None) -> list[Hit]:
+    meaning = None if wanted.mode == "keyword" else _meaning(query, context, space)
+    ranked = ranking(query, wanted, context, meaning)
     own = {
         part.value.item_id: os.fsencode(part.value.path) for part in query.parts if isinstance(part.value, StoredVector)
     }
@@ -127,37 +127,37 @@ def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: Spa
         hits = [hit for hit in hits if hit.item_id not in own and paths.isdisjoint(hit.members)]
         settled = len(hits)
         if wanted.dedup and space is not None:
-            with parts.catalog().reading() as snapshot:
+            with context.catalog().reading() as snapshot:
                 known = content_profiles(snapshot, space, hits, at_hand)
-            hits, settled = deduplicate(hits, known, parts.settings.similarity_thresholds, whole=whole)
+            hits, settled = deduplicate(hits, known, context.settings.similarity_thresholds, whole=whole)
         if whole or settled >= wanted.end:
             break
         depth *= GROWTH
-    page = search_hits.resolve_hits(hits[wanted.offset : wanted.end], parts.catalog(), wanted.offset + 1)
+    page = search_hits.resolve_hits(hits[wanted.offset : wanted.end], context.catalog(), wanted.offset + 1)
     if not wanted.moments or meaning is None:
         return page
     return with_moments(
-        page, meaning.vector, parts.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.modalities
+        page, meaning.vector, context.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.modalities
     )
 
 
-def _meaning(query: Query, parts: LibraryContext, serving: SpaceRecord | None) -> _Meaning:
-    space, record = parts.serving(serving)
-    vector = search_query.embed_query(query, space, parts.query_decoding(record))
-    return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
+def _meaning(query: Query, context: LibraryContext, serving: SpaceRecord | None) -> _Meaning:
+    space, record = context.serving(serving)
+    vector = search_query.embed_query(query, space, context.query_decoding(record))
+    return _Meaning(vector, record, context.indexes(record), context.judge(query, vector, space))
 
 
-def ranking(query: Query, wanted: SearchOptions, parts: LibraryContext, meaning: _Meaning | None) -> Ranking:
+def ranking(query: Query, wanted: SearchOptions, context: LibraryContext, meaning: _Meaning | None) -> Ranking:
     """All that matches, best first: what vectors and words found, as one list, each bundle of files once."""
-    together = FileGroups(parts.catalog(), wanted.modalities, wanted.filter)
-    files = _files(query, wanted, parts, together, meaning)
-    return files if parts.settings.fusion == "off" else together.gathered(files)
+    together = FileGroups(context.catalog(), wanted.modalities, wanted.filter)
+    files = _files(query, wanted, context, together, meaning)
+    return files if context.settings.fusion == "off" else together.gathered(files)
 
 
 def _files(
-    query: Query, wanted: SearchOptions, parts: LibraryContext, together: FileGroups, meaning: _Meaning | None
+    query: Query, wanted: SearchOptions, context: LibraryContext, together: FileGroups, meaning: _Meaning | None
 ) -> Ranking:
-    catalog, modalities, filter = parts.catalog(), wanted.modalities, wanted.filter
+    catalog, modalities, filter = context.catalog(), wanted.modalities, wanted.filter
     if meaning is None:
         return lambda n: search_keywords.keyword_items(
             search_keywords.match_keywords(query, n, catalog, modalities, "keyword", filter), n
@@ -167,10 +167,10 @@ def _files(
         meaning.vector, catalog, meaning.indexes, meaning.judge, modalities, filter, meaning.at_hand
     )
     found: Ranking = near.ranked
-    if parts.settings.fusion in ("mean", "weighted"):
-        found = GroupAverages(near, meaning.space.name, together, parts.settings.weights).ranked
-    elif parts.settings.fusion.startswith(LEARNED):
-        found = _learned(near, meaning.space, together, parts).ranked
+    if context.settings.fusion in ("mean", "weighted"):
+        found = GroupAverages(near, meaning.space.name, together, context.settings.weights).ranked
+    elif context.settings.fusion.startswith(LEARNED):
+        found = _learned(near, meaning.space, together, context).ranked
 
     def ranked(n: int) -> list[RankedItem]:
         hits = found(search_keywords.vector_depth(words, n))
@@ -180,38 +180,38 @@ def _files(
 
 
 def _learned(
-    near: searching.VectorSearch, space: SpaceRecord, together: FileGroups, parts: LibraryContext
+    near: searching.VectorSearch, space: SpaceRecord, together: FileGroups, context: LibraryContext
 ) -> "LearnedFusion":
     # It loads torch, which no other search needs at this point.
     from mmsearch.search.learned_fusion import LearnedFusion, load_fusion
 
-    fusion = load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), space)
+    fusion = load_fusion(context, context.settings.fusion.removeprefix(LEARNED), space)
     return LearnedFusion(near, space.name, together, fusion)
 
 
 def explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, parts: LibraryContext, overlay: Path | None
+    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, overlay: Path | None
 ) -> Explanation:
     """Why a hit was found; its file is decoded once more."""
     # Nobody else needs Pillow in this process.
     from mmsearch.search import explain as explaining
 
-    found = parts.of_one_space(lambda space, record: _explained(query, hit, parts, space, record))
+    found = context.of_one_space(lambda space, record: _explained(query, hit, context, space, record))
     if overlay is not None:
         explaining.draw_overlay(found, hit.metadata, overlay)
     return found
 
 
 def _explained(
-    query: str | os.PathLike[str] | Query, hit: Hit, parts: LibraryContext, space: Space, record: SpaceRecord
+    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord
 ) -> Explanation:
     from mmsearch.search import explain as explaining
 
-    with parts.catalog().reading() as snapshot:
+    with context.catalog().reading() as snapshot:
         layout = segments.layout_of(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
         raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
-    query, pool = resolve_query(query, parts, record), parts.query_decoding(record)
+    query, pool = resolve_query(query, context, record), context.query_decoding(record)
     vector = search_query.embed_query(query, space, pool)
     shares = [
         (

@@ -256,7 +256,7 @@ def test_what_goes_wrong_is_logged_and_tried_again_later(
 def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     looked = threading.Event()
     library = mmsearch.open(tmp_path / "none", space="tests.tiny:space")
-    builder = library._parts.builder
+    builder = library._context.builder
 
     def look() -> Any:
         try:
@@ -264,7 +264,7 @@ def test_a_library_that_is_not_there_yet_is_no_trouble(tmp_path: Path, caplog: p
         finally:
             looked.set()
 
-    library._parts.builder = look  # type: ignore[assignment,method-assign]
+    library._context.builder = look  # type: ignore[assignment,method-assign]
     library.index.keep_built()
     assert looked.wait(WAIT_S)
     library.close()

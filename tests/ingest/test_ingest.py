@@ -177,12 +177,12 @@ def test_a_retry_takes_files_in_as_an_ingest_does(open_tiny: Callable[..., Libra
     for number in range(8):
         picture(folder / f"{number}.png", "red", mark=number)
     picture(folder / "8.png", "red").write_bytes(bytes(20_001))
-    before, _ = library._parts.catalog().generation()
+    before, _ = library._context.catalog().generation()
     tiny.reset()
     report = library.retry()
     assert (report.new, dict(report.failed)) == (8, {"limit": 1})
     assert tiny.BATCHES == [("image", 2)] * 4
-    after, _ = library._parts.catalog().generation()
+    after, _ = library._context.catalog().generation()
     assert after - before >= 4, "8 pictures are 4 transactions at least"
 
 

@@ -76,7 +76,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     library = open_tiny()
     library.ingest(folder)
     library.model.add("tests.others:mute")
-    catalog = library._parts.catalog()
+    catalog = library._context.catalog()
     base = catalog.base()
     assert base is not None
     catalog.add_projected(base, "bent", "f", b"weights")
@@ -135,7 +135,7 @@ def test_a_library_may_be_moved_whole(filled: Library, open_tiny: Callable[..., 
 
 def test_every_file_of_a_library_is_accounted_for(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
-    with filled._parts.builder().alone():
+    with filled._context.builder().alone():
         pass
     found = {path.relative_to(filled.path) for path in filled.path.rglob("*") if path.is_file()}
     unknown = [path for path in found if not any(path.match(pattern) for pattern in FILES)]

@@ -102,7 +102,7 @@ def test_two_threads_that_ask_for_a_caretaker_get_one(
     library = opened()
     for thread in [started(library.index.keep_built) for _ in range(2)]:
         thread.join(WAIT_S)
-    assert len(made) == 1 and library._parts.caretaker is made[0]
+    assert len(made) == 1 and library._context.caretaker is made[0]
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_closing_waits_for_an_index_that_is_being_read(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert built(indexes) is None
-    other._parts.builder().due()
+    other._context.builder().due()
     indexes.refresh()
     assert begun.wait(WAIT_S)
     (reload,) = indexes._switching.values()
@@ -147,7 +147,7 @@ def test_an_index_that_cannot_be_read_is_told_of_without_its_path(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert built(indexes) is None
-    other._parts.builder().due()
+    other._context.builder().due()
 
     def fails(*_: Any) -> Any:
         raise IndexDamaged(f"{folder} is on a disk that is gone")

@@ -231,7 +231,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
 
 def test_one_writer(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
-    with filled._parts.writing(), pytest.raises(LibraryLocked):
+    with filled._context.writing(), pytest.raises(LibraryLocked):
         filled.import_(tmp_path / "out")
 
 

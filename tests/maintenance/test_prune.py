@@ -193,7 +193,7 @@ def test_what_every_index_has_seen_is_listed_no_more(library: Library, folder: P
     for n in range(3):
         picture(folder / f"{n}.png", "red", mark=n)
     library.ingest(folder)
-    catalog = library._parts.catalog()
+    catalog = library._context.catalog()
     assert catalog.generation() == (2, 2), "a commit, and the backgrounds"
     library.remove(folder / "1.png")
     generation, floor = catalog.generation()

@@ -282,7 +282,7 @@ def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenT
     library = open_tiny()
     library.ingest(folder)
     library.search(folder / "a.png")
-    spaces, (space, record) = library._parts._spaces, library._parts.embedding()
+    spaces, (space, record) = library._context._spaces, library._context.embedding()
     former = weakref.ref(space.encoders["image"])
     pool = spaces.pool(record, 1)
     assert len(pool._idle) == 1
@@ -293,4 +293,4 @@ def test_of_a_model_that_serves_no_more_nothing_stays_in_memory(open_tiny: OpenT
     gc.collect()
     assert former() is None and pool._idle == []
     assert [one.name for one in spaces._spaces] == ["twin"]
-    assert library._parts.embedding()[1].name == "twin"
+    assert library._context.embedding()[1].name == "twin"

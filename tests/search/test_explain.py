@@ -169,7 +169,7 @@ def test_real_media(tmp_path: Path) -> None:
         with Image.open(tmp_path / "heat.png") as drawn:
             shape = pizza.metadata["width"] / pizza.metadata["height"]
             assert drawn.size[0] / drawn.size[1] == pytest.approx(shape, abs=0.01)
-        encoders = library._parts.embedding()[0].encoders
+        encoders = library._context.embedding()[0].encoders
         for name, data in (("image", np.full((300, 300, 3), 90, np.uint8)), ("audio", np.ones(16_000, np.float32))):
             encoder = encoders[name]
             prepared = encoder.prepare(Segment(name, data, rate=16_000))

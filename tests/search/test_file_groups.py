@@ -239,9 +239,9 @@ def test_averages_are_those_of_all_files(
     query = Query(text="red")
     library = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=3,text=1")
     alone = open_tiny(fusion="off", dedup="off").search(query, 100, mode="vector")
-    space, _ = library._parts.embedding()
-    vector = search_query.embed_query(query, space, library._parts.query_decoding())
-    judge = library._parts.judge(query, vector, space)
+    space, _ = library._context.embedding()
+    vector = search_query.embed_query(query, space, library._context.query_decoding())
+    judge = library._context.judge(query, vector, space)
     tails = {h.path: judge.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):

@@ -177,9 +177,7 @@ def test_a_member_that_changed_is_noticed(made: str, models: Path) -> None:
 def test_a_connection_of_itself_is_refused(models: Path) -> None:
     one = connection.ConnectionMap(*(np.zeros(shape, np.float32) for shape in ((8, 4), (4,), (4, 4), (4,))))
     for name, member in (("ring", "connected:ring"), ("there", "connected:back"), ("back", "connected:there")):
-        content = connection.dump_connection(
-            (member, "mmsearch.encoders.starter:space"), ("a", "b"), (one, one)
-        )
+        content = connection.dump_connection((member, "mmsearch.encoders.starter:space"), ("a", "b"), (one, one))
         connection.connection_folder(name).mkdir(parents=True)
         (connection.connection_folder(name) / connection.FILE).write_bytes(content)
     for name in ("ring", "there"):

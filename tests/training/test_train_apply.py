@@ -120,7 +120,7 @@ def test_killed_it_changes_nothing_and_goes_on(
 ) -> None:
     swapping(red_and_green)
     monkeypatch.setattr(applying, "ROWS", 1)
-    catalog = red_and_green._parts.catalog()
+    catalog = red_and_green._context.catalog()
     real, calls = getattr(catalog, when), iter([False])
 
     def killed(*arguments: Any) -> object:

@@ -146,8 +146,8 @@ def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = StandIn()
     monkeypatch.setattr(gpu, "found", lambda: device)
     with mmsearch.open(tmp_path, index="ivf", index_device="gpu", space="tests.tiny:space") as library:
-        catalog = library._parts.catalog(create=True)
-        _, record = library._parts.embedding(create=True)
+        catalog = library._context.catalog(create=True)
+        _, record = library._context.embedding(create=True)
         catalog.commit(batch(0, SIZE), record.id)
         _, indexes, builder = parts_of(library)
         queries = np.eye(8, dtype=np.float32)
@@ -161,8 +161,8 @@ def test_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="there is a GPU")
 def test_without_a_gpu_the_setting_is_refused_and_the_doctor_says_so(tmp_path: Path) -> None:
     with mmsearch.open(tmp_path, index_device="gpu", space="tests.tiny:space") as library:
-        catalog = library._parts.catalog(create=True)
-        library._parts.embedding(create=True)
+        catalog = library._context.catalog(create=True)
+        library._context.embedding(create=True)
         assert catalog.space() is not None
         with pytest.raises(InvalidInput, match="FAISS sees no GPU") as told:
             library.index.status()
