@@ -17,7 +17,7 @@ from mmsearch.core.config import Settings
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
-from mmsearch.evaluate import Evaluation, Subject
+from mmsearch.evaluate import Evaluation
 from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
@@ -199,8 +199,8 @@ class Library:
         chosen = _filter(filter)
         self._require_items()
         dedup_on = self.settings.dedup == "on" if dedup is None else dedup
-        wanted = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
-        found = pipeline.search(query, wanted, self._context)
+        options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
+        found = pipeline.search(query, options, self._context)
         if mode != "keyword":
             self._context.repair()
         return found
@@ -239,41 +239,25 @@ class Library:
         self,
         pairs: str | os.PathLike[str],
         *,
-        dataset: str | None = None,
         directions: Collection[str] | None = None,
         k: Sequence[int] = (1, 5, 10),
         plot: str | os.PathLike[str] | None = None,
-        on_progress: OnProgress | None = None,
     ) -> Evaluation:
         """Measure vector search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
             pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
-            dataset: `pairs` is the folder of this dataset instead: "flickr8k", "esc10", "coco" or "stamps"; what it
-                needs is ingested first.
             directions: Such as "text-image"; all that the pairs have by default.
+            k: Counts of first places to measure.
             plot: Draw recall@k into this file.
 
         Raises: InvalidInput if nothing can be used, LibraryEmpty.
         """
         if plot is not None:
             evaluation.plot.require(Path(plot))
-        judged = (
-            evaluation.datasets.read_dataset(dataset, Path(pairs))
-            if dataset
-            else evaluation.pairs.read_pairs(Path(pairs))
-        )
-        if judged.media:
-            self.ingest(*judged.media, on_progress=on_progress)
+        judged = evaluation.pairs.read_pairs(Path(pairs))
         self._require_items()
-        space, record = self._context.embedding()
-        subject = Subject(
-            self.path, self._context.catalog(), self._context.indexes(record), record,
-            interpret=lambda path: self.interpret(os.fspath(path)),
-            embed=lambda query: search_query.embed_query(query, space, self._context.query_decoding(record)),
-            judge=lambda query, vector: self._context.judge(query, vector, space),
-        )  # fmt: skip
-        found = evaluation.evaluate(judged, subject, directions=directions, k=k)
+        found = evaluation.evaluate(judged, self._context, directions=directions, k=k)
         if plot is not None:
             evaluation.plot.draw_evaluation(found, Path(plot))
         return found
@@ -298,7 +282,10 @@ class Library:
 
         Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
         """
-        return pipeline.explain(query, hit, self._context, None if overlay is None else Path(overlay))
+        # Nothing else needs Pillow in this process.
+        from mmsearch.search import explain
+
+        return explain.explain(query, hit, self._context, None if overlay is None else Path(overlay))
 
     def label(
         self,
@@ -332,7 +319,7 @@ class Library:
         """Learning from your own pairs, and searching with it (`mmsearch.training.training`); loads torch."""
         from mmsearch.training.training import LibraryTraining
 
-        return LibraryTraining(self._context, self.interpret, search_query.embed_query)
+        return LibraryTraining(self._context)
 
     @property
     def model(self) -> LibraryModels:

@@ -308,7 +308,7 @@ class LibraryContext:
         else:
             self.builder().due()
 
-    def judge(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
+    def calibrator(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
         generation, _ = self.catalog().generation()
         with self._mutex:

@@ -54,7 +54,7 @@ def _zero_shot(
 ) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
     needed = 1 - context.settings.false_accepts if wanted.needed is None else wanted.needed
     labelled, tags = zero_shot.label_zero_shot(
-        names, space, context.catalog(), lambda name, vector: context.judge(Query(text=name), vector, space),
+        names, space, context.catalog(), lambda name, vector: context.calibrator(Query(text=name), vector, space),
         modalities=wanted.modalities, filter=wanted.filter, needed=needed,
     )  # fmt: skip
     return names, labelled, tags

@@ -1,7 +1,7 @@
 """What `Library.train` offers: training from your own pairs, and using what was learned."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mmsearch.encoders.device import resolve
 from mmsearch.encoders.projection import Projection, dump_projection
 from mmsearch.errors import InvalidInput, SpaceChanged
 from mmsearch.evaluate import JudgedPairs
-from mmsearch.media.pool import DecodePool
+from mmsearch.search.query import embed_file
 from mmsearch.training import adapter as adapting
 from mmsearch.training import heads, learned_fusion, plot
 from mmsearch.training import weak as weakly
@@ -34,22 +34,17 @@ from mmsearch.training.serving import card, checkpoint
 from mmsearch.training.serving.folder import CHECKPOINT, PROJECTION, ModelFolder, model_folders
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.training.serving.records import KINDS, TrainedModel, TrainingPlan
-from mmsearch.types import Modality, Query, Space, Vectors
+from mmsearch.types import Modality, Space, Vectors
 
 REPLAY = 4096
 """Other vectors of each modality that a projection is held back on, at most."""
-
-EmbedQuery = Callable[[Query, Space, DecodePool], Vectors]
-"""A query's vector in a space, float32 (1, dim)."""
 
 
 class LibraryTraining:
     """Learning for one library. Nothing changes for its searches before `apply`."""
 
-    def __init__(self, context: LibraryContext, interpret: Callable[[str], Query], embed: EmbedQuery) -> None:
+    def __init__(self, context: LibraryContext) -> None:
         self._context = context
-        self._interpret = interpret
-        self._embed = embed
 
     def projection(
         self,
@@ -88,7 +83,7 @@ class LibraryTraining:
         asked = weakly.gather(given, weak, modality, self._context.catalog(), folder)
         found = gather_examples(
             asked.judged, validating, self._context.catalog(), (base, record),
-            lambda path: self._file(path, base, record), recipe.seed,
+            lambda path: embed_file(path, self._context, base, record), recipe.seed,
         )  # fmt: skip
         shape = ProjectionShape(tuple(modality) or _modalities(found.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
@@ -165,7 +160,7 @@ class LibraryTraining:
         base, record = self._context.base()
         judged = evaluation.pairs.read_pairs(Path(pairs))
         plan, found = learned_fusion.prepare_fusion(
-            self._context, judged, name, chosen, lambda path: self._file(path, base, record), command
+            self._context, judged, name, chosen, lambda path: embed_file(path, self._context, base, record), command
         )
         with folder.writing():
             folder.begin(plan, found.arrays())
@@ -275,10 +270,6 @@ class LibraryTraining:
             folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
             fitted.measures, (), worse, f"adapter:{folder.path}",
         )  # fmt: skip
-
-    def _file(self, path: Path, base: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
-        query = self._interpret(os.fspath(path))
-        return query.parts[0].modality, self._embed(query, base, self._context.query_decoding(record))[0]
 
     def _replay(
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]

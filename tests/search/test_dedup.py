@@ -33,7 +33,7 @@ def test_segments_that_meet_are_compared_and_the_worst_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "similarity"),
+    ("degrees", "alike"),
     [((0, 90, 180, 33), True), ((33, 0, 90, 180), True), ((0, 90), False), ((90, 180), False), ((0, 180), False),
      ((0, 45, 90, 180), False), ((0,), False), ((0, 90, 180, 270, 0), False)],
 )  # fmt: skip
