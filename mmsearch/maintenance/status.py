@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord, backfill, file_groups
 from mmsearch.catalog import read as catalog_read
-from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.errors import NotEmbedded
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, backfill, layouts
-from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import registry
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName

@@ -179,10 +179,10 @@ class GroupAverages:
 
     def _with_confidence(self, averages: Sequence[_Average]) -> list[RankedItem]:
         """The items with the confidence that their averages give."""
-        calibrator, sizes = self.search.calibrator, self.search.lists.sizes(self.groups.modalities)
-        searched = sum(sizes.values())
         if not averages:
             return []
+        calibrator, sizes = self.search.calibrator, self.search.lists.sizes(self.groups.modalities)
+        searched = sum(sizes.values())
         null = calibrator.accidents([key for key, size in sizes.items() if size])
         confidences = [null.confidence(one.tail, searched) for one in averages]
         return [

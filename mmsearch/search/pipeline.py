@@ -135,10 +135,10 @@ def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileG
         embedded.cache,
     )
     reranker = _group_reranker(search, groups, request.context, embedded.space)
-    at_once = reranker.min_items if reranker else 1
+    at_first = vector_depth(keywords, max(enough, reranker.min_items if reranker else 1))
 
     def retrieve(_: Ranking, depth: Depth) -> Ranking:
-        return search.retrieve(Depth(vector_depth(keywords, max(depth.items, at_once)), depth.spare_segments))
+        return search.retrieve(Depth(at_first * depth.items // enough, depth.spare_segments))
 
     yield Stage(retrieve, enough)
     if reranker is not None:

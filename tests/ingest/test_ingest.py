@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.context.context import LOCK_NAME
+from mmsearch.context.locks import LOCK_NAME
 from mmsearch.errors import InvalidInput, LibraryLocked
 from mmsearch.library import Library
 from mmsearch.types import Progress

@@ -4,7 +4,8 @@ import shutil
 from urllib.parse import quote
 
 from mmsearch.catalog import Catalog, SpaceRecord
-from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import projected_space as projected_space
