@@ -222,12 +222,12 @@ class Library:
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        least, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
+        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
         self._require_items()
         context = self._context
         return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                context.catalog(), context.indexes(record), record, least, modalities, chosen
+                context.catalog(), context.indexes(record), record, thresholds, modalities, chosen
             )
         )
 
@@ -309,10 +309,10 @@ class Library:
 
         Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
-        wanted = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
+        options = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
         registry.check_modalities(modalities)
         self._require_items()
-        return labelling.label_items(wanted, self._context, save=save)
+        return labelling.label_items(options, self._context, save=save)
 
     @property
     def train(self) -> "LibraryTraining":

@@ -37,6 +37,8 @@ class Resources:
         self.path = path
         self.settings = settings
         self._requested = requested
+        self.similarity_thresholds = settings.similarity_thresholds
+        """Segment modality -> cosine from which two segments are near-duplicates; every search asks for it."""
         self.trust = Trust(path)
         for target in trusted:
             self.trust.name(target)

@@ -118,7 +118,7 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
         yield Stage(lambda ranking, _: _leave_out(ranking, own), end)
     space, cache = request.serving, request.embedded.cache if request.embedded else VectorCache()
     if options.dedup and space is not None:
-        thresholds = context.settings.similarity_thresholds
+        thresholds = context.similarity_thresholds
         yield Stage(lambda ranking, _: deduplicate_ranking(ranking, catalog, space, thresholds, cache), end)
 
 
