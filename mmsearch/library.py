@@ -19,7 +19,7 @@ from mmsearch.core.config import Settings
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
-from mmsearch.evaluate import Evaluation, Subject
+from mmsearch.evaluate import Evaluation
 from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
 from mmsearch.ingest.plan import Planner
@@ -54,7 +54,7 @@ class Library:
     def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
         self.path = path
         self.settings = chosen
-        self._parts = LibraryContext(path, chosen, space, trusted)
+        self._context = LibraryContext(path, chosen, space, trusted)
 
     def __enter__(self) -> "Library":
         return self
@@ -66,7 +66,7 @@ class Library:
 
     def close(self) -> None:
         """Stop the decode workers and close the catalog. The library may be used again: it opens anew."""
-        self._parts.close()
+        self._context.close()
 
     # Taking media in
 
@@ -129,39 +129,39 @@ class Library:
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
         )
-        with self._parts.catalog().reading() as snapshot:
+        with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known))
 
     def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
-        with self._parts.writing(create=True):
-            catalog = self._parts.catalog(create=True)
-            self._parts.check_named()
-            space, record = self._parts.embedding(create=True)
+        with self._context.writing(create=True):
+            catalog = self._context.catalog(create=True)
+            self._context.check_named()
+            space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, *self._parts.base(), self._parts.decoding(), options, self._parts.derived)
+            job = Ingest(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
                 state = "interrupted" if report.interrupted else "done"
                 job.publishing()
                 with report.timed("calibrate"):
-                    self._parts.calibrate(space, record)
+                    self._context.calibrate(space, record)
                 with report.timed("publish"):
-                    self._parts.indexes().publish()
+                    self._context.indexes().publish()
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict())
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
-            self._parts.grown()
+            self._context.grown()
         return report
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / FILE_NAME).exists()
-        catalog = self._parts.catalog() if exists else None
+        catalog = self._context.catalog() if exists else None
         space = catalog.read(base_space) if catalog else None
         if catalog:
-            self._parts.check_named()
+            self._context.check_named()
         report = IngestReport()
         planner = Planner(
             catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
@@ -201,10 +201,10 @@ class Library:
         chosen = _filter(filter)
         self._require_items()
         dedup_on = self.settings.dedup == "on" if dedup is None else dedup
-        wanted = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
-        found = pipeline.search(query, wanted, self._parts)
+        options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
+        found = pipeline.search(query, options, self._context)
         if mode != "keyword":
-            self._parts.repair()
+            self._context.repair()
         return found
 
     def duplicates(
@@ -224,64 +224,48 @@ class Library:
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        least, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
+        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
         self._require_items()
-        parts = self._parts
-        return parts.of_one_space(
+        context = self._context
+        return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                parts.catalog(), parts.indexes(record), record, least, modalities, chosen
+                context.catalog(), context.indexes(record), record, thresholds, modalities, chosen
             )
         )
 
     def interpret(self, value: str) -> Query:
         """What a word in a shell means: an existing media file is that medium, anything else is words."""
-        return search_query.interpret_query(value, self._parts.query_decoding)
+        return search_query.interpret_query(value, self._context.query_decoding)
 
     def evaluate(
         self,
         pairs: str | os.PathLike[str],
         *,
-        dataset: str | None = None,
         directions: Collection[str] | None = None,
         k: Sequence[int] = (1, 5, 10),
         plot: str | os.PathLike[str] | None = None,
-        on_progress: OnProgress | None = None,
     ) -> Evaluation:
         """Measure vector search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
             pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
-            dataset: `pairs` is the folder of this dataset instead: "flickr8k", "esc10", "coco" or "stamps"; what it
-                needs is ingested first.
             directions: Such as "text-image"; all that the pairs have by default.
+            k: Counts of first places to measure.
             plot: Draw recall@k into this file.
 
         Raises: InvalidInput if nothing can be used, LibraryEmpty.
         """
         if plot is not None:
             evaluation.plot.require(Path(plot))
-        judged = (
-            evaluation.datasets.read_dataset(dataset, Path(pairs))
-            if dataset
-            else evaluation.pairs.read_pairs(Path(pairs))
-        )
-        if judged.media:
-            self.ingest(*judged.media, on_progress=on_progress)
+        judged = evaluation.pairs.read_pairs(Path(pairs))
         self._require_items()
-        space, record = self._parts.embedding()
-        subject = Subject(
-            self.path, self._parts.catalog(), self._parts.indexes(record), record,
-            interpret=lambda path: self.interpret(os.fspath(path)),
-            embed=lambda query: search_query.embed_query(query, space, self._parts.query_decoding(record)),
-            judge=lambda query, vector: self._parts.judge(query, vector, space),
-        )  # fmt: skip
-        found = evaluation.evaluate(judged, subject, directions=directions, k=k)
+        found = evaluation.evaluate(judged, self._context, directions=directions, k=k)
         if plot is not None:
             evaluation.plot.draw_evaluation(found, Path(plot))
         return found
 
     def _require_items(self) -> None:
-        catalog = self._parts.catalog()
+        catalog = self._context.catalog()
         with catalog.reading() as snapshot:
             if current_commit(snapshot).generation > 0:
                 return
@@ -300,7 +284,10 @@ class Library:
 
         Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
         """
-        return pipeline.explain(query, hit, self._parts, None if overlay is None else Path(overlay))
+        # Nothing else needs Pillow in this process.
+        from mmsearch.search import explain
+
+        return explain.explain(query, hit, self._context, None if overlay is None else Path(overlay))
 
     def label(
         self,
@@ -324,37 +311,37 @@ class Library:
 
         Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
         """
-        wanted = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
+        options = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
         registry.check_modalities(modalities)
         self._require_items()
-        return labelling.label_items(wanted, self._parts, save=save)
+        return labelling.label_items(options, self._context, save=save)
 
     @property
     def train(self) -> "LibraryTraining":
         """Learning from your own pairs, and searching with it (`mmsearch.training.training`); loads torch."""
         from mmsearch.training.training import LibraryTraining
 
-        return LibraryTraining(self._parts, self.interpret, search_query.embed_query)
+        return LibraryTraining(self._context)
 
     @property
     def model(self) -> LibraryModels:
         """Other models for the files that are here, made beside the one that serves (`mmsearch.models.switch`)."""
-        return LibraryModels(self._parts)
+        return LibraryModels(self._context)
 
     @property
     def index(self) -> LibraryIndex:
         """What vectors are searched with: to see, tune, build and verify (`mmsearch.maintenance.index`)."""
-        return LibraryIndex(self._parts)
+        return LibraryIndex(self._context)
 
     # Knowing and forgetting
 
     def status(self) -> Status:
         """What the library holds. Raises: LibraryNotFound."""
-        return library_status(self._parts)
+        return library_status(self._context)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
         """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
-        with self._parts.catalog().reading() as snapshot:
+        with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
@@ -363,28 +350,28 @@ class Library:
 
         Raises: InvalidInput if nothing is known there.
         """
-        return maintenance_prune.remove(self._parts, paths)
+        return maintenance_prune.remove(self._context, paths)
 
     def prune(self) -> Pruned:
         """Forget items whose file is missing, and failures whose file is gone; give their room back. Searches go on."""
-        return maintenance_prune.prune(self._parts)
+        return maintenance_prune.prune(self._context)
 
     # Keeping it safe
 
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
-        return list(doctor.examine_library(self._parts))
+        return list(doctor.examine_library(self._context))
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
 
         Raises: LibraryNotFound, InvalidInput if the file exists and may not be overwritten.
         """
-        return backup.back_up(self._parts.catalog(), Path(path), overwrite=overwrite)
+        return backup.back_up(self._context.catalog(), Path(path), overwrite=overwrite)
 
     def export(self, folder: str | os.PathLike[str]) -> Exported:
         """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
-        return maintenance_export.export_library(self._parts, Path(folder))
+        return maintenance_export.export_library(self._context, Path(folder))
 
     def import_(
         self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
@@ -397,16 +384,16 @@ class Library:
 
         Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
         """
-        return maintenance_export.import_folder(self._parts, Path(folder), roots or {}, models)
+        return maintenance_export.import_folder(self._context, Path(folder), roots or {}, models)
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Make the library what it was when `backup` wrote the file. Returns how many items it has.
 
         Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
         """
-        with self._parts.writing(create=True):
+        with self._context.writing(create=True):
             items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)
-            self._parts.let_go()
+            self._context.let_go()
         return items
 
 

@@ -84,7 +84,7 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
         chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
         for code in tiny.SPACES:
-            opened[-1]._parts.trust.name(code)
+            opened[-1]._context.trust.name(code)
         return opened[-1]
 
     yield open_it

@@ -1,1 +1,1 @@
-"""What one open library holds: catalog, spaces, lists, calibration, decode workers, locks."""
+"""What one open library holds: resources, consistent reads, calibration and locks, as one `LibraryContext`."""

@@ -1,7 +1,7 @@
 """Measuring a library's search by questions whose right answers are known. It reads; it never tunes or learns."""
 
-from mmsearch.evaluate import datasets, pairs, plot
-from mmsearch.evaluate.evaluation import Subject, evaluate
+from mmsearch.evaluate import pairs, plot
+from mmsearch.evaluate.evaluation import evaluate
 from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
 
 __all__ = [
@@ -11,9 +11,7 @@ __all__ = [
     "JudgedPairs",
     "Pair",
     "QueryOutcome",
-    "Subject",
     "UnusedPair",
-    "datasets",
     "evaluate",
     "pairs",
     "plot",

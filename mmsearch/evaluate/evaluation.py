@@ -1,21 +1,23 @@
 """From pairs to figures: judge the library's own ranking by the right answers."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.failures import failures_at
 from mmsearch.catalog.items import ItemAtPath, items_at
+from mmsearch.context.context import LibraryContext
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import metrics, ranking
 from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
 from mmsearch.indexing.lists import Lists
-from mmsearch.types import Modality, Query, Vectors
+from mmsearch.media.pool import DecodePool
+from mmsearch.search.query import embed_query, resolve_query
+from mmsearch.types import Modality, Query, Space, Vectors
 
 RESAMPLES = 1000
 SEED = 0
@@ -24,18 +26,21 @@ Direction = tuple[Modality, Modality]
 """(of the query, of the items)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is measured: a library's catalog and indexes, and its way from a query to a vector."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """The library that is measured, and the space that its vectors are of."""
 
-    path: Path
-    catalog: Catalog
-    indexes: Lists
+    context: LibraryContext
+    space: Space
     record: SpaceRecord
-    interpret: Callable[[Path], Query]
-    embed: Callable[[Query], Vectors]
-    judge: Callable[[Query, Vectors], ScoreCalibrator]
-    """What a search for a query and its vector, float32 (1, dim), knows about scores."""
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.context.catalog()
+
+    @property
+    def lists(self) -> Lists:
+        return self.context.indexes(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +60,24 @@ class _Question:
 
 
 def evaluate(
-    judged: JudgedPairs, subject: Subject, *, directions: Collection[str] | None = None, k: Sequence[int] = (1, 5, 10)
+    judged: JudgedPairs,
+    context: LibraryContext,
+    *,
+    directions: Collection[str] | None = None,
+    k: Sequence[int] = (1, 5, 10),
 ) -> Evaluation:
-    """Measure every direction that the pairs have, or those named, such as "text-image".
+    """Measure a library's search: every direction that the pairs have, or those named, such as "text-image".
 
     A query's answer is the rank of each of its relevant items among all items of their modality in the library.
     What can't be used is listed in the result.
 
-    Raises: InvalidInput if nothing can be used, for a direction without pairs, and for a senseless k.
+    Args:
+        k: The counts of first places that are measured.
+
+    Raises: InvalidInput if nothing can be used, for a direction without pairs, and for a senseless k; LibraryEmpty.
     """
     counts = _counts(k)
+    subject = _Subject(context, *context.embedding())
     questions, unused = _questions(judged, subject)
     by_direction = _chosen(questions, directions)
     vectors, refused = _vectors([q for asked in by_direction.values() for q in asked], subject)
@@ -79,7 +92,7 @@ def evaluate(
     if not results:
         raise InvalidInput(f"nothing in {judged.source} can be used{_example(listed)}", hint="ingest the files first")
     return Evaluation(
-        judged.source, subject.path, subject.record.name, subject.record.fingerprint, tuple(results), listed, counts,
+        judged.source, context.path, subject.record.name, subject.record.fingerprint, tuple(results), listed, counts,
         SEED, RESAMPLES,
     )  # fmt: skip
 
@@ -94,7 +107,7 @@ def _example(unused: Sequence[UnusedPair]) -> str:
     return f": line {unused[0].line}: {unused[0].why}" if unused else ""
 
 
-def _questions(judged: JudgedPairs, subject: Subject) -> tuple[list[_Question], list[UnusedPair]]:
+def _questions(judged: JudgedPairs, subject: _Subject) -> tuple[list[_Question], list[UnusedPair]]:
     """The pairs that the library can be asked, and what is wrong with the rest."""
     files = {path for pair in judged.pairs for path in (*pair.relevant, pair.query) if isinstance(path, Path)}
     known, failed = _known(files, subject.catalog)
@@ -114,7 +127,7 @@ def _questions(judged: JudgedPairs, subject: Subject) -> tuple[list[_Question], 
         if not relevant:
             continue
         try:
-            query = subject.interpret(pair.query) if isinstance(pair.query, Path) else Query(text=pair.query)
+            query = resolve_query(pair.query, subject.context, subject.record)
         except (MediaError, InvalidInput) as error:
             unused.append(UnusedPair(pair.source, pair.line, error.message))
             continue
@@ -157,33 +170,41 @@ def _chosen(questions: Sequence[_Question], directions: Collection[str] | None) 
     return {names[name]: found[names[name]] for name in directions}
 
 
-def _vectors(questions: Sequence[_Question], subject: Subject) -> tuple[dict[int, Vectors], list[UnusedPair]]:
+def _vectors(questions: Sequence[_Question], subject: _Subject) -> tuple[dict[int, Vectors], list[UnusedPair]]:
     """float32 (1, dim) of every pair by its identity, and the ones that can't be embedded."""
     vectors: dict[int, Vectors] = {}
     refused: list[UnusedPair] = []
+
+    def pool() -> DecodePool:
+        return subject.context.query_decoding(subject.record)
+
     for question in {id(q): q for q in questions}.values():
         try:
-            vectors[id(question.pair)] = subject.embed(question.query)
+            vectors[id(question.pair)] = embed_query(question.query, subject.space, pool)
         except (MediaError, InvalidInput) as error:
             refused.append(UnusedPair(question.pair.source, question.pair.line, error.message))
     return vectors, refused
 
 
 def _measured(
-    questions: Sequence[_Question], vectors: Vectors, item: Modality, subject: Subject, k: tuple[int, ...]
+    questions: Sequence[_Question], vectors: Vectors, item: Modality, subject: _Subject, k: tuple[int, ...]
 ) -> DirectionResult:
-    items, lists = ranking.candidates(subject.catalog, subject.indexes, item)
+    items, lists = ranking.candidates(subject.catalog, subject.lists, item)
     outcomes = []
-    judges = [subject.judge(q.query, vectors[row : row + 1]) for row, q in enumerate(questions)]
-    tails = [judge.tail for judge in judges] if judges[0].covers(one.key for one in lists) else None
-    ranked = ranking.merits(vectors, subject.indexes, items, lists, tails)
+    calibrators = [
+        subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
+        for row, question in enumerate(questions)
+    ]
+    calibrated = calibrators[0].covers(one.key for one in lists)
+    tails = [one.tail for one in calibrators] if calibrated else None
+    ranked = ranking.merits(vectors, subject.lists, items, lists, tails)
     for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.
         merit[items == question.own] = np.nan
         relevant = np.isin(items, list(question.relevant[item]))
         ranks = metrics.ranks(merit, relevant)
         outcomes.append(QueryOutcome(str(question.pair.query), question.pair.line, ranks))
-    recall = ranking.index_recall(vectors, subject.catalog, subject.indexes, subject.record, item)
+    recall = ranking.index_recall(vectors, subject.catalog, subject.lists, subject.record, item)
     return DirectionResult(
         questions[0].modality, item, len(items), _metrics(outcomes, k), recall, tuple(outcomes)
     )  # fmt: skip

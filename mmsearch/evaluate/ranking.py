@@ -39,9 +39,9 @@ class _List:
     """(p,), positions among the items, ascending."""
 
 
-def candidates(catalog: Catalog, indexes: Lists, item: Modality) -> tuple[Ids, list[_List]]:
+def candidates(catalog: Catalog, vector_lists: Lists, item: Modality) -> tuple[Ids, list[_List]]:
     """Every item of a modality that has vectors, item ids (m,) ascending, and the lists that rank them."""
-    keys = indexes.refresh((item,))
+    keys = vector_lists.refresh((item,))
     with catalog.reading() as snapshot:
         found = {key: items_of_list(snapshot, key) for key in keys}
     items = np.unique(np.concatenate([owned for _, owned in found.values()] or [np.empty(0, np.int64)]))
@@ -54,7 +54,7 @@ def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
 
 
 def merits(
-    vectors: Vectors, indexes: Lists, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
+    vectors: Vectors, vector_lists: Lists, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
 ) -> Iterator[NDArray[np.float64]]:
     """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
 
@@ -65,7 +65,7 @@ def merits(
     step = max(1, CELLS // longest)
     for start in range(0, len(vectors), step):
         some = vectors[start : start + step]
-        found, _ = indexes.search(some, longest, (lists[0].key.item,))
+        found, _ = vector_lists.search(some, longest, (lists[0].key.item,))
         scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
         for query in range(len(some)):
             yield _merit(lists, [scores[query] for scores in scored], tails[start + query] if tails else None)
@@ -120,10 +120,10 @@ def _places(scores: Scores) -> Order:
     return len(scores) - np.searchsorted(ascending, scores, side="right").astype(np.float64)
 
 
-def index_recall(vectors: Vectors, catalog: Catalog, indexes: Lists, record: SpaceRecord, item: Modality) -> float:
+def index_recall(vectors: Vectors, catalog: Catalog, vector_lists: Lists, record: SpaceRecord, item: Modality) -> float:
     """Of the nearest segments by an exhaustive scan of the catalog's vectors, the share the index finds; mean over
     the queries (q, dim) and the modality's lists. Another segment of equal score counts as found."""
-    live, _ = indexes.search(vectors, NEAREST, (item,))
+    live, _ = vector_lists.search(vectors, NEAREST, (item,))
     shares = [share for key, found in live.items() for share in _shares(vectors, found, key, catalog, record.dim)]
     return float(np.mean(shares))
 

@@ -31,13 +31,11 @@ class UnusedPair:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPairs:
-    """Pairs as a file or a dataset tells them, and what in it is no use."""
+    """Pairs as a file has them, and what in it is no use."""
 
     source: Path
     pairs: Sequence[Pair]
     unused: Sequence[UnusedPair] = ()
-    media: Sequence[Path] = ()
-    """What a dataset needs in the library."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,54 +21,58 @@ class LabelOptions:
     model: str | None = None
     filter: Filter | None = None
     modalities: Collection[Modality] | None = None
-    needed: float | None = None
+    min_confidence: float | None = None
     """Confidence below which nothing fits; None: 1 - `false_accepts` for names, 0 for a head, which knows itself what
     is none of its classes."""
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
-        if self.needed is not None and not 0 <= self.needed <= 1:
-            raise InvalidInput(f"a confidence lies between 0 and 1, {self.needed} does not")
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            raise InvalidInput(f"a confidence lies between 0 and 1, {self.min_confidence} does not")
         if self.names and self.model is not None:
             raise InvalidInput("items are labelled with names or with a model, not both", hint="leave one out")
         if self.model is None:
             zero_shot.checked_names(self.names)
 
 
-def label_items(wanted: LabelOptions, parts: LibraryContext, *, save: bool) -> list[Label]:
+def label_items(options: LabelOptions, context: LibraryContext, *, save: bool) -> list[Label]:
     """By path. Raises: InvalidInput for senseless names or an unknown model, SpaceChanged, LibraryLocked."""
-    names = () if wanted.model is not None else zero_shot.checked_names(wanted.names)
-    with parts.writing() if save else nullcontext():
-        names, labelled, tags = parts.of_one_space(
+    names = () if options.model is not None else zero_shot.checked_names(options.names)
+    with context.writing() if save else nullcontext():
+        names, labelled, tags = context.of_one_space(
             lambda space, _: (
-                _zero_shot(names, wanted, parts, space) if names else _learned(str(wanted.model), wanted, parts)
+                _zero_shot(names, options, context, space) if names else _learned(str(options.model), options, context)
             )
         )
         if save:
-            parts.catalog().tag(names, tags)
+            context.catalog().tag(names, tags)
     return labelled
 
 
 def _zero_shot(
-    names: tuple[str, ...], wanted: LabelOptions, parts: LibraryContext, space: Space
+    names: tuple[str, ...], options: LabelOptions, context: LibraryContext, space: Space
 ) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
-    needed = 1 - parts.settings.false_accepts if wanted.needed is None else wanted.needed
+    min_confidence = 1 - context.settings.false_accepts if options.min_confidence is None else options.min_confidence
     labelled, tags = zero_shot.label_zero_shot(
-        names, space, parts.catalog(), lambda name, vector: parts.judge(Query(text=name), vector, space),
-        modalities=wanted.modalities, filter=wanted.filter, needed=needed,
+        names, space, context.catalog(), lambda name, vector: context.calibrator(Query(text=name), vector, space),
+        modalities=options.modalities, filter=options.filter, min_confidence=min_confidence,
     )  # fmt: skip
     return names, labelled, tags
 
 
 def _learned(
-    name: str, wanted: LabelOptions, parts: LibraryContext
+    name: str, options: LabelOptions, context: LibraryContext
 ) -> tuple[tuple[str, ...], list[Label], list[NewTag]]:
     # Loads torch, which zero-shot names may not need.
     from mmsearch.labels import trained
     from mmsearch.training.serving import heads
 
-    head = heads.load_head(parts, name)
+    head = heads.load_head(context, name)
     labelled, tags = trained.label_with_head(
-        parts, head, modalities=wanted.modalities, filter=wanted.filter, needed=wanted.needed or 0.0
+        context,
+        head,
+        modalities=options.modalities,
+        filter=options.filter,
+        min_confidence=options.min_confidence or 0.0,
     )
     return head.facts.classes, labelled, tags

@@ -19,22 +19,22 @@ from mmsearch.types import Ids, Label, Modality
 
 
 def label_with_head(
-    parts: LibraryContext,
+    context: LibraryContext,
     head: Head,
     *,
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
-    needed: float = 0.0,
+    min_confidence: float = 0.0,
 ) -> tuple[list[Label], list[NewTag]]:
     """Every matching present item with its label, by path; and the tags that say the same.
 
     Memory: one vector of each segment looked at.
 
     Args:
-        needed: Confidence in [0, 1] below which no name is said to fit.
+        min_confidence: Confidence in [0, 1] below which no name is said to fit.
     """
-    _, record = parts.base()
-    with parts.catalog().reading() as snapshot:
+    _, record = context.base()
+    with context.catalog().reading() as snapshot:
         segments, ids = _segments(snapshot, record, modalities, filter)
         # Any segment of a content stands for it.
         first = ids[np.unique(segments.contents, return_index=True)[1]]
@@ -48,7 +48,7 @@ def label_with_head(
     said = head.judge(vectors)
     at = {whole: row for row, whole in enumerate(known)}
     rows = {one.item_id: at[own[one.item_id]] for one in found}
-    fits = said.fits & (said.sure >= needed)
+    fits = said.fits & (said.sure >= min_confidence)
     names = head.facts.classes
 
     def one(item: ResolvedSegment) -> Label:
@@ -58,7 +58,7 @@ def label_with_head(
         return Label(path, item.modality, best if fitting else None, float(said.sure[row]), second if fitting else best)
 
     labelled = [one(item) for item in sorted(found, key=lambda item: item.path)]
-    # A content in several bundles may have several names: what is surest counts.
+    # A content in several file groups may have several names: what is surest counts.
     surest: dict[int, int] = {}
     for item in found:
         rivals = rows[item.item_id], surest.get(item.content_id, rows[item.item_id])

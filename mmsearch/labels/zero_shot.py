@@ -84,18 +84,18 @@ def label_zero_shot(
     names: Sequence[str],
     space: Space,
     catalog: Catalog,
-    judge: Callable[[str, Vectors], ScoreCalibrator],
+    calibrator_of: Callable[[str, Vectors], ScoreCalibrator],
     *,
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
-    needed: float,
+    min_confidence: float,
 ) -> tuple[list[Label], list[NewTag]]:
     """Every matching present item with its label, by path; and the tags that say the same.
 
     Args:
         names: Checked ones.
-        judge: Of a name and its vector, float32 (1, dim), what is known about its scores.
-        needed: Confidence in [0, 1] below which none of the names is said to fit.
+        calibrator_of: Of a name and its vector, float32 (1, dim), what is known about its scores.
+        min_confidence: Confidence in [0, 1] below which none of the names is said to fit.
 
     Raises: NoSharedSpace if the space has no words, LibraryError if the library was never calibrated.
     """
@@ -105,7 +105,7 @@ def label_zero_shot(
         keys = [k for k in list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
         chosen: dict[int, _Choice] = {}
         for key in keys:
-            for content, choice in _choices(snapshot, key, names, space, judge, filter):
+            for content, choice in _choices(snapshot, key, names, space, calibrator_of, filter):
                 known = chosen.get(content)
                 # A video is in two lists, its frames and its sound: what is surer counts.
                 if known is None or choice.confidence > known.confidence:
@@ -113,20 +113,20 @@ def label_zero_shot(
         segments = np.array(sorted(choice.segment for choice in chosen.values()), np.int64)
         found = resolve_segments(snapshot, segments, filter)
     labelled = [
-        _labelled(Path(os.fsdecode(one.path)), one.modality, chosen[one.content_id], names, needed)
+        _labelled(Path(os.fsdecode(one.path)), one.modality, chosen[one.content_id], names, min_confidence)
         for one in sorted(found, key=lambda one: one.path)
     ]
     tags = {
         one.content_id: NewTag(one.content_id, names[choice.best], choice.confidence)
         for one in found
-        if (choice := chosen[one.content_id]).confidence >= needed
+        if (choice := chosen[one.content_id]).confidence >= min_confidence
     }
     looked_at = {one.content_id: NewTag(one.content_id, None, 0.0) for one in found}
     return labelled, [(looked_at | tags)[content] for content in sorted(looked_at)]
 
 
-def _labelled(path: Path, modality: Modality, choice: _Choice, names: Sequence[str], needed: float) -> Label:
-    fits = choice.confidence >= needed
+def _labelled(path: Path, modality: Modality, choice: _Choice, names: Sequence[str], min_confidence: float) -> Label:
+    fits = choice.confidence >= min_confidence
     return Label(
         path=path,
         modality=modality,
@@ -141,7 +141,7 @@ def _choices(
     key: ListKey,
     names: Sequence[str],
     space: Space,
-    judge: Callable[[str, Vectors], ScoreCalibrator],
+    calibrator_of: Callable[[str, Vectors], ScoreCalibrator],
     filter: Filter | None,
 ) -> Iterator[tuple[int, _Choice]]:
     """Of every content of a list, what it is nearest to."""
@@ -149,17 +149,17 @@ def _choices(
     if ids is not None and not len(ids):
         return
     bare, prompted = _vectors(space, names, "{}"), _vectors(space, names, PROMPTS.get(key.segment, "{}"))
-    judges = [judge(name, bare[place : place + 1]) for place, name in enumerate(names)]
-    nulls = [one.null_distribution([key]) for one in judges if one.covers([key])]
+    calibrators = [calibrator_of(name, bare[place : place + 1]) for place, name in enumerate(names)]
+    null_distributions = [one.null_distribution([key]) for one in calibrators if one.covers([key])]
     for content, seen in _scored(snapshot, key, space.dim, bare, prompted, ids).items():
-        if not nulls:
+        if not null_distributions:
             raise LibraryError(
                 "how usual a score is was not measured in this library yet", hint="finish an ingest: mmsearch ingest"
             )
         best, second = np.lexsort((-seen.bare, -seen.prompted))[:2].tolist()
-        tail = judges[best].tail(key, float(seen.bare[best]))
-        sure = nulls[best].confidence(tail, seen.count * len(names))
-        yield content, _Choice(seen.segment, best, second, sure if math.isfinite(sure) else 0.0)
+        tail = calibrators[best].tail(key, float(seen.bare[best]))
+        confidence = null_distributions[best].confidence(tail, seen.count * len(names))
+        yield content, _Choice(seen.segment, best, second, confidence if math.isfinite(confidence) else 0.0)
 
 
 def _vectors(space: Space, names: Sequence[str], prompt: str) -> Vectors:

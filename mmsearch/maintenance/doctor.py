@@ -25,61 +25,61 @@ FREE_BYTES = 2**30
 """Less free space than this is worth a warning: SQLite's log and a new index need some."""
 
 
-def examine_library(parts: LibraryContext) -> Iterator[Finding]:
+def examine_library(context: LibraryContext) -> Iterator[Finding]:
     """All findings, the machine's first, then the library's."""
     yield Finding("mmsearch", "ok", f"{VERSION}, Python {platform.python_version()}, {platform.platform(terse=True)}")
     yield from media_health.findings()
     yield from catalog_health.findings()
-    yield from vectors_health.findings(parts.settings.index_device)
-    yield from _library(parts)
+    yield from vectors_health.findings(context.settings.index_device)
+    yield from _library(context)
     try:
-        space = _space(parts)
+        space = _space(context)
     except MmsearchError as error:
         yield Finding("space", "error", error.message, error.hint)
         return
     yield from encoders_health.findings(space)
-    yield _worker(parts, space)
-    if (parts.path / FILE_NAME).exists() and parts.catalog().read(active_space) is not None:
+    yield _worker(context, space)
+    if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
         try:
-            yield _indexes(parts)
+            yield _indexes(context)
         except MmsearchError as error:
             yield Finding("indexes", "error", error.message, error.hint)
 
 
-def _target(parts: LibraryContext) -> str:
+def _target(context: LibraryContext) -> str:
     """Of the space that the library was made with, or would be."""
-    record = parts.catalog().read(base_space) if (parts.path / FILE_NAME).exists() else None
-    return parts.asked() if record is None else record.target
+    record = context.catalog().read(base_space) if (context.path / FILE_NAME).exists() else None
+    return context.asked() if record is None else record.target
 
 
-def _space(parts: LibraryContext) -> Space:
-    if (parts.path / FILE_NAME).exists() and parts.catalog().read(active_space) is not None:
-        return parts.embedding()[0]
-    return parts.load(parts.asked())
+def _space(context: LibraryContext) -> Space:
+    if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
+        return context.embedding()[0]
+    return context.load(context.asked())
 
 
-def _worker(parts: LibraryContext, space: Space) -> Finding:
+def _worker(context: LibraryContext, space: Space) -> Finding:
     """Decode a packaged file in a process of its own, as an ingest does."""
-    with closing(DecodePool(_target(parts), space.windowing, parts.settings.limits, 1)) as pool:
+    with closing(DecodePool(_target(context), space.windowing, context.settings.limits, 1)) as pool:
         events = list(pool.run([DecodeJob(SAMPLE)]))
     if isinstance(events[-1], FileFailed):
         remedy = "check that this Python may start processes, and `memory_bytes`"
         return Finding("decode worker", "error", events[-1].reason, remedy)
-    return Finding("decode worker", "ok", f"decodes; {parts.settings.decode_workers} at once")
+    return Finding("decode worker", "ok", f"decodes; {context.settings.decode_workers} at once")
 
 
-def _library(parts: LibraryContext) -> Iterator[Finding]:
-    yield _writable(parts.path)
-    yield _disk(parts.path)
-    catalog = parts.path / FILE_NAME
+def _library(context: LibraryContext) -> Iterator[Finding]:
+    yield _writable(context.path)
+    yield _disk(context.path)
+    catalog = context.path / FILE_NAME
     if not catalog.exists():
-        yield Finding("library", "ok", f"none yet at {parts.path}; mmsearch ingest FOLDER makes it")
+        yield Finding("library", "ok", f"none yet at {context.path}; mmsearch ingest FOLDER makes it")
         return
     yield catalog_health.whole(catalog)
 
 
-def _indexes(parts: LibraryContext) -> Finding:
-    indexes = parts.indexes()
+def _indexes(context: LibraryContext) -> Finding:
+    indexes = context.indexes()
     sizes = indexes.sizes()
     total = f"{sum(sizes.values())} vectors in {len(sizes)} lists"
     if indexes.worth_publishing():

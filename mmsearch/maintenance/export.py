@@ -96,25 +96,25 @@ class Imported(NamedTuple):
     """Models of either kind that were not taken, and why."""
 
 
-def export_library(parts: LibraryContext, folder: Path) -> Exported:
+def export_library(context: LibraryContext, folder: Path) -> Exported:
     """Write all that is findable, with the vectors that encoders made, while others search and ingest.
 
     Raises: LibraryEmpty, InvalidInput if the folder is there already, LibraryError if it can't be written.
     """
-    _, space = parts.base()
+    _, space = context.base()
     if folder.exists():
         raise InvalidInput(f"{folder} exists already", hint="name a new folder")
     with appearing(folder) as made:
-        contents, segments, last = write_contents(parts.catalog(), space, made, known=False)
-        items = _write_items(parts, space, made, last)
-        others = export_models.write_spaces(parts, space, made)
-        trained = export_models.write_trained(parts, made)
+        contents, segments, last = write_contents(context.catalog(), space, made, known=False)
+        items = _write_items(context, space, made, last)
+        others = export_models.write_spaces(context, space, made)
+        trained = export_models.write_trained(context, made)
         (made / README).write_text(_README_TEXT, "utf-8")
         files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
         manifest = {
             "format": import_check.FORMAT, "mmsearch": VERSION, "space": describe_space(space),
             "counts": {"items": items, "contents": contents, "segments": segments},
-            "spaces": others, "trained": trained, "serving": export_models.serving(parts, trained),
+            "spaces": others, "trained": trained, "serving": export_models.serving(context, trained),
             "files": {path.relative_to(made).as_posix(): file_sha256(path) for path in files},
         }  # fmt: skip
         (made / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
@@ -124,7 +124,7 @@ def export_library(parts: LibraryContext, folder: Path) -> Exported:
 
 
 def import_folder(
-    parts: LibraryContext, folder: Path, roots: Mapping[str, str], models: Sequence[str] = ()
+    context: LibraryContext, folder: Path, roots: Mapping[str, str], models: Sequence[str] = ()
 ) -> Imported:
     """Take in a folder that `export` wrote; what is known here stays as it is.
 
@@ -138,24 +138,24 @@ def import_folder(
         LibraryLocked.
     """
     manifest = import_check.verified_manifest(folder)
-    own, relocate = _check_space(parts, manifest.space), _Relocation(roots)
-    added = export_models.wanted(parts, manifest.spaces, models)
+    own, relocate = _check_space(context, manifest.space), _Relocation(roots)
+    added = export_models.wanted(context, manifest.spaces, models)
     import_check.check_folder(folder, manifest, own.encoders, relocate)
-    with parts.writing(create=True):
-        fresh = parts.catalog(create=True).read(active_space) is None
-        space, record = parts.embedding(create=True)
-        _, base = parts.base()
-        contents = _take_contents(parts, base, folder, manifest)
-        items, known, other = _take_items(parts, base, folder, relocate)
-        parts.calibrate(space, record)
-        parts.indexes(record).publish()
-    taken = export_models.take_spaces(parts, folder, manifest.spaces, added)
-    trained = export_models.take_trained(parts, folder, manifest.trained, list(manifest.files))
+    with context.writing(create=True):
+        fresh = context.catalog(create=True).read(active_space) is None
+        space, record = context.embedding(create=True)
+        _, base = context.base()
+        contents = _take_contents(context, base, folder, manifest)
+        items, known, other = _take_items(context, base, folder, relocate)
+        context.calibrate(space, record)
+        context.indexes(record).publish()
+    taken = export_models.take_spaces(context, folder, manifest.spaces, added)
+    trained = export_models.take_trained(context, folder, manifest.trained, list(manifest.files))
     if fresh and manifest.serving is not None and not trained.get(manifest.serving, "not here"):
         from mmsearch.training.serving import apply
 
-        apply.apply_model(parts, manifest.serving)
-    parts.grown()
+        apply.apply_model(context, manifest.serving)
+    context.grown()
     names = [one.name for one in manifest.spaces]
     left = [
         (name, "this library doesn't have this model; it is taken with --model") for name in names if name not in taken
@@ -165,14 +165,14 @@ def import_folder(
     return Imported(items, contents, known, other, tuple(taken), here, tuple(left))
 
 
-def _check_space(parts: LibraryContext, there: ImportedSpace) -> Space:
+def _check_space(context: LibraryContext, there: ImportedSpace) -> Space:
     """The space that its vectors are of. Raises: SpaceChanged."""
     # The target in a manifest names code: whoever wrote the folder has no say in what is run here.
     try:
-        empty = parts.catalog().read(active_space) is None
+        empty = context.catalog().read(active_space) is None
     except LibraryNotFound:
         empty = True
-    here = parts.load(parts.asked()) if empty else parts.base()[0]
+    here = context.load(context.asked()) if empty else context.base()[0]
     if there.fingerprint == here.fingerprint:
         return here
     name = there.name
@@ -187,11 +187,11 @@ def _check_space(parts: LibraryContext, there: ImportedSpace) -> Space:
     )
 
 
-def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: int) -> int:
+def _write_items(context: LibraryContext, space: SpaceRecord, folder: Path, last: int) -> int:
     count, after = 0, b""
     with (folder / ITEMS).open("wb") as file:
         while True:
-            page = parts.catalog().read(exported_items, space, after, last)
+            page = context.catalog().read(exported_items, space, after, last)
             for item in page:
                 file.write(json_line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:
@@ -200,9 +200,9 @@ def _write_items(parts: LibraryContext, space: SpaceRecord, folder: Path, last: 
     return count
 
 
-def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, manifest: Manifest) -> int:
+def _take_contents(context: LibraryContext, space: SpaceRecord, folder: Path, manifest: Manifest) -> int:
     """How many were not known here."""
-    catalog, taken, row = parts.catalog(), 0, 0
+    catalog, taken, row = context.catalog(), 0, 0
     stored, decoded = open_rows(folder, manifest.space.segments, space.dim), import_check.decoded()
     records = read_lines(
         folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=False)
@@ -215,16 +215,16 @@ def _take_contents(parts: LibraryContext, space: SpaceRecord, folder: Path, mani
             if one.sha256 not in known:
                 fresh.append((one, place))
         if fresh:
-            catalog.commit(_batch(parts, space, fresh, stored), space.id)
+            catalog.commit(_batch(context, space, fresh, stored), space.id)
             taken += len(fresh)
     return taken
 
 
 def _batch(
-    parts: LibraryContext, space: SpaceRecord, records: Sequence[tuple[ImportedContent, range]], stored: NDArray[Any]
+    context: LibraryContext, space: SpaceRecord, records: Sequence[tuple[ImportedContent, range]], stored: NDArray[Any]
 ) -> Batch:
     made, kept = unit_rows(np.concatenate([stored[place.start : place.stop] for _, place in records]), space)
-    derived = parts.derived(made, [modality for one, _ in records for modality in one.modalities])
+    derived = context.derived(made, [modality for one, _ in records for modality in one.modalities])
     batch, first = Batch(), 0
     for one, place in records:
         own = slice(first, first := first + len(place))
@@ -238,10 +238,10 @@ def _batch(
 
 
 def _take_items(
-    parts: LibraryContext, space: SpaceRecord, folder: Path, relocate: Callable[[str], bytes]
+    context: LibraryContext, space: SpaceRecord, folder: Path, relocate: Callable[[str], bytes]
 ) -> tuple[int, int, int]:
     """(paths that were not known here, that hold the same here, that hold something else here)"""
-    catalog, taken, same, other = parts.catalog(), 0, 0, 0
+    catalog, taken, same, other = context.catalog(), 0, 0, 0
     records = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, relocate))
     for some in batched(records, 4 * PAGE):
         places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]

@@ -35,16 +35,16 @@ from mmsearch.types import Space
 SPACES, TRAINED = "spaces", "trained"
 
 
-def write_spaces(parts: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
+def write_spaces(context: LibraryContext, base: SpaceRecord, folder: Path) -> list[dict[str, Any]]:
     """Write the vectors of all other models; what a manifest says of them."""
     entries: list[dict[str, Any]] = []
-    for space in parts.catalog().read(all_spaces):
+    for space in context.catalog().read(all_spaces):
         if space.base is None and space.id != base.id:
             place = f"{SPACES}/{len(entries) + 1}"
             made = folder / place
             made.mkdir(parents=True)
-            contents, segments, _ = write_contents(parts.catalog(), space, made, known=True)
-            _write_unsupported(parts, space, made)
+            contents, segments, _ = write_contents(context.catalog(), space, made, known=True)
+            _write_unsupported(context, space, made)
             entries.append(
                 {
                     "folder": place,
@@ -55,11 +55,11 @@ def write_spaces(parts: LibraryContext, base: SpaceRecord, folder: Path) -> list
     return entries
 
 
-def _write_unsupported(parts: LibraryContext, space: SpaceRecord, folder: Path) -> None:
+def _write_unsupported(context: LibraryContext, space: SpaceRecord, folder: Path) -> None:
     after = 0
     with (folder / UNSUPPORTED).open("wb") as file:
         while True:
-            page = parts.catalog().read(unsupported_contents, space, after)
+            page = context.catalog().read(unsupported_contents, space, after)
             for content_id, sha256, failure, reason in page:
                 file.write(json_line({"sha256": sha256, "failure": failure, "reason": reason}))
                 after = content_id
@@ -67,14 +67,14 @@ def _write_unsupported(parts: LibraryContext, space: SpaceRecord, folder: Path) 
                 return
 
 
-def wanted(parts: LibraryContext, entries: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
+def wanted(context: LibraryContext, entries: Sequence[ImportedSpace], names: Sequence[str]) -> list[tuple[str, Space]]:
     """The targets and spaces of models that are asked for by name: which code may run is said by who imports, not by
     the folder. Raises: InvalidInput if the folder has no vectors of one, UnknownName, WeightsError."""
     found = []
     for name in names:
         target = registry.target_of("spaces", name)
-        parts.trust.name(name)
-        space = parts.load(target)
+        context.trust.name(name)
+        space = context.load(target)
         if space.fingerprint not in [one.fingerprint for one in entries]:
             there = ", ".join(one.name for one in entries) or "none"
             raise InvalidInput(
@@ -86,30 +86,30 @@ def wanted(parts: LibraryContext, entries: Sequence[ImportedSpace], names: Seque
 
 
 def take_spaces(
-    parts: LibraryContext, folder: Path, entries: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
+    context: LibraryContext, folder: Path, entries: Sequence[ImportedSpace], added: Sequence[tuple[str, Space]]
 ) -> list[str]:
     """Give contents that are here the vectors that other models made of them there: of models that this library has,
     and of those that are added. What has some already keeps them.
 
     Returns the names of those models. Raises: LibraryLocked.
     """
-    catalog, taken = parts.catalog(), []
-    with parts.adding():
+    catalog, taken = context.catalog(), []
+    with context.adding():
         known = {one.fingerprint: one for one in catalog.read(all_spaces) if one.base is None}
         for target, space in added:
             if space.fingerprint not in known:
                 known[space.fingerprint] = catalog.add_space(
-                    space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), parts.settings.storage
+                    space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), context.settings.storage
                 )
         for one in entries:
             if (record := known.get(one.fingerprint)) is not None:
-                _take_space(parts, folder / one.folder, record, one.segments)
+                _take_space(context, folder / one.folder, record, one.segments)
                 taken.append(record.name)
     return taken
 
 
-def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segments: int) -> None:
-    stored, row, catalog = open_rows(folder, segments, space.dim), 0, parts.catalog()
+def _take_space(context: LibraryContext, folder: Path, space: SpaceRecord, segments: int) -> None:
+    stored, row, catalog = open_rows(folder, segments, space.dim), 0, context.catalog()
     decoded = import_check.decoded()
     entries = read_lines(
         folder / CONTENTS, lambda line: import_records.content_record(line, decoded, decoded, known=True)
@@ -125,13 +125,13 @@ def _take_space(parts: LibraryContext, folder: Path, space: SpaceRecord, segment
         catalog.backfill(space, [], [NewUnsupported(one.sha256, one.failure, one.reason) for one in refused])
 
 
-def write_trained(parts: LibraryContext, folder: Path) -> list[dict[str, str]]:
+def write_trained(context: LibraryContext, folder: Path) -> list[dict[str, str]]:
     """Write the finished models; what a manifest says of them."""
     from mmsearch.training.serving import card
     from mmsearch.training.serving.folder import PLAN, model_folders
 
     entries = []
-    for model in model_folders(parts.path):
+    for model in model_folders(context.path):
         if model.finished:
             facts = card.read_card(model.path)
             made = folder / TRAINED / model.name
@@ -159,7 +159,7 @@ def _own(folder: Path, name: str) -> Path:
 
 
 def take_trained(
-    parts: LibraryContext, folder: Path, entries: Sequence[ImportedModel], files: Sequence[str]
+    context: LibraryContext, folder: Path, entries: Sequence[ImportedModel], files: Sequence[str]
 ) -> dict[str, str]:
     """Keep the models of spaces that are here, under names that are free here; `files` are all of the folder's.
 
@@ -169,10 +169,10 @@ def take_trained(
         return {}
     from mmsearch.training.serving.folder import ModelFolder
 
-    prints = {one.fingerprint for one in parts.catalog().read(all_spaces) if one.base is None}
+    prints = {one.fingerprint for one in context.catalog().read(all_spaces) if one.base is None}
     answers = {}
     for one in entries:
-        model = ModelFolder.of(parts.path, one.name)
+        model = ModelFolder.of(context.path, one.name)
         own = {PurePosixPath(name).name: folder / name for name in files if _of(name, model.name)}
         if one.fingerprint not in prints:
             answers[model.name] = f"it belongs to the space {one.base!r}, which this library doesn't have"
@@ -197,8 +197,8 @@ def _same(there: Mapping[str, Path], here: Path) -> bool:
     )
 
 
-def serving(parts: LibraryContext, entries: Sequence[Mapping[str, str]]) -> str | None:
+def serving(context: LibraryContext, entries: Sequence[Mapping[str, str]]) -> str | None:
     """Which of the models that were written makes the space that searches use."""
-    _, base = parts.base()
-    active = parts.embedding()[1]
+    _, base = context.base()
+    active = context.embedding()[1]
     return next((one["name"] for one in entries if active.name == f"{base.name}+{one['name']}"), None)

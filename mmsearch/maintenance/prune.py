@@ -20,32 +20,32 @@ class Pruned(NamedTuple):
     """Bytes of the catalog that the disk has back."""
 
 
-def remove(parts: LibraryContext, paths: Sequence[str | os.PathLike[str]]) -> int:
+def remove(context: LibraryContext, paths: Sequence[str | os.PathLike[str]]) -> int:
     """Forget every item and failure at or below the paths. Returns how many items. Raises: InvalidInput, where nothing
     is known at one of them."""
-    with parts.writing():
-        catalog = parts.catalog()
+    with context.writing():
+        catalog = context.catalog()
         removed = 0
         for path in map(absolute_path, paths):
             items, failures = catalog.remove(os.fsencode(path))
             if not items and not failures:
                 raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
             removed += items
-        _publish(parts)
+        _publish(context)
     return removed
 
 
-def prune(parts: LibraryContext) -> Pruned:
+def prune(context: LibraryContext) -> Pruned:
     """Forget items whose file is missing, contents that no path holds, and failures whose file is gone."""
-    with parts.writing():
-        catalog = parts.catalog()
+    with context.writing():
+        catalog = context.catalog()
         known = catalog.read(all_failures)
         catalog.forget_failures([failure.path for failure in known if not os.path.lexists(failure.path)])
         items, _ = catalog.prune()
-        _publish(parts)
+        _publish(context)
         return Pruned(items, catalog.release())
 
 
-def _publish(parts: LibraryContext) -> None:
-    if parts.catalog().read(active_space) is not None:
-        parts.indexes().publish()
+def _publish(context: LibraryContext) -> None:
+    if context.catalog().read(active_space) is not None:
+        context.indexes().publish()

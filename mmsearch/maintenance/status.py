@@ -12,7 +12,8 @@ from mmsearch.catalog.file_groups import count_groups
 from mmsearch.catalog.runs import latest_run
 from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.catalog.unsupported import unsupported_counts
-from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.errors import NotEmbedded
 
 
@@ -55,12 +56,12 @@ class Status:
     models: tuple[LibraryModel, ...]
 
 
-def library_status(parts: LibraryContext) -> Status:
+def library_status(context: LibraryContext) -> Status:
     """Read it from the catalog and the folder. Raises: LibraryNotFound."""
-    catalog = parts.catalog()
+    catalog = context.catalog()
     with catalog.reading() as snapshot:
         record = active_space(snapshot)
-        name = record.name if record else parts.settings.space
+        name = record.name if record else context.settings.space
         counts = tuple(counts_by_modality(snapshot, name))
         failures = failure_counts(snapshot)
         not_embedded = failures.pop(NotEmbedded.failure, 0)
@@ -68,9 +69,9 @@ def library_status(parts: LibraryContext) -> Status:
         generation = current_commit(snapshot).generation
         last_run = latest_run(snapshot)
     return Status(
-        parts.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
+        context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
-        _size(parts.path, f"{FILE_NAME}*"), _size(parts.path, f"{INDEX_FOLDER}/*/*"), last_run,
+        _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"), last_run,
         library_models(catalog),
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ from mmsearch.catalog import SpaceRecord, layouts
 from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
-from mmsearch.context.context import INDEX_FOLDER, LibraryContext
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import registry
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName
@@ -65,12 +66,12 @@ class ModelSwitched:
 class LibraryModels:
     """The models of one library. Searches go on in whatever is done here, and so do ingests while one is added."""
 
-    def __init__(self, parts: LibraryContext) -> None:
-        self._parts = parts
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
 
     def list(self) -> Sequence[LibraryModel]:
         """The models that the library has vectors of, and what is missing from them."""
-        return library_models(self._parts.catalog())
+        return library_models(self._context.catalog())
 
     def add(
         self,
@@ -93,10 +94,10 @@ class LibraryModels:
         Raises: LibraryEmpty, UnknownName, WeightsError, LibraryLocked if a model is being added already,
             SpaceChanged if it is another version of the model than the one that was added.
         """
-        with self._parts.adding():
+        with self._context.adding():
             record = self._known(name) or self._new(name)
             if retry:
-                self._parts.catalog().forget_unsupported(record)
+                self._context.catalog().forget_unsupported(record)
             return self._complete(record, on_progress, cancel or threading.Event())
 
     def switch(
@@ -117,7 +118,7 @@ class LibraryModels:
         """
         stop = cancel or threading.Event()
         if when_complete:
-            with self._parts.adding():
+            with self._context.adding():
                 record = self._known(name) or self._new(name)
                 if self._complete(record, on_progress, stop).interrupted:
                     return None
@@ -125,15 +126,15 @@ class LibraryModels:
             record = self._named(name)
         if not self._count_missing(record):
             # Before anybody has to wait: large lists may take minutes.
-            space = self._parts.space_of(record)
-            indexes = self._parts.indexes(record)
-            IndexTuner(self._parts.catalog(), indexes, space, record, self._parts.settings.recall).build_outgrown()
+            space = self._context.space_of(record)
+            indexes = self._context.indexes(record)
+            IndexTuner(self._context.catalog(), indexes, space, record, self._context.settings.recall).build_outgrown()
         with self._writer_lock(stop if when_complete else None) as acquired:
             if not acquired:
                 return None
             if when_complete and self._count_missing(record):
                 # What was ingested meanwhile; nothing more can come now.
-                with self._parts.adding():
+                with self._context.adding():
                     if self._complete(record, on_progress, stop).interrupted:
                         return None
             return self._activate(record)
@@ -145,8 +146,8 @@ class LibraryModels:
         Raises: InvalidInput for an unknown model or the one that searches use, LibraryLocked.
         """
         record = self._named(name)
-        with self._parts.writing(), self._parts.adding():
-            catalog = self._parts.catalog()
+        with self._context.writing(), self._context.adding():
+            catalog = self._context.catalog()
             if catalog.read(base_space) == record:
                 raise InvalidInput(
                     f"searches use the model {record.name!r}", hint="first use another one: mmsearch model switch NAME"
@@ -154,29 +155,29 @@ class LibraryModels:
             dropped = [one for one in catalog.read(all_spaces) if record.id in (one.id, one.base)]
             catalog.drop_space(record)
             for one in dropped:
-                shutil.rmtree(self._parts.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
+                shutil.rmtree(self._context.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
             return catalog.release()
 
     def _activate(self, record: SpaceRecord) -> ModelSwitched:
         """Make ready what a search needs, then switch. The caller holds the writer lock."""
-        parts, catalog = self._parts, self._parts.catalog()
-        space = parts.space_of(record)
+        context, catalog = self._context, self._context.catalog()
+        space = context.space_of(record)
         if missing := self._count_missing(record):
             raise SpaceIncomplete(
                 f"{missing} distinct files have no vectors of {record.name!r} yet",
                 hint=f"add them: mmsearch model add {record.name}, or mmsearch model switch {record.name} "
                 "--when-complete; for files that moved or changed, mmsearch ingest their folders first",
             )
-        if parts.settings.fusion.startswith(LEARNED):
+        if context.settings.fusion.startswith(LEARNED):
             # It loads torch, and most libraries have no such setting.
             from mmsearch.search import learned_fusion
 
-            learned_fusion.load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), record)
+            learned_fusion.load_fusion(context, context.settings.fusion.removeprefix(LEARNED), record)
         before = catalog.read(active_space)
-        parts.calibrate(space, record)
-        parts.indexes(record).publish()
+        context.calibrate(space, record)
+        context.indexes(record).publish()
         forgotten = catalog.activate(record)
-        parts.take_any()
+        context.take_any()
         with catalog.reading() as snapshot:
             unsupported = unsupported_counts(snapshot, record)
         unreachable: dict[Modality, int] = {}
@@ -185,10 +186,10 @@ class LibraryModels:
         return ModelSwitched(record.name, before.name if before else "", unreachable, forgotten)
 
     def _complete(self, record: SpaceRecord, on_progress: OnProgress | None, cancel: threading.Event) -> ModelAdded:
-        parts, settings = self._parts, self._parts.settings
-        catalog, space = parts.catalog(), parts.space_of(record)
+        context, settings = self._context, self._context.settings
+        catalog, space = context.catalog(), context.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
-        derive = parts.derived if catalog.read(base_space) == record else _derive_nothing
+        derive = context.derived if catalog.read(base_space) == record else _derive_nothing
         with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
@@ -198,7 +199,7 @@ class LibraryModels:
         )  # fmt: skip
 
     def _count_missing(self, record: SpaceRecord) -> int:
-        with self._parts.catalog().reading() as snapshot:
+        with self._context.catalog().reading() as snapshot:
             return count_missing_embeddings(snapshot, record)
 
     def _named(self, name: str) -> SpaceRecord:
@@ -212,30 +213,30 @@ class LibraryModels:
 
     def _known(self, name: str) -> SpaceRecord | None:
         """The recorded space of that name, or that `--space` would find so: what the user calls so may be code."""
-        self._parts.trust.name(name)
+        self._context.trust.name(name)
         try:
             target = registry.target_of("spaces", name)
         except UnknownName:
             target = ""
-        bases = [one for one in self._parts.catalog().read(all_spaces) if one.base is None]
+        bases = [one for one in self._context.catalog().read(all_spaces) if one.base is None]
         named = [one for one in bases if one.name == name]
         return next(iter([*named, *(one for one in bases if one.target == target)]), None)
 
     def _new(self, name: str) -> SpaceRecord:
-        catalog = self._parts.catalog()
+        catalog = self._context.catalog()
         if catalog.read(active_space) is None:
             raise LibraryEmpty(
-                f"the library at {self._parts.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
+                f"the library at {self._context.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
             )
         target = registry.target_of("spaces", name)
-        space = self._parts.load(target)
+        space = self._context.load(target)
         if space.name in [one.name for one in catalog.read(all_spaces)]:
             raise InvalidInput(
                 f"this library has another model that is called {space.name!r}",
                 hint="rename the new one's folder, or first: mmsearch model drop NAME",
             )
         return catalog.add_space(
-            space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), self._parts.settings.storage
+            space.name, target, space.dim, space.fingerprint, layouts.layout_of(space), self._context.settings.storage
         )
 
     @contextmanager
@@ -245,7 +246,7 @@ class LibraryModels:
             acquired = False
             while not acquired and not (cancel is not None and cancel.is_set()):
                 try:
-                    locks.enter_context(self._parts.writing())
+                    locks.enter_context(self._context.writing())
                     acquired = True
                 except LibraryLocked:
                     if cancel is None:

@@ -80,16 +80,16 @@ def thresholds(threshold: float | None, settings: Mapping[Modality, float]) -> M
 
 def find_duplicates(
     catalog: Catalog,
-    indexes: Lists,
+    lists: Lists,
     space: SpaceRecord,
-    least: Mapping[Modality, float],
+    thresholds: Mapping[Modality, float],
     modalities: Collection[Modality] | None = None,
     filter: Filter | None = None,
 ) -> list[DuplicateGroup]:
     """All groups, those that take most space first; then by path."""
     with catalog.reading() as snapshot:
         ordered = contents_to_keep_first(snapshot, modalities, filter)
-        search = _Search(snapshot, indexes, space, least, {content for _, content in ordered})
+        search = _Search(snapshot, lists, space, thresholds, {content for _, content in ordered})
         groups = search.groups(ordered)
         copied = copied_contents(snapshot, modalities, filter)
         kinds = dict((content, modality) for modality, content in ordered)
@@ -132,12 +132,12 @@ class _Search:
     def __init__(
         self,
         snapshot: Snapshot,
-        indexes: Lists,
+        lists: Lists,
         space: SpaceRecord,
-        least: Mapping[Modality, float],
+        thresholds: Mapping[Modality, float],
         wanted: set[int],
     ) -> None:
-        self._snapshot, self._indexes, self._space, self._least = snapshot, indexes, space, least
+        self._snapshot, self._lists, self._space, self._thresholds = snapshot, lists, space, thresholds
         self._free = wanted
         """Contents that may yet join a group."""
 
@@ -149,7 +149,7 @@ class _Search:
             for probe, near, more in self._near(probes):
                 if probe.content in self._free:
                     self._free.discard(probe.content)
-                    members = self._alike(probe.content, self._candidates(probe, near, more))
+                    members = self._similar_to(probe.content, self._candidates(probe, near, more))
                     self._free -= members.keys()
                     if members:
                         found[probe.content] = members
@@ -161,7 +161,7 @@ class _Search:
         chosen: list[tuple[int, ListKey, int]] = []
         for item, content in block:
             by_modality = outlines.get(content, {})
-            if by_modality and by_modality.keys() <= self._least.keys():
+            if by_modality and by_modality.keys() <= self._thresholds.keys():
                 main = max(by_modality)
                 segments = by_modality[main]
                 chosen.append((content, ListKey(self._space.name, item, main), segments[len(segments) // 2]))
@@ -177,8 +177,8 @@ class _Search:
 
     def _looked_up(self, key: ListKey, probes: Sequence[_Probe], k: int) -> list[tuple[list[int], bool]]:
         queries = np.stack([probe.vector for probe in probes])
-        neighbours = self._indexes.search(queries, k, [key.item])[0][key]
-        close = neighbours.scores >= self._least[key.segment] - SLACK
+        neighbours = self._lists.search(queries, k, [key.item])[0][key]
+        close = neighbours.scores >= self._thresholds[key.segment] - SLACK
         full = neighbours.ids.shape[1] == k
         return [(ids[row].tolist(), bool(full and row[-1])) for ids, row in zip(neighbours.ids, close, strict=True)]
 
@@ -193,7 +193,7 @@ class _Search:
         contents = contents_of_segments(self._snapshot, np.array(near, np.int64))
         return sorted({other for other in contents.values() if other in self._free})
 
-    def _alike(self, content: int, candidates: Sequence[int]) -> dict[int, float]:
+    def _similar_to(self, content: int, candidates: Sequence[int]) -> dict[int, float]:
         """Those of the candidates that are alike to a content, with their similarity."""
         if not candidates:
             return {}
@@ -202,7 +202,7 @@ class _Search:
         for start in range(0, len(candidates), BLOCK):
             held = vectors_by_content(self._snapshot, self._space, candidates[start : start + BLOCK])
             for other, vectors in held.items():
-                similar = similarity(own, ContentProfile(other, vectors), self._least)
+                similar = similarity(own, ContentProfile(other, vectors), self._thresholds)
                 if similar is not None:
                     found[other] = min(similar, 1.0)
         return found

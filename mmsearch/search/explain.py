@@ -8,6 +8,7 @@ after the other, and the score drops most without the part that counts.
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.segments import layout_of_segment
+from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import FAILURES, InvalidInput, MediaError
 from mmsearch.media import overlay
 from mmsearch.media.events import DecodeJob, FileFailed, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
-from mmsearch.types import Encoder, Hit, Metadata, Prepared, QueryPart, Segment, Space, StoredVector, Vectors
+from mmsearch.search.query import embed_query, resolve_query
+from mmsearch.types import Encoder, Hit, Metadata, Prepared, Query, QueryPart, Segment, Space, StoredVector, Vectors
 
 TIES = 5
 """Concepts named, at most."""
@@ -39,6 +44,41 @@ MOST_PIECES = 48
 """Sentences or words of a passage that are left out one by one, at most."""
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
+
+
+def explain(
+    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, overlay_file: Path | None
+) -> Explanation:
+    """Why a hit was found; its file is decoded once more.
+
+    Args:
+        overlay_file: Write the picture with the heat over it here, where there is one.
+
+    Raises: MediaError if the hit's file can't be read any more, InvalidInput if it is another one by now.
+    """
+    found = context.of_one_space(lambda space, record: _explain(query, hit, context, space, record))
+    if overlay_file is not None:
+        draw_overlay(found, hit.metadata, overlay_file)
+    return found
+
+
+def _explain(
+    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord
+) -> Explanation:
+    with context.catalog().reading() as snapshot:
+        layout = layout_of_segment(snapshot, hit.segment_id)
+    if layout not in (None, record.layout):
+        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
+    query, pool = resolve_query(query, context, record), context.query_decoding(record)
+    vector = embed_query(query, space, lambda: pool)
+    shares = [
+        (
+            part_name(part),
+            part.weight * embed_query(Query(mixed=(replace(part, weight=1.0),)), space, lambda: pool),
+        )
+        for part in (query.parts if len(query.parts) > 1 else ())
+    ]
+    return explain_hit(vector, hit, space, pool, shares)
 
 
 def explain_hit(

@@ -11,11 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, ListKey, SpaceRecord
+from mmsearch.catalog import Catalog, ListKey
 from mmsearch.catalog.stored_contents import StoredSegment, segments_of_hit
-from mmsearch.indexing.lists import Lists
-from mmsearch.types import Hit, Modality, Moment, Vectors
+from mmsearch.search.query import EmbeddedQuery
+from mmsearch.types import Hit, Modality, Moment
 from mmsearch.vectors.rank import exact_scores
 
 TOUCHING_S = 0.05
@@ -23,49 +22,50 @@ TOUCHING_S = 0.05
 
 
 def with_moments(
-    hits: Sequence[Hit],
-    vector: Vectors,
-    catalog: Catalog,
-    space: SpaceRecord,
-    indexes: Lists,
-    judge: ScoreCalibrator,
-    modalities: Collection[Modality] | None = None,
+    hits: Sequence[Hit], embedded: EmbeddedQuery, catalog: Catalog, modalities: Collection[Modality] | None = None
 ) -> list[Hit]:
-    """The hits with their moments, for a query vector float32 (1, dim)."""
-    sizes = {key: size for key, size in indexes.sizes(modalities).items() if size}
-    known = bool(sizes) and judge.covers(sizes)
-    null = judge.null_distribution(list(sizes)) if known else None
+    """The hits with their moments.
+
+    Args:
+        embedded: The query that found them.
+        modalities: Item modalities that were searched; None: all.
+    """
+    calibrator = embedded.calibrator
+    sizes = {key: size for key, size in embedded.lists.sizes(modalities).items() if size}
+    null = calibrator.null_distribution(list(sizes)) if sizes and calibrator.covers(sizes) else None
     searched = sum(sizes.values())
     made: list[Hit] = []
     for hit in hits:
         with catalog.reading() as snapshot:
-            modality, held = segments_of_hit(snapshot, space, hit.item_id, hit.segment_id)
-        judged: list[tuple[float, bool, Moment]] = []  # (order, whether it is sure, moment); small orders are good
-        for piece in held:
-            score = float(exact_scores(vector[0], piece.vector[np.newaxis])[0])
+            modality, stored = segments_of_hit(snapshot, embedded.space, hit.item_id, hit.segment_id)
+        judged: list[tuple[float, bool, Moment]] = []  # (order, whether it matches, moment); small orders are good
+        for segment in stored:
+            score = float(exact_scores(embedded.vector[0], segment.vector[np.newaxis])[0])
             order, confidence = -score, None
             if null is not None:
-                order = judge.tail(ListKey(space.name, modality, piece.modality), score)
+                order = calibrator.tail(ListKey(embedded.space.name, modality, segment.modality), score)
                 confidence = null.confidence(order, searched)
-            sure = piece.segment_id == hit.segment_id or (confidence is not None and confidence >= judge.min_confidence)
-            judged.append((order, sure, _moment(piece, score, confidence)))
+            confident = confidence is not None and confidence >= calibrator.min_confidence
+            judged.append(
+                (order, confident or segment.segment_id == hit.segment_id, _moment(segment, score, confidence))
+            )
         best = min((order for order, _, _ in judged), default=math.inf)
-        matching = (moment for order, sure, moment in judged if sure or order == best)
-        made.append(replace(hit, moments=tuple(joined_moments(one for one in matching if _is_one(one)))))
+        matching = (moment for order, matches, moment in judged if matches or order == best)
+        made.append(replace(hit, moments=tuple(join_moments(one for one in matching if _has_place(one)))))
     return made
 
 
-def _moment(piece: StoredSegment, score: float, confidence: float | None) -> Moment:
-    span = piece.span
-    return Moment(span.start, span.end, span.page, span.text, score, confidence, piece.modality)
+def _moment(segment: StoredSegment, score: float, confidence: float | None) -> Moment:
+    span = segment.span
+    return Moment(span.start, span.end, span.page, span.text, score, confidence, segment.modality)
 
 
-def _is_one(moment: Moment) -> bool:
-    """A picture has none."""
+def _has_place(moment: Moment) -> bool:
+    """Whether it is a stretch or a passage: a picture has neither."""
     return moment.start is not None or moment.passage is not None
 
 
-def joined_moments(moments: Iterable[Moment]) -> list[Moment]:
+def join_moments(moments: Iterable[Moment]) -> list[Moment]:
     """In order of time, or of reading; what adjoins or overlaps, seen or heard alike, is one."""
     found: list[Moment] = []
     for moment in sorted(moments, key=lambda one: (one.matched, one.page or 0, one.start or 0.0)):

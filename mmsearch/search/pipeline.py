@@ -1,38 +1,39 @@
-"""From a query to a page of results: ranked, folded, cut."""
+"""From a query to a page of hits, in stages. Each is a plain function, or a method of a frozen value.
+
+| stage | module | takes | gives |
+|---|---|---|---|
+| embed | `query` | words, a file, or a mix of them | `EmbeddedQuery`: a unit vector, and what it is searched with |
+| retrieve | `vector`; `keywords` where words stand alone | the vector or the words | `Ranking` of files |
+| fuse | `file_groups`, `learned_fusion`, `keywords` | files by meaning; keyword matches | `Ranking` of files by both |
+| group | `file_groups` | files | `Ranking` in which a file group stands once |
+| dedup | `dedup` | files and groups | `Ranking` without near-duplicates, and without the query's own items |
+| page | `hits`, `moments` | the places that are shown | hits, with their metadata and moments |
+
+Embed and page run once. The stages between them hand on a `ranking.Ranking`, whose items stay in place however deep the
+search looks; `ranking.deepen` runs them, ever deeper, until the page is full or nothing is left. So a page is the same
+however deep it is looked for, and pages laid together are the whole list.
+"""
 
 import os
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
-from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.commits import current_commit
-from mmsearch.catalog.segments import layout_of_segment
-from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
-from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
-from mmsearch.search import hits as search_hits
-from mmsearch.search import keywords as search_keywords
-from mmsearch.search import query as search_query
-from mmsearch.search import vector as searching
-from mmsearch.search.dedup import REACH, content_profiles, deduplicate
-from mmsearch.search.explanations import Explanation
-from mmsearch.search.file_groups import FileGroups, GroupAverages
+from mmsearch.search.dedup import REACH, deduplicate_ranking
+from mmsearch.search.file_groups import FileGroups, GroupAverages, GroupReranker
+from mmsearch.search.hits import resolve_hits
+from mmsearch.search.keywords import Mode, fuse_keywords, match_keywords, retrieve_keywords, vector_depth
 from mmsearch.search.moments import with_moments
-from mmsearch.search.ranking import RankedItem, Ranking
-from mmsearch.types import Hit, Modality, Query, QueryPart, Space, StoredVector, Vectors
-
-if TYPE_CHECKING:
-    from mmsearch.search.learned_fusion import LearnedFusion
-
-GROWTH = 2
-"""How many times deeper a ranking is looked into where it did not yield enough: mostly a few hits are missing."""
+from mmsearch.search.query import EmbeddedQuery, embed_for_search, resolve_query
+from mmsearch.search.ranking import Depth, Ranking, Stage, deepen
+from mmsearch.search.vector import VectorSearch
+from mmsearch.types import Hit, Modality, Query, StoredVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class SearchOptions:
     """Results to pass over."""
     modalities: Collection[Modality] | None = None
     """Item modalities."""
-    mode: search_keywords.Mode = "hybrid"
+    mode: Mode = "hybrid"
     filter: Filter | None = None
     dedup: bool = True
     """Whether near-duplicates are shown as one."""
@@ -63,164 +64,109 @@ class SearchOptions:
         return self.offset + self.k
 
 
+def search(query: str | os.PathLike[str] | Query, options: SearchOptions, context: LibraryContext) -> list[Hit]:
+    """One page of results, all of it as of one commit. Raises: as `query.resolve_query` and `query.embed_query`."""
+    return context.unmoved(
+        current_commit, lambda serving: _search(resolve_query(query, context, serving), options, context, serving)
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Meaning:
-    """A query as a vector, float32 (1, dim), and what its scores are judged by."""
+class _Request:
+    """What the stages of one search are made for."""
 
-    vector: Vectors
-    space: SpaceRecord
-    indexes: Lists
-    judge: ScoreCalibrator
-    at_hand: VectorCache = field(default_factory=VectorCache)
-    """Vectors that were read for it so far."""
+    query: Query
+    options: SearchOptions
+    context: LibraryContext
+    serving: SpaceRecord | None
+    embedded: EmbeddedQuery | None
+    """None where words stand alone."""
 
-
-def resolve_query(query: str | os.PathLike[str] | Query, parts: LibraryContext, space: SpaceRecord | None) -> Query:
-    """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
-
-    Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
-    """
-    if isinstance(query, os.PathLike):
-        return search_query.interpret_query(os.fspath(query), parts.query_decoding)
-    if isinstance(query, str):
-        return Query(text=query)
-    return Query(
-        mixed=tuple(_recalled(part, parts, space) if part.modality == "like" else part for part in query.parts)
-    )
+    @property
+    def own_items(self) -> dict[int, bytes]:
+        """Item id -> path, of the items that are the query: no answers to it."""
+        values = [part.value for part in self.query.parts if isinstance(part.value, StoredVector)]
+        return {value.item_id: os.fsencode(value.path) for value in values}
 
 
-def _recalled(part: QueryPart, parts: LibraryContext, space: SpaceRecord | None) -> QueryPart:
-    """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
-    named = part.value.item_id if isinstance(part.value, Hit) else part.value
-    if not isinstance(named, int) or isinstance(named, bool):
-        raise InvalidInput(f"like takes a hit or an item's id, not {named!r}", hint="ids are in the JSON of a search")
-    with parts.catalog().reading() as snapshot:
-        known = stored_item(snapshot, space, named) if space else None
-    if known is None:
-        raise InvalidInput(
-            f"there is no item {named} in this library, or its model can't take it",
-            hint="ids are in the JSON of a search, as item_id",
-        )
-    return replace(
-        part, modality=known.modality, value=StoredVector(named, known.path, search_query.mean_vector(known.vectors))
-    )
-
-
-def search(query: str | os.PathLike[str] | Query, wanted: SearchOptions, parts: LibraryContext) -> list[Hit]:
-    """One page of results, all of it as of one commit. Raises: as `asked`."""
-    return parts.unmoved(
-        current_commit, lambda serving: _page(resolve_query(query, parts, serving), wanted, parts, serving)
-    )
-
-
-def _page(query: Query, wanted: SearchOptions, parts: LibraryContext, space: SpaceRecord | None) -> list[Hit]:
-    meaning = None if wanted.mode == "keyword" else _meaning(query, parts, space)
-    ranked = ranking(query, wanted, parts, meaning)
-    own = {
-        part.value.item_id: os.fsencode(part.value.path) for part in query.parts if isinstance(part.value, StoredVector)
-    }
-    paths = set(own.values())
-    at_hand = VectorCache() if meaning is None else meaning.at_hand
-    depth = wanted.end + len(own) + (REACH if wanted.dedup else 0)
-    while True:
-        hits = ranked(depth)
-        whole = len(hits) < depth
-        # Every step after the ranking looks at earlier hits only, or waits until it has seen enough of the later ones:
-        # a page is the same however deep the ranking was looked into.
-        hits = [hit for hit in hits if hit.item_id not in own and paths.isdisjoint(hit.members)]
-        settled = len(hits)
-        if wanted.dedup and space is not None:
-            with parts.catalog().reading() as snapshot:
-                known = content_profiles(snapshot, space, hits, at_hand)
-            hits, settled = deduplicate(hits, known, parts.settings.similarity_thresholds, whole=whole)
-        if whole or settled >= wanted.end:
-            break
-        depth *= GROWTH
-    page = search_hits.resolve_hits(hits[wanted.offset : wanted.end], parts.catalog(), wanted.offset + 1)
-    if not wanted.moments or meaning is None:
+def _search(query: Query, options: SearchOptions, context: LibraryContext, serving: SpaceRecord | None) -> list[Hit]:
+    embedded = None if options.mode == "keyword" else embed_for_search(query, context, serving)
+    request = _Request(query, options, context, serving, embedded)
+    # What it takes to settle the page's last place, where nothing is a near-duplicate of what stands before it.
+    depth = Depth(options.end + len(request.own_items) + (REACH if options.dedup else 0))
+    ranking = deepen(list(_stages(request, depth.items)), depth)
+    page = resolve_hits(ranking.items[options.offset : options.end], context.catalog(), options.offset + 1)
+    if not options.moments or embedded is None:
         return page
-    return with_moments(
-        page, meaning.vector, parts.catalog(), meaning.space, meaning.indexes, meaning.judge, wanted.modalities
-    )
+    return with_moments(page, embedded, context.catalog(), options.modalities)
 
 
-def _meaning(query: Query, parts: LibraryContext, serving: SpaceRecord | None) -> _Meaning:
-    space, record = parts.serving(serving)
-    vector = search_query.embed_query(query, space, parts.query_decoding(record))
-    return _Meaning(vector, record, parts.indexes(record), parts.judge(query, vector, space))
-
-
-def ranking(query: Query, wanted: SearchOptions, parts: LibraryContext, meaning: _Meaning | None) -> Ranking:
-    """All that matches, best first: what vectors and words found, as one list, each bundle of files once."""
-    together = FileGroups(parts.catalog(), wanted.modalities, wanted.filter)
-    files = _files(query, wanted, parts, together, meaning)
-    return files if parts.settings.fusion == "off" else together.gathered(files)
-
-
-def _files(
-    query: Query, wanted: SearchOptions, parts: LibraryContext, together: FileGroups, meaning: _Meaning | None
-) -> Ranking:
-    catalog, modalities, filter = parts.catalog(), wanted.modalities, wanted.filter
-    if meaning is None:
-        return lambda n: search_keywords.keyword_items(
-            search_keywords.match_keywords(query, n, catalog, modalities, "keyword", filter), n
+def _stages(request: _Request, enough: int) -> Iterator[Stage]:
+    """The stages from retrieve to dedup. `enough`: items that the last two of them need at first."""
+    options, context = request.options, request.context
+    catalog, end, own = context.catalog(), options.end, request.own_items
+    groups = FileGroups(catalog, options.modalities, options.filter)
+    if request.embedded is None:
+        yield Stage(
+            lambda _, depth: retrieve_keywords(request.query, depth, catalog, options.modalities, options.filter),
+            enough,
         )
-    words = search_keywords.match_keywords(query, wanted.end, catalog, modalities, wanted.mode, filter)
-    near = searching.VectorSearch(
-        meaning.vector, catalog, meaning.indexes, meaning.judge, modalities, filter, meaning.at_hand
+    else:
+        yield from _retrieve_and_fuse(request, request.embedded, groups, enough)
+    if context.settings.fusion != "off":
+        yield Stage(lambda ranking, _: groups.group(ranking), enough)
+    if own:
+        yield Stage(lambda ranking, _: _leave_out(ranking, own), end)
+    space, cache = request.serving, request.embedded.cache if request.embedded else VectorCache()
+    if options.dedup and space is not None:
+        thresholds = context.similarity_thresholds
+        yield Stage(lambda ranking, _: deduplicate_ranking(ranking, catalog, space, thresholds, cache), end)
+
+
+def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileGroups, enough: int) -> Iterator[Stage]:
+    options, catalog = request.options, request.context.catalog()
+    keywords = match_keywords(request.query, options.end, catalog, options.modalities, options.mode, options.filter)
+    search = VectorSearch(
+        embedded.vector,
+        catalog,
+        embedded.lists,
+        embedded.calibrator,
+        options.modalities,
+        options.filter,
+        embedded.cache,
     )
-    found: Ranking = near.ranked
-    if parts.settings.fusion in ("mean", "weighted"):
-        found = GroupAverages(near, meaning.space.name, together, parts.settings.weights).ranked
-    elif parts.settings.fusion.startswith(LEARNED):
-        found = _learned(near, meaning.space, together, parts).ranked
+    reranker = _group_reranker(search, groups, request.context, embedded.space)
+    at_first = vector_depth(keywords, max(enough, reranker.min_items if reranker else 1))
 
-    def ranked(n: int) -> list[RankedItem]:
-        hits = found(search_keywords.vector_depth(words, n))
-        return search_keywords.fuse_rankings(hits, words, n) if words else hits
+    def retrieve(_: Ranking, depth: Depth) -> Ranking:
+        return search.retrieve(Depth(at_first * depth.items // enough, depth.spare_segments))
 
-    return ranked
+    yield Stage(retrieve, enough)
+    if reranker is not None:
+        yield Stage(lambda ranking, _: reranker.rerank(ranking), enough)
+    if keywords:
+        yield Stage(lambda ranking, _: fuse_keywords(ranking, keywords), enough)
+    # What was needed for the order alone goes no further.
+    yield Stage(lambda ranking, depth: ranking.first(depth.items), enough)
 
 
-def _learned(
-    near: searching.VectorSearch, space: SpaceRecord, together: FileGroups, parts: LibraryContext
-) -> "LearnedFusion":
+def _group_reranker(
+    search: VectorSearch, groups: FileGroups, context: LibraryContext, space: SpaceRecord
+) -> GroupReranker | None:
+    """What ranks file groups by more than their best file, as the setting `fusion` says."""
+    fusion = context.settings.fusion
+    if fusion in ("mean", "weighted"):
+        return GroupAverages(search, space.name, groups, context.settings.weights)
+    if not fusion.startswith(LEARNED):
+        return None
     # It loads torch, which no other search needs at this point.
     from mmsearch.search.learned_fusion import LearnedFusion, load_fusion
 
-    fusion = load_fusion(parts, parts.settings.fusion.removeprefix(LEARNED), space)
-    return LearnedFusion(near, space.name, together, fusion)
+    return LearnedFusion(search, space.name, groups, load_fusion(context, fusion.removeprefix(LEARNED), space))
 
 
-def explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, parts: LibraryContext, overlay: Path | None
-) -> Explanation:
-    """Why a hit was found; its file is decoded once more."""
-    # Nobody else needs Pillow in this process.
-    from mmsearch.search import explain as explaining
-
-    found = parts.of_one_space(lambda space, record: _explained(query, hit, parts, space, record))
-    if overlay is not None:
-        explaining.draw_overlay(found, hit.metadata, overlay)
-    return found
-
-
-def _explained(
-    query: str | os.PathLike[str] | Query, hit: Hit, parts: LibraryContext, space: Space, record: SpaceRecord
-) -> Explanation:
-    from mmsearch.search import explain as explaining
-
-    with parts.catalog().reading() as snapshot:
-        layout = layout_of_segment(snapshot, hit.segment_id)
-    if layout not in (None, record.layout):
-        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
-    query, pool = resolve_query(query, parts, record), parts.query_decoding(record)
-    vector = search_query.embed_query(query, space, pool)
-    shares = [
-        (
-            explaining.part_name(part),
-            part.weight * search_query.embed_query(Query(mixed=(replace(part, weight=1.0),)), space, pool),
-        )
-        for part in (query.parts if len(query.parts) > 1 else ())
-    ]
-    return explaining.explain_hit(vector, hit, space, pool, shares)
+def _leave_out(ranking: Ranking, own: Mapping[int, bytes]) -> Ranking:
+    """The ranking without these items, and without groups that hold them."""
+    paths = set(own.values())
+    items = [one for one in ranking.items if one.item_id not in own and paths.isdisjoint(one.members)]
+    return Ranking(items, ranking.complete)

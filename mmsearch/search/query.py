@@ -1,22 +1,29 @@
-"""From what a caller means to one unit vector."""
+"""The embed stage: from what a caller means to a query, and from that to one unit vector."""
 
 import math
 import os
 import shutil
 import tempfile
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmsearch.calibration import ScoreCalibrator
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.stored_contents import stored_item
+from mmsearch.context.context import LibraryContext
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
+from mmsearch.indexing.lists import Lists
+from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
-from mmsearch.search.vector import _SEGMENTS
 from mmsearch.types import (
+    Hit,
     Modality,
     Prepared,
     Query,
@@ -27,9 +34,39 @@ from mmsearch.types import (
     Vectors,
 )
 
+_SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
+    "image": ("image",),
+    "audio": ("audio",),
+    "video": ("image", "audio"),
+}
+"""What a medium is cut into. Of text it depends on the passage whether torch is needed."""
 
-def embed_query(query: Query, space: Space, pool: DecodePool) -> Vectors:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedQuery:
+    """A query as a vector, and what that vector is searched with."""
+
+    vector: Vectors
+    """float32 (1, dim), unit length."""
+    space: SpaceRecord
+    lists: Lists
+    calibrator: ScoreCalibrator
+    cache: VectorCache = field(default_factory=VectorCache)
+    """The vectors that were read for it so far."""
+
+
+def embed_for_search(query: Query, context: LibraryContext, serving: SpaceRecord | None) -> EmbeddedQuery:
+    """The query as a vector of the space that serves. Raises: as `embed_query`, LibraryEmpty."""
+    space, record = context.serving(serving)
+    vector = embed_query(query, space, lambda: context.query_decoding(record))
+    return EmbeddedQuery(vector, record, context.indexes(record), context.calibrator(query, vector, space))
+
+
+def embed_query(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
     """One unit vector, float32 (1, dim): the weighted sum of the unit vectors of the query's parts.
+
+    Args:
+        pool: Gives the decode worker of queries; asked only if a part is a medium.
 
     Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
     """
@@ -37,11 +74,20 @@ def embed_query(query: Query, space: Space, pool: DecodePool) -> Vectors:
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
     if not all(math.isfinite(part.weight) for part in query.parts):
         raise InvalidInput("a weight must be a finite number")
-    rows = [part.weight * _part(part.modality, part.value, space, pool) for part in query.parts]
+    rows = [part.weight * _embed_part(part.modality, part.value, space, pool) for part in query.parts]
     return _unit(np.sum(rows, axis=0))[np.newaxis]
 
 
-def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vectors:
+def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
+    """The modality of a media file, and its vector in a space of the library, float32 (dim,).
+
+    Raises: InvalidInput if there is no such file, MediaError, NoSharedSpace.
+    """
+    query = interpret_query(os.fspath(path), context.query_decoding)
+    return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
+
+
+def _embed_part(modality: Modality, value: Any, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
     """float32 (dim,), unit length."""
     if isinstance(value, StoredVector):
         return value.vector
@@ -50,16 +96,16 @@ def _part(modality: Modality, value: Any, space: Space, pool: DecodePool) -> Vec
             raise InvalidInput("the query is empty", hint="give some words")
         encoder = _encoder(space, "text")
         return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
-    for needed in _SEGMENTS.get(modality, ()):
-        if needed in space.encoders:
+    for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
+        if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
-            space.encoders[needed].encode([], query=True)
+            space.encoders[segment_modality].encode([], query=True)
     with _as_file(modality, value) as path:
-        pieces = _decoded(path, modality, pool, space)
+        pieces = _decode(path, modality, pool(), space)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         by_modality.setdefault(piece.modality, []).append(piece.array)
-    return mean_vector({m: _encoded(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
+    return mean_vector({m: _encode(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
 
 
 def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
@@ -68,7 +114,7 @@ def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
     return _unit(np.sum([_unit(rows.mean(axis=0)) for _, rows in sorted(vectors.items())], axis=0))
 
 
-def _encoded(encoder: Any, arrays: list[Prepared]) -> Vectors:
+def _encode(encoder: Any, arrays: list[Prepared]) -> Vectors:
     size = encoder.spec.batch_size
     return np.concatenate([encoder.encode(arrays[i : i + size], query=True) for i in range(0, len(arrays), size)])
 
@@ -95,7 +141,7 @@ def _unit(vector: Any) -> Vectors:
     return np.asarray(vector / norm, np.float32)
 
 
-def _decoded(path: Path, modality: Modality, pool: DecodePool, space: Space) -> list[PreparedSegment]:
+def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> list[PreparedSegment]:
     pieces: list[PreparedSegment] = []
     for event in pool.run([DecodeJob(path)]):
         if isinstance(event, PreparedSegment):
@@ -173,3 +219,32 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
         )
     modality = event.modality
     return Query(mixed=(QueryPart(modality, path),))
+
+
+def resolve_query(query: str | os.PathLike[str] | Query, context: LibraryContext, space: SpaceRecord | None) -> Query:
+    """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
+
+    Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
+    """
+    if isinstance(query, os.PathLike):
+        return interpret_query(os.fspath(query), context.query_decoding)
+    if isinstance(query, str):
+        return Query(text=query)
+    return Query(
+        mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in query.parts)
+    )
+
+
+def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
+    """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
+    item_id = part.value.item_id if isinstance(part.value, Hit) else part.value
+    if not isinstance(item_id, int) or isinstance(item_id, bool):
+        raise InvalidInput(f"like takes a hit or an item's id, not {item_id!r}", hint="ids are in the JSON of a search")
+    with context.catalog().reading() as snapshot:
+        known = stored_item(snapshot, space, item_id) if space else None
+    if known is None:
+        raise InvalidInput(
+            f"there is no item {item_id} in this library, or its model can't take it",
+            hint="ids are in the JSON of a search, as item_id",
+        )
+    return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(known.vectors)))

@@ -37,20 +37,21 @@ class ContentProfile:
     """Segment modality -> float32 (n, dim), unit rows in order."""
 
 
-def similarity(one: ContentProfile, other: ContentProfile, least: Mapping[Modality, float]) -> float | None:
+def similarity(one: ContentProfile, other: ContentProfile, thresholds: Mapping[Modality, float]) -> float | None:
     """The smallest cosine of two segments that meet, in [-1, 1]; None if the two are not alike.
 
     Args:
-        least: Segment modality -> threshold; contents with a segment of another modality are alike only to themselves.
+        thresholds: Segment modality -> cosine; contents with a segment of another modality are similar only to
+            themselves.
     """
     if one.content_id == other.content_id:
         return 1.0
-    if not one.vectors or one.vectors.keys() != other.vectors.keys() or not one.vectors.keys() <= least.keys():
+    if not one.vectors or one.vectors.keys() != other.vectors.keys() or not one.vectors.keys() <= thresholds.keys():
         return None
     found = 1.0
     for modality, rows in one.vectors.items():
         aligned = _aligned(rows, other.vectors[modality])
-        if aligned < least[modality] - SLACK:
+        if aligned < thresholds[modality] - SLACK:
             return None
         found = min(found, aligned)
     return found
@@ -69,7 +70,9 @@ def _aligned(one: Vectors, other: Vectors) -> float:
     )
 
 
-def possible_duplicates(profiles: Sequence[ContentProfile], least: Mapping[Modality, float]) -> Iterator[Sequence[int]]:
+def possible_duplicates(
+    profiles: Sequence[ContentProfile], thresholds: Mapping[Modality, float]
+) -> Iterator[Sequence[int]]:
     """For each profile in turn, the places of earlier ones that may be alike to it, ascending; the others are not.
 
     If rows that meet have a cosine of at least t, they are no further apart than sqrt(2 - 2t), so neither are their
@@ -84,7 +87,7 @@ def possible_duplicates(profiles: Sequence[ContentProfile], least: Mapping[Modal
     nothing = np.zeros((1, dim), np.float32)
     means = np.stack([_mean(nothing if one is None else one) for one in rows])  # (n, dim)
     sizes = np.array([0 if one is None else len(one) for one in rows])
-    by_kind = {kind: -1.0 if kind is None else _apart(least.get(kind, math.inf)) for kind in set(kinds)}
+    by_kind = {kind: -1.0 if kind is None else _apart(thresholds.get(kind, math.inf)) for kind in set(kinds)}
     apart = np.array([by_kind[kind] for kind in kinds])
     lengths = (means * means).sum(axis=1)
     for start in range(0, len(profiles), _BLOCK):
@@ -112,6 +115,6 @@ def _main(profile: ContentProfile) -> Modality:
     return max(profile.vectors)
 
 
-def _apart(least: float) -> float:
+def _apart(threshold: float) -> float:
     """How far apart two unit vectors of at least that cosine may be; below 0 if no two are alike."""
-    return math.sqrt(max(2 - 2 * (least - SLACK), 0.0)) if least <= 1 else -1.0
+    return math.sqrt(max(2 - 2 * (threshold - SLACK), 0.0)) if threshold <= 1 else -1.0

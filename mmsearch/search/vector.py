@@ -1,32 +1,24 @@
-"""Interpret, embed, search, fuse, resolve: from a query to hits."""
+"""The retrieve stage: from a query vector to files, out of all lists."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot
 from mmsearch.catalog.segments import placed_segments, resolve_segments
-from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
-from mmsearch.search.ranking import RankedItem
+from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.types import Modality, Neighbours, Vectors
 
-_SEGMENTS: Mapping[Modality, Sequence[Modality]] = {
-    "image": ("image",),
-    "audio": ("audio",),
-    "video": ("image", "audio"),
-}
-"""What a medium is cut into. Of text it depends on the passage whether torch is needed."""
-
-OVER = 30
-"""Segments asked for beyond the wanted hits, at first: several may lie in one file."""
+ScoredSegments = list[tuple[float, ResolvedSegment]]
+"""Items of one list, each by its best segment and that one's cosine; best first."""
 
 
 class _Candidate(NamedTuple):
-    """A path in one list, and the segment that put it there."""
+    """An item of one list, and the segment that put it there."""
 
     order: float
     """Smaller is better, in whatever list."""
@@ -40,7 +32,7 @@ class _Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorSearch:
-    """What a query vector, float32 (1, dim), finds.
+    """What a query vector finds.
 
     Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
     any query (the modality gap, Liang et al., 2022): lists are merged by how unusual a score is in its own list
@@ -49,73 +41,74 @@ class VectorSearch:
     """
 
     vector: Vectors
+    """float32 (1, dim), unit length."""
     catalog: Catalog
-    indexes: Lists
-    judge: ScoreCalibrator
+    lists: Lists
+    calibrator: ScoreCalibrator
     modalities: Collection[Modality] | None = None
+    """Item modalities; None: all."""
     filter: Filter | None = None
-    at_hand: VectorCache = field(default_factory=VectorCache)
-    """What was read for it so far."""
+    cache: VectorCache = field(default_factory=VectorCache)
+    """The vectors that were read for it so far."""
 
-    def ranked(self, k: int) -> list[RankedItem]:
-        """The k best items; fewer only if fewer can be found. What only a shown one needs `shown` adds."""
-        if k < 1:
-            raise InvalidInput(f"k must be at least 1, not {k}")
-        lists, sizes = self._lists(k)
+    def retrieve(self, depth: Depth) -> Ranking:
+        """The best files. Of their metadata nothing is read: `search.hits` does that for those that are shown."""
+        segments = depth.items + depth.spare_segments
+        neighbours, sizes = self.lists.search(
+            self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
+        )
+        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
+        # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
+        certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
+        count = min([depth.items, *certain])
+        # One more tells whether anything follows.
+        return Ranking(self._ranked(by_list, sizes, count + 1), complete=not certain).first(count)
+
+    def _ranked(
+        self, by_list: Mapping[ListKey, ScoredSegments], sizes: Mapping[ListKey, int], count: int
+    ) -> list[RankedItem]:
         # A filter changes what may be shown, not how unusual a score is.
-        whole = sizes if self.filter is None else self.indexes.sizes(self.modalities)
+        whole = sizes if self.filter is None else self.lists.sizes(self.modalities)
         searched = sum(whole.get(key, 0) for key in sizes)
         filled = [key for key in sizes if whole.get(key)]
-        known = bool(filled) and self.judge.covers(filled)
-        candidates = [
-            _Candidate(self.judge.tail(key, score) if known else place, score, found)
-            for key, paths in lists.items()
-            for place, (score, found) in enumerate(paths)
-        ]
-        best = _merged(candidates, k)
-        if not known:
-            return [_ranked(candidate, None, 0.0) for candidate in best]
-        null, min_confidence = self.judge.null_distribution(filled), self.judge.min_confidence
-        return [_ranked(one, null.confidence(one.order, searched), min_confidence) for one in best]
-
-    def _lists(self, k: int) -> tuple[dict[ListKey, list[tuple[float, ResolvedSegment]]], dict[ListKey, int]]:
-        """Of every list the k best items at least, or all; and its length."""
-        wanted = k + OVER
-        while True:
-            neighbours, sizes = self.indexes.search(
-                self.vector, wanted, self.modalities, filter=self.filter, vector_cache=self.at_hand
-            )
-            lists = _resolved(neighbours, k, self.catalog, self.filter)
-            if all(len(found) >= k or wanted >= sizes[key] for key, found in lists.items()):
-                return lists, sizes
-            wanted *= 4
+        calibrated = bool(filled) and self.calibrator.covers(filled)
+        merged = _merge(
+            _Candidate(self.calibrator.tail(key, score) if calibrated else place, score, found)
+            for key, items in by_list.items()
+            for place, (score, found) in enumerate(items)
+        )[:count]
+        if not calibrated:
+            return [_ranked_item(candidate, None, 0.0) for candidate in merged]
+        null, min_confidence = self.calibrator.null_distribution(filled), self.calibrator.min_confidence
+        return [_ranked_item(one, null.confidence(one.order, searched), min_confidence) for one in merged]
 
 
-def _resolved(
+def _items_by_list(
     neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
-) -> dict[ListKey, list[tuple[float, ResolvedSegment]]]:
-    """Per list, the paths that its segments belong to, each with its best segment and score, best first; where more
-    than k are to be had, the k best at least."""
+) -> dict[ListKey, ScoredSegments]:
+    """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at least."""
     with catalog.reading() as snapshot:
-        return {key: _first(snapshot, key, found, k, filter) for key, found in neighbours.items()}
+        return {key: _items_of_list(snapshot, key, found, k, filter) for key, found in neighbours.items()}
 
 
-def _first(
+def _items_of_list(
     snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
-) -> list[tuple[float, ResolvedSegment]]:
+) -> ScoredSegments:
     ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
-    looked = k
-    while True:
-        some = ids[:looked]
-        resolved = placed_segments(snapshot, key, some) if filter is None else resolve_segments(snapshot, some, filter)
-        paths = _paths(dict(zip(some.tolist(), scores, strict=False)), resolved)
+    # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
+    for count in (k, len(ids)):
+        first = ids[:count]
+        resolved = (
+            placed_segments(snapshot, key, first) if filter is None else resolve_segments(snapshot, first, filter)
+        )
+        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolved)
         # Further segments score less than what is found, or may tie with it.
-        if looked >= len(ids) or (len(paths) >= k and scores[looked] < paths[k - 1][0]):
-            return paths
-        looked = len(ids)
+        if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1][0]):
+            break
+    return items
 
 
-def _paths(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> list[tuple[float, ResolvedSegment]]:
+def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> ScoredSegments:
     best: dict[int, tuple[float, ResolvedSegment]] = {}
     for found in resolved:
         score = scores[found.segment_id]
@@ -125,19 +118,19 @@ def _paths(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> 
     return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
-def _merged(candidates: Iterable[_Candidate], k: int) -> list[_Candidate]:
-    """The k best, each item once."""
+def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+    """The items of all lists, best first, each once."""
     best: dict[int, _Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.found.item_id)
         if known is None or candidate.place < known.place:
             best[candidate.found.item_id] = candidate
-    return sorted(best.values(), key=lambda candidate: candidate.place)[:k]
+    return sorted(best.values(), key=lambda candidate: candidate.place)
 
 
-def _ranked(candidate: _Candidate, confidence: float | None, needed: float) -> RankedItem:
+def _ranked_item(candidate: _Candidate, confidence: float | None, min_confidence: float) -> RankedItem:
     found = candidate.found
     return RankedItem(
         found.item_id, found.segment_id, found.path, found.modality, candidate.score, found.matched,
-        confidence, confidence is not None and confidence < needed,
+        confidence, confidence is not None and confidence < min_confidence,
     )  # fmt: skip

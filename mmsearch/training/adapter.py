@@ -201,7 +201,7 @@ def _assembled(
 
 
 def train_adapter(
-    parts: LibraryContext, folder: ModelFolder, low: LoraOptions, recipe: Recipe, on_epoch: OnEpoch | None
+    context: LibraryContext, folder: ModelFolder, low: LoraOptions, recipe: Recipe, on_epoch: OnEpoch | None
 ) -> tuple[FitResult, dict[str, str]]:
     """Train in a folder that was begun, from its last checkpoint if there is one, and write the adapter there.
 
@@ -209,9 +209,9 @@ def train_adapter(
 
     Raises: WeightsError, InvalidInput, LibraryError.
     """
-    _, record = parts.base()
+    _, record = context.base()
     base = find_open_clip(record.target)
-    device, dtype = resolve(parts.settings.device, parts.settings.precision)
+    device, dtype = resolve(context.settings.device, context.settings.precision)
     task = AdapterTask(Towers(base, low, recipe.seed), WordPicturePairs(**folder.data()), recipe.loss, device)
     half = dtype if device.type == "cuda" and dtype != torch.float32 else None
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, device=device, half=half, on_epoch=on_epoch)

@@ -52,7 +52,7 @@ class HeadPlan(TrainingPlan):
 
 
 def learn_head(
-    parts: LibraryContext, source: Path, name: str, chosen: Mapping[str, Any], command: str, on_epoch: OnEpoch | None
+    context: LibraryContext, source: Path, name: str, chosen: Mapping[str, Any], command: str, on_epoch: OnEpoch | None
 ) -> TrainedHead:
     """Train on the vectors that the library has of the named files, or of their bundles.
 
@@ -61,16 +61,16 @@ def learn_head(
 
     Raises: InvalidInput if there is a model of this name, or too little can be used.
     """
-    folder = ModelFolder.of(parts.path, name)
+    folder = ModelFolder.of(context.path, name)
     if folder.finished or (folder.begun and folder.plan().get("kind") != KIND):
         raise InvalidInput(
             f"there is a model or a training {name!r} already",
             hint=f"choose another --name, or first: mmsearch train drop {name}",
         )
     shape, recipe = _settled(chosen)
-    space, record = parts.base()
-    fusion = fusions.fusion_named(parts.path, shape.fusion, record)
-    gathered = labelled_examples.gather_labelled(source, parts.catalog(), record, recipe.seed, fusion)
+    space, record = context.base()
+    fusion = fusions.fusion_named(context.path, shape.fusion, record)
+    gathered = labelled_examples.gather_labelled(source, context.catalog(), record, recipe.seed, fusion)
     facts = HeadFacts(shape.kind, space.dim, shape.hidden, gathered.classes, space.name, space.fingerprint)
     examples = gathered.examples
     used = len(examples.labels)

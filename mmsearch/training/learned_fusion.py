@@ -75,7 +75,7 @@ def fusion_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, FusionShape]:
 
 
 def prepare_fusion(
-    parts: LibraryContext,
+    context: LibraryContext,
     judged: JudgedPairs,
     name: str,
     chosen: Mapping[str, Any],
@@ -84,8 +84,8 @@ def prepare_fusion(
 ) -> tuple[FusionPlan, GatheredGroups]:
     """What a training begins with. Raises: InvalidInput."""
     recipe, shape = fusion_settings(chosen)
-    gathered = gather_groups(judged, parts, embed_file, recipe.seed)
-    space, _ = parts.base()
+    gathered = gather_groups(judged, context, embed_file, recipe.seed)
+    space, _ = context.base()
     digest = card.sha256(judged.source.read_bytes())
     origin = card.TrainingSource(os.fspath(judged.source), digest, len(gathered.held), len(gathered.unused))
     sides = {"training pairs": int((~gathered.held).sum()), "validation pairs": int(gathered.held.sum())}
@@ -96,18 +96,18 @@ def prepare_fusion(
     return plan, gathered
 
 
-def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedFile, seed: int) -> GatheredGroups:
+def gather_groups(judged: JudgedPairs, context: LibraryContext, embed_file: EmbedFile, seed: int) -> GatheredGroups:
     """Every pair's query and the bundle of each of its files. A file that asks for its own bundle is left out of it.
 
     Raises: InvalidInput if too few can be used, or a vector is not a number.
     """
-    space, record = parts.base()
-    known, unused = _bundles(judged, parts), list(judged.unused)
+    space, record = context.base()
+    known, unused = _bundles(judged, context), list(judged.unused)
     links: list[_Link] = []
     for pair in judged.pairs:
         own = {id(files[0]): files for path in pair.relevant if (files := known.get(path))}
         unused += [
-            UnusedPair(pair.source, pair.line, _alone(path, parts)) for path in pair.relevant if path not in known
+            UnusedPair(pair.source, pair.line, _alone(path, context)) for path in pair.relevant if path not in known
         ]
         for files in own.values():
             left = tuple(file for file in files if Path(os.fsdecode(file.path)) != pair.query)
@@ -119,7 +119,7 @@ def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedF
             f"no pair of {judged.source.name} asks for a bundle of the library",
             hint="a bundle is files of one stem in one folder, such as dog.jpg and dog.txt; see README, Bundles",
         )
-    items = fusion_items(_segments(links, parts, space, record.name), KINDS)
+    items = fusion_items(_segments(links, context, space, record.name), KINDS)
     queries = np.stack([vectors[id(pair)][1] for pair, _, _ in links]).astype(np.float32)
     if not np.isfinite(queries).all():
         raise InvalidInput(f"a query of {judged.source.name} leads to a vector that is not a number")
@@ -130,11 +130,11 @@ def gather_groups(judged: JudgedPairs, parts: LibraryContext, embed_file: EmbedF
     return GatheredGroups(items, questions, splits.split_held_back(grouped, HELD_BACK, seed), (*unused, *refused))
 
 
-def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[GroupFile, ...]]:
+def _bundles(judged: JudgedPairs, context: LibraryContext) -> dict[Path, tuple[GroupFile, ...]]:
     """The bundle of each relevant file that has one."""
     names = {path: os.fsencode(os.path.realpath(path)) for pair in judged.pairs for path in pair.relevant}
     names |= {path: os.fsencode(path) for path in names if not os.path.islink(path)}
-    with parts.catalog().reading() as snapshot:
+    with context.catalog().reading() as snapshot:
         at = present_items_at(snapshot, sorted(set(names.values())))
         ids = {name: item.item_id for name, item in at.items()}
         groups = group_members(snapshot, ids.values())
@@ -147,15 +147,17 @@ def _bundles(judged: JudgedPairs, parts: LibraryContext) -> dict[Path, tuple[Gro
     return {path: together[ids[name]] for path, name in names.items() if ids.get(name) in together}
 
 
-def _alone(path: Path, parts: LibraryContext) -> str:
-    with parts.catalog().reading() as snapshot:
+def _alone(path: Path, context: LibraryContext) -> str:
+    with context.catalog().reading() as snapshot:
         there = present_items_at(snapshot, [os.fsencode(path), os.fsencode(os.path.realpath(path))])
     return f"shares its stem with no other file: {path}" if there else absence(path)
 
 
-def _segments(links: Sequence[_Link], parts: LibraryContext, space: Space, name: str) -> list[dict[Modality, Vectors]]:
+def _segments(
+    links: Sequence[_Link], context: LibraryContext, space: Space, name: str
+) -> list[dict[Modality, Vectors]]:
     files = list({file.item_id: file for _, members, _ in links for file in members}.values())
-    with parts.catalog().reading() as snapshot:
+    with context.catalog().reading() as snapshot:
         segments, vectors = group_segments(snapshot, name, space.dim, files)
     return group_rules.vectors_by_modality([members for _, members, _ in links], segments, vectors)
 

@@ -1,7 +1,7 @@
 """What `Library.train` offers: training from your own pairs, and using what was learned."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mmsearch.encoders.device import resolve
 from mmsearch.encoders.projection import Projection, dump_projection
 from mmsearch.errors import InvalidInput, SpaceChanged
 from mmsearch.evaluate import JudgedPairs
-from mmsearch.media.pool import DecodePool
+from mmsearch.search.query import embed_file
 from mmsearch.training import adapter as adapting
 from mmsearch.training import heads, learned_fusion, plot
 from mmsearch.training import weak as weakly
@@ -36,22 +36,17 @@ from mmsearch.training.serving import card, checkpoint
 from mmsearch.training.serving.folder import CHECKPOINT, PROJECTION, ModelFolder, model_folders
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.training.serving.records import KINDS, TrainedModel, TrainingPlan
-from mmsearch.types import Modality, Query, Space, Vectors
+from mmsearch.types import Modality, Space, Vectors
 
 REPLAY = 4096
 """Other vectors of each modality that a projection is held back on, at most."""
-
-EmbedQuery = Callable[[Query, Space, DecodePool], Vectors]
-"""A query's vector in a space, float32 (1, dim)."""
 
 
 class LibraryTraining:
     """Learning for one library. Nothing changes for its searches before `apply`."""
 
-    def __init__(self, parts: LibraryContext, interpret: Callable[[str], Query], embed: EmbedQuery) -> None:
-        self._parts = parts
-        self._interpret = interpret
-        self._embed = embed
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
 
     def projection(
         self,
@@ -86,11 +81,11 @@ class LibraryTraining:
         recipe, shaped = _settled(chosen)
         training = evaluation.pairs.read_pairs(Path(pairs)) if pairs is not None else None
         validating = evaluation.pairs.read_pairs(Path(valid)) if valid is not None else None
-        base, record = self._parts.base()
-        asked = weakly.gather(training, weak, modality, self._parts.catalog(), folder)
+        base, record = self._context.base()
+        asked = weakly.gather(training, weak, modality, self._context.catalog(), folder)
         gathered = gather_examples(
-            asked.judged, validating, self._parts.catalog(), (base, record),
-            lambda path: self._file(path, base, record), recipe.seed,
+            asked.judged, validating, self._context.catalog(), (base, record),
+            lambda path: embed_file(path, self._context, base, record), recipe.seed,
         )  # fmt: skip
         shape = ProjectionShape(tuple(modality) or _modalities(gathered.examples), **shaped)
         missing = [one for one in shape.modalities if one not in base.encoders]
@@ -133,9 +128,9 @@ class LibraryTraining:
         sources = [evaluation.pairs.read_pairs(Path(pairs))] + (
             [evaluation.pairs.read_pairs(Path(valid))] if valid else []
         )
-        base, _ = self._parts.base()
+        base, _ = self._context.base()
         validating = sources[1] if valid else None
-        shown, unused = adapting.gather_pictures(sources[0], validating, base, self._parts.decoding(), recipe.seed)
+        shown, unused = adapting.gather_pictures(sources[0], validating, base, self._context.decoding(), recipe.seed)
         plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(low),
             tuple(asdict(_source(one, len(one.pairs))) for one in sources), shown.splits, (),
@@ -164,10 +159,10 @@ class LibraryTraining:
         """
         folder = self._new(name)
         _check_plot(plot)
-        base, record = self._parts.base()
+        base, record = self._context.base()
         judged = evaluation.pairs.read_pairs(Path(pairs))
         plan, gathered = learned_fusion.prepare_fusion(
-            self._parts, judged, name, chosen, lambda path: self._file(path, base, record), command
+            self._context, judged, name, chosen, lambda path: embed_file(path, self._context, base, record), command
         )
         with folder.writing():
             folder.begin(plan, gathered.arrays())
@@ -194,7 +189,7 @@ class LibraryTraining:
         Raises: InvalidInput if there is a model of this name, or fewer than two names have usable examples.
         """
         _check_plot(confusion)
-        learned = heads.learn_head(self._parts, Path(table), name, chosen, command, on_epoch)
+        learned = heads.learn_head(self._context, Path(table), name, chosen, command, on_epoch)
         if confusion is not None:
             heads.draw_confusion(learned, Path(confusion))
         return learned
@@ -206,9 +201,9 @@ class LibraryTraining:
 
         Raises: LibraryError if there is none, SpaceChanged if it was begun in another space.
         """
-        folder = ModelFolder.of(self._parts.path, name)
+        folder = ModelFolder.of(self._context.path, name)
         plan = folder.plan()
-        base, _ = self._parts.base()
+        base, _ = self._context.base()
         if plan["fingerprint"] != base.fingerprint:
             raise SpaceChanged(
                 f"the training {name!r} was begun in another space than {base.name!r} as it is now",
@@ -222,21 +217,21 @@ class LibraryTraining:
 
     def apply(self, name: str) -> SpaceRecord:
         """Search with a model from now on: see `mmsearch.training.serving.apply`."""
-        return applying.apply_model(self._parts, name)
+        return applying.apply_model(self._context, name)
 
     def to_base(self) -> SpaceRecord:
         """Search without any model again."""
-        return applying.return_to_base(self._parts)
+        return applying.return_to_base(self._context)
 
     def drop(self, name: str) -> None:
         """Forget a model and what it made."""
-        applying.drop_model(self._parts, name)
+        applying.drop_model(self._context, name)
 
     def models(self) -> list[TrainedModel]:
         """The library's models, by name."""
-        serving = self._parts.catalog().read(active_space)
+        serving = self._context.catalog().read(active_space)
         models = []
-        for folder in model_folders(self._parts.path):
+        for folder in model_folders(self._context.path):
             written = card.read_card(folder.path) if folder.finished else {}
             active = serving is not None and serving.base is not None and serving.name.endswith(f"+{folder.name}")
             kind = written.get("kind", "projection")
@@ -245,7 +240,7 @@ class LibraryTraining:
 
     def _new(self, name: str) -> ModelFolder:
         """Raises: InvalidInput if there is a model of this name."""
-        folder = ModelFolder.of(self._parts.path, name)
+        folder = ModelFolder.of(self._context.path, name)
         if folder.begun:
             raise InvalidInput(
                 f"there is a {'model' if folder.finished else 'training'} {name!r} already",
@@ -267,7 +262,7 @@ class LibraryTraining:
     def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan = folder.plan()
         low, recipe = folder.settings(LoraOptions, plan["shape"]), folder.settings(Recipe, plan["recipe"])
-        fitted, files = adapting.train_adapter(self._parts, folder, low, recipe, on_epoch)
+        fitted, files = adapting.train_adapter(self._context, folder, low, recipe, on_epoch)
         _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
         if plot is not None:
             _draw(fitted, Path(plot))
@@ -277,14 +272,10 @@ class LibraryTraining:
             fitted.measures, (), worse, f"adapter:{folder.path}",
         )  # fmt: skip
 
-    def _file(self, path: Path, base: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
-        query = self._interpret(os.fspath(path))
-        return query.parts[0].modality, self._embed(query, base, self._parts.query_decoding(record))[0]
-
     def _replay(
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
     ) -> dict[Modality, Vectors]:
-        with self._parts.catalog().reading() as snapshot:
+        with self._context.catalog().reading() as snapshot:
             vectors = {one: vectors_of_others(snapshot, record, one, contents, REPLAY) for one in shape.modalities}
         if "text" in vectors:
             # Most libraries hold few passages, and all are searched by words.
@@ -297,7 +288,7 @@ class LibraryTraining:
         with folder.making_sense():
             replay = {m: arrays.pop(f"replay.{m}") for m in shape.modalities}
             examples = PairExamples(**arrays)
-        device, dtype = resolve(self._parts.settings.device, self._parts.settings.precision)
+        device, dtype = resolve(self._context.settings.device, self._context.settings.precision)
         task = ProjectionTask(shape, examples, replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT

@@ -114,7 +114,7 @@ def fast(segments: int, folder: Path) -> None:
     vectors[-tenth:] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
     _fill(vectors, space.name, space.fingerprint, folder)
     with mmsearch.open(folder, space="starter") as library:
-        library._parts.indexes().refresh()
+        library._context.indexes().refresh()
         start = perf_counter()
         groups = library.duplicates()
     print(f"\n{segments} pictures: {len(groups)} groups of {tenth} made, {perf_counter() - start:.1f} s")

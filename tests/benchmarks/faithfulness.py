@@ -67,9 +67,9 @@ def removed(
     found = library.explain(query, hit)
     if not found.regions:
         return None
-    space, _ = library._parts.embedding()
+    space, _ = library._context.embedding()
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(vector, hit, space.encoders[hit.matched or ""], library._parts.query_decoding())
+    prepared, own = _segment(vector, hit, space.encoders[hit.matched or ""], library._context.query_decoding())
     boxes = [found.regions[0].box, moved(found.regions[0].box, rng, hit.matched == "audio")]
     without = space.encoders[hit.matched or ""].encode([change(prepared, box) for box in boxes])
     named, other = float(vector @ own) - without @ vector
@@ -79,10 +79,10 @@ def removed(
 def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Generator) -> tuple[float, float]:
     from mmsearch.search.explain import _segment
 
-    space, _ = library._parts.embedding()
+    space, _ = library._context.embedding()
     encoder = space.encoders["audio"]
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(vector, hit, encoder, library._parts.query_decoding())
+    prepared, own = _segment(vector, hit, encoder, library._context.query_decoding())
     parts = encoder.concepts(prepared)  # type: ignore[attr-defined]
     amounts = [weight * float(vector @ one) for _, weight, one in parts]
     best = int(np.argmax(amounts))
@@ -96,7 +96,7 @@ def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Gener
 
 
 def words(library: Library, texts: Sequence[str]) -> NDArray[np.float32]:
-    encoder = library._parts.embedding()[0].encoders["text"]
+    encoder = library._context.embedding()[0].encoders["text"]
     return encoder.encode([encoder.prepare(Segment("text", text)) for text in texts])
 
 

@@ -35,7 +35,7 @@ from mmsearch.filters.ast import Filter
 from mmsearch.filters.parser import parse
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.tuning import IndexTuner
-from mmsearch.search.vector import OVER
+from mmsearch.search.ranking import SPARE_SEGMENTS
 from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Span, Vectors, Windowing
 from tests.benchmarks.speed import clustered
 
@@ -100,7 +100,7 @@ def best(vectors: Vectors, ids: NDArray[np.int64], query: Vectors) -> list[int]:
 
 
 def answer(catalog: Catalog, indexes: Lists, query: Vectors, where: Filter | None) -> list[int]:
-    near, _ = indexes.search(query, K * OVER, filter=where)
+    near, _ = indexes.search(query, K * SPARE_SEGMENTS, filter=where)
     with catalog.reading() as snapshot:
         shown = {found.segment_id for found in resolve_segments(snapshot, near[KEY].ids[0], where)}
     return [i for i in near[KEY].ids[0].tolist() if i in shown][:K]

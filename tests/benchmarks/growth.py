@@ -104,10 +104,10 @@ def write(root: Path, numbers: Iterable[int]) -> list[str]:
 
 def lay(library: Library, media: Path, numbers: range) -> None:
     """Files and what a library knows of them, by commits as an ingest makes them, without looking for what is there."""
-    parts = library._parts
+    context = library._context
     library.path.mkdir(parents=True, exist_ok=True)
-    catalog = parts.catalog(create=True)
-    space, record = parts.embedding(create=True)
+    catalog = context.catalog(create=True)
+    space, record = context.embedding(create=True)
     pool = NoDecoding(space.dim)
     for start in range(numbers.start, numbers.stop, BATCH):
         some = range(start, min(start + BATCH, numbers.stop))
@@ -123,13 +123,13 @@ def lay(library: Library, media: Path, numbers: range) -> None:
 
 def ingest(library: Library, *roots: Path) -> IngestReport:
     """The product's ingest without decode workers, and without what comes after the last commit."""
-    parts = library._parts
+    context = library._context
     library.path.mkdir(parents=True, exist_ok=True)
-    with parts.writing():
-        catalog = parts.catalog(create=True)
-        parts.embedding(create=True)
-        pool: Any = NoDecoding(parts.base()[0].dim)
-        return Ingest(catalog, *parts.base(), pool, IngestOptions()).run(roots)
+    with context.writing():
+        catalog = context.catalog(create=True)
+        context.embedding(create=True)
+        pool: Any = NoDecoding(context.base()[0].dim)
+        return Ingest(catalog, *context.base(), pool, IngestOptions()).run(roots)
 
 
 class Watch(threading.Thread):
@@ -208,7 +208,7 @@ def rescan(library: Library, media: Path) -> str:
 
 def rebuild(library: Library) -> float:
     """CPU seconds to read every vector of the catalog in chunks, as a rebuild does."""
-    catalog, (_, record) = library._parts.catalog(), library._parts.embedding()
+    catalog, (_, record) = library._context.catalog(), library._context.embedding()
 
     def read() -> None:
         with catalog.reading() as snapshot:

@@ -24,7 +24,7 @@ K = 10
 
 def lists(library: Library) -> dict[str, Vectors]:
     """Name of a list -> its vectors, float32 (n, dim)."""
-    catalog, (_, record) = library._parts.catalog(), library._parts.embedding()
+    catalog, (_, record) = library._context.catalog(), library._context.embedding()
     found = {}
     with catalog.reading() as snapshot:
         for key in list_keys(snapshot, record.name):

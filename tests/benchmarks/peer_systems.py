@@ -100,16 +100,16 @@ class Mmsearch(System):
             corpus.fill(self.folder, self.corpus)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
             library.search(stored(self.corpus.queries[0]))
-            space, record = library._parts.embedding()
-            with library._parts.writing():
-                library._parts.calibrate(space, record)
-                library._parts.indexes().publish()
-            library._parts.builder().build_outgrown()
+            space, record = library._context.embedding()
+            with library._context.writing():
+                library._context.calibrate(space, record)
+                library._context.indexes().publish()
+            library._context.builder().build_outgrown()
 
     def open(self) -> None:
         self.library = mmsearch.open(self.folder, space="starter", index=self.preset)
         self.library.search(stored(self.corpus.queries[0]))
-        self.indexes = self.library._parts.indexes()
+        self.indexes = self.library._context.indexes()
         self.key = self.indexes.refresh()[0]
         self.layers = cast(Any, self.indexes._loaded[self.key].layers)
         if self.layers.ann is not None:
@@ -136,7 +136,7 @@ class Graph(Mmsearch):
         shutil.copy(self.folder.with_name("mmsearch") / "catalog.sqlite", self.folder)
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
             library.search(stored(self.corpus.queries[0]))
-            library._parts.builder().build_outgrown()
+            library._context.builder().build_outgrown()
 
 
 class Search(Mmsearch):

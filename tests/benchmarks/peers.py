@@ -254,14 +254,14 @@ def changes(given: argparse.Namespace) -> Told:
     start = perf_counter()
     with mmsearch.open(folder, space="starter") as library:
         timed("open and first answer", lambda: library.search(query))
-        catalog, record = library._parts.catalog(), library._parts.embedding()[1]
+        catalog, record = library._context.catalog(), library._context.embedding()[1]
         fresh = corpus.Corpus(whole.vectors[: corpus.BATCH], whole.queries, whole.places[: corpus.BATCH])
         number = size + int(start) * corpus.BATCH  # new names at each run
         (batch,) = corpus.batches(fresh, number)
         timed("commit 1,000 files", lambda: catalog.commit(batch, record.id))
         timed("first answer after it", lambda: library.search(query))
-        with library._parts.writing():
-            timed("publish", library._parts.indexes().publish)
+        with library._context.writing():
+            timed("publish", library._context.indexes().publish)
         below = corpus.path(number).parent
         timed("remove them and publish", lambda: library.remove(below))
         timed("first answer after that", lambda: library.search(query))

@@ -51,7 +51,7 @@ def by_names(library: Library, dev: Path, folder: Path, seed: int) -> Mapping[st
     random.Random(seed).shuffle(pairs)
     figures = {}
     with unnamed(library, folder / OWN, pairs[:HELD_BACK]) as asked:
-        with library._parts.catalog().reading() as snapshot:
+        with library._context.catalog().reading() as snapshot:
             (found,) = weak.collect(snapshot, ["names"], ["image"])
         rows = [(text, str(path)) for text, paths in found.pairs.items() for path in paths]
         for sure in SURE:

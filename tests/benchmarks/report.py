@@ -16,6 +16,7 @@ from pathlib import Path
 import mmsearch
 from mmsearch.evaluate import Estimate, Evaluation
 from tests.benchmarks import calibration
+from tests.benchmarks.datasets import evaluate_dataset
 
 REPORT = Path(__file__).with_name("REPORT.md")
 COMMAND = "python -m tests.benchmarks.report --shared DIR"
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     parts = [head(options.space)]
     for dataset, folder, title, asked in DATASETS:
         with tempfile.TemporaryDirectory() as place, mmsearch.open(place, space=options.space) as library:
-            found = library.evaluate(options.shared / "data" / folder, dataset=dataset)
+            found = evaluate_dataset(library, dataset, options.shared / "data" / folder)
         parts.append("\n".join(section(title, asked, found)))
         sys.stdout.write(parts[-1] + "\n")
         sys.stdout.flush()

@@ -71,7 +71,7 @@ def ingest(
         media = copies(originals, count, Path(folder) / "media")
         with mmsearch.open(Path(folder) / "library", space=name) as library:
             library.ingest(originals[0])  # loads the weights and starts the workers
-            space, _ = library._parts.embedding()
+            space, _ = library._context.embedding()
             arrays = prepared(media, registry.target_of("spaces", name), space, modality)
             forward_s(space, modality, arrays[:64])
             ratios, bare, whole = [], [], []
@@ -120,7 +120,7 @@ def fill(folder: Path) -> None:
 
 def warm_query(library: Library, repeat: int) -> None:
     texts = [f"a photo of thing number {n} near the sea" for n in range(40 * repeat)]
-    space, _ = library._parts.embedding()
+    space, _ = library._context.embedding()
     encoder = space.encoders["text"]
     library.search(texts[0])
     whole, bare = [], []

@@ -21,6 +21,7 @@ from typing import Any
 
 import mmsearch
 from mmsearch.library import Library
+from tests.benchmarks.datasets import evaluate_dataset
 from tests.benchmarks.quality import rows
 
 SEEDS = (0, 1, 2)
@@ -105,8 +106,8 @@ def measure(case: Case, seed: int, library: Library, dev: Path, folder: Path) ->
             library.train.apply(NAME)
         try:
             found = library.evaluate(write(folder / "held.tsv", questions), directions=["text-image"])
-            photos = library.evaluate(dev, dataset="coco", directions=["text-image"])
-            sounds = library.evaluate(dev, dataset="esc10", directions=["text-audio"])
+            photos = evaluate_dataset(library, "coco", dev, ["text-image"])
+            sounds = evaluate_dataset(library, "esc10", dev, ["text-audio"])
         finally:
             if case.trained:
                 library.train.drop(NAME)

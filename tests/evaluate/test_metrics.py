@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate import DirectionResult, Pair, QueryOutcome, UnusedPair, datasets, metrics, pairs, plot
+from mmsearch.evaluate import DirectionResult, Pair, QueryOutcome, UnusedPair, metrics, pairs, plot
 from mmsearch.evaluate.ranking import merged
 
 FOUND = (2, 3, 6)
@@ -157,56 +157,6 @@ def test_a_file_that_is_no_table_of_pairs_is_refused(tmp_path: Path, content: by
         pairs.read_pairs(path)
     with pytest.raises(InvalidInput, match="can't read"):
         pairs.read_pairs(tmp_path / "absent.tsv")
-
-
-def test_flickr8k_reads_the_dev_split(tmp_path: Path) -> None:
-    (tmp_path / "captions.tsv").write_text('split\tfilename\tcaption\ntrain\ta.jpg\tno\ndev\tb.jpg\t"yes" .\n')
-    judged = datasets.read_dataset("flickr8k", tmp_path)
-    photo = tmp_path / "images" / "b.jpg"
-    assert judged.pairs == [Pair('"yes" .', (photo,), 3, tmp_path / "captions.tsv")]
-    assert judged.media == (photo,)
-
-
-def test_stamps_has_both_directions_and_leaves_out_speech(tmp_path: Path) -> None:
-    queries = tmp_path / "queries"
-    queries.mkdir()
-    (queries / "text_to_image.tsv").write_text("query\trelevant\nA cat.\tstamps/images/c.png\nroad\tcoco/1.jpg\n")
-    (queries / "text_to_audio.tsv").write_text("query\trelevant\nmeow\tstamps/sounds/c.ogg\nfive\tfsdd/5.wav\n")
-    (queries / "image_audio_pairs.tsv").write_text("image\taudio\nstamps/images/c.png\tstamps/sounds/c.ogg\n")
-    image, audio = tmp_path / "stamps/images/c.png", tmp_path / "stamps/sounds/c.ogg"
-    found = datasets.read_dataset("stamps", tmp_path)
-    assert [(pair.query, pair.relevant) for pair in found.pairs] == [
-        ("A cat.", (image,)),
-        ("meow", (audio,)),
-        (image, (audio,)),
-        (audio, (image,)),
-    ]
-    assert [(pair.query, pair.relevant) for pair in datasets.read_dataset("coco", tmp_path).pairs] == [
-        ("road", (tmp_path / "coco/1.jpg",))
-    ]
-
-
-def test_a_dataset_s_folder_is_written_as_an_ingest_writes_it(tmp_path: Path) -> None:
-    (tmp_path / "real" / "checkout").mkdir(parents=True)
-    (tmp_path / "here" / "flickr8k").mkdir(parents=True)
-    (tmp_path / "here" / "flickr8k" / "captions.tsv").write_text("split\tfilename\tcaption\ndev\ta.jpg\ta dog\n")
-    # `here/link/../flickr8k` means here/flickr8k to a scan, whatever the link points to.
-    (tmp_path / "here" / "link").symlink_to(tmp_path / "real" / "checkout", target_is_directory=True)
-    judged = datasets.read_dataset("flickr8k", tmp_path / "here" / "link" / ".." / "flickr8k")
-    assert judged.pairs[0].relevant == (tmp_path / "here" / "flickr8k" / "images" / "a.jpg",)
-
-
-def test_a_missing_or_unknown_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="unknown dataset 'mnist'"):
-        datasets.read_dataset("mnist", tmp_path)
-    with pytest.raises(InvalidInput, match=r"can't read .*captions\.tsv"):
-        datasets.read_dataset("flickr8k", tmp_path)
-    (tmp_path / "captions.tsv").write_text("split\tname\n")
-    with pytest.raises(InvalidInput, match="has not the columns"):
-        datasets.read_dataset("flickr8k", tmp_path)
-    (tmp_path / "captions.tsv").write_text("split\tfilename\tcaption\ndev\tb.jpg\n")
-    with pytest.raises(InvalidInput, match="line 2: too few columns"):
-        datasets.read_dataset("flickr8k", tmp_path)
 
 
 def test_the_curve_ends_where_everything_is_found() -> None:

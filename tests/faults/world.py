@@ -103,7 +103,7 @@ def open_library(folder: Path, **settings: object) -> Library:
     """A library of the tiny space that commits after every two segments and reads media by itself."""
     chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", "commit_segments": 2, "commit_s": 1e9}
     library = mmsearch.open(folder, **{**chosen, **settings})
-    library._parts.decoding = InlinePool  # type: ignore[method-assign,assignment]
+    library._context.decoding = InlinePool  # type: ignore[method-assign,assignment]
     return library
 
 

@@ -259,7 +259,7 @@ def test_the_background_worker_waits_for_a_library_that_does_not_exist_yet(
 ) -> None:
     looked = threading.Event()
     library = mmsearch.open(tmp_path / "none", space="tests.tiny:space")
-    builder = library._parts.builder
+    builder = library._context.builder
 
     def look() -> Any:
         try:
@@ -267,7 +267,7 @@ def test_the_background_worker_waits_for_a_library_that_does_not_exist_yet(
         finally:
             looked.set()
 
-    library._parts.builder = look  # type: ignore[assignment,method-assign]
+    library._context.builder = look  # type: ignore[assignment,method-assign]
     library.index.start_background_indexing()
     assert looked.wait(WAIT_S)
     library.close()

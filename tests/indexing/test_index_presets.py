@@ -82,8 +82,8 @@ def opened(folder: Path) -> Iterator[Callable[..., Library]]:
 
 
 def parts(library: Library) -> tuple[Catalog, Lists, IndexTuner]:
-    inside = library._parts
-    return inside.catalog(), inside.indexes(), inside.builder()
+    context = library._context
+    return context.catalog(), context.indexes(), context.builder()
 
 
 def exact(numbers: Ids, k: int = 10) -> list[list[int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.catalog.commits import current_commit
-from mmsearch.context.context import LOCK_NAME
+from mmsearch.context.locks import LOCK_NAME
 from mmsearch.errors import InvalidInput, LibraryLocked
 from mmsearch.library import Library
 from mmsearch.types import Progress
@@ -178,12 +178,12 @@ def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., 
     for number in range(8):
         picture(folder / f"{number}.png", "red", mark=number)
     picture(folder / "8.png", "red").write_bytes(bytes(20_001))
-    before = library._parts.catalog().read(current_commit).generation
+    before = library._context.catalog().read(current_commit).generation
     tiny.reset()
     report = library.retry()
     assert (report.new, dict(report.failed)) == (8, {"limit": 1})
     assert tiny.BATCHES == [("image", 2)] * 4
-    after = library._parts.catalog().read(current_commit).generation
+    after = library._context.catalog().read(current_commit).generation
     assert after - before >= 4, "8 pictures are 4 transactions at least"
 
 

@@ -143,12 +143,12 @@ def test_a_file_that_is_readable_again_is_retried(open_tiny: Callable[..., Libra
     words(folder / "a.txt", "a red apple")
     library.ingest(folder)
     mended = words(folder / "b.txt", "a green pear")
-    base = library._parts.catalog().read(base_space)
+    base = library._context.catalog().read(base_space)
     assert base is not None
     failed = NewFailure(
         os.fsencode(mended), os.fsencode(folder), *size_and_time(os.stat(mended)), "unreadable", "denied"
     )
-    library._parts.catalog().commit(Batch(failures=[failed]), base.id)
+    library._context.catalog().commit(Batch(failures=[failed]), base.id)
     assert [one.failure for one in library.failures()] == ["unreadable"]
     report = library.ingest(folder)
     assert (report.new, report.failed_before, library.failures()) == (1, 0, [])

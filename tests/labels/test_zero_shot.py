@@ -59,7 +59,11 @@ def test_pictures_and_sounds_are_compared_with_labels_put_into_a_prompt(tmp_path
     fits = ListCalibration(0.0, 0.1, 1, nothing, 0.0, 1.0, np.zeros(4, np.float32), np.ones(4, np.float32))
     known = {("text", ListKey("framed", kind, kind)): fits for kind in ("image", "audio", "text")}
     found, _ = label_zero_shot(
-        ["red", "low"], space, catalog, lambda _, vector: ScoreCalibrator.of(known, "text", vector, 0.05), needed=0.0
+        ["red", "low"],
+        space,
+        catalog,
+        lambda _, vector: ScoreCalibrator.of(known, "text", vector, 0.05),
+        min_confidence=0.0,
     )
     catalog.close()
     assert {one.path.name: one.label for one in found} == {"image": "red", "audio": "low", "text": "red"}

@@ -77,7 +77,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     library = open_tiny()
     library.ingest(folder)
     library.model.add("tests.model_spaces:mute")
-    catalog = library._parts.catalog()
+    catalog = library._context.catalog()
     base = catalog.read(base_space)
     assert base is not None
     catalog.add_projected(base, "bent", "f", b"weights")
@@ -137,7 +137,7 @@ def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[...,
 
 def test_every_file_of_a_library_folder_is_known(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
-    with filled._parts.builder().build_lock():
+    with filled._context.builder().build_lock():
         pass
     found = {path.relative_to(filled.path) for path in filled.path.rglob("*") if path.is_file()}
     unknown = [path for path in found if not any(path.match(pattern) for pattern in FILES)]

@@ -137,7 +137,7 @@ def test_a_child_that_ends_leaves_its_parent_s_workers_alone() -> None:
 def test_a_library_forked_in_the_middle_of_work_is_refused(library: Library) -> None:
     assert ask(library, "red") == "red"
     with ExitStack() as held:
-        held.enter_context(library._parts.catalog().reading())
+        held.enter_context(library._context.catalog().reading())
         with pytest.raises(Forked) as raised:
             forked(lambda: ask(library, "red"))
     assert raised.value.hint == forks.HINT

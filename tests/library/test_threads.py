@@ -102,7 +102,7 @@ def test_two_threads_that_ask_for_a_background_worker_get_one(
     library = opened()
     for thread in [started(library.index.start_background_indexing) for _ in range(2)]:
         thread.join(WAIT_S)
-    assert len(made) == 1 and library._parts.background_worker is made[0]
+    assert len(made) == 1 and library._context.background_worker is made[0]
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_closing_waits_for_an_index_that_is_being_loaded(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert serving_preset(indexes) is None
-    other._parts.builder().build_outgrown()
+    other._context.builder().build_outgrown()
     indexes.refresh()
     assert begun.wait(WAIT_S)
     (reload,) = indexes._reloads.values()
@@ -149,7 +149,7 @@ def test_an_index_that_cannot_be_loaded_is_logged_without_its_path(
     serving, other = opened(), opened()
     indexes = parts(serving)[1]
     assert serving_preset(indexes) is None
-    other._parts.builder().build_outgrown()
+    other._context.builder().build_outgrown()
 
     def fails(*_: Any) -> Any:
         raise IndexDamaged(f"{folder} is on a disk that is gone")

@@ -248,7 +248,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
 @pytest.mark.slow
 def test_an_import_is_refused_while_another_writes(filled: Library, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
-    with filled._parts.writing(), pytest.raises(LibraryLocked):
+    with filled._context.writing(), pytest.raises(LibraryLocked):
         filled.import_(tmp_path / "out")
 
 

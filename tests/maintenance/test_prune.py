@@ -188,7 +188,7 @@ def test_publishing_drops_the_tombstones_that_every_index_has_replayed(library: 
     for n in range(3):
         picture(folder / f"{n}.png", "red", mark=n)
     library.ingest(folder)
-    catalog = library._parts.catalog()
+    catalog = library._context.catalog()
     assert catalog.read(current_commit)[:2] == (2, 2), "a commit, and the backgrounds"
     library.remove(folder / "1.png")
     generation, floor = catalog.read(current_commit)[:2]

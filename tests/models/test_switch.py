@@ -285,7 +285,7 @@ def test_a_model_that_is_no_longer_active_is_freed_from_memory(open_tiny: OpenTi
     library = open_tiny()
     library.ingest(folder)
     library.search(folder / "a.png")
-    spaces, (space, record) = library._parts._spaces, library._parts.embedding()
+    spaces, (space, record) = library._context._spaces, library._context.embedding()
     former = weakref.ref(space.encoders["image"])
     pool = spaces.pool(record, 1)
     assert len(pool._idle) == 1
@@ -296,4 +296,4 @@ def test_a_model_that_is_no_longer_active_is_freed_from_memory(open_tiny: OpenTi
     gc.collect()
     assert former() is None and pool._idle == []
     assert [one.name for one in spaces._spaces] == ["twin"]
-    assert library._parts.embedding()[1].name == "twin"
+    assert library._context.embedding()[1].name == "twin"

@@ -52,7 +52,7 @@ def answers(library: Library) -> list[object]:
     found.append([told(hit) for hit in library.search("red", filter="modality in (video, text) and size > 1")])
     found.append([[file.path.name for file in group.files] for group in library.duplicates(0.99)])
     found.append([(c.modality, c.items, c.missing, c.segments, c.vectors) for c in library.status().counts])
-    with library._parts.catalog().reading() as snapshot:
+    with library._context.catalog().reading() as snapshot:
         found.append([(file.path, file.kinds, file.texts) for file in file_texts(snapshot)])
     return found
 

@@ -172,7 +172,7 @@ def test_the_starter_explains_a_bark_and_a_pizza_by_their_concepts(tmp_path: Pat
         with Image.open(tmp_path / "heat.png") as drawn:
             shape = pizza.metadata["width"] / pizza.metadata["height"]
             assert drawn.size[0] / drawn.size[1] == pytest.approx(shape, abs=0.01)
-        encoders = library._parts.embedding()[0].encoders
+        encoders = library._context.embedding()[0].encoders
         for name, data in (("image", np.full((300, 300, 3), 90, np.uint8)), ("audio", np.ones(16_000, np.float32))):
             encoder = encoders[name]
             prepared = encoder.prepare(Segment(name, data, rate=16_000))

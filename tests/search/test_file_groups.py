@@ -22,7 +22,7 @@ from mmsearch.filters.parser import parse
 from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.search.file_groups import FileGroups
-from mmsearch.search.ranking import RankedItem
+from mmsearch.search.ranking import Depth, RankedItem, Ranking, Stage, deepen
 from mmsearch.types import Query, Span
 from tests.generated import picture, sound
 from tests.generated import words as written
@@ -174,14 +174,16 @@ def test_each_group_is_ranked_once_by_its_best_file(catalog: Catalog) -> None:
     hits = [RankedItem(item, item, paths[item], "image", 1.0) for item in sorted(paths)]
     asked: list[int] = []
 
-    def ranked(n: int) -> list[RankedItem]:
-        asked.append(n)
-        return hits[:n]
+    def retrieve(_: Ranking, depth: Depth) -> Ranking:
+        asked.append(depth.items)
+        return Ranking(hits, complete=True).first(depth.items)
 
-    found = FileGroups(catalog).gathered(ranked)(3)
+    groups = FileGroups(catalog)
+    stages = [Stage(retrieve, 3), Stage(lambda ranking, _: groups.group(ranking), 3)]
+    found = deepen(stages, Depth(3)).items
     assert [os.path.basename(hit.path) for hit in found] == [b"a.gif", b"b.gif", b"c.gif"], "the lead by name"
     assert [hit.part and os.path.basename(hit.part) for hit in found] == [b"a.jpg", b"b.jpg", b"c.jpg"]
-    assert [len(hit.members) for hit in found] == [3, 3, 3] and asked == [3, 6, 12]
+    assert [len(hit.members) for hit in found] == [3, 3, 3] and asked == [3, 12]
 
 
 @pytest.fixture
@@ -229,10 +231,10 @@ def test_the_average_strategy_counts_all_files_of_a_group(
     query = Query(text="red")
     library = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=3,text=1")
     alone = open_tiny(fusion="off", dedup="off").search(query, 100, mode="vector")
-    space, _ = library._parts.embedding()
-    vector = search_query.embed_query(query, space, library._parts.query_decoding())
-    judge = library._parts.judge(query, vector, space)
-    tails = {h.path: judge.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
+    space, _ = library._context.embedding()
+    vector = search_query.embed_query(query, space, library._context.query_decoding)
+    calibrator = library._context.calibrator(query, vector, space)
+    tails = {h.path: calibrator.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):
         hits = library.search(query, k, mode="vector")

@@ -264,7 +264,7 @@ class _Pieces:
 def test_a_video_s_frames_and_its_sound_weigh_the_same_as_a_query(tmp_path: Path) -> None:
     frames = np.array([2, 1]) / math.sqrt(5)  # of red and green
     (tmp_path / "clip").touch()
-    found = embed_query(Query(video=tmp_path / "clip"), space(), cast(DecodePool, _Pieces()))
+    found = embed_query(Query(video=tmp_path / "clip"), space(), lambda: cast(DecodePool, _Pieces()))
     assert found[0].tolist() == pytest.approx([*(frames / math.sqrt(2)), 0, 1 / math.sqrt(2), 0, 0, 0, 0])
     rows = np.eye(4, dtype=np.float32)
     halves = mean_vector({"audio": rows[[3]], "image": rows[[0, 0, 0]]})

@@ -51,10 +51,10 @@ def asked(library: Library, k: int, where: str | None = None, *, warm: bool = Tr
     library.search(query(), k, filter=where if warm else None)
     seen: list[str] = []
     # The connection that was used last is used next.
-    with library._parts.catalog().reading() as snapshot:
+    with library._context.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(seen.append)
     assert len(library.search(query(), k, filter=where)) == k
-    with library._parts.catalog().reading() as snapshot:
+    with library._context.catalog().reading() as snapshot:
         driver(snapshot).set_trace_callback(None)
     return [statement for statement in seen if not statement.startswith(("BEGIN", "ROLLBACK"))]
 
@@ -72,7 +72,7 @@ def test_a_longer_answer_asks_the_catalog_no_more_often(library: Library) -> Non
 def test_dedup_does_not_read_again_the_vectors_that_were_scored(tmp_path: Path) -> None:
     with filled(tmp_path, 1200, "ivf-sq8") as library:
         library.search(query())
-        library._parts.builder().build_outgrown()
+        library._context.builder().build_outgrown()
         assert [one.preset for one in library.index.status()] == ["ivf-sq8"]
         assert len([one for one in asked(library, 10) if "embeddings.vector" in one]) == 1
 
@@ -92,7 +92,7 @@ def test_a_commit_makes_a_filter_be_resolved_again(library: Library) -> None:
     with library:
         before = library.search(query(), ITEMS, filter="size < 20", dedup=False)
         assert len(before) == 20
-        catalog = library._parts.catalog()
+        catalog = library._context.catalog()
         space = catalog.read(active_space)
         assert space is not None
         place = Placement(b"/media/new.jpg", b"/media", f"{ITEMS - 1:064x}", 3, 1)

@@ -122,7 +122,7 @@ def test_a_killed_apply_changes_nothing_and_can_be_resumed(
 ) -> None:
     swapping(red_and_green)
     monkeypatch.setattr(applying, "ROWS", 1)
-    catalog = red_and_green._parts.catalog()
+    catalog = red_and_green._context.catalog()
     real, calls = getattr(catalog, when), iter([False])
 
     def killed(*arguments: Any) -> object:

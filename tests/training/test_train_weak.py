@@ -40,7 +40,7 @@ def named(folder: Path, library: Library) -> Library:
 
 
 def pairs(library: Library, source: str, modality: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    with library._parts.catalog().reading() as snapshot:
+    with library._context.catalog().reading() as snapshot:
         (found,) = weak.collect(snapshot, [source], modality)
     return {text: [path.name for path in paths] for text, paths in found.pairs.items()}
 

@@ -150,8 +150,8 @@ def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monke
     device = StandIn()
     monkeypatch.setattr(gpu, "find_gpu", lambda: device)
     with mmsearch.open(tmp_path, index="ivf", index_device="gpu", space="tests.tiny:space") as library:
-        catalog = library._parts.catalog(create=True)
-        _, record = library._parts.embedding(create=True)
+        catalog = library._context.catalog(create=True)
+        _, record = library._context.embedding(create=True)
         catalog.commit(batch(0, SIZE), record.id)
         _, indexes, builder = parts_of(library)
         queries = np.eye(8, dtype=np.float32)
@@ -165,8 +165,8 @@ def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monke
 @pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="there is a GPU")
 def test_without_a_gpu_index_device_gpu_is_refused_and_reported_by_the_doctor(tmp_path: Path) -> None:
     with mmsearch.open(tmp_path, index_device="gpu", space="tests.tiny:space") as library:
-        catalog = library._parts.catalog(create=True)
-        library._parts.embedding(create=True)
+        catalog = library._context.catalog(create=True)
+        library._context.embedding(create=True)
         assert catalog.read(active_space) is not None
         with pytest.raises(InvalidInput, match="FAISS sees no GPU") as told:
             library.index.status()

@@ -1,26 +1,45 @@
-"""Public data as pairs: the layouts that are known by name. Nothing here is shown to anything that learns."""
+"""Public data as questions with right answers: the layouts that are known by name. Nothing that learns sees them."""
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from mmsearch.errors import InvalidInput
-from mmsearch.evaluate.types import JudgedPairs, Pair
+from mmsearch.evaluate import Evaluation, JudgedPairs, Pair
+from mmsearch.evaluate import evaluate as evaluate_pairs
+from mmsearch.library import Library
 
 Row = tuple[int, dict[str, str]]
 """Line number and cells."""
 
 
-def read_dataset(name: str, folder: Path) -> JudgedPairs:
-    """The pairs of a dataset in a folder, and the media they need. Raises: InvalidInput."""
+class Dataset(NamedTuple):
+    """Questions with their right answers, and the media that a library needs for them."""
+
+    judged: JudgedPairs
+    media: tuple[Path, ...]
+
+
+def evaluate_dataset(
+    library: Library, name: str, folder: Path, directions: Collection[str] | None = None
+) -> Evaluation:
+    """Take in a dataset's media and measure a library by its questions. Raises: InvalidInput."""
+    dataset = read_dataset(name, folder)
+    library.ingest(*dataset.media)
+    return evaluate_pairs(dataset.judged, library._context, directions=directions)
+
+
+def read_dataset(name: str, folder: Path) -> Dataset:
+    """The questions of a dataset in a folder. Raises: InvalidInput."""
     if name not in DATASETS:
         raise InvalidInput(f"unknown dataset {name!r}", hint=f"known: {', '.join(sorted(DATASETS))}")
     # As an ingest writes paths: `..` taken out first, symbolic links left as they are.
     return DATASETS[name](Path(os.path.abspath(folder)))
 
 
-def flickr8k(folder: Path) -> JudgedPairs:
+def flickr8k(folder: Path) -> Dataset:
     """captions.tsv (split, filename, caption) and images/: each caption of the dev split asks for its photo."""
     table = folder / "captions.tsv"
     pairs = [
@@ -28,27 +47,27 @@ def flickr8k(folder: Path) -> JudgedPairs:
         for line, row in _rows(table, "split", "filename", "caption")
         if row["split"] == "dev"
     ]
-    return JudgedPairs(table, pairs, media=_media(path for pair in pairs for path in pair.relevant))
+    return Dataset(JudgedPairs(table, pairs), _media(path for pair in pairs for path in pair.relevant))
 
 
-def esc10(folder: Path) -> JudgedPairs:
+def esc10(folder: Path) -> Dataset:
     """queries/text_to_audio.tsv and esc10/: each of the ten class names asks for its clips."""
     table = folder / "queries" / "text_to_audio.tsv"
-    return JudgedPairs(table, _written(table, folder, "esc10/"), media=_media([folder / "esc10"]))
+    return Dataset(JudgedPairs(table, _of_subfolder(table, folder, "esc10/")), _media([folder / "esc10"]))
 
 
-def coco(folder: Path) -> JudgedPairs:
+def coco(folder: Path) -> Dataset:
     """queries/text_to_image.tsv and coco/: each caption asks for its photo."""
     table = folder / "queries" / "text_to_image.tsv"
-    return JudgedPairs(table, _written(table, folder, "coco/"), media=_media([folder / "coco"]))
+    return Dataset(JudgedPairs(table, _of_subfolder(table, folder, "coco/")), _media([folder / "coco"]))
 
 
-def stamps(folder: Path) -> JudgedPairs:
+def stamps(folder: Path) -> Dataset:
     """stamps/images and stamps/sounds: the text of each asks for it, and each of a pair for the other."""
     queries = folder / "queries"
     pairs = [
-        *_written(queries / "text_to_image.tsv", folder, "stamps/images/"),
-        *_written(queries / "text_to_audio.tsv", folder, "stamps/sounds/"),
+        *_of_subfolder(queries / "text_to_image.tsv", folder, "stamps/images/"),
+        *_of_subfolder(queries / "text_to_audio.tsv", folder, "stamps/sounds/"),
     ]
     table = queries / "image_audio_pairs.tsv"
     partners: dict[Path, tuple[int, list[Path]]] = {}
@@ -57,10 +76,10 @@ def stamps(folder: Path) -> JudgedPairs:
         partners.setdefault(image, (line, []))[1].append(audio)
         partners.setdefault(audio, (line, []))[1].append(image)
     pairs += [Pair(file, tuple(found), line, table) for file, (line, found) in partners.items()]
-    return JudgedPairs(queries, pairs, media=_media([folder / "stamps" / "images", folder / "stamps" / "sounds"]))
+    return Dataset(JudgedPairs(queries, pairs), _media([folder / "stamps" / "images", folder / "stamps" / "sounds"]))
 
 
-DATASETS: dict[str, Callable[[Path], JudgedPairs]] = {
+DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "flickr8k": flickr8k,
     "esc10": esc10,
     "coco": coco,
@@ -68,7 +87,7 @@ DATASETS: dict[str, Callable[[Path], JudgedPairs]] = {
 }
 
 
-def _written(table: Path, folder: Path, prefix: str) -> list[Pair]:
+def _of_subfolder(table: Path, folder: Path, prefix: str) -> list[Pair]:
     """The rows of a table of queries whose relevant files all lie in one subfolder."""
     pairs = []
     for line, row in _rows(table, "query", "relevant"):

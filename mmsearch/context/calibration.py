@@ -1,0 +1,54 @@
+"""What raw scores mean in a library: the calibration that is stored in its catalog."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmsearch.calibration import Backgrounds, ScoreCalibrator, backgrounds_stale, measure_backgrounds, read_calibration
+from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.backgrounds import load_backgrounds
+from mmsearch.catalog.commits import current_commit
+from mmsearch.context.resources import Resources
+from mmsearch.core.config import Settings
+from mmsearch.errors import CatalogDamaged
+from mmsearch.types import Query, Space, Vectors
+
+
+class Calibration(Resources):
+    """Measures score backgrounds, and reads them for queries. Thread safety: as `Resources`."""
+
+    def __init__(
+        self, path: Path, settings: Settings, requested: str | None = None, trusted: Iterable[str] = ()
+    ) -> None:
+        super().__init__(path, settings, requested, trusted)
+        self._backgrounds: tuple[int, str, Backgrounds] | None = None
+        """Of a generation and a space."""
+
+    def let_go(self) -> None:
+        """As `Resources.let_go`."""
+        super().let_go()
+        self._backgrounds = None
+
+    def calibrator(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
+        """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
+        generation = self.catalog().read(current_commit).generation
+        with self._mutex:
+            if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
+                with self.catalog().reading() as snapshot:
+                    stored = load_backgrounds(snapshot, space.name)
+                self._backgrounds = generation, space.name, read_calibration(stored, space.dim)
+            main = max(query.parts, key=lambda part: part.weight)
+            return ScoreCalibrator.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
+
+    def calibrate(self, space: Space, record: SpaceRecord) -> None:
+        """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
+        catalog, indexes = self.catalog(), self.indexes(record)
+        with catalog.reading() as snapshot:
+            stored = load_backgrounds(snapshot, space.name)
+        try:
+            known = read_calibration(stored, space.dim)
+        except CatalogDamaged:
+            known = {}  # measured anew
+        if backgrounds_stale(known, indexes.sizes()):
+            measured = measure_backgrounds(catalog, indexes, space)
+            catalog.keep_backgrounds(record.id, {key: fitted.as_dict() for key, fitted in measured.items()})
+        self._backgrounds = None

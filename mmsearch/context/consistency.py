@@ -1,0 +1,55 @@
+"""Answers that are of one state of the library from their beginning to their end."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from mmsearch.catalog import Snapshot, SpaceRecord
+from mmsearch.catalog.spaces import active_space
+from mmsearch.context.resources import Resources
+from mmsearch.errors import MmsearchError
+from mmsearch.types import Space
+
+TRIES = 5
+"""Answers that are made in vain, because of a change in between, before commits are held up."""
+
+T = TypeVar("T")
+
+
+class ConsistentReads(Resources):
+    """Makes an answer anew where the library changed meanwhile. Thread safety: as `Resources`."""
+
+    def unmoved(self, state: Callable[[Snapshot], object], work: Callable[[SpaceRecord | None], T]) -> T:
+        """An answer, of one state of the library from its beginning to its end; making it changes nothing.
+
+        Where the state is another one in the end, the answer is made again: what was read first need not fit what was
+        read last, and whoever switched the space may have forgotten the vectors that were being looked through.
+
+        Args:
+            state: What may not change meanwhile.
+            work: Makes the answer, of the space that serves as it begins; None in an empty library.
+
+        Raises: what `work` raises, unless the state changed meanwhile.
+        """
+        catalog = self.catalog()
+        for _ in range(TRIES):
+            before, serving = catalog.read(state), catalog.read(active_space)
+            try:
+                answer = work(serving)
+            except MmsearchError:
+                if catalog.read(state) == before:
+                    raise
+                continue
+            if catalog.read(state) == before:
+                return answer
+        # Changes come faster than answers can be made: the next one waits for this answer.
+        with catalog.exclusive():
+            return work(catalog.read(active_space))
+
+    def of_one_space(self, work: Callable[[Space, SpaceRecord], T]) -> T:
+        """An answer made of the space that serves, and again if another one does in the end. Raises: as `embedding`."""
+        return self.unmoved(active_space, lambda serving: work(*self.serving(serving)))
+
+    def serving(self, record: SpaceRecord | None) -> tuple[Space, SpaceRecord]:
+        """The space that an answer began with, though another one may be active by now. Raises: as `embedding`."""
+        space, active = self.embedding()
+        return (space, active) if record in (None, active) else (self.space_of(record), record)

@@ -1,0 +1,48 @@
+"""The locks of a library's folder, which end with their process: one writer, and one who adds a model beside it."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from filelock import FileLock, Timeout
+
+from mmsearch.context.resources import Resources
+from mmsearch.core.atomic import make_folder, told
+from mmsearch.errors import LibraryLocked
+
+LOCK_NAME = "writer.lock"
+ADDING_NAME = "adding.lock"
+
+GRACE_S = 1.0
+"""Seconds a writer waits for another: a search that mends an index file must not turn an ingest away."""
+
+
+class FolderLocks(Resources):
+    """Takes the locks of a library's folder. Thread safety: as `Resources`."""
+
+    def writing(self, *, create: bool = False, wait: float = GRACE_S) -> AbstractContextManager[None]:
+        """Be the one writer. Raises: LibraryLocked if another process or thread is, for so many seconds."""
+        if create:
+            make_folder(self.path)
+        return self._locked(LOCK_NAME, "writing to", wait)
+
+    def adding(self) -> AbstractContextManager[None]:
+        """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
+        return self._locked(ADDING_NAME, "adding a model to", 0.0)
+
+    @contextmanager
+    def _locked(self, name: str, doing: str, wait: float) -> Iterator[None]:
+        if not self.path.is_dir():
+            self.catalog()  # says that there is none
+        lock = FileLock(self.path / name, timeout=wait)
+        with told(self.path / name):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LibraryLocked(
+                    f"another process is {doing} the library at {self.path}",
+                    hint="wait until it is done, then repeat; searching works meanwhile",
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
