@@ -1,13 +1,13 @@
 """What a value that comes from outside may be: closed lists and ranges; `core.config` has one for each setting.
 
-A domain turns a value into the one that counts, and raises ValueError for what is not in it.
+A range turns a value into the one that counts, and raises ValueError for what is not in it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-LONGEST = 4096
+MAX_CHARACTERS = 4096
 """Characters of a text."""
 
 
@@ -81,7 +81,7 @@ class TextValues:
     fits: Callable[[str], object]
 
     def of(self, value: object) -> str:
-        if not isinstance(value, str) or len(value) > LONGEST or not self.fits(value):
+        if not isinstance(value, str) or len(value) > MAX_CHARACTERS or not self.fits(value):
             raise ValueError(self.known)
         return value
 
