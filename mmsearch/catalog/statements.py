@@ -1,7 +1,7 @@
-"""Statements that every search asks: compiled once, and run by sqlite3 itself.
+"""Statements that every search asks, compiled once and run by sqlite3 itself; and what other statements share.
 
-They are written with the models like all others; but SQLAlchemy takes several times as long to carry out such a
-statement and to hand over its rows as SQLite takes to answer it.
+The compiled ones are written with the models like all others; but SQLAlchemy takes several times as long to carry out
+such a statement and to hand over its rows as SQLite takes to answer it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,12 +33,13 @@ class Statement:
 
 
 def number_list(name: str) -> TextClause:
-    """For `in_`: the numbers in the parameter of that name, as `numbers` writes them. However many: SQLite bounds
+    """For `in_`: the numbers in the parameter of that name, as `json_numbers` writes them. However many: SQLite bounds
     the parameters of a statement, not their length."""
     return text(f"SELECT value FROM json_each(:{name})")
 
 
 def json_numbers(values: Iterable[int]) -> str:
+    """Whole numbers as the JSON that `number_list` reads."""
     return f"[{','.join(map(str, values))}]"
 
 
@@ -54,10 +55,12 @@ def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:
 
 
 def insert_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
+    """Add rows to a table by one statement."""
     if rows:
         connection.execute(insert(table), rows)
 
 
 def last_id(connection: Connection, table: str) -> int:
+    """The highest id that a table with AUTOINCREMENT ever gave out; 0 before the first."""
     query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
     return int(connection.execute(query, {"name": table}).scalar() or 0)

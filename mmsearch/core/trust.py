@@ -24,8 +24,8 @@ PATHS = ("local-dir", "adapter")
 """Families whose names are folders."""
 FILE_NAME = "named.json"
 """Beside the user's settings: what was named on this machine."""
-MOST = 1000
-"""Names that are remembered."""
+MAX_REMEMBERED = 1000
+"""How many names are remembered; the oldest are forgotten first."""
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ def remember_named(names: Iterable[str]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump([*known, *fresh][-MOST:], file, indent=1)
+            json.dump([*known, *fresh][-MAX_REMEMBERED:], file, indent=1)
         os.replace(file.name, path)
     except (OSError, ValueError):
         return

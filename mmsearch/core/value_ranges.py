@@ -1,13 +1,17 @@
 """What a value that comes from outside may be: closed lists and ranges; `core.config` has one for each setting.
 
+<<<<<<< HEAD
 A value range turns a value into its own type, and raises ValueError for what is outside it.
+=======
+A range turns a value into the one that counts, and raises ValueError for what is not in it.
+>>>>>>> p-catalog
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-LONGEST = 4096
+MAX_CHARACTERS = 4096
 """Characters of a text."""
 
 
@@ -81,7 +85,7 @@ class TextValues:
     fits: Callable[[str], object]
 
     def of(self, value: object) -> str:
-        if not isinstance(value, str) or len(value) > LONGEST or not self.fits(value):
+        if not isinstance(value, str) or len(value) > MAX_CHARACTERS or not self.fits(value):
             raise ValueError(self.known)
         return value
 
