@@ -1,10 +1,6 @@
 """What a value that comes from outside may be: closed lists and ranges; `core.config` has one for each setting.
 
-<<<<<<< HEAD
 A value range turns a value into its own type, and raises ValueError for what is outside it.
-=======
-A range turns a value into the one that counts, and raises ValueError for what is not in it.
->>>>>>> p-catalog
 """
 
 from collections.abc import Callable
