@@ -76,7 +76,7 @@ class Library:
         exclude: Sequence[str] = (),
         hidden: bool = False,
         follow_links: bool = False,
-        only: Collection[Modality] | None = None,
+        modalities: Collection[Modality] | None = None,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
@@ -89,19 +89,19 @@ class Library:
         Args:
             exclude: Globs; with a slash they match the path below the root, without one any single name.
             follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
-            only: Item modalities to take in ("text", "image", "audio", "video").
+            modalities: Item modalities to take in ("text", "image", "audio", "video").
             cancel: Set it from another thread to stop after the files in hand.
 
         Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
         """
         roots = core_paths.checked_roots(paths, self.path)
-        registry.check_modalities(only)
+        registry.check_modalities(modalities)
         options = IngestOptions.of(
             self.settings,
             exclude=tuple(exclude),
             hidden=hidden,
             follow_links=follow_links,
-            only=frozenset(only) if only is not None else None,
+            modalities=frozenset(modalities) if modalities is not None else None,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
         )

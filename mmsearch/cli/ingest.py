@@ -26,7 +26,7 @@ INTERRUPTED = 130
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) like this.")
 @click.option("--hidden", is_flag=True, help="Take hidden files and folders too.")
 @click.option("--follow-links", is_flag=True, help="Take what links in a folder lead to outside of it.")
-@click.option("--only", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
+@click.option("--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
 @click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
 @click.option("--space", metavar="NAME", help="What makes the vectors of a new library. Default: starter.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; decode and write nothing.")

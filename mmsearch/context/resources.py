@@ -120,7 +120,7 @@ class Resources:
             ]
             if not others:
                 raise
-            way = f"search with another model that this library has: mmsearch model use {others[0]}"
+            way = f"search with another model that this library has: mmsearch model switch {others[0]}"
             raise WeightsError(error.message, hint=f"{error.hint}; or {way}" if error.hint else way) from error
 
     def check_named(self) -> None:

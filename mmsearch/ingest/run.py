@@ -43,7 +43,7 @@ class IngestOptions:
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links below a root lead to outside of it."""
-    only: frozenset[Modality] | None = None
+    modalities: frozenset[Modality] | None = None
     """Item modalities to take in."""
     retry: Callable[[KnownFailure], bool] = lambda failure: False
     """Which files of the failure ledger to try again although nothing changed."""
@@ -162,7 +162,7 @@ class Ingest:
                     self._in_flight[step.sha256] = []
                 self._works[key := next(self._keys)] = work
                 path = Path(os.fsdecode(step.path))
-                yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.only)
+                yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.modalities)
             else:
                 self._carry_out(step)
 

@@ -16,7 +16,7 @@ class DecodeJob:
     size: int | None = None
     """Bytes, as scanned: another size or time at decoding means "transient"."""
     mtime_ns: int | None = None
-    only: frozenset[Modality] | None = None
+    modalities: frozenset[Modality] | None = None
     """Item modalities to decode; None: those of the pool."""
     payload: Any = None
 

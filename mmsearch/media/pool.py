@@ -37,7 +37,7 @@ class DecodePool:
     Args:
         space: Target string of the space, "module:attribute"; its encoders' `prepare` runs in the workers.
         workers: Processes (and threads) of one `run`, started when first needed.
-        only: Item modalities to decode; files of others come out as `FileSkipped`.
+        modalities: Item modalities to decode; files of others come out as `FileSkipped`.
         decoders: Target strings, asked in this order; None: all that the registry knows.
     """
 
@@ -47,7 +47,7 @@ class DecodePool:
         windowing: Windowing,
         limits: Limits,
         workers: int = 1,
-        only: frozenset[Modality] | None = None,
+        modalities: frozenset[Modality] | None = None,
         *,
         decoders: Sequence[str] | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class DecodePool:
             raise InvalidInput(f"a decode pool needs at least 1 worker, not {workers}")
         self.limits = limits
         self.workers = workers
-        self.only = only
+        self.modalities = modalities
         targets = list(decoders) if decoders is not None else list(registry.known_targets("decoders").values())
         self._setup: protocol.Message = {
             "space": space,
@@ -288,12 +288,12 @@ class _Queue:
 
     def _start(self, job: DecodeJob) -> DecodeWorker | None:
         """A worker that was sent the request; None if the run was ended meanwhile."""
-        only = job.only if job.only is not None else self._pool.only
+        modalities = job.modalities if job.modalities is not None else self._pool.modalities
         request = {
             "path": str(job.path),
             "size": job.size,
             "mtime_ns": job.mtime_ns,
-            "only": None if only is None else sorted(only),
+            "modalities": None if modalities is None else sorted(modalities),
         }
         while True:
             worker = self._pool.take()

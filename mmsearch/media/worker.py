@@ -100,8 +100,8 @@ class _Server:
             _check_unchanged(path, request)
             decoder = self._timed(watch, lambda: sniff.open_decoder(path, list(self.decoders.values()), self.limits))
             modality = decoder.modality
-            only = request["only"]
-            if only is not None and modality not in only:
+            modalities = request["modalities"]
+            if modalities is not None and modality not in modalities:
                 self._end(watch, {"kind": "skipped", "modality": modality})
                 return
             metadata = self._decode(decoder, path, watch)

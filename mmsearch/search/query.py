@@ -212,7 +212,7 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     if not is_file:
         return Query(text=value)
     # Nothing is wanted of it, so it is skipped as soon as its modality is known.
-    event = next(iter(pool().run([DecodeJob(path, only=frozenset())])))
+    event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
             f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"

@@ -162,7 +162,7 @@ def _pictures(paths: Sequence[Path], pool: DecodePool) -> tuple[dict[Path, NDArr
     """Each picture as its tower takes it; and why the others are none."""
     pixels: dict[Path, NDArray[np.uint8]] = {}
     reasons: dict[Path, str] = {}
-    for event in pool.run(DecodeJob(path, only=frozenset({"image"})) for path in paths):
+    for event in pool.run(DecodeJob(path, modalities=frozenset({"image"})) for path in paths):
         if isinstance(event, PreparedSegment):
             # Of an animated picture the first frame.
             pixels.setdefault(event.job.path, event.array)

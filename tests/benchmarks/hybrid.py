@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     dev = parser.parse_args(arguments).shared.resolve() / "data" / "dev"
     for title, kinds in LIBRARIES.items():
         with tempfile.TemporaryDirectory() as folder, mmsearch.open(Path(folder) / "library") as library:
-            library.ingest(*(dev / kind for kind in kinds), only=("image",))
+            library.ingest(*(dev / kind for kind in kinds), modalities=("image",))
             for kind in kinds:
                 for keywords in get_args(Mode):
                     best = ranks(library, dev, kind, keywords)

@@ -124,6 +124,7 @@ OTHERWISE: dict[str, set[str]] = {
     "connected to itself": {"WeightsError"},
     "space in its settings": {"LibraryNotFound", "LibraryEmpty", "Untrusted"},
     "index in its settings": {"UnknownName"},
+    "a trigger": {"CatalogDamaged"},
     "cut short": {"CatalogDamaged"},
     "no catalog": {"InvalidInput"},
 }

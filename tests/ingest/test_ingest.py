@@ -248,7 +248,7 @@ def test_an_ingest_of_some_modalities_leaves_the_others_for_later(library: Libra
     picture(folder / "a.png", "red")
     sound(folder / "b.wav", "low")
     shutil.copy(folder / "b.wav", folder / "c.wav")
-    report = library.ingest(folder, only=["image"])
+    report = library.ingest(folder, modalities=["image"])
     assert (report.new, report.other_modality, library.failures()) == (1, 2, [])
     assert library.ingest(folder).new == 1
 
@@ -344,7 +344,7 @@ def test_ingesting_a_missing_path_is_an_error(library: Library, tmp_path: Path) 
     with pytest.raises(InvalidInput, match="no such file or folder"):
         library.ingest(tmp_path / "nowhere")
     with pytest.raises(InvalidInput, match="unknown modality"):
-        library.ingest(tmp_path, only=["smell"])
+        library.ingest(tmp_path, modalities=["smell"])
 
 
 def test_overlapping_roots_are_scanned_once(library: Library, folder: Path) -> None:

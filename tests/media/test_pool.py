@@ -176,7 +176,9 @@ def test_a_file_name_that_is_not_utf8_is_decoded(calm: DecodePool, tmp_path: Pat
 
 def test_files_of_modalities_not_asked_for_are_skipped(calm: DecodePool, tmp_path: Path) -> None:
     path = script(tmp_path, "x", "piece 1")
-    events = list(calm.run([DecodeJob(path, only=frozenset({"audio"})), DecodeJob(path, only=frozenset({"image"}))]))
+    events = list(
+        calm.run([DecodeJob(path, modalities=frozenset({"audio"})), DecodeJob(path, modalities=frozenset({"image"}))])
+    )
     assert [type(event) for event in events] == [FileSkipped, PreparedSegment, FileDone]
     assert isinstance(events[0], FileSkipped) and events[0].modality == "image"
 
