@@ -22,6 +22,19 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 """Runs `mmsearch` with these arguments over the tiny space."""
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skip is an error unless `skips.txt` has its reason: what is never run is not tested."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI") != "true":
+        return
+    lines = Path(__file__).with_name("skips.txt").read_text("utf-8").splitlines()
+    given = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", ())}
+    if unknown := sorted(given - {line for line in lines if not line.startswith("#")}):
+        reporter.write_line(f"skipped for reasons that tests/skips.txt does not have: {unknown}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session", autouse=True)
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     """Folders for one test each, by their numbers: pytest's own go through all there are to find the next one. Before
