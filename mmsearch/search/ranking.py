@@ -9,7 +9,7 @@ from mmsearch.types import Modality
 SPARE_SEGMENTS = 30
 """Segments asked for beyond the items that are wanted, at first: several may lie in one file."""
 
-GROWTH = 4
+GROWTH = 2
 """How many times deeper a ranking is looked into where it did not yield enough."""
 
 
