@@ -51,6 +51,7 @@ def test_blobs_of_mixed_storage_are_refused() -> None:
         blobs.decode([*blobs.encode(rows[:1], "float32"), *blobs.encode(rows[1:], "float16")], 8)
 
 
+@pytest.mark.slow
 def test_a_half_precision_library_finds_the_same_files(open_tiny: Open, folder: Path) -> None:
     for n, colour in enumerate(("red", "green", "blue", "dark")):
         picture(folder / f"{colour}.png", colour, mark=n)

@@ -153,6 +153,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("query", HOSTILE)
+@pytest.mark.slow
 def test_a_query_without_searchable_words_finds_nothing(catalog: Catalog, query: str) -> None:
     put(catalog, "/r/a.txt", "text")
     assert found(catalog, query) == []
@@ -168,6 +169,7 @@ def test_a_query_without_searchable_words_finds_nothing(catalog: Catalog, query:
         "\u2018boat\u2019", "boat's", "boat\u2019s",
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_query_words_are_never_full_text_syntax(catalog: Catalog, query: str, tmp_path: Path) -> None:
     put(catalog, "/r/a.txt", "a boat")
     put(catalog, "/r/b.txt", "nothing")

@@ -153,6 +153,7 @@ def test_ctrl_c_finishes_the_files_in_hand(run: Run, folder: Path, tmp_path: Pat
     assert rest["new"] + rest["unchanged"] == 600 and not rest["interrupted"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,11 +97,13 @@ def test_rows_follow_the_input_order(encoder: Encoder, prepared: list[Any]) -> N
     assert len(distinct) > 1
 
 
+@pytest.mark.slow
 def test_a_batch_gives_the_vectors_of_single_calls(encoder: Encoder, prepared: list[Any]) -> None:
     single = np.concatenate([encoder.encode([one]) for one in prepared])
     np.testing.assert_allclose(encoder.encode(prepared), single, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_vector(case: Case, encoder: Encoder, prepared: list[Any]) -> None:
     again = [encoder.prepare(segment) for segment in case.segments()]
     for first, second in zip(prepared, again, strict=True):
@@ -120,12 +122,14 @@ def test_an_empty_batch_gives_no_rows(encoder: Encoder) -> None:
     assert vectors.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_more_segments_than_one_batch_are_encoded_in_order(encoder: Encoder, prepared: list[Any]) -> None:
     small = min(prepared, key=len)
     vectors = encoder.encode([small] * (encoder.spec.batch_size + 1))
     np.testing.assert_allclose(vectors, np.tile(vectors[:1], (len(vectors), 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_concurrent_threads_get_the_vectors_of_one_thread(case: Case, encoder: Encoder, prepared: list[Any]) -> None:
     expected = encoder.encode(prepared)
     fresh: Encoder = registry.load_part("spaces", case.space)("cpu").encoders[case.modality]

@@ -383,6 +383,7 @@ def test_loading_what_is_not_such_an_index_is_refused(kept: Any, tmp_path: Path)
         kept.load(path, DIM)
 
 
+@pytest.mark.slow
 def test_a_search_sees_a_concurrent_change_whole_or_not_at_all(backend: Backend) -> None:
     """While a writer moves a block of ids between two directions, every answer is a state it once was in."""
     index, block, wrong = backend(4), np.arange(1500, dtype=np.int64), []
@@ -430,6 +431,7 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[str, list[int], Vectors]
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(histories())
+@pytest.mark.slow
 def test_any_sequence_of_changes_agrees_with_brute_force(backend: Backend, history: Any) -> None:
     dim, changes, queries, k, selection = history
     index, known = backend(dim), dict[int, Vectors]()

@@ -161,6 +161,7 @@ def test_sounds_are_padded_as_by_the_joint_model_s_own_processor() -> None:
 
 
 @pytest.mark.parametrize("variant", huggingface.VARIANTS)
+@pytest.mark.slow
 def test_half_precision_stays_close_and_unit_length(variant: str) -> None:
     full, half = (opened(huggingface.space(variant), precision) for precision in ("fp32", "bf16"))
     for modality, data in (("text", TEXTS), ("audio", sounds(1.0, 0.4))):
@@ -168,6 +169,7 @@ def test_half_precision_stays_close_and_unit_length(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["clap", "pe"])
+@pytest.mark.slow
 def test_a_tower_is_loaded_without_the_others(variant: str, tmp_path: Path) -> None:
     whole = opened(huggingface.space(variant))
     given: dict[str, list[Any]] = {"text": TEXTS, "audio": sounds(1.0), "image": [np.full((9, 9, 3), 80, np.uint8)]}

@@ -88,6 +88,7 @@ def test_long_texts_are_cut_at_the_model_s_limit() -> None:
     assert encoder.prepare(Segment("text", "")).tolist() == [101, 102]
 
 
+@pytest.mark.slow
 def test_a_vector_does_not_depend_on_the_rest_of_its_batch() -> None:
     alone = encode("red")
     among = encode("red", "the rain in Spain " * 100, "x", "red")

@@ -79,6 +79,7 @@ def test_the_query_command_filters_and_points_at_a_misspelt_field(
         assert [Path(line).name for line in done.stdout.decode().splitlines()] == ["wide.png"]
 
 
+@pytest.mark.slow
 def test_a_filter_may_list_thousands_of_values(filled: Library, folder: Path) -> None:
     wanted = [f"{n}.png" for n in range(3990)] + ["03.png", "07.png", "small.png"]
     expected = {"03.png", "07.png", "small.png"} | {f"{n}.png" for n in range(10, 30)}

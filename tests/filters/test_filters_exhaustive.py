@@ -246,6 +246,7 @@ def test_random_filters_agree_with_an_exhaustive_search(
     catalog.close()
 
 
+@pytest.mark.slow
 def test_the_largest_allowed_filter_is_answered(tmp_path: Path, empty: Path) -> None:
     """SQLite's limits on depth and parameters are not reached by what a tree may hold."""
     catalog = fill(tmp_path, [Thing("image", {}, (), (("/r/a", 1, 0),))], empty)

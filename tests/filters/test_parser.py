@@ -123,6 +123,7 @@ def test_a_parse_error_in_a_long_filter_shows_an_excerpt() -> None:
         ("not(size>1 and " * 600 + "size>1" + ")" * 600, "too large"),
     ],
 )
+@pytest.mark.slow
 def test_a_filter_too_long_or_too_deep_is_refused(text: str, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         parse(text)

@@ -21,6 +21,8 @@ from mmsearch.library import Library
 from tests.conftest import CHECKOUT
 from tests.generated import picture, sound, words
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 QUERIES = ("red", "green", "low", "a quiet valley")
 

@@ -187,6 +187,7 @@ def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., 
     assert after - before >= 4, "8 pictures are 4 transactions at least"
 
 
+@pytest.mark.slow
 def test_a_cancelled_retry_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Library], folder: Path) -> None:
     for mark in range(40):
         words(folder / f"{mark:02d}.txt", "")
@@ -301,6 +302,7 @@ def test_a_dry_run_writes_nothing(library: Library, folder: Path) -> None:
     assert names(library, "red") == ["a.png"]
 
 
+@pytest.mark.slow
 def test_one_writer_any_number_of_readers(open_tiny: Callable[..., Library], folder: Path) -> None:
     from filelock import FileLock
 
@@ -313,6 +315,7 @@ def test_one_writer_any_number_of_readers(open_tiny: Callable[..., Library], fol
         assert names(open_tiny(), "red") == ["a.png"]
 
 
+@pytest.mark.slow
 def test_cancelled_run_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Library], folder: Path) -> None:
     for mark in range(60):
         picture(folder / f"{mark:02d}.png", "red", mark=mark)
@@ -329,6 +332,7 @@ def test_cancelled_run_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Li
     assert report.new + rest.new == 60 and rest.unchanged == report.new
 
 
+@pytest.mark.slow
 def test_a_single_text_between_pictures_does_not_delay_commits(open_tiny: Callable[..., Library], folder: Path) -> None:
     """Its batch would be full at the end only: once two transactions wait behind it, it is encoded by itself."""
     words(folder / "00.txt", "red")

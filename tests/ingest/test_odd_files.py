@@ -98,6 +98,7 @@ def test_folders_deeper_than_the_longest_path_are_reported(tmp_path: Path, sink:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.slow
 def test_a_link_out_of_the_folder_is_skipped_unless_asked_for(library: Library, folder: Path, tmp_path: Path) -> None:
     secret = words(tmp_path / "elsewhere" / "secret.txt", "a red secret")
     words(tmp_path / "elsewhere" / "deep" / "more.txt", "a blue secret")

@@ -144,6 +144,7 @@ def test_a_library_forked_in_the_middle_of_work_is_refused(library: Library) -> 
     assert ask(library, "green") == "green"
 
 
+@pytest.mark.slow
 def test_closing_during_an_ingest_ends_it_with_an_error_of_ours(folder: Path, library: Library) -> None:
     for number in range(300):
         (folder / f"red {number}.txt").write_text(f"red {number}")

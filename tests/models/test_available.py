@@ -51,6 +51,7 @@ def listed(name: str) -> AvailableModel | None:
     return next((model for model in available_models() if model.name == name), None)
 
 
+@pytest.mark.slow
 def test_a_copied_model_is_used_like_its_original(source: Path) -> None:
     (source / "training.log").write_text("not part of the model")
     assert download.prepared_folder(NAME) is None

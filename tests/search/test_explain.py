@@ -144,6 +144,7 @@ def test_explaining_a_missing_or_changed_file_is_refused(library: Library, folde
         library.explain("red", hit)
 
 
+@pytest.mark.slow
 def test_query_explain_prints_reasons_as_text_and_json(run: Run, folder: Path) -> None:
     words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
     picture(folder / "red.png", "red")

@@ -213,6 +213,7 @@ def filled(library: Library, folder: Path) -> Library:
         ("off", ["a.png", "b.png.txt", "d.txt"]),
     ],
 )
+@pytest.mark.slow
 def test_each_fusion_strategy_orders_groups_as_defined(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
 ) -> None:

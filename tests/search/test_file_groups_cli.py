@@ -28,6 +28,7 @@ def best(run: Run, *arguments: str | Path) -> dict[str, object]:
     return {name: found[name] for name in ("path", "part", "modality", "matched", "members")}
 
 
+@pytest.mark.slow
 def test_a_group_is_found_by_any_file_and_shown_once(filled: Run, folder: Path) -> None:
     names = ["IMG_1.png", "IMG_1.wav", "IMG_1.txt", "IMG_1.png.xmp"]
     whole = {"path": str(folder / names[0]), "modality": "image", "members": [str(folder / name) for name in names]}

@@ -189,6 +189,7 @@ def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Pa
 
 
 @pytest.mark.parametrize("value", [999, -1, "12", True, None])
+@pytest.mark.slow
 def test_an_unknown_item_as_query_is_refused(library: Library, folder: Path, value: Any) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)

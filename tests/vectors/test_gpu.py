@@ -141,6 +141,7 @@ def test_concurrent_threads_get_right_answers_from_a_gpu() -> None:
     assert not wrong and sorted(device.moves) == ["IndexFlatIP", "IndexIVFFlat"]
 
 
+@pytest.mark.slow
 def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.indexing.test_index_presets import SIZE, batch
     from tests.indexing.test_index_presets import parts as parts_of
