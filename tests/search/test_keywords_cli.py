@@ -1,4 +1,4 @@
-"""`mmsearch query --keywords` and `--mode vector`, as a user runs them."""
+"""`mmsearch query --mode keyword` and `--mode vector`, as a user runs them."""
 
 import json
 import os
