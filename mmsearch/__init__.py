@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.errors import MmsearchError
     from mmsearch.ingest import IngestReport
+    from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.prune import Pruned
@@ -32,6 +33,7 @@ _HOMES = {
     "IngestReport": "mmsearch.ingest:IngestReport",
     "Label": "mmsearch.types:Label",
     "Library": "mmsearch.library:Library",
+    "Media": "mmsearch.ingest.media:Media",
     "MmsearchError": "mmsearch.errors:MmsearchError",
     "QueryPart": "mmsearch.types:QueryPart",
     "Progress": "mmsearch.types:Progress",
@@ -50,6 +52,7 @@ __all__ = [
     "IngestReport",
     "Label",
     "Library",
+    "Media",
     "MmsearchError",
     "Progress",
     "Pruned",

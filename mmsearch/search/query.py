@@ -15,8 +15,10 @@ import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.items import items_at
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -227,12 +229,23 @@ def resolve_query(query: str | os.PathLike[str] | Query, context: LibraryContext
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
     """
     if isinstance(query, os.PathLike):
+        if is_media_path(path := item_path(query)):
+            query = Query(like=_item_at(path, context))
+            return resolve_query(query, context, space)
         return interpret_query(os.fspath(query), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
     return Query(
         mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in query.parts)
     )
+
+
+def _item_at(path: bytes, context: LibraryContext) -> int:
+    """The number of the item of a medium that was handed over in memory. Raises: InvalidInput if there is none."""
+    found = context.catalog().read(items_at, [path]).get(path)
+    if found is None:
+        raise InvalidInput(f"nothing is known at {os.fsdecode(path)}", hint="see what is: mmsearch status")
+    return found.item_id
 
 
 def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
