@@ -78,6 +78,7 @@ class Originals:
                 entry.unlink()
             if not self._stuck:
                 self._incoming.rmdir()
+                self.folder.rmdir()  # unless some are kept
 
     def receive(self, write: Callable[[BinaryIO], object], suffix: str = "") -> Path:
         """A new file that nobody but this user may read, to be decoded, and kept or forgotten. Raises: LibraryError.
