@@ -4,6 +4,7 @@ workers make of them is asked at the end."""
 import hashlib
 import io
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import mmsearch
 from mmsearch import Media
 from mmsearch.errors import InvalidInput, LibraryEmpty, MmsearchError, NotKept
 from mmsearch.ingest import IngestReport
@@ -417,5 +417,16 @@ def test_the_shell_reads_a_medium_from_standard_input(environment: dict[str, str
         assert run("ingest", *wrong.split(" ")).returncode == 2
 
 
-def test_media_is_public() -> None:
-    assert mmsearch.Media is Media
+def test_the_chapter_s_example_prints_what_it_should(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    chapter = CHECKOUT / "mmsearch" / "resources" / "docs" / "media_in_memory.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```$", chapter.read_text("utf-8"), re.M | re.S)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat.jpg").write_bytes(png("red"))
+    exec(compile(example, "media_in_memory.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == [
+        "2 new", "doc-17 mem:/doc-17/cat.jpg", "doc-18 mem:/doc-18/note.txt", "True", "1 removed",
+    ]  # fmt: skip
