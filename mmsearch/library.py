@@ -141,7 +141,7 @@ class Library:
 
         Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
         """
-        return self._context.original(Path(path))
+        return self._context.original(path)
 
     def retry(
         self,
