@@ -13,6 +13,8 @@ from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
+from mmsearch.cli.examples import add_examples
+from mmsearch.cli.help import help_command
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
@@ -89,11 +91,13 @@ for command in (
     doctor,
     config,
     demo,
+    help_command,
 ):
     cli.add_command(command)
 
 train.add_command(train_labels)
 train.add_command(train_fusion)
+add_examples(cli)
 
 
 def main() -> None:
