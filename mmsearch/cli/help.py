@@ -1,6 +1,7 @@
 """mmsearch help"""
 
 import difflib
+import re
 import sys
 
 import click
@@ -18,13 +19,14 @@ WIDEST = 100
 def help_command(context: click.Context, topic: str | None) -> None:
     """Show a chapter of the docs, or list the chapters.
 
-    In a pipe a chapter is printed as Markdown.
+    A pipe gets the chapter as Markdown.
     """
     from mmsearch.resources.chapters import CONTENTS, chapter_text, chapters
 
     known = chapters()
     if topic is None:
-        show.table(("topic", "content"), [(one.topic, one.summary) for one in known.values()], wrap="content")
+        rows = [(one.topic, one.summary.replace("`", "")) for one in known.values()]
+        show.table(("topic", "content"), rows, wrap="content")
         if sys.stdout.isatty():
             click.echo("\nTo read one: mmsearch help TOPIC")
         return
@@ -51,4 +53,15 @@ def _print_markdown(text: str) -> None:
     from rich.markdown import Markdown
 
     console = Console(file=output.bar(sys.stdout), emoji=False)
-    console.print(Markdown(text, hyperlinks=False), width=min(console.width, WIDEST))
+    console.print(Markdown(_without_links(text), hyperlinks=False), width=min(console.width, WIDEST))
+
+
+def _without_links(text: str) -> str:
+    """Links to chapters become the command that shows them; links within a chapter their words."""
+    text = re.sub(r"\[([^]]+)\]\(#[^)]+\)", r"\1", text)
+    return re.sub(r"\[([^]]+)\]\((\w+)\.md(?:#[^)]+)?\)", _as_command, text)
+
+
+def _as_command(link: re.Match[str]) -> str:
+    words, command = link[1], f"`mmsearch help {link[2]}`"
+    return command if words.lower().replace(" ", "_") == link[2] else f"{words} ({command})"

@@ -125,6 +125,13 @@ def test_python_in_the_docs_is_python(path: Path) -> None:
         ast.parse(block)
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.name not in GENERATED], ids=lambda path: path.name)
+def test_blocks_of_code_fit_a_terminal_of_80_columns(path: Path) -> None:
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S):
+        wide = [line for line in block.splitlines() if len(line.expandtabs(4)) > 78]
+        assert language == "console" or not wide
+
+
 def anchors(path: Path) -> set[str]:
     """What a link may name behind the #."""
     headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.M)
