@@ -29,7 +29,9 @@ def remove(context: LibraryContext, paths: Sequence[str | os.PathLike[str]]) -> 
         for path in map(absolute_path, paths):
             items, failures = catalog.remove(os.fsencode(path))
             if not items and not failures:
-                raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
+                raise InvalidInput(
+                    f"the library has nothing at {path}", hint="mmsearch status shows what the library holds"
+                )
             removed += items
         _publish(context)
     return removed

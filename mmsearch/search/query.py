@@ -215,7 +215,8 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
-            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+            f"{value} is a file that cannot be a query: {event.reason}",
+            hint=f"for the words themselves: --text {value!r}",
         )
     modality = event.modality
     return Query(mixed=(QueryPart(modality, path),))
