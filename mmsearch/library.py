@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
@@ -15,7 +15,8 @@ from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
-from mmsearch.core.config import Settings
+from mmsearch.core.arguments import checked_arguments, checked_methods
+from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
@@ -37,12 +38,13 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query
+from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query, QueryLike
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
 
+@checked_methods
 class Library:
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
@@ -55,6 +57,9 @@ class Library:
         self.path = path
         self.settings = chosen
         self._context = LibraryContext(path, chosen, space, trusted)
+
+    def __repr__(self) -> str:
+        return f"<mmsearch.Library {os.fspath(self.path)!r}, {self._context.state}>"
 
     def __enter__(self) -> "Library":
         return self
@@ -172,7 +177,7 @@ class Library:
 
     def search(
         self,
-        query: str | os.PathLike[str] | Query,
+        query: QueryLike,
         k: int = 10,
         *,
         offset: int = 0,
@@ -185,7 +190,7 @@ class Library:
         """The k items that match best.
 
         Args:
-            query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
+            query: A str is words, a path the medium in that file; a PIL image, (samples, rate); or a `Query`.
             offset: Results to pass over: `k=10, offset=10` is the second page.
             modalities: Item modalities to search; all by default.
             mode: "hybrid": where the query is words, a file whose name, folder, title, tags or passages hold them
@@ -200,7 +205,7 @@ class Library:
         registry.check_modalities(modalities)
         chosen = _filter(filter)
         self._require_items()
-        dedup_on = self.settings.dedup == "on" if dedup is None else dedup
+        dedup_on = self.settings.dedup if dedup is None else dedup
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = pipeline.search(query, options, self._context)
         if mode != "keyword":
@@ -224,7 +229,7 @@ class Library:
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
+        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity), _filter(filter)
         self._require_items()
         context = self._context
         return context.of_one_space(
@@ -271,9 +276,7 @@ class Library:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
-    def explain(
-        self, query: str | os.PathLike[str] | Query, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
-    ) -> Explanation:
+    def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and each part's share of a mix.
 
         Its file is decoded once more, in the same guarded way.
@@ -397,8 +400,9 @@ class Library:
         return items
 
 
-def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
-    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.core.config.Settings`).
+@checked_arguments
+def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[SettingsArguments]) -> Library:
+    """Open the library at a folder, or the default one, with settings that beat those of any file.
 
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
@@ -407,8 +411,8 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute_path(path) if path is not None else default_library()
-    found = config.warn_of_ignored(config.read_configuration(folder, **arguments))
-    return Library(folder, found.settings, arguments.get("space"), found.named)
+    found = config.warn_of_ignored(config.read_configuration(folder, **settings))
+    return Library(folder, found.settings, settings.get("space"), found.named)
 
 
 def _filter(given: str | Filter | None) -> Filter | None:

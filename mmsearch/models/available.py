@@ -32,7 +32,7 @@ class AvailableModel:
     folder: Path | None = None
     problem: str | None = None
     """What is wrong with what is installed."""
-    speed: Mapping[Modality, float] = field(default_factory=dict)
+    speed: Mapping[Modality, float] = field(default_factory=dict, hash=False)
     """Segments a second, as last measured on this machine."""
     device: str | None = None
     """What that was measured on."""
