@@ -20,7 +20,8 @@ MmsearchError                    exit  http
 ├── Forked                          1   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
-    └── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    └── NotKept                     7   422   a medium was handed over in memory, and its bytes were not kept
 """
 
 from typing import ClassVar
@@ -284,6 +285,12 @@ class Transient(MediaError):
     """
 
     failure = "transient"
+
+
+class NotKept(MediaError):
+    """A medium was handed over in memory and its bytes are not in the library: no failure of the medium itself."""
+
+    failure = "not-kept"
 
 
 FAILURES: dict[str, type[MediaError]] = {
