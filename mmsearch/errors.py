@@ -20,7 +20,8 @@ MmsearchError                    exit  http
 ├── Forked                          1   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
-    └── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    └── NotKept                     7   422   a medium was handed over in memory, and its bytes were not kept
 """
 
 from typing import ClassVar
@@ -284,6 +285,15 @@ class Transient(MediaError):
     """
 
     failure = "transient"
+
+
+class NotKept(MediaError):
+    """The file was handed over in memory, and the library did not keep its bytes. It is not a failure of the file.
+
+    To do: hand it over again with `keep=True`.
+    """
+
+    failure = "not-kept"
 
 
 FAILURES: dict[str, type[MediaError]] = {

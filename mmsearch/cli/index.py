@@ -11,7 +11,7 @@ from mmsearch.cli import show
 from mmsearch.cli.options import json_option, library_option, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.indexing.tuning import BuildResult
+    from mmsearch import IndexBuild
 
 
 @click.group()
@@ -100,13 +100,13 @@ def verify(repair: bool, library: Path | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _tell(outcomes: Sequence["BuildResult"], as_json: bool) -> None:
+def _tell(outcomes: Sequence["IndexBuild"], as_json: bool) -> None:
     """The exit code is 1 if one misses its target."""
     if as_json:
         show.echo_json([asdict(one) for one in outcomes])
     rows = [
         (
-            f"{one.key.item}/{one.key.segment}", one.preset, f"{one.size:,}", _recall(one.recall),
+            f"{one.item}/{one.segment}", one.preset, f"{one.size:,}", _recall(one.recall),
             "serves" if one.published else f"misses {one.target:g}: not used", f"{one.seconds:.1f} s",
         )
         for one in outcomes

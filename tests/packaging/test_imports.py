@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
 STANDS_ON: dict[str, str] = {
     "errors": "",
-    "types": "errors",
+    "contracts": "",
+    "types": "errors contracts",
     "core": "types",
     # Samples and docs.
     "resources": "",
