@@ -79,6 +79,8 @@ def of_function(owner: str, name: str, function: Any) -> Iterator[Parameter]:
     annotations = hints(function)
     known = inspect.signature(function).parameters
     needed = {one: NEEDED[one] for one, it in known.items() if it.default is it.empty and one in NEEDED}
+    if owner + name == "mmsearch.connect":
+        needed["texts"] = ["too few"]  # training on all that comes with the package takes minutes
     for one, parameter in known.items():
         if one != "self" and parameter.kind is not parameter.VAR_KEYWORD:
             rest = {other: value for other, value in needed.items() if other not in (one, "paths")}
@@ -230,13 +232,10 @@ NASTY: dict[type, tuple[Any, ...]] = {
 
 def nasty() -> Iterator[tuple[Parameter, Any]]:
     for parameter in PARAMETERS:
-        # Training on all that comes with the package takes minutes.
-        if (parameter.owner, parameter.name) != ("mmsearch.", "seed"):
-            for kind, values in NASTY.items():
-                yield from ((parameter, value) for value in values if takes(parameter.annotation, value))
-                yield from ((parameter, [value]) for value in values if takes(parameter.annotation, [value]))
-                if kind is str and parameter.annotation == dict[str, str]:
-                    yield from ((parameter, {value: value}) for value in values)
+        for values in NASTY.values():
+            yield from ((parameter, value) for value in values if takes(parameter.annotation, value))
+            yield from ((parameter, [value]) for value in values if takes(parameter.annotation, [value]))
+            yield from ((parameter, {value: value}) for value in values if takes(parameter.annotation, {value: value}))
 
 
 @pytest.mark.slow
@@ -256,6 +255,22 @@ def test_values_that_make_no_sense_are_refused_or_do_no_harm(
             foreign.append(f"{parameter} = {value!r:.60}: {type(error).__name__}: {error}"[:200])
     assert foreign == [] and tried > 500
     assert [hit.path.name for hit in library.search("red", 1)] == ["red.txt"]
+
+
+LONG = "x" * 5000
+FAMILIES = ("open_clip:a/", "hf-hub:a/", "local-dir:/", "adapter:/", "connected:", "", "a:")
+NAMES = [
+    *(f"{family}{end}" for family in FAMILIES for end in (LONG, "\0")),
+    "math:sqrt", "os:getenv", "os:nothing", "no.such.module:space", "local-dir:", ":", "a:b:c", "\ud800",
+    "connected:..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: repr(name[:20]))
+def test_a_model_s_name_that_no_model_can_have_is_refused(library: Library, name: str) -> None:
+    for use in (library.model.add, library.model.switch, library.model.drop):
+        with pytest.raises(MmsearchError):
+            use(name)
 
 
 @pytest.mark.parametrize(
