@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmsearch import InvalidInput
-from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Vectors, Windowing
+from mmsearch import EncoderSpec, InvalidInput, Prepared, Segment, Space, Vectors, Windowing
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
 WEIGHTS = {"colours": hashlib.sha256(repr(COLOURS).encode()).hexdigest()}
