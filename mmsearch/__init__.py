@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         MmsearchError,
         NoSharedSpace,
         NotEmbedded,
+        NotKept,
         OutOfMemory,
         SchemaTooNew,
         SpaceChanged,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
@@ -114,12 +116,13 @@ _OFFERED = {
     "mmsearch.errors": (
         "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
         "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
-        "MmsearchError NoSharedSpace NotEmbedded OutOfMemory SchemaTooNew SpaceChanged SpaceIncomplete "
+        "MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory SchemaTooNew SpaceChanged SpaceIncomplete "
         "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
@@ -202,6 +205,7 @@ __all__ = [
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
+    "Media",
     "MediaError",
     "Metadata",
     "MmsearchError",
@@ -216,6 +220,7 @@ __all__ = [
     "NoSharedSpace",
     "Not",
     "NotEmbedded",
+    "NotKept",
     "OnEpoch",
     "OnProgress",
     "Or",

@@ -2,10 +2,10 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
@@ -23,6 +23,7 @@ from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation
 from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.labels import labelling
 from mmsearch.maintenance import backup, doctor
@@ -42,6 +43,8 @@ from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Q
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
+
+Job = TypeVar("Job", bound=Ingest)
 
 
 @checked_methods
@@ -112,7 +115,38 @@ class Library:
         )
         if dry_run:
             return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots))
+        return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def ingest_media(
+        self,
+        media: Media | Iterable[Media],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in media that the application has in memory, one or many, however they come.
+
+        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
+        the failure ledger under that path; what its id held before stays.
+
+        Args:
+            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
+                comes.
+            cancel: Set it from another thread to stop after the media in hand.
+
+        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
+        """
+        checked = checked_media(media)
+        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
+        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
+
+    def original(self, path: str | os.PathLike[str]) -> Path:
+        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
+        in memory. It is to be read only.
+
+        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
+        """
+        return self._context.original(Path(path))
 
     def retry(
         self,
@@ -136,15 +170,18 @@ class Library:
         )
         with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
-        return self._ingest(options, lambda job: job.again(known))
+        return self._ingest(options, lambda job: job.again(known), Ingest)
 
-    def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
+    def _ingest(
+        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
+    ) -> IngestReport:
         with self._context.writing(create=True):
             catalog = self._context.catalog(create=True)
+            self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
@@ -348,10 +385,14 @@ class Library:
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
-    def remove(self, *paths: str | os.PathLike[str]) -> int:
+    def remove(self, *paths: str | os.PathLike[str] | int) -> int:
         """Forget every item at or below the paths. Files on disk are not touched. Returns how many items.
 
-        Raises: InvalidInput if nothing is known there.
+        Args:
+            paths: Or items by their numbers (`Hit.item_id`), or media that were handed over in memory by the ids that
+                the application gave. Bytes that were kept for them alone go at once.
+
+        Raises: InvalidInput if nothing is known there, or if a path and an id are the same words.
         """
         return maintenance_prune.remove(self._context, paths)
 

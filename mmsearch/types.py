@@ -238,6 +238,8 @@ class Hit:
     """All files of a bundle, `path` first; empty if the file is alone."""
     part: Path | None = None
     """Of a bundle, the file that matched best: score, confidence, moment, page and passage are its own."""
+    media_id: str | None = None
+    """The id that an application gave to a medium that it handed over in memory."""
 
 
 @dataclass(frozen=True, slots=True)

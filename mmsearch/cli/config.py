@@ -12,7 +12,10 @@ from mmsearch.cli.options import json_option, library_option, open_library
 @library_option
 @json_option
 def config(library: Path | None, as_json: bool) -> None:
-    """Every setting, its value, and where that is from: the environment, your own file, the library's, or none."""
+    """Show every setting, its value and where it comes from.
+
+    A value comes from the environment, your own file, the library's file, or the default.
+    """
     from mmsearch.core import config as settings
     from mmsearch.core.value_ranges import as_text
 

@@ -63,7 +63,7 @@ def _preset(preset: ModelPreset) -> AvailableModel:
     installed = True
     try:
         if preset.repository is None:
-            for file in starter.FILES:
+            for file in starter.FILES[preset.name]:
                 file.locate()
         else:
             folder = models_folder() / model_store.folder_name(preset.target)

@@ -14,9 +14,11 @@ import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.items import items_at
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -245,11 +247,22 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
     """
     if isinstance(query, os.PathLike):
+        if is_media_path(path := item_path(query)):
+            query = Query(like=_item_at(path, context))
+            return resolve_query(query, context, space)
         return interpret_query(os.fspath(query), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
     return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+
+
+def _item_at(path: bytes, context: LibraryContext) -> int:
+    """The number of the item of a medium that was handed over in memory. Raises: InvalidInput if there is none."""
+    found = context.catalog().read(items_at, [path]).get(path)
+    if found is None:
+        raise InvalidInput(f"nothing is known at {os.fsdecode(path)}", hint="see what is: mmsearch status")
+    return found.item_id
 
 
 def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
