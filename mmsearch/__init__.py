@@ -5,7 +5,7 @@
     with mmsearch.open("my.library") as library:
         library.ingest("~/Pictures", "~/Sounds")
         for hit in library.search("a dog barking", k=10):
-            print(hit.score, hit.path, hit.start)
+            print(hit.path, hit.start)
 
 Importing it loads no heavy library: names arrive when they are first used.
 """
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
         Decoder,
         Encoder,
         EncoderSpec,
+        Ids,
         Limits,
+        Metadata,
         Modality,
         Neighbours,
+        Prepared,
         Segment,
         Selection,
         Space,
@@ -105,8 +108,8 @@ if TYPE_CHECKING:
 
 _OFFERED = {
     "mmsearch.contracts": (
-        "Decoder Encoder EncoderSpec Limits Modality Neighbours Segment Selection Space Span VectorIndex "
-        "Vectors Windowing"
+        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
+        "VectorIndex Vectors Windowing"
     ),
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
@@ -180,6 +183,7 @@ __all__ = [
     "Finding",
     "Forked",
     "Hit",
+    "Ids",
     "Imported",
     "IndexBuild",
     "IndexCheck",
@@ -203,6 +207,7 @@ __all__ = [
     "Limits",
     "Media",
     "MediaError",
+    "Metadata",
     "MmsearchError",
     "Modality",
     "ModalityCounts",
@@ -223,6 +228,7 @@ __all__ = [
     "PartShare",
     "Period",
     "PillowImage",
+    "Prepared",
     "Progress",
     "Pruned",
     "Query",
