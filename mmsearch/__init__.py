@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmsearch.catalog.records import Item, MetaValue
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.errors import MmsearchError
     from mmsearch.ingest import IngestReport
@@ -30,8 +31,10 @@ _HOMES = {
     "Failure": "mmsearch.types:Failure",
     "Hit": "mmsearch.types:Hit",
     "IngestReport": "mmsearch.ingest:IngestReport",
+    "Item": "mmsearch.catalog.records:Item",
     "Label": "mmsearch.types:Label",
     "Library": "mmsearch.library:Library",
+    "MetaValue": "mmsearch.catalog.records:MetaValue",
     "MmsearchError": "mmsearch.errors:MmsearchError",
     "QueryPart": "mmsearch.types:QueryPart",
     "Progress": "mmsearch.types:Progress",
@@ -48,8 +51,10 @@ __all__ = [
     "Failure",
     "Hit",
     "IngestReport",
+    "Item",
     "Label",
     "Library",
+    "MetaValue",
     "MmsearchError",
     "Progress",
     "Pruned",

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from datetime import date, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
 from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
 
@@ -18,6 +20,49 @@ class ListKey:
     space: str
     item: Modality
     segment: Modality
+
+
+MetaValue: TypeAlias = str | int | float | bool | date | datetime
+"""A value of a person's own metadata; a datetime has no zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that the library knows, with all that is said of it. Hashable, by all but its dicts."""
+
+    id: int
+    """Never given to another one; it stays when the file moves or changes."""
+    path: Path
+    modality: Modality
+    state: Literal["present", "missing"]
+    """missing: the last ingest did not find the file any more, and no `prune` was made since."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """When the file last changed, UTC."""
+    ingested: datetime
+    """When it was last taken in, UTC."""
+    sha256: str
+    """Of the file's bytes: equal for copies."""
+    duration: float | None = None
+    """Seconds."""
+    width: int | None = None
+    """Pixels, as shown."""
+    height: int | None = None
+    taken: datetime | None = None
+    """By the clock of the camera, without a zone."""
+    camera: str | None = None
+    gps: tuple[float, float] | None = None
+    """Degrees north, degrees east."""
+    title: str | None = None
+    tags: tuple[str, ...] = ()
+    """What a person gave: `Library.tag`, and the file's own keywords."""
+    labels: tuple[tuple[str, float], ...] = ()
+    """What `Library.label` saved, with its confidence in [0, 1]."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
+    """What `Library.set_meta` gave."""
+    metadata: Metadata = field(default_factory=dict, hash=False)
+    """Everything the file says of itself, as a hit has it."""
 
 
 class KnownItem(NamedTuple):
@@ -57,6 +102,10 @@ class NewContent:
     vectors: Vectors
     derived: Mapping[int, Vectors] = field(default_factory=dict)
     """Space id -> what that space's projection makes of them."""
+    tags: Sequence[str] | None = None
+    """A person's; None: the file's keywords."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict)
+    """A person's own metadata."""
 
 
 @dataclass(frozen=True, slots=True)
