@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Select, func, select
 
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.meta import meta_of
-from mmsearch.catalog.records import Item as ItemRecord
 from mmsearch.catalog.tables import Content, Item
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.filters.ast import Filter
+from mmsearch.types import Item as ItemRecord
 from mmsearch.types import Modality
 
 PAGE = 500

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog.records import MetaValue
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Meta
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import FILTER_TEXT, META_KEY
+from mmsearch.types import MetaValue
 
 LARGEST = 2**53
 """Whole numbers up to it are compared exactly."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime
-from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
+from mmsearch.types import Ids, Metadata, MetaValue, Modality, Span, Vectors
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,49 +20,6 @@ class ListKey:
     segment: Modality
 
 
-MetaValue: TypeAlias = str | int | float | bool | date | datetime
-"""A value of a person's own metadata; a datetime has no zone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file that the library knows, with all that is said of it. Hashable, by all but its dicts."""
-
-    id: int
-    """Never given to another one; it stays when the file moves or changes."""
-    path: Path
-    modality: Modality
-    state: Literal["present", "missing"]
-    """missing: the last ingest did not find the file any more, and no `prune` was made since."""
-    size: int
-    """Bytes."""
-    modified: datetime
-    """When the file last changed, UTC."""
-    ingested: datetime
-    """When it was last taken in, UTC."""
-    sha256: str
-    """Of the file's bytes: equal for copies."""
-    duration: float | None = None
-    """Seconds."""
-    width: int | None = None
-    """Pixels, as shown."""
-    height: int | None = None
-    taken: datetime | None = None
-    """By the clock of the camera, without a zone."""
-    camera: str | None = None
-    gps: tuple[float, float] | None = None
-    """Degrees north, degrees east."""
-    title: str | None = None
-    tags: tuple[str, ...] = ()
-    """What a person gave: `Library.tag`, and the file's own keywords."""
-    labels: tuple[tuple[str, float], ...] = ()
-    """What `Library.label` saved, with its confidence in [0, 1]."""
-    meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
-    """What `Library.set_meta` gave."""
-    metadata: Metadata = field(default_factory=dict, hash=False)
-    """Everything the file says of itself, as a hit has it."""
-
-
 class KnownItem(NamedTuple):
     """A path the catalog knows. One is made for every known file of every scan: a tuple costs a third."""
 
@@ -74,6 +29,8 @@ class KnownItem(NamedTuple):
     mtime_ns: int
     status: str
     content_id: int
+    kept: int
+    """1 where the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +75,8 @@ class Placement:
     size: int
     mtime_ns: int
     moved: int | None = None
+    kept: bool = False
+    """Whether the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +131,8 @@ class Batch:
     """(item id, path): only marked where the item still has that path."""
     tags: list[tuple[str, str, float]] = field(default_factory=list)
     """(hash, tag, confidence) that a model gave to contents."""
+    given_tags: list[tuple[str, str]] = field(default_factory=list)
+    """(hash, tag) that a person or an application gave to contents."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, one.name) for one in fields(self))

@@ -13,10 +13,10 @@ from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import vectors_by_content
 from mmsearch.catalog.meta import meta_of
-from mmsearch.catalog.records import MetaValue, SpaceRecord
+from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
 from mmsearch.catalog.tags import model_tags, tags_of
-from mmsearch.types import Metadata, Modality, Span, Vectors
+from mmsearch.types import Metadata, MetaValue, Modality, Span, Vectors
 
 PAGE = 500
 """Contents read at once: their ids fit one IN list."""
@@ -120,13 +120,13 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
 def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
     """The next present items beyond a path of the exported contents up to an id, by path; none at the end."""
     query = (
-        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns)
+        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns, Item.kept)
         .join(Content, Content.id == Item.content_id)
         .join(Root, Root.id == Item.root_id)
         .where(Item.path > after, Item.status == "present", Content.id <= until, _embedded(space))
     )
     rows: Any = connection.execute(query.order_by(Item.path).limit(4 * PAGE))
-    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns"), row, strict=True)) for row in rows]
+    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns", "kept"), row, strict=True)) for row in rows]
 
 
 def _wanted(space: SpaceRecord) -> Any:

@@ -135,10 +135,12 @@ class ItemRow(Base):
     mtime_ns: Mapped[int]
     status: Mapped[str]
     seen_at: Mapped[datetime]
+    kept: Mapped[int] = mapped_column(server_default="0")
+    """1 where the library keeps the bytes (`catalog.originals`); only media that were handed over in memory have it."""
 
 
 Item = ItemRow
-"""Inside the catalog; `records.Item` is what apps see."""
+"""Inside the catalog; `mmsearch.Item` is what apps see."""
 
 
 class SegmentRow(Base):

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
-from mmsearch.catalog.records import MetaValue
 from mmsearch.catalog.stored_contents import ExportedContent, exported_contents
 from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.maintenance.import_values import HINT
-from mmsearch.types import Vectors
+from mmsearch.types import MetaValue, Vectors
 from mmsearch.vectors.check import checked_vectors
 
 T = TypeVar("T")

@@ -1,48 +1,46 @@
 """What a library knows of its items, one by one; and what a person says of them: tags and own metadata."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.listing import count_items, item_at, item_with_id, next_items
 from mmsearch.catalog.meta import checked_meta
-from mmsearch.catalog.records import Item, MetaValue
 from mmsearch.catalog.store import FORGOTTEN as TOGETHER
 from mmsearch.catalog.tags import checked_tags
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
-from mmsearch.core.file_times import INT64
-from mmsearch.core.paths import absolute_path
+from mmsearch.core.media_paths import item_path
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import And, Comparison, Filter, Not, Or
-from mmsearch.types import Modality
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Item, MetaValue, Modality
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Paths: TypeAlias = str | os.PathLike[str] | Collection[str | os.PathLike[str]]
+"""Files or folders: one, or several."""
 
 
 def known_item(context: LibraryContext, which: int | str | os.PathLike[str]) -> Item | None:
-    """The item of an id or at a path, present or missing; None if there is none. Raises: InvalidInput, for neither."""
-    if isinstance(which, int) and not isinstance(which, bool):
-        return context.catalog().read(item_with_id, which) if which in INT64 else None
-    path = _stored_path(which, "an item's id or its path")
-    return context.catalog().read(item_at, path)
+    """The item of an id or at a path, present or missing; None if there is none."""
+    if isinstance(which, int):
+        return context.catalog().read(item_with_id, which)
+    return context.catalog().read(item_at, item_path(which))
 
 
 def all_items(
-    context: LibraryContext, filter: str | Filter | None, modalities: Collection[Modality] | None, missing: bool
+    context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
 ) -> Iterator[Item]:
     """Items that match, by path, a page in memory at a time; each page is of one state of the library.
 
     Raises: InvalidInput, at once.
     """
-    chosen = _checked_filter(filter)
-    _check_modalities(modalities)
+    registry.check_modalities(modalities)
     catalog = context.catalog()
 
     def pages() -> Iterator[Item]:
         after = b""
-        while page := catalog.read(next_items, after, chosen, modalities, missing=missing):
+        while page := catalog.read(next_items, after, filter, modalities, missing=missing):
             yield from page
             after = os.fsencode(page[-1].path)
 
@@ -50,12 +48,11 @@ def all_items(
 
 
 def item_count(
-    context: LibraryContext, filter: str | Filter | None, modalities: Collection[Modality] | None, missing: bool
+    context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
 ) -> int:
     """How many items `all_items` yields. Raises: InvalidInput."""
-    chosen = _checked_filter(filter)
-    _check_modalities(modalities)
-    return context.catalog().read(count_items, chosen, modalities, missing=missing)
+    registry.check_modalities(modalities)
+    return context.catalog().read(count_items, filter, modalities, missing=missing)
 
 
 def tag_items(context: LibraryContext, paths: Paths, add: Sequence[str], remove: Sequence[str]) -> int:
@@ -102,41 +99,8 @@ def _annotate(
 
 def _stored_paths(paths: Paths) -> list[bytes]:
     """Without those that lie below another: their items would be counted twice."""
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
-    if not isinstance(paths, Iterable) or isinstance(paths, bytes):
-        raise InvalidInput(f"paths are given as a list, not as {type(paths).__name__}")
-    found = {Path(os.fsdecode(_stored_path(path, "a path"))) for path in paths}
+    named = [paths] if isinstance(paths, str | os.PathLike) else paths
+    found = {Path(os.fsdecode(item_path(path))) for path in named}
     if not found:
         raise InvalidInput("no path was named", hint="name files or folders")
     return [os.fsencode(path) for path in sorted(found) if found.isdisjoint(path.parents)]
-
-
-def _stored_path(path: object, wanted: str) -> bytes:
-    """As the catalog has it. Raises: InvalidInput."""
-    if isinstance(path, str | os.PathLike) and isinstance(given := os.fspath(path), str) and "\0" not in given:
-        try:
-            return os.fsencode(absolute_path(given))
-        except UnicodeEncodeError as error:
-            raise InvalidInput(f"{given!r} holds what is in no name") from error
-    shown = repr(path) if isinstance(path, str) else f"a {type(path).__name__}"
-    raise InvalidInput(f"{shown} is not {wanted}")
-
-
-def _checked_filter(given: str | Filter | None) -> Filter | None:
-    if isinstance(given, str):
-        # The parser takes longer to load than a question to answer.
-        from mmsearch.filters import parser
-
-        return parser.parse(given)
-    if given is not None and not isinstance(given, And | Or | Not | Comparison):
-        raise InvalidInput(f"a filter is no {type(given).__name__}", hint='such as: "modality = image and tag = dog"')
-    return given
-
-
-def _check_modalities(given: Collection[Modality] | None) -> None:
-    if given is not None and (
-        isinstance(given, str) or not isinstance(given, Collection) or not all(isinstance(one, str) for one in given)
-    ):
-        raise InvalidInput(f"modalities are given as a list, not as {given!r}", hint='such as ["image", "video"]')
-    registry.check_modalities(given)

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -14,19 +15,16 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.errors import InvalidInput
 from mmsearch.search.pipeline import SearchOptions, answer_queries
 from mmsearch.search.query import embed_queries, resolve_query
-from mmsearch.types import Hit, Query, Vectors
+from mmsearch.types import Hit, Query, QueryLike, Vectors
 
 TOGETHER = 64
 """Queries whose parts go through their encoder together, and that are answered from one commit."""
 
-QueryInput: TypeAlias = str | os.PathLike[str] | Query | tuple[Any, int] | Any
-"""Words, the path of a medium, a Query, a PIL image, or a sound as (samples, rate) as `Query.audio` takes it."""
 
-
-def embed(given: QueryInput | Sequence[QueryInput], context: LibraryContext) -> Vectors:
+def embed(given: QueryLike | Sequence[QueryLike], context: LibraryContext) -> Vectors:
     """float32 (dim,) of one query, (n, dim) of several; unit vectors. Raises: InvalidInput, as `embed_queries`."""
     several = _as_list(given)
-    asked = [as_query(given)] if several is None else [as_query(one) for one in several]
+    asked: Sequence[Any] = [given] if several is None else several
 
     def work(serving: SpaceRecord | None) -> Vectors:
         space, record = context.serving(serving)
@@ -40,35 +38,21 @@ def embed(given: QueryInput | Sequence[QueryInput], context: LibraryContext) -> 
     return vectors[0] if several is None else vectors
 
 
-def search_many(queries: Sequence[QueryInput], options: SearchOptions, context: LibraryContext) -> list[list[Hit]]:
+def search_many(queries: Sequence[QueryLike], options: SearchOptions, context: LibraryContext) -> list[list[Hit]]:
     """A page of results of each query, as `pipeline.search` gives it. Raises: InvalidInput, as `pipeline.search`."""
     several = _as_list(queries)
     if several is None:
         raise InvalidInput("queries are given as a list", hint="one query by itself is asked by `search`")
     found: list[list[Hit]] = []
-    for some in _batches([as_query(query) for query in several]):
+    for some in _batches(several):
         found += context.unmoved(current_commit, partial(answer_queries, some, options, context))
     return found
-
-
-def as_query(value: QueryInput) -> str | os.PathLike[str] | Query:
-    """What `resolve_query` takes. Raises: InvalidInput for what is no query."""
-    if isinstance(value, str | Query) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str)):
-        return value
-    if _is_sound(value):
-        return Query(audio=value)
-    if hasattr(value, "getexif") and hasattr(value, "save"):
-        return Query(image=value)
-    raise InvalidInput(
-        f"a query can't be of type {type(value).__name__}",
-        hint="give words, a path, a PIL image, (samples, rate), or say what it is: mmsearch.Query(image=...)",
-    )
 
 
 def _is_sound(value: object) -> bool:
     if not isinstance(value, tuple) or len(value) != 2 or isinstance(value[0], str | os.PathLike | Query):
         return False
-    return isinstance(value[1], int | np.integer) and not isinstance(value[1], bool)
+    return isinstance(value[1], Real)
 
 
 def _as_list(given: object) -> Sequence[Any] | None:
@@ -77,5 +61,5 @@ def _as_list(given: object) -> Sequence[Any] | None:
     return given if isinstance(given, Sequence) and not one else None
 
 
-def _batches(queries: Sequence[str | os.PathLike[str] | Query]) -> Iterator[Sequence[str | os.PathLike[str] | Query]]:
+def _batches(queries: Sequence[QueryLike]) -> Iterator[Sequence[QueryLike]]:
     return (queries[first : first + TOGETHER] for first in range(0, len(queries), TOGETHER))

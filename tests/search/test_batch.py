@@ -76,7 +76,7 @@ def test_keywords_alone_are_searched_together_without_an_encoder(library: Librar
 def test_vectors_are_what_a_search_compares(library: Library, folder: Path) -> None:
     one = library.embed("red")
     assert one.dtype == np.float32 and one.shape == (DIM,) and one.tolist() == axis("red").tolist()
-    given = [
+    given: list[Any] = [
         "a green bus",
         folder / "blue2.png",
         str(folder / "blue2.png"),
