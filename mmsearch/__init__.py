@@ -142,8 +142,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query QueryLike "
-        "QueryPart Sound StoredVector"
+        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "QueryLike QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }

@@ -32,8 +32,8 @@ from mmsearch.maintenance import items as maintenance_items
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.index import LibraryIndex
-from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.items import Paths
+from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
