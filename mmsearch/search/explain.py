@@ -26,7 +26,19 @@ from mmsearch.media.events import DecodeJob, FileFailed, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
 from mmsearch.search.query import embed_query, resolve_query
-from mmsearch.types import Encoder, Hit, Metadata, Prepared, Query, QueryPart, Segment, Space, StoredVector, Vectors
+from mmsearch.types import (
+    Encoder,
+    Hit,
+    Metadata,
+    Prepared,
+    Query,
+    QueryLike,
+    QueryPart,
+    Segment,
+    Space,
+    StoredVector,
+    Vectors,
+)
 
 TIES = 5
 """Concepts named, at most."""
@@ -46,9 +58,7 @@ MOST_PIECES = 48
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 
-def explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, overlay_file: Path | None
-) -> Explanation:
+def explain(query: QueryLike, hit: Hit, context: LibraryContext, overlay_file: Path | None) -> Explanation:
     """Why a hit was found; its file is decoded once more.
 
     Args:
@@ -62,13 +72,11 @@ def explain(
     return found
 
 
-def _explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord
-) -> Explanation:
+def _explain(query: QueryLike, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord) -> Explanation:
     with context.catalog().reading() as snapshot:
         layout = layout_of_segment(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
-        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
+        raise InvalidInput("the library has changed its model since this hit was found", hint="search once more")
     query, pool = resolve_query(query, context, record), context.query_decoding(record)
     vector = embed_query(query, space, lambda: pool)
     shares = [

@@ -55,8 +55,9 @@ def match_keywords(
     """
     if mode not in get_args(Mode):
         raise InvalidInput(f"mode can't be {mode!r}", hint="say 'hybrid', 'keyword' or 'vector'")
-    plain = all(isinstance(part.value, str) and part.modality == "text" and part.weight > 0 for part in query.parts)
-    text = " ".join(part.value for part in query.parts) if plain else ""
+    words = [part.value for part in query.parts if part.modality == "text" and part.weight > 0]
+    plain = [value for value in words if isinstance(value, str)]
+    text = " ".join(plain) if len(plain) == len(query.parts) else ""
     if mode == "keyword" and not text.strip():
         raise InvalidInput("a keyword search needs words", hint="give some words and nothing else")
     if mode == "vector" or not text.strip():

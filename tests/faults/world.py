@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +100,16 @@ def small_structures() -> Iterator[None]:
         presets.SMALLEST, presets.cells, lists.REBUILD_AFTER = kept
 
 
-def open_library(folder: Path, **settings: object) -> Library:
+def open_library(folder: Path, **settings: Any) -> Library:
     """A library of the tiny space that commits after every two segments and reads media by itself."""
-    chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", "commit_segments": 2, "commit_s": 1e9}
-    library = mmsearch.open(folder, **{**chosen, **settings})
+    chosen: dict[str, Any] = {
+        "space": "tests.tiny:space",
+        "workers": 1,
+        "dedup": False,
+        "commit_segments": 2,
+        "commit_s": 1e9,
+    }
+    library = mmsearch.open(folder, **{**chosen, "commit_s": 1e9, **settings})
     library._context.decoding = InlinePool  # type: ignore[method-assign,assignment]
     return library
 
