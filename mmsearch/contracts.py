@@ -33,17 +33,17 @@ class Limits:
     """What decoding one file may cost; a failure class in parentheses is that of a file beyond it."""
 
     pixels: int = 250_000_000
-    """Width x height a picture or a frame may declare (limit)."""
+    """Width x height of a picture or a frame (limit)."""
     file_bytes: int = 16 * 2**30
-    """Size of a file (limit)."""
+    """Size of a file, in bytes (limit)."""
     text_bytes: int = 64 * 2**20
-    """Size of a text document (limit)."""
+    """Size of a text document, in bytes (limit)."""
     duration_s: float = 12 * 3600.0
-    """Length of a sound or a video, seconds (limit)."""
+    """Length of a sound or a video, in seconds (limit)."""
     decode_s: float = 60.0
-    """Seconds a decoder may work without delivering a segment (timeout)."""
+    """Seconds that a decoder may work without delivering a segment (timeout)."""
     memory_bytes: int = 3 * 2**30
-    """Private memory of one decode worker; enforced by the kernel on Linux (out-of-memory)."""
+    """Private memory of one decoding process, in bytes; the kernel enforces it on Linux only (out-of-memory)."""
 
 
 @dataclass(frozen=True, slots=True)
