@@ -129,5 +129,5 @@ def _warnings(judged: int) -> tuple[str, ...]:
     if not judged:
         return ("too few examples to validate with: nothing says how good it is, and its sureness isn't calibrated",)
     if judged < head_task.ENOUGH:
-        return (f"only {judged} examples validate: take the figures, and how sure a label is, as rough",)
+        return (f"only {judged} examples were held out: the figures and the confidence of labels are rough",)
     return ()

@@ -35,7 +35,8 @@ def parts_of_library() -> dict[str, type]:
     from mmsearch.training.training import LibraryTraining
 
     found: dict[str, type] = {}
-    for name, member in Library.__dict__.items():
+    for name in (name for kind in reversed(Library.__mro__) for name in kind.__dict__):
+        member = inspect.getattr_static(Library, name)
         if isinstance(member, property) and member.fget is not None and not name.startswith("_"):
             said = inspect.get_annotations(member.fget).get("return")
             kind = LibraryTraining if said == LibraryTraining.__name__ else said
@@ -45,10 +46,13 @@ def parts_of_library() -> dict[str, type]:
 
 
 def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(as it is called, function) of every public method, in the order written."""
-    for name, member in owner.__dict__.items():
-        if not name.startswith("_") and inspect.isfunction(member):
-            yield f"{prefix}{name}", member
+    """(as it is called, function) of every public method, inherited ones too, in the order written."""
+    seen: set[str] = set()
+    for kind in owner.__mro__:
+        for name, member in kind.__dict__.items() if kind.__module__.startswith("mmsearch") else ():
+            if not name.startswith("_") and inspect.isfunction(member) and name not in seen:
+                seen.add(name)
+                yield f"{prefix}{name}", member
 
 
 def library_methods() -> Iterator[tuple[str, Any]]:
