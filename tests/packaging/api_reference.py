@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import mmsearch
@@ -34,7 +35,8 @@ def reference() -> str:
 
 def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
     """(as it is called, function) of every public method, in the order written; of groups such as `train` too."""
-    for name, member in owner.__dict__.items():
+    parts = [kind for kind in owner.__mro__[:0:-1] if kind.__name__.startswith("Library")]
+    for name, member in chain.from_iterable(kind.__dict__.items() for kind in (*parts, owner)):
         if name.startswith("_"):
             continue
         if isinstance(member, property):
