@@ -69,7 +69,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
-    from mmsearch.filters.ast import And, Comparison, Filter, Not, Or, Period
+    from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
@@ -93,7 +93,9 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
+        Item,
         Label,
+        MetaValue,
         Moment,
         OnProgress,
         PillowImage,
@@ -120,7 +122,7 @@ _OFFERED = {
         "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
-    "mmsearch.filters.ast": "And Comparison Filter Not Or Period",
+    "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
@@ -139,8 +141,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Label Moment OnProgress PillowImage Progress Query QueryLike QueryPart "
-        "Sound StoredVector"
+        "Encoded Failure Finding Hit Item Label MetaValue Moment OnProgress PillowImage Progress Query QueryLike "
+        "QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -193,6 +195,7 @@ __all__ = [
     "IngestReport",
     "IngestRun",
     "InvalidInput",
+    "Item",
     "Label",
     "Library",
     "LibraryEmpty",
@@ -207,6 +210,8 @@ __all__ = [
     "Limits",
     "Media",
     "MediaError",
+    "MetaOperand",
+    "MetaValue",
     "Metadata",
     "MmsearchError",
     "Modality",

@@ -254,7 +254,7 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     given = {name: value for name, value in arguments.items() if value is not None}
     if "models" in given:
         raise InvalidInput(
-            "the models' folder is no argument: a process has one",
+            "models cannot be an argument: a process has one models folder",
             hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
         )
     library = {RENAMED.get(name, name): value for name, value in _file(path).items()} if path else {}
@@ -324,11 +324,11 @@ def _file(path: Path) -> Mapping[str, Any]:
         why = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{path} can't be read: {why}", hint="make it readable, or move it away") from error
     if len(content) > MOST_BYTES or max(map(len, content.splitlines()), default=0) > LONGEST_LINE:
-        raise InvalidInput(f"{path} holds more than settings", hint="a line for each: workers = 4")
+        raise InvalidInput(f"{path} is too large for a file of settings", hint="a line for each: workers = 4")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError, OverflowError) as error:
-        said = "it is too deep" if isinstance(error, RecursionError) else str(error)
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
 
 

@@ -19,7 +19,7 @@ from mmsearch.catalog.failures import failures_under
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.originals import needed_originals
 from mmsearch.catalog.records import KnownItem
-from mmsearch.catalog.tags import given_tags
+from mmsearch.catalog.tags import tags_of
 from mmsearch.core.file_times import size_and_time
 from mmsearch.core.media_paths import MEDIA_ROOT, checked_id, checked_name, media_folder, media_path
 from mmsearch.errors import InvalidInput, LimitExceeded, MmsearchError
@@ -176,7 +176,7 @@ class MediaIngest(Ingest):
             if known is None or sha256_of(snapshot, known.content_id) != sha256:
                 return known, None, False
             settled = known.path == path and not failures_under(snapshot, place, None, 1)
-            settled = settled and given_tags(snapshot, known.content_id).issuperset(medium.tags)
+            settled = settled and set(tags_of(snapshot, [known.content_id])[known.content_id]).issuperset(medium.tags)
             return known, known, settled
 
     def _is_kept(self, item: KnownItem, kept: bool, sha256: str) -> bool:

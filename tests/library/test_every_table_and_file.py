@@ -84,6 +84,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     with writing(catalog._engine) as connection:
         (content,) = connection.execute(select(Item.content_id).where(Item.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
+    library.set_meta(folder / "red.png", {"rating": 5})
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
@@ -116,6 +117,7 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     empty = {name for name, rows in tables(other.path).items() if not rows}
     assert empty == LEFT_BY_EXPORT.keys() | {"runs"}, "an import is no ingest"
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}
+    assert [row[1:] for row in tables(other.path)["meta"]] == [("rating", "whole", "5", 5.0)]
 
 
 def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:

@@ -35,7 +35,8 @@ GROUPS: dict[str, Callable[[Library], Any]] = {
 }
 NEEDED: dict[str, Any] = {
     "query": "red", "value": "red", "names": ["red", "green"], "name": "mine", "pairs": "pairs.tsv",
-    "table": "table.tsv", "media": (), "path": "backup.db", "folder": "exported", "paths": ("media",), "a": "starter",
+    "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
+    "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter",
     "b": "tests.tiny:space",
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip
@@ -51,13 +52,15 @@ class Parameter(NamedTuple):
     annotation: Any
     needed: dict[str, Any]
     """Other arguments that it doesn't go without."""
+    listed: bool
+    """Whether it takes any number of values, such as `*paths`."""
 
     def __str__(self) -> str:
         return f"{self.owner}{self.function}({self.name})"
 
     def call(self, library: Library, value: Any) -> object:
         found = mmsearch if self.owner == "mmsearch." else GROUPS[self.owner](library)
-        if self.name == "paths":
+        if self.listed:
             return getattr(found, self.function)(value)
         return getattr(found, self.function)(**{**self.needed, self.name: value})
 
@@ -79,13 +82,14 @@ def parameters() -> Iterator[Parameter]:
 def of_function(owner: str, name: str, function: Any) -> Iterator[Parameter]:
     annotations = hints(function)
     known = inspect.signature(function).parameters
-    needed = {one: NEEDED[one] for one, it in known.items() if it.default is it.empty and one in NEEDED}
+    asked = [one for one, it in known.items() if it.default is it.empty and it.kind is not it.VAR_POSITIONAL]
+    needed = {one: NEEDED[one] for one in asked if one in NEEDED}
     if owner + name == "mmsearch.connect":
         needed["texts"] = ["too few"]  # training on all that comes with the package takes minutes
     for one, parameter in known.items():
         if one != "self" and parameter.kind is not parameter.VAR_KEYWORD:
-            rest = {other: value for other, value in needed.items() if other not in (one, "paths")}
-            yield Parameter(owner, name, one, annotations[one], rest)
+            rest = {other: value for other, value in needed.items() if other != one}
+            yield Parameter(owner, name, one, annotations[one], rest, parameter.kind is parameter.VAR_POSITIONAL)
 
 
 PARAMETERS = list(parameters())
@@ -308,7 +312,7 @@ def test_a_model_s_name_that_no_model_can_have_is_refused(library: Library, name
         (lambda library: library.label(["red", "green"], min_confidence="1"), "min_confidence can't be '1'"),
         (lambda library: library.ingest("media", exclude="*.png"), "exclude can't be"),
         (lambda library: library.ingest(5), "paths can't be 5"),
-        (lambda library: library.failures("sad"), "'sad' is no class"),
+        (lambda library: library.failures("sad"), "'sad' is not a failure class"),
         (lambda library: library.index.tune(math.inf), "recall can't be inf"),
         (lambda library: library.train.projection("pairs.tsv", epochs="2"), "epochs can't be '2'"),
         (lambda library: library.train.projection("pairs.tsv", lr=math.nan), "lr can't be nan"),
