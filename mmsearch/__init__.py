@@ -95,6 +95,7 @@ if TYPE_CHECKING:
         Hit,
         Item,
         Label,
+        Location,
         MetaValue,
         Moment,
         OnProgress,
@@ -141,8 +142,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label MetaValue Moment OnProgress PillowImage Progress Query QueryLike "
-        "QueryPart Sound StoredVector"
+        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "QueryLike QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -208,6 +209,7 @@ __all__ = [
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
+    "Location",
     "Media",
     "MediaError",
     "MetaOperand",

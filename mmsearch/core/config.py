@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from mmsearch.core import registry
+from mmsearch.core.paths import data_folder
 from mmsearch.core.value_ranges import (
     NumbersByName,
     RealNumbers,
@@ -49,6 +50,8 @@ def own_process() -> None:
     """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
     global _ours
     _ours = True
+    # No library beneath tells anybody what runs here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _is_index(name: str) -> bool:
@@ -301,12 +304,10 @@ def user_file() -> Path:
 def models_folder() -> Path:
     """The setting `models`: one folder for each prepared model. Raises: InvalidInput for a user's file that can't be
     read."""
-    import platformdirs
-
     named = os.environ.get("MMSEARCH_MODELS") or _file(user_file()).get("models")
     if named:
         return Path(DOMAINS["models"].of(named)).expanduser().absolute()
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+    return data_folder() / "models"
 
 
 MOST_BYTES, LONGEST_LINE = 2**15, 500

@@ -9,7 +9,8 @@ from mmsearch.core.arguments import checked_methods
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
 from mmsearch.maintenance.export import Exported, Imported
-from mmsearch.types import Finding
+from mmsearch.maintenance.locations import used_locations
+from mmsearch.types import Finding, Location
 
 
 @checked_methods
@@ -22,6 +23,13 @@ class LibrarySafekeeping:
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
         return list(doctor.examine_library(self._context))
+
+    def locations(self) -> list[Location]:
+        """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
+
+        Raises: InvalidInput for a settings file that can't be read.
+        """
+        return used_locations(self.path)
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
