@@ -75,8 +75,9 @@ def parameters() -> Iterator[Parameter]:
         for name, function in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_"):
                 yield from of_function(owner, name, function)
-    yield from of_function("mmsearch.", "open", mmsearch.open)
-    yield from of_function("mmsearch.", "connect", mmsearch.connect)
+    for name in mmsearch.__all__:
+        if inspect.isfunction(function := getattr(mmsearch, name)):
+            yield from of_function("mmsearch.", name, function)
 
 
 def of_function(owner: str, name: str, function: Any) -> Iterator[Parameter]:
