@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.prune import Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.models.available import AvailableModel, available_models
+    from mmsearch.models.download import OnBytes, prepare
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
     from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -127,6 +129,8 @@ _OFFERED = {
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
     "mmsearch.maintenance.prune": "Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
+    "mmsearch.models.available": "AvailableModel available_models",
+    "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
     "mmsearch.search.explanations": "ConceptTie Explanation PartShare Region TextCue",
@@ -155,6 +159,7 @@ _HOMES = {
 __all__ = [
     "ActiveSpace",
     "And",
+    "AvailableModel",
     "BackfillProblem",
     "Box",
     "CatalogDamaged",
@@ -221,6 +226,7 @@ __all__ = [
     "Not",
     "NotEmbedded",
     "NotKept",
+    "OnBytes",
     "OnEpoch",
     "OnProgress",
     "Or",
@@ -262,9 +268,11 @@ __all__ = [
     "WeightsError",
     "Windowing",
     "__version__",
+    "available_models",
     "connect",
     "errors",
     "open",
+    "prepare",
 ]
 
 
