@@ -5,7 +5,7 @@
     with mmsearch.open("my.library") as library:
         library.ingest("~/Pictures", "~/Sounds")
         for hit in library.search("a dog barking", k=10):
-            print(hit.score, hit.path, hit.start)
+            print(hit.path, hit.start)
 
 Importing it loads no heavy library: names arrive when they are first used.
 """
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
         Decoder,
         Encoder,
         EncoderSpec,
+        Ids,
         Limits,
+        Metadata,
         Modality,
         Neighbours,
+        Prepared,
         Segment,
         Selection,
         Space,
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
         Hit,
         Item,
         Label,
+        Location,
         MetaValue,
         Moment,
         OnProgress,
@@ -109,8 +113,8 @@ if TYPE_CHECKING:
 
 _OFFERED = {
     "mmsearch.contracts": (
-        "Decoder Encoder EncoderSpec Limits Modality Neighbours Segment Selection Space Span VectorIndex "
-        "Vectors Windowing"
+        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
+        "VectorIndex Vectors Windowing"
     ),
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
@@ -142,8 +146,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label MetaValue Moment OnProgress PillowImage Progress Query QueryLike "
-        "QueryPart Sound StoredVector"
+        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "QueryLike QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -187,6 +191,7 @@ __all__ = [
     "Finding",
     "Forked",
     "Hit",
+    "Ids",
     "Imported",
     "IndexBuild",
     "IndexCheck",
@@ -209,10 +214,12 @@ __all__ = [
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
+    "Location",
     "Media",
     "MediaError",
     "MetaOperand",
     "MetaValue",
+    "Metadata",
     "MmsearchError",
     "Modality",
     "ModalityCounts",
@@ -234,6 +241,7 @@ __all__ = [
     "PartShare",
     "Period",
     "PillowImage",
+    "Prepared",
     "Progress",
     "Pruned",
     "Query",

@@ -33,6 +33,7 @@ from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.items import Paths
+from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
@@ -47,6 +48,7 @@ from mmsearch.types import (
     Hit,
     Item,
     Label,
+    Location,
     MetaValue,
     Modality,
     OnProgress,
@@ -535,6 +537,13 @@ class Library:
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
         return list(doctor.examine_library(self._context))
+
+    def locations(self) -> list[Location]:
+        """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
+
+        Raises: InvalidInput for a settings file that can't be read.
+        """
+        return used_locations(self.path)
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.

@@ -339,3 +339,16 @@ class Finding:
     detail: str
     remedy: str | None = None
     """What to do about it, unless all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place on this machine where mmsearch keeps something, or looks for it."""
+
+    name: str
+    """What is kept there, in a word: "library", "models", ..."""
+    path: Path
+    """A file, a folder, or for what comes and goes a pattern."""
+    detail: str
+    bytes: int | None
+    """What lies there now takes; None: there is nothing."""

@@ -31,6 +31,8 @@ class Period:
     end: datetime
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.start, datetime) and isinstance(self.end, datetime)):
+            raise InvalidInput("a period is two times (`datetime.datetime`)")
         if self.start.tzinfo or self.end.tzinfo or self.start >= self.end:
             raise InvalidInput("a period is two local times without a zone, the first before the second")
 
@@ -131,7 +133,7 @@ class Comparison:
     depth: int = field(init=False, repr=False, compare=False, default=1)
 
     def __post_init__(self) -> None:
-        if self.operator not in column_operators(self.column):
+        if not isinstance(self.column, str) or self.operator not in column_operators(self.column):
             raise InvalidInput(f"a filter can't ask {self.column!r} {self.operator!r}")
         if (self.operator == "missing") != (self.value is None) or (self.operator == "in") != isinstance(
             self.value, tuple
@@ -170,6 +172,7 @@ class Not:
     depth: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _check_parts((self.part,))
         object.__setattr__(self, "terms", self.part.terms)
         object.__setattr__(self, "depth", self.part.depth + 1)
         _check_extent(self)
@@ -182,6 +185,7 @@ class _Several:
     depth: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _check_parts(self.parts)
         object.__setattr__(self, "terms", sum(part.terms for part in self.parts))
         object.__setattr__(self, "depth", max((part.depth for part in self.parts), default=0) + 1)
         _check_extent(self)
@@ -204,6 +208,11 @@ Filter: TypeAlias = And | Or | Not | Comparison
 
 A tree that is too large or too deep can't be built, so whoever walks one may recurse.
 """
+
+
+def _check_parts(parts: object) -> None:
+    if not isinstance(parts, tuple) or not all(isinstance(part, Filter) for part in parts):
+        raise InvalidInput("a filter is made of filters", hint="And((a, b)), Or((a, b)), Not(a) or Comparison(...)")
 
 
 def _check_extent(part: Filter | _Several) -> None:

@@ -117,7 +117,7 @@ def parse(text: str) -> Filter:
     if not text.strip():
         raise InvalidInput("the filter is empty", hint="leave it out to search everything")
     if "\0" in text:
-        _wrong(text, text.index("\0"), 1, "a null character is in no name and no value")
+        _wrong(text, text.index("\0"), 1, "names and values contain no null character")
     try:
         read: Any = _parser().parse(text)
     except UnexpectedInput as error:

@@ -93,7 +93,7 @@ def open_rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except _UNREADABLE as error:
-        raise InvalidInput(f"{path} is no array of numpy's", hint=HINT) from error
+        raise InvalidInput(f"{path} is not a numpy array", hint=HINT) from error
     if found.shape != (segments, dim) or found.dtype.str not in blobs.TYPES.values():
         wanted = f"float32 or float16 {segments, dim}"
         raise InvalidInput(f"{path} has the shape {found.dtype} {found.shape}, not {wanted}", hint=HINT)

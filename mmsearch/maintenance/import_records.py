@@ -126,10 +126,12 @@ def read_manifest(folder: Path, name: str) -> Manifest:
     path = folder / name
     try:
         if not path.is_file() or path.stat().st_size > MANIFEST_BYTES:
-            raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR")
+            raise InvalidInput(f"{folder} is not an exported library", hint="they are made by: mmsearch export DIR")
         raw = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR") from error
+        raise InvalidInput(
+            f"{folder} is not an exported library", hint="they are made by: mmsearch export DIR"
+        ) from error
     with making_sense(path):
         return _manifest(parse_line(raw))
 
@@ -179,7 +181,7 @@ def checked_part(name: str) -> str:
     """The name of a file or folder of an exported folder. Raises: WrongValue for one that leads out of it."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or parts[0] == "/" or any(character in name for character in "\\:\0"):
-        raise WrongValue(f"{shown(name)} is no part of it")
+        raise WrongValue(f"{shown(name)} is not a part of it")
     return name
 
 

@@ -19,6 +19,7 @@ from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
 from mmsearch.core.media_paths import is_media_path, item_path
+from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -210,7 +211,7 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
         yield path
         return
     # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     try:
         path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
@@ -271,7 +272,8 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
-            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+            f"{value} is a file that cannot be a query: {event.reason}",
+            hint=f"for the words themselves: --text {value!r}",
         )
     modality = event.modality
     return Query(mixed=(QueryPart(modality, path),))

@@ -194,7 +194,7 @@ def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported
 
 
 def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no exported library"):
+    with pytest.raises(InvalidInput, match="not an exported library"):
         filled.import_(tmp_path / "media")
     filled.export(tmp_path / "out")
     with pytest.raises(InvalidInput, match="exists already"):
