@@ -8,9 +8,9 @@ from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.filters.ast import Filter
-from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
+from mmsearch.search.shared_lists import SearchedLists
 from mmsearch.types import Modality, Neighbours, Vectors
 
 ScoredSegments = list[tuple[float, ResolvedSegment]]
@@ -43,7 +43,7 @@ class VectorSearch:
     vector: Vectors
     """float32 (1, dim), unit length."""
     catalog: Catalog
-    lists: Lists
+    lists: SearchedLists
     calibrator: ScoreCalibrator
     modalities: Collection[Modality] | None = None
     """Item modalities; None: all."""
