@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -46,13 +47,11 @@ def parts_of_library() -> dict[str, type]:
 
 
 def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(as it is called, function) of every public method, inherited ones too, in the order written."""
-    seen: set[str] = set()
-    for kind in owner.__mro__:
-        for name, member in kind.__dict__.items() if kind.__module__.startswith("mmsearch") else ():
-            if not name.startswith("_") and inspect.isfunction(member) and name not in seen:
-                seen.add(name)
-                yield f"{prefix}{name}", member
+    """(as it is called, function) of every public method, in the order written."""
+    parts = [kind for kind in owner.__mro__[:0:-1] if kind.__name__.startswith("Library")]
+    for name, member in chain.from_iterable(kind.__dict__.items() for kind in (*parts, owner)):
+        if not name.startswith("_") and inspect.isfunction(member):
+            yield f"{prefix}{name}", member
 
 
 def library_methods() -> Iterator[tuple[str, Any]]:
