@@ -1,5 +1,6 @@
 """Turns the raw scores of one query into tail probabilities and confidences."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from mmsearch.calibration.fit import ListCalibration, NullDistribution, null_dis
 from mmsearch.calibration.measure import Backgrounds
 from mmsearch.catalog import ListKey
 from mmsearch.errors import CatalogDamaged
-from mmsearch.types import Modality, Vectors
+from mmsearch.types import Level, Modality, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,3 +51,21 @@ class ScoreCalibrator:
     def null_distribution(self, keys: Iterable[ListKey]) -> NullDistribution:
         """What a search of these lists, at least one, finds by accident: it turns tails into confidences."""
         return null_distribution([self.calibrations[key] for key in keys], self.vector[0])
+
+    def logit(self, key: ListKey, score: float) -> float:
+        """Interim: replaced by the probability that a hit answers the query."""
+        null = self.null_distribution(self.calibrations)
+        above = (-math.log(self.tail(key, score)) - null.location) / null.scale
+        unlike = math.exp(min(-above, 600.0))
+        return -unlike - math.log(-math.expm1(-unlike))
+
+    def confidence(self, key: ListKey, score: float) -> float:
+        return 1 / (1 + math.exp(min(-self.logit(key, score), 700.0)))
+
+    def level(self, confidence: float) -> Level:
+        return "sure" if confidence >= self.min_confidence else "likely" if confidence >= 0.5 else "unlikely"
+
+
+def default_level(confidence: float) -> Level:
+    """Interim."""
+    return "sure" if confidence >= 0.8 else "likely" if confidence >= 0.5 else "unlikely"

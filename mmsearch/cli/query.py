@@ -50,6 +50,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--moments", is_flag=True, help="Show all moments and passages that match, not only the best.")
+@click.option("--scores", is_flag=True, help="Show the cosine and the share of words that a confidence was made of.")
 @click.option("--ids", is_flag=True, help="Show each result's id, for --like.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
@@ -78,7 +79,6 @@ def query(
         asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
         found = opened.search(asked, k, modalities=modalities, **passed)
         if options["min_confidence"] is not None:
-            # What only the words themselves brought has no such number, and needs none.
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, {**options, "as_json": as_json})
         why = {}
@@ -90,7 +90,7 @@ def query(
     elif as_json:
         show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        show.hits(shown, ids=options["ids"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
     if options["show_best"] and found:
@@ -98,8 +98,8 @@ def query(
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all weak, only the first few, and on a table that is said."""
-    if found and not all(hit.weak for hit in found):
+    """What is printed; of results that are all unlikely, only the first few, and on a table that is said."""
+    if found and not all(hit.level == "unlikely" for hit in found):
         return found
     if not (options["only_paths"] or options["null"] or options["as_json"]):
         nearest = " The nearest:" if found else ""
