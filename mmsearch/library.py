@@ -2,10 +2,10 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
@@ -15,13 +15,15 @@ from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
-from mmsearch.core.config import Settings
+from mmsearch.core.arguments import checked_arguments, checked_methods
+from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation
 from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.labels import labelling
 from mmsearch.maintenance import backup, doctor
@@ -37,12 +39,15 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query
+from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query, QueryLike
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
+Job = TypeVar("Job", bound=Ingest)
 
+
+@checked_methods
 class Library:
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
@@ -55,6 +60,9 @@ class Library:
         self.path = path
         self.settings = chosen
         self._context = LibraryContext(path, chosen, space, trusted)
+
+    def __repr__(self) -> str:
+        return f"<mmsearch.Library {os.fspath(self.path)!r}, {self._context.state}>"
 
     def __enter__(self) -> "Library":
         return self
@@ -107,7 +115,38 @@ class Library:
         )
         if dry_run:
             return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots))
+        return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def ingest_media(
+        self,
+        media: Media | Iterable[Media],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in media that the application has in memory, one or many, however they come.
+
+        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
+        the failure ledger under that path; what its id held before stays.
+
+        Args:
+            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
+                comes.
+            cancel: Set it from another thread to stop after the media in hand.
+
+        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
+        """
+        checked = checked_media(media)
+        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
+        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
+
+    def original(self, path: str | os.PathLike[str]) -> Path:
+        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
+        in memory. It is to be read only.
+
+        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
+        """
+        return self._context.original(Path(path))
 
     def retry(
         self,
@@ -131,15 +170,18 @@ class Library:
         )
         with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
-        return self._ingest(options, lambda job: job.again(known))
+        return self._ingest(options, lambda job: job.again(known), Ingest)
 
-    def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
+    def _ingest(
+        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
+    ) -> IngestReport:
         with self._context.writing(create=True):
             catalog = self._context.catalog(create=True)
+            self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
@@ -172,7 +214,7 @@ class Library:
 
     def search(
         self,
-        query: str | os.PathLike[str] | Query,
+        query: QueryLike,
         k: int = 10,
         *,
         offset: int = 0,
@@ -185,7 +227,7 @@ class Library:
         """The k items that match best.
 
         Args:
-            query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
+            query: A str is words, a path the medium in that file; a PIL image, (samples, rate); or a `Query`.
             offset: Results to pass over: `k=10, offset=10` is the second page.
             modalities: Item modalities to search; all by default.
             mode: "hybrid": where the query is words, a file whose name, folder, title, tags or passages hold them
@@ -200,7 +242,7 @@ class Library:
         registry.check_modalities(modalities)
         chosen = _filter(filter)
         self._require_items()
-        dedup_on = self.settings.dedup == "on" if dedup is None else dedup
+        dedup_on = self.settings.dedup if dedup is None else dedup
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = pipeline.search(query, options, self._context)
         if mode != "keyword":
@@ -224,7 +266,7 @@ class Library:
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
+        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity), _filter(filter)
         self._require_items()
         context = self._context
         return context.of_one_space(
@@ -271,9 +313,7 @@ class Library:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
-    def explain(
-        self, query: str | os.PathLike[str] | Query, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
-    ) -> Explanation:
+    def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and each part's share of a mix.
 
         Its file is decoded once more, in the same guarded way.
@@ -345,10 +385,14 @@ class Library:
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
-    def remove(self, *paths: str | os.PathLike[str]) -> int:
+    def remove(self, *paths: str | os.PathLike[str] | int) -> int:
         """Forget every item at or below the paths. Files on disk are not touched. Returns how many items.
 
-        Raises: InvalidInput if nothing is known there.
+        Args:
+            paths: Or items by their numbers (`Hit.item_id`), or media that were handed over in memory by the ids that
+                the application gave. Bytes that were kept for them alone go at once.
+
+        Raises: InvalidInput if nothing is known there, or if a path and an id are the same words.
         """
         return maintenance_prune.remove(self._context, paths)
 
@@ -397,8 +441,9 @@ class Library:
         return items
 
 
-def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
-    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.core.config.Settings`).
+@checked_arguments
+def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[SettingsArguments]) -> Library:
+    """Open the library at a folder, or the default one, with settings that beat those of any file.
 
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
@@ -407,8 +452,8 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute_path(path) if path is not None else default_library()
-    found = config.warn_of_ignored(config.read_configuration(folder, **arguments))
-    return Library(folder, found.settings, arguments.get("space"), found.named)
+    found = config.warn_of_ignored(config.read_configuration(folder, **settings))
+    return Library(folder, found.settings, settings.get("space"), found.named)
 
 
 def _filter(given: str | Filter | None) -> Filter | None:

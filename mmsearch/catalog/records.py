@@ -29,6 +29,8 @@ class KnownItem(NamedTuple):
     mtime_ns: int
     status: str
     content_id: int
+    kept: int
+    """1 where the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Placement:
     size: int
     mtime_ns: int
     moved: int | None = None
+    kept: bool = False
+    """Whether the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ class Batch:
     """(item id, path): only marked where the item still has that path."""
     tags: list[tuple[str, str, float]] = field(default_factory=list)
     """(hash, tag, confidence) that a model gave to contents."""
+    given_tags: list[tuple[str, str]] = field(default_factory=list)
+    """(hash, tag) that a person or an application gave to contents."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, one.name) for one in fields(self))

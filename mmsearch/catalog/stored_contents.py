@@ -111,13 +111,13 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
 def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
     """The next present items beyond a path of the exported contents up to an id, by path; none at the end."""
     query = (
-        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns)
+        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns, Item.kept)
         .join(Content, Content.id == Item.content_id)
         .join(Root, Root.id == Item.root_id)
         .where(Item.path > after, Item.status == "present", Content.id <= until, _embedded(space))
     )
     rows: Any = connection.execute(query.order_by(Item.path).limit(4 * PAGE))
-    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns"), row, strict=True)) for row in rows]
+    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns", "kept"), row, strict=True)) for row in rows]
 
 
 def _wanted(space: SpaceRecord) -> Any:

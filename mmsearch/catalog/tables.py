@@ -115,6 +115,8 @@ class Item(Base):
     mtime_ns: Mapped[int]
     status: Mapped[str]
     seen_at: Mapped[datetime]
+    kept: Mapped[int] = mapped_column(server_default="0")
+    """1 where the library keeps the bytes (`catalog.originals`); only media that were handed over in memory have it."""
 
 
 class SegmentRow(Base):

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.records import NewTag
 from mmsearch.catalog.statements import chunks, insert_rows
 from mmsearch.catalog.tables import Tag
@@ -46,3 +47,24 @@ def model_tags(connection: Connection, ids: Sequence[int]) -> dict[int, list[tup
 def add_model_tags(connection: Connection, tags: Sequence[tuple[int, str, float]]) -> None:
     """Write tags of new contents: (content id, tag, confidence)."""
     insert_rows(connection, Tag, [dict(zip(("content_id", "tag", "confidence"), tag, strict=True)) for tag in tags])
+
+
+def add_given_tags(connection: Connection, tags: Sequence[tuple[str, str]]) -> None:
+    """Write tags, (hash, tag), that a person or an application gave to contents that are there; over a model's."""
+    known = content_ids(connection, [sha256 for sha256, _ in tags])
+    for sha256, tag in tags:
+        connection.execute(
+            upsert(Tag)
+            .values(content_id=known[sha256], tag=tag, confidence=None)
+            .on_conflict_do_update(
+                index_elements=[Tag.content_id, Tag.tag],
+                set_={"confidence": None},
+                where=Tag.confidence.is_not(None),
+            )
+        )
+
+
+def given_tags(connection: Connection, content_id: int) -> set[str]:
+    """The tags of a content that a person or an application gave."""
+    query = select(Tag.tag).where(Tag.content_id == content_id, Tag.confidence.is_(None))
+    return set(connection.execute(query).scalars())

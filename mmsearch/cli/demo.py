@@ -35,7 +35,7 @@ TOP = 3
 @device_options
 @json_option
 def demo(device: str | None, precision: str | None, as_json: bool) -> None:
-    """Search the packaged sample media every way there is, in a library that is thrown away."""
+    """Search the packaged samples in a temporary library."""
     with (
         tempfile.TemporaryDirectory(prefix="mmsearch-demo-") as folder,
         open_library(Path(folder), device=device, precision=precision) as library,

@@ -15,7 +15,10 @@ from mmsearch.cli.options import device_options, json_option, library_option, op
 @device_options
 @json_option
 def doctor(library: Path | None, device: str | None, precision: str | None, as_json: bool) -> None:
-    """See whether all that mmsearch needs is here and works. Changes nothing; exit code 1 if something is wrong."""
+    """Check everything that mmsearch needs.
+
+    Changes nothing. The exit code is 1 if something is wrong.
+    """
     with open_library(library, device=device, precision=precision) as opened:
         findings = opened.doctor()
     if as_json:

@@ -23,20 +23,22 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @library_option
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) like this.")
-@click.option("--hidden", is_flag=True, help="Take hidden files and folders too.")
-@click.option("--follow-links", is_flag=True, help="Take what links in a folder lead to outside of it.")
-@click.option("--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
-@click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
-@click.option("--space", metavar="NAME", help="What makes the vectors of a new library. Default: starter.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen; decode and write nothing.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) that match.")
+@click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
+@click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
+@click.option(
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
+@click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
+@click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
 @device_options
 @json_option
 def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run: bool, **options: Any) -> None:
-    """Take in every new or changed file below PATHS.
+    """Add new and changed files below PATHS to the library.
 
-    Unchanged files are not opened, moved ones cost nothing, missing ones are kept (see prune).
-    Ctrl-C stops after the files in hand; run it again to go on.
+    Unchanged files are not opened, moved files are not embedded again, and missing files are kept (see prune). Ctrl-C
+    stops after the current files; run the command again to continue.
     """
     settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json or dry_run) as shown:

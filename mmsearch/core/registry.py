@@ -27,6 +27,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     # (device, precision) -> Space
     "spaces": {
         "starter": "mmsearch.encoders.starter:space",
+        "starter-open": "mmsearch.encoders.starter:open_space",
         # What is known of these is in encoders/presets.py.
         "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
         "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",

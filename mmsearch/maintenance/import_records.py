@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmsearch.core.file_times import INT64
+from mmsearch.core.media_paths import MEDIA_ROOT, is_media_path, is_whole_media_path
 from mmsearch.errors import FAILURES, InvalidInput
 from mmsearch.maintenance.import_values import (
     LONGEST,
@@ -99,6 +100,8 @@ class ImportedItem:
     sha256: str
     size: int
     mtime_ns: int
+    kept: bool
+    """Whether the folder has its bytes, for the library to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +272,14 @@ def item_record(record: Any, relocate: Callable[[str], bytes]) -> ImportedItem:
     if not isinstance(mtime, int) or isinstance(mtime, bool) or mtime not in INT64:
         raise WrongValue(f"'mtime_ns' is {shown(mtime)}, not nanoseconds of 64 bits")
     path, root = (_path(required_text(record, name), relocate) for name in ("path", "root"))
-    return ImportedItem(
-        path, root, checked_sha256(required(record, "sha256"), "'sha256'"), required_count(record, "size"), mtime
-    )
+    sha256, size, kept = checked_sha256(required(record, "sha256"), "'sha256'"), required_count(record, "size"), False
+    if is_media_path(path) or is_media_path(root):
+        if root != MEDIA_ROOT or not is_whole_media_path(path):
+            raise WrongValue(f"{shown(record['path'])} is no medium's path")
+        kept = record.get("kept", False)
+    if not isinstance(kept, bool) or (record.get("kept") and not kept):
+        raise WrongValue(f"'kept' is {shown(record['kept'])}, which no such item is")
+    return ImportedItem(path, root, sha256, size, mtime, kept)
 
 
 def _path(given: str, relocate: Callable[[str], bytes]) -> bytes:
@@ -281,6 +289,8 @@ def _path(given: str, relocate: Callable[[str], bytes]) -> bytes:
         raise WrongValue(f"the path {shown(given)} holds what is in no name") from error
     if not path or b"\0" in path or len(path) > LONGEST:
         raise WrongValue(f"{shown(given)} is no path")
+    if is_media_path(path):
+        return path
     if not os.path.isabs(path) or os.path.normpath(path) != path:
         raise WrongValue(
             f"the path {shown(given)} is none from a file system's top down; --root OLD=NEW says where it is"

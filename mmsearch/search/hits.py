@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.segments import hit_details
+from mmsearch.core.media_paths import media_id
 from mmsearch.search.ranking import RankedItem
 from mmsearch.types import Hit, Level, Metadata, Span
 
@@ -51,6 +52,7 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         duplicates=tuple(map(_path, one.duplicates)),
         members=tuple(map(_path, one.members)),
         part=None if one.part is None else _path(one.part),
+        media_id=media_id(one.path),
     )
 
 

@@ -32,8 +32,9 @@ VECTOR, KEYWORDS = "vector", "keywords"
 
 def query_text(query: Query) -> str:
     """The words of a query, empty if it isn't just words: a picture beside them, or a minus, changes what is meant."""
-    plain = all(isinstance(part.value, str) and part.modality == "text" and part.weight > 0 for part in query.parts)
-    return " ".join(part.value for part in query.parts) if plain else ""
+    words = [part.value for part in query.parts if part.modality == "text" and part.weight > 0]
+    plain = [value for value in words if isinstance(value, str)]
+    return " ".join(plain) if len(plain) == len(query.parts) else ""
 
 
 def match_keywords(

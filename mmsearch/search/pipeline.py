@@ -44,7 +44,7 @@ from mmsearch.search.moments import with_moments
 from mmsearch.search.query import EmbeddedQuery, embed_for_search, resolve_query
 from mmsearch.search.ranking import Depth, Ranking, Stage, deepen
 from mmsearch.search.vector import VectorSearch
-from mmsearch.types import Hit, Modality, Query, StoredVector
+from mmsearch.types import Hit, Modality, Query, QueryLike, StoredVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class SearchOptions:
         return self.offset + self.k
 
 
-def search(query: str | os.PathLike[str] | Query, options: SearchOptions, context: LibraryContext) -> list[Hit]:
+def search(query: QueryLike, options: SearchOptions, context: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `query.resolve_query` and `query.embed_query`."""
     return context.unmoved(
         current_commit, lambda serving: _search(resolve_query(query, context, serving), options, context, serving)
@@ -139,7 +139,7 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
         yield Stage(lambda ranking, _: _leave_out(ranking, own), end)
     space, cache = request.serving, request.embedded.cache if request.embedded else VectorCache()
     if options.dedup and space is not None:
-        thresholds = context.similarity_thresholds
+        thresholds = context.settings.similarity
         yield Stage(lambda ranking, _: deduplicate_ranking(ranking, catalog, space, thresholds, cache), end)
 
 

@@ -1,6 +1,5 @@
 """The embed stage: from what a caller means to a query, and from that to one unit vector."""
 
-import math
 import os
 import shutil
 import tempfile
@@ -15,8 +14,11 @@ import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.items import items_at
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.arguments import checked
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -25,13 +27,17 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import (
     Hit,
     Modality,
+    PillowImage,
     Prepared,
     Query,
+    QueryLike,
     QueryPart,
     Segment,
+    Sound,
     Space,
     StoredVector,
     Vectors,
+    as_query,
 )
 
 _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
@@ -40,6 +46,10 @@ _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
     "video": ("image", "audio"),
 }
 """What a medium is cut into. Of text it depends on the passage whether torch is needed."""
+
+
+MAX_RATE, MAX_CHANNELS = 10_000_000, 100
+"""Hz and channels of a sound; the head of a WAVE file holds no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +82,6 @@ def embed_query(query: Query, space: Space, pool: Callable[[], DecodePool]) -> V
     """
     if not query.parts:
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    if not all(math.isfinite(part.weight) for part in query.parts):
-        raise InvalidInput("a weight must be a finite number")
     rows = [part.weight * _embed_part(part.modality, part.value, space, pool) for part in query.parts]
     return _unit(np.sum(rows, axis=0))[np.newaxis]
 
@@ -160,7 +168,7 @@ def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> l
 def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
     """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
     if isinstance(value, str | os.PathLike):
-        path = Path(value)
+        path = Path(checked(f"the query's {modality}", value, str | os.PathLike[str]))
         if not path.exists():
             raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
         yield path
@@ -171,24 +179,36 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
         path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
             path.write_bytes(value)
-        elif modality == "image" and hasattr(value, "save"):
-            # TIFF takes every mode Pillow has, with its profile and orientation.
-            value.save(path, "TIFF", exif=value.getexif(), icc_profile=value.info.get("icc_profile"))
-        elif modality == "audio" and isinstance(value, tuple) and len(value) == 2:
-            _write_wave(path, *value)
+        elif isinstance(value, PillowImage):
+            _write_picture(path, value)
         else:
-            raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
+            _write_wave(path, *checked("a sound", value, Sound))
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_wave(path: Path, samples: Any, rate: int) -> None:
+def _write_picture(path: Path, picture: PillowImage) -> None:
+    try:
+        # TIFF takes every mode Pillow has, with its profile and orientation.
+        picture.save(path, "TIFF", exif=picture.getexif(), icc_profile=picture.info.get("icc_profile"))
+    except Exception as error:  # what a picture's own class raises, which may be anybody's
+        raise InvalidInput(f"the picture can't be read: {error}", hint="give a path, or another picture") from error
+
+
+def _write_wave(path: Path, samples: Any, rate: float) -> None:
     """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
-    array = np.asarray(samples, np.float64)
+    try:
+        array = np.asarray(samples, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"a sound's samples can't be read: {error}", hint="an array of numbers in [-1, 1]"
+        ) from error
     array = array[:, np.newaxis] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or int(rate) <= 0:
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or not 1 <= rate <= MAX_RATE:
         raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
+    if array.shape[1] > MAX_CHANNELS:
+        raise InvalidInput(f"a sound of {array.shape[1]} channels", hint="samples are (n,) or (n, channels)")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(array.shape[1])
         file.setsampwidth(4)
@@ -221,25 +241,33 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     return Query(mixed=(QueryPart(modality, path),))
 
 
-def resolve_query(query: str | os.PathLike[str] | Query, context: LibraryContext, space: SpaceRecord | None) -> Query:
+def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord | None) -> Query:
     """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
 
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
     """
     if isinstance(query, os.PathLike):
+        if is_media_path(path := item_path(query)):
+            query = Query(like=_item_at(path, context))
+            return resolve_query(query, context, space)
         return interpret_query(os.fspath(query), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
-    return Query(
-        mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in query.parts)
-    )
+    parts = as_query(query).parts
+    return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+
+
+def _item_at(path: bytes, context: LibraryContext) -> int:
+    """The number of the item of a medium that was handed over in memory. Raises: InvalidInput if there is none."""
+    found = context.catalog().read(items_at, [path]).get(path)
+    if found is None:
+        raise InvalidInput(f"nothing is known at {os.fsdecode(path)}", hint="see what is: mmsearch status")
+    return found.item_id
 
 
 def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
     """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
-    item_id = part.value.item_id if isinstance(part.value, Hit) else part.value
-    if not isinstance(item_id, int) or isinstance(item_id, bool):
-        raise InvalidInput(f"like takes a hit or an item's id, not {item_id!r}", hint="ids are in the JSON of a search")
+    item_id: int = checked("like", part.value.item_id if isinstance(part.value, Hit) else part.value, int)
     with context.catalog().reading() as snapshot:
         known = stored_item(snapshot, space, item_id) if space else None
     if known is None:

@@ -72,7 +72,7 @@ def everything(library: Library, dev: Path) -> None:
 def mixed(dev: Path, folder: Path, space: str) -> Iterator[str]:
     """Files are looked at one by one here: neither bundled nor folded."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with mmsearch.open(folder / "all", space=space, fusion="off", dedup="off") as library:
+    with mmsearch.open(folder / "all", space=space, fusion="off", dedup=False) as library:
         everything(library, dev)
         for (words, kind), relevant in questions(dev).items():
             hits = library.search(words, 100_000, mode="vector")

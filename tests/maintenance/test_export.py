@@ -239,7 +239,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
         assert done.returncode == -signal.SIGKILL, done.stderr
     import mmsearch
 
-    with mmsearch.open(target, space="tests.tiny:space", dedup="off") as library:
+    with mmsearch.open(target, space="tests.tiny:space", dedup=False) as library:
         taken = library.import_(tmp_path / "out")
         assert 0 < taken.items + taken.known == 15
         assert found(library) == expected

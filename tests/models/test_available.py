@@ -88,7 +88,7 @@ def test_the_list_of_models_has_every_preset_and_every_folder(source: Path) -> N
     assert [(m.name, m.dim, m.bytes, m.licence) for m in found] == [
         (p.name, p.dim, p.bytes, p.licence) for p in MODEL_PRESETS
     ]
-    assert [m.name for m in found if m.installed] == ["starter"]
+    assert [m.name for m in found if m.installed] == ["starter", "starter-open"]
     assert [m.name for m in found if m.non_commercial] == ["mobileclip2-s2"]
     prepared(source)
     prepared(source, "open_clip:Small/drawn")
@@ -100,7 +100,7 @@ def test_the_list_of_models_has_every_preset_and_every_folder(source: Path) -> N
     assert {(m.modalities, m.dim, m.bytes, m.installed) for m in others} == {(("text", "image"), clip.DIM, size, True)}
 
 
-@pytest.mark.parametrize("name", ["starter", "local-dir"])
+@pytest.mark.parametrize("name", ["starter", "starter-open", "local-dir"])
 def test_spaces_that_need_no_preparing_count_as_present(name: str, source: Path) -> None:
     here = download.prepared_folder(f"local-dir:{source}" if name == "local-dir" else name)
     assert here is not None and here.is_dir()
@@ -310,6 +310,7 @@ def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: 
     assert {row[0]: row[-1] for row in rows} == {
         **{preset.name: "no" for preset in MODEL_PRESETS},
         "starter": "yes",
+        "starter-open": "yes",
         NAME: "yes",
     }
     assert [row[0] for row in rows if "NO COMMERCIAL USE" in row[-2]] == ["mobileclip2-s2"]

@@ -218,7 +218,7 @@ def filled(library: Library, folder: Path) -> Library:
 def test_each_fusion_strategy_orders_groups_as_defined(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
 ) -> None:
-    again = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=1,text=100")
+    again = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 1, "text": 100})
     hits = again.search(Query(text="red"), 3, mode="vector")
     assert [hit.path.name for hit in hits if hit.path.name in before] == before
     parts = {hit.path.name: hit.part.name for hit in hits if hit.part}
@@ -231,8 +231,8 @@ def test_the_average_strategy_counts_all_files_of_a_group(
 ) -> None:
     """Against the evidence of all files, averaged here: also for files that no list was asked deep enough to bring."""
     query = Query(text="red")
-    library = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=3,text=1")
-    alone = open_tiny(fusion="off", dedup="off").search(query, 100, mode="vector")
+    library = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 3, "text": 1})
+    alone = open_tiny(fusion="off", dedup=False).search(query, 100, mode="vector")
     space, _ = library._context.embedding()
     vector = search_query.embed_query(query, space, library._context.query_decoding)
     calibrator = library._context.calibrator(query, vector, space)
@@ -255,7 +255,7 @@ def test_senseless_fusion_settings_are_refused() -> None:
     for wrong in ({"fusion": "sum"}, {"fusion": "weighted", "fusion_weights": "image"}):
         with pytest.raises(InvalidInput):
             read_settings(None, **wrong)
-    with pytest.raises(InvalidInput, match="setting fusion_weights can't be 'image=0'"):
-        read_settings(None, fusion="weighted", fusion_weights="image=0")
+    with pytest.raises(InvalidInput, match="setting fusion_weights can't be a dict"):
+        read_settings(None, fusion="weighted", fusion_weights={"image": 0})
     assert read_settings(None, fusion="weighted").weights == {"image": 1, "video": 1, "audio": 1, "text": 0.5}
     assert read_settings(None, fusion="mean").weights == {}

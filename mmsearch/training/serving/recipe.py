@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.errors import InvalidInput
 
 
@@ -29,6 +30,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         for name in ("epochs", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must be at least 1, not {getattr(self, name)}")
