@@ -131,6 +131,9 @@ def objects_right(library: Library, shown: Sequence[Path], spoken: dict[str, lis
     return f"first right {right}/{len(asked)} = {right / len(asked):.1%}, texts among five {texts / len(asked):.2f}"
 
 
+MODES: tuple[Mode, ...] = ("hybrid", "vector")
+
+
 def measure_prose(work: Path, shared: Path, folder: Path | None) -> Iterator[str]:
     spoken = captions(shared)
     for part, (title, split) in enumerate((("chosen", "train"), ("reported", "dev"))):
@@ -142,8 +145,8 @@ def measure_prose(work: Path, shared: Path, folder: Path | None) -> Iterator[str
         with made as library:
             yield f"{title:<9} photos alone            {objects_right(library, shown, spoken, 'hybrid')}"
         with filled(beside, [texts]) as library:
-            for mode in ("hybrid", "vector"):
-                found = objects_right(library, shown, spoken, mode)  # type: ignore[arg-type]
+            for mode in MODES:
+                found = objects_right(library, shown, spoken, mode)
                 yield f"{title:<9} with texts, {mode:<10}  {found}"
 
 
@@ -162,7 +165,7 @@ def measure_kinds(work: Path, shared: Path, folder: Path | None) -> Iterator[str
     with filled(work / "kinds", media) as library:
         for title, (kind, pairs) in asked.items():
             held = [pair for pair in pairs if all((dev / name).is_file() for name in pair[1])]
-            for mode in ("vector", "hybrid"):
+            for mode in MODES:
                 own, one = (
                     sum(_first(library, query, dev, modalities, mode) in right for query, right in held) / len(held)
                     for modalities in ((kind,), None)
@@ -174,8 +177,8 @@ def _pair(row: dict[str, str]) -> tuple[str, set[str]]:
     return row["query"], set(row["relevant"].split(","))
 
 
-def _first(library: Library, query: str, dev: Path, modalities: Sequence[str] | None, mode: str) -> str:
-    hits = library.search(mmsearch.Query(text=query), 1, modalities=modalities, mode=mode)  # type: ignore[arg-type]
+def _first(library: Library, query: str, dev: Path, modalities: Sequence[str] | None, mode: Mode) -> str:
+    hits = library.search(mmsearch.Query(text=query), 1, modalities=modalities, mode=mode)
     same = [hits[0].path, *hits[0].duplicates] if hits else []
     return same[0].relative_to(dev).as_posix() if same else ""
 
@@ -183,11 +186,11 @@ def _first(library: Library, query: str, dev: Path, modalities: Sequence[str] | 
 def measure_notes(work: Path, shared: Path, folder: Path | None) -> Iterator[str]:
     texts = written(work / "notes-texts", [*prose(folder, 0), *prose(folder, 1)][:TEXTS])
     with filled(work / "notes", [SAMPLES, texts]) as library:
-        for mode in ("hybrid", "vector"):
+        for mode in MODES:
             ranks = []
             for note, questions in QUESTIONS.items():
                 for question in questions:
-                    hits = library.search(mmsearch.Query(text=question), 10, mode=mode)  # type: ignore[arg-type]
+                    hits = library.search(mmsearch.Query(text=question), 10, mode=mode)
                     ranks.append(next((hit.rank for hit in hits if hit.path.name == note), 11))
             shares = " / ".join(f"{sum(rank <= k for rank in ranks)}" for k in (1, 3, 10))
             yield f"{mode:<7} of {len(ranks)} questions, the note is among the first 1/3/10: {shares}"

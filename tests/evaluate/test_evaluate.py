@@ -122,10 +122,10 @@ def test_videos_are_ranked_as_a_search_ranks_them(filled: Library, folder: Path,
 
 
 def test_items_are_ranked_as_a_search_shows_them_or_by_their_cosines(filled: Library, folder: Path) -> None:
-    table = pairs(folder, "red green1\tmedia/green1.png")
+    table = pairs(folder, 'red "green1"\tmedia/green1.png')
     ranks = {by: filled.evaluate(table, by=by).directions[0].outcomes[0].ranks for by in ("confidence", "cosine")}
     shown = {
-        mode: [hit.path.name for hit in filled.search("red green1", 10, modalities=("image",), mode=mode)]
+        mode: [hit.path.name for hit in filled.search('red "green1"', 10, modalities=("image",), mode=mode)]
         for mode in ("hybrid", "vector")
     }
     assert ranks["confidence"] == (1,) and shown["hybrid"][0] == "green1.png", "by its name"
