@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mmsearch.calibration import ScoreCalibrator
+from mmsearch.calibration.answers import RIVAL
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
-from mmsearch.catalog.embeddings import item_vectors
+from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
@@ -64,6 +65,7 @@ class VectorSearch:
         neighbours, sizes = self.lists.search(
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
+        self._note_lists(neighbours)
         by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
         # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
         certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
@@ -79,6 +81,15 @@ class VectorSearch:
             for place, (cosine, found) in enumerate(items)
         )[:count]
         return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
+
+    def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
+        """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
+        if self.filter is not None:
+            # A filter changes what may be shown, not what a score means.
+            if all(map(self.calibrator.knows, neighbours)):
+                return
+            neighbours, _ = self.lists.search(self.vector, RIVAL, self.modalities, vector_cache=self.cache)
+        note_lists(self.calibrator, neighbours, 0, self.catalog, self.space, self.cache)
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
@@ -97,6 +108,25 @@ class VectorSearch:
 
     def _key(self, found: ResolvedSegment) -> ListKey:
         return ListKey(self.space.name, found.modality, found.matched)
+
+
+def note_lists(
+    calibrator: ScoreCalibrator,
+    neighbours: Mapping[ListKey, Neighbours],
+    row: int,
+    catalog: Catalog,
+    space: SpaceRecord,
+    cache: VectorCache,
+) -> None:
+    """Tell a calibrator what its query, that of a row of the neighbours, finds in each list."""
+    best = {key: int(found.ids[row, 0]) for key, found in neighbours.items() if found.ids.shape[1]}
+    wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
+    missing = [segment for segment in wanted.values() if cache.get(segment) is None]
+    with catalog.reading() as snapshot:
+        read = vectors_of_segments(snapshot, space, missing) if missing else {}
+    for key, segment in best.items():
+        vector = None if key not in wanted else read.get(segment, cache.get(segment))
+        calibrator.note_list(key, neighbours[key].scores[row], vector)
 
 
 def softplus(logit: float) -> float:

@@ -23,7 +23,7 @@ from mmsearch.catalog.records import KeywordMatch, WordMatch
 COMMON_RANKS = 100
 """Words of this rank or less tell nothing."""
 
-UNLISTED = 0.8
+UNLISTED = 1.2
 """What a word that is not in the list tells beyond the rarest one that is."""
 
 LETTER = 0.7
@@ -38,8 +38,10 @@ COVERAGE_POWER = 2.0
 NAME_MIDDLE, NAME_SCALE = 1.9, 0.5
 """How telling a name's words must be for even odds, and what multiplies the odds by e."""
 
-PASSAGE_MIDDLE, PASSAGE_SCALE = 4.3, 0.45
-"""The same for a passage."""
+PASSAGE_MIDDLE, PASSAGE_SCALE, PASSAGE_DENSITY = 5.5, 0.54, 0.8
+"""The same for a passage that holds a word as densely as usual; and what the logarithm of its density adds to how telling
+the words are. A logistic regression on known items among prose texts, words of whom were asked for, and on names of
+objects, which ask for none of them (`python -m tests.benchmarks.ranking` has the texts)."""
 
 FOLDER_MOST = 0.3
 """Confidence of a folder's name alone, at most."""
@@ -89,15 +91,22 @@ def word_evidence(match: KeywordMatch, ignored: Collection[str] = ()) -> float:
         return math.inf
     worth = [(one, _worth(one)) for one in match.words if one.word not in ignored]
     named = [w for one, w in worth if one.named]
-    in_passage = [w * one.density for one, w in worth if one.density > 0]
+    in_passage = [w for one, w in worth if one.density > 0]
     if not named and not in_passage:
         return _evidence(FOLDER_MOST * _folder_probability(worth))
     asked = sum(w for one, w in worth if not _by_folder_alone(one))
     found = sum(w for one, w in worth if one.named or one.density > 0)
     share = math.pow(found / asked, COVERAGE_POWER) if asked > 0 else 0.0
     by_name = share * _logistic((_together(named) - NAME_MIDDLE) / NAME_SCALE) if named else 0.0
-    by_passage = share * _logistic((_together(in_passage) - PASSAGE_MIDDLE) / PASSAGE_SCALE) if in_passage else 0.0
-    return _evidence(by_name) + _evidence(by_passage)
+    return _evidence(by_name) + (_evidence(_by_passage(share, worth)) if in_passage else 0.0)
+
+
+def _by_passage(share: float, worth: Iterable[tuple[WordMatch, float]]) -> float:
+    """The probability that the words of a passage make, where they are this share of what is asked for."""
+    held = [(one, w) for one, w in worth if one.density > 0]
+    densest = max(one.density for one, _ in held)
+    telling = share * _together([w for _, w in held]) + PASSAGE_DENSITY * math.log(densest)
+    return _logistic((telling - PASSAGE_MIDDLE) / PASSAGE_SCALE)
 
 
 def _worth(one: WordMatch) -> float:

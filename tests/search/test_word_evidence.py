@@ -27,9 +27,10 @@ def test_rarity_follows_the_frequency_of_a_word_in_general() -> None:
 
 
 def test_a_rare_word_is_telling_wherever_it_is_and_a_common_one_in_a_name() -> None:
-    assert told("invoice", name="invoice") > 0.97 and told("invoice", passage="invoice") > 0.97
+    assert told("invoice", name="invoice") > 0.97 and told("invoice", passage="invoice") > 0.8
+    assert told("invoice walnut", passage="invoice walnut") > 0.97
     assert told("dog", name="dog") > 0.8
-    assert told("dog", passage="dog") < 0.1
+    assert told("dog", passage="dog") == 0
     assert told("red", name="red") < 0.5 and told("red", passage="red") == 0
 
 
