@@ -20,9 +20,12 @@ if TYPE_CHECKING:
         Decoder,
         Encoder,
         EncoderSpec,
+        Ids,
         Limits,
+        Metadata,
         Modality,
         Neighbours,
+        Prepared,
         Segment,
         Selection,
         Space,
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
-    from mmsearch.filters.ast import And, Comparison, Filter, Not, Or, Period
+    from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
@@ -90,7 +93,10 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
+        Item,
         Label,
+        Location,
+        MetaValue,
         Moment,
         OnProgress,
         PillowImage,
@@ -105,8 +111,8 @@ if TYPE_CHECKING:
 
 _OFFERED = {
     "mmsearch.contracts": (
-        "Decoder Encoder EncoderSpec Limits Modality Neighbours Segment Selection Space Span VectorIndex "
-        "Vectors Windowing"
+        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
+        "VectorIndex Vectors Windowing"
     ),
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
@@ -117,7 +123,7 @@ _OFFERED = {
         "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
-    "mmsearch.filters.ast": "And Comparison Filter Not Or Period",
+    "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
@@ -136,8 +142,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Label Moment OnProgress PillowImage Progress Query QueryLike QueryPart "
-        "Sound StoredVector"
+        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "QueryLike QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -180,6 +186,7 @@ __all__ = [
     "Finding",
     "Forked",
     "Hit",
+    "Ids",
     "Imported",
     "IndexBuild",
     "IndexCheck",
@@ -189,6 +196,7 @@ __all__ = [
     "IngestReport",
     "IngestRun",
     "InvalidInput",
+    "Item",
     "Label",
     "Library",
     "LibraryEmpty",
@@ -201,8 +209,12 @@ __all__ = [
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
+    "Location",
     "Media",
     "MediaError",
+    "MetaOperand",
+    "MetaValue",
+    "Metadata",
     "MmsearchError",
     "Modality",
     "ModalityCounts",
@@ -223,6 +235,7 @@ __all__ = [
     "PartShare",
     "Period",
     "PillowImage",
+    "Prepared",
     "Progress",
     "Pruned",
     "Query",

@@ -157,7 +157,10 @@ class Encoder(Protocol):
     def spec(self) -> EncoderSpec: ...
 
     def prepare(self, segment: Segment) -> Prepared:
-        """The model's input for one segment. Pure, deterministic, no torch: it runs in decode workers."""
+        """The model's input for one segment. Pure, deterministic, no torch: it runs in decode workers.
+
+        Raises: InvalidInput for a segment of another modality.
+        """
         ...
 
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:

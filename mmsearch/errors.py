@@ -288,7 +288,10 @@ class Transient(MediaError):
 
 
 class NotKept(MediaError):
-    """A medium was handed over in memory and its bytes are not in the library: no failure of the medium itself."""
+    """The file was handed over in memory, and the library did not keep its bytes. It is not a failure of the file.
+
+    To do: hand it over again with `keep=True`.
+    """
 
     failure = "not-kept"
 

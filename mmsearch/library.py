@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, Unpack
@@ -28,18 +28,34 @@ from mmsearch.ingest.plan import Planner
 from mmsearch.labels import labelling
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
+from mmsearch.maintenance import items as maintenance_items
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.items import Paths
+from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
-from mmsearch.search import duplicates, pipeline
+from mmsearch.search import batch, duplicates, pipeline
 from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query, QueryLike
+from mmsearch.types import (
+    Failure,
+    Finding,
+    Hit,
+    Item,
+    Label,
+    Location,
+    MetaValue,
+    Modality,
+    OnProgress,
+    Query,
+    QueryLike,
+    Vectors,
+)
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
@@ -249,6 +265,50 @@ class Library:
             self._context.repair()
         return found
 
+    def search_many(
+        self,
+        queries: Sequence[QueryLike],
+        k: int = 10,
+        *,
+        offset: int = 0,
+        modalities: Collection[Modality] | None = None,
+        mode: search_keywords.Mode = "hybrid",
+        filter: str | Filter | None = None,
+        dedup: bool | None = None,
+        moments: bool = False,
+    ) -> list[list[Hit]]:
+        """For each query what `search` finds for it, in the same order.
+
+        Media and words of 64 queries at a time go through their encoders together, which is quicker than a loop, and
+        are answered from one state of the library.
+
+        Args:
+            queries: As `embed` takes them.
+            k, offset, modalities, mode, filter, dedup, moments: As `search` takes them, for every query.
+
+        Raises: as `search`, for the first query that can't be asked.
+        """
+        registry.check_modalities(modalities)
+        chosen = _filter(filter)
+        self._require_items()
+        dedup_on = self.settings.dedup if dedup is None else dedup
+        options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
+        found = batch.search_many(queries, options, self._context)
+        if mode != "keyword":
+            self._context.repair()
+        return found
+
+    def embed(self, given: QueryLike | Sequence[QueryLike]) -> Vectors:
+        """Vectors of queries in the space that the library searches: float32 of length 1, (dim,) of one query, (n, dim)
+        of a list of n. The dot product of two is their cosine, the score of a hit.
+
+        Args:
+            given: Words, the path of a medium, a `Query`, a PIL image, or a sound (samples, rate); or several of them.
+
+        Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable file.
+        """
+        return batch.embed(given, self._context)
+
     def duplicates(
         self,
         threshold: float | None = None,
@@ -375,6 +435,78 @@ class Library:
         """What vectors are searched with: to see, tune, build and verify (`mmsearch.maintenance.index`)."""
         return LibraryIndex(self._context)
 
+    # Items
+
+    def get(self, which: int | str | os.PathLike[str]) -> Item | None:
+        """The item of an id (`Hit.item_id`, `Item.id`) or at a path, with all that is known of it.
+
+        None if the library has no such item, as a dict's `get` has it. One whose file is missing is still an item.
+
+        Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
+        """
+        return maintenance_items.known_item(self._context, which)
+
+    def items(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> Iterator[Item]:
+        """Every item that matches, by path.
+
+        They are read 500 at a time, each time from one state of the library, so that memory stays the same however
+        many there are, and others may ingest meanwhile.
+
+        Args:
+            filter, modalities: Only such items, as in `search`.
+            missing: Items whose file is missing, too.
+
+        Raises: LibraryNotFound, InvalidInput, both at once and not at the first item.
+        """
+        return maintenance_items.all_items(self._context, _filter(filter), modalities, missing)
+
+    def count(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> int:
+        """How many items `items` would go through with the same arguments. Raises: as `items`."""
+        return maintenance_items.item_count(self._context, _filter(filter), modalities, missing)
+
+    def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+        """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.
+
+        A tag belongs to what the file holds: copies have it too, and it stays when the file moves or changes. What
+        `label` saves never replaces it.
+
+        Args:
+            paths: Files, or folders for every item below; one or several.
+            remove: Tags to take away, whoever gave them.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a path where nothing is known, LibraryNotFound, LibraryLocked.
+        """
+        return maintenance_items.tag_items(self._context, paths, add, remove)
+
+    def set_meta(self, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
+        """Give items metadata of your own, which filters know as `meta.KEY`: `{"rating": 5, "due": date(2027, 1, 1)}`.
+
+        Keys that are not named keep their values. As a tag, a value belongs to what the file holds.
+
+        Args:
+            paths: As `tag` takes them.
+            values: Key -> a str, an int, a float, a bool, a date, or a datetime without a zone; None takes it away.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a key or a value that is none, and as `tag`.
+        """
+        return maintenance_items.set_item_meta(self._context, paths, values)
+
     # Knowing and forgetting
 
     def status(self) -> Status:
@@ -407,6 +539,13 @@ class Library:
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
         return list(doctor.examine_library(self._context))
+
+    def locations(self) -> list[Location]:
+        """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
+
+        Raises: InvalidInput for a settings file that can't be read.
+        """
+        return used_locations(self.path)
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.

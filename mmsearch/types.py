@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -250,6 +251,49 @@ class Hit:
     """The id that an application gave to a medium that it handed over in memory."""
 
 
+MetaValue: TypeAlias = str | int | float | bool | date | datetime
+"""A value of a person's own metadata; a datetime has no zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that the library knows, with all that is said of it. Hashable, by all but its dicts."""
+
+    id: int
+    """Never given to another one; it stays when the file moves or changes."""
+    path: Path
+    modality: Modality
+    state: Literal["present", "missing"]
+    """missing: the last ingest did not find the file any more, and no `prune` was made since."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """When the file last changed, UTC."""
+    ingested: datetime
+    """When it was last taken in, UTC."""
+    sha256: str
+    """Of the file's bytes: equal for copies."""
+    duration: float | None = None
+    """Seconds."""
+    width: int | None = None
+    """Pixels, as shown."""
+    height: int | None = None
+    taken: datetime | None = None
+    """By the clock of the camera, without a zone."""
+    camera: str | None = None
+    gps: tuple[float, float] | None = None
+    """Degrees north, degrees east."""
+    title: str | None = None
+    tags: tuple[str, ...] = ()
+    """What a person gave: `Library.tag`, and the file's own keywords."""
+    labels: tuple[tuple[str, float], ...] = ()
+    """What `Library.label` saved, with its confidence in [0, 1]."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
+    """What `Library.set_meta` gave."""
+    metadata: Metadata = field(default_factory=dict, hash=False)
+    """Everything the file says of itself, as a hit has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What `Library.label` says of one item."""
@@ -303,3 +347,16 @@ class Finding:
     detail: str
     remedy: str | None = None
     """What to do about it, unless all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place on this machine where mmsearch keeps something, or looks for it."""
+
+    name: str
+    """What is kept there, in a word: "library", "models", ..."""
+    path: Path
+    """A file, a folder, or for what comes and goes a pattern."""
+    detail: str
+    bytes: int | None
+    """What lies there now takes; None: there is nothing."""

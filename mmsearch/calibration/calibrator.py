@@ -1,6 +1,5 @@
 """Turns the raw scores of one query into confidences and tail probabilities."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +10,6 @@ from mmsearch.calibration.answers import (
     NOTHING_KNOWN,
     RIVAL,
     AnswerModel,
-    Level,
     Levels,
     ListFacts,
     fitted_answers,
@@ -44,6 +42,9 @@ class ListAnswers:
 
     def wants_best(self, key: ListKey) -> bool:
         return self.modality == "text" and self.encoders.words_centre is not None and self.model(key).uses_hubness
+
+    def is_noted(self, key: ListKey) -> bool:
+        return key in self._facts
 
     def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None) -> None:
         if key in self._facts or not len(scores):
@@ -112,6 +113,10 @@ class ScoreCalibrator:
         """Whether `note_list` is to be told the vector of the list's best hit."""
         return self.answers.wants_best(key)
 
+    def is_noted(self, key: ListKey) -> bool:
+        """Whether `note_list` was told of a list."""
+        return self.answers.is_noted(key)
+
     def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None = None) -> None:
         """Say what the query found in a list, as soon as it was searched: it is part of the list's confidences. Only
         the first word counts.
@@ -138,21 +143,3 @@ class ScoreCalibrator:
     def null_distribution(self, keys: Iterable[ListKey]) -> NullDistribution:
         """What a search of these lists, at least one, finds by accident: it turns tails into confidences."""
         return null_distribution([self.calibrations[key] for key in keys], self.vector[0])
-
-    def logit(self, key: ListKey, score: float) -> float:
-        """Interim: replaced by the probability that a hit answers the query."""
-        null = self.null_distribution(self.calibrations)
-        above = (-math.log(self.tail(key, score)) - null.location) / null.scale
-        unlike = math.exp(min(-above, 600.0))
-        return -unlike - math.log(-math.expm1(-unlike))
-
-    def confidence(self, key: ListKey, score: float) -> float:
-        return 1 / (1 + math.exp(min(-self.logit(key, score), 700.0)))
-
-    def level(self, confidence: float) -> Level:
-        return "sure" if confidence >= self.min_confidence else "likely" if confidence >= 0.5 else "unlikely"
-
-
-def default_level(confidence: float) -> Level:
-    """Interim."""
-    return "sure" if confidence >= 0.8 else "likely" if confidence >= 0.5 else "unlikely"

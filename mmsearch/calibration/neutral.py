@@ -69,9 +69,8 @@ UNKNOWN = EncoderIdentities({}, None)
 @lru_cache(maxsize=4)
 def _packaged_centre(text_encoder: str) -> Vectors | None:
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
-        if str(stored["text.encoder"]) != text_encoder:
-            return None
-        return np.asarray(_unit(stored["text"]).mean(axis=0), np.float32)
+        name = f"text.{text_encoder}"
+        return np.asarray(_unit(stored[name]).mean(axis=0), np.float32) if name in stored else None
 
 
 def identity(encoder: Encoder) -> str:

@@ -35,7 +35,7 @@ def failures_to_retry(connection: Connection, kind: str | None = None) -> list[K
     Raises: InvalidInput if there is no such class.
     """
     if kind is not None and kind not in FAILURES:
-        raise InvalidInput(f"{kind!r} is no class of failures", hint=f"one of {', '.join(FAILURES)}")
+        raise InvalidInput(f"{kind!r} is not a failure class", hint=f"one of {', '.join(FAILURES)}")
     wanted = FailureRow.failure != NotEmbedded.failure if kind is None else FailureRow.failure == kind
     return _failures(connection, select(FailureRow.path).order_by(FailureRow.path).where(wanted))
 

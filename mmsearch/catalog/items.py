@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import group_key
 from mmsearch.catalog.contents import collect_orphans, content_ids
+from mmsearch.catalog.edits import take_over
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths, display_path, path_range
@@ -131,7 +132,8 @@ def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int
 def place_items(
     connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
 ) -> Iterable[int]:
-    """Write that contents are at paths. Yields the contents that are there now, and those that were before.
+    """Write that contents are at paths. Yields the contents that are there now, and those that were before. What a
+    person said of a file stays when the file is changed: a content that was not known before takes it over.
 
     Args:
         fresh: Ids of contents of the same batch, by their hash.
@@ -139,6 +141,12 @@ def place_items(
     known = fresh | content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
     before = items_at(connection, [p.path for p in placements])
     yield from (item.content_id for item in before.values())
+    edited = [
+        (before[place.path].content_id, fresh[place.sha256])
+        for place in placements
+        if place.path in before and place.sha256 in fresh and before[place.path].sha256 != place.sha256
+    ]
+    take_over(connection, edited)
     for part in chunks([p.moved for p in placements if p.moved is not None]):
         yield from connection.execute(select(Item.content_id).where(Item.id.in_(part))).scalars()
     rows: list[dict[str, object]] = []

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, select
 from mmsearch.catalog.statements import CHUNK, chunks
 from mmsearch.catalog.tables import Content, Item
 from mmsearch.core.atomic import folder_to_disk, make_folder, told
+from mmsearch.errors import LibraryError
 
 FOLDER_NAME = "originals"
 INCOMING_NAME = "incoming"
@@ -53,11 +54,7 @@ class Originals:
 
     def is_whole(self, sha256: str) -> bool:
         """Whether there are bytes of this hash, and they are what they were. Reads them."""
-        try:
-            with self.path(sha256).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except OSError:
-            return False
+        return _hash_of(self.path(sha256)) == sha256
 
     # Changing
 
@@ -80,15 +77,20 @@ class Originals:
                 self._incoming.rmdir()
                 self.folder.rmdir()  # unless some are kept
 
-    def receive(self, write: Callable[[BinaryIO], object], suffix: str = "") -> Path:
-        """A new file that nobody but this user may read, to be decoded, and kept or forgotten. Raises: LibraryError.
+    def receive(self, write: Callable[[BinaryIO], object], sha256: str, suffix: str = "") -> Path:
+        """A new file that nobody but this user may read, to be decoded, and kept or forgotten.
 
         Args:
             write: Fills it.
+            sha256: Of what it holds then.
+
+        Raises: LibraryError, also if it holds something else.
         """
         path = self._incoming / f"{secrets.token_hex(8)}{suffix}"
         with told(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600), "wb") as file:
             write(file)
+        if _hash_of(path) != sha256:
+            raise LibraryError(f"{path} holds other bytes than were written", hint="check the disk, then repeat")
         return path
 
     def keep(self, received: Path, sha256: str) -> None:
@@ -142,6 +144,14 @@ class Originals:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _hash_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def part_of(sha256: str) -> str:

@@ -68,10 +68,16 @@ def unpack(copy: Path, originals: Originals) -> None:
             return
         originals.begin()
         packed = {sha256 for (sha256,) in made.execute(f"SELECT DISTINCT sha256 FROM {TABLE}")}
-        for (sha256,) in made.execute(_NEEDED).fetchall():
-            if sha256 in packed and not originals.is_whole(sha256):
-                received = originals.receive(_written(made, sha256, copy))
-                originals.keep(received, sha256)
+        placed: list[str] = []
+        try:
+            for (sha256,) in made.execute(_NEEDED).fetchall():
+                if sha256 in packed and not originals.is_whole(sha256):
+                    originals.keep(originals.receive(_written(made, sha256, copy), sha256), sha256)
+                    placed.append(sha256)
+        except BaseException:
+            originals.discard(placed)
+            originals.end()
+            raise
         made.execute(f"DROP TABLE {TABLE}")
         made.commit()
         # What becomes the live catalog is not to have as many empty pages.

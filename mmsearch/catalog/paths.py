@@ -38,7 +38,7 @@ def checked_paths(rows: list[Placed]) -> list[Placed]:
     """The rows, each with a path of bytes. Raises: CatalogDamaged: SQLite keeps any type in any column."""
     if all(type(row.path) is bytes for row in rows):
         return rows
-    raise CatalogDamaged("the catalog holds a path that was never written so", hint=blobs.MEND)
+    raise CatalogDamaged("the catalog holds a path that mmsearch never writes", hint=blobs.MEND)
 
 
 def display_path(path: bytes) -> str:

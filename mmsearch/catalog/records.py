@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
+from mmsearch.types import Ids, Metadata, MetaValue, Modality, Span, Vectors
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,6 +59,10 @@ class NewContent:
     vectors: Vectors
     derived: Mapping[int, Vectors] = field(default_factory=dict)
     """Space id -> what that space's projection makes of them."""
+    tags: Sequence[str] | None = None
+    """A person's; None: the file's keywords."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict)
+    """A person's own metadata."""
 
 
 @dataclass(frozen=True, slots=True)

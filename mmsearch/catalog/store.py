@@ -18,8 +18,17 @@ from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_ve
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under, missing_items
 from mmsearch.catalog.lists import copy_lists
+from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.originals import Originals, needed_originals, originals_of
-from mmsearch.catalog.records import Batch, KnownItem, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
+from mmsearch.catalog.records import (
+    Batch,
+    KnownItem,
+    ListKey,
+    NewContent,
+    NewTag,
+    NewUnsupported,
+    SpaceRecord,
+)
 from mmsearch.catalog.runs import add_run, end_run
 from mmsearch.catalog.spaces import (
     activate_space,
@@ -31,10 +40,10 @@ from mmsearch.catalog.spaces import (
     drop_spaces,
     mark_backfilled,
 )
-from mmsearch.catalog.tags import replace_model_tags
+from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
 from mmsearch.catalog.unsupported import forget_unsupported
 from mmsearch.errors import LibraryNotFound, NotEmbedded
-from mmsearch.types import Metadata, Modality, Vectors
+from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -196,6 +205,20 @@ class Catalog:
         """Write a model's tags in one transaction (`tags.replace_model_tags`). Returns how many there are of it."""
         with writing(self._engine) as connection:
             return replace_model_tags(connection, names, given)
+
+    def annotate(
+        self,
+        contents: Sequence[int],
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        meta: Mapping[str, MetaValue | None] | None = None,
+    ) -> None:
+        """Write what a person says of contents in one transaction: tags, and own metadata (`meta.set_meta`)."""
+        with writing(self._engine) as connection:
+            next_generation(connection)
+            remove_tags(connection, contents, remove)
+            add_tags(connection, contents, add)
+            set_meta(connection, contents, meta or {})
 
     # Forgetting
 

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, and_, select
 from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import vectors_by_content
+from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
-from mmsearch.catalog.tags import model_tags
-from mmsearch.types import Metadata, Modality, Span, Vectors
+from mmsearch.catalog.tags import model_tags, tags_of
+from mmsearch.types import Metadata, MetaValue, Modality, Span, Vectors
 
 PAGE = 500
 """Contents read at once: their ids fit one IN list."""
@@ -50,7 +51,11 @@ class ExportedContent:
     modality: Modality
     metadata: Metadata
     tags: tuple[tuple[str, float], ...]
-    """A model's, with their confidence; a person's are in the metadata."""
+    """A model's, with their confidence."""
+    given: tuple[str, ...]
+    """A person's tags."""
+    meta: Mapping[str, MetaValue]
+    """A person's own metadata."""
     segments: tuple[tuple[Modality, Span], ...]
     vectors: tuple[bytes, ...]
     """As they are stored, one for each segment."""
@@ -100,10 +105,14 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
     rows: Any = connection.execute(query.order_by(Content.id).limit(PAGE)).all()
     ids = [row[0] for row in rows]
     tags, segments = model_tags(connection, ids), _segments(connection, space, ids)
+    given, meta = tags_of(connection, ids), meta_of(connection, ids)
     for found in segments.values():
         blobs.whole([vector for _, _, vector in found], space.dim)
     return [
-        ExportedContent(row[0], row[1], row[2], row[3], tuple(tags[row[0]]), *_columns(segments[row[0]]))
+        ExportedContent(
+            row[0], row[1], row[2], row[3], tuple(tags[row[0]]), tuple(given[row[0]]), meta[row[0]],
+            *_columns(segments[row[0]]),
+        )
         for row in rows
     ]  # fmt: skip
 

@@ -49,7 +49,7 @@ class _Shell(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise MmsearchError("a process that mmsearch works with is gone", hint="do it again") from error
+            raise MmsearchError("a process that mmsearch uses has ended", hint="run the command again") from error
 
 
 @click.group(cls=_Shell, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,6 +11,7 @@ import click
 from mmsearch.cli import show
 from mmsearch.cli.options import device_options, json_option, open_library
 from mmsearch.cli.progress import progress
+from mmsearch.core.paths import TEMPORARY
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -37,7 +38,7 @@ TOP = 3
 def demo(device: str | None, precision: str | None, as_json: bool) -> None:
     """Search the packaged samples in a temporary library."""
     with (
-        tempfile.TemporaryDirectory(prefix="mmsearch-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"{TEMPORARY}demo-") as folder,
         open_library(Path(folder), device=device, precision=precision) as library,
     ):
         start = perf_counter()

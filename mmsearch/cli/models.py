@@ -91,7 +91,10 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise InvalidInput("nothing is downloaded unasked, and there is nobody to ask", hint="say --yes")
+        raise InvalidInput(
+            "mmsearch downloads nothing without asking, and standard input is not a terminal",
+            hint="to agree, add --yes",
+        )
     return click.confirm("Download it?")
 
 

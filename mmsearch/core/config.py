@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from mmsearch.core import registry
+from mmsearch.core.paths import data_folder
 from mmsearch.core.value_ranges import (
     NumbersByName,
     RealNumbers,
@@ -49,6 +50,8 @@ def own_process() -> None:
     """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
     global _ours
     _ours = True
+    # No library beneath tells anybody what runs here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _is_index(name: str) -> bool:
@@ -254,7 +257,7 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     given = {name: value for name, value in arguments.items() if value is not None}
     if "models" in given:
         raise InvalidInput(
-            "the models' folder is no argument: a process has one",
+            "models cannot be an argument: a process has one models folder",
             hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
         )
     library = {RENAMED.get(name, name): value for name, value in _file(path).items()} if path else {}
@@ -301,12 +304,10 @@ def user_file() -> Path:
 def models_folder() -> Path:
     """The setting `models`: one folder for each prepared model. Raises: InvalidInput for a user's file that can't be
     read."""
-    import platformdirs
-
     named = os.environ.get("MMSEARCH_MODELS") or _file(user_file()).get("models")
     if named:
         return Path(DOMAINS["models"].of(named)).expanduser().absolute()
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+    return data_folder() / "models"
 
 
 MOST_BYTES, LONGEST_LINE = 2**15, 500
@@ -324,11 +325,11 @@ def _file(path: Path) -> Mapping[str, Any]:
         why = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{path} can't be read: {why}", hint="make it readable, or move it away") from error
     if len(content) > MOST_BYTES or max(map(len, content.splitlines()), default=0) > LONGEST_LINE:
-        raise InvalidInput(f"{path} holds more than settings", hint="a line for each: workers = 4")
+        raise InvalidInput(f"{path} is too large for a file of settings", hint="a line for each: workers = 4")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError, OverflowError) as error:
-        said = "it is too deep" if isinstance(error, RecursionError) else str(error)
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
 
 

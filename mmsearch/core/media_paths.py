@@ -68,8 +68,17 @@ def media_id(path: bytes) -> str | None:
 
 
 def item_path(path: str | os.PathLike[str]) -> bytes:
-    """The path of an item as the catalog keeps it, from what a caller gives: a file's is made absolute."""
+    """The path of an item as the catalog keeps it, from what a caller gives: a file's is made absolute.
+
+    Raises: InvalidInput for what no file system has in a path.
+    """
     given = os.fspath(path)
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{given!r} holds what is in no path") from error
+    if "\0" in given:
+        raise InvalidInput(f"{given!r} holds a null character, which is in no path")
     # On Windows pathlib turns slashes over; nothing in such a path has a backslash of its own.
     turned = os.fsencode(given.replace("\\", "/") if os.sep == "\\" else given)
     if is_media_path(turned):

@@ -8,6 +8,7 @@ from typing import get_args
 
 import numpy as np
 
+from mmsearch.calibration import RIVAL
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.failures import failures_at
 from mmsearch.catalog.items import ItemAtPath, items_at
@@ -29,6 +30,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.search import keywords
 from mmsearch.search.kinds import named_kind
 from mmsearch.search.query import embed_query, resolve_query
+from mmsearch.search.vector import note_lists
 from mmsearch.types import Modality, Query, Space, Vectors
 
 RESAMPLES = 1000
@@ -237,6 +239,8 @@ def _judges(questions: Sequence[_Question], vectors: Vectors, item: Modality, su
         )
         words = {match.item_id: match.evidence or 0.0 for match in keywords.telling(matches)}
         calibrator = subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
+        found, _ = subject.lists.search(vectors[row : row + 1], RIVAL, (item,))
+        note_lists(calibrator, found, subject.catalog, subject.record)
         judges.append(ranking.Judge(calibrator, words))
     return judges
 

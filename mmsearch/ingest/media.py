@@ -19,7 +19,7 @@ from mmsearch.catalog.failures import failures_under
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.originals import needed_originals
 from mmsearch.catalog.records import KnownItem
-from mmsearch.catalog.tags import given_tags
+from mmsearch.catalog.tags import tags_of
 from mmsearch.core.file_times import size_and_time
 from mmsearch.core.media_paths import MEDIA_ROOT, checked_id, checked_name, media_folder, media_path
 from mmsearch.errors import InvalidInput, LimitExceeded, MmsearchError
@@ -129,13 +129,13 @@ class MediaIngest(Ingest):
     def _steps(
         self, first: Media, rest: Iterator[Media], waiting: deque[Media], planner: Planner
     ) -> Generator[FileStep, None, None]:
-        """Up to a medium whose id came up already, which waits until that one is committed."""
+        """Up to a medium whose path or id came up already, which waits until that one is committed."""
         seen: set[bytes] = set()
         medium: Media | None = first
         while medium is not None and not self._options.cancel.is_set():
             sha256 = hashlib.sha256(medium.data).hexdigest()
-            key = media_folder(medium.id, sha256) if medium.id is not None else b""
-            if key and key in seen:
+            key = media_folder(medium.id, sha256) if medium.id is not None else media_path(None, medium.name, sha256)
+            if key in seen:
                 waiting.append(medium)
                 return
             seen.add(key)
@@ -162,7 +162,7 @@ class MediaIngest(Ingest):
             action = "await" if sha256 in planner.planned else "decode"
             planner.planned.add(sha256)
         kind = _kind(known, same, path, action, bool(holders))
-        source, mtime_ns = self._received(medium, action == "decode" or kept)
+        source, mtime_ns = self._received(medium, sha256, action == "decode" or kept)
         moved = known.id if known is not None and known.path != path else None
         return FileStep(
             action, path, MEDIA_ROOT, size, mtime_ns, sha256, kind, known, moved, None, source, kept, medium.tags
@@ -176,20 +176,20 @@ class MediaIngest(Ingest):
             if known is None or sha256_of(snapshot, known.content_id) != sha256:
                 return known, None, False
             settled = known.path == path and not failures_under(snapshot, place, None, 1)
-            settled = settled and given_tags(snapshot, known.content_id).issuperset(medium.tags)
+            settled = settled and set(tags_of(snapshot, [known.content_id])[known.content_id]).issuperset(medium.tags)
             return known, known, settled
 
     def _is_kept(self, item: KnownItem, kept: bool, sha256: str) -> bool:
         """Whether its bytes are kept if they are to be: what was lost is put back."""
         return bool(item.kept) == kept and (not kept or self._originals.is_there(sha256, item.size))
 
-    def _received(self, medium: Media, wanted: bool) -> tuple[Path | None, int]:
+    def _received(self, medium: Media, sha256: str, wanted: bool) -> tuple[Path | None, int]:
         """The bytes in a private file, if they are wanted as one, and the time it has, or now."""
         if not wanted:
             return None, time.time_ns()
         suffix = Path(medium.name).suffix
         source = self._originals.receive(
-            lambda file: file.write(medium.data), suffix if _SUFFIX.fullmatch(suffix) else ""
+            lambda file: file.write(medium.data), sha256, suffix if _SUFFIX.fullmatch(suffix) else ""
         )
         return source, size_and_time(source.stat())[1]
 

@@ -26,7 +26,7 @@ def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
     if target.is_dir() or target.absolute() == catalog.path.absolute():
         raise InvalidInput(f"a backup can't be written to {target}", hint="name a new file")
     if target.exists() and not overwrite:
-        raise InvalidInput(f"{target} exists already", hint="name another file, or say --force")
+        raise InvalidInput(f"{target} exists already", hint="name another file, or use --force")
     with replacing(target) as temporary:
         catalog_copy.copy_catalog(catalog.path, temporary)
         if packed_originals.pack(temporary, catalog.originals):
@@ -52,7 +52,7 @@ def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> in
     schema.check(revision)
     live = folder / FILE_NAME
     if live.exists() and not overwrite:
-        raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or say --force")
+        raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or use --force")
     staged = folder / f".{FILE_NAME}.restoring"
     with told(live):
         staged.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ def _is_known(snapshot: Snapshot, path: bytes) -> bool:
 
 
 def _unknown(what: str) -> InvalidInput:
-    return InvalidInput(f"nothing is known at {what}", hint="see what is: mmsearch status")
+    return InvalidInput(f"the library has nothing at {what}", hint="mmsearch status shows what the library holds")
 
 
 def prune(context: LibraryContext) -> Pruned:

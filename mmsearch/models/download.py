@@ -184,7 +184,7 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
                 on_bytes(len(chunk))
         hashes[source.name] = digest.hexdigest()
         if _hash_on_disk(target) != hashes[source.name]:
-            raise WeightsError(f"the copy of {source} is not like it", hint=f"check the disk of {folder.parent}")
+            raise WeightsError(f"the copy of {source} differs from it", hint=f"check the disk of {folder.parent}")
     return hashes
 
 
@@ -222,7 +222,7 @@ def _fetched(origin: Repository, file: RemoteFile, folder: Path) -> str:
     path = hub.fetch_file(origin, file, folder)
     digest = _hash_on_disk(path)
     if path.stat().st_size != file.bytes or file.sha256 not in (None, digest):
-        raise WeightsError(f"{file.name} of {origin.name} did not arrive as the hub has it", hint="try again")
+        raise WeightsError(f"{file.name} of {origin.name} does not match the hub's record", hint="try again")
     return digest
 
 

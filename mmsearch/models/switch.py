@@ -234,7 +234,7 @@ class LibraryModels:
         space = self._context.load(target)
         if space.name in [one.name for one in catalog.read(all_spaces)]:
             raise InvalidInput(
-                f"this library has another model that is called {space.name!r}",
+                f"this library has another model named {space.name!r}",
                 hint="rename the new one's folder, or first: mmsearch model drop NAME",
             )
         return catalog.add_space(

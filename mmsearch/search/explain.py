@@ -76,7 +76,7 @@ def _explain(query: QueryLike, hit: Hit, context: LibraryContext, space: Space, 
     with context.catalog().reading() as snapshot:
         layout = layout_of_segment(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
-        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
+        raise InvalidInput("the library has changed its model since this hit was found", hint="search once more")
     query, pool = resolve_query(query, context, record), context.query_decoding(record)
     vector = embed_query(query, space, lambda: pool)
     shares = [

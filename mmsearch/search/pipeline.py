@@ -15,10 +15,10 @@ however deep it is looked for, and pages laid together are the whole list.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmsearch.calibration.calibrator import default_level
+from mmsearch.calibration import default_level
 from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.commits import current_commit
 from mmsearch.context.context import LibraryContext
@@ -77,9 +77,25 @@ class SearchOptions:
 
 def search(query: QueryLike, options: SearchOptions, context: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `query.resolve_query` and `query.embed_query`."""
-    return context.unmoved(
-        current_commit, lambda serving: _search(resolve_query(query, context, serving), options, context, serving)
-    )
+    return context.unmoved(current_commit, lambda serving: answer_queries([query], options, context, serving)[0])
+
+
+def answer_queries(
+    queries: Sequence[QueryLike],
+    options: SearchOptions,
+    context: LibraryContext,
+    serving: SpaceRecord | None,
+) -> list[list[Hit]]:
+    """A page of results of each query. Raises: as `search`."""
+    resolved = [resolve_query(query, context, serving) for query in queries]
+    for query in resolved:
+        require_mode(options.mode, query_text(query))
+    if options.mode == "keyword":
+        return [_answer(_Request(query, options, context, serving, None)) for query in resolved]
+    embedded = embed_for_search(resolved, context, serving)
+    return [
+        _answer(_Request(query, options, context, serving, one)) for query, one in zip(resolved, embedded, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +108,16 @@ class _Request:
     serving: SpaceRecord | None
     embedded: EmbeddedQuery | None
     """None where words stand alone."""
-    text: str
-    """The query's words; empty if it isn't just words."""
-    kind: KindOfAnswer
-    """What they say of the kind of its answers."""
+
+    @property
+    def text(self) -> str:
+        """The query's words; empty if it isn't just words."""
+        return query_text(self.query)
+
+    @property
+    def kind(self) -> KindOfAnswer:
+        """What they say of the kind of its answers."""
+        return named_kind(self.text)
 
     @property
     def own_items(self) -> dict[int, bytes]:
@@ -104,11 +126,8 @@ class _Request:
         return {value.item_id: os.fsencode(value.path) for value in values}
 
 
-def _search(query: Query, options: SearchOptions, context: LibraryContext, serving: SpaceRecord | None) -> list[Hit]:
-    text = query_text(query)
-    require_mode(options.mode, text)
-    embedded = None if options.mode == "keyword" else embed_for_search(query, context, serving)
-    request = _Request(query, options, context, serving, embedded, text, named_kind(text))
+def _answer(request: _Request) -> list[Hit]:
+    options, context, embedded = request.options, request.context, request.embedded
     # What it takes to settle the page's last place, where nothing is a near-duplicate of what stands before it.
     depth = Depth(options.end + len(request.own_items) + (REACH if options.dedup else 0))
     ranking = deepen(list(_stages(request, depth.items)), depth)

@@ -19,6 +19,7 @@ from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
 from mmsearch.core.media_paths import is_media_path, item_path
+from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -65,25 +66,39 @@ class EmbeddedQuery:
     """The vectors that were read for it so far."""
 
 
-def embed_for_search(query: Query, context: LibraryContext, serving: SpaceRecord | None) -> EmbeddedQuery:
-    """The query as a vector of the space that serves. Raises: as `embed_query`, LibraryEmpty."""
+def embed_for_search(
+    queries: Sequence[Query], context: LibraryContext, serving: SpaceRecord | None
+) -> list[EmbeddedQuery]:
+    """Queries as vectors of the space that serves. Raises: as `embed_queries`, LibraryEmpty."""
     space, record = context.serving(serving)
-    vector = embed_query(query, space, lambda: context.query_decoding(record))
-    return EmbeddedQuery(vector, record, context.indexes(record), context.calibrator(query, vector, space))
+    vectors = embed_queries(queries, space, lambda: context.query_decoding(record))
+    rows = [vectors[row : row + 1] for row in range(len(queries))]
+    return [
+        EmbeddedQuery(row, record, context.indexes(record), context.calibrator(query, row, space))
+        for query, row in zip(queries, rows, strict=True)
+    ]
 
 
 def embed_query(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
-    """One unit vector, float32 (1, dim): the weighted sum of the unit vectors of the query's parts.
+    """One unit vector, float32 (1, dim). Raises: as `embed_queries`."""
+    return embed_queries([query], space, pool)
+
+
+def embed_queries(queries: Sequence[Query], space: Space, pool: Callable[[], DecodePool]) -> Vectors:
+    """Unit vectors, float32 (n, dim): of each query the weighted sum of the unit vectors of its parts.
+
+    Parts of one modality go through their encoder together, whatever query they are of.
 
     Args:
         pool: Gives the decode worker of queries; asked only if a part is a medium.
 
     Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
     """
-    if not query.parts:
+    if not all(query.parts for query in queries):
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    rows = [part.weight * _embed_part(part.modality, part.value, space, pool) for part in query.parts]
-    return _unit(np.sum(rows, axis=0))[np.newaxis]
+    vectors = iter(_embed_parts([part for query in queries for part in query.parts], space, pool))
+    made = [_unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) for query in queries]
+    return np.stack(made) if made else np.empty((0, space.dim), np.float32)
 
 
 def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
@@ -95,15 +110,37 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
 
 
-def _embed_part(modality: Modality, value: Any, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
-    """float32 (dim,), unit length."""
+def _embed_parts(parts: Sequence[QueryPart], space: Space, pool: Callable[[], DecodePool]) -> list[Vectors]:
+    """float32 (dim,) of each part, unit length."""
+    prepared = [_prepare_part(part.modality, part.value, space, pool) for part in parts]
+    rows: dict[Modality, Iterator[Vectors]] = {}
+    for modality in sorted({modality for one in prepared for modality in one}):
+        arrays = [array for one in prepared for array in one.get(modality, ())]
+        rows[modality] = iter(_encode(_encoder(space, modality), arrays))
+    made: list[Vectors] = []
+    for part, one in zip(parts, prepared, strict=True):
+        vectors = {modality: np.stack([next(rows[modality]) for _ in arrays]) for modality, arrays in one.items()}
+        if isinstance(part.value, StoredVector):
+            made.append(part.value.vector)
+        else:
+            made.append(vectors["text"][0] if _is_words(part) else mean_vector(vectors))
+    return made
+
+
+def _is_words(part: QueryPart) -> bool:
+    return part.modality == "text" and isinstance(part.value, str)
+
+
+def _prepare_part(
+    modality: Modality, value: Any, space: Space, pool: Callable[[], DecodePool]
+) -> dict[Modality, list[Prepared]]:
+    """What its encoders take, by segment modality; nothing of what has a vector already."""
     if isinstance(value, StoredVector):
-        return value.vector
+        return {}
     if modality == "text" and isinstance(value, str):
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
-        encoder = _encoder(space, "text")
-        return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+        return {"text": [_encoder(space, "text").prepare(Segment("text", value))]}
     for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
@@ -113,7 +150,7 @@ def _embed_part(modality: Modality, value: Any, space: Space, pool: Callable[[],
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         by_modality.setdefault(piece.modality, []).append(piece.array)
-    return mean_vector({m: _encode(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
+    return by_modality
 
 
 def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
@@ -174,7 +211,7 @@ def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
         yield path
         return
     # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     try:
         path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
@@ -235,7 +272,8 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
-            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+            f"{value} is a file that cannot be a query: {event.reason}",
+            hint=f"for the words themselves: --text {value!r}",
         )
     modality = event.modality
     return Query(mixed=(QueryPart(modality, path),))

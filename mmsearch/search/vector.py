@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mmsearch.calibration import ScoreCalibrator
-from mmsearch.calibration.answers import RIVAL
+from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
 from mmsearch.catalog.segments import placed_segments, resolve_segments
@@ -86,10 +85,10 @@ class VectorSearch:
         """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
         if self.filter is not None:
             # A filter changes what may be shown, not what a score means.
-            if all(map(self.calibrator.knows, neighbours)):
+            if all(map(self.calibrator.is_noted, neighbours)):
                 return
             neighbours, _ = self.lists.search(self.vector, RIVAL, self.modalities, vector_cache=self.cache)
-        note_lists(self.calibrator, neighbours, 0, self.catalog, self.space, self.cache)
+        note_lists(self.calibrator, neighbours, self.catalog, self.space, self.cache)
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
@@ -113,20 +112,23 @@ class VectorSearch:
 def note_lists(
     calibrator: ScoreCalibrator,
     neighbours: Mapping[ListKey, Neighbours],
-    row: int,
     catalog: Catalog,
     space: SpaceRecord,
-    cache: VectorCache,
+    cache: VectorCache | None = None,
 ) -> None:
-    """Tell a calibrator what its query, that of a row of the neighbours, finds in each list."""
-    best = {key: int(found.ids[row, 0]) for key, found in neighbours.items() if found.ids.shape[1]}
+    """Tell a calibrator what its query finds in each list.
+
+    Args:
+        neighbours: Of that query alone, `calibration.RIVAL` of them if there are.
+    """
+    best = {key: int(found.ids[0, 0]) for key, found in neighbours.items() if found.ids.size}
     wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
-    missing = [segment for segment in wanted.values() if cache.get(segment) is None]
-    with catalog.reading() as snapshot:
-        read = vectors_of_segments(snapshot, space, missing) if missing else {}
-    for key, segment in best.items():
-        vector = None if key not in wanted else read.get(segment, cache.get(segment))
-        calibrator.note_list(key, neighbours[key].scores[row], vector)
+    known = {segment: cache.get(segment) if cache else None for segment in wanted.values()}
+    if missing := [segment for segment, vector in known.items() if vector is None]:
+        with catalog.reading() as snapshot:
+            known |= vectors_of_segments(snapshot, space, missing)
+    for key in best:
+        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)))
 
 
 def softplus(logit: float) -> float:

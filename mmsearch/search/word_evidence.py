@@ -39,9 +39,9 @@ NAME_MIDDLE, NAME_SCALE = 1.9, 0.5
 """How telling a name's words must be for even odds, and what multiplies the odds by e."""
 
 PASSAGE_MIDDLE, PASSAGE_SCALE, PASSAGE_DENSITY = 5.5, 0.54, 0.8
-"""The same for a passage that holds a word as densely as usual; and what the logarithm of its density adds to how telling
-the words are. A logistic regression on known items among prose texts, words of whom were asked for, and on names of
-objects, which ask for none of them (`python -m tests.benchmarks.ranking` has the texts)."""
+"""The same for a passage that holds a word as densely as usual; and what the logarithm of its density adds to how
+telling the words are. A logistic regression on known items among prose texts, words of whom were asked for, and on
+names of objects, which ask for none of them (`python -m tests.benchmarks.ranking` has the texts)."""
 
 FOLDER_MOST = 0.3
 """Confidence of a folder's name alone, at most."""

@@ -137,7 +137,7 @@ def train_head(
     learned = np.unique(examples.labels[~examples.held])
     if len(facts.classes) < 2 or len(learned) < len(facts.classes):
         raise InvalidInput(
-            f"{len(learned)} names have examples to learn from; a head tells at least two apart",
+            f"{len(learned)} names have examples to learn from; a classifier needs at least two",
             hint="give examples of what else there is",
         )
     task = HeadTask(shape, examples, len(facts.classes), recipe.seed)

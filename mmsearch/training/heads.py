@@ -95,7 +95,7 @@ def draw_confusion(learned: TrainedHead, path: Path) -> None:
     """Raises: InvalidInput if nothing validates, or the file can't be written."""
     counts = np.array(learned.confusion)
     if not counts.any():
-        raise InvalidInput("nothing was held back to draw a confusion matrix from", hint="give more examples")
+        raise InvalidInput("no example was held out to draw a confusion matrix from", hint="give more examples")
     plot.draw_confusion_matrix(counts, learned.classes, path)
 
 

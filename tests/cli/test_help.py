@@ -1,13 +1,17 @@
 """`mmsearch help`: chapters of the shipped docs."""
 
-import sys
+import io
+import os
+import re
+from pathlib import Path
 
 import pytest
-from rich.text import Text
+from rich.console import Console
 
-from mmsearch.cli import help as help_module
+from mmsearch.cli.markdown import WIDEST, print_chapter
 from mmsearch.resources.chapters import DOCS, chapters
 from tests.conftest import Run
+from tests.packaging import terminal
 
 
 def test_help_lists_each_chapter_with_a_line(run: Run) -> None:
@@ -38,14 +42,18 @@ def test_an_unknown_topic_is_bad_usage_and_names_what_is_close(run: Run, topic: 
 
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("topic", [*chapters(), "contents"])
-def test_a_terminal_shows_a_chapter_whole(
-    topic: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+def test_a_terminal_shows_a_chapter_whole(topic: str, columns: int) -> None:
     text = (DOCS / f"{topic}.md").read_text("utf-8")
-    help_module._print_markdown(text)
-    shown = Text.from_ansi(capsys.readouterr().out).plain
-    assert max(map(len, shown.splitlines())) <= min(columns, help_module.WIDEST)
+    file = io.StringIO()
+    print_chapter(text, Console(width=columns, file=file))
+    shown = file.getvalue()
+    assert max(map(len, shown.splitlines())) <= min(columns, WIDEST)
     assert shown.count("…") == text.count("…"), "a table lost words"
-    assert "](" not in shown and ".md)" not in shown, "links are commands"
+    assert not re.search(r"\]\(|\s\(\w+\.md\)", shown), "links to chapters are commands"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="a terminal is a POSIX one here")
+def test_a_terminal_gets_a_drawn_chapter(tmp_path: Path) -> None:
+    shown = terminal.on_terminal("mmsearch help filters", terminal.environment(tmp_path))
+    assert "\x1b[" in shown and "# Filters" not in shown and "Filters" in shown

@@ -237,7 +237,7 @@ def _hand(library: Library, media: Iterable[tuple[str, str, bool]]) -> None:
     library.ingest_media(found)
 
 
-def _in_memory(media: Iterable[tuple[str, str, bool]]) -> Media:
+def _in_memory(media: Iterable[tuple[str, str, bool]]) -> dict[str, str]:
     return {f"mem:/{number}/{name}": content for number, (name, content, _) in enumerate(media)}
 
 

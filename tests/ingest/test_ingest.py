@@ -363,6 +363,6 @@ def test_a_removed_file_is_not_found_any_more(library: Library, folder: Path) ->
     assert library.remove(folder / "a.png") == 1
     assert names(library, "red") == ["b.png"]
     assert library.status().counts[0].vectors == 1
-    with pytest.raises(InvalidInput, match="nothing is known at"):
+    with pytest.raises(InvalidInput, match="the library has nothing at"):
         library.remove(folder / "a.png")
     assert library.ingest(folder).new == 1, "the file is still there, so it can be taken in again"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryError, LibraryLoc
 from mmsearch.library import Library
 from mmsearch.maintenance.export import Exported, Imported
 from tests.conftest import CHECKOUT, Run
+from tests.exports import Export
 from tests.generated import picture, sound, words
+from tests.media.test_sidecar import xmp
 
 Open = Callable[..., Library]
 
@@ -191,7 +194,7 @@ def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported
 
 
 def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no exported library"):
+    with pytest.raises(InvalidInput, match="not an exported library"):
         filled.import_(tmp_path / "media")
     filled.export(tmp_path / "out")
     with pytest.raises(InvalidInput, match="exists already"):
@@ -272,3 +275,47 @@ def test_the_export_and_import_commands_print_their_counts(
     assert run("query", "red", "--paths", "--library", "new").stdout.startswith(b"/there/")
     assert run("import", "out").stdout == b"took in 0 items, 0 contents; 15 items were known\n"
     assert run("import", "out", "--root", "nonsense").returncode == 2
+
+
+def test_tags_and_own_metadata_go_through_an_export(
+    filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
+    meta: dict[str, Any] = {
+        "rating": 5,
+        "price": 2.5,
+        "done": False,
+        "due": date(2024, 5, 1),
+        "at": datetime(2024, 5, 1, 12, 30, 1, 5),
+    }
+    filled.tag(folder / "letter.txt", add=["dear", "seen"])
+    filled.set_meta(folder / "letter.txt", {**meta, "who": "Ada"})
+    filled.export(tmp_path / "out")
+    fresh = open_tiny("elsewhere")
+    fresh.import_(tmp_path / "out")
+    item = fresh.get(folder / "letter.txt")
+    assert item is not None and item.tags == ("dear", "seen") and item.meta == {**meta, "who": "Ada"}
+    assert {type(value) for value in item.meta.values()} == {int, float, bool, date, datetime, str}
+    assert [hit.path.name for hit in fresh.search("dear", mode="keyword")] == ["letter.txt"]
+    fresh.tag(folder / "letter.txt", remove=["dear"])
+    fresh.import_(tmp_path / "out")
+    item = fresh.get(folder / "letter.txt")
+    assert item is not None and item.tags == ("seen",), "what is known here stays as it is"
+
+
+def test_a_keyword_that_a_person_took_away_does_not_come_back_with_an_import(
+    library: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
+    subject = "<dc:subject><rdf:Bag><rdf:li>beach</rdf:li><rdf:li>dog</rdf:li></rdf:Bag></dc:subject>"
+    words(folder / "a.xmp", xmp(f"<rdf:Description>{subject}</rdf:Description>"))
+    library.ingest(folder)
+    library.tag(folder, remove=["dog"])
+    library.export(tmp_path / "out")
+    export = Export(tmp_path / "out")
+    assert export.contents[0]["given"] == ["beach"]
+    taken = open_tiny("taken")
+    taken.import_(tmp_path / "out")
+    assert [item.tags for item in taken.items()] == [("beach",)]
+    del export.contents[0]["given"], export.contents[0]["meta"]
+    older = open_tiny("older")
+    older.import_(export.seal())
+    assert [item.tags for item in older.items()] == [("beach", "dog")], "older releases left it to the keywords"

@@ -226,7 +226,7 @@ def test_a_copy_that_differs_from_its_source_is_refused(source: Path) -> None:
                 file.seek(-1, os.SEEK_END)
                 file.write(bytes([last[0] ^ 1]))
 
-    with pytest.raises(WeightsError, match="is not like it"):
+    with pytest.raises(WeightsError, match="differs from it"):
         download.prepare_model(download.plan_download(NAME, source), rot)
     assert left() == []
 
@@ -305,7 +305,7 @@ def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: 
     assert f"591.5 kB from {source}" in printed and str(models_folder()) in printed
     again = run("prepare", NAME, "--from", "source")
     assert again.returncode == 0 and "is already here" in again.stdout.decode()
-    assert b"`connect` makes one space of two" in run("models", "--help").stdout
+    assert b"`connect` joins two" in run("models", "--help").stdout
     rows = [line.split("\t") for line in run("models").stdout.decode().splitlines()]
     assert {row[0]: row[-1] for row in rows} == {
         **{preset.name: "no" for preset in MODEL_PRESETS},

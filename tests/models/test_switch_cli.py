@@ -248,7 +248,7 @@ def test_senseless_model_commands_are_refused(open_tiny: OpenTiny, media: Path, 
         library.model.add("no-such-model")
     with pytest.raises(InvalidInput, match="no model 'wide'"):
         library.model.switch("wide")
-    with pytest.raises(InvalidInput, match="another model that is called 'tiny'"):
+    with pytest.raises(InvalidInput, match="another model named 'tiny'"):
         library.model.add("tests.tiny:other_weights")
     with pytest.raises(InvalidInput, match="searches use the model 'tiny'"):
         library.model.drop("tiny")

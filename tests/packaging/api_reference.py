@@ -1,30 +1,28 @@
-"""The chapter `api.md`: every name of `mmsearch.__all__`, every public method of `Library`, and the Protocols."""
+"""The chapter `api.md`: every name of `mmsearch.__all__`, and every public method of `Library` and its parts."""
 
 import ast
 import dataclasses
 import inspect
 from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import mmsearch
-from mmsearch import types
+from mmsearch import contracts
 from mmsearch.library import Library
-from tests.packaging.docstrings import class_fields, doc, markdown, node_of, signature
+from tests.packaging.docstrings import class_fields, doc, doc_of_alias, markdown, node_of, signature
 
 INTRODUCTION = """\
 # API reference
 
-Every class and function that `mmsearch` exports, every method of a library, and the Protocols of extensions.
+Every class and function that `mmsearch` exports, and every method of a library.
 
 Errors have [a chapter of their own](errors.md), and so do [settings](settings.md).
 `python -m tests.packaging.reference` writes this chapter from signatures and docstrings.
 """
 
-EXTENSIONS = (
-    types.Encoder, types.EncoderSpec, types.Space, types.Windowing, types.Decoder, types.Segment, types.Span,
-    types.Limits, types.VectorIndex, types.Selection, types.Neighbours,
-)  # fmt: skip
-"""What an author of an encoder, a decoder or an index meets, in `mmsearch.types`."""
+EXTENSIONS = "What authors of encoders, decoders and indexes implement and use."
 
 
 def reference() -> str:
@@ -32,66 +30,79 @@ def reference() -> str:
     return "\n".join(part.rstrip() + "\n" for part in _parts())
 
 
+def parts_of_library() -> dict[str, type]:
+    """Property of `Library` -> the class that it hands out: `train` and its like."""
+    from mmsearch.training.training import LibraryTraining
+
+    found: dict[str, type] = {}
+    for name, member in Library.__dict__.items():
+        if isinstance(member, property) and member.fget is not None and not name.startswith("_"):
+            said = inspect.get_annotations(member.fget).get("return")
+            kind = LibraryTraining if said == LibraryTraining.__name__ else said
+            if inspect.isclass(kind) and kind.__name__.startswith("Library"):
+                found[name] = kind
+    return found
+
+
 def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(as it is called, function) of every public method, in the order written; of groups such as `train` too."""
+    """(as it is called, function) of every public method, in the order written."""
     for name, member in owner.__dict__.items():
-        if name.startswith("_"):
-            continue
-        if isinstance(member, property):
-            kind = _group(member)
-            if kind is not None:
-                yield from methods(kind, f"{prefix}{name}.")
-        elif inspect.isfunction(member):
+        if not name.startswith("_") and inspect.isfunction(member):
             yield f"{prefix}{name}", member
 
 
-def _group(member: property) -> type | None:
-    """The class that a property hands out, if its methods are the library's own: `library.train` and its like."""
-    from mmsearch.training.training import LibraryTraining
-
-    said = inspect.get_annotations(member.fget).get("return") if member.fget else None
-    kind = LibraryTraining if said == LibraryTraining.__name__ else said
-    return kind if inspect.isclass(kind) and kind.__name__.startswith("Library") else None
+def library_methods() -> Iterator[tuple[str, Any]]:
+    """The methods of a library, then those of its parts."""
+    yield from methods(Library, "library.")
+    for name, kind in parts_of_library().items():
+        yield from methods(kind, f"library.{name}.")
 
 
 def _parts() -> Iterator[str]:
-    yield INTRODUCTION
     exported = {name: getattr(mmsearch, name) for name in mmsearch.__all__}
-    functions = {name: thing for name, thing in exported.items() if inspect.isfunction(thing)}
-    errors = mmsearch.MmsearchError
-    classes = {
-        name: thing
-        for name, thing in exported.items()
-        if inspect.isclass(thing) and not issubclass(thing, errors) and thing is not Library
-    }
+    apart = {Library, *parts_of_library().values()}
+    ours = {name: thing for name, thing in exported.items() if _is_ours(name, thing) and thing not in apart}
+    errors = [name for name, thing in ours.items() if issubclass(thing, mmsearch.MmsearchError)]
+    extensions = [name for name, thing in ours.items() if thing.__module__ == contracts.__name__]
+    aliases = [name for name in exported if name not in ours and exported[name] not in apart and _alias(name)]
+    yield INTRODUCTION
     yield "## Functions"
-    for name, function in functions.items():
-        yield from _function(f"mmsearch.{name}", function)
+    for name, thing in exported.items():
+        if inspect.isfunction(thing):
+            yield from _function(f"mmsearch.{name}", thing)
     yield "## mmsearch.Library"
     yield markdown(doc(Library))
-    for name, method in methods(Library, "library."):
+    for name, kind in parts_of_library().items():
+        yield f"`library.{name}` is a `mmsearch.{kind.__name__}`. {' '.join(doc(kind).split())}"
+    for name, method in library_methods():
         yield from _function(name, method)
     yield "## Classes"
-    for name, thing in classes.items():
-        yield from _class(f"mmsearch.{name}", thing)
-    rest = sorted(
-        name
-        for name, thing in exported.items()
-        if name not in functions and name not in classes and thing is not Library and not _is_error(thing)
-    )
-    if rest:
-        yield f"Also exported: {', '.join(f'`mmsearch.{name}`' for name in rest)}."
-    caught = sorted(name for name, thing in exported.items() if _is_error(thing))
-    yield f"Errors: {', '.join(f'`mmsearch.{name}`' for name in caught)}; see [errors](errors.md)."
+    for name in ours:
+        if name not in errors and name not in extensions:
+            yield from _class(f"mmsearch.{name}", ours[name])
+    yield "## Types"
+    yield "\n".join(f"- `mmsearch.{name}`: {_alias(name)}" for name in aliases)
+    yield "## Errors"
+    yield f"{', '.join(f'`mmsearch.{name}`' for name in errors)}: see [errors](errors.md)."
+    yield "`mmsearch.errors` is their module, and `mmsearch.__version__` the release."
     yield "## Extensions"
-    yield "What authors of encoders, decoders and indexes implement and use; import them from `mmsearch.types`."
-    for kind in EXTENSIONS:
-        if kind.__name__ not in classes:
-            yield from _class(f"mmsearch.types.{kind.__name__}", kind)
+    yield EXTENSIONS
+    for name in extensions:
+        yield from _class(f"mmsearch.{name}", ours[name])
 
 
-def _is_error(thing: Any) -> bool:
-    return inspect.isclass(thing) and issubclass(thing, mmsearch.MmsearchError)
+def _is_ours(name: str, thing: Any) -> bool:
+    """Whether it is a class of mmsearch; an alias may be another's."""
+    return inspect.isclass(thing) and thing.__name__ == name and thing.__module__.startswith("mmsearch")
+
+
+def _alias(name: str) -> str:
+    """What is said of a type that has a name but no class, "" where nothing is."""
+    home = mmsearch._HOMES[name].partition(":")[0]
+    thing = getattr(mmsearch, name)
+    if inspect.isfunction(thing) or isinstance(thing, ModuleType) or name.startswith("_"):
+        return ""
+    return doc_of_alias(import_module(home), name)
 
 
 def _function(name: str, function: Any) -> Iterator[str]:
@@ -105,8 +116,7 @@ def _class(name: str, kind: type) -> Iterator[str]:
     yield f"### {name}"
     if text := markdown(doc(kind)):
         yield text
-    fields = class_fields(kind)
-    if fields:
+    if fields := class_fields(kind):
         yield "\n".join(f"- `{f.name}`: `{f.annotation}`{f'. {f.text}' if f.text else ''}" for f in fields)
     for method, member in _members(kind):
         if isinstance(member, property):
@@ -123,7 +133,9 @@ def _members(kind: type) -> Iterator[tuple[str, Any]]:
         if name.startswith("_") or name in made:
             continue
         function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if isinstance(function, property) or inspect.isfunction(function):
+        if isinstance(function, property) or (
+            inspect.isfunction(function) and function.__module__.startswith("mmsearch")
+        ):
             yield name, function
 
 

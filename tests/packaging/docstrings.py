@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Attributes|Example|Examples):[ ]*(.*)$")
@@ -76,6 +77,25 @@ def _unquoted(annotation: ast.expr | None) -> str:
 def doc(thing: Any) -> str:
     """The docstring as written, "" where there is none: a dataclass makes one up for itself."""
     return ast.get_docstring(node_of(thing)) or ""
+
+
+def doc_of_alias(module: ModuleType, name: str) -> str:
+    """The type of an alias as written, and the string below it. Raises: LookupError, where the module defines none."""
+    body = ast.parse(inspect.getsource(module)).body
+    for statement, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign):
+            target: ast.expr = statement.target
+        elif isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+        else:
+            continue
+        if not (isinstance(target, ast.Name) and target.id == name):
+            continue
+        value = f"`{_unquoted(statement.value)}`"
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            return f"{value}. {' '.join(str(following.value.value).split())}"
+        return value
+    raise LookupError(f"{module.__name__} defines no {name}")
 
 
 def class_fields(owner: type) -> list[Field]:

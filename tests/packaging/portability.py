@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +30,7 @@ PLATFORMS: Mapping[str, str] = {
 """What people call it -> what uv does."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 CORE = "core"
+AT_ONCE = 4
 
 Answer: TypeAlias = str
 """"yes", or what is in the way."""
@@ -98,12 +101,10 @@ def main(arguments: Sequence[str], resolved: Resolve = resolve) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=extras(), default=extras(), help="print, write nothing")
     options = parser.parse_args(arguments)
-    answers = {
-        (extra, platform, python): resolved(extra, platform, python)
-        for extra in options.only
-        for platform in PLATFORMS
-        for python in PYTHONS
-    }
+    asked = list(product(options.only, PLATFORMS, PYTHONS))
+    # Most of the time is waiting for the index.
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = dict(zip(asked, pool.map(lambda one: resolved(*one), asked), strict=True))
     made = table(answers, date.today())
     sys.stdout.write(made)
     if options.only == extras():

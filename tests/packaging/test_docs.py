@@ -13,7 +13,6 @@ import mmsearch
 from mmsearch.cli import cli
 from mmsearch.cli.examples import EXAMPLES, commands
 from mmsearch.core.config import Settings
-from mmsearch.library import Library
 from mmsearch.resources import chapters as shipped
 from tests.conftest import CHECKOUT
 from tests.packaging import api_reference, docstrings, reference
@@ -49,7 +48,7 @@ def test_every_setting_is_explained() -> None:
 def test_every_public_name_and_method_is_in_the_docs() -> None:
     for name in mmsearch.__all__:
         assert f"mmsearch.{name}" in ALL, name
-    names = [name for name, _ in api_reference.methods(Library, "library.")]
+    names = [name for name, _ in api_reference.library_methods()]
     assert "library.train.projection" in names and "library.search" in names
     for name in names:
         assert f"### {name}\n" in ALL, name
@@ -147,6 +146,11 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         file = (path.parent / target) if target else path
         assert file.exists(), link
         assert not anchor or anchor in anchors(file), link
+
+
+def test_every_chapter_that_is_named_exists() -> None:
+    named = set(re.findall(r"mmsearch help ([a-z_]+)", ALL))
+    assert {"guide", "settings", "models"} <= named <= {*shipped.chapters(), shipped.CONTENTS}
 
 
 def test_every_chapter_begins_with_a_title_and_a_line() -> None:

@@ -37,6 +37,8 @@ STANDS_ON: dict[str, str] = {
     "training.starter": "training",
     "models": "maintenance search ingest",
     "library": "models labels training",
+    # Suites of tests for those who write parts.
+    "testing": "library",
     # The package itself: what `import mmsearch` offers.
     "": "library",
     # The shell sees the library, what models there are, the docs, and nothing behind them.
@@ -68,6 +70,7 @@ OWNERS: dict[str, set[str]] = {
     "fastapi": {"server"},
     "lark": {"filters"},
     "matplotlib": {"evaluate", "training"},
+    **{name: {"testing"} for name in ("pytest", "hypothesis")},
 }
 """Heavy library -> the rooms that may import it."""
 
@@ -208,7 +211,7 @@ except SystemExit as end:
 @pytest.mark.parametrize(
     ("program", "unwanted"),
     [
-        ("import mmsearch", [*HEAVY, "click", "rich"]),
+        ("import mmsearch", [*HEAVY, "click", "rich", "pytest", "hypothesis"]),
         ("import mmsearch.vectors, mmsearch.core.registry, mmsearch.core.config", [*HEAVY, "click", "rich"]),
         (HELP, HEAVY),
     ],
