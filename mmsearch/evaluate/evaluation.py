@@ -234,14 +234,13 @@ def _judges(questions: Sequence[_Question], vectors: Vectors, item: Modality, su
     judges = []
     for row, question in enumerate(questions):
         text = keywords.query_text(question.query)
-        matches = keywords.match_keywords(
-            text, keywords.FUSED, subject.catalog, (item,), kind=replace(named_kind(text), modalities=())
-        )
+        kind = replace(named_kind(text), modalities=())
+        matches = keywords.match_keywords(text, keywords.FUSED, subject.catalog, (item,), kind=kind)
         words = {match.item_id: match.evidence or 0.0 for match in keywords.telling(matches)}
         calibrator = subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
         found, _ = subject.lists.search(vectors[row : row + 1], RIVAL, (item,))
         note_lists(calibrator, found, subject.catalog, subject.record)
-        judges.append(ranking.Judge(calibrator, words))
+        judges.append(ranking.Judge(calibrator, words, kind))
     return judges
 
 

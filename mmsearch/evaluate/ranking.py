@@ -10,6 +10,7 @@ from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.lists import items_of_list, list_changes
 from mmsearch.indexing.lists import Lists
+from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.vector import softplus
 from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
 from mmsearch.vectors import create_index
@@ -32,6 +33,8 @@ class Judge:
     calibrator: ScoreCalibrator
     words: Mapping[int, float]
     """Of the words that items hold, by item id."""
+    kind: KindOfAnswer = ANY_KIND
+    """Without the kind that the query names: all items are of one."""
 
     def covers(self, keys: Iterable[ListKey]) -> bool:
         """Whether scores of these lists can be compared."""
@@ -39,7 +42,7 @@ class Judge:
 
     def meaning(self, key: ListKey, cosine: float) -> float:
         """Of a cosine in a list."""
-        return softplus(self.calibrator.logit(key, cosine))
+        return self.kind.meaning(key.item) * softplus(self.calibrator.logit(key, cosine))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
