@@ -5,7 +5,7 @@
     with mmsearch.open("my.library") as library:
         library.ingest("~/Pictures", "~/Sounds")
         for hit in library.search("a dog barking", k=10):
-            print(hit.score, hit.path, hit.start)
+            print(hit.confidence, hit.path, hit.start)
 
 Importing it loads no heavy library: names arrive when they are first used.
 """
@@ -15,49 +15,263 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmsearch import errors as errors
+    from mmsearch.contracts import (
+        Decoder,
+        Encoder,
+        EncoderSpec,
+        Ids,
+        Limits,
+        Metadata,
+        Modality,
+        Neighbours,
+        Prepared,
+        Segment,
+        Selection,
+        Space,
+        Span,
+        VectorIndex,
+        Vectors,
+        Windowing,
+    )
+    from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.version import VERSION as __version__
-    from mmsearch.errors import MmsearchError
-    from mmsearch.ingest import IngestReport
+    from mmsearch.encoders.explaining import Box
+    from mmsearch.errors import (
+        CatalogDamaged,
+        Corrupt,
+        DecoderCrashed,
+        DecodeTimeout,
+        EncodeError,
+        Forked,
+        IndexDamaged,
+        InvalidInput,
+        LibraryEmpty,
+        LibraryError,
+        LibraryLocked,
+        LibraryNotFound,
+        LibraryReadOnly,
+        LimitExceeded,
+        MediaError,
+        MmsearchError,
+        NoSharedSpace,
+        NotEmbedded,
+        NotKept,
+        OutOfMemory,
+        SchemaTooNew,
+        SpaceChanged,
+        SpaceIncomplete,
+        Transient,
+        UnknownName,
+        Unreadable,
+        Unsupported,
+        Untrusted,
+        WeightsError,
+    )
+    from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
+    from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
+    from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.maintenance.export import Exported, Imported
+    from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.prune import Pruned
-    from mmsearch.maintenance.status import Status
+    from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
+    from mmsearch.search.duplicates import Duplicate, DuplicateGroup
+    from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
+    from mmsearch.search.keywords import Mode
     from mmsearch.training.connection import ConnectionResult, connect
-    from mmsearch.types import Failure, Hit, Label, Progress, Query, QueryPart
+    from mmsearch.training.heads import TrainedHead
+    from mmsearch.training.loop import EpochReport, OnEpoch
+    from mmsearch.training.results import ActiveSpace, TrainingResult
+    from mmsearch.training.serving.records import TrainedModel
+    from mmsearch.training.training import LibraryTraining
+    from mmsearch.types import (
+        Encoded,
+        Failure,
+        Finding,
+        Hit,
+        Item,
+        Label,
+        Location,
+        MetaValue,
+        Moment,
+        OnProgress,
+        PillowImage,
+        Progress,
+        Query,
+        QueryLike,
+        QueryPart,
+        Sound,
+        StoredVector,
+    )
+    from mmsearch.vectors.presets import IndexPreset
+
+_OFFERED = {
+    "mmsearch.contracts": (
+        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
+        "VectorIndex Vectors Windowing"
+    ),
+    "mmsearch.core.config": "Settings SettingsArguments",
+    "mmsearch.encoders.explaining": "Box",
+    "mmsearch.errors": (
+        "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
+        "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
+        "MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory SchemaTooNew SpaceChanged SpaceIncomplete "
+        "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
+    ),
+    "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
+    "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
+    "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest.media": "Media",
+    "mmsearch.library": "Library",
+    "mmsearch.maintenance.export": "Exported Imported",
+    "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
+    "mmsearch.maintenance.prune": "Pruned",
+    "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
+    "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
+    "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
+    "mmsearch.search.explanations": "ConceptTie Explanation PartShare Region TextCue",
+    "mmsearch.search.keywords": "Mode",
+    "mmsearch.training.connection": "ConnectionResult connect",
+    "mmsearch.training.heads": "TrainedHead",
+    "mmsearch.training.loop": "EpochReport OnEpoch",
+    "mmsearch.training.results": "ActiveSpace TrainingResult",
+    "mmsearch.training.serving.records": "TrainedModel",
+    "mmsearch.training.training": "LibraryTraining",
+    "mmsearch.types": (
+        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "QueryLike QueryPart Sound StoredVector"
+    ),
+    "mmsearch.vectors.presets": "IndexPreset",
+}
+"""Module -> the names that it offers here."""
 
 _HOMES = {
-    "ConnectionResult": "mmsearch.training.connection:ConnectionResult",
-    "Failure": "mmsearch.types:Failure",
-    "Hit": "mmsearch.types:Hit",
-    "IngestReport": "mmsearch.ingest:IngestReport",
-    "Label": "mmsearch.types:Label",
-    "Library": "mmsearch.library:Library",
-    "MmsearchError": "mmsearch.errors:MmsearchError",
-    "QueryPart": "mmsearch.types:QueryPart",
-    "Progress": "mmsearch.types:Progress",
-    "Pruned": "mmsearch.maintenance.prune:Pruned",
-    "Query": "mmsearch.types:Query",
-    "Status": "mmsearch.maintenance.status:Status",
+    **{name: f"{module}:{name}" for module, names in _OFFERED.items() for name in names.split()},
     "__version__": "mmsearch.core.version:VERSION",
-    "connect": "mmsearch.training.connection:connect",
+    "errors": "mmsearch.errors",
     "open": "mmsearch.library:open_library",
 }
 
 __all__ = [
+    "ActiveSpace",
+    "And",
+    "BackfillProblem",
+    "Box",
+    "CatalogDamaged",
+    "Comparison",
+    "ConceptTie",
     "ConnectionResult",
+    "Corrupt",
+    "DecodeTimeout",
+    "Decoder",
+    "DecoderCrashed",
+    "DirectionResult",
+    "Duplicate",
+    "DuplicateGroup",
+    "EncodeError",
+    "Encoded",
+    "Encoder",
+    "EncoderSpec",
+    "EpochReport",
+    "Estimate",
+    "Evaluation",
+    "Explanation",
+    "Exported",
     "Failure",
+    "Filter",
+    "Finding",
+    "Forked",
     "Hit",
+    "Ids",
+    "Imported",
+    "IndexBuild",
+    "IndexCheck",
+    "IndexDamaged",
+    "IndexPreset",
+    "IndexStatus",
     "IngestReport",
+    "IngestRun",
+    "InvalidInput",
+    "Item",
     "Label",
     "Library",
+    "LibraryEmpty",
+    "LibraryError",
+    "LibraryIndex",
+    "LibraryLocked",
+    "LibraryModels",
+    "LibraryNotFound",
+    "LibraryReadOnly",
+    "LibraryTraining",
+    "LimitExceeded",
+    "Limits",
+    "Location",
+    "Media",
+    "MediaError",
+    "MetaOperand",
+    "MetaValue",
+    "Metadata",
     "MmsearchError",
+    "Modality",
+    "ModalityCounts",
+    "Mode",
+    "ModelAdded",
+    "ModelStatus",
+    "ModelSwitched",
+    "Moment",
+    "Neighbours",
+    "NoSharedSpace",
+    "Not",
+    "NotEmbedded",
+    "NotKept",
+    "OnEpoch",
+    "OnProgress",
+    "Or",
+    "OutOfMemory",
+    "PartShare",
+    "Period",
+    "PillowImage",
+    "Prepared",
     "Progress",
     "Pruned",
     "Query",
+    "QueryLike",
+    "QueryOutcome",
     "QueryPart",
+    "Region",
+    "SchemaTooNew",
+    "Segment",
+    "Selection",
+    "Settings",
+    "SettingsArguments",
+    "Sound",
+    "Space",
+    "SpaceChanged",
+    "SpaceIncomplete",
+    "Span",
     "Status",
+    "StoredVector",
+    "TextCue",
+    "TrainedHead",
+    "TrainedModel",
+    "TrainingResult",
+    "Transient",
+    "UnknownName",
+    "Unreadable",
+    "Unsupported",
+    "Untrusted",
+    "UnusedPair",
+    "VectorIndex",
+    "Vectors",
+    "WeightsError",
+    "Windowing",
     "__version__",
     "connect",
+    "errors",
     "open",
 ]
 
@@ -69,9 +283,14 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
-    module, _, attribute = _HOMES[name].partition(":")
-    value = globals()[name] = getattr(import_module(module), attribute)
+    value = globals()[name] = _located(_HOMES[name])
     return value
+
+
+def _located(home: str) -> Any:
+    module, _, attribute = home.partition(":")
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

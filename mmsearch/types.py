@@ -1,245 +1,83 @@
-"""The values that travel between the parts: frozen dataclasses and Protocols. Only numpy and the standard library."""
+"""The values that users meet: what they look for and what they get. Only numpy and the standard library.
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+What decoders, encoders and indexes exchange is `mmsearch.contracts`; its names are here too.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
-Modality: TypeAlias = str
-"""An open set, named by decoders: "text", "image", "audio", "video"."""
-
-Ids: TypeAlias = NDArray[np.int64]
-"""(n,), catalog segment ids, >= 0."""
-
-Vectors: TypeAlias = NDArray[np.float32]
-"""(n, dim), rows of L2 norm 1."""
-
-Prepared: TypeAlias = NDArray[Any]
-"""What one encoder takes for one segment; shape and dtype are the encoder's own business."""
-
-MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one file may cost before it is given up; each has the failure class named."""
-
-    pixels: int = 250_000_000
-    """Width x height a picture or a frame may declare (limit)."""
-    file_bytes: int = 16 * 2**30
-    """Size of a file (limit)."""
-    text_bytes: int = 64 * 2**20
-    """Size of a text document (limit)."""
-    duration_s: float = 12 * 3600.0
-    """Length of a sound or a video, seconds (limit)."""
-    decode_s: float = 60.0
-    """Seconds a decoder may work without delivering a segment (timeout)."""
-    memory_bytes: int = 3 * 2**30
-    """Private memory of one decode worker; enforced by the kernel on Linux (out-of-memory)."""
+from mmsearch.contracts import MODALITIES as MODALITIES
+from mmsearch.contracts import Decoder as Decoder
+from mmsearch.contracts import Encoder as Encoder
+from mmsearch.contracts import EncoderSpec as EncoderSpec
+from mmsearch.contracts import Ids as Ids
+from mmsearch.contracts import Limits as Limits
+from mmsearch.contracts import Metadata as Metadata
+from mmsearch.contracts import Modality as Modality
+from mmsearch.contracts import Neighbours as Neighbours
+from mmsearch.contracts import Prepared as Prepared
+from mmsearch.contracts import Segment as Segment
+from mmsearch.contracts import Selection as Selection
+from mmsearch.contracts import SourceFile as SourceFile
+from mmsearch.contracts import Space as Space
+from mmsearch.contracts import Span as Span
+from mmsearch.contracts import VectorIndex as VectorIndex
+from mmsearch.contracts import Vectors as Vectors
+from mmsearch.contracts import Windowing as Windowing
+from mmsearch.errors import InvalidInput
 
 
-@dataclass(frozen=True, slots=True)
-class Windowing:
-    """How a space wants files cut into segments. Part of its fingerprint: other windows are other vectors."""
-
-    image_side: int = 292
-    """Pixels: decoders may deliver a picture reduced as long as its shorter side keeps this."""
-    animation_frames: int = 3
-    """Frames taken from an animated picture, evenly spaced."""
-    audio_rate: int = 16_000
-    """Hz."""
-    audio_window_s: float = 5.0
-    audio_hop_s: float = 2.5
-    min_frames: int = 3
-    """Frames of a video, at least (fewer only if it has fewer)."""
-    frames_per_minute: int = 12
-    """Frames of a video, at most, once that exceeds `min_frames`."""
-    passage_words: int = 180
-    passage_overlap: int = 40
-    """Words two neighbouring passages share."""
-
-
-class SourceFile(NamedTuple):
-    """A regular file that a scan found. One is made for every file of every scan: a tuple costs a third."""
-
-    path: bytes
-    """As the file system gives it."""
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where in its file a segment lies, and the words to show for it."""
-
-    start: float | None = None
-    """Seconds."""
-    end: float | None = None
-    page: int | None = None
-    """1-based page of a paged document."""
-    char_start: int | None = None
-    """Offset into the document's text (the page's, if paged), in characters."""
-    char_end: int | None = None
-    text: str | None = None
-    """The passage itself."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Segment:
-    """One piece of a file, as an encoder's `prepare` takes it.
-
-    `data` is a str for "text", uint8 (height, width, 3) sRGB for "image", float32 (samples,) mono in [-1, 1] for
-    "audio" at `rate` Hz. A video yields "image" and "audio" segments.
-    """
-
-    modality: Modality
-    data: str | NDArray[Any]
-    span: Span = Span()
-    rate: int | None = None
-
-
-Metadata: TypeAlias = dict[str, Any]
-"""JSON-able facts about a file: duration, width, height, taken, camera, gps, title, artist, pages, ..."""
-
-
-class Decoder(Protocol):
-    """Turns files of one modality into segments. Built as `Decoder(windowing, limits)`; holds no open file.
-
-    Runs in a worker process that may be killed. Raises `MediaError` subclasses, nothing else, for a bad file.
-    """
+@runtime_checkable
+class PillowImage(Protocol):
+    """A PIL image (`PIL.Image.Image`), by what is used of one."""
 
     @property
-    def modality(self) -> Modality: ...
-
-    def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether the content (first 8 KiB in `head`) is this decoder's. The signature beats the suffix."""
-        ...
-
-    def describe(self, path: Path) -> Metadata:
-        """Facts for the catalog, from headers and tags."""
-        ...
-
-    def decode(self, path: Path) -> Iterator[Segment]:
-        """At least one segment, in time or reading order; the same file gives the same segments."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """Facts about an encoder, readable before its weights are loaded."""
-
-    name: str
-    modality: Modality
-    """Segment modality it takes: "text", "image" or "audio"."""
-    dim: int
-    weights: Mapping[str, str]
-    """File name -> sha256 of every weight file the vectors depend on."""
-    preprocessing: str
-    """Version tag of `prepare` and of the pooling; changed whenever the vectors would change."""
-    batch_size: int = 32
-
-
-class Encoder(Protocol):
-    """Maps segments of one modality into a space. Building one is cheap: weights load at the first `encode`.
-
-    Thread safety: `encode` may be called from several threads.
-    """
+    def size(self) -> tuple[int, int]: ...
 
     @property
-    def spec(self) -> EncoderSpec: ...
+    def info(self) -> Mapping[Any, Any]: ...
 
-    def prepare(self, segment: Segment) -> Prepared:
-        """The model's input for one segment. Pure, deterministic, no torch: it runs in decode workers."""
-        ...
+    def getexif(self) -> Any: ...
 
-    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
-        """float32 (len(batch), dim), rows of L2 norm 1, in input order.
-
-        Raises: EncodeError if the vectors can't be used, WeightsError if the weights aren't the recorded ones.
-        """
-        ...
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Space:
-    """Where vectors may be compared: one dimension, one encoder per segment modality."""
+Encoded: TypeAlias = bytes | bytearray | memoryview
+"""The content of a media file."""
 
-    name: str
-    dim: int
-    windowing: Windowing
-    encoders: Mapping[Modality, Encoder]
+Sound: TypeAlias = tuple[NDArray[Any] | Sequence[float] | Sequence[Sequence[float]], float]
+"""(samples, rate): samples (n,) or (n, channels) in [-1, 1], the rate in Hz."""
 
-    @property
-    def fingerprint(self) -> str:
-        """sha256 over weights, preprocessing and windowing: equal fingerprints mean comparable vectors."""
-        specs = {m: _identity(e.spec) for m, e in sorted(self.encoders.items())}
-        text = json.dumps([self.name, self.dim, asdict(self.windowing), specs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _identity(spec: EncoderSpec) -> dict[str, Any]:
-    return {"name": spec.name, "dim": spec.dim, "weights": dict(spec.weights), "preprocessing": spec.preprocessing}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Selection:
-    """The segments a search may return: sorted unique ids."""
-
-    ids: Ids
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Neighbours:
-    """Result of a search for q queries: ids and scores, both (q, m) with m = min(k, matches).
-
-    Each row is sorted by (-score, id); scores are cosines in [-1, 1].
-    """
-
-    ids: Ids
-    scores: NDArray[np.float32]
-
-
-class VectorIndex(Protocol):
-    """Vectors under ids, searched by cosine. Thread safety: concurrent `search`, one writer."""
-
-    @property
-    def dim(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def ids(self) -> Ids:
-        """Every id in it, ascending."""
-        ...
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Insert; a known id is replaced. Raises: InvalidInput for NaN, zero or non-unit rows, or another dim."""
-        ...
-
-    def remove(self, ids: Ids) -> int:
-        """Forget ids; unknown ones are ignored. Returns how many were there."""
-        ...
-
-    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
-        """The k nearest of each query (q, dim), exactly min(k, matches) of them under any selection."""
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write atomically: temp file, fsync, rename."""
-        ...
+QueryValue: TypeAlias = "str | os.PathLike[str] | Encoded | PillowImage | Sound | Hit | int | StoredVector"
+"""What a part of a query is made of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryPart:
-    """One ingredient of a query; a negative weight pushes results away from it."""
+    """One ingredient of a query; a negative weight pushes results away from it. Raises: InvalidInput."""
 
     modality: Modality
-    value: Any
+    value: QueryValue
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.modality, str):
+            raise InvalidInput("the modality of a query's part is a text", hint=f"known: {', '.join(MODALITIES)}")
+        if isinstance(self.weight, bool) or not isinstance(self.weight, Real) or not math.isfinite(self.weight):
+            raise InvalidInput("a weight must be a finite number")
+        if not _fits(self.modality, self.value):
+            raise InvalidInput(
+                f"a query's {self.modality} can't be a {type(self.value).__name__}",
+                hint=f"it is {_TAKES.get(self.modality, 'of no such modality')}",
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,47 +93,97 @@ class StoredVector:
 class Query:
     """What to look for: words, a picture, a sound, a video, or a mix of them.
 
-    text: words; a path (`pathlib.Path`) is the document in that file. image: a path, encoded bytes or a PIL image.
-    audio: a path, encoded bytes or (samples, rate) with samples float (n,) or (n, channels) in [-1, 1].
-    video: a path or encoded bytes.
-
     Queries add up: `Query("beach") + 0.5 * Query(image="sunset.jpg") - Query("people")`. Every part counts as a unit
     vector times its weight, 1 if nothing is said.
+
+    Raises: InvalidInput for a part of a wrong type.
     """
 
-    text: Any = None
-    image: Any = None
-    audio: Any = None
-    video: Any = None
+    text: str | os.PathLike[str] | Encoded | None = None
+    """Words; a path (`pathlib.Path`) or content is a document."""
+    image: str | os.PathLike[str] | Encoded | PillowImage | None = None
+    """A path, the content of a file, or a PIL image."""
+    audio: str | os.PathLike[str] | Encoded | Sound | None = None
+    """A path, the content of a file, or (samples, rate)."""
+    video: str | os.PathLike[str] | Encoded | None = None
+    """A path, or the content of a file."""
     mixed: tuple[QueryPart, ...] = ()
     """Further parts, as arithmetic leaves them."""
-    like: Any = None
+    like: "Hit | int | None" = None
     """An item of the library, by its stored vectors: a `Hit`, or its `item_id`. It is not its own answer."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.mixed, tuple) or not all(isinstance(part, QueryPart) for part in self.mixed):
+            raise InvalidInput("`mixed` is a tuple of QueryPart", hint="queries add up: Query('a') + Query('b')")
+        _ = self.parts  # each is checked as it is made
+
     @classmethod
-    def mix(cls, *, without: Any = None, **parts: Any) -> "Query":
+    def mix(
+        cls,
+        *,
+        without: "str | Query | None" = None,
+        text: str | os.PathLike[str] | Encoded | None = None,
+        image: str | os.PathLike[str] | Encoded | PillowImage | None = None,
+        audio: str | os.PathLike[str] | Encoded | Sound | None = None,
+        video: str | os.PathLike[str] | Encoded | None = None,
+        like: "Hit | int | None" = None,
+    ) -> "Query":
         """`Query.mix(text="beach", image="sunset.jpg", without="people")`; `without` is words or a `Query`."""
-        made = cls(**parts)
+        made = cls(text, image, audio, video, (), like)
         return made if without is None else made - (without if isinstance(without, Query) else cls(text=without))
 
     @property
     def parts(self) -> tuple[QueryPart, ...]:
-        named = (
+        """What it is made of, those named first."""
+        named: tuple[tuple[Modality, QueryValue | None], ...] = (
             ("text", self.text), ("image", self.image), ("audio", self.audio), ("video", self.video),
             ("like", self.like),
         )  # fmt: skip
         return (*(QueryPart(modality, value) for modality, value in named if value is not None), *self.mixed)
 
     def __add__(self, other: "Query") -> "Query":
-        return Query(mixed=self.parts + other.parts)
+        return Query(mixed=self.parts + other.parts) if isinstance(other, Query) else NotImplemented
 
     def __sub__(self, other: "Query") -> "Query":
-        return self + -1.0 * other
+        return self + -1.0 * other if isinstance(other, Query) else NotImplemented
 
     def __mul__(self, weight: float) -> "Query":
+        if isinstance(weight, bool) or not isinstance(weight, Real):
+            return NotImplemented
         return Query(mixed=tuple(QueryPart(part.modality, part.value, part.weight * weight) for part in self.parts))
 
     __rmul__ = __mul__
+
+
+QueryLike: TypeAlias = str | os.PathLike[str] | Query | PillowImage | Sound
+"""What is looked for: words, the path of a media file, a query, a PIL image, or (samples, rate)."""
+
+
+def as_query(value: Query | PillowImage | Sound) -> Query:
+    """The query that a picture or a sound in memory makes; a query is one already."""
+    if isinstance(value, Query):
+        return value
+    return Query(audio=value) if isinstance(value, tuple) else Query(image=value)
+
+
+_TAKES: Mapping[Modality, str] = {
+    "text": "words, a path, or the content of a file",
+    "image": "a path, the content of a file, or a PIL image",
+    "audio": "a path, the content of a file, or (samples, rate)",
+    "video": "a path, or the content of a file",
+    "like": "a hit, or an item's id",
+}
+
+
+def _fits(modality: Modality, value: object) -> bool:
+    if isinstance(value, StoredVector):
+        return True
+    if modality == "like":
+        return isinstance(value, Hit | int) and not isinstance(value, bool)
+    in_memory = (modality == "image" and isinstance(value, PillowImage)) or (
+        modality == "audio" and isinstance(value, tuple) and len(value) == 2
+    )
+    return in_memory or isinstance(value, str | os.PathLike | Encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +195,16 @@ class Moment:
     end: float | None
     page: int | None
     passage: str | None
-    score: float
+    cosine: float
     """Raw cosine in [-1, 1], of its best part."""
     confidence: float | None
-    """In [0, 1], as a hit's."""
+    """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
     """Segment modality: "image" for what is seen, "audio" for what is heard."""
+
+
+Level: TypeAlias = Literal["sure", "likely", "unlikely"]
+"""What a confidence comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,13 +215,17 @@ class Hit:
     """1-based."""
     path: Path
     modality: Modality
-    score: float
-    """Raw cosine in [-1, 1]. Scores of two modalities live on different scales: compare them within one."""
     confidence: float | None = None
-    """In [0, 1]: how sure it is that no unrelated item here would score this high; it means the same for every
-    modality. None if the library has no background to compare with yet."""
-    weak: bool = False
-    """Whether that is less than what a query about something else would reach now and then (`false_accepts`)."""
+    """In [0, 1]: the probability that it answers the query, by its meaning and by the words that it holds. It means the
+    same for every modality, and a list is ordered by it. None if the library has nothing to compare scores with yet."""
+    level: Level | None = None
+    """What that comes to: "sure", "likely" or "unlikely"."""
+    cosine: float | None = None
+    """Raw cosine in [-1, 1]. Those of two modalities live on different scales: compare them within one. None if words
+    alone brought it."""
+    keyword_score: float | None = None
+    """In [0, 1]: the part of the confidence that the words it holds would give by themselves; 1 for an exact name or a
+    quoted phrase. None if it holds none, or none that is telling."""
     start: float | None = None
     """Seconds: the best moment of a sound or a video, up to `end`."""
     end: float | None = None
@@ -340,9 +236,9 @@ class Hit:
     """Segment modality that matched: a video may be found by its picture ("image") or its sound ("audio")."""
     item_id: int = -1
     segment_id: int = -1
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict, hash=False)
     by: tuple[str, ...] = ("vector",)
-    """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
+    """What brought it: "vector", "keywords" or both."""
     duplicates: tuple[Path, ...] = ()
     """Copies and near-duplicates of it that would have come further down, best first."""
     moments: tuple[Moment, ...] = ()
@@ -350,7 +246,52 @@ class Hit:
     members: tuple[Path, ...] = ()
     """All files of a bundle, `path` first; empty if the file is alone."""
     part: Path | None = None
-    """Of a bundle, the file that matched best: score, confidence, moment, page and passage are its own."""
+    """Of a bundle, the file that matched best: cosine, confidence, moment, page and passage are its own."""
+    media_id: str | None = None
+    """The id that an application gave to a medium that it handed over in memory."""
+
+
+MetaValue: TypeAlias = str | int | float | bool | date | datetime
+"""A value of a person's own metadata; a datetime has no zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that the library knows, with all that is said of it. Hashable, by all but its dicts."""
+
+    id: int
+    """Never given to another one; it stays when the file moves or changes."""
+    path: Path
+    modality: Modality
+    state: Literal["present", "missing"]
+    """missing: the last ingest did not find the file any more, and no `prune` was made since."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """When the file last changed, UTC."""
+    ingested: datetime
+    """When it was last taken in, UTC."""
+    sha256: str
+    """Of the file's bytes: equal for copies."""
+    duration: float | None = None
+    """Seconds."""
+    width: int | None = None
+    """Pixels, as shown."""
+    height: int | None = None
+    taken: datetime | None = None
+    """By the clock of the camera, without a zone."""
+    camera: str | None = None
+    gps: tuple[float, float] | None = None
+    """Degrees north, degrees east."""
+    title: str | None = None
+    tags: tuple[str, ...] = ()
+    """What a person gave: `Library.tag`, and the file's own keywords."""
+    labels: tuple[tuple[str, float], ...] = ()
+    """What `Library.label` saved, with its confidence in [0, 1]."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
+    """What `Library.set_meta` gave."""
+    metadata: Metadata = field(default_factory=dict, hash=False)
+    """Everything the file says of itself, as a hit has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,3 +347,16 @@ class Finding:
     detail: str
     remedy: str | None = None
     """What to do about it, unless all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place on this machine where mmsearch keeps something, or looks for it."""
+
+    name: str
+    """What is kept there, in a word: "library", "models", ..."""
+    path: Path
+    """A file, a folder, or for what comes and goes a pattern."""
+    detail: str
+    bytes: int | None
+    """What lies there now takes; None: there is nothing."""

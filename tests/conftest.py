@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -91,10 +92,10 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Library]]:
     """
     opened: list[Library] = []
 
-    def open_it(name: str = "library", **settings: object) -> Library:
+    def open_it(name: str = "library", **settings: Any) -> Library:
         # Pictures of one colour are near-duplicates here: only what is about that folds them.
         # One decode worker serves an ingest and queries; each more costs a test half a second.
-        chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", **settings}
+        chosen: dict[str, Any] = {"space": "tests.tiny:space", "workers": 1, "dedup": False, **settings}
         opened.append(mmsearch.open(tmp_path / name, **chosen))
         for code in tiny.SPACES:
             opened[-1]._context.trust.name(code)

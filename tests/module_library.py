@@ -24,7 +24,7 @@ class ModuleLibrary:
         media.mkdir(parents=True)
         fill(media)
         library = self._place / "library"
-        with mmsearch.open(library, space="tests.tiny:space", workers=1, dedup="off") as opened:
+        with mmsearch.open(library, space="tests.tiny:space", workers=1, dedup=False) as opened:
             opened.ingest(media)
         shutil.copytree(self._place, self._copy)
 

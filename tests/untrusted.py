@@ -159,7 +159,7 @@ SETTINGS: dict[str, str | bytes] = {
             "recall = 1e400", "false_accepts = 1", "commit_segments = 1e400", f"commit_segments = {10**23}",
             "commit_segments = true", "commit_segments = '5'", "commit_segments = 2.5", "commit_segments = 1979-05-27",
             "recall = 'canaryNN'", "index = 5", "index = 'canaryNN:Index'", "index = 'os:system'", "space = ''",
-            "space = 'canaryNN:space'", "space = 'local-dir://canaryNN.example/x'", "dedup = true", "storage = 'int8'",
+            "space = 'canaryNN:space'", "space = 'local-dir://canaryNN.example/x'", "dedup = 1", "storage = 'int8'",
             "fusion = 'learned:../../canaryNN'", "fusion_weights = 'image=inf'", "similarity = 'image=2'",
             "nonsense = 1",
             "device = \"__import__('os').system('touch canaryNN')\"", "models = '//canaryNN.example/share'",

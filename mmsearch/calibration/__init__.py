@@ -1,15 +1,15 @@
 """Calibration: how unusual a score is, so that lists of different modalities can be compared and "nothing" be said."""
 
-from mmsearch.calibration.answers import Level, default_level
+from mmsearch.calibration.answers import RIVAL, default_level, sentence_share
 from mmsearch.calibration.calibrator import ScoreCalibrator
 from mmsearch.calibration.fit import ListCalibration, NullDistribution, fit_null, null_distribution, read_calibration
 from mmsearch.calibration.measure import Backgrounds, backgrounds_stale, measure_backgrounds
 from mmsearch.calibration.neutral import EncoderIdentities
 
 __all__ = [
+    "RIVAL",
     "Backgrounds",
     "EncoderIdentities",
-    "Level",
     "ListCalibration",
     "NullDistribution",
     "ScoreCalibrator",
@@ -19,4 +19,5 @@ __all__ = [
     "measure_backgrounds",
     "null_distribution",
     "read_calibration",
+    "sentence_share",
 ]

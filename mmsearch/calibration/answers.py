@@ -23,12 +23,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from statistics import NormalDist
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from mmsearch.calibration.fit import fisher
-
-Level: TypeAlias = Literal["sure", "likely", "unlikely"]
-"""What a user is told of a confidence."""
+from mmsearch.types import Level
 
 FITTED = "answers.json"
 

@@ -10,7 +10,6 @@ from mmsearch.calibration.answers import (
     NOTHING_KNOWN,
     RIVAL,
     AnswerModel,
-    Level,
     Levels,
     ListFacts,
     fitted_answers,
@@ -22,7 +21,7 @@ from mmsearch.calibration.measure import Backgrounds
 from mmsearch.calibration.neutral import UNKNOWN, EncoderIdentities
 from mmsearch.catalog import ListKey
 from mmsearch.errors import CatalogDamaged
-from mmsearch.types import Modality, Vectors
+from mmsearch.types import Level, Modality, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +42,9 @@ class ListAnswers:
 
     def wants_best(self, key: ListKey) -> bool:
         return self.modality == "text" and self.encoders.words_centre is not None and self.model(key).uses_hubness
+
+    def is_noted(self, key: ListKey) -> bool:
+        return key in self._facts
 
     def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None) -> None:
         if key in self._facts or not len(scores):
@@ -110,6 +112,10 @@ class ScoreCalibrator:
     def wants_best(self, key: ListKey) -> bool:
         """Whether `note_list` is to be told the vector of the list's best hit."""
         return self.answers.wants_best(key)
+
+    def is_noted(self, key: ListKey) -> bool:
+        """Whether `note_list` was told of a list."""
+        return self.answers.is_noted(key)
 
     def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None = None) -> None:
         """Say what the query found in a list, as soon as it was searched: it is part of the list's confidences. Only

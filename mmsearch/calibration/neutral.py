@@ -2,8 +2,8 @@
 
     python -m mmsearch.calibration.neutral
 
-writes their vectors in the starter space beside this file, so that an ingest need not encode them. Each modality's are
-tied to its encoder: of another encoder, or one that has changed since, they are not used.
+writes their vectors in the starter spaces beside this file, so that an ingest need not encode them. Each modality's
+are tied to its encoder: of another encoder, or one that has changed since, they are not used.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from mmsearch.core import registry
 from mmsearch.types import Encoder, Limits, Modality, Segment, Space, Vectors
 
 VECTORS = "neutral.npz"
-"""Per modality float16 (n, dim), and under "<modality>.encoder" the encoder's identity."""
+"""Under "<modality>.<identity of its encoder>" float16 (n, dim)."""
 
 MEDIA = {"image": "photos", "audio": "sounds"}
 """Modality -> folder of the samples."""
@@ -36,9 +36,9 @@ def neutral_vectors(space: Space) -> dict[Modality, Vectors]:
     words: for another encoder they are encoded now."""
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
         known = {
-            modality: _unit(stored[modality])
+            modality: _unit(stored[_key(modality, encoder)])
             for modality, encoder in space.encoders.items()
-            if modality in stored and str(stored[f"{modality}.encoder"]) == identity(encoder)
+            if _key(modality, encoder) in stored
         }
     if "text" in space.encoders and "text" not in known:
         known["text"] = _encode(space.encoders["text"], map(_text, neutral_words()))
@@ -69,9 +69,8 @@ UNKNOWN = EncoderIdentities({}, None)
 @lru_cache(maxsize=4)
 def _packaged_centre(text_encoder: str) -> Vectors | None:
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
-        if str(stored["text.encoder"]) != text_encoder:
-            return None
-        return np.asarray(_unit(stored["text"]).mean(axis=0), np.float32)
+        name = f"text.{text_encoder}"
+        return np.asarray(_unit(stored[name]).mean(axis=0), np.float32) if name in stored else None
 
 
 def identity(encoder: Encoder) -> str:
@@ -81,14 +80,23 @@ def identity(encoder: Encoder) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write(space: Space) -> None:
-    """Encode everything and write it beside this file."""
-    arrays: dict[str, Any] = {"text": _encode(space.encoders["text"], map(_text, neutral_words()))}
-    arrays |= {m: _encode(space.encoders[m], _samples(space, m, folder)) for m, folder in MEDIA.items()}
-    arrays = {modality: made.astype(np.float16) for modality, made in arrays.items()}
-    arrays |= {f"{modality}.encoder": np.array(identity(space.encoders[modality])) for modality in arrays}
+def _key(modality: Modality, encoder: Encoder) -> str:
+    return f"{modality}.{identity(encoder)}"
+
+
+def write(*spaces: Space) -> None:
+    """Encode everything and write it beside this file; what two spaces share is encoded once."""
+    arrays: dict[str, Any] = {}
+    for space in spaces:
+        for modality, encoder in space.encoders.items():
+            if (key := _key(modality, encoder)) not in arrays:
+                arrays[key] = _encode(encoder, _neutral(space, modality)).astype(np.float16)
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path:
         np.savez_compressed(path, **arrays)
+
+
+def _neutral(space: Space, modality: Modality) -> Iterator[Segment]:
+    return map(_text, neutral_words()) if modality == "text" else _samples(space, modality, MEDIA[modality])
 
 
 def _samples(space: Space, modality: Modality, folder: str) -> Iterator[Segment]:
@@ -115,4 +123,4 @@ def _unit(rounded: Any) -> Vectors:
 
 
 if __name__ == "__main__":
-    write(registry.load_part("spaces", "starter")("cpu"))
+    write(*(registry.load_part("spaces", name)("cpu") for name in ("starter", "starter-open")))

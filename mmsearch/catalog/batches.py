@@ -14,7 +14,7 @@ from mmsearch.catalog.segments import same_cut, segments_by_content
 from mmsearch.catalog.spaces import base_space, mark_backfilled
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import SpaceRow, UnsupportedRow
-from mmsearch.catalog.tags import add_model_tags
+from mmsearch.catalog.tags import add_given_tags, add_model_tags
 from mmsearch.errors import LibraryError
 
 RECUT = ("recut", "this release cuts it into other segments than the one that took it in: remove it, then ingest it")
@@ -28,6 +28,7 @@ def apply_batch(connection: Connection, batch: Batch, space_id: int, version: st
     add_embeddings(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
     add_model_tags(connection, [(ids[sha256], tag, confidence) for sha256, tag, confidence in batch.tags])
     touched = set(place_items(connection, batch.placements, roots, ids))
+    add_given_tags(connection, batch.given_tags)
     touched |= set(add_failures(connection, batch.failures, roots, version))
     touched |= set(mark_missing(connection, batch.missing))
     mark_changed(connection, touched, generation)

@@ -38,7 +38,7 @@ def whole(blobs: Sequence[bytes], dim: int) -> Vectors:
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     # Written so that NaN, which compares false to everything, counts as wrong.
     if not (np.abs(lengths - 1.0) <= TOLERANCE).all():
-        raise CatalogDamaged("the catalog holds a vector that was never written so", hint=MEND)
+        raise CatalogDamaged("the catalog holds a vector that mmsearch never writes", hint=MEND)
     return rows
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func
 
 from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.filters import filter_clause
+from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
 from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow, Tag, Tombstone
@@ -129,9 +130,12 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
             "changed": generation,
         }
         rows.append({"id": content_id, **row, **filter_columns(content.metadata)})
-        tags.extend({"content_id": content_id, "tag": tag} for tag in _keywords(content.metadata))
+        given = _keywords(content.metadata) if content.tags is None else content.tags
+        tags.extend({"content_id": content_id, "tag": tag} for tag in given)
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
+    for content_id, content in fresh.items():
+        set_meta(connection, [content_id], content.meta)
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 

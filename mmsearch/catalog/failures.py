@@ -11,6 +11,7 @@ from mmsearch.catalog.records import KnownFailure, NewFailure
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import FailureRow, Item, Root
 from mmsearch.catalog.values import utc_now
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
 
 
@@ -34,7 +35,7 @@ def failures_to_retry(connection: Connection, kind: str | None = None) -> list[K
     Raises: InvalidInput if there is no such class.
     """
     if kind is not None and kind not in FAILURES:
-        raise InvalidInput(f"{kind!r} is no class of failures", hint=f"one of {', '.join(FAILURES)}")
+        raise InvalidInput(f"{kind!r} is not a failure class", hint=f"one of {', '.join(FAILURES)}")
     wanted = FailureRow.failure != NotEmbedded.failure if kind is None else FailureRow.failure == kind
     return _failures(connection, select(FailureRow.path).order_by(FailureRow.path).where(wanted))
 
@@ -69,10 +70,16 @@ def add_failures(
 ) -> Iterable[int]:
     """Write files that can't be taken in. Yields the contents that were known at their paths."""
     for failure in failures:
-        # What was known of an earlier file at this path no longer describes it.
-        before = connection.execute(delete(Item).where(Item.path == failure.path).returning(Item.content_id)).scalar()
-        if before is not None:
-            yield before
+        if is_media_path(failure.path):
+            # What its id holds stays: nobody took that away. Of its failures, the last under any name is told.
+            folder = failure.path.rpartition(b"/")[0]
+            others = delete(FailureRow).where(at_or_below(FailureRow.path, folder), FailureRow.path != failure.path)
+            connection.execute(others)
+        else:
+            # What was known of an earlier file at this path no longer describes it.
+            known = delete(Item).where(Item.path == failure.path).returning(Item.content_id)
+            if (before := connection.execute(known).scalar()) is not None:
+                yield before
         values = {
             "path": failure.path, "display": display_path(failure.path), "root_id": roots[failure.root],
             "size": failure.size, "mtime_ns": failure.mtime_ns, "failure": failure.failure,

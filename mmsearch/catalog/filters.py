@@ -30,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
-from mmsearch.catalog.tables import Content, Item, Root, Tag
-from mmsearch.filters.ast import TIMES, And, Comparison, Filter, Not, Period
+from mmsearch.catalog.tables import Content, Item, Meta, Root, Tag
+from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
 
 Clause = ColumnElement[bool]
 
@@ -126,9 +126,9 @@ def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
 
 
 def _missing(name: str, wanted: bool) -> Clause:
-    if name == "tag":
-        tagged = _tagged(true(), few=True)
-        return not_(tagged) if wanted else tagged
+    if name == "tag" or name.startswith(META):
+        known = _tagged(true(), few=True) if name == "tag" else _held(name, true(), few=True)
+        return not_(known) if wanted else known
     column = _NULLABLE.get(name)
     if column is None:
         return false() if wanted else true()
@@ -138,6 +138,8 @@ def _missing(name: str, wanted: bool) -> Clause:
 def _comparison(asked: Comparison, scope: _Scope) -> Clause:
     """True where it holds; False or NULL where it does not."""
     values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+    if asked.column.startswith(META):
+        return _held(asked.column, _meta(asked.operator, [v for v in values if isinstance(v, MetaOperand)]), scope.few)
     if asked.column in TIMES:
         return _any([_when(asked.column, asked.operator, v) for v in values if isinstance(v, Period)])
     if asked.column in _NUMBERS:
@@ -159,6 +161,36 @@ def _tagged(tag: Clause, few: bool) -> Clause:
     return or_(Content.id.in_(select(Tag.content_id).where(tag)), Item.bundle.in_(bundles))
 
 
+def _held(name: str, value: Clause, few: bool) -> Clause:
+    """Whether the content has own metadata under the key of a column, with such a value."""
+    row = (Meta.key == _clean(name.removeprefix(META)), value)
+    if few:
+        return exists().where(Meta.content_id == Content.id, *row)
+    return Content.id.in_(select(Meta.content_id).where(*row))
+
+
+def _meta(operator: str, values: Sequence[MetaOperand]) -> Clause:
+    """A condition on a row of own metadata, never NULL: each value is compared with what is of its kind."""
+    if operator == "!=":
+        return not_(_meta("=", values))
+    number, moment = Meta.kind.in_(("whole", "number")), Meta.kind.in_(("date", "datetime"))
+    periods = [value.period for value in values if value.period is not None]
+    if operator in ("<", "<=", ">", ">="):
+        numbers = [and_(number, _ORDER[operator](Meta.number, one.number)) for one in values if one.number is not None]
+        return _any([*numbers, *(and_(moment, _at(Meta.text, operator, one, datetime.isoformat)) for one in periods)])
+    texts = [value.text for value in values if value.text is not None]
+    if operator in ("contains", "glob"):
+        return and_(Meta.kind == "text", _text(Meta.text, operator, texts))
+    return _any(
+        [
+            and_(Meta.kind == "text", _text(Meta.text, "in", texts)),
+            and_(number, Meta.number.in_([value.number for value in values if value.number is not None])),
+            and_(Meta.kind == "bool", Meta.text.in_([str(v.truth).lower() for v in values if v.truth is not None])),
+            *(and_(moment, _at(Meta.text, "=", one, datetime.isoformat)) for one in periods),
+        ]
+    )
+
+
 _ORDER: dict[str, Callable[[Any, Any], Clause]] = {
     "=": operators.eq, "!=": operators.ne, "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
 }  # fmt: skip
@@ -170,8 +202,13 @@ def _ordered(column: Expression, operator: str, values: Sequence[object]) -> Cla
 
 def _when(name: str, operator: str, period: Period) -> Clause:
     """A moment against a period: before it, in it, or after it."""
-    column: Expression = Content.taken if name == "taken" else Item.mtime_ns
-    written: Callable[[datetime], object] = datetime.isoformat if name == "taken" else _nanoseconds
+    if name == "taken":
+        return _at(Content.taken, operator, period, datetime.isoformat)
+    return _at(Item.mtime_ns, operator, period, _nanoseconds)
+
+
+def _at(column: Expression, operator: str, period: Period, written: Callable[[datetime], object]) -> Clause:
+    """The same for a column that has moments `written` so."""
     start, end = written(period.start), written(period.end)
     return {
         "<": column < start, "<=": column < end, ">": column >= end, ">=": column >= start,

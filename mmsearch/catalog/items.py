@@ -10,12 +10,15 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import group_key
 from mmsearch.catalog.contents import collect_orphans, content_ids
+from mmsearch.catalog.edits import take_over
+from mmsearch.catalog.failures import forget_failures_at, forget_failures_under
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownItem, Placement
 from mmsearch.catalog.statements import Statement, chunks
-from mmsearch.catalog.tables import Content, FailureRow, Item, Root
+from mmsearch.catalog.tables import Content, Item, Root
 from mmsearch.catalog.values import utc_now
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import LibraryError
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
@@ -30,6 +33,8 @@ class ItemAtPath(NamedTuple):
     modality: Modality
     status: str
     """present or missing."""
+    kept: int = 0
+    """1 where the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def missing_items(connection: Connection, after: int, limit: int) -> list[KnownI
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
 # lies below it: with an OR between them SQLite would read and sort everything below for every page.
-_KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id)
+_KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id, Item.kept)
 
 _ITEMS = _KNOWN.order_by(Item.path)
 
@@ -80,10 +85,15 @@ def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, Item
     """The known items, present or missing, at these paths."""
     found: dict[bytes, ItemAtPath] = {}
     for part in chunks(paths):
-        query = select(Item.path, Item.id, Item.content_id, Content.sha256, Content.modality, Item.status)
+        query = select(Item.path, Item.id, Item.content_id, Content.sha256, Content.modality, Item.status, Item.kept)
         rows: Any = connection.execute(query.join(Content, Content.id == Item.content_id).where(Item.path.in_(part)))
         found.update((row[0], ItemAtPath(*row[1:])) for row in rows)
     return found
+
+
+def path_of_item(connection: Connection, item_id: int) -> bytes | None:
+    """The path of an item; None if there is none of this number."""
+    return connection.execute(select(Item.path).where(Item.id == item_id)).scalar()
 
 
 def present_items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
@@ -122,7 +132,8 @@ def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int
 def place_items(
     connection: Connection, placements: Sequence[Placement], roots: dict[bytes, int], fresh: dict[str, int]
 ) -> Iterable[int]:
-    """Write that contents are at paths. Yields the contents that are there now, and those that were before.
+    """Write that contents are at paths. Yields the contents that are there now, and those that were before. What a
+    person said of a file stays when the file is changed: a content that was not known before takes it over.
 
     Args:
         fresh: Ids of contents of the same batch, by their hash.
@@ -130,6 +141,14 @@ def place_items(
     known = fresh | content_ids(connection, [p.sha256 for p in placements if p.sha256 not in fresh])
     before = items_at(connection, [p.path for p in placements])
     yield from (item.content_id for item in before.values())
+    edited = [
+        (before[place.path].content_id, fresh[place.sha256])
+        for place in placements
+        if place.path in before and place.sha256 in fresh and before[place.path].sha256 != place.sha256
+    ]
+    take_over(connection, edited)
+    for part in chunks([p.moved for p in placements if p.moved is not None]):
+        yield from connection.execute(select(Item.content_id).where(Item.id.in_(part))).scalars()
     rows: list[dict[str, object]] = []
     for place in placements:
         if place.sha256 not in known:
@@ -139,6 +158,7 @@ def place_items(
             "path": place.path, "display": display_path(place.path), "name": os.path.basename(display_path(place.path)),
             "bundle": group_key.group_key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
             "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": utc_now(),
+            "kept": int(place.kept),
         }  # fmt: skip
         if place.moved is not None and place.path not in before:
             connection.execute(update(Item).where(Item.id == place.moved).values(values))
@@ -148,8 +168,11 @@ def place_items(
         statement = upsert(Item)
         replaced = {name: statement.excluded[name] for name in rows[0]}
         connection.execute(statement.on_conflict_do_update(index_elements=[Item.path], set_=replaced), rows)
-    for part in chunks([p.path for p in placements]):
-        connection.execute(delete(FailureRow).where(FailureRow.path.in_(part)))
+    forget_failures_at(connection, [p.path for p in placements])
+    for place in placements:
+        if is_media_path(place.path):
+            # Under another name, with the same id.
+            forget_failures_under(connection, place.path.rpartition(b"/")[0])
 
 
 def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -> Iterable[int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from mmsearch.types import Ids, Metadata, Modality, Span, Vectors
+from mmsearch.types import Ids, Metadata, MetaValue, Modality, Span, Vectors
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +29,8 @@ class KnownItem(NamedTuple):
     mtime_ns: int
     status: str
     content_id: int
+    kept: int
+    """1 where the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class NewContent:
     vectors: Vectors
     derived: Mapping[int, Vectors] = field(default_factory=dict)
     """Space id -> what that space's projection makes of them."""
+    tags: Sequence[str] | None = None
+    """A person's; None: the file's keywords."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict)
+    """A person's own metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Placement:
     size: int
     mtime_ns: int
     moved: int | None = None
+    kept: bool = False
+    """Whether the library keeps the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,8 @@ class Batch:
     """(item id, path): only marked where the item still has that path."""
     tags: list[tuple[str, str, float]] = field(default_factory=list)
     """(hash, tag, confidence) that a model gave to contents."""
+    given_tags: list[tuple[str, str]] = field(default_factory=list)
+    """(hash, tag) that a person or an application gave to contents."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, one.name) for one in fields(self))
@@ -182,6 +192,21 @@ class GroupFile:
     """Whether it meets the conditions of the search."""
 
 
+class WordMatch(NamedTuple):
+    """Where an item holds a word or a phrase of a query."""
+
+    word: str
+    """As the query has it, case and diacritics folded; the words of a phrase with spaces between them."""
+    named: bool
+    """In its name, title or tags."""
+    in_folder: bool
+    density: float
+    """In [0, 2.2): how much of the passage is about it, the part of bm25 that its number and the passage's length
+    make; 1 for once in a passage of average length, 0 if it isn't there."""
+    common: float
+    """In [0, 1]: share of the library's items, or passages if those are more, that hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeywordMatch:
     """An item that holds words of a query."""
@@ -194,12 +219,15 @@ class KeywordMatch:
     """The passage that holds most of them; None where only name, folder, title or tags do."""
     score: float
     """bm25 with column weights, above 0; comparable within one search."""
-    share: float
-    """Share of the query's words and phrases that were found, in [0, 1]."""
-    columns: tuple[str, ...]
-    """Where: "name", "folder", "title", "tags", "passage"."""
+    words: tuple[WordMatch, ...]
+    """Every word and phrase of the query, found or not, in its order."""
     exact: bool
-    """The whole file name, with or without suffix, is the query; or every quoted phrase occurs."""
+    """Whether the whole name is the query, or every quoted phrase occurs."""
+
+    @property
+    def share(self) -> float:
+        """Share of the query's words and phrases that were found, in [0, 1]."""
+        return sum(one.named or one.in_folder or one.density > 0 for one in self.words) / len(self.words)
 
 
 @dataclass(frozen=True, slots=True)

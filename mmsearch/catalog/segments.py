@@ -81,7 +81,7 @@ def _span(row: tuple[Any, ...]) -> Span:
     whole = all(value is None or type(value) is kind for value, kind in zip(row[2:], _SPAN_TYPES, strict=True))
     if whole and all(value is None or type(value) in (float, int) for value in row[:2]):
         return Span(*row)
-    raise CatalogDamaged("the catalog holds a place that was never written so", hint=blobs.MEND)
+    raise CatalogDamaged("the catalog holds a place that mmsearch never writes", hint=blobs.MEND)
 
 
 _SPAN_TYPES = (int, int, int, str)

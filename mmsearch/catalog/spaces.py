@@ -47,7 +47,7 @@ def _record(row: Sequence[Any]) -> SpaceRecord:
         and isinstance(record.layout, str)
         and record.storage in blobs.TYPES
     ):
-        raise CatalogDamaged("what the catalog says of its models makes no sense", hint=blobs.MEND)
+        raise CatalogDamaged("the catalog's description of its models is not valid", hint=blobs.MEND)
     return record
 
 

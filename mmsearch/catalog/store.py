@@ -1,6 +1,6 @@
 """The catalog of one library: the truth, in one SQLite file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,17 @@ from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_ve
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under, missing_items
 from mmsearch.catalog.lists import copy_lists
-from mmsearch.catalog.records import Batch, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
+from mmsearch.catalog.meta import set_meta
+from mmsearch.catalog.originals import Originals, needed_originals, originals_of
+from mmsearch.catalog.records import (
+    Batch,
+    KnownItem,
+    ListKey,
+    NewContent,
+    NewTag,
+    NewUnsupported,
+    SpaceRecord,
+)
 from mmsearch.catalog.runs import add_run, end_run
 from mmsearch.catalog.spaces import (
     activate_space,
@@ -30,10 +40,10 @@ from mmsearch.catalog.spaces import (
     drop_spaces,
     mark_backfilled,
 )
-from mmsearch.catalog.tags import replace_model_tags
+from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
 from mmsearch.catalog.unsupported import forget_unsupported
 from mmsearch.errors import LibraryNotFound, NotEmbedded
-from mmsearch.types import Metadata, Modality, Vectors
+from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +66,8 @@ class Catalog:
         self._engine = connect(path)
         self._readers = Readers(self._engine)
         self._closed = False
+        self.originals = Originals(path.parent)
+        """The bytes that are kept, as the items say."""
 
     @classmethod
     def open(cls, folder: Path, version: str, *, create: bool = False) -> "Catalog":
@@ -194,6 +206,20 @@ class Catalog:
         with writing(self._engine) as connection:
             return replace_model_tags(connection, names, given)
 
+    def annotate(
+        self,
+        contents: Sequence[int],
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        meta: Mapping[str, MetaValue | None] | None = None,
+    ) -> None:
+        """Write what a person says of contents in one transaction: tags, and own metadata (`meta.set_meta`)."""
+        with writing(self._engine) as connection:
+            next_generation(connection)
+            remove_tags(connection, contents, remove)
+            add_tags(connection, contents, add)
+            set_meta(connection, contents, meta or {})
+
     # Forgetting
 
     def remove(self, path: bytes) -> tuple[int, int]:
@@ -207,10 +233,31 @@ class Catalog:
         while True:
             with writing(self._engine) as connection:
                 items = items_under(connection, path, None, FORGOTTEN)
-                forget_items(connection, items)
+                unneeded, _ = self._forget(connection, items)
+            self.forget_originals(unneeded)
             removed += len(items)
             if len(items) < FORGOTTEN:
                 return removed, failures
+
+    def _forget(self, connection: Connection, items: Sequence[KnownItem]) -> tuple[set[str], int]:
+        """Forget items. Returns the hashes of originals that nothing needs any more, and how many contents went."""
+        before = originals_of(connection, [item.id for item in items if item.kept])
+        contents = forget_items(connection, items)
+        unneeded = before - needed_originals(connection, sorted(before))
+        if unneeded:
+            # Before the commit: who dies after it leaves what the next one sweeps.
+            self.originals.begin()
+        return unneeded, contents
+
+    def forget_originals(self, hashes: Collection[str]) -> None:
+        """Remove the bytes of items that were forgotten. Raises: LibraryError if they can't be."""
+        if hashes:
+            self.originals.discard(hashes)
+            self.originals.end()
+
+    def sweep_originals(self) -> int:
+        """Remove the bytes that no item needs, and what a process that died left behind. Returns how many bytes."""
+        return self.originals.sweep(lambda hashes: self.read(needed_originals, hashes))
 
     def prune(self) -> tuple[int, int]:
         """Forget missing items and contents that no path holds, a few thousand at a time. Returns (items, contents)."""
@@ -218,7 +265,7 @@ class Catalog:
         while True:
             with writing(self._engine) as connection:
                 missing = missing_items(connection, last, FORGOTTEN)
-                contents += forget_items(connection, missing)
+                contents += self._forget(connection, missing)[1]
             items += len(missing)
             if len(missing) < FORGOTTEN:
                 break

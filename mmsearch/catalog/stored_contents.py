@@ -12,10 +12,11 @@ from sqlalchemy import Connection, and_, select
 from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import vectors_by_content
+from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
-from mmsearch.catalog.tags import model_tags
-from mmsearch.types import Metadata, Modality, Span, Vectors
+from mmsearch.catalog.tags import model_tags, tags_of
+from mmsearch.types import Metadata, MetaValue, Modality, Span, Vectors
 
 PAGE = 500
 """Contents read at once: their ids fit one IN list."""
@@ -50,7 +51,11 @@ class ExportedContent:
     modality: Modality
     metadata: Metadata
     tags: tuple[tuple[str, float], ...]
-    """A model's, with their confidence; a person's are in the metadata."""
+    """A model's, with their confidence."""
+    given: tuple[str, ...]
+    """A person's tags."""
+    meta: Mapping[str, MetaValue]
+    """A person's own metadata."""
     segments: tuple[tuple[Modality, Span], ...]
     vectors: tuple[bytes, ...]
     """As they are stored, one for each segment."""
@@ -100,10 +105,14 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
     rows: Any = connection.execute(query.order_by(Content.id).limit(PAGE)).all()
     ids = [row[0] for row in rows]
     tags, segments = model_tags(connection, ids), _segments(connection, space, ids)
+    given, meta = tags_of(connection, ids), meta_of(connection, ids)
     for found in segments.values():
         blobs.whole([vector for _, _, vector in found], space.dim)
     return [
-        ExportedContent(row[0], row[1], row[2], row[3], tuple(tags[row[0]]), *_columns(segments[row[0]]))
+        ExportedContent(
+            row[0], row[1], row[2], row[3], tuple(tags[row[0]]), tuple(given[row[0]]), meta[row[0]],
+            *_columns(segments[row[0]]),
+        )
         for row in rows
     ]  # fmt: skip
 
@@ -111,13 +120,13 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
 def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
     """The next present items beyond a path of the exported contents up to an id, by path; none at the end."""
     query = (
-        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns)
+        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns, Item.kept)
         .join(Content, Content.id == Item.content_id)
         .join(Root, Root.id == Item.root_id)
         .where(Item.path > after, Item.status == "present", Content.id <= until, _embedded(space))
     )
     rows: Any = connection.execute(query.order_by(Item.path).limit(4 * PAGE))
-    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns"), row, strict=True)) for row in rows]
+    return [dict(zip(("path", "root", "sha256", "size", "mtime_ns", "kept"), row, strict=True)) for row in rows]
 
 
 def _wanted(space: SpaceRecord) -> Any:

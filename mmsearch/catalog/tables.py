@@ -90,7 +90,27 @@ class Tag(Base):
     """In [0, 1] where a model gave it; None where a person did."""
 
 
-class Item(Base):
+class Meta(Base):
+    """A value of a person's own metadata, under its key, of a content."""
+
+    __tablename__ = "meta"
+    __table_args__ = (
+        CheckConstraint("kind IN ('text', 'whole', 'number', 'bool', 'date', 'datetime')", name="kind"),
+        Index("ix_meta_key_number", "key", "number"),
+        Index("ix_meta_key_text", "key", "text"),
+    )
+
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """What `text` is read as: see `catalog.meta`."""
+    text: Mapped[str]
+    """The value as it is written; of a date or a datetime the whole moment in ISO 8601, so that moments compare."""
+    number: Mapped[float | None]
+    """The value of a number; None for other kinds."""
+
+
+class ItemRow(Base):
     """A path at which a content was found."""
 
     __tablename__ = "items"
@@ -115,6 +135,12 @@ class Item(Base):
     mtime_ns: Mapped[int]
     status: Mapped[str]
     seen_at: Mapped[datetime]
+    kept: Mapped[int] = mapped_column(server_default="0")
+    """1 where the library keeps the bytes (`catalog.originals`); only media that were handed over in memory have it."""
+
+
+Item = ItemRow
+"""Inside the catalog; `mmsearch.Item` is what apps see."""
 
 
 class SegmentRow(Base):

@@ -17,7 +17,7 @@ class _Checked(TypeDecorator[Any]):
         """Raises: CatalogDamaged for a value of another type."""
         if value is None or type(value) in self.takes:
             return value
-        raise CatalogDamaged("the catalog is damaged: it holds a value that was never written so", hint=MEND)
+        raise CatalogDamaged("the catalog is damaged: it holds a value that mmsearch never writes", hint=MEND)
 
 
 class WholeColumn(_Checked):

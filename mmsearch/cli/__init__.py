@@ -13,6 +13,8 @@ from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
+from mmsearch.cli.examples import add_examples
+from mmsearch.cli.help import help_command
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.label import label
@@ -47,18 +49,25 @@ class _Shell(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise MmsearchError("a process that mmsearch works with is gone", hint="do it again") from error
+            raise MmsearchError("a process that mmsearch uses has ended", hint="run the command again") from error
 
 
 @click.group(cls=_Shell, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Version.")
-@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Write what happens here, too.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Also write messages into this file.")
 @click.option(
     "--log-level",
     type=click.Choice(log.LEVELS),
     default="info",
     show_default=True,
-    help="Of the log file; only debug writes paths and queries.",
+    help="Lowest level in the log file; only debug has paths and queries.",
 )
 @click.pass_context
 def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
@@ -89,11 +98,13 @@ for command in (
     doctor,
     config,
     demo,
+    help_command,
 ):
     cli.add_command(command)
 
 train.add_command(train_labels)
 train.add_command(train_fusion)
+add_examples(cli)
 
 
 def main() -> None:

@@ -14,20 +14,23 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @library_option
 def backup(file: Path, force: bool, library: Path | None) -> None:
-    """Write all that the library knows into FILE. Searching and ingesting may go on meanwhile."""
+    """Write everything that the library knows into FILE.
+
+    Searching and ingesting may continue meanwhile.
+    """
     with open_library(library) as opened:
         click.echo(f"wrote {show.size(opened.backup(file, overwrite=force))}")
 
 
 @click.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace the library that is there; its catalog is kept as a .bak file.")
+@click.option("--force", is_flag=True, help="Replace an existing library; its catalog is kept as a .bak file.")
 @library_option
 def restore(file: Path, force: bool, library: Path | None) -> None:
-    """Make the library what it was when FILE was written by `mmsearch backup`."""
+    """Bring a library back from FILE, which `backup` wrote."""
     with open_library(library) as opened:
         click.echo(f"restored {opened.restore(file, overwrite=force)} items")
 
@@ -37,7 +40,10 @@ def restore(file: Path, force: bool, library: Path | None) -> None:
 @library_option
 @json_option
 def export(folder: Path, library: Path | None, as_json: bool) -> None:
-    """Write what can be found, with its vectors, into a new FOLDER that any program can read (JSON Lines, .npy)."""
+    """Write items and vectors into a new FOLDER.
+
+    Any program can read its files (JSON Lines, .npy), and `mmsearch import` merges them into another library.
+    """
     with open_library(library) as opened:
         done = opened.export(folder)
     if as_json:
@@ -49,9 +55,11 @@ def export(folder: Path, library: Path | None, as_json: bool) -> None:
 
 @click.command("import")
 @click.argument("folder", type=_FOLDER)
-@click.option("--root", "roots", multiple=True, metavar="OLD=NEW", help="Its files below OLD lie below NEW here.")
-@click.option("--space", metavar="NAME", help="What made the vectors, for a new library. Default: starter.")
-@click.option("--model", "models", multiple=True, metavar="NAME", help="Another model whose vectors to take, too.")
+@click.option(
+    "--root", "roots", multiple=True, metavar="OLD=NEW", help="Files below OLD are below NEW on this machine."
+)
+@click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Also take the vectors of this model.")
 @library_option
 @json_option
 def import_folder(
@@ -62,7 +70,10 @@ def import_folder(
     library: Path | None,
     as_json: bool,
 ) -> None:
-    """Take in a FOLDER that `mmsearch export` wrote. What the library knows already stays as it is."""
+    """Merge a FOLDER that `export` wrote into the library.
+
+    What the library already knows stays as it is.
+    """
     with open_library(library, space=space) as opened:
         done = opened.import_(folder, dict(_pair(root) for root in roots), models)
     if as_json:

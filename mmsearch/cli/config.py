@@ -12,8 +12,12 @@ from mmsearch.cli.options import json_option, library_option, open_library
 @library_option
 @json_option
 def config(library: Path | None, as_json: bool) -> None:
-    """Every setting, its value, and where that is from: the environment, your own file, the library's, or none."""
+    """Show every setting, its value and where it comes from.
+
+    A value comes from the environment, your own file, the library's file, or the default.
+    """
     from mmsearch.core import config as settings
+    from mmsearch.core.value_ranges import as_text
 
     with open_library(library) as opened:
         found = settings.read_configuration(opened.path)
@@ -23,7 +27,7 @@ def config(library: Path | None, as_json: bool) -> None:
         files = {"user": settings.user_file(), "library": found.library_file}
         show.echo_json({"settings": told, "ignored": found.ignored, "files": files})
         return
-    rows = [(name, str(getattr(found.settings, name)), found.origin(name)) for name in names]
+    rows = [(name, as_text(getattr(found.settings, name)), found.origin(name)) for name in names]
     show.table(("setting", "value", "from"), rows, wrap="value")
     click.echo(f"yours: {output.printable(str(settings.user_file()))}", err=True)
     click.echo(f"the library's: {output.printable(str(found.library_file))}", err=True)

@@ -20,18 +20,19 @@ SHOWN = 6
 @click.command()
 @click.argument("space_a")
 @click.argument("space_b")
-@click.option("--name", required=True, help="What the space will be called: connected:NAME.")
+@click.option("--name", required=True, help="Name of the new space: connected:NAME.")
 @click.option(
     "--texts",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What your media are about, one text a line.  [default: names of ImageNet's and AudioSet's classes]",
+    help="Texts about your media, one a line.  [default: class names of ImageNet and AudioSet]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @json_option
 def connect(space_a: str, space_b: str, name: str, texts: Path | None, seed: int, as_json: bool) -> None:
-    """Make one space of two: pictures by SPACE_A, sounds by SPACE_B, words by both.
+    """Join two models in one space.
 
-    What ties pictures to sounds is learned from words alone.
+    SPACE_A embeds pictures, SPACE_B embeds sounds, and both embed words. What ties pictures to sounds is learned from
+    words alone.
     """
     import mmsearch
 

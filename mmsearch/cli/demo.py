@@ -11,6 +11,7 @@ import click
 from mmsearch.cli import show
 from mmsearch.cli.options import device_options, json_option, open_library
 from mmsearch.cli.progress import progress
+from mmsearch.core.paths import TEMPORARY
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -35,9 +36,9 @@ TOP = 3
 @device_options
 @json_option
 def demo(device: str | None, precision: str | None, as_json: bool) -> None:
-    """Search the packaged sample media every way there is, in a library that is thrown away."""
+    """Search the packaged samples in a temporary library."""
     with (
-        tempfile.TemporaryDirectory(prefix="mmsearch-demo-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"{TEMPORARY}demo-") as folder,
         open_library(Path(folder), device=device, precision=precision) as library,
     ):
         start = perf_counter()
@@ -51,7 +52,7 @@ def demo(device: str | None, precision: str | None, as_json: bool) -> None:
         return
     for title, query, hits in searched:
         click.echo(f"\n{title}: {query}")
-        show.table(("score", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
+        show.table(("sure", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
     click.echo("\nNow with your own files:\n\n  mmsearch ingest FOLDER\n  mmsearch query 'a dog on a beach'")
 
 
@@ -66,4 +67,4 @@ def _names(hits: list["Hit"]) -> list[str]:
 
 
 def _row(hit: "Hit") -> tuple[str, str, str]:
-    return f"{hit.score:.3f}", hit.path.relative_to(SAMPLES).as_posix(), show.where(hit)
+    return show.decimal(hit.confidence, 2), hit.path.relative_to(SAMPLES).as_posix(), show.where(hit)

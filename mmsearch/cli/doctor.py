@@ -1,6 +1,7 @@
 """mmsearch doctor"""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,15 +9,23 @@ import click
 
 from mmsearch.cli import show
 from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.types import Location
 
 
 @click.command()
 @library_option
 @device_options
+@click.option("--paths", is_flag=True, help="Show every place that mmsearch uses on this machine instead.")
 @json_option
-def doctor(library: Path | None, device: str | None, precision: str | None, as_json: bool) -> None:
-    """See whether all that mmsearch needs is here and works. Changes nothing; exit code 1 if something is wrong."""
+def doctor(library: Path | None, device: str | None, precision: str | None, paths: bool, as_json: bool) -> None:
+    """Check everything that mmsearch needs.
+
+    Changes nothing. The exit code is 1 if something is wrong.
+    """
     with open_library(library, device=device, precision=precision) as opened:
+        if paths:
+            _show_places(opened.locations(), as_json)
+            return
         findings = opened.doctor()
     if as_json:
         show.echo_json([asdict(finding) for finding in findings])
@@ -25,3 +34,11 @@ def doctor(library: Path | None, device: str | None, precision: str | None, as_j
         show.table(("", "what", "seen"), rows, wrap="seen")
     if any(finding.state == "error" for finding in findings):
         sys.exit(1)
+
+
+def _show_places(places: Sequence[Location], as_json: bool) -> None:
+    if as_json:
+        show.echo_json([asdict(place) for place in places])
+        return
+    rows = [(p.name, "-" if p.bytes is None else show.size(p.bytes), str(p.path), p.detail) for p in places]
+    show.table(("what", "size", "where", "holds"), rows, wrap=("where", "holds"))

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @library_option
+@click.option("--threshold", type=float, help="Cosine of near-duplicates, e.g. 0.98. Default: the setting similarity.")
 @click.option(
-    "--threshold", type=float, help="Cosine from which two are alike, e.g. 0.98. Default: the setting similarity."
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
 )
-@click.option("--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"path glob '*/2024/*'\".")
-@click.option("--paths", "only_paths", is_flag=True, help="Print the paths of all but the first of each group.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print only the paths of files not to keep.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @json_option
 def duplicates(
@@ -32,7 +32,10 @@ def duplicates(
     null: bool,
     as_json: bool,
 ) -> None:
-    """List copies and near-duplicates in groups, in each the one to keep first. Deletes nothing."""
+    """List copies and near-duplicates in groups.
+
+    The file to keep comes first in each group. Nothing is deleted.
+    """
     with open_library(library) as opened:
         groups = opened.duplicates(threshold, modalities=modalities, filter=filter)
     if only_paths or null:

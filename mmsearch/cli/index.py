@@ -11,19 +11,19 @@ from mmsearch.cli import show
 from mmsearch.cli.options import json_option, library_option, open_library
 
 if TYPE_CHECKING:
-    from mmsearch.indexing.tuning import BuildResult
+    from mmsearch import IndexBuild
 
 
 @click.group()
 def index() -> None:
-    """What vectors are searched with: to see, to tune, to build and to verify."""
+    """Show, tune, build and verify the indexes of vectors."""
 
 
 @index.command()
 @library_option
 @json_option
 def presets(library: Path | None, as_json: bool) -> None:
-    """The kinds of index there are."""
+    """List the kinds of index."""
     with open_library(library) as opened:
         found = opened.index.presets()
     if as_json:
@@ -40,7 +40,7 @@ def presets(library: Path | None, as_json: bool) -> None:
 @library_option
 @json_option
 def status(library: Path | None, as_json: bool) -> None:
-    """How every list is searched, and how much of the truth that finds."""
+    """Show the index of each list and its measured recall."""
     with open_library(library) as opened:
         found = opened.index.status()
     if as_json:
@@ -57,32 +57,38 @@ def status(library: Path | None, as_json: bool) -> None:
 
 
 @index.command()
-@click.option("--recall", type=float, help="Share of the ten nearest to find.  [default: the setting]")
+@click.option("--recall", type=float, help="Fraction of the ten nearest to find.  [default: the setting]")
 @library_option
 @json_option
 def tune(recall: float | None, library: Path | None, as_json: bool) -> None:
-    """Search as hard as it takes to find that share of the ten nearest, and no harder."""
+    """Choose the least search effort that reaches the recall."""
     with open_library(library) as opened:
         _tell(opened.index.tune(recall), as_json)
 
 
 @index.command()
 @click.option("--preset", help="One of `mmsearch index presets`, or auto.  [default: the setting]")
-@click.option("--recall", type=float, help="Share of the ten nearest to find.  [default: the setting]")
+@click.option("--recall", type=float, help="Fraction of the ten nearest to find.  [default: the setting]")
 @library_option
 @json_option
 def build(preset: str | None, recall: float | None, library: Path | None, as_json: bool) -> None:
-    """Build the indexes anew beside those that serve."""
+    """Build new indexes beside those in use.
+
+    A new index is used only if it reaches the recall; otherwise the exit code is 1.
+    """
     with open_library(library) as opened:
         _tell(opened.index.build(preset, recall), as_json)
 
 
 @index.command()
-@click.option("--repair", is_flag=True, help="Make what is wrong anew.")
+@click.option("--repair", is_flag=True, help="Rebuild what is wrong.")
 @library_option
 @json_option
 def verify(repair: bool, library: Path | None, as_json: bool) -> None:
-    """Compare every index with the catalog; the exit code is 1 if one is wrong and stays so."""
+    """Compare every index with the catalog.
+
+    The exit code is 1 if an index is wrong and was not repaired.
+    """
     with open_library(library) as opened:
         found = opened.index.verify(repair=repair)
     if as_json:
@@ -94,13 +100,13 @@ def verify(repair: bool, library: Path | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _tell(outcomes: Sequence["BuildResult"], as_json: bool) -> None:
+def _tell(outcomes: Sequence["IndexBuild"], as_json: bool) -> None:
     """The exit code is 1 if one misses its target."""
     if as_json:
         show.echo_json([asdict(one) for one in outcomes])
     rows = [
         (
-            f"{one.key.item}/{one.key.segment}", one.preset, f"{one.size:,}", _recall(one.recall),
+            f"{one.item}/{one.segment}", one.preset, f"{one.size:,}", _recall(one.recall),
             "serves" if one.published else f"misses {one.target:g}: not used", f"{one.seconds:.1f} s",
         )
         for one in outcomes

@@ -1,6 +1,7 @@
 """mmsearch ingest"""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from mmsearch.cli.options import device_options, json_option, library_option, op
 from mmsearch.cli.progress import progress
 
 if TYPE_CHECKING:
+    from mmsearch import Media
     from mmsearch.ingest import IngestReport
 
 INTERRUPTED = 130
@@ -23,25 +25,51 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @library_option
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) like this.")
-@click.option("--hidden", is_flag=True, help="Take hidden files and folders too.")
-@click.option("--follow-links", is_flag=True, help="Take what links in a folder lead to outside of it.")
-@click.option("--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these, e.g. image,audio.")
-@click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
-@click.option("--space", metavar="NAME", help="What makes the vectors of a new library. Default: starter.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen; decode and write nothing.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) that match.")
+@click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
+@click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
+@click.option(
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
+@click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
+@click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
+@click.option("--name", help="With - for PATHS: the name of the medium on standard input.")
+@click.option("--id", "media_id", metavar="ID", help="With -: your own id for it.")
+@click.option("--keep", is_flag=True, help="With -: keep its bytes in the library.")
 @device_options
 @json_option
 def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run: bool, **options: Any) -> None:
-    """Take in every new or changed file below PATHS.
+    """Add new and changed files below PATHS to the library.
 
-    Unchanged files are not opened, moved ones cost nothing, missing ones are kept (see prune).
-    Ctrl-C stops after the files in hand; run it again to go on.
+    Unchanged files are not opened, moved files are not embedded again, and missing files are kept (see prune). Ctrl-C
+    stops after the current files; run the command again to continue.
+    With - for PATHS and a --name, one medium is read from standard input.
     """
     settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
+    given = {name: options.pop(name) for name in ("name", "media_id", "keep")}
+    medium = _piped(paths, given, dry_run or any(options.values()))
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json or dry_run) as shown:
-        report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
+        if medium is not None:
+            report = opened.ingest_media(medium, on_progress=shown, cancel=cancel)
+        else:
+            report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
     print_report(report, as_json=as_json)
+
+
+def _piped(paths: tuple[Path, ...], given: dict[str, Any], others: bool) -> "Media | None":
+    """The medium on standard input, if that is meant."""
+    if Path("-") not in paths:
+        if any(given.values()):
+            raise click.UsageError("--name, --id and --keep are about standard input: mmsearch ingest - --name NAME")
+        return None
+    if len(paths) > 1 or others:
+        raise click.UsageError("- reads one medium from standard input, and takes --name, --id and --keep alone")
+    if given["name"] is None:
+        raise click.UsageError("say what to call it, such as: --name cat.jpg")
+    from mmsearch import Media
+
+    return Media(given["name"], sys.stdin.buffer.read(), id=given["media_id"], keep=given["keep"])
 
 
 @contextmanager

@@ -16,21 +16,21 @@ NONE = "none of these"
 
 
 @click.command()
-@click.option("--as", "names", metavar="NAMES", help='The labels, as in "cat,dog,car"; two or more.')
-@click.option("--with", "model", metavar="NAME", help="Instead, the names of a head: see `mmsearch train labels`.")
+@click.option("--as", "names", metavar="NAMES", help='Two or more names, such as "cat,dog,car".')
+@click.option("--with", "model", metavar="NAME", help="Use the classifier NAME instead: see `mmsearch train labels`.")
 @library_option
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
 @click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Label only these, e.g. image,audio."
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
 )
-@click.option("--save", is_flag=True, help='Keep the labels as tags, for --filter "tag = dog" and as searched words.')
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Less sure than this means {NONE!r}.")
+@click.option("--save", is_flag=True, help='Keep the labels as tags, for --filter "tag = dog" and keyword search.')
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Below this confidence, answer {NONE!r}.")
 @device_options
 @json_option
 def label(names: str | None, library: Path | None, as_json: bool, device: Any, precision: Any, **options: Any) -> None:
-    """Say which of the names fits each item best, or that none does."""
+    """Name each item with the name that fits best, or none."""
     if (names is None) == (options["model"] is None):
-        raise click.UsageError("say which names with --as, or which head with --with")
+        raise click.UsageError("give names with --as, or a classifier with --with")
     with open_library(library, device=device, precision=precision) as opened:
         found = opened.label(names.split(",") if names is not None else (), **options)
     if as_json:

@@ -21,14 +21,20 @@ SHOWN = 20
 
 @click.group()
 def model() -> None:
-    """Change a library's model: add another beside it, then switch to it. Searching goes on meanwhile."""
+    """Change the model of a library.
+
+    Add a model beside the one in use, then switch to it. Searching continues meanwhile.
+    """
 
 
 @model.command("list")
 @library_option
 @json_option
 def list_models(library: Path | None, as_json: bool) -> None:
-    """The models that the library has vectors of; `mmsearch models` has those to choose from."""
+    """List the models that the library has vectors of.
+
+    `mmsearch models` lists those to choose from.
+    """
     with open_library(library) as opened:
         found = opened.model.list()
     if as_json:
@@ -56,14 +62,15 @@ def list_models(library: Path | None, as_json: bool) -> None:
 @model.command()
 @click.argument("name")
 @library_option
-@click.option("--workers", type=click.IntRange(min=1), help="Decode processes. Default: one per core, at most 8.")
-@click.option("--retry", is_flag=True, help="Try again what the model couldn't take before.")
+@click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
+@click.option("--retry", is_flag=True, help="Try again the files that failed before.")
 @device_options
 @json_option
 def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings: Any) -> None:
-    """Embed all that is here with the model NAME too.
+    """Embed every file of the library with the model NAME, too.
 
-    Searching and ingesting go on. Ctrl-C or a kill loses at most the files in hand; the same command goes on there.
+    Searching and ingesting continue. Ctrl-C or a kill loses at most the current files; run the command again to
+    continue.
     """
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
         done = opened.model.add(name, retry=retry, on_progress=shown, cancel=cancel)
@@ -75,11 +82,14 @@ def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings:
 @model.command()
 @click.argument("name")
 @library_option
-@click.option("--when-complete", is_flag=True, help="First add what is missing, after an ingest that runs.")
+@click.option("--when-complete", is_flag=True, help="First add missing vectors, after a running ingest.")
 @device_options
 @json_option
 def switch(name: str, library: Path | None, when_complete: bool, as_json: bool, **settings: Any) -> None:
-    """Search and ingest with the model NAME from now on; the one before is kept."""
+    """Use the model NAME from now on.
+
+    The model used before is kept.
+    """
     with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
         done = opened.model.switch(name, when_complete=when_complete, on_progress=shown, cancel=cancel)
     if done is None:
@@ -92,7 +102,10 @@ def switch(name: str, library: Path | None, when_complete: bool, as_json: bool, 
 @click.argument("name")
 @library_option
 def drop(name: str, library: Path | None) -> None:
-    """Forget the model NAME, its vectors, and what projections made of them."""
+    """Forget the model NAME and its vectors.
+
+    Vectors that projections computed from them go, too.
+    """
     with open_library(library) as opened:
         freed = opened.model.drop(name)
     show.line(f"{name} is gone, {show.size(freed)} freed")

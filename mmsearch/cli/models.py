@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def models(as_json: bool) -> None:
-    """List the models to choose from, and those that are on this machine.
+    """List the models, and those on this machine.
 
-    `prepare` gets one. `connect` makes one space of two: pictures by one model, sounds by another.
+    `prepare` gets one. `connect` joins two: pictures by one model, sounds by another.
     """
     from mmsearch.models.available import available_models
 
@@ -63,11 +63,14 @@ def _terms(licence: str | None, non_commercial: bool) -> str:
     "source",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Copy it from this folder, laid out as on the hub, instead of downloading it.",
+    help="Copy from this folder, laid out as on the hub, instead of downloading.",
 )
 @click.option("--yes", is_flag=True, help="Download without asking.")
 def prepare(name: str, source: Path | None, yes: bool) -> None:
-    """Get the model NAME (see `mmsearch models`) onto this machine: the only command that ever downloads anything."""
+    """Download or copy the model NAME (see `mmsearch models`).
+
+    This is the only command that ever downloads anything.
+    """
     from mmsearch.models import download
 
     if (there := download.prepared_folder(name)) is not None:
@@ -88,7 +91,10 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise InvalidInput("nothing is downloaded unasked, and there is nobody to ask", hint="say --yes")
+        raise InvalidInput(
+            "mmsearch downloads nothing without asking, and standard input is not a terminal",
+            hint="to agree, add --yes",
+        )
     return click.confirm("Download it?")
 
 

@@ -14,7 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 library_option = click.option(
     "--library",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The library's folder. Default: $MMSEARCH_LIBRARY, else ./indexes/default where ./indexes exists, "
+    help="The library's folder. Default: $MMSEARCH_LIBRARY, else ./indexes/default if ./indexes exists, "
     "else your data folder.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -22,8 +22,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def device_options(command: Command) -> Command:
     """--device and --precision."""
-    command = click.option("--precision", help="auto, fp32, fp16 or bf16.")(command)
-    return click.option("--device", help="auto, cpu, cuda, cuda:N or mps.")(command)
+    command = click.option("--precision", help="Compute in auto, fp32, fp16 or bf16.")(command)
+    return click.option("--device", help="Compute on auto, cpu, cuda, cuda:N or mps.")(command)
 
 
 def split_modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:

@@ -12,7 +12,10 @@ from mmsearch.cli.options import library_option, open_library
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @library_option
 def remove(paths: tuple[Path, ...], library: Path | None) -> None:
-    """Forget everything at or below PATHS. The files themselves are not touched."""
+    """Forget everything at or below PATHS.
+
+    The files themselves are not touched.
+    """
     with open_library(library) as opened:
         click.echo(f"forgot {opened.remove(*paths)} items")
 
@@ -20,7 +23,10 @@ def remove(paths: tuple[Path, ...], library: Path | None) -> None:
 @click.command()
 @library_option
 def prune(library: Path | None) -> None:
-    """Forget items whose files are missing, and give their room back. Ingest never does this by itself."""
+    """Forget items whose files are missing, and free their space.
+
+    Ingest never does this by itself.
+    """
     with open_library(library) as opened:
         pruned = opened.prune()
     click.echo(f"forgot {pruned.items} missing items, freed {show.size(pruned.freed)}")

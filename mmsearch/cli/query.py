@@ -32,29 +32,30 @@ _FILE = click.Path(path_type=Path)
 @click.option("--image", type=_FILE, help="A picture to search with.")
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
-@click.option("--like", type=int, metavar="ID", help="More like this result, by its id (see --ids).")
+@click.option("--like", type=int, metavar="ID", help="Find more like the result with this id (see --ids).")
 @click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Search only these, e.g. image,audio."
+    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
 )
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "keyword", "vector"]),
     default="hybrid",
     show_default=True,
-    help="Look by meaning and by words, by the words alone, or by meaning alone.",
+    help="Search by meaning and words, by words only, or by meaning only.",
 )
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many results.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Results to pass over, for the next page.")
-@click.option("--dedup/--no-dedup", default=None, help="Show near-duplicates as one result, or each by itself.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure than this.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Number of results.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Number of results to skip, for the next page.")
+@click.option("--dedup/--no-dedup", default=None, help="Show near-duplicates as one result, or each as its own.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out results below this confidence.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
-@click.option("--moments", is_flag=True, help="Show all moments and passages that match, not only the best.")
+@click.option("--moments", is_flag=True, help="Show every moment and passage that matches, not only the best.")
+@click.option("--scores", is_flag=True, help="Show what each confidence is made of: cosine and share of words.")
 @click.option("--ids", is_flag=True, help="Show each result's id, for --like.")
-@click.option("--paths", "only_paths", is_flag=True, help="Print paths, one a line.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print only paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
-@click.option("--explain", is_flag=True, help="Say for each result why it was found.")
-@click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures found, as PNG files.")
+@click.option("--explain", is_flag=True, help="Say why each result was found.")
+@click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
 @device_options
 @json_option
@@ -66,19 +67,16 @@ def query(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find what matches QUERY: words, or a picture, a sound, a video or a document as a file.
+    """Search with words, or with the path of a file.
 
-    Parts are joined by + and -, each with a weight if need be:
-
-    \b
-      mmsearch query beach + sunset.jpg - 0.5:people
+    QUERY is words, or a picture, a sound, a video or a document. Join parts with + and -; a number before a colon
+    weights a part, as in 0.5:people.
     """
     settings = {name: options.pop(name) for name in ("device", "precision")}
     with open_library(library, **settings) as opened:
         asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
         found = opened.search(asked, k, modalities=modalities, **passed)
         if options["min_confidence"] is not None:
-            # What only the words themselves brought has no such number, and needs none.
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, {**options, "as_json": as_json})
         why = {}
@@ -90,7 +88,7 @@ def query(
     elif as_json:
         show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        show.hits(shown, ids=options["ids"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
     if options["show_best"] and found:
@@ -98,8 +96,8 @@ def query(
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all weak, only the first few, and on a table that is said."""
-    if found and not all(hit.weak for hit in found):
+    """What is printed; of results that are all unlikely, only the first few, and on a table that is said."""
+    if found and not all(hit.level == "unlikely" for hit in found):
         return found
     if not (options["only_paths"] or options["null"] or options["as_json"]):
         nearest = " The nearest:" if found else ""

@@ -15,7 +15,7 @@ from mmsearch.cli.progress import progress
 @library_option
 @json_option
 def status(library: Path | None, as_json: bool) -> None:
-    """What the library holds."""
+    """Show what the library holds."""
     with open_library(library) as opened:
         found = opened.status()
     if as_json:
@@ -42,15 +42,11 @@ def status(library: Path | None, as_json: bool) -> None:
 
 @click.command()
 @library_option
-@click.option(
-    "--retry", is_flag=False, flag_value="all", metavar="[CLASS]", help="Try them again: all, or those of one class."
-)
-@click.option(
-    "--follow-links", is_flag=True, help="With --retry: files that links lead to outside of their folder, too."
-)
+@click.option("--retry", is_flag=False, flag_value="all", metavar="[CLASS]", help="Try them again: all, or one class.")
+@click.option("--follow-links", is_flag=True, help="With --retry: follow links that lead out of their folder.")
 @json_option
 def failures(library: Path | None, retry: str | None, follow_links: bool, as_json: bool) -> None:
-    """Files that could not be taken in, and why."""
+    """List the files that could not be read, and why."""
     with open_library(library) as opened:
         if retry is not None:
             with stoppable() as cancel, progress(as_json) as shown:

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @click.group()
 def train() -> None:
-    """Learn from your own pairs, and search with what was learned."""
+    """Train on pairs and examples of your own."""
 
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _PAIRS = (
     click.argument("pairs", required=False, type=_FILE),
     library_option,
-    click.option("--name", default="mine", show_default=True, help="What the model will be called."),
-    click.option("--resume", is_flag=True, help="Go on with a training that was cut off, with what it began with."),
-    click.option("--valid", type=_FILE, help="Pairs to validate with."),
-    click.option("--loss", help="infonce or sigmoid."),
-    click.option("--optimizer", help="adamw, adam or sgd."),
-    click.option("--epochs", type=int, help="At most."),
-    click.option("--batch", type=int, help="Pairs in a step."),
+    click.option("--name", default="mine", show_default=True, help="Name of the trained model."),
+    click.option("--resume", is_flag=True, help="Continue an interrupted training, with its own options."),
+    click.option("--valid", type=_FILE, help="Pairs for validation."),
+    click.option("--loss", help="Loss: infonce or sigmoid."),
+    click.option("--optimizer", help="Optimizer: adamw, adam or sgd."),
+    click.option("--epochs", type=int, help="Maximum number of epochs."),
+    click.option("--batch", type=int, help="Number of pairs in a step."),
     click.option("--lr", type=float, help="Highest learning rate."),
-    click.option("--patience", type=int, help="Epochs without a better validation after which it ends."),
-    click.option("--seed", type=int, help="Of everything random."),
+    click.option("--patience", type=int, help="Epochs without improvement before training ends."),
+    click.option("--seed", type=int, help="Seed of everything random."),
     click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file."),
     device_options,
     json_option,
@@ -51,30 +51,34 @@ def _on_pairs(command: Command) -> Command:
 @train.command()
 @_on_pairs
 @click.option(
-    "--modality", callback=split_modalities, help="Whose vectors to move: image, audio, text.  [default: items']"
+    "--modality",
+    callback=split_modalities,
+    help="Whose vectors to move: image, audio, text.  [default: those of items]",
 )
-@click.option("--weak", callback=split_modalities, help="Pairs from the library itself: names,folders,sidecars,tags.")
+@click.option("--weak", callback=split_modalities, help="Make pairs from the library: names,folders,sidecars,tags.")
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
-@click.option("--adversarial", help="Learn from small changes that hurt most, too: fgm or pgd.")
-@click.option("--radius", type=float, help="How large such a change is, as a share of a vector's length.")
+@click.option("--adversarial", help="Also learn from the most harmful small changes: fgm or pgd.")
+@click.option("--radius", type=float, help="Size of such a change, as a fraction of a vector's length.")
 def projection(**options: Any) -> None:
-    """Train on PAIRS, a TSV file with the header query<TAB>relevant, as `mmsearch evaluate` reads it.
+    """Train a projection of the library's vectors on PAIRS.
 
-    Or, with --weak, on what files are called; or on both.
+    PAIRS is a TSV file with the header query<TAB>relevant, as for `mmsearch evaluate`. With --weak, the library makes
+    pairs of its own from the names of files.
     """
     _train("projection", **options)
 
 
 @train.command()
 @_on_pairs
-@click.option("--rank", type=int, help="Of the adapters: how much they may learn.  [default: 8]")
-@click.option("--alpha", type=int, help="Their scale is alpha / rank.  [default: 16]")
-@click.option("--towers", callback=split_modalities, help="What learns.  [default: image,text]")
-@click.option("--checkpointing", is_flag=True, default=None, help="Less memory on a GPU, more time.")
+@click.option("--rank", type=int, help="Rank of the adapters: how much they may learn.  [default: 8]")
+@click.option("--alpha", type=int, help="The scale of the adapters is alpha / rank.  [default: 16]")
+@click.option("--towers", callback=split_modalities, help="Towers to adapt.  [default: image,text]")
+@click.option("--checkpointing", is_flag=True, default=None, help="Use less GPU memory, and more time.")
 def adapter(**options: Any) -> None:
-    """Adapt the towers of the library's open_clip model to PAIRS of words and pictures (LoRA).
+    """Adapt an open_clip model to PAIRS of words and pictures.
 
-    Its vectors are new: ingest into a new library with the --space that is printed in the end.
+    It trains LoRA adapters of the model's towers. An adapted model gives other vectors: ingest into a new library with
+    the --space that is printed at the end.
     """
     _train("adapter", **options)
 
@@ -83,7 +87,7 @@ def _train(
     kind: str, pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any
 ) -> None:
     if (pairs is None and not options.get("weak")) != resume:
-        ways = "name a file of pairs, or say --resume" if kind == "adapter" else "name pairs, --weak, or say --resume"
+        ways = "give a file of pairs, or --resume" if kind == "adapter" else "give a file of pairs, --weak, or --resume"
         raise click.UsageError(ways)
     settings = {key: options.pop(key) for key in ("device", "precision")}
     shown, drawn = (None if as_json else report_epoch), options.pop("plot")
@@ -101,7 +105,7 @@ def _train(
 @library_option
 @json_option
 def list_models(library: Path | None, as_json: bool) -> None:
-    """The library's models."""
+    """List the trained models of the library."""
     with open_library(library) as opened:
         models = opened.train.models()
     if as_json:
@@ -122,13 +126,16 @@ def list_models(library: Path | None, as_json: bool) -> None:
 
 @train.command()
 @click.argument("name", required=False)
-@click.option("--base", is_flag=True, help="Search without any model again.")
+@click.option("--base", is_flag=True, help="Search without a trained model again.")
 @library_option
 @device_options
 def apply(name: str | None, base: bool, library: Path | None, **settings: Any) -> None:
-    """Search with the model NAME: re-projects the library's vectors, without opening a file of yours."""
+    """Search with the trained model NAME from now on.
+
+    It maps the stored vectors and opens no media file.
+    """
     if (name is None) != base:
-        raise click.UsageError("name a model, or say --base")
+        raise click.UsageError("give the name of a model, or --base")
     with open_library(library, **settings) as opened:
         space = opened.train.to_base() if name is None else opened.train.apply(name)
     show.line(f"searches use the space {space.name} now")
@@ -138,7 +145,10 @@ def apply(name: str | None, base: bool, library: Path | None, **settings: Any) -
 @click.argument("name")
 @library_option
 def drop(name: str, library: Path | None) -> None:
-    """Forget the model NAME and what it made; searches that use it go back to the base space."""
+    """Forget the trained model NAME and its vectors.
+
+    If it is in use, searches go back to the base space.
+    """
     with open_library(library) as opened:
         opened.train.drop(name)
     show.line(f"{name} is gone")

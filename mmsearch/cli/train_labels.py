@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("table", metavar="LABELS", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @library_option
-@click.option("--name", default="names", show_default=True, help="What the model will be called.")
-@click.option("--head", "kind", help="linear or mlp.")
-@click.option("--balanced/--unbalanced", default=None, help="Count every name the same, or every example.")
-@click.option("--fusion", help="Name whole bundles, by one vector of their files: mean or learned:NAME.")
-@click.option("--optimizer", help="adamw, adam or sgd.")
-@click.option("--epochs", type=int, help="At most.")
+@click.option("--name", default="names", show_default=True, help="Name of the trained model.")
+@click.option("--head", "kind", help="Classifier: linear or mlp.")
+@click.option("--balanced/--unbalanced", default=None, help="Give every name the same weight, or every example.")
+@click.option("--fusion", help="Name groups of files by one vector each: mean or learned:NAME.")
+@click.option("--optimizer", help="Optimizer: adamw, adam or sgd.")
+@click.option("--epochs", type=int, help="Maximum number of epochs.")
 @click.option("--lr", type=float, help="Highest learning rate.")
-@click.option("--patience", type=int, help="Epochs without a better validation after which it ends.")
-@click.option("--seed", type=int, help="Of everything random.")
-@click.option("--confusion", type=click.Path(path_type=Path), help="Draw what is taken for what: .png, .svg or .pdf.")
+@click.option("--patience", type=int, help="Epochs without improvement before training ends.")
+@click.option("--seed", type=int, help="Seed of everything random.")
+@click.option("--confusion", type=click.Path(path_type=Path), help="Draw which names are confused: .png, .svg or .pdf.")
 @device_options
 @json_option
 def labels(table: Path, library: Path | None, name: str, as_json: bool, confusion: Path | None, **options: Any) -> None:
-    """Learn names from LABELS, a TSV file with the header path<TAB>label; `mmsearch label --with NAME` gives them."""
+    """Train a classifier on examples of names.
+
+    LABELS is a TSV file with the header path<TAB>label. `mmsearch label --with NAME` uses the classifier.
+    """
     settings = {key: options.pop(key) for key in ("device", "precision")}
     given = {key: value for key, value in options.items() if value is not None}
     command = " ".join(["mmsearch", *sys.argv[1:]])

@@ -1,13 +1,17 @@
 """What one open library holds."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from mmsearch.catalog import Catalog
+from mmsearch.catalog.items import items_at
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
 from mmsearch.core.config import Settings
-from mmsearch.errors import LibraryError
+from mmsearch.core.media_paths import is_media_path, item_path
+from mmsearch.errors import InvalidInput, LibraryError, NotKept
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.indexing.tuning import IndexTuner
 
@@ -28,6 +32,39 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         """What is open is kept, but for what goes on in the parent."""
         super().forked()
         self.background_worker = None
+
+    def catalog(self, *, create: bool = False) -> Catalog:
+        """The catalog, opened when it is first asked for. What a process that died left behind then goes, unless
+        somebody is writing."""
+        fresh = self._catalog is None
+        opened = super().catalog(create=create)
+        if fresh and opened.originals.unfinished:
+            with suppress(LibraryError), self.writing(wait=0):
+                opened.sweep_originals()
+        return opened
+
+    def sweep(self) -> None:
+        """The same, for who is writing."""
+        if self.catalog().originals.unfinished:
+            self.catalog().sweep_originals()
+
+    def original(self, path: Path) -> Path:
+        """The file that holds what an item at a path holds. Raises: NotKept, InvalidInput."""
+        address = item_path(path)
+        if not is_media_path(address):
+            return path
+        found = self.catalog().read(items_at, [address]).get(address)
+        if found is None:
+            raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")
+        originals = self.catalog().originals
+        if originals.is_whole(found.sha256):
+            return originals.path(found.sha256)
+        if found.kept:
+            raise NotKept(
+                f"the kept original of {path} is missing or damaged",
+                hint="hand it over again with keep=True, or restore a backup; see mmsearch doctor",
+            )
+        raise NotKept(f"the original of {path} was not kept", hint="hand it over again, with keep=True")
 
     def close(self) -> None:
         """Stop the background and decode workers, and close the catalog, which the next use opens anew."""

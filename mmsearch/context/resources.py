@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmsearch.catalog import Catalog, SpaceRecord, layouts
+from mmsearch.catalog import FILE_NAME, Catalog, SpaceRecord, layouts
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
@@ -38,8 +38,6 @@ class Resources:
         self.path = path
         self.settings = settings
         self._requested = requested
-        self.similarity_thresholds = settings.similarity_thresholds
-        """Segment modality -> cosine from which two segments are near-duplicates; every search asks for it."""
         self.trust = Trust(path)
         for target in trusted:
             self.trust.name(target)
@@ -52,6 +50,13 @@ class Resources:
         self._former_lists: list[Lists] = []
         """Of spaces that serve no more; they may still be reading a file."""
         forks.reset_in_child(self)
+
+    @property
+    def state(self) -> str:
+        """In a word, without opening anything: "open", "closed", or "not made yet"."""
+        if self._catalog is not None:
+            return "open"
+        return "closed" if (self.path / FILE_NAME).exists() else "not made yet"
 
     def forked(self) -> None:
         """What is open is kept; whoever held the mutex is not here."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from mmsearch.catalog import SpaceRecord
 from mmsearch.core import registry
@@ -10,7 +11,7 @@ from mmsearch.core.trust import Trust
 from mmsearch.encoders.device import may_keep_memory
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import projected_space as projected_space
-from mmsearch.errors import SpaceChanged
+from mmsearch.errors import SpaceChanged, UnknownName
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Space
 
@@ -54,7 +55,7 @@ class Spaces:
                 if self._settings.keeps_memory:
                     may_keep_memory()
                 load = registry.load_part("spaces", self._trust.checked(target))
-                known = load(self._settings.device, self._settings.precision)
+                known = _called(load, target, self._settings)
                 with self._mutex:
                     self._bases[target] = known
             return known
@@ -92,6 +93,17 @@ class Spaces:
             for (target, _), pool in self._pools.items():
                 if target != record.target:
                     pool.stop_idle()
+
+
+def _called(load: Any, target: str, settings: Settings) -> Space:
+    """Raises: UnknownName if what a name leads to makes no space."""
+    try:
+        made = load(settings.device, settings.precision)
+    except TypeError as error:
+        raise UnknownName(f"{target!r} makes no space: {error}", hint="name a function (device, precision)") from error
+    if not isinstance(made, Space):
+        raise UnknownName(f"{target!r} makes a {type(made).__name__}, not a space", hint="see mmsearch.Space")
+    return made
 
 
 def checked(space: Space, record: SpaceRecord) -> Space:

@@ -12,21 +12,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from mmsearch.core import registry
+from mmsearch.core.paths import data_folder
 from mmsearch.core.value_ranges import (
+    NumbersByName,
     RealNumbers,
+    Switch,
     TextValues,
     ValueRange,
     WholeNumbers,
     brief_repr,
     one_of,
-    pairs_of_numbers,
-    parse_pairs,
 )
 from mmsearch.errors import InvalidInput, UnknownName
-from mmsearch.types import Limits
+from mmsearch.types import Limits, Modality
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ LEARNED = "learned:"
 INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
 """What `index` may be, besides what other packages bring; the presets themselves are `mmsearch.vectors.presets`."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
+IndexDevice: TypeAlias = Literal["cpu", "gpu"]
+Storage: TypeAlias = Literal["float32", "float16"]
+KeepMemory: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -46,6 +50,8 @@ def own_process() -> None:
     """Say that this process is mmsearch's own, a command or a worker: nobody else minds what it does to the whole."""
     global _ours
     _ours = True
+    # No library beneath tells anybody what runs here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _is_index(name: str) -> bool:
@@ -64,26 +70,28 @@ _MUCH = 2**62
 DOMAINS: Mapping[str, ValueRange] = {
     "space": TextValues("a name of `mmsearch models`", lambda name: name and "\0" not in name),
     "device": TextValues("known: auto, cpu, cuda, cuda:N, mps", DEVICE.fullmatch),
-    "precision": one_of(*PRECISIONS),
+    "precision": one_of(*get_args(Precision)),
     "models": TextValues("a folder", lambda path: "\0" not in path),
     "index": TextValues(f"known: {', '.join(INDEXES)}", _is_index),
-    "index_device": one_of("cpu", "gpu"),
+    "index_device": one_of(*get_args(IndexDevice)),
     "recall": RealNumbers(1),
     "workers": WholeNumbers(0, 1024),
     "batch_size": WholeNumbers(0, 2**20),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
-    "fusion_weights": pairs_of_numbers(
-        "finite numbers above 0, such as image=1,audio=1,text=0.5", lambda n: 0 < n < math.inf
+    "fusion_weights": NumbersByName(
+        "a finite number above 0 for each kind, such as { image = 1, text = 0.5 }; as a text image=1,text=0.5",
+        lambda n: 0 < n < math.inf,
     ),
-    "dedup": one_of("on", "off"),
-    "similarity": pairs_of_numbers(
-        "cosines above 0, at most 1, such as image=0.95,audio=0.999,text=0.98", lambda n: 0 < n <= 1
+    "dedup": Switch(),
+    "similarity": NumbersByName(
+        "a cosine above 0, at most 1, for each kind, such as { image = 0.95 }; as a text image=0.95,audio=0.999",
+        lambda n: 0 < n <= 1,
     ),
-    "storage": one_of("float32", "float16"),
+    "storage": one_of(*get_args(Storage)),
     "commit_segments": WholeNumbers(1, 2**31),
     "commit_s": RealNumbers(_LONG_S),
-    "keep_memory": one_of("auto", "on", "off"),
+    "keep_memory": one_of(*get_args(KeepMemory)),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
     "text_bytes": WholeNumbers(1, _MUCH),
@@ -95,6 +103,9 @@ DOMAINS: Mapping[str, ValueRange] = {
 
 RENAMED = {"fold": "dedup", "alike": "similarity"}
 """What a library's own file may still say, of version 0.1: it travels with the library, which has to open."""
+
+ONCE_TEXTS = frozenset(("dedup", "fusion_weights", "similarity"))
+"""Settings that were texts in version 0.1, "off" and "image=0.95,text=0.98": in a file they may still be."""
 
 MACHINE = frozenset(
     (
@@ -119,13 +130,13 @@ class Settings:
     """Space of a new library; an existing one keeps its own."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: str = "auto"
+    precision: Precision = "auto"
     """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
     models: str = ""
     """Folder of prepared models; "": `models` in the user's data folder. No argument: a process has one."""
     index: str = "auto"
     """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
-    index_device: str = "cpu"
+    index_device: IndexDevice = "cpu"
     """Where vectors are searched: cpu, or gpu where FAISS sees one."""
     recall: float = 0.95
     """Share of the ten nearest that an index has to find, to be published."""
@@ -138,20 +149,24 @@ class Settings:
     fusion: str = "best"
     """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, "learned:NAME", a
     model that `mmsearch train fusion` made, or "off"."""
-    fusion_weights: str = "image=1,video=1,audio=1,text=0.5"
+    fusion_weights: Mapping[Modality, float] = field(
+        default_factory=lambda: {"image": 1.0, "video": 1.0, "audio": 1.0, "text": 0.5}, hash=False
+    )
     """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
-    dedup: str = "on"
-    """Whether near-duplicates among results are shown as one: "on" or "off"."""
-    similarity: str = "image=0.95,audio=0.999,text=0.98"
+    dedup: bool = True
+    """Whether near-duplicates among results are shown as one."""
+    similarity: Mapping[Modality, float] = field(
+        default_factory=lambda: {"image": 0.95, "audio": 0.999, "text": 0.98}, hash=False
+    )
     """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
     files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
-    storage: str = "float32"
+    storage: Storage = "float32"
     """What the vectors of a new library are stored as: "float32" or "float16", half as large."""
     commit_segments: int = 512
     """Segments a transaction holds before it is committed, at most one more file than that."""
     commit_s: float = 5.0
     """Seconds after which a transaction is committed even if smaller."""
-    keep_memory: str = "auto"
+    keep_memory: KeepMemory = "auto"
     """Whether the C library keeps freed memory for the next batch, in the whole process: "on", "off", or "auto": on in
     mmsearch's own commands and workers, off where it is part of another program."""
     pixels: int = _LIMITS.pixels
@@ -173,16 +188,39 @@ class Settings:
     @property
     def weights(self) -> Mapping[str, float]:
         """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named."""
-        return parse_pairs(self.fusion_weights) if self.fusion == "weighted" else {}
-
-    @property
-    def similarity_thresholds(self) -> Mapping[str, float]:
-        """Segment modality -> cosine from which two segments are near-duplicates, in (0, 1]."""
-        return parse_pairs(self.similarity)
+        return self.fusion_weights if self.fusion == "weighted" else {}
 
     @property
     def decode_workers(self) -> int:
         return self.workers or min(os.cpu_count() or 1, 8)
+
+
+class SettingsArguments(TypedDict, total=False):
+    """What `mmsearch.open` takes by name: the settings but for `models`. One that is None counts as not given."""
+
+    space: str | None
+    device: str | None
+    precision: Precision | None
+    index: str | None
+    index_device: IndexDevice | None
+    recall: float | None
+    workers: int | None
+    batch_size: int | None
+    false_accepts: float | None
+    fusion: str | None
+    fusion_weights: Mapping[Modality, float] | None
+    dedup: bool | None
+    similarity: Mapping[Modality, float] | None
+    storage: Storage | None
+    commit_segments: int | None
+    commit_s: float | None
+    keep_memory: KeepMemory | None
+    pixels: int | None
+    file_bytes: int | None
+    text_bytes: int | None
+    duration_s: float | None
+    decode_s: float | None
+    memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +242,7 @@ class Configuration:
 
 
 LIBRARY = "library"
+FILES = (LIBRARY, "user")
 _told: set[tuple[Path, tuple[str, ...]]] = set()
 
 
@@ -218,7 +257,7 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     given = {name: value for name, value in arguments.items() if value is not None}
     if "models" in given:
         raise InvalidInput(
-            "the models' folder is no argument: a process has one",
+            "models cannot be an argument: a process has one models folder",
             hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
         )
     library = {RENAMED.get(name, name): value for name, value in _file(path).items()} if path else {}
@@ -265,12 +304,10 @@ def user_file() -> Path:
 def models_folder() -> Path:
     """The setting `models`: one folder for each prepared model. Raises: InvalidInput for a user's file that can't be
     read."""
-    import platformdirs
-
     named = os.environ.get("MMSEARCH_MODELS") or _file(user_file()).get("models")
     if named:
         return Path(DOMAINS["models"].of(named)).expanduser().absolute()
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "models"
+    return data_folder() / "models"
 
 
 MOST_BYTES, LONGEST_LINE = 2**15, 500
@@ -288,11 +325,11 @@ def _file(path: Path) -> Mapping[str, Any]:
         why = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{path} can't be read: {why}", hint="make it readable, or move it away") from error
     if len(content) > MOST_BYTES or max(map(len, content.splitlines()), default=0) > LONGEST_LINE:
-        raise InvalidInput(f"{path} holds more than settings", hint="a line for each: workers = 4")
+        raise InvalidInput(f"{path} is too large for a file of settings", hint="a line for each: workers = 4")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError, OverflowError) as error:
-        said = "it is too deep" if isinstance(error, RecursionError) else str(error)
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{path} is not valid TOML: {said}", hint="a line for each setting: workers = 4") from error
 
 
@@ -313,8 +350,9 @@ def _environment() -> Mapping[str, str]:
 def _checked(name: str, value: Any, source: str, place: str) -> Any:
     """Raises: InvalidInput, UnknownName for an index nobody knows."""
     domain = DOMAINS[name]
+    is_text = source == "environment" or (source in FILES and name in ONCE_TEXTS and isinstance(value, str))
     try:
-        return domain.parsed(value) if source == "environment" else domain.of(value)
+        return domain.parsed(value) if is_text else domain.of(value)
     except (ValueError, OverflowError) as error:
         kind = UnknownName if name == "index" else InvalidInput
         raise kind(f"setting {name} can't be {brief_repr(value)} (in {place})", hint=domain.known) from error

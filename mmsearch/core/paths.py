@@ -6,6 +6,9 @@ from pathlib import Path
 
 from mmsearch.errors import InvalidInput
 
+TEMPORARY = "mmsearch-"
+"""Begins the names of our folders among the machine's temporary ones."""
+
 
 def default_library(given: str | os.PathLike[str] | None = None) -> Path:
     """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder."""
@@ -15,9 +18,21 @@ def default_library(given: str | os.PathLike[str] | None = None) -> Path:
         return absolute_path(named)
     if Path("indexes").is_dir():
         return absolute_path("indexes/default")
+    return data_folder() / "default"
+
+
+def data_folder() -> Path:
+    """The user's own: the default library and prepared models."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False)) / "default"
+    return Path(platformdirs.user_data_dir("mmsearch", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """The user's own: what may be removed at any time."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mmsearch", appauthor=False))
 
 
 def absolute_path(path: str | os.PathLike[str]) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from mmsearch.core.value_ranges import MAX_CHARACTERS, brief_repr
 from mmsearch.errors import InvalidInput, UnknownName
 
 BUILTIN: dict[str, dict[str, str]] = {
@@ -27,6 +28,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     # (device, precision) -> Space
     "spaces": {
         "starter": "mmsearch.encoders.starter:space",
+        "starter-open": "mmsearch.encoders.starter:open_space",
         # What is known of these is in encoders/presets.py.
         "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
         "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",
@@ -58,6 +60,9 @@ FAMILIES: dict[str, dict[str, str]] = {
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
 
 
+LONGEST_NAME = 240
+"""Bytes of a name, which becomes the name of a folder, with some more."""
+
 RECORDED = {"mmsearch.encoders.starter:space": "mmsearch.encoders.starter:starter_space"}
 """What libraries, exports and connections have recorded since 0.1 of a built-in space, and where its code is now: a
 name on disk outlives the module that it was taken from."""
@@ -82,6 +87,7 @@ def target_of(kind: str, name: str) -> str:
 
     What data names goes through `mmsearch.core.trust` first.
     """
+    _check_name(kind, name)
     family, _, rest = name.partition(":")
     if family in ("local-dir", "adapter"):
         # It is remembered, and must mean the same from wherever it is used.
@@ -93,6 +99,14 @@ def target_of(kind: str, name: str) -> str:
     if name not in table:
         raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")
     return table[name]
+
+
+def _check_name(kind: str, name: str) -> None:
+    """Raises: UnknownName for what can be no name of a part, nor of the folder that a model lies in."""
+    parts = name.split("/") if name.partition(":")[0] in ("local-dir", "adapter") else [name]
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    if not name.strip(":") or "\0" in name or longest > LONGEST_NAME or len(name) > MAX_CHARACTERS:
+        raise UnknownName(f"no {kind.rstrip('s')} can be named {brief_repr(name)}", hint="see: mmsearch models")
 
 
 def check_modalities(named: Collection[str] | None) -> None:
@@ -115,5 +129,5 @@ def _imported(kind: str, name: str, found: str) -> Any:
     module, _, attribute = RECORDED.get(found, found).partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UnknownName(f"{kind.rstrip('s')} {name!r} can't be imported: {error}") from error

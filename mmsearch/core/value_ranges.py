@@ -3,12 +3,15 @@
 A value range turns a value into its own type, and raises ValueError for what is outside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 MAX_CHARACTERS = 4096
 """Characters of a text."""
+
+MAX_NAMES = 100
+"""Names of a mapping."""
 
 
 class ValueRange(Protocol):
@@ -94,27 +97,55 @@ def one_of(*names: str) -> TextValues:
     return TextValues(f"known: {', '.join(names)}", names.__contains__)
 
 
-def parse_pairs(text: str) -> dict[str, float]:
-    """ "a=1,b=2" as a dictionary. Raises: ValueError."""
-    numbers: dict[str, float] = {}
-    for pair in text.split(","):
-        name, _, value = pair.partition("=")
-        if not name.strip():
-            raise ValueError(f"{pair!r} names nothing")
-        numbers[name.strip()] = float(value)
-    return numbers
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """True or false."""
+
+    known: str = "true or false; as a text on or off"
+
+    def of(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(self.known)
+        return value
+
+    def parsed(self, text: str) -> bool:
+        words = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(self.known)
+        return words[text.lower()]
 
 
-def pairs_of_numbers(known: str, fits: Callable[[float], bool]) -> TextValues:
-    """Texts such as "a=1,b=2" whose numbers fit."""
+@dataclass(frozen=True, slots=True)
+class NumbersByName:
+    """Mappings from a name to a number that fits."""
 
-    def each(text: str) -> bool:
-        try:
-            return all(fits(value) for value in parse_pairs(text).values())
-        except ValueError:
-            return False
+    known: str
+    fits: Callable[[float], bool]
 
-    return TextValues(known, each)
+    def of(self, value: object) -> dict[str, float]:
+        if not isinstance(value, Mapping) or not 0 < len(value) <= MAX_NAMES:
+            raise ValueError(self.known)
+        for name, number in value.items():
+            if not isinstance(name, str) or not name.strip() or len(name) > MAX_CHARACTERS:
+                raise ValueError(self.known)
+            # True is an int to Python.
+            if isinstance(number, bool) or not isinstance(number, int | float) or not self.fits(number):
+                raise ValueError(self.known)
+        return {name: float(number) for name, number in value.items()}
+
+    def parsed(self, text: str) -> dict[str, float]:
+        """ "a=1,b=2": the last of two that name the same counts."""
+        pairs = [pair.partition("=") for pair in text.split(",")]
+        return self.of({name.strip(): float(number) for name, _, number in pairs})
+
+
+def as_text(value: object) -> str:
+    """A value as `parsed` reads it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={number!r}".removesuffix(".0") for name, number in value.items())
+    return str(value)
 
 
 def brief_repr(value: object) -> str:

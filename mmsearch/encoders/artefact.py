@@ -83,7 +83,7 @@ def read_artefact(kind: ArtefactFormat, content: bytes) -> "Artefact":
         facts = dict(parse_json(parse_json(content[8 : 8 + length])["__metadata__"]["mmsearch"]))
         identifier = facts.pop("format")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError(f"this is no {kind.noun} that mmsearch made", hint=kind.remedy) from error
+        raise WeightsError(f"this is not a {kind.noun} made by mmsearch", hint=kind.remedy) from error
     if identifier != kind.identifier:
         raise WeightsError(f"unknown format of a {kind.noun}: {identifier!r}", hint="upgrade mmsearch")
     try:
@@ -105,14 +105,14 @@ class Artefact:
         """A whole number in [1, 2^24]."""
         value = self.facts.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_DIMENSION:
-            raise self.kind.damaged(f"{name} is no dimension")
+            raise self.kind.damaged(f"{name} is not a dimension")
         return value
 
     def number(self, name: str, above: float = -math.inf) -> float:
         """A finite number, larger than `above`."""
         value = self.facts.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.kind.damaged(f"{name} is no number")
+            raise self.kind.damaged(f"{name} is not a number")
         try:
             number = float(value)
         except OverflowError as error:
@@ -124,14 +124,14 @@ class Artefact:
     def text(self, name: str) -> str:
         value = self.facts.get(name)
         if not isinstance(value, str):
-            raise self.kind.damaged(f"{name} is no text")
+            raise self.kind.damaged(f"{name} is not a text")
         return value
 
     def texts(self, name: str, count: int | None = None) -> tuple[str, ...]:
         """At least one text, or `count` of them."""
         value = self.facts.get(name)
         if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
-            raise self.kind.damaged(f"{name} is no list of texts")
+            raise self.kind.damaged(f"{name} is not a list of texts")
         if count is not None and len(value) != count:
             raise self.kind.damaged(f"{name} has {len(value)} entries, not {count}")
         return tuple(value)

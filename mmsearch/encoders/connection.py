@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.core.config import models_folder
+from mmsearch.core.value_ranges import brief_repr
 from mmsearch.encoders import model_store
 from mmsearch.encoders.artefact import Artefact, ArtefactFormat, Shape, dump_artefact, read_artefact
 from mmsearch.errors import InvalidInput, WeightsError
@@ -39,6 +40,10 @@ class ConnectionMap:
         return np.asarray(met / np.maximum(np.linalg.norm(met, axis=1, keepdims=True), 1e-12), np.float32)
 
 
+LONGEST_NAME = 64
+"""Bytes of a connection\'s name, which is part of a folder\'s."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Connection:
     """Two spaces, and a map of each."""
@@ -57,8 +62,12 @@ class Connection:
 
 def connection_folder(name: str) -> Path:
     """Where the connection of a name lies. Raises: InvalidInput for what is no name."""
-    if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
-        raise InvalidInput(f"{name!r} is no name for a connection", hint="letters, digits, '-', '_' and '.'")
+    fits = 0 < len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME and not name.startswith(".")
+    if not fits or not all(letter.isalnum() or letter in "._-" for letter in name):
+        raise InvalidInput(
+            f"{brief_repr(name)} is no name for a connection",
+            hint=f"letters, digits, '-', '_' and '.', up to {LONGEST_NAME} bytes",
+        )
     return models_folder() / model_store.folder_name(f"{FAMILY}:{name}")
 
 

@@ -50,11 +50,11 @@ def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
         raise InvalidInput(
-            f"device {device} is not there: torch sees {torch.cuda.device_count()} CUDA devices",
+            f"device {device} does not exist: torch sees {torch.cuda.device_count()} CUDA devices",
             hint="use --device auto or cpu, or check the driver with `nvidia-smi`",
         )
     if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise InvalidInput("device mps is not there: it needs an Apple GPU", hint="use --device auto or cpu")
+        raise InvalidInput("device mps does not exist: it needs an Apple GPU", hint="use --device auto or cpu")
     if precision == "auto":
         precision = "fp32" if chosen.type == "cpu" else "fp16"
     if chosen.type == "cpu" and _may_keep_memory:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.core.json_text import parse_json
+from mmsearch.core.paths import cache_folder
 from mmsearch.errors import WeightsError
 
 RECORD = "mmsearch.json"
@@ -31,6 +32,13 @@ def cached(repository: str, file: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
+
+
+def hub_cache() -> Path:
+    """Hugging Face's own cache."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
 
 
 def record(folder: Path, name: str, source: str, hashes: Mapping[str, str]) -> None:
@@ -94,9 +102,7 @@ class Memory:
     sha256]."""
 
     def __init__(self, name: str) -> None:
-        import platformdirs
-
-        self._path = Path(platformdirs.user_cache_dir("mmsearch", appauthor=False)) / name
+        self._path = cache_folder() / name
 
     def read(self) -> dict[str, Any]:
         try:

@@ -29,7 +29,8 @@ def read_pairs(path: Path) -> JudgedPairs:
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if any(name not in header for name in COLUMNS):
         raise InvalidInput(
-            f"{path.name} does not begin with the header query<TAB>relevant", hint="see README, Measure it"
+            f"{path.name} does not begin with the header query<TAB>relevant",
+            hint="mmsearch help training shows such a file",
         )
     asked: dict[str | Path, Pair] = {}
     unused: list[UnusedPair] = []

@@ -1,10 +1,14 @@
 """What an evaluation is made of and what it finds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from mmsearch.types import Modality
+
+RankedBy: TypeAlias = Literal["confidence", "cosine"]
+"""What an evaluation ranks items by: as a search shows them, or by their vectors alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class DirectionResult:
     item: Modality
     items: int
     """Candidates: every item of this modality in the library. A query among them is none for itself."""
-    metrics: dict[str, Estimate]
+    metrics: dict[str, Estimate] = field(hash=False)
     """success@k and recall@k for each k, "median rank" (of the first relevant item), MRR, mAP, nDCG@k of the last k."""
     index_recall: float
     """Of the 10 nearest segments by an exhaustive search, the share that the library's index finds; same queries."""

@@ -17,12 +17,17 @@
 | duration             | seconds                                                        | 10, 2.5s, 1:30, 1:30:00    |
 | width, height        | pixels, as shown                                               | a number                   |
 | latitude, longitude  | degrees north and east                                         | a number                   |
+| meta.KEY             | what a person gave the item under that key                     | text, a number, true,      |
+|                      |                                                                | false or a date            |
 
 - Numbers and times: `=`, `!=`, `<`, `<=`, `>`, `>=`, `in (a, b)`. A time is compared as the whole period that it names:
   `taken = 2024-05` is that month, `taken > 2024-05` begins with June, `taken <= 2024-05` ends with May.
 - Texts: `=`, `!=`, `in (a, b)`, `contains`, `glob`, all with upper and lower case told apart. `=` takes the whole text.
   In a glob `*` is any run of characters (separators too), `?` any one, `[abc]`, `[a-z]` and `[^a-z]` one of or outside
   a class; `[*]` is the character itself. A tag takes no `!=`: say `not tag = dog`.
+- `meta.KEY` takes all of these operators. The value is read as what the item has there: `meta.year = 2024` is true of
+  the number 2024, of the text "2024" and of a date in that year. Where the two can't be compared, such as a text by
+  `<`, it is false.
 - `within(south, west, north, east)`: places in that box, edges included; west > east crosses the date line.
 - `COLUMN is missing`, `COLUMN is known`. A comparison with what is missing is false, so `not width > 10` finds
   items without a width too.
@@ -34,6 +39,7 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -45,7 +51,23 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import OPERATORS, TEXTS, TIMES, And, Column, Comparison, Filter, Not, Operand, Or, Period
+from mmsearch.filters.ast import (
+    META,
+    META_KEY,
+    TEXTS,
+    TIMES,
+    And,
+    Column,
+    Comparison,
+    Filter,
+    MetaOperand,
+    Not,
+    Operand,
+    Operator,
+    Or,
+    Period,
+    column_operators,
+)
 
 LENGTH = 500_000
 """Characters of a filter."""
@@ -95,7 +117,7 @@ def parse(text: str) -> Filter:
     if not text.strip():
         raise InvalidInput("the filter is empty", hint="leave it out to search everything")
     if "\0" in text:
-        _wrong(text, text.index("\0"), 1, "a null character is in no name and no value")
+        _wrong(text, text.index("\0"), 1, "names and values contain no null character")
     try:
         read: Any = _parser().parse(text)
     except UnexpectedInput as error:
@@ -129,11 +151,11 @@ class _Build(Transformer[Token, Filter]):
 
     def comparison(self, parts: list[Token]) -> Filter:
         name, sign, value = parts
-        column, operator = _column(name), sign.lower()
-        if operator not in OPERATORS[column]:
+        column, operator = _column(name), cast(Operator, sign.lower())
+        if operator not in column_operators(column):
             if column == "tag" and operator == "!=":
                 raise _Misread(sign, "a tag takes no !=", "an item may have several: say not tag = …")
-            raise _Misread(sign, f"{column} takes {_said(OPERATORS[column])}, not {operator}")
+            raise _Misread(sign, f"{column} takes {_said(column_operators(column))}, not {operator}")
         return Comparison(column, operator, _operand(column, value, operator))
 
     def membership(self, parts: list[Token]) -> Filter:
@@ -167,22 +189,28 @@ def _said(operators: tuple[str, ...]) -> str:
     return " ".join(o for o in operators if o not in ("in", "missing")) + " in (…)"
 
 
-def _column(token: Token) -> Column:
+def _column(token: Token) -> Column | str:
+    if token.startswith(META):
+        if META_KEY.fullmatch(token.removeprefix(META)):
+            return str(token)
+        raise _Misread(token, f"{str(token)!r} names no key", "say meta.KEY, a key of letters, digits, _ . and -")
     names: tuple[Column, ...] = get_args(Column)
     for name in names:
         if token == name:
             return name
     near = get_close_matches(token.lower(), names, 1, 0.5)
     said = f"; did you mean {near[0]}?" if near else ""
-    raise _Misread(token, f"there is no column {str(token)!r}{said}", f"columns: {', '.join(names)}")
+    raise _Misread(token, f"there is no column {str(token)!r}{said}", f"columns: {', '.join(names)}, {META}KEY")
 
 
-def _operand(column: Column, token: Token, operator: str = "=") -> Operand:
+def _operand(column: Column | str, token: Token, operator: Operator = "=") -> Operand:
     """The value as its column takes it."""
     text = _unquoted(token)
+    if operator == "glob" and _unclosed(text):
+        raise _Misread(token, "the class opened by [ is not closed", "for the character itself: [[]")
+    if column.startswith(META):
+        return _meta_operand(column, token, operator)
     if column in TEXTS:
-        if operator == "glob" and _unclosed(text):
-            raise _Misread(token, "the class opened by [ is not closed", "for the character itself: [[]")
         if column in ("root", "folder") and operator in ("=", "!=") and len(text) > 1:
             return text.rstrip(os.sep) or os.sep
         return text
@@ -190,8 +218,25 @@ def _operand(column: Column, token: Token, operator: str = "=") -> Operand:
     try:
         return read(text)
     except (ValueError, ArithmeticError) as error:
-        shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-        raise _Misread(token, f"{column} takes {takes}, not {shown!r}") from error
+        raise _Misread(token, f"{column} takes {takes}, not {_shortened(text)!r}") from error
+
+
+def _meta_operand(column: str, token: Token, operator: Operator) -> MetaOperand:
+    """The value in each way that it can be read."""
+    text = _unquoted(token)
+    number = period = None
+    with suppress(ValueError, ArithmeticError):
+        number = _number(text)
+    with suppress(ValueError, ArithmeticError):
+        period = _period(text)
+    made = MetaOperand(text, number, {"true": True, "false": False}.get(text.lower()), period)
+    if not made.suits(operator):
+        raise _Misread(token, f"{column} {operator} takes a number or a date, not {_shortened(text)!r}")
+    return made
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _unquoted(token: Token) -> str:

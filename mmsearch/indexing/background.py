@@ -111,7 +111,7 @@ class BackgroundWorker:
         if self._stopped:
             return
         if process.returncode:
-            raise LibraryError(f"work in the background ended with {process.returncode}", hint="its words are above")
+            raise LibraryError(f"work in the background ended with {process.returncode}", hint="see its messages above")
         answer = json.loads(content)
         if "error" in answer:
             raise LibraryError(answer["error"], hint=answer["hint"])

@@ -200,7 +200,7 @@ class Lists:
         return None if loaded.ann is None else (loaded.ann, *loaded.ann_commit)
 
     def describe(self, key: ListKey) -> dict[str, Any]:
-        """How a list is searched, as `mmsearch.maintenance.index.ListStatus` says it."""
+        """How a list is searched, as `mmsearch.maintenance.index.IndexStatus` says it."""
         loaded, dim = self._loaded[key], self._space.dim
         files = [path.stat().st_size for path in (self.path(key), self.ann_path(key)) if path.exists()]
         found = {

@@ -14,6 +14,7 @@ from mmsearch.catalog.failures import failures_under
 from mmsearch.catalog.items import items_under, items_with_content
 from mmsearch.catalog.paths import SEPARATOR
 from mmsearch.core.file_times import size_and_time
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import DecodeTimeout, MediaError, NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.report import IngestReport
 from mmsearch.types import SourceFile
@@ -46,6 +47,12 @@ class FileStep:
     known: KnownItem | None = None
     moved: int | None = None
     error: MediaError | None = None
+    source: Path | None = None
+    """The file to decode, where it is not the one at the path."""
+    kept: bool = False
+    """Whether the library keeps the bytes."""
+    tags: tuple[str, ...] = ()
+    """Given along with it."""
 
 
 @dataclass(slots=True)
@@ -118,7 +125,7 @@ class Planner:
             sha256 = content_hash(file)
         if known and self._sha256_of(known) == sha256:
             return self._again(file, root, known, sha256)
-        holders, known_here = self._holders(sha256)
+        holders, known_here = self.holders(sha256)
         if known_here:
             left = None if known else next((item for item in holders if self._has_left(item)), None)
             if left is not None:
@@ -135,7 +142,7 @@ class Planner:
         if known.status == "present":
             return self._place(file, root, known, sha256, "unchanged")
         # While it was away, the library may have got another model.
-        if self._holders(sha256)[1]:
+        if self.holders(sha256)[1]:
             return self._place(file, root, known, sha256, "restored")
         action = "await" if sha256 in self.planned else "decode"
         self.planned.add(sha256)
@@ -157,7 +164,7 @@ class Planner:
         return FileStep(action, file.path, root, file.size, file.mtime_ns, sha256, kind, known, moved)
 
     def _has_left(self, item: KnownItem) -> bool:
-        return item.id not in self.claimed and not os.path.lexists(item.path)
+        return item.id not in self.claimed and not is_media_path(item.path) and not os.path.lexists(item.path)
 
     def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[FileStep]:
         hidden = any(item.path.startswith(os.fsencode(folder) + SEPARATOR) for folder in blocked)
@@ -180,7 +187,8 @@ class Planner:
     def _sha256_of(self, item: KnownItem) -> str:
         return self.catalog.read(sha256_of, item.content_id) if self.catalog is not None else ""
 
-    def _holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
+    def holders(self, sha256: str) -> tuple[list[KnownItem], bool]:
+        """The items with a content, and whether nothing has to be embedded for it: it is, or can't be."""
         if self.catalog is None:
             return [], False
         with self.catalog.reading() as connection:

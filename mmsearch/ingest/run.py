@@ -1,9 +1,8 @@
 """One ingest from the first scanned file to the last published index."""
 
 import os
-import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any, TypeAlias
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
 from mmsearch.catalog.items import items_under
 from mmsearch.core.config import Settings
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import InvalidInput, NotEmbedded
+from mmsearch.ingest.ahead import StepsAhead
 from mmsearch.ingest.embedding import Embedder, FileWork
 from mmsearch.ingest.plan import FileStep, Planner
 from mmsearch.ingest.report import IngestReport
@@ -22,16 +23,14 @@ from mmsearch.media.events import DecodeJob, FileDone, FileFailed, FileSkipped, 
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
-AHEAD = 256
-"""Steps planned (scanned, compared, hashed) before they are needed."""
+NOT_KEPT = "the original was not kept"
+"""Why a medium that was handed over in memory is not tried again."""
 
 NOT_WANTED = ("", "")
 """In the place of (class, reason): the file is of a modality that was not asked for."""
 
 DeriveVectors: TypeAlias = Callable[[Vectors, Sequence[Modality]], Mapping[int, Vectors]]
 """From a file's vectors, float32 (segments, dim), and the segments' modalities: space id -> other vectors of them."""
-
-_Planned: TypeAlias = FileStep | BaseException | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,10 @@ class Ingest:
         return Planner(self._catalog, self._record.id, version, self.report, options.retry, options.max_bytes)
 
     def _work(self, steps: Iterator[FileStep], planner: Planner) -> None:
+        self._carry(StepsAhead(steps, self._options.cancel), planner)
+
+    def _carry(self, ahead: StepsAhead | Generator[FileStep, None, None], planner: Planner) -> None:
         start = perf_counter()
-        ahead = _Ahead(steps, self._options.cancel)
         events = self._pool.run(self._jobs(ahead))
         try:
             for event in events:
@@ -152,7 +153,7 @@ class Ingest:
             self.report.interrupted = self._options.cancel.is_set()
             self.report.wall_s += perf_counter() - start
 
-    def _jobs(self, steps: "_Ahead") -> Iterator[DecodeJob]:
+    def _jobs(self, steps: Iterable[FileStep]) -> Iterator[DecodeJob]:
         """Carry out what needs no decoding; hand the rest to the pool."""
         for step in steps:
             self._progress.at(step.path)
@@ -161,7 +162,7 @@ class Ingest:
                 if step.sha256:
                     self._in_flight[step.sha256] = []
                 self._works[key := next(self._keys)] = work
-                path = Path(os.fsdecode(step.path))
+                path = step.source or Path(os.fsdecode(step.path))
                 yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.modalities)
             else:
                 self._carry_out(step)
@@ -227,8 +228,9 @@ class Ingest:
             self._place(each)
 
     def _place(self, step: FileStep) -> None:
-        place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved)
+        place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved, step.kept)
         self._batch.placements.append(place)
+        self._batch.given_tags.extend((step.sha256, tag) for tag in step.tags)
         setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)
         self._batched += 1
 
@@ -318,54 +320,15 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
 
 def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[FileStep]:
     for failure in failures:
+        if is_media_path(failure.path):
+            planner.report.skipped[NOT_KEPT] += 1
+            continue
         if not options.follow_links and failure.path != failure.root and leads_out(failure.path, failure.root):
             planner.report.skipped[LEADS_OUT] += 1
             continue
         path = Path(os.fsdecode(failure.path))
         for file in Scan(path, hidden=True).files():
             yield from planner.step(file, failure.root)
-
-
-class _Ahead:
-    """Runs the planner in a thread of its own, a bounded number of steps ahead."""
-
-    def __init__(self, steps: Iterator[FileStep], cancel: threading.Event) -> None:
-        self._steps = steps
-        self._cancel = cancel
-        self._closed = threading.Event()
-        self._queue: queue.Queue[_Planned] = queue.Queue(AHEAD)
-        self._thread = threading.Thread(target=self._fill, name="mmsearch-planner", daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[FileStep]:
-        while (step := self._queue.get()) is not None:
-            if isinstance(step, BaseException):
-                raise step
-            if self._cancel.is_set():
-                return
-            yield step
-
-    def close(self) -> None:
-        self._closed.set()
-        self._thread.join()
-
-    def _fill(self) -> None:
-        try:
-            for step in self._steps:
-                if not self._put(step):
-                    return
-            self._put(None)
-        except BaseException as error:  # raised again where the steps are taken
-            self._put(error)
-
-    def _put(self, step: _Planned) -> bool:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(step, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
 
 
 class _Meter:

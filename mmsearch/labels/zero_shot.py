@@ -64,17 +64,19 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
         raise InvalidInput("the names must be a list, not one string", hint=f"such as {names.split(',')}")
     clean = tuple(" ".join(str(name).split()) for name in names)
     if not all(clean):
-        raise InvalidInput("an empty name among the labels", hint="leave out the comma too much")
+        raise InvalidInput("an empty name among the labels", hint="remove the extra comma")
     if long := next((name for name in clean if len(name) > LONGEST), None):
         raise InvalidInput(f"a label of {len(long)} characters: {long[:40]}…", hint=f"at most {LONGEST}")
     if broken := next((name for name in clean if not name.isprintable()), None):
-        raise InvalidInput(f"the label {broken!r} holds characters that can't be printed", hint="write it in letters")
+        raise InvalidInput(
+            f"the label {broken!r} contains characters that cannot be printed", hint="write it in letters"
+        )
     count = Counter(name.casefold() for name in clean)
     if twice := next((name for name in clean if count[name.casefold()] > 1), None):
         raise InvalidInput(f"the label {twice!r} is named twice", hint="name each once")
     if len(clean) < 2:
         raise InvalidInput(
-            "labels are told apart from each other: two names are needed at least",
+            "labels are told apart from each other: at least two names are needed",
             hint='add what else it could be, such as "cat,dog,something else"; or search for the one',
         )
     return clean
@@ -153,9 +155,7 @@ def _choices(
     null_distributions = [one.null_distribution([key]) for one in calibrators if one.covers([key])]
     for content, seen in _scored(snapshot, key, space.dim, bare, prompted, ids).items():
         if not null_distributions:
-            raise LibraryError(
-                "how usual a score is was not measured in this library yet", hint="finish an ingest: mmsearch ingest"
-            )
+            raise LibraryError("the library has not measured its scores yet", hint="finish an ingest: mmsearch ingest")
         best, second = np.lexsort((-seen.bare, -seen.prompted))[:2].tolist()
         tail = calibrators[best].tail(key, float(seen.bare[best]))
         confidence = null_distributions[best].confidence(tail, seen.count * len(names))

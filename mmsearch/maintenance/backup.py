@@ -1,14 +1,19 @@
-"""Backups of a library: its catalog in one file. Indexes aren't in it, they are made from the catalog."""
+"""Backups of a library: its catalog in one file, with the originals that it keeps. Indexes aren't in it, they are made
+from the catalog."""
 
+import logging
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog, schema
+from mmsearch.catalog import FILE_NAME, Catalog, packed_originals, schema
 from mmsearch.catalog import copy as catalog_copy
+from mmsearch.catalog.originals import Originals
 from mmsearch.core.atomic import folder_to_disk, replacing, told
 from mmsearch.errors import CatalogDamaged, InvalidInput
+
+_log = logging.getLogger(__name__)
 
 
 def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
@@ -21,9 +26,16 @@ def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
     if target.is_dir() or target.absolute() == catalog.path.absolute():
         raise InvalidInput(f"a backup can't be written to {target}", hint="name a new file")
     if target.exists() and not overwrite:
-        raise InvalidInput(f"{target} exists already", hint="name another file, or say --force")
+        raise InvalidInput(f"{target} exists already", hint="name another file, or use --force")
     with replacing(target) as temporary:
         catalog_copy.copy_catalog(catalog.path, temporary)
+        if packed_originals.pack(temporary, catalog.originals):
+            # Somebody removed items meanwhile, with their originals; or they are lost.
+            with catalog.exclusive():
+                temporary.unlink()
+                catalog_copy.copy_catalog(catalog.path, temporary)
+                for sha256 in packed_originals.pack(temporary, catalog.originals):
+                    _log.warning("the backup lacks a kept original that is missing or damaged: %s", sha256)
     return target.stat().st_size
 
 
@@ -40,13 +52,17 @@ def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> in
     schema.check(revision)
     live = folder / FILE_NAME
     if live.exists() and not overwrite:
-        raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or say --force")
+        raise InvalidInput(f"there is a library at {folder} already", hint="restore into a new one, or use --force")
     staged = folder / f".{FILE_NAME}.restoring"
     with told(live):
         staged.unlink(missing_ok=True)
         catalog_copy.copy_catalog(source, staged)
+        originals = Originals(folder)
         try:
+            # Before the catalog that needs them. Those of the catalog that was here stay until `prune`.
+            packed_originals.unpack(staged, originals)
             _replace(live, staged)
+            originals.end()
         finally:
             # What can't be removed now is, by the next restore.
             with suppress(OSError):

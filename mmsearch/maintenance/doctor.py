@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import health as catalog_health
+from mmsearch.catalog.originals import every_original
 from mmsearch.catalog.spaces import active_space, base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
@@ -21,6 +22,7 @@ from mmsearch.types import Finding, Space
 from mmsearch.vectors import health as vectors_health
 
 SAMPLE = Path(__file__).parents[1] / "resources/samples/notes/rye-bread.md"
+PAGE = 1000
 FREE_BYTES = 2**30
 """Less free space than this is worth a warning: SQLite's log and a new index need some."""
 
@@ -75,7 +77,34 @@ def _library(context: LibraryContext) -> Iterator[Finding]:
     if not catalog.exists():
         yield Finding("library", "ok", f"none yet at {context.path}; mmsearch ingest FOLDER makes it")
         return
-    yield catalog_health.whole(catalog)
+    whole = catalog_health.whole(catalog)
+    yield whole
+    if whole.state != "ok":
+        return
+    try:
+        if (found := _originals(context)) is not None:
+            yield found
+    except MmsearchError as error:
+        yield Finding("originals", "error", error.message, error.hint)
+
+
+def _originals(context: LibraryContext) -> Finding | None:
+    """Whether all bytes that are kept are what they were; they are read for that. None if none are kept."""
+    catalog, after, count, size = context.catalog(), "", 0, 0
+    lost: list[str] = []
+    while page := catalog.read(every_original, after, PAGE):
+        for sha256, length, path in page:
+            count, size = count + 1, size + length
+            if not catalog.originals.is_whole(sha256):
+                lost.append(os.fsdecode(path))
+        after = page[-1][0]
+    if lost:
+        some = ", ".join(lost[:3]) + ("..." if len(lost) > 3 else "")
+        remedy = "hand them over again with keep=True, or restore a backup; searching works without"
+        return Finding("originals", "error", f"{len(lost)} of {count} are missing or damaged: {some}", remedy)
+    if catalog.originals.unfinished:
+        return Finding("originals", "warning", "an ingest is running, or was killed", "the next command mends it")
+    return Finding("originals", "ok", f"{count} kept, {size / 1e6:.1f} MB") if count else None
 
 
 def _indexes(context: LibraryContext) -> Finding:

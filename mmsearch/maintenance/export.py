@@ -4,6 +4,7 @@
     contents.jsonl   a line for each distinct content, in the order of its rows in vectors.npy
     items.jsonl      a line for each path
     vectors.npy      float32 or float16 (segments, dim)
+    originals        see `export_originals`
     spaces, trained  see `export_models`
 
 A folder appears when it is complete. What is taken in is verified first, then written in transactions of some hundred
@@ -26,9 +27,10 @@ from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.stored_contents import PAGE, exported_items
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.atomic import appearing
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput, LibraryNotFound, SpaceChanged
-from mmsearch.maintenance import export_models, import_check, import_records
+from mmsearch.maintenance import export_models, export_originals, import_check, import_records
 from mmsearch.maintenance.export_files import (
     CONTENTS,
     ITEMS,
@@ -51,12 +53,13 @@ _README_TEXT = """# A library of mmsearch
 
 Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--root OLD=NEW` where files lie elsewhere).
 
-- `contents.jsonl`: a line for each distinct content: its sha256, modality, metadata, a model's tags, and its segments,
-  each with its modality and its place (seconds, page, characters, text). Segment n of the file is row n of
-  `vectors.npy`.
+- `contents.jsonl`: a line for each distinct content: its sha256, modality, metadata, a model's `tags`, the tags `given`
+  by people, their own metadata (`meta`), and its segments, each with its modality and its place (seconds, page,
+  characters, text). Segment n of the file is row n of `vectors.npy`.
 - `items.jsonl`: a line for each path: the sha256 of what it holds, the folder that was ingested (`root`), size and
   mtime_ns. Bytes of a path that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` makes them.
 - `vectors.npy`: the vectors. Those of float16 have to be brought to length 1.
+- `originals`: the bytes of media that were handed over in memory and kept (`kept` in `items.jsonl`), by their sha256.
 - `spaces`: the same of each other model that the library had: its segments and its vectors of these contents, and
   which of them it could not take, and why (`refusals.jsonl`).
 - `trained`: models that were trained in the library, each with its card.
@@ -142,6 +145,8 @@ def import_folder(
     added = export_models.wanted(context, manifest.spaces, models)
     import_check.check_folder(folder, manifest, own.encoders, relocate)
     with context.writing(create=True):
+        context.catalog(create=True)
+        context.sweep()
         fresh = context.catalog(create=True).read(active_space) is None
         space, record = context.embedding(create=True)
         _, base = context.base()
@@ -193,7 +198,11 @@ def _write_items(context: LibraryContext, space: SpaceRecord, folder: Path, last
         while True:
             page = context.catalog().read(exported_items, space, after, last)
             for item in page:
-                file.write(json_line({**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
+                kept = export_originals.write_original(context.catalog().originals, item, folder)
+                line = {name: value for name, value in item.items() if name != "kept"} | (
+                    {"kept": True} if kept else {}
+                )
+                file.write(json_line({**line, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
             if not page:
                 break
             count, after = count + len(page), page[-1]["path"]
@@ -230,7 +239,7 @@ def _batch(
         own = slice(first, first := first + len(place))
         content = NewContent(
             one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
-            {space_id: rows[own] for space_id, rows in derived.items()},
+            {space_id: rows[own] for space_id, rows in derived.items()}, one.given, one.meta,
         )  # fmt: skip
         batch.contents.append(content)
         batch.tags.extend((one.sha256, tag, confidence) for tag, confidence in one.tags)
@@ -244,12 +253,13 @@ def _take_items(
     catalog, taken, same, other = context.catalog(), 0, 0, 0
     records = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, relocate))
     for some in batched(records, 4 * PAGE):
-        places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns) for one in some]
+        places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns, kept=one.kept) for one in some]
         here = catalog.read(items_at, [place.path for place in places])
         known = catalog.read(content_ids, [place.sha256 for place in places])
         fresh = [place for place in places if place.path not in here and place.sha256 in known]
         if fresh:
-            catalog.commit(Batch(placements=fresh), space.id)
+            with export_originals.taking(catalog, folder, [place.sha256 for place in fresh if place.kept]):
+                catalog.commit(Batch(placements=fresh), space.id)
         equal = sum(place.path in here and here[place.path].sha256 == place.sha256 for place in places)
         taken, same, other = taken + len(fresh), same + equal, other + len(places) - len(fresh) - equal
     return taken, same, other
@@ -264,6 +274,8 @@ class _Relocation:
 
     def __call__(self, path: str) -> bytes:
         given = os.fsencode(path)
+        if is_media_path(given):
+            return given
         for old, new in self._pairs:
             if given == old or given.startswith((old + b"/", old + b"\\")):
                 return new + given[len(old) :]

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from tokenize import TokenError
@@ -16,7 +17,7 @@ from mmsearch.catalog import Catalog, SpaceRecord, blobs
 from mmsearch.catalog.stored_contents import ExportedContent, exported_contents
 from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.maintenance.import_values import HINT
-from mmsearch.types import Vectors
+from mmsearch.types import MetaValue, Vectors
 from mmsearch.vectors.check import checked_vectors
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
                 record: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
                 if not known:
                     record |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
+                    record |= {"given": one.given, "meta": {key: _plain(value) for key, value in one.meta.items()}}
                 file.write(json_line(record))
                 vectors.write(b"".join(one.vectors))
                 segments += len(one.segments)
@@ -78,13 +80,20 @@ def _spans(content: ExportedContent) -> list[dict[str, Any]]:
     ]
 
 
+def _plain(value: MetaValue) -> object:
+    """A value of own metadata as JSON has it; a date as an object, since JSON has no word for it."""
+    if isinstance(value, datetime):
+        return {"datetime": value.isoformat()}
+    return {"date": value.isoformat()} if isinstance(value, date) else value
+
+
 def open_rows(folder: Path, segments: int, dim: int) -> NDArray[Any]:
     """The vectors of a folder, float32 or float16 (segments, dim), read as they are used. Raises: InvalidInput."""
     path = folder / VECTORS
     try:
         found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except _UNREADABLE as error:
-        raise InvalidInput(f"{path} is no array of numpy's", hint=HINT) from error
+        raise InvalidInput(f"{path} is not a numpy array", hint=HINT) from error
     if found.shape != (segments, dim) or found.dtype.str not in blobs.TYPES.values():
         wanted = f"float32 or float16 {segments, dim}"
         raise InvalidInput(f"{path} has the shape {found.dtype} {found.shape}, not {wanted}", hint=HINT)

@@ -152,7 +152,7 @@ def _own(folder: Path, name: str) -> Path:
     """A file right in a model's folder: its card may not name others. Raises: LibraryError."""
     if PurePosixPath(name).name != name or "\\" in name or (folder / name).is_symlink():
         raise LibraryError(
-            f"the model in {folder} names a file that is no part of it: {name!r}",
+            f"the model in {folder} names a file that is not a part of it: {name!r}",
             hint=f"mmsearch train drop {folder.name}",
         )
     return folder / name

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
-from mmsearch.maintenance import import_records
+from mmsearch.maintenance import export_originals, import_records
 from mmsearch.maintenance.export_files import CONTENTS, ITEMS, MANIFEST, UNSUPPORTED, VECTORS, check_rows, file_sha256
 from mmsearch.maintenance.import_records import ImportedContent, ImportedItem, ImportedSpace, Manifest
 from mmsearch.maintenance.import_values import HINT, WrongValue, read_lines
@@ -52,7 +52,7 @@ def check_folder(
     Raises: InvalidInput for the first that is wrong.
     """
     hashes = _check_space(folder, manifest.space, embedded.keys(), known=False)
-    items = _Items(relocate, hashes)
+    items = _Items(relocate, hashes, manifest.files)
     _check_count(folder / ITEMS, sum(1 for _ in read_lines(folder / ITEMS, items)), manifest.items)
     for one in manifest.spaces:
         _check_space(folder / one.folder, one, decoded(), known=True)
@@ -100,8 +100,8 @@ class _Contents:
 class _Items:
     """Reads lines of items.jsonl, each path once, of contents that are there."""
 
-    def __init__(self, relocate: Callable[[str], bytes], contents: Collection[bytes]) -> None:
-        self._relocate, self._contents = relocate, contents
+    def __init__(self, relocate: Callable[[str], bytes], contents: Collection[bytes], files: Mapping[str, str]) -> None:
+        self._relocate, self._contents, self._files = relocate, contents, files
         self._paths: set[bytes] = set()
 
     def __call__(self, record: Any) -> ImportedItem:
@@ -110,5 +110,7 @@ class _Items:
             raise WrongValue(f"no line of {CONTENTS} tells what the path holds")
         if one.path in self._paths:
             raise WrongValue("an earlier line tells of the same path")
+        if one.kept and self._files.get(export_originals.name_of(one.sha256)) != one.sha256:
+            raise WrongValue("its original is not among the files")
         self._paths.add(one.path)
         return one

@@ -5,12 +5,16 @@ many rows of vectors as segments, a content for each path. The first that is wro
 """
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mmsearch.catalog.meta import checked_meta
 from mmsearch.core.file_times import INT64
+from mmsearch.core.media_paths import MEDIA_ROOT, is_media_path, is_whole_media_path
 from mmsearch.errors import FAILURES, InvalidInput
 from mmsearch.maintenance.import_values import (
     LONGEST,
@@ -31,7 +35,7 @@ from mmsearch.maintenance.import_values import (
     required_text,
     shown,
 )
-from mmsearch.types import Metadata, Modality, Span
+from mmsearch.types import Metadata, MetaValue, Modality, Span
 
 MANIFEST_BYTES = 256 * 2**20
 """A manifest names every file; that of a million is half as large."""
@@ -88,6 +92,11 @@ class ImportedContent:
     spans: Sequence[Span]
     metadata: Metadata
     tags: Sequence[tuple[str, float]]
+    """A model's."""
+    given: Sequence[str] | None = None
+    """A person's tags; None, as older releases wrote it: the keywords in the metadata."""
+    meta: Mapping[str, MetaValue] = field(default_factory=dict)
+    """A person's own metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,8 @@ class ImportedItem:
     sha256: str
     size: int
     mtime_ns: int
+    kept: bool
+    """Whether the folder has its bytes, for the library to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +126,12 @@ def read_manifest(folder: Path, name: str) -> Manifest:
     path = folder / name
     try:
         if not path.is_file() or path.stat().st_size > MANIFEST_BYTES:
-            raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR")
+            raise InvalidInput(f"{folder} is not an exported library", hint="they are made by: mmsearch export DIR")
         raw = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{folder} is no exported library", hint="they are made by: mmsearch export DIR") from error
+        raise InvalidInput(
+            f"{folder} is not an exported library", hint="they are made by: mmsearch export DIR"
+        ) from error
     with making_sense(path):
         return _manifest(parse_line(raw))
 
@@ -168,7 +181,7 @@ def checked_part(name: str) -> str:
     """The name of a file or folder of an exported folder. Raises: WrongValue for one that leads out of it."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or parts[0] == "/" or any(character in name for character in "\\:\0"):
-        raise WrongValue(f"{shown(name)} is no part of it")
+        raise WrongValue(f"{shown(name)} is not a part of it")
     return name
 
 
@@ -189,9 +202,13 @@ def content_record(
     if not segments:
         raise WrongValue("a content without segments could never be found")
     modalities = [_among(one, embedded) for one in segments]
-    metadata = {} if known else _metadata(required_object(record, "metadata"))
-    tags = [] if known else _tags(required_list(record, "tags"), metadata)
-    return ImportedContent(sha256, modality, modalities, [_span(one) for one in segments], metadata, tags)
+    spans = [_span(one) for one in segments]
+    if known:
+        return ImportedContent(sha256, modality, modalities, spans, {}, [])
+    metadata = _metadata(required_object(record, "metadata"))
+    given = _given(record["given"]) if "given" in record else None
+    tags = _tags(required_list(record, "tags"), metadata.get("keywords") or () if given is None else given)
+    return ImportedContent(sha256, modality, modalities, spans, metadata, tags, given, _meta(record.get("meta", {})))
 
 
 def _among(record: Any, known: Collection[Modality]) -> Modality:
@@ -248,8 +265,35 @@ def _plain(record: object) -> None:
         raise WrongValue("the metadata is nested too deeply")
 
 
-def _tags(record: Sequence[Any], metadata: Metadata) -> list[tuple[str, float]]:
-    seen = set(metadata.get("keywords") or ())
+def _given(record: object) -> list[str]:
+    if not is_word_list(record) or not isinstance(record, list) or len(set(record)) != len(record):
+        raise WrongValue(f"'given' is {shown(record)}, not a list of words, each once")
+    return record
+
+
+def _meta(record: object) -> dict[str, MetaValue]:
+    if not isinstance(record, dict):
+        raise WrongValue(f"'meta' is {shown(record)}, not an object")
+    values = {key: _moment(key, value) if isinstance(value, dict) else value for key, value in record.items()}
+    if None in values.values():
+        raise WrongValue("a value of 'meta' is null")
+    try:
+        checked_meta(values) if values else None
+    except InvalidInput as error:
+        raise WrongValue(error.message) from error
+    return values
+
+
+def _moment(key: str, value: dict[str, Any]) -> date:
+    for kind, read in (("date", date.fromisoformat), ("datetime", datetime.fromisoformat)):
+        if value.keys() == {kind} and isinstance(value[kind], str):
+            with suppress(ValueError):
+                return read(value[kind])
+    raise WrongValue(f"{shown(key)} in 'meta' is {shown(value)}, not a date")
+
+
+def _tags(record: Sequence[Any], given: Iterable[str]) -> list[tuple[str, float]]:
+    seen = set(given)
     tags = []
     for one in record:
         if not isinstance(one, list) or len(one) != 2 or not is_word(one[0]):
@@ -269,9 +313,14 @@ def item_record(record: Any, relocate: Callable[[str], bytes]) -> ImportedItem:
     if not isinstance(mtime, int) or isinstance(mtime, bool) or mtime not in INT64:
         raise WrongValue(f"'mtime_ns' is {shown(mtime)}, not nanoseconds of 64 bits")
     path, root = (_path(required_text(record, name), relocate) for name in ("path", "root"))
-    return ImportedItem(
-        path, root, checked_sha256(required(record, "sha256"), "'sha256'"), required_count(record, "size"), mtime
-    )
+    sha256, size, kept = checked_sha256(required(record, "sha256"), "'sha256'"), required_count(record, "size"), False
+    if is_media_path(path) or is_media_path(root):
+        if root != MEDIA_ROOT or not is_whole_media_path(path):
+            raise WrongValue(f"{shown(record['path'])} is no medium's path")
+        kept = record.get("kept", False)
+    if not isinstance(kept, bool) or (record.get("kept") and not kept):
+        raise WrongValue(f"'kept' is {shown(record['kept'])}, which no such item is")
+    return ImportedItem(path, root, sha256, size, mtime, kept)
 
 
 def _path(given: str, relocate: Callable[[str], bytes]) -> bytes:
@@ -281,6 +330,8 @@ def _path(given: str, relocate: Callable[[str], bytes]) -> bytes:
         raise WrongValue(f"the path {shown(given)} holds what is in no name") from error
     if not path or b"\0" in path or len(path) > LONGEST:
         raise WrongValue(f"{shown(given)} is no path")
+    if is_media_path(path):
+        return path
     if not os.path.isabs(path) or os.path.normpath(path) != path:
         raise WrongValue(
             f"the path {shown(given)} is none from a file system's top down; --root OLD=NEW says where it is"

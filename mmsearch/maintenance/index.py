@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from mmsearch.catalog import ListKey
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput
 from mmsearch.indexing.background import BackgroundWorker
@@ -23,7 +24,7 @@ SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ListStatus:
+class IndexStatus:
     """How one list is searched."""
 
     item: Modality
@@ -40,12 +41,31 @@ class ListStatus:
     search_effort: int | None
     """Value of the preset's `search_parameter`, nprobe or efSearch; None: every vector is compared."""
     target: float
-    recall: Mapping[Modality, float]
+    recall: Mapping[Modality, float] = field(hash=False)
     """Modality of the query -> share of the ten nearest that are found, as last measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListCheck:
+class IndexBuild:
+    """What became of building or tuning one list's ANN index."""
+
+    item: Modality
+    segment: Modality
+    preset: str
+    size: int
+    """Vectors."""
+    search_effort: int | None
+    """Value of the preset's `search_parameter`, nprobe or efSearch; None: every vector is compared."""
+    target: float
+    recall: Mapping[Modality, float] = field(hash=False)
+    """Modality of the query -> recall@10 against an exact search."""
+    published: bool
+    """Whether searches use it: it reached its target."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheck:
     """What a verification found of one list."""
 
     item: Modality
@@ -57,6 +77,7 @@ class ListCheck:
     repaired: bool = False
 
 
+@checked_methods
 class LibraryIndex:
     """The indexes of a library's active space."""
 
@@ -67,12 +88,12 @@ class LibraryIndex:
         """The kinds of index there are."""
         return presets.PRESETS
 
-    def status(self) -> list[ListStatus]:
+    def status(self) -> list[IndexStatus]:
         """How every list is searched. Raises: LibraryNotFound, LibraryEmpty."""
         indexes = self._context.indexes()
-        return [ListStatus(key.item, key.segment, **indexes.describe(key)) for key in indexes.refresh()]
+        return [IndexStatus(key.item, key.segment, **indexes.describe(key)) for key in indexes.refresh()]
 
-    def tune(self, recall: float | None = None) -> list[BuildResult]:
+    def tune(self, recall: float | None = None) -> list[IndexBuild]:
         """Find the least search effort that reaches a recall with queries of every modality, by default the setting's,
         and search with it from now on. Lists that are searched exactly have nothing to tune.
 
@@ -80,9 +101,10 @@ class LibraryIndex:
         """
         tuner = self._tuner(recall)
         with tuner.build_lock():
-            return [made for key in self._context.indexes().refresh() if (made := tuner.tune(key)) is not None]
+            tuned = [tuner.tune(key) for key in self._context.indexes().refresh()]
+            return [_made_known(made) for made in tuned if made is not None]
 
-    def build(self, preset: str | None = None, recall: float | None = None) -> list[BuildResult]:
+    def build(self, preset: str | None = None, recall: float | None = None) -> list[IndexBuild]:
         """Build the ANN indexes anew now: of this preset, or of the one that suits each list.
 
         A preset that is not the setting `index` serves until that ANN index has outgrown itself.
@@ -93,10 +115,11 @@ class LibraryIndex:
         sizes = indexes.sizes()
         with tuner.build_lock():
             return [
-                tuner.build(key, presets.suited_preset(size, preset or indexes.kind)) for key, size in sizes.items()
+                _made_known(tuner.build(key, presets.suited_preset(size, preset or indexes.kind)))
+                for key, size in sizes.items()
             ]
 
-    def start_background_indexing(self, on_built: Callable[[Sequence[BuildResult]], None] | None = None) -> None:
+    def start_background_indexing(self, on_built: Callable[[Sequence[IndexBuild]], None] | None = None) -> None:
         """Look from now on, until the library is closed, whether a list has outgrown its ANN index, whoever's commit
         it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
 
@@ -110,7 +133,7 @@ class LibraryIndex:
         def on_done(stored: Sequence[Mapping[str, Any]]) -> None:
             context.indexes().finish_reloads()
             if on_built is not None:
-                on_built([BuildResult(**{**one, "key": ListKey(**one["key"])}) for one in stored])
+                on_built([IndexBuild(**one) for one in stored])
 
         arguments = [str(context.path), json.dumps(asdict(context.settings)), json.dumps(sorted(context.trust.named))]
         context.start_background_worker(
@@ -119,7 +142,7 @@ class LibraryIndex:
             )
         )
 
-    def verify(self, *, repair: bool = False) -> list[ListCheck]:
+    def verify(self, *, repair: bool = False) -> list[IndexCheck]:
         """Compare every list with the catalog: its files' checksums, its ids, and the scores of some vectors.
 
         Args:
@@ -138,16 +161,16 @@ class LibraryIndex:
             indexes.publish()
         self._tuner(None).build_outgrown()
         return [
-            ListCheck(
+            IndexCheck(
                 one.item, one.segment, one.size, one.wrong, bool(one.wrong) and not self._check(self._key(one)).wrong
             )
             for one in checks
         ]
 
-    def _key(self, check: ListCheck) -> ListKey:
+    def _key(self, check: IndexCheck) -> ListKey:
         return ListKey(self._context.embedding()[1].name, check.item, check.segment)
 
-    def _check(self, key: ListKey) -> ListCheck:
+    def _check(self, key: ListKey) -> IndexCheck:
         indexes = self._context.indexes()
         wrong = list(indexes.find_damage(key))
         listed, indexed = indexes.compare_ids(key)
@@ -158,7 +181,7 @@ class LibraryIndex:
         some = both[np.unique(np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64))]
         if count := indexes.count_wrong_scores(key, some):
             wrong.append(f"gives {count} of {len(some)} vectors a score that is not theirs")
-        return ListCheck(key.item, key.segment, len(listed), tuple(wrong))
+        return IndexCheck(key.item, key.segment, len(listed), tuple(wrong))
 
     def _tuner(self, recall: float | None) -> IndexTuner:
         if recall is not None and not 0 < recall <= 1:
@@ -166,10 +189,15 @@ class LibraryIndex:
         return self._context.builder(recall)
 
 
+def _made_known(made: BuildResult) -> IndexBuild:
+    facts = {one.name: getattr(made, one.name) for one in fields(made) if one.name != "key"}
+    return IndexBuild(made.key.item, made.key.segment, **facts)
+
+
 def build_outgrown(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
     """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
     context = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
-        return [asdict(one) for one in context.builder().build_outgrown()]
+        return [asdict(_made_known(one)) for one in context.builder().build_outgrown()]
     finally:
         context.close()

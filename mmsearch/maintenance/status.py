@@ -1,9 +1,9 @@
 """What a library holds, in numbers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog, Counts, RunRecord
+from mmsearch.catalog import FILE_NAME, Catalog
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
@@ -15,10 +15,11 @@ from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.errors import NotEmbedded
+from mmsearch.types import Metadata, Modality
 
 
 @dataclass(frozen=True, slots=True)
-class LibraryModel:
+class ModelStatus:
     """A model that a library has vectors of, or a projection of one."""
 
     name: str
@@ -36,6 +37,32 @@ class LibraryModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ModalityCounts:
+    """What a library holds of one modality."""
+
+    modality: Modality
+    items: int
+    missing: int
+    """Items whose file was not there at the last ingest."""
+    segments: int
+    vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRun:
+    """One ingest as the library recorded it; times are ISO 8601, UTC."""
+
+    id: int
+    started_at: str
+    finished_at: str | None
+    state: str
+    """"running", "done", "interrupted" or "failed"."""
+    pid: int
+    report: Metadata = field(hash=False)
+    """`IngestReport.as_dict()`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a library holds."""
 
@@ -44,16 +71,17 @@ class Status:
     dim: int
     fingerprint: str
     generation: int
-    counts: tuple[Counts, ...]
+    counts: tuple[ModalityCounts, ...]
     bundles: int
     """Stems that several files share."""
-    failures: dict[str, int]
+    failures: dict[str, int] = field(hash=False)
+    """Failure class -> files."""
     not_embedded: int
     """Files of a modality that the space has no encoder for."""
     catalog_bytes: int
     index_bytes: int
-    last_run: RunRecord | None
-    models: tuple[LibraryModel, ...]
+    last_run: IngestRun | None
+    models: tuple[ModelStatus, ...]
 
 
 def library_status(context: LibraryContext) -> Status:
@@ -62,12 +90,13 @@ def library_status(context: LibraryContext) -> Status:
     with catalog.reading() as snapshot:
         record = active_space(snapshot)
         name = record.name if record else context.settings.space
-        counts = tuple(counts_by_modality(snapshot, name))
+        counts = tuple(ModalityCounts(**asdict(one)) for one in counts_by_modality(snapshot, name))
         failures = failure_counts(snapshot)
         not_embedded = failures.pop(NotEmbedded.failure, 0)
         bundles = count_groups(snapshot)
         generation = current_commit(snapshot).generation
-        last_run = latest_run(snapshot)
+        run = latest_run(snapshot)
+        last_run = None if run is None else IngestRun(**asdict(run))
     return Status(
         context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
@@ -76,7 +105,7 @@ def library_status(context: LibraryContext) -> Status:
     )  # fmt: skip
 
 
-def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
+def library_models(catalog: Catalog) -> tuple[ModelStatus, ...]:
     """All that a library has, in the order in which they came."""
     found = []
     with catalog.reading() as snapshot:
@@ -88,7 +117,7 @@ def library_models(catalog: Catalog) -> tuple[LibraryModel, ...]:
         for one in spaces:
             base = one.base is None
             found.append(
-                LibraryModel(
+                ModelStatus(
                     one.name, None if one.base is None else names[one.base], one == active, one.dim, one.fingerprint,
                     vectors.get(one.id, 0), count_missing_embeddings(snapshot, one) if several and base else 0,
                     sum(unsupported_counts(snapshot, one).values()) if base else 0,

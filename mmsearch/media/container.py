@@ -32,6 +32,9 @@ _FORMATS = (
     "ape", "wv", "tta", "tak", "mpc", "mpc8", "dsf", "iff", "voc", "oma", "shn", "qoa", "bonk", "osq", "wavarc",
 )  # fmt: skip
 
+# Tags in another encoding are no reason to fail; from PyAV 19 on there is no saying so.
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_FORMATS)}
 
 _SIGNATURES = re.compile(
@@ -106,7 +109,7 @@ def _streams(path: Path, size: int, mtime_ns: int) -> Streams:
 def opened_container(path: Path) -> Iterator[InputContainer]:
     """An open container. Foreign exceptions inside become MediaErrors."""
     # "file:" keeps a name such as "concat:a|b" from being a protocol.
-    with errors_wrapped(), av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace") as container:
+    with errors_wrapped(), av.open(f"file:{path}", options=_OPTIONS, **_LENIENT) as container:
         for stream in container.streams:
             if isinstance(stream, VideoStream | AudioStream) and stream.codec_context is not None:
                 # One worker a core already; and one thread decodes damaged streams the same way every time.

@@ -32,7 +32,7 @@ class AvailableModel:
     folder: Path | None = None
     problem: str | None = None
     """What is wrong with what is installed."""
-    speed: Mapping[Modality, float] = field(default_factory=dict)
+    speed: Mapping[Modality, float] = field(default_factory=dict, hash=False)
     """Segments a second, as last measured on this machine."""
     device: str | None = None
     """What that was measured on."""
@@ -63,7 +63,7 @@ def _preset(preset: ModelPreset) -> AvailableModel:
     installed = True
     try:
         if preset.repository is None:
-            for file in starter.FILES:
+            for file in starter.FILES[preset.name]:
                 file.locate()
         else:
             folder = models_folder() / model_store.folder_name(preset.target)

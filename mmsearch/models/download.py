@@ -70,7 +70,7 @@ def prepared_folder(name: str) -> Path | None:
     target = registry.target_of("spaces", name)
     family = target.partition(":")[0]
     if family not in registry.FAMILIES["spaces"]:
-        return _packaged(target.partition(":")[0])
+        return _packaged(target)
     if family in ("local-dir", "adapter"):
         return pretrained.find_pretrained(target).folder
     if family == connection.FAMILY:
@@ -93,14 +93,15 @@ def prepared_folder(name: str) -> Path | None:
     return checkpoint.folder
 
 
-def _packaged(module: str) -> Path:
+def _packaged(target: str) -> Path:
     """Where the package lies that a space comes with. Raises: WeightsError if starter's weights are damaged."""
+    module = target.partition(":")[0]
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise InvalidInput(f"the package with {module} is not installed")
-    if module == starter.__name__:
-        for file in starter.FILES:
-            file.verified()
+    preset = presets.find_preset(target)
+    for file in () if preset is None else starter.FILES[preset.name]:
+        file.verified()
     return Path(spec.origin).parent
 
 
@@ -183,7 +184,7 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
                 on_bytes(len(chunk))
         hashes[source.name] = digest.hexdigest()
         if _hash_on_disk(target) != hashes[source.name]:
-            raise WeightsError(f"the copy of {source} is not like it", hint=f"check the disk of {folder.parent}")
+            raise WeightsError(f"the copy of {source} differs from it", hint=f"check the disk of {folder.parent}")
     return hashes
 
 
@@ -221,7 +222,7 @@ def _fetched(origin: Repository, file: RemoteFile, folder: Path) -> str:
     path = hub.fetch_file(origin, file, folder)
     digest = _hash_on_disk(path)
     if path.stat().st_size != file.bytes or file.sha256 not in (None, digest):
-        raise WeightsError(f"{file.name} of {origin.name} did not arrive as the hub has it", hint="try again")
+        raise WeightsError(f"{file.name} of {origin.name} does not match the hub's record", hint="try again")
     return digest
 
 

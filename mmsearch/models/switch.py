@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, layouts
@@ -18,11 +18,12 @@ from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import registry
+from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.ingest import Backfill, BackfillProblem, IngestOptions
-from mmsearch.maintenance.status import LibraryModel, library_models
+from mmsearch.maintenance.status import ModelStatus, library_models
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, OnProgress, Vectors
 
@@ -46,7 +47,7 @@ class ModelAdded:
     problems: tuple[BackfillProblem, ...]
     """Files whose content got none for another reason."""
     interrupted: bool
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, float] = field(hash=False)
     """Stage -> seconds, as an ingest's."""
     wall_s: float
 
@@ -57,19 +58,20 @@ class ModelSwitched:
 
     name: str
     before: str
-    unreachable: Mapping[Modality, int]
+    unreachable: Mapping[Modality, int] = field(hash=False)
     """Item modality -> items that only their names and tags find from now on."""
     forgotten: int
     """Files that the last model's space didn't embed: the next ingest tries them again."""
 
 
+@checked_methods
 class LibraryModels:
     """The models of one library. Searches go on in whatever is done here, and so do ingests while one is added."""
 
     def __init__(self, context: LibraryContext) -> None:
         self._context = context
 
-    def list(self) -> Sequence[LibraryModel]:
+    def list(self) -> Sequence[ModelStatus]:
         """The models that the library has vectors of, and what is missing from them."""
         return library_models(self._context.catalog())
 
@@ -232,7 +234,7 @@ class LibraryModels:
         space = self._context.load(target)
         if space.name in [one.name for one in catalog.read(all_spaces)]:
             raise InvalidInput(
-                f"this library has another model that is called {space.name!r}",
+                f"this library has another model named {space.name!r}",
                 hint="rename the new one's folder, or first: mmsearch model drop NAME",
             )
         return catalog.add_space(

@@ -72,8 +72,8 @@ def thresholds(threshold: float | None, settings: Mapping[Modality, float]) -> M
         return settings
     if not (math.isfinite(threshold) and 0 < threshold <= 1):
         raise InvalidInput(
-            f"a threshold of {threshold} makes no sense: it is a cosine above 0, at most 1",
-            hint="such as 0.98; leave it out for what suits each kind",
+            f"the threshold must be a cosine above 0 and at most 1, not {threshold}",
+            hint="such as 0.98; without it, the setting similarity has one for each kind",
         )
     return dict.fromkeys(settings, threshold)
 

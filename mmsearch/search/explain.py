@@ -7,7 +7,7 @@ after the other, and the score drops most without the part that counts.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,19 @@ from mmsearch.media.events import DecodeJob, FileFailed, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
 from mmsearch.search.query import embed_query, resolve_query
-from mmsearch.types import Encoder, Hit, Metadata, Prepared, Query, QueryPart, Segment, Space, StoredVector, Vectors
+from mmsearch.types import (
+    Encoder,
+    Hit,
+    Metadata,
+    Prepared,
+    Query,
+    QueryLike,
+    QueryPart,
+    Segment,
+    Space,
+    StoredVector,
+    Vectors,
+)
 
 TIES = 5
 """Concepts named, at most."""
@@ -46,9 +58,7 @@ MOST_PIECES = 48
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 
-def explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, overlay_file: Path | None
-) -> Explanation:
+def explain(query: QueryLike, hit: Hit, context: LibraryContext, overlay_file: Path | None) -> Explanation:
     """Why a hit was found; its file is decoded once more.
 
     Args:
@@ -62,13 +72,11 @@ def explain(
     return found
 
 
-def _explain(
-    query: str | os.PathLike[str] | Query, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord
-) -> Explanation:
+def _explain(query: QueryLike, hit: Hit, context: LibraryContext, space: Space, record: SpaceRecord) -> Explanation:
     with context.catalog().reading() as snapshot:
         layout = layout_of_segment(snapshot, hit.segment_id)
     if layout not in (None, record.layout):
-        raise InvalidInput("it was found with another model than the library uses by now", hint="search once more")
+        raise InvalidInput("the library has changed its model since this hit was found", hint="search once more")
     query, pool = resolve_query(query, context, record), context.query_decoding(record)
     vector = embed_query(query, space, lambda: pool)
     shares = [
@@ -78,16 +86,22 @@ def _explain(
         )
         for part in (query.parts if len(query.parts) > 1 else ())
     ]
-    return explain_hit(vector, hit, space, pool, shares)
+    return explain_hit(vector, hit, space, pool, shares, context.original)
 
 
 def explain_hit(
-    vector: Vectors, hit: Hit, space: Space, pool: DecodePool, parts: Sequence[tuple[str, Vectors]]
+    vector: Vectors,
+    hit: Hit,
+    space: Space,
+    pool: DecodePool,
+    parts: Sequence[tuple[str, Vectors]],
+    original: Callable[[Path], Path],
 ) -> Explanation:
     """Of a query vector, float32 (1, dim), and a hit of it.
 
     Args:
         parts: Of a mixed query, each part's name and its weighted vector, float32 (1, dim), before they were added.
+        original: From an item's path to the file that holds it.
 
     Raises: MediaError if the hit's file can't be read any more, InvalidInput if it is another one by now.
     """
@@ -97,9 +111,10 @@ def explain_hit(
         own = encoder.encode([encoder.prepare(Segment("text", hit.passage))])[0]
         return _made(query, own, hit, parts, cues=_text_cues(query, own, hit.passage, encoder))
     if hit.matched is None or hit.matched not in space.encoders:
-        return Explanation(score=hit.score, by=hit.by)  # the words of its name brought it
+        return Explanation(score=hit.cosine, by=hit.by)  # the words of its name brought it
     encoder = space.encoders[hit.matched]
-    prepared, own = _segment(query, hit, encoder, pool)
+    file = original(hit.part or hit.path)
+    prepared, own = _segment(query, hit, encoder, pool, file)
     ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
     heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
@@ -124,11 +139,13 @@ def _made(query: Any, own: Any, hit: Hit, parts: Sequence[tuple[str, Vectors]], 
     )
 
 
-def _segment(query: Any, hit: Hit, encoder: Encoder, pool: DecodePool) -> tuple[Prepared, NDArray[np.float32]]:
+def _segment(
+    query: Any, hit: Hit, encoder: Encoder, pool: DecodePool, file: Path
+) -> tuple[Prepared, NDArray[np.float32]]:
     """The segment that matched, decoded once more, and its vector, float32 (dim,)."""
     pieces: list[Prepared] = []
     path = hit.part or hit.path
-    for event in pool.run([DecodeJob(path)]):
+    for event in pool.run([DecodeJob(file)]):
         if isinstance(event, FileFailed):
             kind = FAILURES.get(event.failure, MediaError)
             raise kind(f"can't read {path.name} to explain it: {event.reason}", hint="ingest its folder again")

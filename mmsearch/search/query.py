@@ -1,6 +1,5 @@
 """The embed stage: from what a caller means to a query, and from that to one unit vector."""
 
-import math
 import os
 import shutil
 import tempfile
@@ -15,8 +14,12 @@ import numpy as np
 
 from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import SpaceRecord
+from mmsearch.catalog.items import items_at
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.arguments import checked
+from mmsearch.core.media_paths import is_media_path, item_path
+from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
@@ -25,13 +28,17 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import (
     Hit,
     Modality,
+    PillowImage,
     Prepared,
     Query,
+    QueryLike,
     QueryPart,
     Segment,
+    Sound,
     Space,
     StoredVector,
     Vectors,
+    as_query,
 )
 
 _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
@@ -40,6 +47,10 @@ _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
     "video": ("image", "audio"),
 }
 """What a medium is cut into. Of text it depends on the passage whether torch is needed."""
+
+
+MAX_RATE, MAX_CHANNELS = 10_000_000, 100
+"""Hz and channels of a sound; the head of a WAVE file holds no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,27 +66,39 @@ class EmbeddedQuery:
     """The vectors that were read for it so far."""
 
 
-def embed_for_search(query: Query, context: LibraryContext, serving: SpaceRecord | None) -> EmbeddedQuery:
-    """The query as a vector of the space that serves. Raises: as `embed_query`, LibraryEmpty."""
+def embed_for_search(
+    queries: Sequence[Query], context: LibraryContext, serving: SpaceRecord | None
+) -> list[EmbeddedQuery]:
+    """Queries as vectors of the space that serves. Raises: as `embed_queries`, LibraryEmpty."""
     space, record = context.serving(serving)
-    vector = embed_query(query, space, lambda: context.query_decoding(record))
-    return EmbeddedQuery(vector, record, context.indexes(record), context.calibrator(query, vector, space))
+    vectors = embed_queries(queries, space, lambda: context.query_decoding(record))
+    rows = [vectors[row : row + 1] for row in range(len(queries))]
+    return [
+        EmbeddedQuery(row, record, context.indexes(record), context.calibrator(query, row, space))
+        for query, row in zip(queries, rows, strict=True)
+    ]
 
 
 def embed_query(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
-    """One unit vector, float32 (1, dim): the weighted sum of the unit vectors of the query's parts.
+    """One unit vector, float32 (1, dim). Raises: as `embed_queries`."""
+    return embed_queries([query], space, pool)
+
+
+def embed_queries(queries: Sequence[Query], space: Space, pool: Callable[[], DecodePool]) -> Vectors:
+    """Unit vectors, float32 (n, dim): of each query the weighted sum of the unit vectors of its parts.
+
+    Parts of one modality go through their encoder together, whatever query they are of.
 
     Args:
         pool: Gives the decode worker of queries; asked only if a part is a medium.
 
     Raises: InvalidInput for an empty query, NoSharedSpace, MediaError for a file that can't be decoded.
     """
-    if not query.parts:
+    if not all(query.parts for query in queries):
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    if not all(math.isfinite(part.weight) for part in query.parts):
-        raise InvalidInput("a weight must be a finite number")
-    rows = [part.weight * _embed_part(part.modality, part.value, space, pool) for part in query.parts]
-    return _unit(np.sum(rows, axis=0))[np.newaxis]
+    vectors = iter(_embed_parts([part for query in queries for part in query.parts], space, pool))
+    made = [_unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) for query in queries]
+    return np.stack(made) if made else np.empty((0, space.dim), np.float32)
 
 
 def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceRecord) -> tuple[Modality, Vectors]:
@@ -87,15 +110,37 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
 
 
-def _embed_part(modality: Modality, value: Any, space: Space, pool: Callable[[], DecodePool]) -> Vectors:
-    """float32 (dim,), unit length."""
+def _embed_parts(parts: Sequence[QueryPart], space: Space, pool: Callable[[], DecodePool]) -> list[Vectors]:
+    """float32 (dim,) of each part, unit length."""
+    prepared = [_prepare_part(part.modality, part.value, space, pool) for part in parts]
+    rows: dict[Modality, Iterator[Vectors]] = {}
+    for modality in sorted({modality for one in prepared for modality in one}):
+        arrays = [array for one in prepared for array in one.get(modality, ())]
+        rows[modality] = iter(_encode(_encoder(space, modality), arrays))
+    made: list[Vectors] = []
+    for part, one in zip(parts, prepared, strict=True):
+        vectors = {modality: np.stack([next(rows[modality]) for _ in arrays]) for modality, arrays in one.items()}
+        if isinstance(part.value, StoredVector):
+            made.append(part.value.vector)
+        else:
+            made.append(vectors["text"][0] if _is_words(part) else mean_vector(vectors))
+    return made
+
+
+def _is_words(part: QueryPart) -> bool:
+    return part.modality == "text" and isinstance(part.value, str)
+
+
+def _prepare_part(
+    modality: Modality, value: Any, space: Space, pool: Callable[[], DecodePool]
+) -> dict[Modality, list[Prepared]]:
+    """What its encoders take, by segment modality; nothing of what has a vector already."""
     if isinstance(value, StoredVector):
-        return value.vector
+        return {}
     if modality == "text" and isinstance(value, str):
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
-        encoder = _encoder(space, "text")
-        return np.asarray(encoder.encode([encoder.prepare(Segment("text", value))], query=True)[0])
+        return {"text": [_encoder(space, "text").prepare(Segment("text", value))]}
     for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
@@ -105,7 +150,7 @@ def _embed_part(modality: Modality, value: Any, space: Space, pool: Callable[[],
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         by_modality.setdefault(piece.modality, []).append(piece.array)
-    return mean_vector({m: _encode(_encoder(space, m), arrays) for m, arrays in by_modality.items()})
+    return by_modality
 
 
 def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
@@ -160,35 +205,47 @@ def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> l
 def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
     """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
     if isinstance(value, str | os.PathLike):
-        path = Path(value)
+        path = Path(checked(f"the query's {modality}", value, str | os.PathLike[str]))
         if not path.exists():
             raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
         yield path
         return
     # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix="mmsearch-"))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     try:
         path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):
             path.write_bytes(value)
-        elif modality == "image" and hasattr(value, "save"):
-            # TIFF takes every mode Pillow has, with its profile and orientation.
-            value.save(path, "TIFF", exif=value.getexif(), icc_profile=value.info.get("icc_profile"))
-        elif modality == "audio" and isinstance(value, tuple) and len(value) == 2:
-            _write_wave(path, *value)
+        elif isinstance(value, PillowImage):
+            _write_picture(path, value)
         else:
-            raise InvalidInput(f"a {modality} query can't be a {type(value).__name__}", hint="see mmsearch.Query")
+            _write_wave(path, *checked("a sound", value, Sound))
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_wave(path: Path, samples: Any, rate: int) -> None:
+def _write_picture(path: Path, picture: PillowImage) -> None:
+    try:
+        # TIFF takes every mode Pillow has, with its profile and orientation.
+        picture.save(path, "TIFF", exif=picture.getexif(), icc_profile=picture.info.get("icc_profile"))
+    except Exception as error:  # what a picture's own class raises, which may be anybody's
+        raise InvalidInput(f"the picture can't be read: {error}", hint="give a path, or another picture") from error
+
+
+def _write_wave(path: Path, samples: Any, rate: float) -> None:
     """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
-    array = np.asarray(samples, np.float64)
+    try:
+        array = np.asarray(samples, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"a sound's samples can't be read: {error}", hint="an array of numbers in [-1, 1]"
+        ) from error
     array = array[:, np.newaxis] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or int(rate) <= 0:
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or not 1 <= rate <= MAX_RATE:
         raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
+    if array.shape[1] > MAX_CHANNELS:
+        raise InvalidInput(f"a sound of {array.shape[1]} channels", hint="samples are (n,) or (n, channels)")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(array.shape[1])
         file.setsampwidth(4)
@@ -215,31 +272,40 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
-            f"{value} is a file, but no query: {event.reason}", hint=f"for the words themselves: --text {value!r}"
+            f"{value} is a file that cannot be a query: {event.reason}",
+            hint=f"for the words themselves: --text {value!r}",
         )
     modality = event.modality
     return Query(mixed=(QueryPart(modality, path),))
 
 
-def resolve_query(query: str | os.PathLike[str] | Query, context: LibraryContext, space: SpaceRecord | None) -> Query:
+def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord | None) -> Query:
     """What a caller means: words, the medium in a file, or a query, items of the library in it found by their ids.
 
     Raises: InvalidInput for an item that is not known or has no vectors, MediaError.
     """
     if isinstance(query, os.PathLike):
+        if is_media_path(path := item_path(query)):
+            query = Query(like=_item_at(path, context))
+            return resolve_query(query, context, space)
         return interpret_query(os.fspath(query), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
-    return Query(
-        mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in query.parts)
-    )
+    parts = as_query(query).parts
+    return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+
+
+def _item_at(path: bytes, context: LibraryContext) -> int:
+    """The number of the item of a medium that was handed over in memory. Raises: InvalidInput if there is none."""
+    found = context.catalog().read(items_at, [path]).get(path)
+    if found is None:
+        raise InvalidInput(f"nothing is known at {os.fsdecode(path)}", hint="see what is: mmsearch status")
+    return found.item_id
 
 
 def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None) -> QueryPart:
     """A part that names an item, with the item's vector: as if its file were given, but the file is not needed."""
-    item_id = part.value.item_id if isinstance(part.value, Hit) else part.value
-    if not isinstance(item_id, int) or isinstance(item_id, bool):
-        raise InvalidInput(f"like takes a hit or an item's id, not {item_id!r}", hint="ids are in the JSON of a search")
+    item_id: int = checked("like", part.value.item_id if isinstance(part.value, Hit) else part.value, int)
     with context.catalog().reading() as snapshot:
         known = stored_item(snapshot, space, item_id) if space else None
     if known is None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.errors import InvalidInput
 
 ATTACKS = ("none", "fgm", "pgd")
@@ -32,6 +33,7 @@ class Attack:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         if self.name not in ATTACKS:
             raise InvalidInput(f"unknown attack {self.name!r}", hint=f"known: {', '.join(ATTACKS)}")
         if self.radius <= 0 or self.steps < 1:

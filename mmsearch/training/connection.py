@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from mmsearch.calibration import neutral
 from mmsearch.core import registry, trust
+from mmsearch.core.arguments import checked_arguments
 from mmsearch.core.atomic import appearing
 from mmsearch.core.version import VERSION
 from mmsearch.encoders import connection
@@ -114,6 +115,7 @@ def packaged() -> list[str]:
     return [*(prompt.format(name) for name in names for prompt in PROMPTS), *neutral.neutral_words()]
 
 
+@checked_arguments
 def connect(
     a: str, b: str, name: str, texts: Sequence[str] | None = None, *, seed: int = 0, on_epoch: OnEpoch | None = None
 ) -> ConnectionResult:

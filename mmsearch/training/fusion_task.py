@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.encoders.fusion import STRATEGIES, FusionItems, fused_vectors
 from mmsearch.errors import InvalidInput
 from mmsearch.training.attack import NO_ATTACK, Attack, hardened
@@ -51,6 +52,7 @@ class FusionShape:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         if self.strategy not in STRATEGIES:
             raise InvalidInput(f"unknown strategy {self.strategy!r}", hint=f"known: {', '.join(STRATEGIES)}")
         if not 0 <= self.dropout < 1 or not 0 <= self.hide <= 1:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.core.config import LEARNED
 from mmsearch.encoders.head import HEADS, Head, HeadFacts, centres
 from mmsearch.errors import InvalidInput
@@ -49,6 +50,7 @@ class HeadShape:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         if self.kind not in HEADS:
             raise InvalidInput(f"unknown head {self.kind!r}", hint=f"known: {', '.join(HEADS)}")
         if self.hidden < 1 or not 0 <= self.dropout < 1:
@@ -135,7 +137,7 @@ def train_head(
     learned = np.unique(examples.labels[~examples.held])
     if len(facts.classes) < 2 or len(learned) < len(facts.classes):
         raise InvalidInput(
-            f"{len(learned)} names have examples to learn from; a head tells at least two apart",
+            f"{len(learned)} names have examples to learn from; a classifier needs at least two",
             hint="give examples of what else there is",
         )
     task = HeadTask(shape, examples, len(facts.classes), recipe.seed)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,12 @@ class TrainedHead:
     classes: tuple[str, ...]
     best_epoch: int
     epochs: int
-    after: dict[str, float]
+    after: dict[str, float] = field(hash=False)
     """Measures on the validation side: "accuracy", "macro-F1", "fit" (minus the cross-entropy)."""
     temperature: float
     least: float
     """Cosine to a class's mean from which its name fits."""
-    confusion: list[list[int]]
+    confusion: list[list[int]] = field(hash=False)
     """Of the validation side: row the label, column the prediction, in the order of the classes."""
     unused: tuple[UnusedPair, ...]
     warnings: tuple[str, ...]
@@ -95,7 +95,7 @@ def draw_confusion(learned: TrainedHead, path: Path) -> None:
     """Raises: InvalidInput if nothing validates, or the file can't be written."""
     counts = np.array(learned.confusion)
     if not counts.any():
-        raise InvalidInput("nothing was held back to draw a confusion matrix from", hint="give more examples")
+        raise InvalidInput("no example was held out to draw a confusion matrix from", hint="give more examples")
     plot.draw_confusion_matrix(counts, learned.classes, path)
 
 

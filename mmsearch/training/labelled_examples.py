@@ -52,7 +52,10 @@ def read_labels(path: Path) -> tuple[list[LabelRow], list[UnusedPair]]:
     lines = read_tsv(path)
     header = [name.strip() for name in lines[0].split("\t")] if lines else []
     if any(name not in header for name in COLUMNS):
-        raise InvalidInput(f"{path.name} does not begin with the header path<TAB>label", hint="see README, Labels")
+        raise InvalidInput(
+            f"{path.name} does not begin with the header path<TAB>label",
+            hint="mmsearch help training shows such a file",
+        )
     rows: list[LabelRow] = []
     unused: list[UnusedPair] = []
     spelled: dict[str, str] = {"": ""}
@@ -93,7 +96,7 @@ def gather_labelled(
     if len(classes) < 2:
         first = f"; line {unused[0].line}: {unused[0].why}" if unused else ""
         raise InvalidInput(
-            f"{source.name} gives {len(classes)} names to files of the library; a head tells at least two apart{first}",
+            f"{source.name} gives {len(classes)} names to files of the library; a classifier needs at least two{first}",
             hint="name what else there is, and ingest the files first",
         )
     with catalog.reading() as snapshot:

@@ -116,8 +116,8 @@ def gather_groups(judged: JudgedPairs, context: LibraryContext, embed_file: Embe
     links = [link for link in links if id(link[0]) in vectors]
     if not links:
         raise InvalidInput(
-            f"no pair of {judged.source.name} asks for a bundle of the library",
-            hint="a bundle is files of one stem in one folder, such as dog.jpg and dog.txt; see README, Bundles",
+            f"no pair of {judged.source.name} asks for a group of files of the library",
+            hint="a group is files of one stem in one folder, such as dog.jpg and dog.txt; see mmsearch help guide",
         )
     items = fusion_items(_segments(links, context, space, record.name), KINDS)
     queries = np.stack([vectors[id(pair)][1] for pair, _, _ in links]).astype(np.float32)

@@ -51,7 +51,7 @@ class EpochReport:
     number: int
     loss: float
     """Mean over the steps; NaN for epoch 0."""
-    measures: dict[str, float]
+    measures: dict[str, float] = field(hash=False)
     seconds: float
 
 

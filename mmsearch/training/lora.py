@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME, WEIGHTS_NAME, A, B
 from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
 from mmsearch.encoders.open_clip.model import build_open_clip
@@ -40,6 +41,7 @@ class LoraOptions:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         if self.rank < 1 or self.alpha <= 0 or not self.towers or set(self.towers) - set(TOWERS):
             raise InvalidInput("an adapter needs rank >= 1, alpha > 0 and a tower", hint=f"towers: {', '.join(TOWERS)}")
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.encoders.projection import Projection
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import metrics
@@ -50,6 +51,7 @@ class ProjectionShape:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         if unknown := set(self.modalities) - set(KINDS):
             raise InvalidInput(f"no projection for {', '.join(sorted(unknown))}", hint=f"known: {', '.join(KINDS)}")
         if (

@@ -1,6 +1,6 @@
 """What a finished training tells of itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsearch.evaluate import UnusedPair
@@ -16,9 +16,20 @@ class TrainingResult:
     best_epoch: int
     """0: nothing helped, and the model changes nothing."""
     epochs: int
-    before: dict[str, float]
-    after: dict[str, float]
+    before: dict[str, float] = field(hash=False)
+    """Measure -> value on the validation side, before training."""
+    after: dict[str, float] = field(hash=False)
+    """The same, of the best epoch."""
     unused: tuple[UnusedPair, ...]
     warnings: tuple[str, ...]
     space: str | None = None
     """What `--space` takes to ingest with it; None: `apply` it to the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSpace:
+    """The space that searches use from now on."""
+
+    name: str
+    dim: int
+    fingerprint: str

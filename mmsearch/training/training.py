@@ -15,6 +15,7 @@ from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.embeddings import vectors_of_others
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.arguments import checked_methods
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
 from mmsearch.encoders.projection import Projection, dump_projection
@@ -30,7 +31,7 @@ from mmsearch.training.lora import LoraOptions
 from mmsearch.training.losses import LOSSES
 from mmsearch.training.optimisers import OPTIMISERS
 from mmsearch.training.projection import BATCH, RATES, ProjectionShape, ProjectionTask
-from mmsearch.training.results import TrainingResult
+from mmsearch.training.results import ActiveSpace, TrainingResult
 from mmsearch.training.serving import apply as applying
 from mmsearch.training.serving import card, checkpoint
 from mmsearch.training.serving.folder import CHECKPOINT, PROJECTION, ModelFolder, model_folders
@@ -42,6 +43,7 @@ REPLAY = 4096
 """Other vectors of each modality that a projection is held back on, at most."""
 
 
+@checked_methods
 class LibraryTraining:
     """Learning for one library. Nothing changes for its searches before `apply`."""
 
@@ -215,13 +217,16 @@ class LibraryTraining:
                 return self._fuse(folder, plot, on_epoch)
             return (self._adapt if "rank" in plan["shape"] else self._train)(folder, plot, on_epoch)
 
-    def apply(self, name: str) -> SpaceRecord:
-        """Search with a model from now on: see `mmsearch.training.serving.apply`."""
-        return applying.apply_model(self._context, name)
+    def apply(self, name: str) -> ActiveSpace:
+        """Search with a model from now on: the library's vectors are projected anew, no medium is opened.
 
-    def to_base(self) -> SpaceRecord:
-        """Search without any model again."""
-        return applying.return_to_base(self._context)
+        Raises: InvalidInput if there is no such model, SpaceChanged if it was trained in another space, LibraryLocked.
+        """
+        return _active(applying.apply_model(self._context, name))
+
+    def to_base(self) -> ActiveSpace:
+        """Search without any model again. Raises: LibraryEmpty, LibraryLocked."""
+        return _active(applying.return_to_base(self._context))
 
     def drop(self, name: str) -> None:
         """Forget a model and what it made."""
@@ -350,6 +355,10 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     if not recipe.lr:
         recipe = replace(recipe, lr=RATES[recipe.optimizer])
     return recipe, {name: value for name, value in chosen.items() if name in of_shape}
+
+
+def _active(record: SpaceRecord) -> ActiveSpace:
+    return ActiveSpace(record.name, record.dim, record.fingerprint)
 
 
 def _check_plot(path: str | os.PathLike[str] | None) -> None:

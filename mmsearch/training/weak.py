@@ -113,7 +113,7 @@ def collect(snapshot: Snapshot, sources: Sequence[str], modality: Sequence[Modal
     Raises: InvalidInput for an unknown source, or if none of them gives a pair.
     """
     if unknown := [source for source in sources if source not in SOURCES]:
-        raise InvalidInput(f"no weak pairs from {', '.join(unknown)}", hint=f"known: {', '.join(SOURCES)}")
+        raise InvalidInput(f"there are no weak pairs from {', '.join(unknown)}", hint=f"known: {', '.join(SOURCES)}")
     files = [file for file in file_texts(snapshot) if not modality or file.kinds & set(modality)]
     by_source = [_weak(source, files) for source in dict.fromkeys(sources)]
     if not any(one.pairs for one in by_source):

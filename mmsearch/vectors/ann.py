@@ -201,7 +201,7 @@ class AnnIndex:
                 file.seek(max(end - 8, 0))
                 length = int.from_bytes(file.read(8), "little")
                 if not 0 < length < end:
-                    raise IndexDamaged(f"{path} holds no ANN index")
+                    raise IndexDamaged(f"{path} is not an approximate index")
                 file.seek(length)
                 ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
                 facts = AnnFacts.from_json(np.load(file, allow_pickle=False).tobytes())

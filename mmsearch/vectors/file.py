@@ -165,7 +165,7 @@ def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, 
         footer = dict(parse_json(text))
         generation, commit_id, count = int(footer["generation"]), int(footer["mark"]), int(footer["count"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise IndexDamaged(f"{path} has a footer that makes no sense: {error!r}") from error
+        raise IndexDamaged(f"{path} has an invalid footer: {error!r}") from error
     expected = {"format": FORMAT, "library": wanted.library, "part": wanted.part, "backend": wanted.backend, "dim": dim}
     for name, value in expected.items():
         if footer.get(name) != value:

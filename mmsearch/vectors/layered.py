@@ -185,7 +185,7 @@ class LayeredIndex:
         except (OSError, ValueError, EOFError) as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
         if gone.dtype != np.int64 or index._mark_gone(gone) != len(gone):
-            raise IndexDamaged(f"{path} tells of other vectors than its ANN index holds")
+            raise IndexDamaged(f"{path} lists other vectors than its approximate index holds")
         return index
 
 

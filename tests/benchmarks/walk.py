@@ -1,4 +1,4 @@
-"""How far one words query walks: the functions and modules of mmsearch that it passes, and how often it changes module.
+"""How far one words query walks: which functions, modules and rooms of mmsearch it passes, how often it changes them.
 
     python -m tests.benchmarks.walk [--media FOLDER] [--list]
 
@@ -41,15 +41,23 @@ class Walk:
         return Counter(module_of(code) for code in set(self.calls))
 
     @property
-    def changes(self) -> int:
-        """How often a function was called of another module than the call before."""
-        names = [module_of(code) for code in self.calls]
-        return sum(one != other for one, other in pairwise(names))
+    def rooms(self) -> set[str]:
+        """The folders and single modules of the package that were passed."""
+        return {room_of(code) for code in self.calls}
+
+    def changes(self, place: Callable[[CodeType], str]) -> int:
+        """How often a function was called at another place, a module or a room, than the call before."""
+        return sum(place(one) != place(other) for one, other in pairwise(self.calls))
 
 
 def module_of(code: CodeType) -> str:
     """The path of a function's module within the package."""
     return Path(code.co_filename).relative_to(PACKAGE).as_posix()
+
+
+def room_of(code: CodeType) -> str:
+    """The first part of a module's path: a package of mmsearch, or a module beside them."""
+    return module_of(code).partition("/")[0]
 
 
 def walked(action: Callable[[], object]) -> Walk:
@@ -80,8 +88,9 @@ def main() -> None:
         for _ in range(3):
             library.search(QUERY)
         walk = walked(lambda: library.search(QUERY))
-    found = f"{walk.functions} functions, {len(walk.modules)} modules, {walk.changes} changes of module"
-    sys.stdout.write(f"{found}, {len(walk.calls)} calls\n")
+    sys.stdout.write(f"{walk.functions} functions, {len(walk.calls)} calls\n")
+    sys.stdout.write(f"{len(walk.modules)} modules, {walk.changes(module_of)} changes of module\n")
+    sys.stdout.write(f"{len(walk.rooms)} rooms, {walk.changes(room_of)} changes of room\n")
     if options.list:
         for module, count in sorted(walk.modules.items()):
             names = sorted({code.co_qualname for code in walk.calls if module_of(code) == module})

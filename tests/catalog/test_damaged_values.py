@@ -53,6 +53,7 @@ READS: dict[str, Callable[[Library], object]] = {
     "filter": lambda library: library.search(
         "red", 9, filter="(width > 1 or tag = red or taken > 2000) and path glob '*'"
     ),
+    "items": lambda library: list(library.items("not meta.a = 5 or tag = red", missing=True)),
     "like": lambda library: library.search(Query(like=1), 9),
     "duplicates": lambda library: library.duplicates(),
     "label": lambda library: library.label(["red", "green"], save=True),
@@ -74,8 +75,11 @@ HARMS: dict[str, tuple[str, str]] = {
         "library": "status", "roots": "export", "contents": "search", "tags": "filter", "items": "search",
         "segments": "search", "spaces": "status", "embeddings": "models", "lists": "search", "backgrounds": "search",
         "commits": "search", "failures": "failures", "runs": "status", "item_words": "keywords",
-        "passage_words": "keywords",
+        "passage_words": "keywords", "meta": "items",
     }.items()},
+    **{f"own metadata {value}": (f"INSERT INTO meta SELECT id, 'a', {value} FROM contents", "items")
+       for value in ("'whole', 'x', 1", "'bool', 'x', NULL", "'date', '2024', NULL", "'text', x'ff', NULL",
+                     "'number', 'x', 'x'")},
     "a vector of text": ("UPDATE embeddings SET vector = 'abc'", "export"),
     "a vector of text as long": (f"UPDATE embeddings SET vector = '{'a' * 32}'", "export"),
     "a vector that is a number": ("UPDATE embeddings SET vector = 5", "export"),

@@ -122,7 +122,7 @@ def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, f
     (folder / "noise.bin").write_bytes(bytes(range(256)))
     done = filled("query", folder / "noise.bin")
     assert done.returncode == 7
-    assert "is a file, but no query" in done.stderr.decode() and "--text" in done.stderr.decode()
+    assert "is a file that cannot be a query" in done.stderr.decode() and "--text" in done.stderr.decode()
 
 
 @pytest.mark.slow

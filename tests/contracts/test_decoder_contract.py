@@ -1,203 +1,34 @@
-"""What every decoder promises, on files made here. A new decoder adds its files to `CASES`."""
+"""The decoders that there are keep the contract, on files made here. A new decoder adds its files to `CASES`."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pytest
-
-from mmsearch.core import registry
-from mmsearch.errors import MediaError
-from mmsearch.media.sniff import HEAD_BYTES, open_decoder
-from mmsearch.types import Decoder, Limits, Segment, Windowing
+from mmsearch.testing.decoders import DecoderCase, DecoderContract
 from tests import media_files
-
-WINDOWING = Windowing()
-LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class Case:
-    """A kind of file, who decodes it, and how long it lasts in seconds (None: no time)."""
-
-    decoder: str
-    make: Callable[[Path], object]
-    suffix: str
-    lasts: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.decoder}{self.suffix}"
-
 
 WORDS = "The kettle whistles while seven geese cross the frozen lake at dawn. "
 
-CASES = [
-    Case("image", media_files.photo, ".png"),
-    Case("image", media_files.photo, ".jpg"),
-    Case("image", media_files.photo, ".webp"),
-    Case("image", media_files.photo, ".avif"),
-    Case("image", media_files.photo, ".tif"),
-    Case("image", media_files.photo, ".bmp"),
-    Case("image", media_files.photo, ".gif"),
-    Case("audio", lambda path: media_files.wav(path, 7.0), ".wav", 7.0),
-    Case("audio", lambda path: media_files.wav(path, 0.02), ".wav", 0.02),
-    Case("audio", lambda path: media_files.sound(path, 1.0, "mp3"), ".mp3", 1.2),
-    Case("audio", lambda path: media_files.sound(path, 1.0, "flac"), ".flac", 1.0),
-    Case("audio", lambda path: media_files.sound(path, 1.0, "libopus"), ".ogg", 1.1),
-    Case("audio", lambda path: media_files.sound(path, 1.0, "aac"), ".m4a", 1.1),
-    Case("video", lambda path: media_files.clip(path, [media_files.RED] * 30, sound_s=3.0), ".mp4", 3.2),
-    Case("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".avi", 3.2),
-    Case("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".mkv", 3.2),
-    Case("text", lambda path: path.write_text(WORDS * 40, "utf-8"), ".txt"),
-    Case("text", lambda path: path.write_text("# Geese\n\n" + WORDS * 40, "utf-8"), ".md"),
-    Case("text", lambda path: path.write_text(f"<!doctype html><p>{WORDS * 40}", "utf-8"), ".html"),
-    Case("text", lambda path: media_files.pdf(path, [WORDS, WORDS]), ".pdf"),
-    Case("text", lambda path: path.write_text('{"a": "kettle"}', "utf-8"), ".json"),
-]
+CASES = (
+    DecoderCase("image", media_files.photo, ".png"),
+    DecoderCase("image", media_files.photo, ".jpg"),
+    DecoderCase("image", media_files.photo, ".webp"),
+    DecoderCase("image", media_files.photo, ".avif"),
+    DecoderCase("image", media_files.photo, ".tif"),
+    DecoderCase("image", media_files.photo, ".bmp"),
+    DecoderCase("image", media_files.photo, ".gif"),
+    DecoderCase("audio", lambda path: media_files.wav(path, 7.0), ".wav", 7.0),
+    DecoderCase("audio", lambda path: media_files.wav(path, 0.02), ".wav", 0.02),
+    DecoderCase("audio", lambda path: media_files.sound(path, 1.0, "mp3"), ".mp3", 1.2),
+    DecoderCase("audio", lambda path: media_files.sound(path, 1.0, "flac"), ".flac", 1.0),
+    DecoderCase("audio", lambda path: media_files.sound(path, 1.0, "libopus"), ".ogg", 1.1),
+    DecoderCase("audio", lambda path: media_files.sound(path, 1.0, "aac"), ".m4a", 1.1),
+    DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30, sound_s=3.0), ".mp4", 3.2),
+    DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".avi", 3.2),
+    DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".mkv", 3.2),
+    DecoderCase("text", lambda path: path.write_text(WORDS * 40, "utf-8"), ".txt"),
+    DecoderCase("text", lambda path: path.write_text("# Geese\n\n" + WORDS * 40, "utf-8"), ".md"),
+    DecoderCase("text", lambda path: path.write_text(f"<!doctype html><p>{WORDS * 40}", "utf-8"), ".html"),
+    DecoderCase("text", lambda path: media_files.pdf(path, [WORDS, WORDS]), ".pdf"),
+    DecoderCase("text", lambda path: path.write_text('{"a": "kettle"}', "utf-8"), ".json"),
+)
 
 
-def decoders() -> dict[str, Decoder]:
-    return {
-        name: registry.load_part("decoders", name)(WINDOWING, LIMITS) for name in registry.known_targets("decoders")
-    }
-
-
-@pytest.fixture(params=CASES, ids=str)
-def case(request: pytest.FixtureRequest) -> Case:
-    assert isinstance(request.param, Case)
-    return request.param
-
-
-@pytest.fixture
-def file(case: Case, tmp_path: Path) -> Path:
-    path = tmp_path / f"file{case.suffix}"
-    case.make(path)
-    return path
-
-
-@pytest.fixture
-def decoder(case: Case) -> Decoder:
-    return decoders()[case.decoder]
-
-
-def head(path: Path) -> bytes:
-    with open(path, "rb") as opened:
-        return opened.read(HEAD_BYTES)
-
-
-def test_only_its_own_decoder_accepts_a_file(case: Case, file: Path) -> None:
-    accepting = {name for name, decoder in decoders().items() if decoder.accepts(file, head(file))}
-    assert accepting == {case.decoder}
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".jpg", ".txt", ".mp4", ""])
-def test_the_content_and_not_the_name_decides_on_the_decoder(case: Case, file: Path, suffix: str) -> None:
-    renamed = file.rename(file.with_name("renamed" + suffix))
-    found = open_decoder(renamed, list(decoders().values()), LIMITS)
-    assert found.modality == case.decoder
-    assert list(found.decode(renamed))
-
-
-def test_decoding_twice_gives_equal_segments(decoder: Decoder, file: Path) -> None:
-    first, second = list(decoder.decode(file)), list(decoder.decode(file))
-    assert len(first) == len(second) >= 1
-    for one, other in zip(first, second, strict=True):
-        assert (one.modality, one.span, one.rate) == (other.modality, other.span, other.rate)
-        assert np.array_equal(one.data, other.data)
-
-
-def test_segments_have_the_promised_type_shape_and_range(decoder: Decoder, file: Path) -> None:
-    checks: dict[str, Callable[[Segment], None]] = {"image": _image, "audio": _audio, "text": _text}
-    segments = list(decoder.decode(file))
-    assert segments
-    for segment in segments:
-        checks[segment.modality](segment)
-
-
-def _image(segment: Segment) -> None:
-    assert isinstance(segment.data, np.ndarray)
-    assert segment.data.dtype == np.uint8
-    assert segment.data.ndim == 3 and segment.data.shape[2] == 3 and segment.data.size > 0
-
-
-def _audio(segment: Segment) -> None:
-    assert isinstance(segment.data, np.ndarray)
-    assert segment.data.dtype == np.float32 and segment.data.ndim == 1
-    assert 0 < len(segment.data) <= WINDOWING.audio_window_s * WINDOWING.audio_rate
-    assert np.isfinite(segment.data).all() and np.abs(segment.data).max() <= 1.0
-    assert segment.rate == WINDOWING.audio_rate
-
-
-def _text(segment: Segment) -> None:
-    assert isinstance(segment.data, str) and segment.data.strip()
-    assert segment.span.text == segment.data
-    assert segment.span.char_start is not None and segment.span.char_end is not None
-    assert segment.span.char_end - segment.span.char_start == len(segment.data)
-
-
-def test_spans_rise_within_the_duration(case: Case, decoder: Decoder, file: Path) -> None:
-    spans: dict[str, list[Any]] = {}
-    for segment in decoder.decode(file):
-        spans.setdefault(segment.modality, []).append(segment.span)
-    for of_one_kind in spans.values():
-        places = [(s.page or 0, s.char_start or 0, s.start or 0.0) for s in of_one_kind]
-        assert places == sorted(places) and len(set(places)) == len(places)
-        for span in of_one_kind:
-            if case.lasts is None:
-                assert span.start is None and span.end is None
-            else:
-                assert 0 <= span.start <= span.end <= case.lasts
-
-
-def test_metadata_survives_a_round_trip_through_json(decoder: Decoder, file: Path) -> None:
-    facts = decoder.describe(file)
-    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
-
-
-@pytest.mark.parametrize("kept", [0, 1, 7, 16, 64, 0.1, 0.5, 0.9, 0.99])
-def test_a_cut_file_gives_segments_or_a_media_error(decoder: Decoder, file: Path, kept: float) -> None:
-    data = file.read_bytes()
-    file.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    _survives(decoder, file)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_damaged_bytes_give_segments_or_a_media_error(decoder: Decoder, file: Path, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    data = np.frombuffer(file.read_bytes(), np.uint8).copy()
-    data[random.integers(0, len(data), max(1, len(data) // 50))] = random.integers(0, 256, max(1, len(data) // 50))
-    file.write_bytes(data.tobytes())
-    _survives(decoder, file)
-
-
-def test_noise_under_its_suffix_is_a_media_error(decoder: Decoder, file: Path) -> None:
-    file.write_bytes(np.random.default_rng(3).integers(0, 256, 20_000).astype(np.uint8).tobytes())
-    assert not decoder.accepts(file, head(file))
-    with pytest.raises(MediaError):
-        list(decoder.decode(file))
-    with pytest.raises(MediaError):
-        open_decoder(file, list(decoders().values()), LIMITS)
-
-
-def _survives(decoder: Decoder, file: Path) -> None:
-    decoder.accepts(file, head(file))
-    for step in (lambda: list(decoder.decode(file)), lambda: decoder.describe(file)):
-        try:
-            step()
-        except MediaError as error:
-            assert error.message
-
-
-def test_an_empty_and_a_missing_file_are_media_errors(decoder: Decoder, file: Path) -> None:
-    file.write_bytes(b"")
-    with pytest.raises(MediaError):
-        list(decoder.decode(file))
-    file.unlink()
-    with pytest.raises(MediaError) as caught:
-        list(decoder.decode(file))
-    assert caught.value.failure == "transient"
-    with pytest.raises(MediaError):
-        decoder.describe(file)
+class TestDecoders(DecoderContract):
+    cases = CASES

@@ -8,12 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from mmsearch.core import config
-from mmsearch.core.config import DOMAINS, MACHINE, Settings, read_configuration, read_settings, user_file
+from mmsearch.core.config import (
+    DOMAINS,
+    MACHINE,
+    Settings,
+    SettingsArguments,
+    read_configuration,
+    read_settings,
+    user_file,
+)
+from mmsearch.core.value_ranges import as_text
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.types import Limits
 from mmsearch.vectors import presets
@@ -30,8 +39,53 @@ def test_the_default_of_every_setting_is_in_its_domain() -> None:
     assert list(DOMAINS) == [f.name for f in fields(Settings)]
     for name, domain in DOMAINS.items():
         default = getattr(Settings(), name)
-        assert domain.of(default) == default and domain.parsed(str(default)) == default
+        assert domain.of(default) == default and domain.parsed(as_text(default)) == default
     assert {f.name for f in fields(Limits)} < MACHINE < set(DOMAINS)
+
+
+def test_an_editor_is_shown_every_setting_that_may_be_an_argument() -> None:
+    assert not SettingsArguments.__total__
+    types = get_type_hints(Settings)
+    # The models' folder is the process's: `mmsearch.open` refuses it.
+    assert get_type_hints(SettingsArguments) == {name: types[name] | None for name in DOMAINS if name != "models"}
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("dedup = false", "dedup", False),
+        ('dedup = "off"', "dedup", False),
+        ('fold = "off"', "dedup", False),
+        ("fold = true", "dedup", True),
+        ("similarity = { image = 0.9, text = 1 }", "similarity", {"image": 0.9, "text": 1.0}),
+        ("[similarity]\nimage = 0.9", "similarity", {"image": 0.9}),
+        ('similarity = "image=0.9,text=1"', "similarity", {"image": 0.9, "text": 1.0}),
+        ('alike = "image=0.9"', "similarity", {"image": 0.9}),
+        ('fusion_weights = "image=2, text=0.5"', "fusion_weights", {"image": 2.0, "text": 0.5}),
+    ],
+)
+def test_a_file_may_spell_a_setting_as_version_0_1_did(tmp_path: Path, line: str, name: str, value: Any) -> None:
+    written(tmp_path / "mmsearch.toml", line)
+    assert getattr(read_settings(tmp_path), name) == value
+    assert hash(read_settings(tmp_path)) == hash(read_settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("DEDUP", "off", False), ("DEDUP", "True", True), ("DEDUP", "0", False),
+        ("SIMILARITY", "image=0.9,text=1", {"image": 0.9, "text": 1.0}),
+        ("FUSION_WEIGHTS", "image=2", {"image": 2.0}),
+    ],
+)  # fmt: skip
+def test_a_variable_has_the_type_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: Any
+) -> None:
+    monkeypatch.setenv(f"MMSEARCH_{name}", text)
+    assert getattr(read_settings(), name.lower()) == value
+    monkeypatch.setenv(f"MMSEARCH_{name}", "maybe")
+    with pytest.raises(InvalidInput, match=f"setting {name.lower()} can't be 'maybe'"):
+        read_settings()
 
 
 def test_the_values_of_the_index_setting_are_the_index_presets() -> None:
@@ -45,7 +99,7 @@ def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, mo
     monkeypatch.setenv("MMSEARCH_FALSE_ACCEPTS", "0.4")
     found = read_configuration(tmp_path, false_accepts=0.5, device=None)
     values = found.settings.dedup, found.settings.recall, found.settings.commit_s, found.settings.false_accepts
-    assert values == ("off", 0.6, 4.0, 0.5)
+    assert values == (False, 0.6, 4.0, 0.5)
     assert (found.settings.workers, found.settings.limits.decode_s, found.settings.device) == (2, 1.5, "auto")
     origins = {name: found.origin(name) for name in ("dedup", "recall", "commit_s", "false_accepts", "device")}
     assert origins == {
@@ -76,7 +130,9 @@ def test_a_library_s_file_cannot_set_what_concerns_the_machine(
         ("pixels", None.__class__),
         ("workers", -1), ("workers", [1]), ("false_accepts", 1), ("false_accepts", 0), ("recall", 1.01),
         ("device", "cuda:-1"), ("device", "cuda:\u0661"), ("device", "__import__('os')"), ("device", 0),
-        ("precision", "int8"), ("dedup", True), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
+        ("precision", "int8"), ("dedup", "off"), ("dedup", 1), ("fusion_weights", {}), ("fusion_weights", {"": 1}),
+        ("similarity", {"image": True}),
+        ("similarity", {"image": 2}), ("storage", ""), ("index_device", "GPU"), ("space", "a\0b"),
         ("space", "x" * 5000), ("fusion", "learned:"), ("fusion_weights", "=1"), ("similarity", "image=nan"),
     ],
 )  # fmt: skip
@@ -163,7 +219,7 @@ def test_the_models_folder_comes_from_the_environment_or_the_user_s_file(
     assert config.models_folder() == tmp_path / "mine"
     monkeypatch.setenv("MMSEARCH_MODELS", str(tmp_path / "named"))
     assert config.models_folder() == tmp_path / "named" and read_settings().models == str(tmp_path / "named")
-    with pytest.raises(InvalidInput, match="no argument") as caught:
+    with pytest.raises(InvalidInput, match="cannot be an argument") as caught:
         read_settings(models="elsewhere")
     assert caught.value.hint is not None and "MMSEARCH_MODELS" in caught.value.hint
 

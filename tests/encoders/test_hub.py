@@ -93,7 +93,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    """Serves a model as someone/model, with a file that is no part of it."""
+    """Serves a model as someone/model, with a file that is not a part of it."""
     source = Path(clip.space("shapes").partition(":")[2])
     folder = Path(shutil.copytree(source, tmp_path / "hub" / "someone" / "model"))
     (folder / "optimizer.bin").write_bytes(b"0" * 1000)

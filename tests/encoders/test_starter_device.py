@@ -187,7 +187,7 @@ def test_a_device_that_is_not_there_is_refused_at_the_first_encode(device: str) 
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("this machine has an Apple GPU")
     encoder = registry.load_part("spaces", "starter")(device).encoders["text"]
-    with pytest.raises(InvalidInput, match=f"device {device} is not there"):
+    with pytest.raises(InvalidInput, match=f"device {device} does not exist"):
         encoder.encode([encoder.prepare(Segment("text", "hello"))])
 
 

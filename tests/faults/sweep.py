@@ -140,7 +140,7 @@ def _cuts(place: Place, reference: Reference, points: range, copies: Path) -> It
                 bring_back(place, left)
                 shutil.rmtree(left)
                 outcome = Outcome()
-                judge(place, reference, reference.safe(entry.number + 1), outcome)
+                judge(place, reference, reference.safe(entry.number + 1), outcome, cut=True)
                 yield f"{reference.operation.name} {entry.number} {name} {number}", name, outcome
 
 

@@ -30,14 +30,15 @@ State: TypeAlias = str
 NOTHING: State = ""
 
 _STATE = {
-    "items": "SELECT hex(path), status, sha256, size, mtime_ns, modality "
+    # What was handed over in memory has the time at which it was.
+    "items": "SELECT hex(path), status, sha256, size, iif(hex(path) LIKE '6D656D3A%', 0, mtime_ns), modality, kept "
     "FROM items JOIN contents ON contents.id = content_id",
     "segments": "SELECT sha256, ordinal, s.modality, start, end, text, hex(vector) FROM segments s "
     "JOIN contents c ON c.id = s.content_id JOIN embeddings e ON e.segment_id = s.id",
     "failures": "SELECT hex(path), failure FROM failures",
 }
 
-CONTENTS = [content for operation in OPERATIONS for content in operation.media.values()]
+CONTENTS = [content for one in OPERATIONS for content in (*one.media.values(), *one.after.values())]
 
 
 def content_of(sha256: str, among: Iterable[str]) -> str:
@@ -269,12 +270,15 @@ def _image(folder: Path, question: str) -> bytes:
     return digest.digest()
 
 
-def judge(place: Place, reference: Reference, floor: int, outcome: Outcome, *, forgiving: bool = False) -> None:
+def judge(
+    place: Place, reference: Reference, floor: int, outcome: Outcome, *, forgiving: bool = False, cut: bool = False
+) -> None:
     """Open what is there, as a user would, and compare.
 
     Args:
         floor: Number of the earliest state that it may be in.
         forgiving: Something silently damaged the catalog: saying so is right, too.
+        cut: The power was: what had been removed may be there again.
     """
     allowed = reference.states[floor:]
     image = _image(place.harmed, f"{reference.operation.name} {floor} {forgiving}")
@@ -283,6 +287,8 @@ def judge(place: Place, reference: Reference, floor: int, outcome: Outcome, *, f
     try:
         with closing(open_library(place.library)) as library:
             _judge_state(place, library, allowed, outcome, forgiving)
+            if not forgiving:
+                outcome.wrong += wrong_originals(library, cut)
             if not outcome.bad:
                 reference.operation.work(library, place)
         if not outcome.bad:
@@ -294,6 +300,22 @@ def judge(place: Place, reference: Reference, floor: int, outcome: Outcome, *, f
         (outcome.refused if forgiving and error.hint else outcome.stuck).append(told)
     except Exception as error:
         outcome.unclear.append(f"not ours, afterwards: {type(error).__name__}: {error}")
+
+
+def wrong_originals(library: Library, cut: bool) -> list[str]:
+    """What is wrong with the bytes that an opened library keeps."""
+    if not (library.path / "catalog.sqlite").exists():
+        return []
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone():
+            return []
+        needed = {
+            one for (one,) in db.execute("SELECT sha256 FROM items JOIN contents c ON c.id = content_id AND kept")
+        }
+    files = [path for path in (library.path / "originals").rglob("*") if path.is_file()]
+    whole = {path.name for path in files if hashlib.sha256(path.read_bytes()).hexdigest() == path.name}
+    found = [f"the original {one[:8]} is lost" for one in needed - whole]
+    return found if cut else found + [f"{one} is left" for one in {path.name for path in files} - needed]
 
 
 def _judge_state(place: Place, library: Library, allowed: list[State], outcome: Outcome, forgiving: bool) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +100,16 @@ def small_structures() -> Iterator[None]:
         presets.SMALLEST, presets.cells, lists.REBUILD_AFTER = kept
 
 
-def open_library(folder: Path, **settings: object) -> Library:
+def open_library(folder: Path, **settings: Any) -> Library:
     """A library of the tiny space that commits after every two segments and reads media by itself."""
-    chosen = {"space": "tests.tiny:space", "workers": 1, "dedup": "off", "commit_segments": 2, "commit_s": 1e9}
-    library = mmsearch.open(folder, **{**chosen, **settings})
+    chosen: dict[str, Any] = {
+        "space": "tests.tiny:space",
+        "workers": 1,
+        "dedup": False,
+        "commit_segments": 2,
+        "commit_s": 1e9,
+    }
+    library = mmsearch.open(folder, **{**chosen, "commit_s": 1e9, **settings})
     library._context.decoding = InlinePool  # type: ignore[method-assign,assignment]
     return library
 
@@ -128,9 +135,9 @@ def scores(content: str, query: str) -> list[float]:
     return [max(row[axis] for row in rows) for rows in vectors(content).values()]
 
 
-def near(score: float, expected: Iterable[float]) -> bool:
+def near(score: float | None, expected: Iterable[float]) -> bool:
     """Whether it is one of those, but for the rounding of float32."""
-    return any(abs(score - one) < 1e-6 for one in expected)
+    return score is not None and any(abs(score - one) < 1e-6 for one in expected)
 
 
 def wrong_answers(library: Library, media: Mapping[Path, str]) -> list[str]:
@@ -138,7 +145,7 @@ def wrong_answers(library: Library, media: Mapping[Path, str]) -> list[str]:
     which lie in one list, where the order is by score alone."""
     wrong: list[str] = []
     expected = {path: scores(content, QUERY) for path, content in media.items()}
-    found = {hit.path: hit.score for hit in library.search(QUERY, 1000, mode="vector")}
+    found = {hit.path: hit.cosine for hit in library.search(QUERY, 1000, mode="vector")}
     if found.keys() != expected.keys():
         lost, odd = expected.keys() - found.keys(), found.keys() - expected.keys()
         wrong.append(f"missing {sorted(p.name for p in lost)}, unexpected {sorted(p.name for p in odd)}")
@@ -146,7 +153,7 @@ def wrong_answers(library: Library, media: Mapping[Path, str]) -> list[str]:
         wrong.append(f"wrong scores of {off}")
     pictures = [content for content in media.values() if content.startswith("image")]
     best = sorted((max(scores(content, QUERY)) for content in pictures), reverse=True)[:3]
-    hits = [hit.score for hit in library.search(QUERY, 3, modalities=["image"], mode="vector")]
+    hits = [hit.cosine for hit in library.search(QUERY, 3, modalities=["image"], mode="vector")]
     if len(hits) != len(best) or not all(near(hit, [score]) for hit, score in zip(hits, best, strict=True)):
         wrong.append(f"the best scores are {best}, not {hits}")
     return wrong
@@ -194,7 +201,7 @@ class Place:
         return self.harmed / "kept.backup"
 
     def known(self, media: Media) -> dict[Path, str]:
-        return {self.root / name: content for name, content in media.items()}
+        return {Path(name) if name.startswith("mem:") else self.root / name: one for name, one in media.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +224,32 @@ def _remove(library: Library, place: Place) -> None:
         return
 
 
+HANDED = ("a.img", image(5, 50, 240), True), ("b.img", image(60, 61, 5), False), ("c.note", text("blue"), True)
+"""(name, content, whether to keep the bytes) of media that are handed over in memory, by the number as id."""
+HANDED_AGAIN = ("a.img", image(99, 9, 9), True), ("b2.img", image(60, 61, 5), True), ("d.img", image(60, 61, 5), False)
+
+
+def _hand(library: Library, media: Iterable[tuple[str, str, bool]]) -> None:
+    found = [
+        mmsearch.Media(name, content.encode(), id=str(number), keep=keep)
+        for number, (name, content, keep) in enumerate(media)
+    ]
+    library.ingest_media(found)
+
+
+def _in_memory(media: Iterable[tuple[str, str, bool]]) -> dict[str, str]:
+    return {f"mem:/{number}/{name}": content for number, (name, content, _) in enumerate(media)}
+
+
+def _forget(library: Library, place: Place) -> None:
+    from mmsearch.errors import InvalidInput
+
+    try:
+        library.remove("0")
+    except InvalidInput:
+        return
+
+
 _REMOVED = {name: content for name, content in SECOND.items() if not name.startswith("sub/")}
 
 OPERATIONS = (
@@ -227,4 +260,12 @@ OPERATIONS = (
     Operation("backup", lambda library, place: library.backup(place.backup, overwrite=True), SECOND, _REMOVED),
     Operation("more", lambda library, place: library.ingest(place.root), THIRD, THIRD),
     Operation("restore", lambda library, place: library.restore(place.backup, overwrite=True), THIRD, _REMOVED),
-)
+    Operation("hand", lambda library, place: _hand(library, HANDED), THIRD, _REMOVED | _in_memory(HANDED)),
+    Operation("back up handed", lambda library, place: library.backup(place.backup, overwrite=True), THIRD,
+              _REMOVED | _in_memory(HANDED)),
+    Operation("hand again", lambda library, place: _hand(library, HANDED_AGAIN), THIRD,
+              _REMOVED | _in_memory(HANDED_AGAIN)),
+    Operation("forget", _forget, THIRD, _REMOVED | dict(list(_in_memory(HANDED_AGAIN).items())[1:])),
+    Operation("restore handed", lambda library, place: library.restore(place.backup, overwrite=True), THIRD,
+              _REMOVED | _in_memory(HANDED)),
+)  # fmt: skip

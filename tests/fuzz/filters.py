@@ -17,7 +17,8 @@ from tests.generated import picture, words
 LONGEST = 100_000
 
 _WORDS = [
-    *OPERATORS, "and", "or", "not", "NOT", "in", "is", "missing", "known", "contains", "glob", "within", "(", ")", ",",
+    *OPERATORS, "meta.a", "meta.", "true",
+    "and", "or", "not", "NOT", "in", "is", "missing", "known", "contains", "glob", "within", "(", ")", ",",
     "=", "!=", "<", "<=", ">", ">=", "'", '"', "'a b'", '"x"', "''", "0", "-1", "1e9", "1e400", "10MB", "2.5s", "1:30",
     "99999999999999999999", "2024", "2024-05", "9999-12-31", "0001", "2262-04-12", "2024-02-30", "nan", "inf", "[a-z]",
     "[", "*", "?", "[]]", "[^]", "image", "NULL", "--", ";", "/*", "%", "_", "\0", "\ud800", "é", "\u202e",

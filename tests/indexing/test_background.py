@@ -20,8 +20,8 @@ from mmsearch.core import registry
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked
 from mmsearch.indexing.background import BackgroundWorker
-from mmsearch.indexing.tuning import BuildResult
 from mmsearch.library import Library
+from mmsearch.maintenance.index import IndexBuild
 from mmsearch.types import Space
 from mmsearch.vectors import presets
 from tests import tiny
@@ -97,7 +97,8 @@ def test_the_background_worker_builds_an_index_for_commits_of_other_processes(
     assert serving_preset(indexes) is None and not told.said
     commit(folder, batch(FEW, SIZE))
     (made,) = told.wait()
-    assert isinstance(made, BuildResult) and (made.key, made.preset, made.size) == (KEY, "ivf-sq8", SIZE)
+    assert isinstance(made, IndexBuild)
+    assert (made.item, made.segment, made.preset, made.size) == (KEY.item, KEY.segment, "ivf-sq8", SIZE)
     assert made.published and min(made.recall.values()) >= 0.95
     (serving,) = library.index.status()
     assert (serving.preset, serving.size, serving.since) == ("ivf-sq8", SIZE, 0), "it serves already"
@@ -114,7 +115,7 @@ def test_an_ingest_leaves_building_to_a_running_background_worker(
     library.index.start_background_indexing(told)
     library.ingest(tmp_path / "long.txt")
     (made,) = told.wait()
-    assert (made.key.item, made.preset, made.published) == ("text", "ivf", True)
+    assert (made.item, made.preset, made.published) == ("text", "ivf", True)
     assert [(one.preset, one.size) for one in library.index.status()] == [("ivf", made.size)]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.tables import WORD_TABLES, Base, Item, Tag
+from mmsearch.ingest.media import Media
 from mmsearch.library import Library
 from tests.generated import picture, sound, words
 
@@ -51,10 +52,19 @@ FILES = {
     "adding.lock": "a lock of the operating system; made anew",
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
+    "originals/*/*": "backup, export, move; removed with the last item that needs it",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
 }
 """Files of a library, as globs below it -> where each goes, or why not."""
+
+
+HANDED = b"a green valley"
+
+
+def originals(folder: Path) -> list[bytes]:
+    """What every file below a library's originals holds."""
+    return [path.read_bytes() for path in (folder / "originals").rglob("*") if path.is_file()]
 
 
 def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -76,6 +86,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     library = open_tiny()
     library.ingest(folder)
+    library.ingest_media(Media("handed.txt", HANDED, id="x", keep=True))
     library.model.add("tests.model_spaces:mute")
     catalog = library._context.catalog()
     base = catalog.read(base_space)
@@ -84,6 +95,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     with writing(catalog._engine) as connection:
         (content,) = connection.execute(select(Item.content_id).where(Item.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
+    library.set_meta(folder / "red.png", {"rating": 5})
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
@@ -105,6 +117,7 @@ def test_a_backup_has_every_row(filled: Library, open_tiny: Callable[..., Librar
     after = tables(restored.path)
     assert {name for name, rows in before.items() if rows != after[name]} <= CHANGED_BY_RESTORE.keys()
     assert after.keys() == before.keys()
+    assert originals(restored.path) == originals(filled.path) == [HANDED]
 
 
 @pytest.mark.slow
@@ -116,22 +129,25 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     empty = {name for name, rows in tables(other.path).items() if not rows}
     assert empty == LEFT_BY_EXPORT.keys() | {"runs"}, "an import is no ingest"
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}
+    assert [row[1:] for row in tables(other.path)["meta"]] == [("rating", "whole", "5", 5.0)]
+    assert originals(other.path) == [HANDED]
 
 
 def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:
-    filled.remove(folder)
+    filled.remove(folder, "x")
+    assert originals(filled.path) == []
     left = {name for name, rows in tables(filled.path).items() if rows}
     assert left == LEFT_BY_REMOVE.keys()
 
 
 def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
-    before = [(hit.path, hit.score) for hit in filled.search("red")]
+    before = [(hit.path, hit.cosine) for hit in filled.search("red")]
     filled.close()
     named = [path for path in filled.path.rglob("*") if path.is_file() and bytes(filled.path) in path.read_bytes()]
     assert named == [], "no file knows where its library lies"
     filled.path.rename(tmp_path / "elsewhere")
     moved = open_tiny("elsewhere")
-    assert [(hit.path, hit.score) for hit in moved.search("red")] == before
+    assert [(hit.path, hit.cosine) for hit in moved.search("red")] == before
     assert not (tmp_path / "library").exists()
 
 

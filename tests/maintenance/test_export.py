@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryError, LibraryLoc
 from mmsearch.library import Library
 from mmsearch.maintenance.export import Exported, Imported
 from tests.conftest import CHECKOUT, Run
+from tests.exports import Export
 from tests.generated import picture, sound, words
+from tests.media.test_sidecar import xmp
 
 Open = Callable[..., Library]
 
 
 def found(library: Library) -> list[tuple[Any, ...]]:
     return [
-        (hit.path.name, hit.score, hit.confidence, hit.start, hit.end, hit.passage)
+        (hit.path.name, hit.cosine, hit.confidence, hit.start, hit.end, hit.passage)
         for query in ("red", "low", "dark")
         for hit in library.search(query, k=50, mode="vector")
     ]
@@ -85,7 +88,7 @@ def test_an_import_keeps_known_items_and_doubles_none(
         assert db.execute("SELECT count(*), count(DISTINCT sha256) FROM contents").fetchone() == (16, 16)
         assert db.execute("SELECT count(*) FROM embeddings").fetchone() == (16 + 2,)
     (first,) = [hit for hit in other.search("dark", k=50) if hit.path.name == "1.png"]
-    assert first.score > 0.99, "the file here is what it was here"
+    assert (first.cosine or 0) > 0.99, "the file here is what it was here"
 
 
 @pytest.mark.slow
@@ -93,11 +96,11 @@ def test_labels_and_a_person_s_tags_are_exported(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     filled.label(["red", "green"], save=True, min_confidence=0.0, modalities=["image"])
-    tagged = [(hit.path, hit.score) for hit in filled.search("red", filter="tag = red", k=50)]
+    tagged = [(hit.path, hit.cosine) for hit in filled.search("red", filter="tag = red", k=50)]
     filled.export(tmp_path / "out")
     fresh = open_tiny("elsewhere")
     fresh.import_(tmp_path / "out")
-    assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
+    assert tagged and [(hit.path, hit.cosine) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
 
 
 @pytest.mark.slow
@@ -111,8 +114,8 @@ def test_half_precision_vectors_are_exported_as_they_are(open_tiny: Open, folder
     for storage in ("float16", "float32"):
         fresh = open_tiny(storage, storage=storage)
         fresh.import_(tmp_path / "out")
-        assert [hit.score for hit in fresh.search("something", k=9)] == [
-            hit.score for hit in half.search("something", k=9)
+        assert [hit.cosine for hit in fresh.search("something", k=9)] == [
+            hit.cosine for hit in half.search("something", k=9)
         ]
     query = "SELECT vector FROM embeddings ORDER BY segment_id"
     stored = []
@@ -191,7 +194,7 @@ def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported
 
 
 def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no exported library"):
+    with pytest.raises(InvalidInput, match="not an exported library"):
         filled.import_(tmp_path / "media")
     filled.export(tmp_path / "out")
     with pytest.raises(InvalidInput, match="exists already"):
@@ -239,7 +242,7 @@ with mmsearch.open(sys.argv[1], space="tests.tiny:space") as library:
         assert done.returncode == -signal.SIGKILL, done.stderr
     import mmsearch
 
-    with mmsearch.open(target, space="tests.tiny:space", dedup="off") as library:
+    with mmsearch.open(target, space="tests.tiny:space", dedup=False) as library:
         taken = library.import_(tmp_path / "out")
         assert 0 < taken.items + taken.known == 15
         assert found(library) == expected
@@ -272,3 +275,47 @@ def test_the_export_and_import_commands_print_their_counts(
     assert run("query", "red", "--paths", "--library", "new").stdout.startswith(b"/there/")
     assert run("import", "out").stdout == b"took in 0 items, 0 contents; 15 items were known\n"
     assert run("import", "out", "--root", "nonsense").returncode == 2
+
+
+def test_tags_and_own_metadata_go_through_an_export(
+    filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
+    meta: dict[str, Any] = {
+        "rating": 5,
+        "price": 2.5,
+        "done": False,
+        "due": date(2024, 5, 1),
+        "at": datetime(2024, 5, 1, 12, 30, 1, 5),
+    }
+    filled.tag(folder / "letter.txt", add=["dear", "seen"])
+    filled.set_meta(folder / "letter.txt", {**meta, "who": "Ada"})
+    filled.export(tmp_path / "out")
+    fresh = open_tiny("elsewhere")
+    fresh.import_(tmp_path / "out")
+    item = fresh.get(folder / "letter.txt")
+    assert item is not None and item.tags == ("dear", "seen") and item.meta == {**meta, "who": "Ada"}
+    assert {type(value) for value in item.meta.values()} == {int, float, bool, date, datetime, str}
+    assert [hit.path.name for hit in fresh.search("dear", mode="keyword")] == ["letter.txt"]
+    fresh.tag(folder / "letter.txt", remove=["dear"])
+    fresh.import_(tmp_path / "out")
+    item = fresh.get(folder / "letter.txt")
+    assert item is not None and item.tags == ("seen",), "what is known here stays as it is"
+
+
+def test_a_keyword_that_a_person_took_away_does_not_come_back_with_an_import(
+    library: Library, open_tiny: Open, folder: Path, tmp_path: Path
+) -> None:
+    subject = "<dc:subject><rdf:Bag><rdf:li>beach</rdf:li><rdf:li>dog</rdf:li></rdf:Bag></dc:subject>"
+    words(folder / "a.xmp", xmp(f"<rdf:Description>{subject}</rdf:Description>"))
+    library.ingest(folder)
+    library.tag(folder, remove=["dog"])
+    library.export(tmp_path / "out")
+    export = Export(tmp_path / "out")
+    assert export.contents[0]["given"] == ["beach"]
+    taken = open_tiny("taken")
+    taken.import_(tmp_path / "out")
+    assert [item.tags for item in taken.items()] == [("beach",)]
+    del export.contents[0]["given"], export.contents[0]["meta"]
+    older = open_tiny("older")
+    older.import_(export.seal())
+    assert [item.tags for item in older.items()] == [("beach", "dog")], "older releases left it to the keywords"

@@ -66,7 +66,7 @@ def labels(folder: Path) -> Path:
 
 
 def told(hit: Hit) -> tuple[Any, ...]:
-    return hit.path, hit.score, hit.confidence, hit.start, hit.end, hit.passage
+    return hit.path, hit.cosine, hit.confidence, hit.start, hit.end, hit.passage
 
 
 def answers(library: Library) -> list[Any]:
@@ -247,7 +247,7 @@ def test_an_export_copies_no_file_from_outside_the_library(
     named = str(tmp_path / "secret") if name == "ABSOLUTE" else name
     card = {"name": "kinds", "kind": "labels", "base": "tiny", "fingerprint": "f", "files": {named: "0"}}
     (model / "model.json").write_text(json.dumps(card))
-    with pytest.raises(LibraryError, match=r"is no part of it|can't be exported") as caught:
+    with pytest.raises(LibraryError, match=r"is not a part of it|can't be exported") as caught:
         filled.export(tmp_path / "out")
     assert caught.value.hint is not None and "mmsearch train drop kinds" in caught.value.hint
     assert not (tmp_path / "out").exists() and (tmp_path / "secret").read_text() == "mine"

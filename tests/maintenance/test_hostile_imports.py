@@ -128,6 +128,13 @@ IN_A_CONTENT: dict[str, list[Any]] = {
                          {"duration": NAN}, {"gps": 1}, {"gps": [1]}, {"gps": [91, 0]}, {"gps": ["a", "b"]},
                          {"keywords": "x"}, {"keywords": [1]}, {"keywords": [""]}, {"title": 1}, {"title": "\ud800"},
                          {"make": []}, {"deep": HUGE}, {"deep": INFINITY}],
+            "given": [None, {}, [1], [["a"]], [""], ["a", "a"], ["\0"], ["\ud800"], "a"],
+            "meta": [
+                None, [], "a", {"a": None}, {"a b": 1}, {"": 1}, {"a": [1]}, {"a": {}}, {"a": {"date": 5}},
+                {"a": {"date": "2024-13-01"}}, {"a": {"date": "2024-05-01", "b": 1}}, {"a": {"datetime": "now"}},
+                {"a": {"datetime": "2024-05-01T12:00:00+02:00"}}, {"a": HUGE}, {"a": 1e30}, {"a": "\0"},
+                {"a": "x" * 10_001}, {"a" * 65: 1},
+            ],
             "tags": [None, {}, [1], [["a"]], [["a", 2]], [["a", -1]], [["a", None]], [["a", NAN]], [[1, 0.5]],
                      [["a\x00", 0.5]], [["", 0.5]], [["a", 0.5], ["a", 0.6]]],
         }  # fmt: skip
@@ -165,7 +172,10 @@ REFUSED: dict[str, Change] = {
         for where, values in IN_A_CONTENT.items()
         for value in values
     },
-    "a keyword is a tag too": lambda one: one.contents[0].update(metadata={"keywords": ["a"]}, tags=[["a", 0.5]]),
+    "a keyword is a tag too": lambda one: (
+        one.contents[0].update(metadata={"keywords": ["a"]}, tags=[["a", 0.5]]), one.contents[0].pop("given")
+    ),
+    "a given tag is a model's too": lambda one: one.contents[0].update(given=["a"], tags=[["a", 0.5]]),
     "contents twice": twice("contents"),
     "a content more": lambda one: one.contents.append({**one.contents[0], "sha256": "0" * 64}),
     "a content less": lambda one: one.contents.pop(),
@@ -246,11 +256,11 @@ def test_odd_but_valid_values_are_imported(export: Path, fresh: Library, tmp_pat
 def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:
     """The wrong line comes last: nothing of those before it is taken."""
     fresh.import_(export)
-    before = [(hit.path, hit.score) for hit in fresh.search("red", 9)]
+    before = [(hit.path, hit.cosine) for hit in fresh.search("red", 9)]
     out = sealed(copied(export, tmp_path / "out"), put("items/3/size", -1))
     with pytest.raises(InvalidInput, match=r"items\.jsonl, line 4 makes no sense: 'size' is -1"):
         fresh.import_(out, {"/": "/elsewhere"})
-    assert [(hit.path, hit.score) for hit in fresh.search("red", 9)] == before
+    assert [(hit.path, hit.cosine) for hit in fresh.search("red", 9)] == before
 
 
 def test_the_import_command_refuses_in_an_error_and_a_hint(export: Path, run: Run, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> Non
     library.ingest(folder)
     assert library.remove(folder / "broken.png") == 0
     assert library.failures() == []
-    with pytest.raises(InvalidInput, match="nothing is known"):
+    with pytest.raises(InvalidInput, match="the library has nothing at"):
         library.remove(folder / "broken.png")
 
 

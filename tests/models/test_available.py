@@ -88,7 +88,7 @@ def test_the_list_of_models_has_every_preset_and_every_folder(source: Path) -> N
     assert [(m.name, m.dim, m.bytes, m.licence) for m in found] == [
         (p.name, p.dim, p.bytes, p.licence) for p in MODEL_PRESETS
     ]
-    assert [m.name for m in found if m.installed] == ["starter"]
+    assert [m.name for m in found if m.installed] == ["starter", "starter-open"]
     assert [m.name for m in found if m.non_commercial] == ["mobileclip2-s2"]
     prepared(source)
     prepared(source, "open_clip:Small/drawn")
@@ -100,7 +100,7 @@ def test_the_list_of_models_has_every_preset_and_every_folder(source: Path) -> N
     assert {(m.modalities, m.dim, m.bytes, m.installed) for m in others} == {(("text", "image"), clip.DIM, size, True)}
 
 
-@pytest.mark.parametrize("name", ["starter", "local-dir"])
+@pytest.mark.parametrize("name", ["starter", "starter-open", "local-dir"])
 def test_spaces_that_need_no_preparing_count_as_present(name: str, source: Path) -> None:
     here = download.prepared_folder(f"local-dir:{source}" if name == "local-dir" else name)
     assert here is not None and here.is_dir()
@@ -226,7 +226,7 @@ def test_a_copy_that_differs_from_its_source_is_refused(source: Path) -> None:
                 file.seek(-1, os.SEEK_END)
                 file.write(bytes([last[0] ^ 1]))
 
-    with pytest.raises(WeightsError, match="is not like it"):
+    with pytest.raises(WeightsError, match="differs from it"):
         download.prepare_model(download.plan_download(NAME, source), rot)
     assert left() == []
 
@@ -305,11 +305,12 @@ def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: 
     assert f"591.5 kB from {source}" in printed and str(models_folder()) in printed
     again = run("prepare", NAME, "--from", "source")
     assert again.returncode == 0 and "is already here" in again.stdout.decode()
-    assert b"`connect` makes one space of two" in run("models", "--help").stdout
+    assert b"`connect` joins two" in run("models", "--help").stdout
     rows = [line.split("\t") for line in run("models").stdout.decode().splitlines()]
     assert {row[0]: row[-1] for row in rows} == {
         **{preset.name: "no" for preset in MODEL_PRESETS},
         "starter": "yes",
+        "starter-open": "yes",
         NAME: "yes",
     }
     assert [row[0] for row in rows if "NO COMMERCIAL USE" in row[-2]] == ["mobileclip2-s2"]

@@ -22,6 +22,8 @@ DOCS = Path(__file__).resolve().parents[2] / "mmsearch" / "resources" / "docs" /
 INTRODUCTION = """\
 # Names
 
+What each concept is called in Python, in the shell, in settings and in JSON.
+
 A concept has one name, wherever it is met: as an argument in Python, as an option in the shell (with hyphens), as a
 setting in `mmsearch.toml` and in a variable `MMSEARCH_...`, and as a key in JSON. Some options are shorter.
 

@@ -51,7 +51,7 @@ def test_keep_memory_applies_to_our_own_process_or_when_asked(
     if own:
         own_process()
     name = "tests.tiny:space"
-    Spaces(Settings(keep_memory=setting), lambda record: b"", Trust(named={name})).loaded(name)
+    Spaces(read_settings(keep_memory=setting), lambda record: b"", Trust(named={name})).loaded(name)
     assert device._may_keep_memory is keeps
 
 

@@ -1,4 +1,4 @@
-"""What the README shows is what happens: its commands run in order and their outputs are compared."""
+"""What the README and the guide show is what happens: their commands run in order, and their outputs are compared."""
 
 import os
 import re
@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.cli import cli
-from mmsearch.core.config import Settings
+from mmsearch.resources.chapters import chapter_text
 from tests.conftest import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
+GUIDE = chapter_text("guide")
 TOLERANCE = 0.01
 """Scores may differ a little between processors."""
 
 
-def blocks(language: str) -> list[str]:
-    return [text for named, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S) if named == language]
+def blocks(language: str, text: str = README) -> list[str]:
+    return [block for named, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S) if named == language]
 
 
 def steps(block: str) -> list[tuple[str, list[str]]]:
@@ -53,6 +53,10 @@ def test_the_comparison_of_printed_lines_notices_differences() -> None:
     assert not alike(["a 0.50"], ["a 0.52"]) and not alike(["a"], ["b"]) and not alike(["a"], ["a", "b"])
 
 
+def test_the_readme_is_read_in_two_minutes() -> None:
+    assert len(README.splitlines()) <= 150
+
+
 def test_the_readme_installs_with_two_commands() -> None:
     assert [block.strip() for block in blocks("")] == [
         "pip install . && mmsearch demo",
@@ -70,12 +74,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PATH": path, "MMSEARCH_LIBRARY": str(library), "PYTHONPATH": str(CHECKOUT)}
 
 
-SHOWN = [step for block in blocks("console") for step in steps(block)]
+SHOWN = [step for text in (README, GUIDE) for block in blocks("console", text) for step in steps(block)]
 
 
 @pytest.fixture(scope="module")
 def session(environment: dict[str, str]) -> "list[subprocess.CompletedProcess[bytes]]":
-    """What the README's commands print, run one after the other."""
+    """What the commands of the README, then those of the guide, print."""
     return [
         subprocess.run(shlex.split(command), cwd=CHECKOUT, env=environment, capture_output=True, check=False)
         for command, _ in SHOWN
@@ -84,7 +88,7 @@ def session(environment: dict[str, str]) -> "list[subprocess.CompletedProcess[by
 
 @pytest.mark.skipif(os.name == "nt", reason="the README shows a POSIX shell")
 @pytest.mark.slow
-def test_the_readme_s_shell_session_prints_what_it_shows(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
+def test_the_shell_sessions_print_what_they_show(session: "list[subprocess.CompletedProcess[bytes]]") -> None:
     assert len(SHOWN) >= 8
     for (command, expected), done in zip(SHOWN, session, strict=True):
         printed = done.stdout.decode().splitlines()
@@ -112,29 +116,11 @@ def test_the_readme_s_picture_of_a_terminal_shows_what_is_printed(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_readme_s_python_example_prints_what_it_shows(environment: dict[str, str], tmp_path: Path) -> None:
-    (example,) = blocks("python")
+def test_the_python_example_prints_what_it_shows(environment: dict[str, str], tmp_path: Path) -> None:
+    (example,) = {*blocks("python"), *blocks("python", GUIDE)}
     code = example.replace('"my.library"', repr(str(tmp_path / "my.library")))
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     lines = done.stdout.decode().splitlines()
     assert lines[0] == "35 new, 0 failed"
     assert all("dog-barking" in line for line in lines[1:3]) and "dog-barking" in lines[4]
-
-
-DOCS = "\n".join(
-    [README, *(p.read_text("utf-8") for p in sorted((CHECKOUT / "mmsearch" / "resources" / "docs").glob("*.md")))]
-)
-"""The README and the shipped docs."""
-
-
-def test_every_command_and_option_is_in_the_docs() -> None:
-    for name, command in cli.commands.items():
-        assert f"mmsearch {name}" in DOCS
-        for option in (o for parameter in command.params for o in parameter.opts if o.startswith("--")):
-            assert f"`{option}" in DOCS or f" {option} " in DOCS or f"{option}`" in DOCS, f"{name} {option}"
-
-
-def test_every_setting_is_in_the_docs() -> None:
-    for name in Settings.__dataclass_fields__:
-        assert f"`{name}`" in DOCS

@@ -23,6 +23,7 @@ from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.search.file_groups import FileGroups
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, Stage, deepen
+from mmsearch.search.vector import softplus
 from mmsearch.types import Query, Span
 from tests.generated import picture, sound
 from tests.generated import words as written
@@ -217,7 +218,7 @@ def filled(library: Library, folder: Path) -> Library:
 def test_each_fusion_strategy_orders_groups_as_defined(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, before: list[str]
 ) -> None:
-    again = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=1,text=100")
+    again = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 1, "text": 100})
     hits = again.search(Query(text="red"), 3, mode="vector")
     assert [hit.path.name for hit in hits if hit.path.name in before] == before
     parts = {hit.path.name: hit.part.name for hit in hits if hit.part}
@@ -228,24 +229,24 @@ def test_each_fusion_strategy_orders_groups_as_defined(
 def test_the_average_strategy_counts_all_files_of_a_group(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, weights: dict[str, float]
 ) -> None:
-    """Against all tails of all files, averaged here: also for files that no list was asked deep enough to bring."""
+    """Against the evidence of all files, averaged here: also for files that no list was asked deep enough to bring."""
     query = Query(text="red")
-    library = open_tiny(fusion=fusion, dedup="off", fusion_weights="image=3,text=1")
-    alone = open_tiny(fusion="off", dedup="off").search(query, 100, mode="vector")
+    library = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 3, "text": 1})
+    alone = open_tiny(fusion="off", dedup=False).search(query, 100, mode="vector")
     space, _ = library._context.embedding()
     vector = search_query.embed_query(query, space, library._context.query_decoding)
     calibrator = library._context.calibrator(query, vector, space)
-    tails = {h.path: calibrator.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
+    evidence = {
+        h.path: softplus(calibrator.logit(ListKey("tiny", h.modality, h.matched or ""), h.cosine or 0)) for h in alone
+    }
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):
         hits = library.search(query, k, mode="vector")
-        means = []
         for hit in hits:
             files = hit.members or (hit.path,)
-            total = sum(weights.get(kinds[path], 1.0) for path in files)
-            logs = sum(weights.get(kinds[path], 1.0) * math.log(tails[path]) for path in files)
-            means.append(math.exp(logs / total))
-        assert means == pytest.approx(sorted(means)), "in the order of the averages"
+            weighted = [(weights.get(kinds[path], 1.0), evidence[path]) for path in files]
+            mean = sum(weight * value for weight, value in weighted) / sum(weight for weight, _ in weighted)
+            assert hit.confidence == pytest.approx(1 - math.exp(-mean), abs=1e-6)
         assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, mode="vector")][:k]
     assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
 
@@ -254,7 +255,7 @@ def test_senseless_fusion_settings_are_refused() -> None:
     for wrong in ({"fusion": "sum"}, {"fusion": "weighted", "fusion_weights": "image"}):
         with pytest.raises(InvalidInput):
             read_settings(None, **wrong)
-    with pytest.raises(InvalidInput, match="setting fusion_weights can't be 'image=0'"):
-        read_settings(None, fusion="weighted", fusion_weights="image=0")
+    with pytest.raises(InvalidInput, match="setting fusion_weights can't be a dict"):
+        read_settings(None, fusion="weighted", fusion_weights={"image": 0})
     assert read_settings(None, fusion="weighted").weights == {"image": 1, "video": 1, "audio": 1, "text": 0.5}
     assert read_settings(None, fusion="mean").weights == {}

@@ -57,7 +57,7 @@ def turned(*degrees: float) -> list[list[float]]:
 def test_near_duplicates_are_one_result(tmp_path: Path) -> None:
     contents = [("image", turned(degree), 1) for degree in (0, 5, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
-    with held(tmp_path, contents, similarity="image=0.99,audio=0.99") as library:
+    with held(tmp_path, contents, similarity={"image": 0.99, "audio": 0.99}) as library:
         shown = {hit.path.name: [path.name for path in hit.duplicates] for hit in library.search("red", 20)}
         assert shown == {
             "000-0": ["001-0"], "002-0": ["003-0"], "004-0": [], "005-0": ["005-1"], "006-0": ["007-0"],
@@ -68,16 +68,16 @@ def test_near_duplicates_are_one_result(tmp_path: Path) -> None:
 
 
 def test_the_dedup_setting_is_the_default_of_a_search(tmp_path: Path) -> None:
-    with held(tmp_path, [("image", turned(0), 3)], dedup="off") as library:
+    with held(tmp_path, [("image", turned(0), 3)], dedup=False) as library:
         assert len(library.search("red")) == 3
         assert len(library.search("red", dedup=True)) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("dedup", "maybe"), ("similarity", "image"), ("similarity", "image=1.5"), ("similarity", "=0.9")],
+    [("dedup", "off"), ("similarity", "image=0.9"), ("similarity", {"image": 1.5}), ("similarity", {"": 0.9})],
 )
-def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -> None:
+def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):
         mmsearch.open(tmp_path, **{name: value})
 
@@ -85,7 +85,7 @@ def test_senseless_settings_are_refused(tmp_path: Path, name: str, value: str) -
 def test_copies_are_duplicates_in_keyword_results_too(open_tiny: Callable[..., Library], folder: Path) -> None:
     first = picture(folder / "bus one.png", "red")
     (folder / "bus two.png").write_bytes(first.read_bytes())
-    library = open_tiny(dedup="on")
+    library = open_tiny(dedup=True)
     library.ingest(folder)
     (hit,) = library.search("bus", mode="keyword")
     assert (hit.path.name, [path.name for path in hit.duplicates]) == ("bus one.png", ["bus two.png"])
@@ -109,7 +109,7 @@ def test_pages_are_slices_of_one_ranking(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, list[float], int]], size: int
 ) -> None:
     contents = [(kind, turned(*(degrees if kind == "audio" else degrees[:1])), n) for kind, degrees, n in drawn]
-    with held(tmp_path_factory.mktemp("library"), contents, similarity="image=0.99,audio=0.99") as library:
+    with held(tmp_path_factory.mktemp("library"), contents, similarity={"image": 0.99, "audio": 0.99}) as library:
         whole = library.search("red", 500)
         pages = [library.search("red", size, offset=offset) for offset in range(0, len(whole) + size, size)]
         assert [hit for page in pages for hit in page] == whole
@@ -126,7 +126,7 @@ def test_a_hit_has_all_its_matching_moments(library: Library, folder: Path) -> N
     library.ingest(folder)
     (hit,) = library.search("low", 1, modalities=["audio"], moments=True)
     assert (hit.path.name, hit.matched) == ("sounds.wav", "audio")
-    assert [(m.start, m.end, m.score, m.matched) for m in hit.moments] == [
+    assert [(m.start, m.end, m.cosine, m.matched) for m in hit.moments] == [
         (0.0, 10.0, 1.0, "audio"), (20.0, 30.0, 1.0, "audio"),
     ]  # fmt: skip
     assert library.search("low", 1, modalities=["audio"])[0].moments == ()
@@ -181,9 +181,9 @@ def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Pa
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
     library.ingest(folder)
-    by_file = {hit.path: hit.score for hit in library.search(film)}
+    by_file = {hit.path: hit.cosine for hit in library.search(film)}
     item = next(hit for hit in library.search(film) if hit.path == film)
-    assert {hit.path: hit.score for hit in library.search(Query(like=item))} == pytest.approx(
+    assert {hit.path: hit.cosine for hit in library.search(Query(like=item))} == pytest.approx(
         {path: score for path, score in by_file.items() if path != film}
     )
 
@@ -193,7 +193,7 @@ def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Pa
 def test_an_unknown_item_as_query_is_refused(library: Library, folder: Path, value: Any) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
-    with pytest.raises(InvalidInput, match=r"no item|like takes|empty"):
+    with pytest.raises(InvalidInput, match=r"no item|like can't be|empty"):
         library.search(Query(like=value))
 
 
@@ -203,7 +203,7 @@ def test_an_unknown_item_as_query_is_refused(library: Library, folder: Path, val
 def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -> None:
     contents = [("image", turned(degree), 1) for degree in (0, 5, 10, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
-    with held(tmp_path, contents, similarity="image=0.99,audio=0.99") as library:
+    with held(tmp_path, contents, similarity={"image": 0.99, "audio": 0.99}) as library:
         groups = library.duplicates()
         told = [[(f.path.name, round(f.similarity, 3), f.copy) for f in group.files] for group in groups]
         assert told == [
@@ -238,7 +238,7 @@ def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folde
 def test_many_equal_files_are_one_duplicate_group(tmp_path: Path) -> None:
     """More than any block or first search holds, and no chain: 0 and 30 degrees are not alike, 15 is to both."""
     contents = [("image", turned(90), 1)] * 300 + [("image", turned(degree), 1) for degree in (0, 15, 30)]
-    with held(tmp_path, contents, similarity="image=0.96") as library:
+    with held(tmp_path, contents, similarity={"image": 0.96}) as library:
         groups = library.duplicates()
         assert sorted(len(group.files) for group in groups) == [2, 300]
         assert len({file.path for group in groups for file in group.files}) == 302
@@ -323,5 +323,5 @@ def test_the_frames_and_sound_of_a_video_weigh_the_same_whatever_their_number(tm
     catalog.close()
     with mmsearch.open(tmp_path, space="tests.tiny:space") as library:
         (film,) = library.search("red", 1, modalities=["video"])
-        found = {hit.path.name: hit.score for hit in library.search(Query(like=film), 10)}
+        found = {hit.path.name: hit.cosine for hit in library.search(Query(like=film), 10)}
     assert found == {name: pytest.approx(1 / math.sqrt(2)) for name in ("image", "audio")}

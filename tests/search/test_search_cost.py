@@ -33,7 +33,7 @@ def filled(folder: Path, items: int, index: str = "auto") -> Library:
         batch.placements.append(Placement(f"/media/{n:03}.jpg".encode(), b"/media", f"{n:064x}", n, 1))
     catalog.commit(batch, record.id)
     catalog.close()
-    return mmsearch.open(folder, space="tests.tiny:space", similarity="image=0.999999", index=index)
+    return mmsearch.open(folder, space="tests.tiny:space", similarity={"image": 0.999999}, index=index)
 
 
 def vectors(count: int) -> Vectors:

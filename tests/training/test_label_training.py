@@ -117,7 +117,7 @@ def test_too_few_labels_or_classes_are_refused(filled: Library, folder: Path, li
 
 
 def test_unknown_taken_and_conflicting_head_names_are_refused(filled: Library, folder: Path) -> None:
-    with pytest.raises(InvalidInput, match="no head 'names'") as refused:
+    with pytest.raises(InvalidInput, match="no classifier 'names'") as refused:
         filled.label(model="names")
     assert "none yet" in str(refused.value.hint)
     filled.train.labels(table(folder))
@@ -164,5 +164,5 @@ def test_a_confusion_matrix_is_drawn(filled: Library, folder: Path, tmp_path: Pa
     learned = filled.train.labels(table(folder, *lines), confusion=tmp_path / "confusion.svg")
     assert sum(map(sum, learned.confusion)) >= 2
     assert (tmp_path / "confusion.svg").read_text().startswith("<?xml")
-    with pytest.raises(InvalidInput, match="nothing was held back"):
+    with pytest.raises(InvalidInput, match="no example was held out"):
         filled.train.labels(table(folder), "few", confusion=tmp_path / "few.svg")

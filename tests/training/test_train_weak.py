@@ -117,7 +117,7 @@ def test_given_and_weak_pairs_are_trained_on_together(named: Library, folder: Pa
 def test_training_without_pairs_is_refused(named: Library) -> None:
     with pytest.raises(InvalidInput, match="nothing to learn from"):
         named.train.projection()
-    with pytest.raises(InvalidInput, match="no weak pairs from colours"):
+    with pytest.raises(InvalidInput, match="there are no weak pairs from colours"):
         named.train.projection(weak=["names", "colours"])
     assert not named.train.models()
 

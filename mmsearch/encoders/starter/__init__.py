@@ -1,23 +1,43 @@
-"""The embedded default space: 384-d, the text space of all-MiniLM-L6-v2. Works with no hub and no network."""
+"""The embedded default space: 384-d, the text space of all-MiniLM-L6-v2. Works with no hub and no network.
+
+`starter-open` is the same without what captions of research-only photos taught about pictures (MODEL_CARD.md): a space
+of its own, since its pictures have other vectors.
+"""
+
+from collections.abc import Mapping
 
 from mmsearch.encoders.starter import audio, conse, image, text
 from mmsearch.encoders.starter.audio import StarterAudio
-from mmsearch.encoders.starter.image import StarterImage
+from mmsearch.encoders.starter.image import OpenStarterImage, StarterImage
 from mmsearch.encoders.starter.text import StarterText
+from mmsearch.encoders.weights import WeightFile
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
-FILES = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, image.CAPTIONS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
-"""All that it is loaded from."""
+_OPEN = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
+FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, image.CAPTIONS), "starter-open": _OPEN}
+"""Space -> all that it is loaded from."""
 
 
 def starter_space(device: str = "auto", precision: str = "auto") -> Space:
-    """The starter space. Cheap: nothing is loaded before an encoder's first `encode`.
+    """The space `starter`. Cheap: nothing is loaded before an encoder's first `encode`.
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
+    return _space("starter", StarterImage(device, precision), device, precision)
+
+
+def open_space(device: str = "auto", precision: str = "auto") -> Space:
+    """The space `starter-open`: `starter` without what captions taught. As cheap.
+
+    Raises: InvalidInput for a device or precision nobody knows.
+    """
+    return _space("starter-open", OpenStarterImage(device, precision), device, precision)
+
+
+def _space(name: str, pictures: StarterImage, device: str, precision: str) -> Space:
     encoders: dict[Modality, Encoder] = {
         "text": StarterText(device, precision),
-        "image": StarterImage(device, precision),
+        "image": pictures,
         "audio": StarterAudio(device, precision),
     }
-    return Space("starter", 384, Windowing(), encoders)
+    return Space(name, 384, Windowing(), encoders)

@@ -1,6 +1,7 @@
 """Pictures into the starter space: EfficientNet-Lite2's 1,000 ImageNet classes by ConSE, and what captions add.
 
-The classes know objects of many kinds, the captions know people, places and what goes on: see `captions.py`.
+The classes know objects of many kinds, the captions know people, places and what goes on: see `captions.py`. The
+captions belong to photos that were given for research only, so the space `starter-open` does without them.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,8 @@ class _Loaded(NamedTuple):
     device: "torch.device"
     dtype: "torch.dtype"
     concepts: NDArray[np.float32]
-    captions: "Captions"
+    captions: "Captions | None"
+    """None: the classes alone."""
 
 
 class Seen(NamedTuple):
@@ -91,14 +93,19 @@ class StarterImage(LazyEncoder[_Loaded]):
 
         module = folded(efficientnet()).to(device=device, dtype=dtype)
         module = module.to(memory_format=torch.channels_last)
+        return _Loaded(module, device, dtype, concepts("imagenet"), self._captions(device))
+
+    def _captions(self, device: "torch.device") -> "Captions | None":
         from mmsearch.encoders.starter import captions
 
-        learned = captions.load_captions(CAPTIONS.verified()).to(device)
-        return _Loaded(module, device, dtype, concepts("imagenet"), learned)
+        return captions.load_captions(CAPTIONS.verified()).to(device)
 
     def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         seen = self.seen(model, batch)
-        mixed = combine(scores(seen), model.concepts, TOP) + _learned(model, seen)
+        classes = combine(scores(seen), model.concepts, TOP)
+        if model.captions is None:
+            return classes
+        mixed = classes + _learned(model.captions, seen)
         return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 
     def concepts(self, prepared: Prepared) -> list[tuple[str, float, NDArray[np.float32]]]:
@@ -109,7 +116,9 @@ class StarterImage(LazyEncoder[_Loaded]):
         model = self._loaded()
         seen = self.seen(model, [prepared])
         classes = parts(scores(seen)[0], model.concepts, TOP, IMAGENET_CLASSNAMES)
-        learned = _learned(model, seen)[0]
+        if model.captions is None:
+            return classes
+        learned = _learned(model.captions, seen)[0]
         norm = float(np.linalg.norm(combine(scores(seen), model.concepts, TOP)[0] + learned))
         size = float(np.linalg.norm(learned))
         return [
@@ -138,18 +147,30 @@ class StarterImage(LazyEncoder[_Loaded]):
             return Seen(features.float(), network.classifier(features).float())
 
 
+class OpenStarterImage(StarterImage):
+    """Pictures and video frames -> (n, 384), by the classes alone: nothing that captions taught is read."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        preprocessing = "lite2-260-whole-bilinear-conse-t2.5-k50-c0.6"
+        return EncoderSpec("starter-open-image", "image", 384, recorded(WEIGHTS, CONCEPTS), preprocessing, 32)
+
+    def _captions(self, device: "torch.device") -> None:
+        return None
+
+
 def scores(seen: Seen) -> NDArray[np.float32]:
     """Of the classes, float32 (n, 1000), rows sum up to 1."""
     probabilities: NDArray[np.float32] = (seen.logits / TEMPERATURE).softmax(1).cpu().numpy()
     return probabilities
 
 
-def _learned(model: _Loaded, seen: Seen) -> NDArray[np.float32]:
+def _learned(captions: "Captions", seen: Seen) -> NDArray[np.float32]:
     """What captions add to the classes' unit vector, float32 (n, 384)."""
     import torch
 
     with torch.inference_mode():
-        added: NDArray[np.float32] = model.captions(seen.features).cpu().numpy()
+        added: NDArray[np.float32] = captions(seen.features).cpu().numpy()
     return added
 
 

@@ -112,7 +112,7 @@ class ModelFolder:
             yield
         except (LookupError, TypeError, ValueError) as error:
             raise LibraryError(
-                f"what is kept of the training {self.name!r} makes no sense: {error}",
+                f"the saved state of the training {self.name!r} is not valid: {error}",
                 hint=f"start anew: mmsearch train drop {self.name}",
             ) from error
 

@@ -15,7 +15,7 @@ def load_head(context: LibraryContext, name: str) -> Head:
     path = folder.path / HEAD
     if not path.is_file():
         names = ", ".join(one.name for one in model_folders(context.path) if (one.path / HEAD).is_file()) or "none yet"
-        raise InvalidInput(f"there is no head {name!r} for labels", hint=f"there are: {names}; mmsearch train labels")
+        raise InvalidInput(f"there is no classifier {name!r}", hint=f"there are: {names}; mmsearch train labels")
     try:
         head = restore_head(path.read_bytes())
     except OSError as error:

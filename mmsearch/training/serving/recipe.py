@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mmsearch.core.arguments import check_field_types
 from mmsearch.errors import InvalidInput
 
 
@@ -29,10 +30,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
+        check_field_types(self)
         for name in ("epochs", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.lr < 0 or self.weight_decay < 0 or self.clip <= 0 or not 0 < self.warmup < 1:
-            raise InvalidInput("a training rate makes no sense", hint="lr, weight_decay >= 0, clip > 0, 0 < warmup < 1")
+            raise InvalidInput(
+                "a training rate is out of range", hint="lr, weight_decay >= 0, clip > 0, 0 < warmup < 1"
+            )
         if self.seed < 0:
             raise InvalidInput(f"seed must be at least 0, not {self.seed}")

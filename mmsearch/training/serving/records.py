@@ -1,6 +1,6 @@
 """What is written down of trainings, for those who list or train models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmsearch.types import Modality
@@ -33,4 +33,4 @@ class TrainedModel:
     finished: bool
     active: bool
     """Searches use it."""
-    after: dict[str, float]
+    after: dict[str, float] = field(hash=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmsearch.types import EncoderSpec, Prepared, Segment, Space, Vectors, Windowing
+from mmsearch import EncoderSpec, InvalidInput, Prepared, Segment, Space, Vectors, Windowing
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "white": (1, 1, 1)}
 WEIGHTS = {"colours": hashlib.sha256(repr(COLOURS).encode()).hexdigest()}
@@ -19,6 +19,8 @@ class Colours:
 
     def prepare(self, segment: Segment) -> Prepared:
         """float32 (3,): runs in a decode worker, so no model is touched here."""
+        if segment.modality != self.spec.modality:
+            raise InvalidInput(f"{self.spec.name} takes {self.spec.modality} segments, not {segment.modality}")
         if segment.modality == "image":
             return np.asarray(segment.data.mean((0, 1)) / 255, np.float32)  # type: ignore[union-attr]
         named = [COLOURS[word] for word in str(segment.data).lower().split() if word in COLOURS]

@@ -1,0 +1,27 @@
+"""What a person said of a file stays when the file is edited: its new content takes over tags and own metadata."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+
+from mmsearch.catalog.contents import KEYWORDS
+from mmsearch.catalog.meta import meta_of, set_meta
+from mmsearch.catalog.tables import Content
+from mmsearch.catalog.tags import add_tags, tags_of
+from mmsearch.types import Metadata
+
+
+def take_over(connection: Connection, edited: Sequence[tuple[int, int]]) -> None:
+    """Give new contents what people said of the ones in whose place they are: (before, after).
+
+    The file's keywords are its own affair, before and after.
+    """
+    before = [old for old, _ in edited]
+    tags, meta = tags_of(connection, before), meta_of(connection, before)
+    for old, new in edited:
+        if old in tags:
+            metadata: Metadata = connection.execute(select(Content.meta).where(Content.id == old)).scalar_one()
+            words = metadata.get(KEYWORDS)
+            add_tags(connection, [new], [tag for tag in tags[old] if not isinstance(words, list) or tag not in words])
+        if old in meta:
+            set_meta(connection, [new], meta[old])

@@ -1,0 +1,108 @@
+"""Items as apps see them: by id, by path, or page by page, with their tags and own metadata."""
+
+import os
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from mmsearch.catalog.filters import filter_clause, row_by_row
+from mmsearch.catalog.meta import meta_of
+from mmsearch.catalog.tables import Content, Item
+from mmsearch.catalog.tags import model_tags, tags_of
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Item as ItemRecord
+from mmsearch.types import Modality
+
+PAGE = 500
+"""Items read at once."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_COLUMNS: Any = select(
+    Item.id, Item.path, Item.status, Item.size, Item.mtime_ns, Item.seen_at, Item.content_id, Content.modality,
+    Content.sha256, Content.duration, Content.width, Content.height, Content.taken, Content.camera, Content.title,
+    Content.latitude, Content.longitude, Content.meta,
+).join(Content, Content.id == Item.content_id)  # fmt: skip
+
+
+def item_with_id(connection: Connection, item_id: int) -> ItemRecord | None:
+    """The item of an id, present or missing; None if there is no such."""
+    return _first(connection, _COLUMNS.where(Item.id == item_id))
+
+
+def item_at(connection: Connection, path: bytes) -> ItemRecord | None:
+    """The item at a path, present or missing; None if there is none."""
+    return _first(connection, _COLUMNS.where(Item.path == path))
+
+
+def _first(connection: Connection, query: Any) -> ItemRecord | None:
+    return next(iter(_records(connection, connection.execute(query).all())), None)
+
+
+def next_items(
+    connection: Connection,
+    after: bytes,
+    filter: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    *,
+    missing: bool = False,
+) -> list[ItemRecord]:
+    """The next `PAGE` items beyond a path that match, by path; those whose file is missing only if told so."""
+    # Conditions row by row: SQLite goes along the paths, and never sorts what it found elsewhere for a page of it.
+    clause = [] if filter is None else [filter_clause(filter, few=True)]
+    if modalities is not None:
+        clause.append(row_by_row(Content.modality.in_(modalities)))
+    if not missing:
+        clause.append(row_by_row(Item.status == "present"))
+    query = _COLUMNS.where(Item.path > after, *clause).order_by(Item.path).limit(PAGE)
+    return _records(connection, connection.execute(query).all())
+
+
+def count_items(
+    connection: Connection,
+    filter: Filter | None = None,
+    modalities: Collection[Modality] | None = None,
+    *,
+    missing: bool = False,
+) -> int:
+    """How many items `next_items` goes through in all."""
+    query: Select[int] = select(func.count()).select_from(Item).join(Content, Content.id == Item.content_id)
+    if filter is not None:
+        query = query.where(filter_clause(filter))
+    if modalities is not None:
+        query = query.where(Content.modality.in_(modalities))
+    if not missing:
+        query = query.where(Item.status == "present")
+    return int(connection.execute(query).scalar_one())
+
+
+def _records(connection: Connection, rows: Sequence[Any]) -> list[ItemRecord]:
+    contents = [row.content_id for row in rows]
+    tags, labels, meta = tags_of(connection, contents), model_tags(connection, contents), meta_of(connection, contents)
+    return [
+        ItemRecord(
+            id=row.id,
+            path=Path(os.fsdecode(row.path)),
+            modality=row.modality,
+            state="present" if row.status == "present" else "missing",
+            size=row.size,
+            modified=_EPOCH + timedelta(microseconds=row.mtime_ns // 1000),
+            ingested=row.seen_at.replace(tzinfo=UTC),
+            sha256=row.sha256,
+            duration=row.duration,
+            width=row.width,
+            height=row.height,
+            taken=None if row.taken is None else datetime.fromisoformat(row.taken),
+            camera=row.camera,
+            gps=None if row.latitude is None or row.longitude is None else (row.latitude, row.longitude),
+            title=row.title,
+            tags=tuple(tags.get(row.content_id, ())),
+            labels=tuple(labels.get(row.content_id, ())),
+            meta=dict(meta.get(row.content_id, {})),
+            metadata=row.metadata,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,106 @@
+"""What a library knows of its items, one by one; and what a person says of them: tags and own metadata."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from mmsearch.catalog.items import items_under
+from mmsearch.catalog.listing import count_items, item_at, item_with_id, next_items
+from mmsearch.catalog.meta import checked_meta
+from mmsearch.catalog.store import FORGOTTEN as TOGETHER
+from mmsearch.catalog.tags import checked_tags
+from mmsearch.context.context import LibraryContext
+from mmsearch.core import registry
+from mmsearch.core.media_paths import item_path
+from mmsearch.errors import InvalidInput
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Item, MetaValue, Modality
+
+Paths: TypeAlias = str | os.PathLike[str] | Collection[str | os.PathLike[str]]
+"""Files or folders: one, or several."""
+
+
+def known_item(context: LibraryContext, which: int | str | os.PathLike[str]) -> Item | None:
+    """The item of an id or at a path, present or missing; None if there is none."""
+    if isinstance(which, int):
+        return context.catalog().read(item_with_id, which)
+    return context.catalog().read(item_at, item_path(which))
+
+
+def all_items(
+    context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
+) -> Iterator[Item]:
+    """Items that match, by path, a page in memory at a time; each page is of one state of the library.
+
+    Raises: InvalidInput, at once.
+    """
+    registry.check_modalities(modalities)
+    catalog = context.catalog()
+
+    def pages() -> Iterator[Item]:
+        after = b""
+        while page := catalog.read(next_items, after, filter, modalities, missing=missing):
+            yield from page
+            after = os.fsencode(page[-1].path)
+
+    return pages()
+
+
+def item_count(
+    context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
+) -> int:
+    """How many items `all_items` yields. Raises: InvalidInput."""
+    registry.check_modalities(modalities)
+    return context.catalog().read(count_items, filter, modalities, missing=missing)
+
+
+def tag_items(context: LibraryContext, paths: Paths, add: Sequence[str], remove: Sequence[str]) -> int:
+    """Give items a person's tags, and take tags away. Returns how many items. Raises: InvalidInput, LibraryLocked."""
+    given, gone = checked_tags(add), checked_tags(remove)
+    if not given and not gone:
+        raise InvalidInput("no tag was named", hint='such as add=["dog"]')
+    if both := sorted({*given} & {*gone}):
+        raise InvalidInput(f"{both[0]!r} is both to be added and removed", hint="leave one out")
+    return _annotate(context, paths, given, gone, {})
+
+
+def set_item_meta(context: LibraryContext, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
+    """Give items own metadata; None takes a key away. Returns how many items. Raises: InvalidInput, LibraryLocked."""
+    return _annotate(context, paths, (), (), checked_meta(values))
+
+
+def _annotate(
+    context: LibraryContext,
+    paths: Paths,
+    add: Sequence[str],
+    remove: Sequence[str],
+    meta: Mapping[str, MetaValue | None],
+) -> int:
+    roots = _stored_paths(paths)
+    with context.writing():
+        catalog = context.catalog()
+        for root in roots:
+            if not catalog.read(items_under, root, None, 1):
+                raise InvalidInput(f"nothing is known at {os.fsdecode(root)}", hint="see what is: mmsearch items")
+        reached, contents = 0, set[int]()
+        for root in roots:
+            after: bytes | None = None
+            while page := catalog.read(items_under, root, after, TOGETHER):
+                contents.update(item.content_id for item in page)
+                reached, after = reached + len(page), page[-1].path
+                if len(contents) >= TOGETHER:
+                    catalog.annotate(sorted(contents), add, remove, meta)
+                    contents.clear()
+        if contents:
+            catalog.annotate(sorted(contents), add, remove, meta)
+        return reached
+
+
+def _stored_paths(paths: Paths) -> list[bytes]:
+    """Without those that lie below another: their items would be counted twice."""
+    named = [paths] if isinstance(paths, str | os.PathLike) else paths
+    found = {Path(os.fsdecode(item_path(path))) for path in named}
+    if not found:
+        raise InvalidInput("no path was named", hint="name files or folders")
+    return [os.fsencode(path) for path in sorted(found) if found.isdisjoint(path.parents)]

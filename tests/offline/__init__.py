@@ -1,0 +1,1 @@
+"""On the PYTHONPATH of a process that may not use the network, and so of every process it starts."""
