@@ -1,6 +1,7 @@
 """mmsearch query"""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,12 +97,14 @@ def query(
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all unlikely, only the first few, and on a table that is said."""
+    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above a table."""
+    told = not (options["only_paths"] or options["null"] or options["as_json"])
     if found and not all(hit.level == "unlikely" for hit in found):
+        if told and sys.stdout.isatty():
+            click.echo(show.levels(found), err=True)
         return found
-    if not (options["only_paths"] or options["null"] or options["as_json"]):
-        nearest = " The nearest:" if found else ""
-        click.echo(f"No confident match.{nearest}", err=True)
+    if told:
+        click.echo("No confident match. The nearest:" if found else "Nothing found.", err=True)
     return found if options["show_all"] else found[:WEAK]
 
 

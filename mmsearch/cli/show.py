@@ -94,6 +94,19 @@ def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> 
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 
+def levels(found: Sequence["Hit"]) -> str:
+    """Which places of a list are sure, likely and unlikely, as "Sure: 1 to 3. Likely: 4. Unlikely: 5 to 10."."""
+    places: dict[str, list[int]] = {}
+    for hit in found:
+        if hit.level is not None:
+            places.setdefault(hit.level, []).append(hit.rank)
+    said = [
+        f"{level.capitalize()}: {ranks[0]}{f' to {ranks[-1]}' if len(ranks) > 1 else ''}."
+        for level, ranks in places.items()
+    ]
+    return " ".join(said) or "How sure these are was not measured yet."
+
+
 def decimal(number: float | None, places: int) -> str:
     """Of a hit; a dash where it has no such number."""
     return "-" if number is None else f"{number:.{places}f}"

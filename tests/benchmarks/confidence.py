@@ -80,7 +80,7 @@ def weights_of(questions: Sequence[Question]) -> Numbers:
     for kind in np.unique(kinds):
         chosen = kinds == kind
         weights[chosen] = SHARES.get(kind.rsplit(" ", 1)[0], 1.0) / chosen.sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Sequence[int] = ()) -> Numbers:
