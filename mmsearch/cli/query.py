@@ -84,6 +84,7 @@ def query(
         if options["explain"] or options["overlay"]:
             wanted = found if as_json else shown
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
+        best = opened.original(found[0].path) if options["show_best"] and found else None
     if options["only_paths"] or options["null"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
     elif as_json:
@@ -92,8 +93,8 @@ def query(
         show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
-    if options["show_best"] and found:
-        click.launch(str(found[0].path))
+    if best is not None:
+        click.launch(str(best))
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":

@@ -32,6 +32,16 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
 
 
+def echo_json_list(values: Iterable[Any]) -> None:
+    """The same for a list of any length, a value in memory at a time."""
+    opening = "["
+    for value in values:
+        text = json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f")
+        click.echo(opening + "\n  " + text.replace("\n", "\n  "), nl=False)
+        opening = ","
+    click.echo("[]" if opening == "[" else "\n]")
+
+
 def line(text: str, err: bool = False) -> None:
     """Print a line that holds other people's words, such as a path: it stays one line."""
     click.echo(printable(text), err=err)
