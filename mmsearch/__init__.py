@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.prune import Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.models.available import AvailableModel, available_models
+    from mmsearch.models.download import OnBytes, prepare
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
     from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -131,6 +133,8 @@ _OFFERED = {
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
     "mmsearch.maintenance.prune": "Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
+    "mmsearch.models.available": "AvailableModel available_models",
+    "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
     "mmsearch.search.explanations": "ConceptTie Explanation PartShare Region TextCue",
@@ -159,6 +163,7 @@ _HOMES = {
 __all__ = [
     "ActiveSpace",
     "And",
+    "AvailableModel",
     "BackfillProblem",
     "Box",
     "CatalogDamaged",
@@ -228,6 +233,7 @@ __all__ = [
     "Not",
     "NotEmbedded",
     "NotKept",
+    "OnBytes",
     "OnEpoch",
     "OnProgress",
     "Or",
@@ -270,9 +276,11 @@ __all__ = [
     "WeightsError",
     "Windowing",
     "__version__",
+    "available_models",
     "connect",
     "errors",
     "open",
+    "prepare",
 ]
 
 

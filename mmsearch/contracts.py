@@ -30,20 +30,20 @@ MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may cost before it is given up; each has the failure class named."""
+    """What decoding one file may cost; a failure class in parentheses is that of a file beyond it."""
 
     pixels: int = 250_000_000
-    """Width x height a picture or a frame may declare (limit)."""
+    """Width x height of a picture or a frame (limit)."""
     file_bytes: int = 16 * 2**30
-    """Size of a file (limit)."""
+    """Size of a file, in bytes (limit)."""
     text_bytes: int = 64 * 2**20
-    """Size of a text document (limit)."""
+    """Size of a text document, in bytes (limit)."""
     duration_s: float = 12 * 3600.0
-    """Length of a sound or a video, seconds (limit)."""
+    """Length of a sound or a video, in seconds (limit)."""
     decode_s: float = 60.0
-    """Seconds a decoder may work without delivering a segment (timeout)."""
+    """Seconds that a decoder may work without delivering a segment (timeout)."""
     memory_bytes: int = 3 * 2**30
-    """Private memory of one decode worker; enforced by the kernel on Linux (out-of-memory)."""
+    """Private memory of one decoding process, in bytes; the kernel enforces it on Linux only (out-of-memory)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +111,38 @@ Metadata: TypeAlias = dict[str, Any]
 
 
 class Decoder(Protocol):
-    """Turns files of one modality into segments. Built as `Decoder(windowing, limits)`; holds no open file.
+    """Turns files of one modality into segments.
 
-    Runs in a worker process that may be killed. Raises `MediaError` subclasses, nothing else, for a bad file.
+    It is built as `Decoder(windowing, limits)`, holds no open file between calls, and runs in a worker process that
+    may be killed. For a bad file it raises `MediaError` subclasses, and nothing else.
     """
 
     @property
     def modality(self) -> Modality: ...
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether the content (first 8 KiB in `head`) is this decoder's. The signature beats the suffix."""
+        """Whether the content is this decoder's; the signature decides, not the suffix.
+
+        Args:
+            path: The file.
+            head: Its first 8 KiB, or all of it.
+        """
         ...
 
     def describe(self, path: Path) -> Metadata:
-        """Facts for the catalog, from headers and tags."""
+        """Facts for the catalog, from headers and tags, that JSON can hold.
+
+        Raises: MediaError if the file cannot be read.
+        """
         ...
 
     def decode(self, path: Path) -> Iterator[Segment]:
-        """At least one segment, in time or reading order; the same file gives the same segments."""
+        """The segments of a file, at least one, in time or reading order.
+
+        The same file gives the same segments.
+
+        Raises: MediaError if the file cannot be decoded.
+        """
         ...
 
 
@@ -148,32 +162,45 @@ class EncoderSpec:
 
 
 class Encoder(Protocol):
-    """Maps segments of one modality into a space. Building one is cheap: weights load at the first `encode`.
+    """Maps segments of one modality into a space.
 
-    Thread safety: `encode` may be called from several threads.
+    Building one is cheap: weights are loaded at the first `encode`. Thread safety: several threads may call `encode`.
     """
 
     @property
     def spec(self) -> EncoderSpec: ...
 
     def prepare(self, segment: Segment) -> Prepared:
-        """The model's input for one segment. Pure, deterministic, no torch: it runs in decode workers.
+        """The model's input for one segment.
 
-        Raises: InvalidInput for a segment of another modality.
+        Pure and deterministic, without torch: it runs in decoding workers.
+
+        Args:
+            segment: Of the modality in `spec`.
+
+        Returns:
+            An array of a shape and dtype of the encoder's own choice.
         """
         ...
 
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
-        """float32 (len(batch), dim), rows of L2 norm 1, in input order.
+        """Vectors of prepared segments.
 
-        Raises: EncodeError if the vectors can't be used, WeightsError if the weights aren't the recorded ones.
+        Args:
+            batch: What `prepare` returned.
+            query: Whether they are queries; some models embed queries and documents differently.
+
+        Returns:
+            float32 (len(batch), dim), rows of L2 norm 1, in input order.
+
+        Raises: EncodeError if the vectors cannot be used, WeightsError if the weights are not the recorded ones.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where vectors may be compared: one dimension, one encoder per segment modality."""
+    """Where vectors may be compared: one dimension, and one encoder for each segment modality."""
 
     name: str
     dim: int
@@ -211,7 +238,10 @@ class Neighbours:
 
 
 class VectorIndex(Protocol):
-    """Vectors under ids, searched by cosine. Thread safety: concurrent `search`, one writer."""
+    """Vectors under ids, searched by cosine.
+
+    Thread safety: any number of threads may call `search` while one writes.
+    """
 
     @property
     def dim(self) -> int: ...
@@ -219,21 +249,41 @@ class VectorIndex(Protocol):
     def __len__(self) -> int: ...
 
     def ids(self) -> Ids:
-        """Every id in it, ascending."""
+        """All ids, int64 (n,), ascending."""
         ...
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Insert; a known id is replaced. Raises: InvalidInput for NaN, zero or non-unit rows, or another dim."""
+        """Insert vectors; the vector of a known id is replaced.
+
+        Args:
+            ids: int64 (n,), 0 or more, without repetition.
+            vectors: float32 (n, dim), rows of L2 norm 1.
+
+        Raises: InvalidInput for NaN, zero or non-unit rows, or another dimension.
+        """
         ...
 
     def remove(self, ids: Ids) -> int:
-        """Forget ids; unknown ones are ignored. Returns how many were there."""
+        """Forget ids; unknown ones are ignored.
+
+        Returns:
+            How many were there.
+        """
         ...
 
     def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
-        """The k nearest of each query (q, dim), exactly min(k, matches) of them under any selection."""
+        """The nearest vectors of each query by cosine.
+
+        Args:
+            queries: float32 (q, dim), rows of L2 norm 1.
+            k: 1 or more.
+            selection: Only these ids may be found; all by default.
+
+        Returns:
+            Ids and scores of shape (q, min(k, matches)), sorted by (-score, id).
+        """
         ...
 
     def save(self, path: Path) -> None:
-        """Write atomically: temp file, fsync, rename."""
+        """Write the index atomically: a temporary file, fsync, rename."""
         ...

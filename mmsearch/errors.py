@@ -28,7 +28,11 @@ from typing import ClassVar
 
 
 class MmsearchError(Exception):
-    """Base of the tree: `message` says what and why, `hint` what to do about it."""
+    """Base class of every error that mmsearch raises on purpose.
+
+    `message` says what went wrong and why, and `hint`, if it is not None, what to do. `exit_code` is that of the
+    shell, `http_status` what a server answers.
+    """
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500

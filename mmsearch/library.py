@@ -1,40 +1,30 @@
 """Library: a folder of vectors and what they stand for. The only thing the shell and the server know."""
 
 import os
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
-from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.failures import failures_to_retry
-from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
-from mmsearch.core import paths as core_paths
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
-from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.filters.ast import Filter
-from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
-from mmsearch.ingest.media import Media, MediaIngest, checked_media
-from mmsearch.ingest.plan import Planner
+from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
-from mmsearch.maintenance import backup, doctor
-from mmsearch.maintenance import export as maintenance_export
 from mmsearch.maintenance import items as maintenance_items
 from mmsearch.maintenance import prune as maintenance_prune
-from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.items import Paths
-from mmsearch.maintenance.locations import used_locations
 from mmsearch.maintenance.prune import Pruned
+from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
 from mmsearch.search import batch, duplicates, pipeline
@@ -42,29 +32,14 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.types import (
-    Failure,
-    Finding,
-    Hit,
-    Item,
-    Label,
-    Location,
-    MetaValue,
-    Modality,
-    OnProgress,
-    Query,
-    QueryLike,
-    Vectors,
-)
+from mmsearch.types import Failure, Hit, Item, Label, MetaValue, Modality, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
-Job = TypeVar("Job", bound=Ingest)
-
 
 @checked_methods
-class Library:
+class Library(LibraryIngestion, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: `search` and the other readers may be called from any number of threads; one ingest, remove or
@@ -91,140 +66,6 @@ class Library:
     def close(self) -> None:
         """Stop the decode workers and close the catalog. The library may be used again: it opens anew."""
         self._context.close()
-
-    # Taking media in
-
-    def ingest(
-        self,
-        *paths: str | os.PathLike[str],
-        exclude: Sequence[str] = (),
-        hidden: bool = False,
-        follow_links: bool = False,
-        modalities: Collection[Modality] | None = None,
-        dry_run: bool = False,
-        on_progress: OnProgress | None = None,
-        cancel: threading.Event | None = None,
-    ) -> IngestReport:
-        """Take in every file below the paths that is new or changed; note moved, copied and missing ones.
-
-        Nothing is ever deleted: what is missing is kept until `prune`. A killed or cancelled run loses at most the
-        files in hand and goes on where it was when called again.
-
-        Args:
-            exclude: Globs; with a slash they match the path below the root, without one any single name.
-            follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
-            modalities: Item modalities to take in ("text", "image", "audio", "video").
-            cancel: Set it from another thread to stop after the files in hand.
-
-        Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
-        """
-        roots = core_paths.checked_roots(paths, self.path)
-        registry.check_modalities(modalities)
-        options = IngestOptions.of(
-            self.settings,
-            exclude=tuple(exclude),
-            hidden=hidden,
-            follow_links=follow_links,
-            modalities=frozenset(modalities) if modalities is not None else None,
-            on_progress=on_progress,
-            cancel=cancel or threading.Event(),
-        )
-        if dry_run:
-            return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots), Ingest)
-
-    def ingest_media(
-        self,
-        media: Media | Iterable[Media],
-        *,
-        on_progress: OnProgress | None = None,
-        cancel: threading.Event | None = None,
-    ) -> IngestReport:
-        """Take in media that the application has in memory, one or many, however they come.
-
-        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
-        the failure ledger under that path; what its id held before stays.
-
-        Args:
-            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
-                comes.
-            cancel: Set it from another thread to stop after the media in hand.
-
-        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
-        """
-        checked = checked_media(media)
-        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
-        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
-
-    def original(self, path: str | os.PathLike[str]) -> Path:
-        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
-        in memory. It is to be read only.
-
-        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
-        """
-        return self._context.original(Path(path))
-
-    def retry(
-        self,
-        failure: str | None = None,
-        on_progress: OnProgress | None = None,
-        cancel: threading.Event | None = None,
-        *,
-        follow_links: bool = False,
-    ) -> IngestReport:
-        """Try the files of the failure ledger again, all or those of one class.
-
-        Args:
-            cancel, follow_links: As `ingest` takes them.
-        """
-        options = IngestOptions.of(
-            self.settings,
-            follow_links=follow_links,
-            retry=lambda known: True,
-            on_progress=on_progress,
-            cancel=cancel or threading.Event(),
-        )
-        with self._context.catalog().reading() as snapshot:
-            known = failures_to_retry(snapshot, failure)
-        return self._ingest(options, lambda job: job.again(known), Ingest)
-
-    def _ingest(
-        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
-    ) -> IngestReport:
-        with self._context.writing(create=True):
-            catalog = self._context.catalog(create=True)
-            self._context.sweep()
-            self._context.check_named()
-            space, record = self._context.embedding(create=True)
-            run_id = catalog.begin_run()
-            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
-            state = "failed"
-            try:
-                report = work(job)
-                state = "interrupted" if report.interrupted else "done"
-                job.publishing()
-                with report.timed("calibrate"):
-                    self._context.calibrate(space, record)
-                with report.timed("publish"):
-                    self._context.indexes().publish()
-            finally:
-                catalog.finish_run(run_id, state, job.report.as_dict())
-        # Others may ingest meanwhile: nobody waits for it but the caller.
-        with report.timed("build"):
-            self._context.grown()
-        return report
-
-    def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
-        exists = (self.path / FILE_NAME).exists()
-        catalog = self._context.catalog() if exists else None
-        space = catalog.read(base_space) if catalog else None
-        if catalog:
-            self._context.check_named()
-        report = IngestReport()
-        planner = Planner(
-            catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
-        )
-        return plan_only(planner, roots, options)
 
     # Finding
 
@@ -533,53 +374,6 @@ class Library:
     def prune(self) -> Pruned:
         """Forget items whose file is missing, and failures whose file is gone; give their room back. Searches go on."""
         return maintenance_prune.prune(self._context)
-
-    # Keeping it safe
-
-    def doctor(self) -> list[Finding]:
-        """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
-        return list(doctor.examine_library(self._context))
-
-    def locations(self) -> list[Location]:
-        """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
-
-        Raises: InvalidInput for a settings file that can't be read.
-        """
-        return used_locations(self.path)
-
-    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
-
-        Raises: LibraryNotFound, InvalidInput if the file exists and may not be overwritten.
-        """
-        return backup.back_up(self._context.catalog(), Path(path), overwrite=overwrite)
-
-    def export(self, folder: str | os.PathLike[str]) -> Exported:
-        """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
-        return maintenance_export.export_library(self._context, Path(folder))
-
-    def import_(
-        self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
-    ) -> Imported:
-        """Take in what `export` wrote, of this library or another; opens no medium. What is known here stays.
-
-        Args:
-            roots: Folder there -> folder here, such as {"/home/ann/Pictures": "/mnt/pictures"}.
-            models: Other models, by name, whose vectors are taken too, although this library has none of theirs yet.
-
-        Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
-        """
-        return maintenance_export.import_folder(self._context, Path(folder), roots or {}, models)
-
-    def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Make the library what it was when `backup` wrote the file. Returns how many items it has.
-
-        Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
-        """
-        with self._context.writing(create=True):
-            items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)
-            self._context.let_go()
-        return items
 
 
 @checked_arguments

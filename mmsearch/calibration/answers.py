@@ -6,7 +6,7 @@ z: how high the hit's cosine is; how high the list's rival is, the segment in pl
 2000); and how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
 (Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010). The last two are the same for a whole list, so that a
 higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
-sentences lie on different scales, so each has four numbers of its own.
+sentences lie on different scales, so each has three numbers of its own.
 
 `answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
 
@@ -37,6 +37,10 @@ DEFAULT_FALSE_ACCEPTS = 0.05
 
 RIVAL = 30
 """Place of the segment that stands for what isn't an answer. In a shorter list it scores as unrelated pairs do."""
+
+RIVAL_SHARE = 0.4
+"""How much of the rival's score is taken off a hit's. With more, right answers are rejected the more, the larger a
+library is; with less, the smaller it is."""
 
 LIKELY_FACTOR = 5
 """How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
@@ -70,9 +74,7 @@ class Weights(NamedTuple):
 
     intercept: float
     score: float
-    """> 0: within a list a higher score is a higher confidence."""
-    rival: float = 0.0
-    """<= 0."""
+    """Of the score less the rival's share, > 0: within a list a higher score is a higher confidence."""
     hubness: float = 0.0
     """<= 0."""
 
@@ -111,9 +113,9 @@ class AnswerModel:
         above = (fisher(score) - usual.median) / usual.spread
         rival = usual.rival if facts.rival is None else max((fisher(facts.rival) - usual.median) / usual.spread, 0.0)
         hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
+        lead = above - RIVAL_SHARE * rival
         of_name, of_sentence = (
-            one.intercept + one.score * above + one.rival * rival + one.hubness * hubness
-            for one in (self.name, self.sentence)
+            one.intercept + one.score * lead + one.hubness * hubness for one in (self.name, self.sentence)
         )
         return (1 - sentence) * of_name + sentence * of_sentence
 

@@ -17,6 +17,7 @@ from mmsearch.cli.examples import add_examples
 from mmsearch.cli.help import help_command
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
+from mmsearch.cli.items import items, tag
 from mmsearch.cli.label import label
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
@@ -87,6 +88,8 @@ for command in (
     restore,
     export,
     import_folder,
+    items,
+    tag,
     label,
     evaluate,
     index,

@@ -57,6 +57,16 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch import exported --library new.library",
         "mmsearch import exported --root /home/ann/Pictures=/mnt/pictures",
     ),
+    "items": (
+        "mmsearch items --filter 'tag = dog and meta.rating >= 4'",
+        "mmsearch items photo.jpg --json",
+        "mmsearch items --in image --count",
+    ),
+    "tag": (
+        "mmsearch tag photo.jpg --add dog --add garden --meta rating=5",
+        "mmsearch tag ~/Pictures/Rome --add rome --meta taken-by='Ada Lovelace' --meta due=2027-01-31",
+        "mmsearch tag photo.jpg --remove dog --meta rating=",
+    ),
     "label": (
         'mmsearch label --as "cat,dog,car" --in image',
         'mmsearch label --as "cat,dog,car" --min-confidence 0.9 --save',

@@ -1,6 +1,7 @@
 """mmsearch query"""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def query(
         if options["explain"] or options["overlay"]:
             wanted = found if as_json else shown
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
+        best = opened.original(found[0].path) if options["show_best"] and found else None
     if options["only_paths"] or options["null"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
     elif as_json:
@@ -91,17 +93,19 @@ def query(
         show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
-    if options["show_best"] and found:
-        click.launch(str(found[0].path))
+    if best is not None:
+        click.launch(str(best))
 
 
-def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all unlikely, only the first few, and on a table that is said."""
+    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above it."""
+    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above a table."""
+    told = not (options["only_paths"] or options["null"] or options["as_json"])
     if found and not all(hit.level == "unlikely" for hit in found):
+        if told and sys.stdout.isatty():
+            click.echo(show.levels(found), err=True)
         return found
-    if not (options["only_paths"] or options["null"] or options["as_json"]):
-        nearest = " The nearest:" if found else ""
-        click.echo(f"No confident match.{nearest}", err=True)
+    if told:
+        click.echo("No confident match. The nearest:" if found else "Nothing found.", err=True)
     return found if options["show_all"] else found[:WEAK]
 
 

@@ -32,6 +32,16 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
 
 
+def echo_json_list(values: Iterable[Any]) -> None:
+    """The same for a list of any length, a value in memory at a time."""
+    opening = "["
+    for value in values:
+        text = json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f")
+        click.echo(opening + "\n  " + text.replace("\n", "\n  "), nl=False)
+        opening = ","
+    click.echo("[]" if opening == "[" else "\n]")
+
+
 def line(text: str, err: bool = False) -> None:
     """Print a line that holds other people's words, such as a path: it stays one line."""
     click.echo(printable(text), err=err)
@@ -92,6 +102,19 @@ def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> 
             rows.append((*below, "") if ids else below)
     columns = ("#", "level", "sure", *(("cosine", "words") if scores else ()), "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
+
+
+def levels(found: Sequence["Hit"]) -> str:
+    """Which places of a list are sure, likely and unlikely, as "Sure: 1 to 3. Likely: 4. Unlikely: 5 to 10."."""
+    places: dict[str, list[int]] = {}
+    for hit in found:
+        if hit.level is not None:
+            places.setdefault(hit.level, []).append(hit.rank)
+    said = [
+        f"{level.capitalize()}: {ranks[0]}{f' to {ranks[-1]}' if len(ranks) > 1 else ''}."
+        for level, ranks in places.items()
+    ]
+    return " ".join(said) or "How sure these are was not measured yet."
 
 
 def decimal(number: float | None, places: int) -> str:

@@ -1,5 +1,6 @@
 """What one open library holds."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -48,11 +49,13 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         if self.catalog().originals.unfinished:
             self.catalog().sweep_originals()
 
-    def original(self, path: Path) -> Path:
+    def original(self, path: str | os.PathLike[str]) -> Path:
         """The file that holds what an item at a path holds. Raises: NotKept, InvalidInput."""
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidInput(f"an item's path is no {type(path).__name__}", hint="hit.path, for example")
         address = item_path(path)
         if not is_media_path(address):
-            return path
+            return Path(path)
         found = self.catalog().read(items_at, [address]).get(address)
         if found is None:
             raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch status")

@@ -9,7 +9,7 @@ import inspect
 import math
 import os
 import types
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from functools import cache, wraps
@@ -94,7 +94,7 @@ def described(annotation: Any) -> str:
     kind = origin or annotation
     if kind in _WORDS:
         return _WORDS[kind]
-    if inner and isinstance(kind, type) and issubclass(kind, Collection):
+    if inner and isinstance(kind, type) and (issubclass(kind, Collection) or kind is Iterable):
         return f"a {'mapping' if issubclass(kind, Mapping) else 'list'}, each of it {described(inner[-1])}"
     return f"a {getattr(kind, '__name__', kind)}"
 
@@ -149,6 +149,8 @@ def _converter(annotation: Any) -> Converter:
         return _SCALARS[kind]
     if isinstance(kind, type) and issubclass(kind, Mapping) and inner:
         return _mapping_of(kind, *map(_converter, inner))
+    if kind is Iterable and inner:
+        return _iterable_of(_collection_of(Collection, _converter(inner[0])))
     if isinstance(kind, type) and issubclass(kind, Collection) and inner and kind is not np.ndarray:
         return _collection_of(kind, _converter(inner[0]))
     return _instance_of(kind)
@@ -226,7 +228,7 @@ def _either(annotations: tuple[Any, ...]) -> Converter:
     # Where nothing but a path is meant, a text is one; where words are meant too, it may be anything.
     kinds = {get_origin(one) or one for one in annotations}
     converters = [
-        _path_text if one is str and kinds <= {str, os.PathLike, types.NoneType} and os.PathLike in kinds
+        _path_text if one is str and kinds <= {str, os.PathLike, int, types.NoneType} and os.PathLike in kinds
         else _converter(one)
         for one in annotations
     ]  # fmt: skip
@@ -275,6 +277,14 @@ def _collection_of(kind: Any, each: Converter) -> Converter:
         if isinstance(value, AbstractSet):
             return frozenset(made)
         return tuple(made) if isinstance(value, tuple) else made
+
+    return convert
+
+
+def _iterable_of(collection: Converter) -> Converter:
+    def convert(value: Any) -> Any:
+        # What comes one by one can't be looked at without being used up.
+        return value if isinstance(value, Iterator) else collection(value)
 
     return convert
 

@@ -124,51 +124,51 @@ MACHINE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default; zero means "choose for this machine"."""
+    """Every setting with its default. Where 0 is allowed, it means "choose for this machine"."""
 
     space: str = "starter"
-    """Space of a new library; an existing one keeps its own."""
+    """Model (space) of a new library; an existing library keeps its own."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """Device that models compute on; auto takes a GPU if there is one."""
     precision: Precision = "auto"
-    """auto (fp32 on a CPU, fp16 on a GPU), fp32, fp16 or bf16."""
+    """Number format that models compute in; auto is fp32 on a CPU and fp16 on a GPU."""
     models: str = ""
-    """Folder of prepared models; "": `models` in the user's data folder. No argument: a process has one."""
+    """Folder of prepared models; if empty, `models` in your data folder. No argument: a process has one."""
     index: str = "auto"
-    """What vectors are searched with: auto, a preset of `mmsearch index presets`, or numpy."""
+    """Kind of index for large lists: auto, a preset of `mmsearch index presets`, or numpy (no FAISS)."""
     index_device: IndexDevice = "cpu"
-    """Where vectors are searched: cpu, or gpu where FAISS sees one."""
+    """Device that searches vectors; gpu needs a GPU that FAISS sees."""
     recall: float = 0.95
-    """Share of the ten nearest that an index has to find, to be published."""
+    """Fraction of the ten nearest that an index must find before it is used."""
     workers: int = 0
-    """Decode workers; 0: one per CPU core, at most 8."""
+    """Number of decoding processes; 0 means one per CPU core, at most 8."""
     batch_size: int = 0
-    """Segments an encoder takes at once; 0: the encoder's own choice."""
+    """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
     false_accepts: float = 0.05
-    """Share of queries about nothing in the library that may get a confident hit all the same."""
+    """Fraction of queries about nothing in the library that may still get a confident hit."""
     fusion: str = "best"
-    """What files that belong together are ranked by: "best" of them, their "mean", "weighted" mean, "learned:NAME", a
-    model that `mmsearch train fusion` made, or "off"."""
+    """How files that belong together are ranked: by the "best" of them, their "mean", their "weighted" mean, a
+    model that `mmsearch train fusion` made ("learned:NAME"), or each by itself ("off")."""
     fusion_weights: Mapping[Modality, float] = field(
         default_factory=lambda: {"image": 1.0, "video": 1.0, "audio": 1.0, "text": 0.5}, hash=False
     )
-    """What a file of each kind counts for in a weighted mean; 1 if it isn't named."""
+    """Weight of a file of each kind in a weighted mean; 1 for a kind that is not named."""
     dedup: bool = True
     """Whether near-duplicates among results are shown as one."""
     similarity: Mapping[Modality, float] = field(
         default_factory=lambda: {"image": 0.95, "audio": 0.999, "text": 0.98}, hash=False
     )
-    """Cosine from which two segments of a kind count as near-duplicates, in (0, 1]: so high that hardly two different
-    files reach it in the starter space (see `tests.benchmarks.duplicates`); another space may need another."""
+    """Cosine from which two segments of a kind count as near-duplicates. The defaults suit the starter space, where
+    hardly two different files reach them; another space may need others."""
     storage: Storage = "float32"
-    """What the vectors of a new library are stored as: "float32" or "float16", half as large."""
+    """Number format of a new library's vectors on disk; float16 is half as large."""
     commit_segments: int = 512
-    """Segments a transaction holds before it is committed, at most one more file than that."""
+    """Number of segments after which a transaction is committed; the last file may exceed it."""
     commit_s: float = 5.0
-    """Seconds after which a transaction is committed even if smaller."""
+    """Seconds after which a transaction is committed even if it is smaller."""
     keep_memory: KeepMemory = "auto"
-    """Whether the C library keeps freed memory for the next batch, in the whole process: "on", "off", or "auto": on in
-    mmsearch's own commands and workers, off where it is part of another program."""
+    """Whether the C library keeps freed memory for the next batch, in the whole process. auto is on in mmsearch's own
+    commands and workers, and off in a program that imports mmsearch."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes

@@ -76,9 +76,9 @@ def item_path(path: str | os.PathLike[str]) -> bytes:
     try:
         os.fsencode(given)
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"{given!r} holds what is in no path") from error
+        raise InvalidInput(f"{given!r} holds what is in no path", hint="give a path as the system has it") from error
     if "\0" in given:
-        raise InvalidInput(f"{given!r} holds a null character, which is in no path")
+        raise InvalidInput(f"{given!r} holds a null character, which is in no path", hint="leave it out")
     # On Windows pathlib turns slashes over; nothing in such a path has a backslash of its own.
     turned = os.fsencode(given.replace("\\", "/") if os.sep == "\\" else given)
     if is_media_path(turned):

@@ -39,6 +39,17 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
+def path_in_table(text: str, folder: Path) -> Path:
+    """The absolute path that a table in this folder names, whose writer may have used Windows' backslashes.
+
+    A file whose name really has backslashes is that file. Raises: OSError, ValueError for what can't be a path.
+    """
+    path = Path(os.path.abspath(folder / text))
+    if "\\" in text and os.sep == "/" and not path.exists():
+        return Path(os.path.abspath(folder / text.replace("\\", "/")))
+    return path
+
+
 def checked_roots(paths: Sequence[str | os.PathLike[str]], library: Path) -> list[Path]:
     """Absolute, without those that lie below another: their files would be counted twice."""
     if not paths:

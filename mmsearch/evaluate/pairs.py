@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmsearch.core.paths import path_in_table
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate.types import JudgedPairs, Pair, UnusedPair
 
@@ -86,12 +87,12 @@ def _row(cells: list[str], query_at: int, relevant_at: int, folder: Path) -> tup
 def _files(cell: str, folder: Path) -> Iterator[Path]:
     for part in cell.split(","):
         if part.strip():
-            yield Path(os.path.abspath(folder / part.strip()))
+            yield path_in_table(part.strip(), folder)
 
 
 def _file(query: str, folder: Path) -> Path | None:
     try:
-        path = Path(os.path.abspath(folder / query))
+        path = path_in_table(query, folder)
         return path if path.is_file() else None
     except (OSError, ValueError):  # too long for a name, or a null byte
         return None

@@ -34,11 +34,11 @@ class IngestReport:
     not_embedded: int = 0
     """Good files of a modality that the space has no encoder for."""
     other_modality: int = 0
-    """Files left out because of `only`."""
+    """Files left out because of `modalities`."""
     missing: int = 0
     """Items whose file was there before and is not now. They are kept; `prune` forgets them."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """What the scan passed over, by reason: hidden, excluded, link loop, not a regular file, ..."""
+    """What the scan skipped, by reason: hidden, excluded, link loop, not a regular file, ..."""
     warnings: list[str] = field(default_factory=list)
     segments: int = 0
     embedded: int = 0

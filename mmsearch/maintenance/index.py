@@ -85,19 +85,26 @@ class LibraryIndex:
         self._context = context
 
     def presets(self) -> Sequence[IndexPreset]:
-        """The kinds of index there are."""
+        """The kinds of index, the one for the smallest lists first."""
         return presets.PRESETS
 
     def status(self) -> list[IndexStatus]:
-        """How every list is searched. Raises: LibraryNotFound, LibraryEmpty."""
+        """How each list is searched, and its measured recall. Raises: LibraryNotFound, LibraryEmpty."""
         indexes = self._context.indexes()
         return [IndexStatus(key.item, key.segment, **indexes.describe(key)) for key in indexes.refresh()]
 
     def tune(self, recall: float | None = None) -> list[IndexBuild]:
-        """Find the least search effort that reaches a recall with queries of every modality, by default the setting's,
-        and search with it from now on. Lists that are searched exactly have nothing to tune.
+        """Choose the least search effort that reaches a recall with queries of every modality.
 
-        Raises: InvalidInput, LibraryLocked if somebody else is building.
+        A list that is searched exactly has nothing to tune.
+
+        Args:
+            recall: Fraction of the ten nearest to find, in (0, 1]; by default the setting `recall`.
+
+        Returns:
+            One result for each list, with the recall that was measured.
+
+        Raises: InvalidInput, LibraryLocked if another process is building.
         """
         tuner = self._tuner(recall)
         with tuner.build_lock():
@@ -105,9 +112,16 @@ class LibraryIndex:
             return [_made_known(made) for made in tuned if made is not None]
 
     def build(self, preset: str | None = None, recall: float | None = None) -> list[IndexBuild]:
-        """Build the ANN indexes anew now: of this preset, or of the one that suits each list.
+        """Build new approximate indexes now; one that misses the recall is not used.
 
-        A preset that is not the setting `index` serves until that ANN index has outgrown itself.
+        A preset that is not the setting `index` is in use until the list has outgrown that index.
+
+        Args:
+            preset: A name of `presets`, or "auto"; by default the setting `index`.
+            recall: Fraction of the ten nearest to find, in (0, 1]; by default the setting `recall`.
+
+        Returns:
+            One result for each list: its recall, and whether the index is in use.
 
         Raises: InvalidInput, UnknownName, LibraryLocked.
         """
@@ -120,13 +134,13 @@ class LibraryIndex:
             ]
 
     def start_background_indexing(self, on_built: Callable[[Sequence[IndexBuild]], None] | None = None) -> None:
-        """Look from now on, until the library is closed, whether a list has outgrown its ANN index, whoever's commit
-        it was by, and have it built by another process while this one serves; an ingest no longer waits for that.
+        """Build indexes in another process whenever a list has outgrown its index, until the library is closed.
 
-        For processes that live long. What goes wrong is logged, and tried again later.
+        For long-running processes. It notices commits of every process, and an ingest no longer waits for a build.
+        Errors are logged, and the build is tried again later.
 
         Args:
-            on_built: Called, in another thread, once a search finds what was built.
+            on_built: Called in another thread when a search has found a new index.
         """
         context = self._context
 
@@ -143,10 +157,13 @@ class LibraryIndex:
         )
 
     def verify(self, *, repair: bool = False) -> list[IndexCheck]:
-        """Compare every list with the catalog: its files' checksums, its ids, and the scores of some vectors.
+        """Compare every list with the catalog: checksums of files, ids, and the scores of some vectors.
 
         Args:
-            repair: Make what is wrong anew from the catalog.
+            repair: Rebuild what is wrong from the catalog.
+
+        Returns:
+            One result for each list, with what is wrong in words.
 
         Raises: LibraryLocked, with `repair`.
         """

@@ -82,7 +82,7 @@ def _annotate(
         catalog = context.catalog()
         for root in roots:
             if not catalog.read(items_under, root, None, 1):
-                raise InvalidInput(f"nothing is known at {os.fsdecode(root)}", hint="see what is: mmsearch items")
+                raise InvalidInput(f"nothing is known at {os.fsdecode(root)}", hint="list all items: mmsearch items")
         reached, contents = 0, set[int]()
         for root in roots:
             after: bytes | None = None

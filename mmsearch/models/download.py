@@ -13,6 +13,7 @@ from typing import TypeAlias
 from filelock import FileLock, Timeout
 
 from mmsearch.core import registry
+from mmsearch.core.arguments import checked_arguments
 from mmsearch.core.atomic import folder_to_disk
 from mmsearch.core.config import models_folder
 from mmsearch.core.paths import absolute_path
@@ -60,6 +61,28 @@ class DownloadPlan:
         if isinstance(self.origin, Path):
             return str(self.origin)
         return f"{self.origin.name} on the Hugging Face hub"
+
+
+@checked_arguments
+def prepare(name: str, source: str | os.PathLike[str] | None = None, on_bytes: OnBytes | None = None) -> Path:
+    """Get a model onto this machine, unless it is here: the only function that downloads anything, and it doesn't ask.
+
+    Its size and its licence are in `available_models`.
+
+    Args:
+        name: As `AvailableModel.name` and the setting `space` have it.
+        source: Copy it from this folder, laid out as on the hub, instead of downloading it.
+        on_bytes: Called with how many bytes were copied since the last call; a download shows its own progress.
+
+    Returns the folder it lies in.
+
+    Raises: UnknownName, InvalidInput for a name that is none, WeightsError if it can't be had or is damaged.
+    """
+    there = prepared_folder(name)
+    if there is not None:
+        return there
+    planned = plan_download(name, None if source is None else absolute_path(source))
+    return prepare_model(planned) if on_bytes is None else prepare_model(planned, on_bytes)
 
 
 def prepared_folder(name: str) -> Path | None:

@@ -66,13 +66,13 @@ class ModelSwitched:
 
 @checked_methods
 class LibraryModels:
-    """The models of one library. Searches go on in whatever is done here, and so do ingests while one is added."""
+    """The models of one library; searches continue meanwhile, and so do ingests while a model is added."""
 
     def __init__(self, context: LibraryContext) -> None:
         self._context = context
 
     def list(self) -> Sequence[ModelStatus]:
-        """The models that the library has vectors of, and what is missing from them."""
+        """The models that the library has vectors of, and how many files each lacks."""
         return library_models(self._context.catalog())
 
     def add(
@@ -83,18 +83,19 @@ class LibraryModels:
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> ModelAdded:
-        """Embed everything that is here with another model, or what an earlier run of it left; changes no search.
+        """Embed every file of the library with another model, or continue an earlier run. Changes no search.
 
-        A file that is not as it was ingested is left out and reported. What is ingested later goes to the model that
-        searches use: then this is to be called again.
+        A file that has changed since it was ingested is left out and reported. A file that is ingested later gets
+        vectors of the model in use: call this again.
 
         Args:
-            name: As `mmsearch.models.available.available_models()` and the argument `space` of `mmsearch.open` have it.
-            retry: Whether to try again what the model couldn't take in an earlier run.
-            cancel: Set it from another thread to stop after the files in hand.
+            name: A name of `mmsearch models`, as the argument `space` of `mmsearch.open` takes it.
+            retry: Try again the files that failed in an earlier run.
+            on_progress: Called now and then with a `Progress`.
+            cancel: Set it from another thread to stop after the current files.
 
-        Raises: LibraryEmpty, UnknownName, WeightsError, LibraryLocked if a model is being added already,
-            SpaceChanged if it is another version of the model than the one that was added.
+        Raises: LibraryEmpty, UnknownName, WeightsError, LibraryLocked if a model is being added already, SpaceChanged
+        if it is another version of the model than the one that was added.
         """
         with self._context.adding():
             record = self._known(name) or self._new(name)
@@ -110,13 +111,19 @@ class LibraryModels:
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> ModelSwitched | None:
-        """Search with another model from now on, and ingest with it; the one before is kept. None if cancelled.
+        """Search and ingest with another model from now on; the model before is kept.
 
         Args:
-            when_complete: Add what is missing first, as `add` does, waiting for an ingest that runs.
+            name: A model that was added.
+            when_complete: First add missing vectors, as `add` does, after a running ingest.
+            on_progress: Called now and then with a `Progress`.
+            cancel: Set it from another thread to stop after the current files.
 
-        Raises: InvalidInput for a model that wasn't added, SpaceIncomplete if contents lack their vectors,
-            LibraryLocked, WeightsError, SpaceChanged.
+        Returns:
+            What was switched; None if it was cancelled.
+
+        Raises: InvalidInput for a model that was not added, SpaceIncomplete if files lack its vectors, LibraryLocked,
+        WeightsError, SpaceChanged.
         """
         stop = cancel or threading.Event()
         if when_complete:
@@ -142,10 +149,12 @@ class LibraryModels:
             return self._activate(record)
 
     def drop(self, name: str) -> int:
-        """Forget a model: its vectors, its indexes, and all that was made of it by projections. Returns how many bytes
-        of the catalog the disk has back.
+        """Forget a model: its vectors, its indexes, and everything that projections computed from it.
 
-        Raises: InvalidInput for an unknown model or the one that searches use, LibraryLocked.
+        Returns:
+            Bytes of the catalog that were freed on the disk.
+
+        Raises: InvalidInput for an unknown model or the one in use, LibraryLocked.
         """
         record = self._named(name)
         with self._context.writing(), self._context.adding():

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.embeddings import segment_vectors
+from mmsearch.core.paths import path_in_table
 from mmsearch.errors import InvalidInput
 from mmsearch.evaluate import UnusedPair
 from mmsearch.evaluate.pairs import read_tsv
@@ -67,7 +68,7 @@ def read_labels(path: Path) -> tuple[list[LabelRow], list[UnusedPair]]:
             unused.append(UnusedPair(path, number, "no path and label" if line.strip() else "empty line"))
             continue
         name = " ".join(cells[label_at].split())
-        file = Path(os.path.abspath(path.parent / cells[path_at].strip()))
+        file = path_in_table(cells[path_at].strip(), path.parent)
         row = LabelRow(file, spelled.setdefault(name.casefold(), name), number)
         if (known := seen.setdefault(file, row)) is not row:
             unused.append(UnusedPair(path, number, _again(row, known, "file")))
@@ -129,5 +130,5 @@ def _warnings(judged: int) -> tuple[str, ...]:
     if not judged:
         return ("too few examples to validate with: nothing says how good it is, and its sureness isn't calibrated",)
     if judged < head_task.ENOUGH:
-        return (f"only {judged} examples validate: take the figures, and how sure a label is, as rough",)
+        return (f"only {judged} examples were held out: the figures and the confidence of labels are rough",)
     return ()

@@ -45,7 +45,10 @@ REPLAY = 4096
 
 @checked_methods
 class LibraryTraining:
-    """Learning for one library. Nothing changes for its searches before `apply`."""
+    """Training for one library: projections, adapters, fusions and classifiers.
+
+    Each training makes a folder `training/NAME` in the library. Nothing changes for searches before `apply`.
+    """
 
     def __init__(self, context: LibraryContext) -> None:
         self._context = context
@@ -63,20 +66,21 @@ class LibraryTraining:
         command: str = "library.train.projection(...)",
         **chosen: Any,
     ) -> TrainingResult:
-        """Learn from pairs, as `evaluate` reads them, to find your items by your queries.
+        """Learn a map of the library's vectors from pairs of queries and right answers.
 
         Args:
-            pairs: May be left out if `weak` finds some.
-            weak: Where the library itself is asked for pairs: names of `mmsearch.training.weak.SOURCES`. They count
-                like given ones, are kept in the model's folder as weak.tsv, and counted in the warnings.
-            valid: Pairs to validate with; by default a fifth of all pairs is held back, by whole groups.
-            modality: Whose vectors get a map, and whose files get weak pairs; by default the items' modalities other
-                than text, or text if there is none.
-            command: For the model card.
-            chosen: Fields of `training.serving.recipe.Recipe` (loss, optimizer, epochs, seed, ...), and hidden,
-                dropout and keep of `mmsearch.training.projection.ProjectionShape`.
+            pairs: A TSV file with the header query<TAB>relevant, as for `Library.evaluate`; None with `weak`.
+            name: Name of the model.
+            weak: Sources of pairs in the library itself: "names", "folders", "sidecars", "tags".
+            valid: Pairs for validation; by default a fifth of all pairs is held out, by whole groups of files.
+            modality: Modalities whose vectors get a map; by default those of items other than text, if there are any.
+            plot: Draw the curves of recall into this .png, .svg or .pdf file.
+            on_epoch: Called after each epoch.
+            command: What the model card says it was made with.
+            chosen: Options of the training: loss, optimizer, epochs, batch, lr, patience, seed, adversarial, radius,
+                hidden, dropout, keep.
 
-        Raises: InvalidInput if there is a model of this name, or the pairs are too few or unusable.
+        Raises: InvalidInput for a name that is taken, too few or unusable pairs, or unknown options; LibraryLocked.
         """
         folder = self._new(name)
         _check_plot(plot)
@@ -115,14 +119,15 @@ class LibraryTraining:
         command: str = "library.train.adapter(...)",
         **chosen: Any,
     ) -> TrainingResult:
-        """Adapt the towers of the library's open_clip model to pairs of words and pictures, which need not be in it.
+        """Adapt the towers of the library's open_clip model to pairs of words and pictures, by LoRA.
 
-        The result is a space of its own, `TrainingResult.space`, for a library into which the files are ingested anew.
+        The adapted model is a space of its own, `TrainingResult.space`, for a new library.
 
         Args:
-            chosen: Fields of `mmsearch.training.serving.recipe.Recipe`, and of `mmsearch.training.lora.LoraOptions`.
+            pairs: A TSV file with the header query<TAB>relevant; queries are words, answers are pictures.
+            chosen: Options of the training, as for `projection`, and rank, alpha, towers and checkpointing.
 
-        Raises: InvalidInput as `projection`, if peft isn't installed, or for a space without such towers.
+        Raises: InvalidInput as `projection`, if peft is not installed, or for a space without such towers.
         """
         folder = self._new(name)
         _check_plot(plot)
@@ -151,13 +156,14 @@ class LibraryTraining:
         command: str = "library.train.fusion(...)",
         **chosen: Any,
     ) -> TrainingResult:
-        """Learn to make one vector of the files of a bundle; the setting `fusion = "learned:NAME"` ranks by it.
+        """Learn to make one vector of the files of a group; the setting `fusion = "learned:NAME"` ranks by it.
 
         Args:
-            pairs: As `evaluate` reads them; what is asked for is the bundle that a relevant file belongs to.
-            chosen: Fields of `Recipe`, of `mmsearch.training.fusion_task.FusionShape`, and `attack`, `radius`, `steps`.
+            pairs: A TSV file as `Library.evaluate` reads it; the right answer is the group that a relevant file
+                belongs to.
+            chosen: Options of the training, as for `projection`, and strategy, hide, attack, radius, steps.
 
-        Raises: InvalidInput as `projection`, or if no pair asks for a bundle.
+        Raises: InvalidInput as `projection`, or if no pair asks for a group.
         """
         folder = self._new(name)
         _check_plot(plot)
@@ -180,15 +186,15 @@ class LibraryTraining:
         command: str = "library.train.labels(...)",
         **chosen: Any,
     ) -> heads.TrainedHead:
-        """Learn names from examples of them; `Library.label(model=name)` gives them to other items.
+        """Train a classifier on examples of names; `Library.label(model=name)` uses it.
 
         Args:
-            table: A TSV file with the header path<TAB>label; where the label is empty, none of the names is right.
-                With the `fusion` of `ProjectionShape`, a path stands for its bundle.
-            confusion: Draw the confusion matrix of the validation side into this file.
-            chosen: Fields of `training.head_task.HeadShape`, and of `Recipe` that aren't `HEAD_RECIPE`'s.
+            table: A TSV file with the header path<TAB>label. An empty label means none of the names.
+            confusion: Draw the confusion matrix of the held-out examples into this .png, .svg or .pdf file.
+            chosen: kind ("linear" or "mlp"), balanced, fusion ("off", "mean" or "learned:NAME", by which a path stands
+                for its group of files), optimizer, epochs, lr, patience and seed.
 
-        Raises: InvalidInput if there is a model of this name, or fewer than two names have usable examples.
+        Raises: InvalidInput for a name that is taken, or if fewer than two names have usable examples.
         """
         _check_plot(confusion)
         learned = heads.learn_head(self._context, Path(table), name, chosen, command, on_epoch)
@@ -199,9 +205,9 @@ class LibraryTraining:
     def resume(
         self, name: str = "mine", *, plot: str | os.PathLike[str] | None = None, on_epoch: OnEpoch | None = None
     ) -> TrainingResult:
-        """Go on with a training that was cut off, from its last checkpoint, to the weights it would have had.
+        """Continue an interrupted training from its last checkpoint, to the weights it would have had.
 
-        Raises: LibraryError if there is none, SpaceChanged if it was begun in another space.
+        Raises: LibraryError if there is no such training, SpaceChanged if it began in another space.
         """
         folder = ModelFolder.of(self._context.path, name)
         plan = folder.plan()
@@ -218,22 +224,25 @@ class LibraryTraining:
             return (self._adapt if "rank" in plan["shape"] else self._train)(folder, plot, on_epoch)
 
     def apply(self, name: str) -> ActiveSpace:
-        """Search with a model from now on: the library's vectors are projected anew, no medium is opened.
+        """Search with a projection from now on: it maps the stored vectors and opens no media file.
 
         Raises: InvalidInput if there is no such model, SpaceChanged if it was trained in another space, LibraryLocked.
         """
         return _active(applying.apply_model(self._context, name))
 
     def to_base(self) -> ActiveSpace:
-        """Search without any model again. Raises: LibraryEmpty, LibraryLocked."""
+        """Search without a projection again. Raises: LibraryEmpty, LibraryLocked."""
         return _active(applying.return_to_base(self._context))
 
     def drop(self, name: str) -> None:
-        """Forget a model and what it made."""
+        """Forget a model and its vectors; if it is in use, searches go back to the base space.
+
+        Raises: InvalidInput if there is no such model.
+        """
         applying.drop_model(self._context, name)
 
     def models(self) -> list[TrainedModel]:
-        """The library's models, by name."""
+        """The trained models of the library, by name."""
         serving = self._context.catalog().read(active_space)
         models = []
         for folder in model_folders(self._context.path):

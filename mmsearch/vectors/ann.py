@@ -40,6 +40,9 @@ MIN_TRAINING_VECTORS = 20_000
 KMEANS_ITERATIONS = 10
 """Of k-means."""
 
+MAPPED_FILES_ARE_REPLACED = os.name != "nt"
+"""Whether the system lets a file be replaced while it is mapped."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnnFacts:
@@ -225,8 +228,7 @@ def _read(path: Path, file: BinaryIO, *, mapped: bool) -> Any:
     except UnicodeDecodeError:
         # FAISS opens no path that isn't UTF-8.
         mapped = False
-    # A mapped file can't be replaced on Windows.
-    if mapped and os.name != "nt":
+    if mapped and MAPPED_FILES_ARE_REPLACED:
         return faiss.read_index(name, faiss.IO_FLAG_MMAP_IFC)
     return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 

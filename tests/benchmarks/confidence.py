@@ -13,14 +13,18 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmsearch.calibration import neutral
 from mmsearch.calibration.answers import (
+    DEFAULT_FALSE_ACCEPTS,
+    LIKELY_FACTOR,
+    RIVAL_SHARE,
     AnswerModel,
     Background,
     FittedAnswers,
@@ -32,37 +36,41 @@ from mmsearch.calibration.answers import (
 from mmsearch.core import registry
 from mmsearch.types import Space
 from tests.benchmarks import confidence_data as data
+from tests.benchmarks.confidence_figures import SIZES, Numbers, Told, area_by_size, figures, interval
 from tests.benchmarks.confidence_questions import Asker, Question, column
 
 TARGET = Path(neutral.__file__).with_name("answers.json")
-Numbers = NDArray[np.float64]
 
 SHARES = {"photos by objects": 3.0, "COCO by objects": 1.0, "stamps by name": 1.0, "photos by captions": 3.0,
           "COCO by captions": 1.0}  # fmt: skip
 """How much a kind of question weighs beside others of its pair of encoders; 1 if nothing is said."""
 
 PENALTY = 1e-5
-AT_MOST_0 = (2, 3, 6, 7)
+AT_MOST_0 = (2, 5)
 """Columns of `features` that can but take from a confidence."""
-BINS = 15
-DRAWS = 400
 
 
 # Fitting
 
 
 def features(questions: Sequence[Question], background: Background) -> Numbers:
-    """(n, 8): 1, score, rival and hubness of a name, and of a sentence."""
-    score, rival = (
-        (np.arctanh(np.clip(column(questions, name), -1 + 1e-7, 1 - 1e-7)) - background.median) / background.spread
-        for name in ("score", "rival")
-    )
+    """(n, 6): 1, score less the rival's share, and hubness, of a name, and of a sentence."""
     hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
-    basic = np.stack([np.ones(len(hub)), score, np.maximum(rival, 0), hub * (background.hubness_spread != 1)], axis=1)
+    lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
+    basic = np.stack([np.ones(len(hub)), lead, hub * (background.hubness_spread != 1)], axis=1)
     sentence = column(questions, "sentence")[:, np.newaxis]
     if sentence.max() < 1:  # half sentences say nothing of whole ones
         sentence = 0 * sentence
     return np.asarray(np.concatenate([(1 - sentence) * basic, sentence * basic], axis=1))
+
+
+def standard(questions: Sequence[Question], name: str, background: Background) -> Numbers:
+    cosines = np.clip(column(questions, name), -1 + 1e-7, 1 - 1e-7)
+    return np.asarray((np.arctanh(cosines) - background.median) / background.spread)
+
+
+def rivals(questions: Sequence[Question], background: Background) -> Numbers:
+    return np.maximum(standard(questions, "rival", background), 0)
 
 
 def weights_of(questions: Sequence[Question]) -> Numbers:
@@ -72,7 +80,7 @@ def weights_of(questions: Sequence[Question]) -> Numbers:
     for kind in np.unique(kinds):
         chosen = kinds == kind
         weights[chosen] = SHARES.get(kind.rsplit(" ", 1)[0], 1.0) / chosen.sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Sequence[int] = ()) -> Numbers:
@@ -98,10 +106,10 @@ def fit_pair(questions: Sequence[Question], background: Background) -> AnswerMod
     inputs = features(questions, background)
     found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
     rounded = [round(value, 3) for value in found.tolist()]
-    name, sentence = Weights(*rounded[:4]), Weights(*rounded[4:])
+    name, sentence = Weights(*rounded[:3]), Weights(*rounded[3:])
     if not sentence.score:  # no sentence was asked
         sentence = name
-    rival = round(float(np.average(inputs[:, 2] + inputs[:, 6], weights=weights_of(questions))), 3)
+    rival = round(float(np.average(rivals(questions, background), weights=weights_of(questions))), 3)
     return AnswerModel(background._replace(rival=rival), name, sentence)
 
 
@@ -111,62 +119,15 @@ def confidences(questions: Sequence[Question], model: AnswerModel) -> Numbers:
     ])  # fmt: skip
 
 
-# Measuring
+def oracle(questions: Sequence[Question]) -> Numbers:
+    """Boosted trees fitted on the very questions they are asked, from all that is known of a first hit: the ceiling."""
+    from sklearn.ensemble import GradientBoostingClassifier
 
-
-def area(right: Numbers, wrong: Numbers) -> float:
-    """Area under the ROC curve."""
-    order = np.concatenate([right, wrong])
-    ranks = np.searchsorted(np.sort(order), right, "left") + np.searchsorted(np.sort(order), right, "right") + 1
-    return float((ranks.sum() / 2 - len(right) * (len(right) + 1) / 2) / len(right) / len(wrong))
-
-
-def error(sure: Numbers, right: Numbers, weights: Numbers) -> float:
-    """Expected calibration error, bins of equal mass."""
-    order = np.argsort(sure, kind="stable")
-    mass = np.cumsum(weights[order]) / weights.sum()
-    bins = np.minimum((mass * BINS - 1e-9).astype(int), BINS - 1)
-    gaps = np.bincount(bins, (weights * (sure - right))[order], BINS)
-    return float(np.abs(gaps).sum() / weights.sum())
-
-
-def figures(sure: Numbers, questions: Sequence[Question], levels: tuple[float, float]) -> dict[str, float]:
-    present, right = column(questions, "present") > 0, column(questions, "right") > 0
-    likely, certain = levels
-    threshold = np.quantile(sure[~present], 0.95)
-    found: dict[str, float] = {
-        "questions": len(questions),
-        "right": float(right[present].mean()),
-        "false rejects": float((sure[right] <= threshold).mean()),
-        "of all present": float((sure[present] <= threshold).mean()),
-        "AUROC": area(sure[right], sure[~right]),
-        "right sure": float((sure[right] >= certain).mean()),
-        "right unlikely": float((sure[right] < likely).mean()),
-        "absent sure": float((sure[~present] >= certain).mean()),
-        "absent likely+": float((sure[~present] >= likely).mean()),
-    }
-    for absent in (0.1, 0.5, 0.9):
-        weights = np.where(present, (1 - absent) / present.sum(), absent / (~present).sum())
-        found[f"ECE {absent:.0%}"] = error(sure, right.astype(float), weights)
-    return found
-
-
-def interval(
-    sure: Numbers, questions: Sequence[Question], levels: tuple[float, float]
-) -> dict[str, tuple[float, float]]:
-    """95 % of bootstrap draws of names: their questions depend on each other."""
-    draw = np.random.default_rng(0)
-    by_name: dict[str, list[int]] = {}
-    for number, one in enumerate(questions):
-        by_name.setdefault(one.name, []).append(number)
-    names = list(by_name)
-    drawn: dict[str, list[float]] = {}
-    for _ in range(DRAWS):
-        chosen = np.concatenate([by_name[names[number]] for number in draw.integers(0, len(names), len(names))])
-        for key, value in figures(sure[chosen], [questions[number] for number in chosen], levels).items():
-            drawn.setdefault(key, []).append(value)
-    return {key: (float(low), float(high)) for key, values in drawn.items()
-            for low, high in [np.quantile(values, (0.025, 0.975))]}  # fmt: skip
+    names = ("score", "rival", "hubness", "sentence", "size", "family_wise")
+    inputs = np.stack([column(questions, name) for name in names], axis=1)
+    trees = GradientBoostingClassifier(n_estimators=100, max_depth=3, subsample=0.5, random_state=0)
+    trees.fit(inputs, column(questions, "right"), sample_weight=weights_of(questions) * len(questions))
+    return np.asarray(trees.predict_proba(inputs)[:, 1])
 
 
 # All of it
@@ -224,12 +185,12 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Backgr
     # Of pairs that weren't fitted: all of these at once, each by its own standard score.
     words = [pair for pair in KINDS if pair[0] == "text"]
     inputs = np.concatenate([features(by_kind[pair], backgrounds[pair]) for pair in words])
-    inputs[:, [3, 7]] = 0
+    inputs[:, [2, 5]] = 0
     right = np.concatenate([column(by_kind[pair], "right") for pair in words])
     weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
-    unfitted = AnswerModel(Background(0, 1), Weights(*other[:4]), Weights(*other[4:]))
+    unfitted = AnswerModel(Background(0, 1), Weights(*other[:3]), Weights(*other[3:]))
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
@@ -240,11 +201,18 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Backgr
                   for one in questions if one.kind == kind and not one.present])
         for pair, kind in LEVELLED
     ]  # fmt: skip
-    mean = float(np.mean([some.mean() for some in logits]))
-    spread = float(np.sqrt(np.mean([((some - mean) ** 2).mean() for some in logits])))
+    # A normal distribution through the two quantiles that the default of `false_accepts` asks for.
+    certain, likely = (
+        float(np.mean([np.quantile(some, 1 - share) for some in logits]))
+        for share in (DEFAULT_FALSE_ACCEPTS, LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
+    )
+    normal = NormalDist()
+    ends = normal.inv_cdf(1 - DEFAULT_FALSE_ACCEPTS), normal.inv_cdf(1 - LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
+    spread = (certain - likely) / (ends[0] - ends[1])
+    mean = certain - spread * ends[0]
     return {
         "pairs": pairs,
-        "other": {"name": other[:4], "sentence": other[4:], "rival": rival},
+        "other": {"name": other[:3], "sentence": other[3:], "rival": rival},
         "absent": [round(mean, 3), round(spread, 3)],
     }
 
@@ -280,34 +248,38 @@ COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "ri
 def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]) -> Iterator[str]:
     reported = list(cross_fitted(questions, backgrounds))
     yield f"Likely from {reported[0][4][0]:.3f}, sure from {reported[0][4][1]:.3f}.\n"
-    yield "| | " + " | ".join(COLUMNS) + " | AUROC before | AUROC unfitted | ECE unfitted |"
-    yield "|---" * (len(COLUMNS) + 4) + "|"
+    others = ("AUROC before", "AUROC unfitted", "ECE unfitted", "AUROC ceiling", "false rejects ceiling")
+    yield "| | " + " | ".join([*COLUMNS, *others]) + " |"
+    yield "|---" * (len(COLUMNS) + len(others) + 1) + "|"
     for kind, some, sure, other, levels in reported:
-        found, bounds = figures(sure, some, levels), interval(sure, some, levels)
+        told = Told.of(sure, some)
+        found, bounds = figures(told, levels), interval(told, some, levels)
         cells = [f"{found['questions']:.0f}"] + [
             f"{found[name]:.3f} ({bounds[name][0]:.2f}-{bounds[name][1]:.2f})" for name in COLUMNS[1:]
         ]
-        right = column(some, "right") > 0
-        before = column(some, "family_wise")
-        unfitted = figures(other, some, levels)
+        before = Told.of(column(some, "family_wise"), some)
+        unfitted, ceiling = figures(Told.of(other, some), levels), figures(Told.of(oracle(some), some), levels)
         cells += [
-            f"{area(before[right], before[~right]):.3f}",
-            f"{unfitted['AUROC']:.3f}",
-            f"{unfitted['ECE 50%']:.3f}",
+            f"{value:.3f}"
+            for value in (
+                area_by_size(before),
+                unfitted["AUROC"],
+                unfitted["ECE 50%"],
+                ceiling["AUROC"],
+                ceiling["false rejects"],
+            )
         ]
         yield f"| {kind} | " + " | ".join(cells) + " |"
     yield "\nRight first hits that are unlikely, and false rejects at one threshold, by the library's size:\n"
     for kind, some, sure, _, levels in reported:
-        sizes = column(some, "size")
-        right, present = column(some, "right") > 0, column(some, "present") > 0
-        threshold = np.quantile(sure[~present], 0.95)
-        before = column(some, "family_wise")
+        told, before = Told.of(sure, some), Told.of(column(some, "family_wise"), some)
+        threshold = np.quantile(sure[~told.present], 0.95)
         cells = []
-        for low, high in ((0, 90), (90, 300), (300, 600), (600, 5000)):
-            chosen = right & (sizes >= low) & (sizes < high)
+        for number, (low, high) in enumerate(pairwise((0, *SIZES, 5000))):
+            chosen = told.right & (told.size == number)
             if chosen.any():
                 unlikely, rejected = (sure[chosen] < levels[0]).mean(), (sure[chosen] <= threshold).mean()
-                was = (before[chosen] < 0.95).mean()
+                was = (before.sure[chosen] < 0.95).mean()
                 cells.append(f"{low}-{high}: {unlikely:.2f}, {rejected:.2f} (before {was:.2f})")
         yield f"- {kind}: " + "; ".join(cells)
 

@@ -25,7 +25,7 @@ from mmsearch.core import registry
 from mmsearch.types import Modality, Space, Vectors
 
 IMAGE, AUDIO = ListKey("starter", "image", "image"), ListKey("starter", "audio", "audio")
-MODEL = AnswerModel(Background(0.1, 0.2, 1.5, 0.05, 0.5), Weights(-2.0, 1.5, -0.5, -1.0), Weights(-3.0, 2.0))
+MODEL = AnswerModel(Background(0.1, 0.2, 1.5, 0.05, 0.5), Weights(-2.0, 1.5, -1.0), Weights(-3.0, 2.0))
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,15 @@ def asked(
 
 def test_log_odds_are_linear_in_score_rival_and_hubness() -> None:
     score = math.tanh(0.1 + 3 * 0.2)  # three spreads above the median
-    usual = -2.0 + 1.5 * 3 - 0.5 * 1.5
+    usual = -2.0 + 1.5 * (3 - 0.4 * 1.5)
     assert MODEL.logit(score, 0.0) == pytest.approx(usual), "rival and hubness are as usual"
-    assert MODEL.logit(score, 1.0) == pytest.approx(-3.0 + 2.0 * 3)
-    assert MODEL.logit(score, 0.25) == pytest.approx(0.75 * usual + 0.25 * 3.0)
+    assert MODEL.logit(score, 1.0) == pytest.approx(-3.0 + 2.0 * 2.4)
+    assert MODEL.logit(score, 0.25) == pytest.approx(0.75 * usual + 0.25 * 1.8)
     assert MODEL.logit(score, 0.0, ListFacts(hubness=0.55)) == pytest.approx(usual - 1.0), "a hub says less"
-    assert MODEL.logit(score, 0.0, ListFacts(rival=math.tanh(0.1 + 2 * 0.2))) == pytest.approx(usual - 0.25)
-    assert MODEL.logit(score, 0.0, ListFacts(rival=-1.0)) == pytest.approx(usual + 0.75), "one as unrelated pairs are"
+    assert MODEL.logit(score, 0.0, ListFacts(rival=math.tanh(0.1 + 2 * 0.2))) == pytest.approx(usual - 1.5 * 0.4 * 0.5)
+    assert MODEL.logit(score, 0.0, ListFacts(rival=-1.0)) == pytest.approx(usual + 1.5 * 0.4 * 1.5), (
+        "one as unrelated pairs are"
+    )
 
 
 def test_a_probability_neither_overflows_nor_leaves_its_range() -> None:
@@ -132,12 +134,12 @@ def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space
 
 
 def test_a_pair_that_was_not_fitted_is_told_by_the_library_s_own_background() -> None:
-    other = {"name": [-4.0, 2.0, -0.5, 0.0], "sentence": [-5.0, 2.0, -0.5, 0.0], "rival": 1.0}
+    other = {"name": [-4.0, 2.0, 0.0], "sentence": [-5.0, 2.0, 0.0], "rival": 1.0}
     fitted = parse_answers({"pairs": [], "other": other, "absent": [-3.0, 1.0]})
-    assert fitted.model("a", "b", 0.2, 0.1).logit(math.tanh(0.5), 0.0) == pytest.approx(-4.0 + 2.0 * 3 - 0.5)
+    assert fitted.model("a", "b", 0.2, 0.1).logit(math.tanh(0.5), 0.0) == pytest.approx(-4.0 + 2.0 * (3 - 0.4))
     key = ListKey("s", "image", "image")
     unknown = ScoreCalibrator.of({("text", key): measured(5)}, "text", np.eye(1, 384, dtype=np.float32), 0.05, "dog")
     packaged = fitted_answers()
-    by_hand = packaged.other[0].intercept + packaged.other[0].score * 2 + packaged.other[0].rival * packaged.other_rival
+    by_hand = packaged.other[0].intercept + packaged.other[0].score * (2 - 0.4 * packaged.other_rival)
     assert unknown.logit(key, math.tanh(0.5)) == pytest.approx(by_hand)
     assert not unknown.wants_best(key)

@@ -5,7 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mmsearch.cli import show
 from mmsearch.library import Library
+from mmsearch.types import Hit, Level
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
@@ -62,3 +64,21 @@ def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path)
     assert sure.stderr == b"" and [line.split("\t")[4] for line in sure.stdout.decode().splitlines()] == [
         "media/red.png"
     ]
+
+
+def test_above_a_table_the_levels_are_said_once() -> None:
+    def found(*levels: Level | None) -> list[Hit]:
+        return [Hit(rank, Path("a"), "image", level=level) for rank, level in enumerate(levels, 1)]
+
+    assert show.levels(found("sure", "sure", "sure", "likely", "unlikely", "unlikely")) == (
+        "Sure: 1 to 3. Likely: 4. Unlikely: 5 to 6."
+    )
+    assert show.levels(found("likely")) == "Likely: 1."
+    assert show.levels(found(None)) == "How sure these are was not measured yet."
+
+
+def test_nothing_found_is_said_only_where_nothing_is(run: Run, folder: Path) -> None:
+    words(folder / "a.txt", "something about matter")
+    run("ingest", folder)
+    assert run("query", "matter", "--in", "video").stderr.decode() == "Nothing found.\n"
+    assert b"Nothing found" not in run("query", "an unknown thing", "--mode", "vector").stderr

@@ -288,7 +288,8 @@ def judge(
         with closing(open_library(place.library)) as library:
             _judge_state(place, library, allowed, outcome, forgiving)
             if not forgiving:
-                outcome.wrong += wrong_originals(library, cut)
+                # After a restore those that the catalog of before needs stay until `prune`.
+                outcome.wrong += wrong_originals(library, cut or reference.operation.name.startswith("restore"))
             if not outcome.bad:
                 reference.operation.work(library, place)
         if not outcome.bad:

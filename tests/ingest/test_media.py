@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from mmsearch import Media
-from mmsearch.errors import InvalidInput, LibraryEmpty, MmsearchError, NotKept
+from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, NotKept
 from mmsearch.ingest import IngestReport
 from mmsearch.library import Library
 from mmsearch.maintenance import doctor
@@ -297,7 +297,10 @@ def test_wrong_arguments_are_refused_before_anything_is_done(library: Library) -
     with pytest.raises(AttributeError):
         good.name = "b"  # type: ignore[misc]
     assert "image 255" not in repr(good), "no bytes in messages and logs"
-    with pytest.raises((LibraryEmpty, MmsearchError)):
+    for no_path in (None, 7, b"mem:/x", ["mem:/x"]):
+        with pytest.raises(InvalidInput):
+            library.original(no_path)  # type: ignore[arg-type]
+    with pytest.raises(LibraryNotFound):
         library.search("red")
     assert counts(library.ingest_media([])) == {}
 

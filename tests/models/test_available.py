@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -296,6 +297,19 @@ def test_the_prepare_command_offline_names_the_option_from(process: Run, name: s
     said = done.stderr.decode()
     assert done.returncode == 6 and "HF_HUB_OFFLINE is set" in said and "--from FOLDER" in said
     assert not models_folder().exists()
+
+
+def test_an_app_prepares_and_lists_models_as_the_shell_does(source: Path) -> None:
+    counted: list[int] = []
+    folder = mmsearch.prepare(NAME, source, counted.append)
+    assert folder == models_folder() / "hf-hub--someone--model" == mmsearch.prepare(NAME), "it is here already"
+    assert sum(counted) == download.plan_download(NAME, source).bytes
+    (found,) = (model for model in mmsearch.available_models() if model.name == NAME)
+    assert isinstance(found, mmsearch.AvailableModel) and found.installed and found.folder == folder
+    wrong: list[Any] = [None, 5, b"x", "", "no such model"]
+    for name in wrong:
+        with pytest.raises(InvalidInput):
+            mmsearch.prepare(name, source)
 
 
 def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: Path, folder: Path) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -35,7 +36,8 @@ def parts_of_library() -> dict[str, type]:
     from mmsearch.training.training import LibraryTraining
 
     found: dict[str, type] = {}
-    for name, member in Library.__dict__.items():
+    for name in (name for kind in reversed(Library.__mro__) for name in kind.__dict__):
+        member = inspect.getattr_static(Library, name)
         if isinstance(member, property) and member.fget is not None and not name.startswith("_"):
             said = inspect.get_annotations(member.fget).get("return")
             kind = LibraryTraining if said == LibraryTraining.__name__ else said
@@ -46,7 +48,8 @@ def parts_of_library() -> dict[str, type]:
 
 def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
     """(as it is called, function) of every public method, in the order written."""
-    for name, member in owner.__dict__.items():
+    parts = [kind for kind in owner.__mro__[:0:-1] if kind.__name__.startswith("Library")]
+    for name, member in chain.from_iterable(kind.__dict__.items() for kind in (*parts, owner)):
         if not name.startswith("_") and inspect.isfunction(member):
             yield f"{prefix}{name}", member
 

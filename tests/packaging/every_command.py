@@ -63,7 +63,14 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("connect", "starter", "starter-open", "--name", "both", "--texts", "texts.txt")
     yield ("ingest", "media", "--library", "clip.library", "--space", MODEL)
     yield ("train", "adapter", "pairs.tsv", "--library", "clip.library", "--name", "fitted", *QUICK)
-    yield from (("doctor",), ("doctor", "--paths", "--json"), ("remove", "media/red-1.png"), ("prune",))
+    yield from (
+        ("help",),
+        ("help", "guide"),
+        ("doctor",),
+        ("doctor", "--paths", "--json"),
+        ("remove", "media/red-1.png"),
+        ("prune",),
+    )
 
 
 def run(arguments: Arguments) -> tuple[int, str]:

@@ -5,6 +5,7 @@ writes the table into the docs. Nothing is installed or run: that a set of wheel
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -24,10 +25,12 @@ BEGIN, END = "<!-- made by tests.packaging.portability -->\n", "<!-- end -->\n"
 PLATFORMS: Mapping[str, str] = {
     "Linux x64": "x86_64-manylinux_2_28",
     "Linux arm64": "aarch64-manylinux_2_28",
-    "macOS arm64": "aarch64-apple-darwin",
+    "macOS 14 arm64": "aarch64-apple-darwin",
     "Windows x64": "x86_64-pc-windows-msvc",
 }
 """What people call it -> what uv does."""
+MACOS = "14.0"
+"""What uv takes for macOS: faiss-cpu has no wheels for an earlier one."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 CORE = "core"
 AT_ONCE = 4
@@ -61,7 +64,8 @@ def resolve(extra: str, platform: str, python: str) -> Answer:
     ]
     command += ["--python-platform", PLATFORMS[platform], "--python-version", python, "--color", "never"]
     command += [] if extra == CORE else ["--extra", extra]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    known = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=known)
     return "yes" if done.returncode == 0 else reason(done.stderr)
 
 
@@ -70,7 +74,7 @@ def reason(said: str) -> Answer:
     told = " ".join(said.replace("╰─▶", " ").split())
     if found := re.search(r"(?:Because )?([\w.-]+) was not found in the package registry", told):
         return f"{found[1]} is not in the index"
-    if found := re.search(r"([\w.-]+)(?:[<>=!]+\S+)? has no (?:usable )?wheels", told):
+    if found := re.search(r"([A-Za-z][\w.-]*)(?:\{[^}]*\})?(?:[<>=!]+\S+)? has no (?:usable )?wheels", told):
         return f"no wheel of {found[1]}"
     if found := re.search(r"only the following versions? of ([\w.-]+)(?:\W| )", told):
         return f"no fitting version of {found[1]}"

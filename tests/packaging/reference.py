@@ -1,5 +1,6 @@
 """The generated parts of the docs; `python -m tests.packaging.reference` writes all of them again."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -111,10 +112,16 @@ def setting_list() -> str:
 
 def _entry(name: str, meant: dict[str, str]) -> str:
     default = getattr(Settings(), name)
-    shown = "empty" if default == "" else f"`{default}`"
+    shown = "empty" if default == "" else f"`{_as_toml(default)}`"
     # What only keeps a number within 64 bits is no limit that anybody meets.
     values = DOMAINS[name].known.removeprefix("known: ").replace(f" from 1 to {2**62:,}", " above 0")
     return f"- **`{name}`**: {meant[name]} Values: {values}. Default: {shown}."
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {number:g}' for name, number in value.items())} }}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def settings() -> str:

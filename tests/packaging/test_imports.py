@@ -36,7 +36,9 @@ STANDS_ON: dict[str, str] = {
     "training": "evaluate",
     "training.starter": "training",
     "models": "maintenance search ingest",
-    "library": "models labels training",
+    # What a library takes in; the rest of `Library` stands in the rooms that do it.
+    "ingestion": "context ingest",
+    "library": "models labels training ingestion",
     # Suites of tests for those who write parts.
     "testing": "library",
     # The package itself: what `import mmsearch` offers.

@@ -73,6 +73,15 @@ def test_the_version_is_said_once() -> None:
     assert VERSION in (PROJECT["version"], "0+checkout") or PROJECT["version"] > VERSION, "an older installed one"
 
 
+def test_a_release_s_tag_is_its_version() -> None:
+    command = ["git", "-C", str(CHECKOUT), "tag", "--points-at", "HEAD", "v*"]
+    try:
+        tags = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    except OSError:
+        tags = []  # no git: an sdist has no tags either
+    assert tags in ([], [f"v{PROJECT['version']}"])
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Both, as `python -m build` makes them: the wheel from the sdist."""

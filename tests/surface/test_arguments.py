@@ -35,7 +35,8 @@ GROUPS: dict[str, Callable[[Library], Any]] = {
 }
 NEEDED: dict[str, Any] = {
     "query": "red", "value": "red", "names": ["red", "green"], "name": "mine", "pairs": "pairs.tsv",
-    "table": "table.tsv", "path": "backup.db", "folder": "exported", "paths": ("media",), "a": "starter",
+    "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
+    "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter",
     "b": "tests.tiny:space",
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip
@@ -51,13 +52,15 @@ class Parameter(NamedTuple):
     annotation: Any
     needed: dict[str, Any]
     """Other arguments that it doesn't go without."""
+    listed: bool
+    """Whether it takes any number of values, such as `*paths`."""
 
     def __str__(self) -> str:
         return f"{self.owner}{self.function}({self.name})"
 
     def call(self, library: Library, value: Any) -> object:
         found = mmsearch if self.owner == "mmsearch." else GROUPS[self.owner](library)
-        if self.name == "paths":
+        if self.listed:
             return getattr(found, self.function)(value)
         return getattr(found, self.function)(**{**self.needed, self.name: value})
 
@@ -72,20 +75,22 @@ def parameters() -> Iterator[Parameter]:
         for name, function in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_"):
                 yield from of_function(owner, name, function)
-    yield from of_function("mmsearch.", "open", mmsearch.open)
-    yield from of_function("mmsearch.", "connect", mmsearch.connect)
+    for name in mmsearch.__all__:
+        if inspect.isfunction(function := getattr(mmsearch, name)):
+            yield from of_function("mmsearch.", name, function)
 
 
 def of_function(owner: str, name: str, function: Any) -> Iterator[Parameter]:
     annotations = hints(function)
     known = inspect.signature(function).parameters
-    needed = {one: NEEDED[one] for one, it in known.items() if it.default is it.empty and one in NEEDED}
+    asked = [one for one, it in known.items() if it.default is it.empty and it.kind is not it.VAR_POSITIONAL]
+    needed = {one: NEEDED[one] for one in asked if one in NEEDED}
     if owner + name == "mmsearch.connect":
         needed["texts"] = ["too few"]  # training on all that comes with the package takes minutes
     for one, parameter in known.items():
         if one != "self" and parameter.kind is not parameter.VAR_KEYWORD:
-            rest = {other: value for other, value in needed.items() if other not in (one, "paths")}
-            yield Parameter(owner, name, one, annotations[one], rest)
+            rest = {other: value for other, value in needed.items() if other != one}
+            yield Parameter(owner, name, one, annotations[one], rest, parameter.kind is parameter.VAR_POSITIONAL)
 
 
 PARAMETERS = list(parameters())
@@ -120,7 +125,7 @@ def takes(annotation: Any, value: Any) -> bool:
     if origin is typing.Literal:
         return isinstance(value, str) and value in inner
     if origin in (int, float, bool):
-        kinds = {int: int, float: (int, float, Fraction, np.floating), bool: (bool, np.bool_)}
+        kinds: dict[Any, Any] = {int: int, float: (int, float, Fraction, np.floating), bool: (bool, np.bool_)}
         return isinstance(value, kinds[origin]) and (origin is bool) == isinstance(value, bool | np.bool_)
     if origin is collections.abc.Callable:
         return callable(value)
@@ -129,10 +134,11 @@ def takes(annotation: Any, value: Any) -> bool:
     if inner and inspect.isclass(origin) and issubclass(origin, collections.abc.Mapping):
         return isinstance(value, dict) and all(takes(inner[0], k) and takes(inner[1], v) for k, v in value.items())
     if inner and origin is not np.ndarray and origin is not os.PathLike:
+        if origin is collections.abc.Iterable and isinstance(value, collections.abc.Iterator):
+            return True
         listed = isinstance(value, list | tuple | set | frozenset | np.ndarray)
         return listed and all(takes(inner[0], one) for one in value)
-    kind: Any = origin
-    return isinstance(value, kind)
+    return isinstance(value, typing.cast(Any, origin))
 
 
 class Odd:
@@ -187,7 +193,8 @@ def refused(parameter: Parameter, library: Library, value: Any) -> MmsearchError
     before = written(library)
     with pytest.raises(MmsearchError) as caught:
         parameter.call(library, value)
-    assert written(library) == before
+        raise AssertionError(f"{parameter} takes {value!r:.60}")
+    assert written(library) == before, f"{parameter} = {value!r:.60}"
     assert caught.value.message and caught.value.hint
     return caught.value
 
@@ -225,7 +232,7 @@ def test_every_wrong_value_is_refused_by_every_argument(library: Library) -> Non
 
 
 NASTY: dict[type, tuple[Any, ...]] = {
-    str: ("", " ", "\0", "\ud800", "x" * 5000, "../..", "a\nb", "-", "%s{0}", "nul", "\x1b[31m"),
+    str: ("", " ", "\0", "\ud800", "x" * 5000, "nowhere/../x", "a\nb", "-", "%s{0}", "nul", "\x1b[31m"),
     int: (-1, 0, 2**31, 2**63 - 1, -(2**63) + 1),
     float: (-1.0, 0.0, 5e-324, 1.7e308, 2.0),
 }
@@ -306,7 +313,7 @@ def test_a_model_s_name_that_no_model_can_have_is_refused(library: Library, name
         (lambda library: library.label(["red", "green"], min_confidence="1"), "min_confidence can't be '1'"),
         (lambda library: library.ingest("media", exclude="*.png"), "exclude can't be"),
         (lambda library: library.ingest(5), "paths can't be 5"),
-        (lambda library: library.failures("sad"), "'sad' is no class"),
+        (lambda library: library.failures("sad"), "'sad' is not a failure class"),
         (lambda library: library.index.tune(math.inf), "recall can't be inf"),
         (lambda library: library.train.projection("pairs.tsv", epochs="2"), "epochs can't be '2'"),
         (lambda library: library.train.projection("pairs.tsv", lr=math.nan), "lr can't be nan"),

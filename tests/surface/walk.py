@@ -10,9 +10,6 @@ from typing import Any
 
 import mmsearch
 
-FUNCTIONS = ("connect", "open")
-"""What the package offers beside types."""
-
 
 def public_types() -> dict[str, type]:
     return {name: one for name in mmsearch.__all__ if inspect.isclass(one := getattr(mmsearch, name))}

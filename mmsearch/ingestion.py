@@ -1,0 +1,164 @@
+"""What `Library` takes in: files below folders, media that an application has in memory, and what failed before."""
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mmsearch.catalog import FILE_NAME
+from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.spaces import base_space
+from mmsearch.context.context import LibraryContext
+from mmsearch.core import paths as core_paths
+from mmsearch.core import registry
+from mmsearch.core.arguments import checked_methods
+from mmsearch.core.config import Settings
+from mmsearch.core.version import VERSION
+from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.media import Media, MediaIngest, checked_media
+from mmsearch.ingest.plan import Planner
+from mmsearch.types import Modality, OnProgress
+
+Job = TypeVar("Job", bound=Ingest)
+
+
+@checked_methods
+class LibraryIngestion:
+    """The part of a library that takes media in."""
+
+    path: Path
+    settings: Settings
+    _context: LibraryContext
+
+    def ingest(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        follow_links: bool = False,
+        modalities: Collection[Modality] | None = None,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in every file below the paths that is new or changed; note moved, copied and missing ones.
+
+        Nothing is ever deleted: what is missing is kept until `prune`. A killed or cancelled run loses at most the
+        files in hand and goes on where it was when called again.
+
+        Args:
+            exclude: Globs; with a slash they match the path below the root, without one any single name.
+            follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
+            modalities: Item modalities to take in ("text", "image", "audio", "video").
+            cancel: Set it from another thread to stop after the files in hand.
+
+        Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        registry.check_modalities(modalities)
+        options = IngestOptions.of(
+            self.settings,
+            exclude=tuple(exclude),
+            hidden=hidden,
+            follow_links=follow_links,
+            modalities=frozenset(modalities) if modalities is not None else None,
+            on_progress=on_progress,
+            cancel=cancel or threading.Event(),
+        )
+        if dry_run:
+            return self._plan(roots, options)
+        return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def ingest_media(
+        self,
+        media: Media | Iterable[Media],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> IngestReport:
+        """Take in media that the application has in memory, one or many, however they come.
+
+        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
+        the failure ledger under that path; what its id held before stays.
+
+        Args:
+            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
+                comes.
+            cancel: Set it from another thread to stop after the media in hand.
+
+        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
+        """
+        checked = checked_media(media)
+        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
+        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
+
+    def original(self, path: str | os.PathLike[str]) -> Path:
+        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
+        in memory. It is to be read only.
+
+        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
+        """
+        return self._context.original(path)
+
+    def retry(
+        self,
+        failure: str | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: threading.Event | None = None,
+        *,
+        follow_links: bool = False,
+    ) -> IngestReport:
+        """Try the files of the failure ledger again, all or those of one class.
+
+        Args:
+            cancel, follow_links: As `ingest` takes them.
+        """
+        options = IngestOptions.of(
+            self.settings,
+            follow_links=follow_links,
+            retry=lambda known: True,
+            on_progress=on_progress,
+            cancel=cancel or threading.Event(),
+        )
+        with self._context.catalog().reading() as snapshot:
+            known = failures_to_retry(snapshot, failure)
+        return self._ingest(options, lambda job: job.again(known), Ingest)
+
+    def _ingest(
+        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
+    ) -> IngestReport:
+        with self._context.writing(create=True):
+            catalog = self._context.catalog(create=True)
+            self._context.sweep()
+            self._context.check_named()
+            space, record = self._context.embedding(create=True)
+            run_id = catalog.begin_run()
+            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            state = "failed"
+            try:
+                report = work(job)
+                state = "interrupted" if report.interrupted else "done"
+                job.publishing()
+                with report.timed("calibrate"):
+                    self._context.calibrate(space, record)
+                with report.timed("publish"):
+                    self._context.indexes().publish()
+            finally:
+                catalog.finish_run(run_id, state, job.report.as_dict())
+        # Others may ingest meanwhile: nobody waits for it but the caller.
+        with report.timed("build"):
+            self._context.grown()
+        return report
+
+    def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
+        exists = (self.path / FILE_NAME).exists()
+        catalog = self._context.catalog() if exists else None
+        space = catalog.read(base_space) if catalog else None
+        if catalog:
+            self._context.check_named()
+        report = IngestReport()
+        planner = Planner(
+            catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
+        )
+        return plan_only(planner, roots, options)
