@@ -73,7 +73,7 @@ def test_what_is_handed_over_is_found_with_its_id_name_and_tags(library: Library
     )
     assert counts(report) == {"new": 2} and report.files == 2
     hits = library.search("red", mode="vector")
-    assert [(hit.path.as_posix(), hit.media_id, hit.score) for hit in hits] == [
+    assert [(hit.path.as_posix(), hit.media_id, hit.cosine) for hit in hits] == [
         ("mem:/doc-17/red.img", "doc-17", 1.0), ("mem:/7%2Fé/green.img", "7/é", 0.0),
     ]  # fmt: skip
     assert found(library, filter="tag = 'holiday'") == ["mem:/doc-17/red.img"]

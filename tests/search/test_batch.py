@@ -95,7 +95,7 @@ def test_vectors_are_what_a_search_compares(library: Library, folder: Path) -> N
     assert rows[1] @ axis("blue") > 0.99 and rows[3] @ axis("red") > 0.99
     assert rows[2].tolist() == library.embed(f"{folder / 'blue2.png'}").tolist(), "a str is words, as in search"
     (hit,) = library.search("a green bus", 1, modalities=["image"])
-    assert hit.score == pytest.approx(float(rows[0] @ library.embed(hit.path)), abs=1e-6)
+    assert hit.cosine == pytest.approx(float(rows[0] @ library.embed(hit.path)), abs=1e-6)
     assert np.array_equal(library.embed(("red", "blue")), np.stack([axis("red"), axis("blue")]))
     assert library.embed([]).shape == (0, DIM)
 
