@@ -57,6 +57,8 @@ class NewContent:
     vectors: Vectors
     derived: Mapping[int, Vectors] = field(default_factory=dict)
     """Space id -> what that space's projection makes of them."""
+    evidence: bytes | None = None
+    """What tells whether another content is the same (`mmsearch.sameness.evidence`); None: it was not made."""
 
 
 @dataclass(frozen=True, slots=True)

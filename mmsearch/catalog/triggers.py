@@ -7,7 +7,7 @@ from typing import Any
 
 from mmsearch.errors import CatalogDamaged
 
-DIGESTS = {"0001": "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a"}
+DIGESTS = dict.fromkeys(("0001", "0002"), "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a")
 """Revision -> `digest` of what its migrations made; a test compares."""
 
 QUERY = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"

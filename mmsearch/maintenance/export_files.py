@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -60,6 +61,8 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
                 record: dict[str, Any] = {"sha256": one.sha256, "modality": one.modality, "segments": _spans(one)}
                 if not known:
                     record |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
+                    if one.evidence is not None:
+                        record["evidence"] = b64encode(one.evidence).decode()
                 file.write(json_line(record))
                 vectors.write(b"".join(one.vectors))
                 segments += len(one.segments)

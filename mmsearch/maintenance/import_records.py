@@ -4,6 +4,7 @@ Every value is of its type and fits the catalog, every name stays inside the fol
 many rows of vectors as segments, a content for each path. The first that is wrong refuses the folder as a whole.
 """
 
+import base64
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from mmsearch.maintenance.import_values import (
     required_text,
     shown,
 )
+from mmsearch.sameness.evidence import LARGEST
 from mmsearch.types import Metadata, Modality, Span
 
 MANIFEST_BYTES = 256 * 2**20
@@ -88,6 +90,7 @@ class ImportedContent:
     spans: Sequence[Span]
     metadata: Metadata
     tags: Sequence[tuple[str, float]]
+    evidence: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,19 @@ def content_record(
     modalities = [_among(one, embedded) for one in segments]
     metadata = {} if known else _metadata(required_object(record, "metadata"))
     tags = [] if known else _tags(required_list(record, "tags"), metadata)
-    return ImportedContent(sha256, modality, modalities, [_span(one) for one in segments], metadata, tags)
+    evidence = None if known else _evidence(record.get("evidence"))
+    return ImportedContent(sha256, modality, modalities, [_span(one) for one in segments], metadata, tags, evidence)
+
+
+def _evidence(value: object) -> bytes | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > 2 * LARGEST:
+        raise WrongValue(f"'evidence' is {shown(value)}, not a short text of base64")
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise WrongValue(f"'evidence' is {shown(value)}, no base64") from error
 
 
 def _among(record: Any, known: Collection[Modality]) -> Modality:

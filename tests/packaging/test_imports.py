@@ -14,18 +14,20 @@ STANDS_ON: dict[str, str] = {
     "errors": "",
     "types": "errors",
     "core": "types",
+    # What contents prove of each other: numpy alone.
+    "sameness": "types",
     # Data only.
     "resources": "",
     "filters": "types",
     # Four that never import each other.
-    "media": "core",
+    "media": "core sameness",
     "encoders": "core",
     "vectors": "core",
     "catalog": "core filters",
     "ingest": "media catalog",
     "calibration": "catalog",
     "indexing": "calibration vectors",
-    "context": "indexing media encoders",
+    "context": "indexing media encoders sameness",
     # What serves of a trained model: a search goes no further into training.
     "training.serving": "context",
     "search": "training.serving",
