@@ -189,24 +189,24 @@ def test_a_newer_schema_is_refused_and_left_alone(catalog: Catalog, tmp_path: Pa
 def test_an_older_schema_is_copied_then_upgraded(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no older release yet: a second migration is added to a copy of the scripts."""
+    """A further migration is added to a copy of the scripts."""
     catalog.commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
     catalog.close()
     scripts = tmp_path / "100% scripts"
     shutil.copytree(schema.scripts(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0002_more.py").write_text(
-        "from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = '0002', '0001'\n"
+    (scripts / "versions" / "9999_more.py").write_text(
+        "from alembic import op\nimport sqlalchemy as sa\nrevision, down_revision = '9999', '0002'\n"
         "def upgrade():\n    op.create_table('more', sa.Column('id', sa.Integer(), primary_key=True))\n"
     )
     monkeypatch.setattr(schema, "scripts", lambda: scripts)
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "9999")
     upgraded = Catalog.open(tmp_path, "2")
     assert changed(upgraded, -1) == ([1], [0], [])
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as db:
-        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
         assert db.execute("SELECT count(*) FROM more").fetchone() == (0,)
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite.0001.bak")) as db:
-        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite.0002.bak")) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
         assert db.execute("SELECT count(*) FROM items").fetchone() == (1,)
 
 
@@ -216,13 +216,13 @@ def test_a_failed_upgrade_leaves_the_old_schema_intact(
     catalog.close()
     scripts = tmp_path / "scripts"
     shutil.copytree(schema.scripts(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0002_bad.py").write_text(
-        "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (scripts / "versions" / "9999_bad.py").write_text(
+        "from alembic import op\nrevision, down_revision = '9999', '0002'\n"
         "def upgrade():\n    op.drop_table('tombstones')\n    raise RuntimeError('half way')\n"
     )
     with monkeypatch.context() as changed_scripts:
         changed_scripts.setattr(schema, "scripts", lambda: scripts)
-        changed_scripts.setattr(schema, "HEAD", "0002")
+        changed_scripts.setattr(schema, "HEAD", "9999")
         with pytest.raises(RuntimeError, match="half way"):
             Catalog.open(tmp_path, "2")
     Catalog.open(tmp_path, "1").commit(Batch([content("a", 0)], [put("a", b"/r/a")]), 1)
