@@ -17,11 +17,10 @@ from mmsearch.catalog import Batch, Catalog, NewContent, Placement
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.media.evidence import EvidenceMaker
-from mmsearch.types import Hit, Segment, Span, Vectors
+from mmsearch.types import Hit, Span, Vectors
 from tests import tiny
 from tests.conftest import Run
-from tests.generated import pattern, picture, sound, video, words
+from tests.generated import agreeing_evidence, pattern, picture, sound, video, words
 
 
 def names(hits: list[Hit]) -> list[str]:
@@ -49,16 +48,7 @@ def held(folder: Path, contents: list[tuple[str, list[list[float]], int]], **cho
     return mmsearch.open(folder, space="tests.tiny:space", **chosen)
 
 
-def same_evidence() -> bytes:
-    """What makes any two pictures, and any two sounds, the same: then cosines decide."""
-    maker = EvidenceMaker("image")
-    chance = np.random.default_rng(0)
-    maker.add(Segment("image", chance.integers(0, 255, (64, 64, 3), np.uint8)))
-    maker.add(Segment("audio", chance.normal(0, 0.1, 16_000).astype(np.float32), rate=16_000))
-    return maker.finish()
-
-
-SAME_EVIDENCE = same_evidence()
+SAME_EVIDENCE = agreeing_evidence()
 
 
 def turned(*degrees: float) -> list[list[float]]:
