@@ -7,7 +7,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, exists, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
 from mmsearch.catalog.tables import Content, EvidenceRow, Item
 from mmsearch.core.file_times import INT64
@@ -80,7 +79,7 @@ def files_without_evidence(connection: Connection, content_ids: Sequence[int]) -
         query = (
             select(Item.content_id, Item.path, Item.size, Item.mtime_ns)
             .join(Content, Content.id == Item.content_id)
-            .where(Content.id.in_(part), FINDABLE, Item.status == "present", ~there)
+            .where(Content.id.in_(part), Item.status == "present", ~there)
             .order_by(Item.path)
         )
         for content, path, size, mtime_ns in connection.execute(query):
