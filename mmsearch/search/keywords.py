@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.records import KeywordMatch
@@ -53,8 +53,6 @@ def match_keywords(
     Empty for a query that isn't just words: a picture beside them, or a minus, changes what is meant.
     Raises: InvalidInput if only keywords are wanted and there are no words.
     """
-    if mode not in get_args(Mode):
-        raise InvalidInput(f"mode can't be {mode!r}", hint="say 'hybrid', 'keyword' or 'vector'")
     words = [part.value for part in query.parts if part.modality == "text" and part.weight > 0]
     plain = [value for value in words if isinstance(value, str)]
     text = " ".join(plain) if len(plain) == len(query.parts) else ""
