@@ -5,7 +5,7 @@
     with mmsearch.open("my.library") as library:
         library.ingest("~/Pictures", "~/Sounds")
         for hit in library.search("a dog barking", k=10):
-            print(hit.path, hit.start)
+            print(hit.confidence, hit.path, hit.start)
 
 Importing it loads no heavy library: names arrive when they are first used.
 """

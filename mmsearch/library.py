@@ -15,7 +15,7 @@ from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
-from mmsearch.evaluate import Evaluation
+from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.filters.ast import Filter
 from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
@@ -187,14 +187,16 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         directions: Collection[str] | None = None,
         k: Sequence[int] = (1, 5, 10),
         plot: str | os.PathLike[str] | None = None,
+        by: RankedBy = "confidence",
     ) -> Evaluation:
-        """Measure vector search by questions whose right answers are known. Changes no setting, learns nothing.
+        """Measure search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
             pairs: A TSV file with the header query<TAB>relevant (see `mmsearch.evaluate.pairs`).
             directions: Such as "text-image"; all that the pairs have by default.
             k: Counts of first places to measure.
             plot: Draw recall@k into this file.
+            by: Rank as a search shows results ("confidence"), or by the vectors alone ("cosine").
 
         Raises: InvalidInput if nothing can be used, LibraryEmpty.
         """
@@ -202,7 +204,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
             evaluation.plot.require(Path(plot))
         judged = evaluation.pairs.read_pairs(Path(pairs))
         self._require_items()
-        found = evaluation.evaluate(judged, self._context, directions=directions, k=k)
+        found = evaluation.evaluate(judged, self._context, directions=directions, k=k, by=by)
         if plot is not None:
             evaluation.plot.draw_evaluation(found, Path(plot))
         return found

@@ -195,12 +195,16 @@ class Moment:
     end: float | None
     page: int | None
     passage: str | None
-    score: float
+    cosine: float
     """Raw cosine in [-1, 1], of its best part."""
     confidence: float | None
-    """In [0, 1], as a hit's."""
+    """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
     """Segment modality: "image" for what is seen, "audio" for what is heard."""
+
+
+Level: TypeAlias = Literal["sure", "likely", "unlikely"]
+"""What a confidence comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +215,17 @@ class Hit:
     """1-based."""
     path: Path
     modality: Modality
-    score: float
-    """Raw cosine in [-1, 1]. Scores of two modalities live on different scales: compare them within one."""
     confidence: float | None = None
-    """In [0, 1]: how sure it is that no unrelated item here would score this high; it means the same for every
-    modality. None if the library has no background to compare with yet."""
-    weak: bool = False
-    """Whether that is less than what a query about something else would reach now and then (`false_accepts`)."""
+    """In [0, 1]: the probability that it answers the query, by its meaning and by the words that it holds. It means the
+    same for every modality, and a list is ordered by it. None if the library has nothing to compare scores with yet."""
+    level: Level | None = None
+    """What that comes to: "sure", "likely" or "unlikely"."""
+    cosine: float | None = None
+    """Raw cosine in [-1, 1]. Those of two modalities live on different scales: compare them within one. None if words
+    alone brought it."""
+    keyword_score: float | None = None
+    """In [0, 1]: the part of the confidence that the words it holds would give by themselves; 1 for an exact name or a
+    quoted phrase. None if it holds none, or none that is telling."""
     start: float | None = None
     """Seconds: the best moment of a sound or a video, up to `end`."""
     end: float | None = None
@@ -230,7 +238,7 @@ class Hit:
     segment_id: int = -1
     metadata: Metadata = field(default_factory=dict, hash=False)
     by: tuple[str, ...] = ("vector",)
-    """What brought it: "vector", "keywords" or both. The score of what only keywords brought is the share of words."""
+    """What brought it: "vector", "keywords" or both."""
     duplicates: tuple[Path, ...] = ()
     """Copies and near-duplicates of it that would have come further down, best first."""
     moments: tuple[Moment, ...] = ()
@@ -238,7 +246,7 @@ class Hit:
     members: tuple[Path, ...] = ()
     """All files of a bundle, `path` first; empty if the file is alone."""
     part: Path | None = None
-    """Of a bundle, the file that matched best: score, confidence, moment, page and passage are its own."""
+    """Of a bundle, the file that matched best: cosine, confidence, moment, page and passage are its own."""
     media_id: str | None = None
     """The id that an application gave to a medium that it handed over in memory."""
 

@@ -1,38 +1,131 @@
-"""Turns the raw scores of one query into tail probabilities and confidences."""
+"""Turns the raw scores of one query into confidences and tail probabilities."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.calibration.answers import (
+    NOTHING_KNOWN,
+    RIVAL,
+    AnswerModel,
+    Levels,
+    ListFacts,
+    fitted_answers,
+    probability,
+    sentence_share,
+)
 from mmsearch.calibration.fit import ListCalibration, NullDistribution, null_distribution
 from mmsearch.calibration.measure import Backgrounds
+from mmsearch.calibration.neutral import UNKNOWN, EncoderIdentities
 from mmsearch.catalog import ListKey
 from mmsearch.errors import CatalogDamaged
-from mmsearch.types import Modality, Vectors
+from mmsearch.types import Level, Modality, Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListAnswers:
+    """Of one query, what makes a confidence of a score in each list. Thread safety: one thread."""
+
+    modality: Modality
+    """The query's."""
+    sentence: float
+    """How much of a sentence it is, in [0, 1]."""
+    encoders: EncoderIdentities
+    calibrations: Mapping[ListKey, ListCalibration]
+    _models: dict[ListKey, AnswerModel] = field(default_factory=dict)
+    _facts: dict[ListKey, ListFacts] = field(default_factory=dict)
+
+    def logit(self, key: ListKey, score: float) -> float:
+        return self.model(key).logit(score, self.sentence, self._facts.get(key, NOTHING_KNOWN))
+
+    def wants_best(self, key: ListKey) -> bool:
+        return self.modality == "text" and self.encoders.words_centre is not None and self.model(key).uses_hubness
+
+    def is_noted(self, key: ListKey) -> bool:
+        return key in self._facts
+
+    def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None) -> None:
+        if key in self._facts or not len(scores):
+            return
+        centre = self.encoders.words_centre
+        hubness = float(best @ centre) if best is not None and centre is not None and self.wants_best(key) else None
+        self._facts[key] = ListFacts(float(scores[RIVAL - 1]) if len(scores) >= RIVAL else -1.0, hubness)
+
+    def model(self, key: ListKey) -> AnswerModel:
+        if key not in self._models:
+            known = self.calibrations.get(key)
+            measured = (known.median, known.spread) if known else (0.0, 1.0)
+            query, segment = self.encoders.of(self.modality), self.encoders.of(key.segment)
+            self._models[key] = fitted_answers().model(query, segment, *measured)
+        return self._models[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCalibrator:
-    """The calibrations of all lists for one query."""
+    """The calibrations of all lists for one query. Thread safety: one thread."""
 
     calibrations: Mapping[ListKey, ListCalibration]
     vector: Vectors
     """float32 (1, dim), the query's."""
     min_confidence: float
-    """The confidence, in [0, 1], below which a hit is called weak."""
+    """The family-wise confidence, in [0, 1], below which a label doesn't fit."""
+    levels: Levels
+    answers: ListAnswers
 
     @classmethod
     def of(
-        cls, backgrounds: Backgrounds, modality: Modality, vector: Vectors, false_accepts: float
+        cls,
+        backgrounds: Backgrounds,
+        modality: Modality,
+        vector: Vectors,
+        false_accepts: float,
+        words: str = "",
+        encoders: EncoderIdentities = UNKNOWN,
     ) -> "ScoreCalibrator":
         """For a modality too rare here to have backgrounds of its own, those of words stand in.
 
         Args:
             vector: float32 (1, dim), the query's.
-            false_accepts: Share of queries about something else that may pass for confident.
+            false_accepts: Share of queries about something that isn't there whose first hit may be called sure.
+            words: Of a query in words.
         """
-        words = {key: one for (query, key), one in backgrounds.items() if query == "text"}
+        of_words = {key: one for (query, key), one in backgrounds.items() if query == "text"}
         own = {key: one for (query, key), one in backgrounds.items() if query == modality}
-        return cls(own if own.keys() == words.keys() else words, vector, 1 - false_accepts)
+        calibrations = own if own.keys() == of_words.keys() else of_words
+        answers = ListAnswers(modality, sentence_share(words), encoders, calibrations)
+        return cls(calibrations, vector, 1 - false_accepts, fitted_answers().levels(false_accepts), answers)
+
+    def confidence(self, key: ListKey, score: float) -> float:
+        """The probability, in [0, 1], that a hit of the list with this cosine answers the query."""
+        return probability(self.logit(key, score))
+
+    def logit(self, key: ListKey, score: float) -> float:
+        """Its log-odds, strictly increasing in the score: the same order, also where probabilities round to 1."""
+        return self.answers.logit(key, score)
+
+    def level(self, confidence: float) -> Level:
+        """What a user is told of a confidence."""
+        return self.levels.level(confidence)
+
+    def wants_best(self, key: ListKey) -> bool:
+        """Whether `note_list` is to be told the vector of the list's best hit."""
+        return self.answers.wants_best(key)
+
+    def is_noted(self, key: ListKey) -> bool:
+        """Whether `note_list` was told of a list."""
+        return self.answers.is_noted(key)
+
+    def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None = None) -> None:
+        """Say what the query found in a list, as soon as it was searched: it is part of the list's confidences. Only
+        the first word counts.
+
+        Args:
+            scores: (n,) cosines of the best segments, best first, at least `answers.RIVAL` of them if there are.
+            best: float32 (dim,), the first one's vector, where `wants_best`.
+        """
+        self.answers.note_list(key, scores, best)
 
     def covers(self, keys: Iterable[ListKey]) -> bool:
         """Whether each of these lists has a calibration: otherwise their scores can't be compared."""

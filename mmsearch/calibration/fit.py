@@ -83,7 +83,7 @@ class ListCalibration:
 
     def surprisal(self, score: float) -> float:
         """-ln of the tail above the median, continued below it in a straight line."""
-        return math.log(2) + _TAIL_SLOPE * (_z(score) - self.median) / self.spread
+        return math.log(2) + _TAIL_SLOPE * (fisher(score) - self.median) / self.spread
 
     def query_level(self, query: Vectors) -> float:
         """Surprisal of a query's mean score with this list; query float32 (dim,)."""
@@ -181,7 +181,8 @@ def _fisher(cosine: Any) -> NDArray[np.float64]:
     return np.arctanh(np.clip(np.asarray(cosine, np.float64), -_MAX_COSINE, _MAX_COSINE))
 
 
-def _z(cosine: float) -> float:
+def fisher(cosine: float) -> float:
+    """Fisher's z of a cosine, finite for every one."""
     return math.atanh(min(max(cosine, -_MAX_COSINE), _MAX_COSINE))
 
 

@@ -8,7 +8,9 @@ are tied to its encoder: of another encoder, or one that has changed since, they
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -41,6 +43,34 @@ def neutral_vectors(space: Space) -> dict[Modality, Vectors]:
     if "text" in space.encoders and "text" not in known:
         known["text"] = _encode(space.encoders["text"], map(_text, neutral_words()))
     return known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncoderIdentities:
+    """What tells whether something packaged is of a space's encoders."""
+
+    by_modality: Mapping[Modality, str]
+    words_centre: Vectors | None
+    """float32 (dim,), the mean of neutral words, if it is packaged."""
+
+    @classmethod
+    def of_space(cls, space: Space) -> "EncoderIdentities":
+        known = {modality: identity(encoder) for modality, encoder in space.encoders.items()}
+        return cls(known, _packaged_centre(known["text"]) if "text" in known else None)
+
+    def of(self, modality: Modality) -> str:
+        """A video is told by its pictures."""
+        return self.by_modality.get("image" if modality == "video" else modality, "")
+
+
+UNKNOWN = EncoderIdentities({}, None)
+
+
+@lru_cache(maxsize=4)
+def _packaged_centre(text_encoder: str) -> Vectors | None:
+    with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
+        name = f"text.{text_encoder}"
+        return np.asarray(_unit(stored[name]).mean(axis=0), np.float32) if name in stored else None
 
 
 def identity(encoder: Encoder) -> str:

@@ -1,16 +1,17 @@
 """Embeddings: the vectors of segments in the spaces of the library."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, not_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
-from mmsearch.catalog.records import MissingEmbeddings, NewContent, SegmentRows, SpaceRecord
+from mmsearch.catalog.paths import checked_paths
+from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
 from mmsearch.catalog.segments import bury_segments, same_cut, segment_rows, segments_by_content
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, Item, ListRow, SegmentRow, SpaceRow, UnsupportedRow
@@ -22,6 +23,15 @@ VECTORS = Statement(
     )
 )
 """Segment ids and BLOBs: of a space, those of the ids that have one."""
+
+_OF_ITEMS = Statement(
+    select(SegmentRow.id, Item.content_id, Item.id, Item.path, Content.modality, SegmentRow.modality, Embedding.vector)
+    .select_from(Item)
+    .join(Content, Content.id == Item.content_id)
+    .join(SegmentRow, SegmentRow.content_id == Content.id)
+    .join(Embedding, and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == bindparam("space")))
+    .where(Item.id.in_(number_list("ids")))
+)
 
 
 class SegmentVectors(NamedTuple):
@@ -75,6 +85,15 @@ def vectors_by_content(
         content: {modality: blobs.decode(rows, space.dim) for modality, rows in by_modality.items()}
         for content, by_modality in found.items()
     }
+
+
+def item_vectors(
+    connection: Connection, space: SpaceRecord, item_ids: Iterable[int]
+) -> tuple[list[ResolvedSegment], Vectors]:
+    """Every segment of some items that has a vector, and the vectors, float32 (n, dim)."""
+    rows = _OF_ITEMS.rows(connection, space=space.id, ids=json_numbers(item_ids))
+    found = checked_paths([ResolvedSegment._make(row[:-1]) for row in rows])
+    return found, blobs.decode([row[-1] for row in rows], space.dim)
 
 
 def segment_vectors(connection: Connection, space: SpaceRecord, contents: Sequence[int]) -> SegmentVectors:

@@ -192,6 +192,21 @@ class GroupFile:
     """Whether it meets the conditions of the search."""
 
 
+class WordMatch(NamedTuple):
+    """Where an item holds a word or a phrase of a query."""
+
+    word: str
+    """As the query has it, case and diacritics folded; the words of a phrase with spaces between them."""
+    named: bool
+    """In its name, title or tags."""
+    in_folder: bool
+    density: float
+    """In [0, 2.2): how much of the passage is about it, the part of bm25 that its number and the passage's length
+    make; 1 for once in a passage of average length, 0 if it isn't there."""
+    common: float
+    """In [0, 1]: share of the library's items, or passages if those are more, that hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeywordMatch:
     """An item that holds words of a query."""
@@ -204,12 +219,15 @@ class KeywordMatch:
     """The passage that holds most of them; None where only name, folder, title or tags do."""
     score: float
     """bm25 with column weights, above 0; comparable within one search."""
-    share: float
-    """Share of the query's words and phrases that were found, in [0, 1]."""
-    columns: tuple[str, ...]
-    """Where: "name", "folder", "title", "tags", "passage"."""
+    words: tuple[WordMatch, ...]
+    """Every word and phrase of the query, found or not, in its order."""
     exact: bool
-    """The whole file name, with or without suffix, is the query; or every quoted phrase occurs."""
+    """Whether the whole name is the query, or every quoted phrase occurs."""
+
+    @property
+    def share(self) -> float:
+        """Share of the query's words and phrases that were found, in [0, 1]."""
+        return sum(one.named or one.in_folder or one.density > 0 for one in self.words) / len(self.words)
 
 
 @dataclass(frozen=True, slots=True)

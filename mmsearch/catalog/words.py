@@ -5,12 +5,14 @@ words (Porter, 1980). A user's words never become its syntax: each is a quoted s
 """
 
 import json
+import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,7 +21,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    func,
     literal_column,
     select,
     table,
@@ -28,8 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import layouts
+from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
-from mmsearch.catalog.records import KeywordMatch
+from mmsearch.catalog.records import KeywordMatch, WordMatch
 from mmsearch.catalog.tables import Content, Item, SegmentRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
@@ -39,6 +41,12 @@ PASSAGE_WORDS = table("passage_words", column("rowid"))
 
 WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
 """What a match in a column counts for in bm25, next to 1 in a passage."""
+
+NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}
+"""Columns that say what an item is about: with these weights bm25 is 0 where only its folder holds a word."""
+
+LEAST_IDF = 1e-6
+"""What FTS5 takes for the logarithm that a word's rarity makes in bm25 where half of all rows or more hold it."""
 
 MAX_TERMS = 32
 """Words and phrases of a query that are looked at; the rest of a pasted page adds nothing but time."""
@@ -84,7 +92,32 @@ class _Row:
 
     score: float = 0.0
     terms: set[str] = field(default_factory=set)
-    columns: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    densities: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """How many rows of a table of words there are, and how many hold each term."""
+
+    rows: int
+    holding: dict[str, int]
+
+    def share(self, term: str) -> float:
+        """In [0, 1]. That one row holds it, the one that is looked for, says nothing of how common it is; nor does a
+        share of very few."""
+        return max(self.holding[term] - 1, 0) / (self.rows + _FEW)
+
+    def idf(self, term: str) -> float:
+        """As FTS5's bm25 has it."""
+        held = self.holding[term]
+        return max(math.log((self.rows - held + 0.5) / (held + 0.5)), LEAST_IDF)
+
+
+_NOTHING = _Row()
+
+_FEW = 10
+"""Rows that a share is taken of beyond those there are."""
 
 
 def fold_case(words: str) -> tuple[str, ...]:
@@ -135,14 +168,46 @@ def search_words(
     if filter is not None:
         allowed.append(filter_clause(filter, few=True))
     found = _Search(connection, asked, max(k * OVER, POOL), allowed)
-    best: dict[int, KeywordMatch] = {}
-    for row in sorted((_keyword(row, asked, found) for row in found.resolved()), key=_order):
-        best.setdefault(row.item_id, row)
-    return list(best.values())[:k]
+    best: dict[int, _Held] = {}
+    for held in sorted((_held(row, asked, found) for row in found.resolved()), key=_order):
+        best.setdefault(held.item_id, held)
+    return [_match_of(held, found) for held in islice(best.values(), k)]
 
 
-def _order(row: KeywordMatch) -> tuple[bool, float, float, bytes, int]:
-    return not row.exact, -row.share, -row.score, row.path, row.segment_id or 0
+class _Held(NamedTuple):
+    """A candidate item with one of its candidate passages, or with none."""
+
+    item_id: int
+    content_id: int
+    path: bytes
+    modality: Modality
+    segment_id: int | None
+    item: _Row
+    passage: _Row
+    share: float
+    exact: bool
+
+
+def _held(row: Any, asked: KeywordQuery, found: "_Search") -> _Held:
+    item_id, content_id, path, modality, name, segment_id = row
+    item = found.items.get(item_id, _NOTHING)
+    passage = found.passages.get(segment_id, _NOTHING)
+    terms = item.terms | passage.terms
+    named = item_id in found.begun and asked.whole in (fold_case(name), fold_case(PurePath(name).stem))
+    exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
+    share = len(terms) / len(asked.terms)
+    return _Held(item_id, content_id, path, modality, segment_id, item, passage, share, exact)
+
+
+def _order(held: _Held) -> tuple[bool, float, float, bytes, int]:
+    return not held.exact, -held.share, -held.item.score - held.passage.score, held.path, held.segment_id or 0
+
+
+def _match_of(held: _Held, found: "_Search") -> KeywordMatch:
+    return KeywordMatch(
+        held.item_id, held.content_id, held.path, held.modality, held.segment_id,
+        held.item.score + held.passage.score, found.words(held.item, held.passage), held.exact,
+    )  # fmt: skip
 
 
 class _Search:
@@ -156,24 +221,38 @@ class _Search:
         self.allowed = allowed
         self.begun: set[int] = set()
         """Items whose names begin with the whole query."""
-        self.terms = self._telling(asked.terms)
+        self.item_counts = self._counts("item_words", asked.terms)
+        self.passage_counts = self._counts("passage_words", asked.terms)
+        self.terms = {term: self._telling(term) for term in asked.terms}
+        self.known = {
+            term: (" ".join(fold_case(term)), max(self.item_counts.share(term), self.passage_counts.share(term)))
+            for term in asked.terms
+        }
+        """Term -> its words, and how common they are here."""
         phrases = " AND ".join(asked.phrases)
-        self.passages = self._rows("passage_words", {t: t for t in asked.terms}, self._passage_ids(asked, phrases))
-        self.items = self._rows("item_words", self.terms, self._item_ids(asked, phrases) | self._holders())
+        self.passages = self._passage_rows(self._passage_ids(asked, phrases))
+        self.items = self._item_rows(self._item_ids(asked, phrases) | self._holders())
 
-    def _telling(self, terms: Iterable[str]) -> dict[str, str]:
-        """What to look for in items: not the folders of most of them, since /home/anna says nothing."""
-        return {term: f"{{name title tags}} : {term}" if self._everywhere(term) else term for term in terms}
+    def words(self, item: _Row, passage: _Row) -> tuple[WordMatch, ...]:
+        """What an item and one of its passages hold of the query."""
+        return tuple(
+            WordMatch(
+                word, term in item.named, term in item.terms - item.named, passage.densities.get(term, 0.0), common
+            )
+            for term, (word, common) in self.known.items()
+        )
 
-    def _everywhere(self, term: str) -> bool:
-        """Whether the folders of more than half of all items hold a term."""
-        counted = text("SELECT count(*) FROM item_words WHERE item_words MATCH :match")
-        here = int(self.connection.execute(counted, {"match": f"{{folder}} : {term}"}).scalar_one())
-        if here == 0:
-            return False
-        # Counting stops where the answer is known: a large library is counted whole for common words only.
-        some = select(Item.id).limit(2 * here).subquery()
-        return int(self.connection.execute(select(func.count()).select_from(some)).scalar_one()) < 2 * here
+    def _counts(self, name: str, terms: Iterable[str]) -> _Counts:
+        run = driver(self.connection).execute
+        counted = f"SELECT count(*) FROM {name} WHERE {name} MATCH ?"
+        # What bm25 takes for the number of rows: the first number of FTS5's record of averages.
+        (averages,) = run(f"SELECT block FROM {name}_data WHERE id = 1").fetchone() or (b"",)
+        return _Counts(_first_number(averages), {term: int(run(counted, (term,)).fetchone()[0]) for term in terms})
+
+    def _telling(self, term: str) -> str:
+        """What to look for in items: not in the folders if most of them hold it, since /home/anna says nothing."""
+        everywhere = 2 * self.item_counts.holding[term] > self.item_counts.rows
+        return f"{{name title tags}} : {term}" if everywhere else term
 
     def _item_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
         by_rank = text(_bm25("item_words"))
@@ -208,27 +287,37 @@ class _Search:
         query = select(Item.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
         return set(self.connection.execute(query.where(_among(SegmentRow.id, self.passages), *self.allowed)).scalars())
 
-    def _rows(self, name: str, terms: dict[str, str], ids: Iterable[int]) -> dict[int, _Row]:
-        """Scores, terms and columns of the candidates."""
+    def _item_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
         rows = {rowid: _Row() for rowid in ids}
-        if not rows:
-            return rows
-        # The + keeps SQLite from running the match anew for every single id.
-        among = f"FROM {name} WHERE {name} MATCH :match AND +rowid IN (SELECT value FROM json_each(:ids))"
-        listed = json.dumps(sorted(rows))
-        either = " OR ".join(f"({term})" for term in terms.values())
-        scored = text(f"SELECT rowid, {_bm25(name)} {among}")
-        for rowid, score in self.connection.execute(scored, {"match": either, "ids": listed}):
-            rows[rowid].score = -score
-        matching = text(f"SELECT rowid {among}")
-        for term, match in terms.items():
-            for rowid in self.connection.execute(matching, {"match": match, "ids": listed}).scalars():
-                rows[rowid].terms.add(term)
-        for part in WEIGHTS if name == "item_words" else ():
-            columns = {"match": f"{{{part}}} : ({either})", "ids": listed}
-            for rowid in self.connection.execute(matching, columns).scalars():
-                rows[rowid].columns.append(part)
+        for term, rowid, score, named in self._scores("item_words", self.item_counts, rows, _bm25("item_words", NAMED)):
+            row = rows[rowid]
+            row.score -= score
+            row.terms.add(term)
+            if named < 0:
+                row.named.add(term)
         return rows
+
+    def _passage_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
+        rows = {rowid: _Row() for rowid in ids}
+        for term, rowid, score, _ in self._scores("passage_words", self.passage_counts, rows, "NULL"):
+            row = rows[rowid]
+            row.score -= score
+            row.terms.add(term)
+            row.densities[term] = -score / self.passage_counts.idf(term)
+        return rows
+
+    def _scores(
+        self, name: str, counts: _Counts, ids: Collection[int], second: str
+    ) -> Iterator[tuple[str, int, float, float]]:
+        """Of each term, the candidates that hold it, with their bm25 and a second score."""
+        # The + keeps SQLite from running the match anew for every single id.
+        among = f"FROM {name} WHERE {name} MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
+        statement, listed = f"SELECT rowid, {_bm25(name)}, {second} {among}", json.dumps(sorted(ids))
+        for term, match in self.terms.items():
+            if ids and counts.holding[term]:
+                matched = match if name == "item_words" else term
+                for rowid, score, other in driver(self.connection).execute(statement, (matched, listed)):
+                    yield term, rowid, score, other
 
     def resolved(self) -> Sequence[Any]:
         """Candidate items, each with each of its content's candidate passages, or with none."""
@@ -253,19 +342,15 @@ def _among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElem
     return column.in_(listed)
 
 
-def _bm25(name: str) -> str:
-    return f"bm25({', '.join([name, *map(str, WEIGHTS.values())])})" if name == "item_words" else f"bm25({name})"
+def _bm25(name: str, weights: Mapping[str, float] = WEIGHTS) -> str:
+    return f"bm25({', '.join([name, *map(str, weights.values())])})" if name == "item_words" else f"bm25({name})"
 
 
-def _keyword(row: Any, asked: KeywordQuery, found: _Search) -> KeywordMatch:
-    item_id, content_id, path, modality, name, segment_id = row
-    item = found.items.get(item_id, _Row())
-    passage = found.passages.get(segment_id, _Row())
-    terms = item.terms | passage.terms
-    named = item_id in found.begun and asked.whole in (fold_case(name), fold_case(PurePath(name).stem))
-    exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
-    return KeywordMatch(
-        item_id, content_id, path, modality, segment_id,
-        score=item.score + passage.score, share=len(terms) / len(asked.terms),
-        columns=(*item.columns, *(["passage"] if segment_id is not None else [])), exact=exact,
-    )  # fmt: skip
+def _first_number(record: bytes) -> int:
+    """Of a record of FTS5: a number in SQLite's variable length, most significant bits first. 0 if there is none."""
+    number = 0
+    for byte in record[:8]:
+        number = number << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    return number

@@ -52,7 +52,7 @@ def demo(device: str | None, precision: str | None, as_json: bool) -> None:
         return
     for title, query, hits in searched:
         click.echo(f"\n{title}: {query}")
-        show.table(("score", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
+        show.table(("sure", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
     click.echo("\nNow with your own files:\n\n  mmsearch ingest FOLDER\n  mmsearch query 'a dog on a beach'")
 
 
@@ -67,4 +67,4 @@ def _names(hits: list["Hit"]) -> list[str]:
 
 
 def _row(hit: "Hit") -> tuple[str, str, str]:
-    return f"{hit.score:.3f}", hit.path.relative_to(SAMPLES).as_posix(), show.where(hit)
+    return show.decimal(hit.confidence, 2), hit.path.relative_to(SAMPLES).as_posix(), show.where(hit)

@@ -27,12 +27,19 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
     "--direction", callback=split_modalities, metavar="LIST", help="Only these directions, e.g. text-image,image-audio."
 )
 @click.option("--k", callback=_counts, default="1,5,10", show_default=True, help="Numbers of first results to measure.")
+@click.option(
+    "--by",
+    type=click.Choice(["confidence", "cosine"]),
+    default="confidence",
+    show_default=True,
+    help="Rank as a search shows results, or by the vectors alone.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw recall@k into a .png, .svg or .pdf file.")
 @device_options
 @json_option
 def evaluate(
     pairs: Path, library: Path | None, plot: Path | None, as_json: bool, direction: tuple[str, ...] | None,
-    k: tuple[int, ...], **settings: Any,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Measure search with questions and answers of your own.
 
@@ -41,8 +48,9 @@ def evaluate(
     A query is words or the path of a file; relevant is a comma-separated list of paths, absolute or relative to the
     TSV's folder. Lines that cannot be used are listed.
     """
-    with open_library(library, **settings) as opened:
-        found = opened.evaluate(pairs, directions=direction, k=k, plot=plot)
+    counts, by = options.pop("k"), options.pop("by")
+    with open_library(library, **options) as opened:
+        found = opened.evaluate(pairs, directions=direction, k=counts, plot=plot, by=by)
     show.echo_json(asdict(found)) if as_json else _print(found)
 
 

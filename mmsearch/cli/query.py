@@ -1,6 +1,7 @@
 """mmsearch query"""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave out results below this confidence.")
 @click.option("--all", "show_all", is_flag=True, help="Show all results even if none is confident.")
 @click.option("--moments", is_flag=True, help="Show every moment and passage that matches, not only the best.")
+@click.option("--scores", is_flag=True, help="Show what each confidence is made of: cosine and share of words.")
 @click.option("--ids", is_flag=True, help="Show each result's id, for --like.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print only paths, one a line.")
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
@@ -76,7 +78,6 @@ def query(
         asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
         found = opened.search(asked, k, modalities=modalities, **passed)
         if options["min_confidence"] is not None:
-            # What only the words themselves brought has no such number, and needs none.
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, {**options, "as_json": as_json})
         why = {}
@@ -89,7 +90,7 @@ def query(
     elif as_json:
         show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        show.hits(shown, ids=options["ids"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
@@ -97,12 +98,14 @@ def query(
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all weak, only the first few, and on a table that is said."""
-    if found and not all(hit.weak for hit in found):
+    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above it."""
+    told = not (options["only_paths"] or options["null"] or options["as_json"])
+    if found and not all(hit.level == "unlikely" for hit in found):
+        if told and sys.stdout.isatty():
+            click.echo(show.levels(found), err=True)
         return found
-    if not (options["only_paths"] or options["null"] or options["as_json"]):
-        nearest = " The nearest:" if found else ""
-        click.echo(f"No confident match.{nearest}", err=True)
+    if told:
+        click.echo("No confident match. The nearest:" if found else "Nothing found.", err=True)
     return found if options["show_all"] else found[:WEAK]
 
 

@@ -61,7 +61,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = column in ("#", "sure", "score")
+        numeric = column in ("#", "sure", "score", "cosine", "words")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
     for row in cells:
         made.add_row(*row)
@@ -84,18 +84,42 @@ def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Seque
     return columns
 
 
-def hits(found: Sequence["Hit"], *, ids: bool = False) -> None:
-    """A row for each, and below it one for each of its moments, if any were asked for."""
+def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> None:
+    """A row for each, and below it one for each of its moments, if any were asked for.
+
+    Args:
+        scores: Show what the confidence was made of, too.
+    """
     rows: list[tuple[str, ...]] = []
     for hit in found:
-        shown = (str(hit.rank), sure(hit), f"{hit.score:.3f}", hit.modality, shorter(hit.path), where(hit))
+        numbers = (decimal(hit.cosine, 3), decimal(hit.keyword_score, 2)) if scores else ()
+        shown = (str(hit.rank), hit.level or "-", decimal(hit.confidence, 2), *numbers)
+        shown += (hit.modality, shorter(hit.path), where(hit))
         rows.append((*shown, str(hit.item_id)) if ids else shown)
         for one in hit.moments:
-            confidence = "-" if one.confidence is None else f"{one.confidence:.2f}"
-            below = ("", confidence, f"{one.score:.3f}", "", "", " ".join(_place(one, hit.modality)))
+            numbers = (decimal(one.cosine, 3), "") if scores else ()
+            below = ("", "", decimal(one.confidence, 2), *numbers, "", "", " ".join(_place(one, hit.modality)))
             rows.append((*below, "") if ids else below)
-    columns = ("#", "sure", "score", "kind", "path", "where")
+    columns = ("#", "level", "sure", *(("cosine", "words") if scores else ()), "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
+
+
+def levels(found: Sequence["Hit"]) -> str:
+    """Which places of a list are sure, likely and unlikely, as "Sure: 1 to 3. Likely: 4. Unlikely: 5 to 10."."""
+    places: dict[str, list[int]] = {}
+    for hit in found:
+        if hit.level is not None:
+            places.setdefault(hit.level, []).append(hit.rank)
+    said = [
+        f"{level.capitalize()}: {ranks[0]}{f' to {ranks[-1]}' if len(ranks) > 1 else ''}."
+        for level, ranks in places.items()
+    ]
+    return " ".join(said) or "How sure these are was not measured yet."
+
+
+def decimal(number: float | None, places: int) -> str:
+    """Of a hit; a dash where it has no such number."""
+    return "-" if number is None else f"{number:.{places}f}"
 
 
 def unused(lines: Sequence["UnusedPair"]) -> None:
@@ -107,11 +131,6 @@ def unused(lines: Sequence["UnusedPair"]) -> None:
             [(shorter(one.file), str(one.line), one.why) for one in lines],
             wrap=("file", "why"),
         )
-
-
-def sure(hit: "Hit") -> str:
-    """The confidence, with a question mark where it is weak."""
-    return "-" if hit.confidence is None else f"{hit.confidence:.2f}{'?' if hit.weak else ''}"
 
 
 def paths(found: Sequence[Path], end: bytes) -> None:

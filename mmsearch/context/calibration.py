@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmsearch.calibration import Backgrounds, ScoreCalibrator, backgrounds_stale, measure_backgrounds, read_calibration
+from mmsearch.calibration import (
+    Backgrounds,
+    EncoderIdentities,
+    ScoreCalibrator,
+    backgrounds_stale,
+    measure_backgrounds,
+    read_calibration,
+)
 from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.backgrounds import load_backgrounds
 from mmsearch.catalog.commits import current_commit
@@ -22,11 +29,12 @@ class Calibration(Resources):
         super().__init__(path, settings, requested, trusted)
         self._backgrounds: tuple[int, str, Backgrounds] | None = None
         """Of a generation and a space."""
+        self._identities: tuple[Space, EncoderIdentities] | None = None
 
     def let_go(self) -> None:
         """As `Resources.let_go`."""
         super().let_go()
-        self._backgrounds = None
+        self._backgrounds = self._identities = None
 
     def calibrator(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
@@ -36,8 +44,13 @@ class Calibration(Resources):
                 with self.catalog().reading() as snapshot:
                     stored = load_backgrounds(snapshot, space.name)
                 self._backgrounds = generation, space.name, read_calibration(stored, space.dim)
+            if self._identities is None or self._identities[0] is not space:
+                self._identities = space, EncoderIdentities.of_space(space)
             main = max(query.parts, key=lambda part: part.weight)
-            return ScoreCalibrator.of(self._backgrounds[2], main.modality, vector, self.settings.false_accepts)
+            words = main.value if isinstance(main.value, str) else ""
+            return ScoreCalibrator.of(
+                self._backgrounds[2], main.modality, vector, self.settings.false_accepts, words, self._identities[1]
+            )
 
     def calibrate(self, space: Space, record: SpaceRecord) -> None:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""

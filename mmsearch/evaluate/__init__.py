@@ -2,7 +2,16 @@
 
 from mmsearch.evaluate import pairs, plot
 from mmsearch.evaluate.evaluation import evaluate
-from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
+from mmsearch.evaluate.types import (
+    DirectionResult,
+    Estimate,
+    Evaluation,
+    JudgedPairs,
+    Pair,
+    QueryOutcome,
+    RankedBy,
+    UnusedPair,
+)
 
 __all__ = [
     "DirectionResult",
@@ -11,6 +20,7 @@ __all__ = [
     "JudgedPairs",
     "Pair",
     "QueryOutcome",
+    "RankedBy",
     "UnusedPair",
     "evaluate",
     "pairs",

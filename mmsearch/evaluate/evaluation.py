@@ -2,21 +2,35 @@
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from mmsearch.calibration import RIVAL
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.failures import failures_at
 from mmsearch.catalog.items import ItemAtPath, items_at
 from mmsearch.context.context import LibraryContext
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import metrics, ranking
-from mmsearch.evaluate.types import DirectionResult, Estimate, Evaluation, JudgedPairs, Pair, QueryOutcome, UnusedPair
+from mmsearch.evaluate.types import (
+    DirectionResult,
+    Estimate,
+    Evaluation,
+    JudgedPairs,
+    Pair,
+    QueryOutcome,
+    RankedBy,
+    UnusedPair,
+)
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.pool import DecodePool
+from mmsearch.search import keywords
+from mmsearch.search.kinds import named_kind
 from mmsearch.search.query import embed_query, resolve_query
+from mmsearch.search.vector import note_lists
 from mmsearch.types import Modality, Query, Space, Vectors
 
 RESAMPLES = 1000
@@ -65,6 +79,7 @@ def evaluate(
     *,
     directions: Collection[str] | None = None,
     k: Sequence[int] = (1, 5, 10),
+    by: RankedBy = "confidence",
 ) -> Evaluation:
     """Measure a library's search: every direction that the pairs have, or those named, such as "text-image".
 
@@ -73,10 +88,13 @@ def evaluate(
 
     Args:
         k: The counts of first places that are measured.
+        by: What items are ranked by: "confidence", as a search shows them, or "cosine" alone.
 
     Raises: InvalidInput if nothing can be used, for a direction without pairs, and for a senseless k; LibraryEmpty.
     """
     counts = _counts(k)
+    if by not in get_args(RankedBy):
+        raise InvalidInput(f"by can't be {by!r}", hint="say 'confidence' or 'cosine'")
     subject = _Subject(context, *context.embedding())
     questions, unused = _questions(judged, subject)
     by_direction = _chosen(questions, directions)
@@ -87,7 +105,7 @@ def evaluate(
         usable = [question for question in asked if id(question.pair) in vectors]
         if usable:
             rows = np.concatenate([vectors[id(question.pair)] for question in usable])
-            results.append(_measured(usable, rows, item, subject, counts))
+            results.append(_measured(usable, rows, item, subject, counts, by))
     listed = tuple(sorted({*judged.unused, *unused}, key=lambda one: (str(one.file), one.line, one.why)))
     if not results:
         raise InvalidInput(f"nothing in {judged.source} can be used{_example(listed)}", hint="ingest the files first")
@@ -187,17 +205,18 @@ def _vectors(questions: Sequence[_Question], subject: _Subject) -> tuple[dict[in
 
 
 def _measured(
-    questions: Sequence[_Question], vectors: Vectors, item: Modality, subject: _Subject, k: tuple[int, ...]
+    questions: Sequence[_Question],
+    vectors: Vectors,
+    item: Modality,
+    subject: _Subject,
+    k: tuple[int, ...],
+    by: RankedBy,
 ) -> DirectionResult:
     items, lists = ranking.candidates(subject.catalog, subject.lists, item)
     outcomes = []
-    calibrators = [
-        subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
-        for row, question in enumerate(questions)
-    ]
-    calibrated = calibrators[0].covers(one.key for one in lists)
-    tails = [one.tail for one in calibrators] if calibrated else None
-    ranked = ranking.merits(vectors, subject.lists, items, lists, tails)
+    judges = _judges(questions, vectors, item, subject) if by == "confidence" else []
+    calibrated = bool(judges) and judges[0].covers(one.key for one in lists)
+    ranked = ranking.merits(vectors, subject.lists, items, lists, judges if calibrated else None)
     for question, merit in zip(questions, ranked, strict=True):
         # A picture finds itself first; that is no achievement.
         merit[items == question.own] = np.nan
@@ -208,6 +227,21 @@ def _measured(
     return DirectionResult(
         questions[0].modality, item, len(items), _metrics(outcomes, k), recall, tuple(outcomes)
     )  # fmt: skip
+
+
+def _judges(questions: Sequence[_Question], vectors: Vectors, item: Modality, subject: _Subject) -> list[ranking.Judge]:
+    """What a search would say of items of a modality: one for each question."""
+    judges = []
+    for row, question in enumerate(questions):
+        text = keywords.query_text(question.query)
+        kind = replace(named_kind(text), modalities=())
+        matches = keywords.match_keywords(text, keywords.FUSED, subject.catalog, (item,), kind=kind)
+        words = {match.item_id: match.evidence or 0.0 for match in keywords.telling(matches)}
+        calibrator = subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
+        found, _ = subject.lists.search(vectors[row : row + 1], RIVAL, (item,))
+        note_lists(calibrator, found, subject.catalog, subject.record)
+        judges.append(ranking.Judge(calibrator, words, kind))
+    return judges
 
 
 def _metrics(outcomes: Sequence[QueryOutcome], counts: tuple[int, ...]) -> dict[str, Estimate]:

@@ -1,14 +1,17 @@
 """The library's own ranking of every item of a modality, for many queries at once; its index against exact search."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.lists import items_of_list, list_changes
 from mmsearch.indexing.lists import Lists
+from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
+from mmsearch.search.vector import softplus
 from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
 from mmsearch.vectors import create_index
 
@@ -22,8 +25,24 @@ Scores = NDArray[np.float32]
 
 Order = NDArray[np.float64]
 
-Tail = Callable[[ListKey, float], float]
-"""How usual a score is in a list: the smaller, the better a match."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """What a search of one query says of items, as evidence (`mmsearch.search.word_evidence`)."""
+
+    calibrator: ScoreCalibrator
+    words: Mapping[int, float]
+    """Of the words that items hold, by item id."""
+    kind: KindOfAnswer = ANY_KIND
+    """Without the kind that the query names: all items are of one."""
+
+    def covers(self, keys: Iterable[ListKey]) -> bool:
+        """Whether scores of these lists can be compared."""
+        return self.calibrator.covers(keys)
+
+    def meaning(self, key: ListKey, cosine: float) -> float:
+        """Of a cosine in a list."""
+        return self.kind.meaning(key.item) * softplus(self.calibrator.logit(key, cosine))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +73,12 @@ def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
 
 
 def merits(
-    vectors: Vectors, vector_lists: Lists, items: Ids, lists: Sequence[_List], tails: Sequence[Tail] | None
+    vectors: Vectors, vector_lists: Lists, items: Ids, lists: Sequence[_List], judges: Sequence[Judge] | None
 ) -> Iterator[NDArray[np.float64]]:
     """For every query (q, dim), in order: the merit (m,) of each item, higher is better.
 
-    As in a search, an item counts by its best segment; where a modality has two lists, by what is less usual, or
-    without `tails`, one a query, by its best place in either.
+    As in a search, an item counts by its best segment, and by what its words and its meaning say together. Without
+    `judges`, one a query, by its cosine, and where a modality has two lists, by its best place in either.
     """
     longest = max(len(one.segments) for one in lists)
     step = max(1, CELLS // longest)
@@ -68,7 +87,7 @@ def merits(
         found, _ = vector_lists.search(some, longest, (lists[0].key.item,))
         scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
         for query in range(len(some)):
-            yield _merit(lists, [scores[query] for scores in scored], tails[start + query] if tails else None)
+            yield _merit(items, lists, [scores[query] for scores in scored], judges[start + query] if judges else None)
 
 
 def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
@@ -86,12 +105,13 @@ def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
     return scores
 
 
-def _merit(lists: Sequence[_List], rows: Sequence[Scores], tail: Tail | None) -> NDArray[np.float64]:
-    if len(rows) == 1:
+def _merit(items: Ids, lists: Sequence[_List], rows: Sequence[Scores], judge: Judge | None) -> NDArray[np.float64]:
+    if len(rows) == 1 and not (judge and judge.words):
         return rows[0].astype(np.float64)
-    return merged(
-        rows, [_usual(one.key, row, tail) if tail else _places(row) for one, row in zip(lists, rows, strict=True)]
-    )
+    if judge is None:
+        return merged(rows, [_places(row) for row in rows])
+    words = np.array([judge.words.get(item, 0.0) for item in items.tolist()])
+    return merged(rows, [-words - _evidence(one.key, row, judge) for one, row in zip(lists, rows, strict=True)])
 
 
 def merged(lists: Sequence[Scores], orders: Sequence[Order]) -> NDArray[np.float64]:
@@ -109,9 +129,9 @@ def merged(lists: Sequence[Scores], orders: Sequence[Order]) -> NDArray[np.float
     return merit
 
 
-def _usual(key: ListKey, scores: Scores, tail: Tail) -> Order:
-    """How usual each score is in its list; beyond everything for an item that is not in it."""
-    return np.array([tail(key, float(score)) if np.isfinite(score) else np.inf for score in scores])
+def _evidence(key: ListKey, scores: Scores, judge: Judge) -> Order:
+    """What each score says; less than anything for an item that is not in the list."""
+    return np.array([judge.meaning(key, float(score)) if np.isfinite(score) else -np.inf for score in scores])
 
 
 def _places(scores: Scores) -> Order:

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from mmsearch.types import Modality
+
+RankedBy: TypeAlias = Literal["confidence", "cosine"]
+"""What an evaluation ranks items by: as a search shows them, or by their vectors alone."""
 
 
 @dataclass(frozen=True, slots=True)

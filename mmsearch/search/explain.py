@@ -111,7 +111,7 @@ def explain_hit(
         own = encoder.encode([encoder.prepare(Segment("text", hit.passage))])[0]
         return _made(query, own, hit, parts, cues=_text_cues(query, own, hit.passage, encoder))
     if hit.matched is None or hit.matched not in space.encoders:
-        return Explanation(score=hit.score, by=hit.by)  # the words of its name brought it
+        return Explanation(score=hit.cosine, by=hit.by)  # the words of its name brought it
     encoder = space.encoders[hit.matched]
     file = original(hit.part or hit.path)
     prepared, own = _segment(query, hit, encoder, pool, file)

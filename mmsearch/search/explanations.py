@@ -51,8 +51,8 @@ class PartShare:
 class Explanation:
     """Why a hit was found. What its encoder can't tell is empty."""
 
-    score: float
-    """Raw cosine in [-1, 1]."""
+    score: float | None
+    """Raw cosine in [-1, 1]; None if words alone brought it."""
     by: tuple[str, ...]
     """Which lists brought it: "vector", "keywords" or both."""
     matched: Modality | None = None

@@ -4,34 +4,25 @@ Present files of one folder that share a group key (`catalog.group_key`) are a f
 them and one is no text: main.c and main.h, or twenty files called image, are not about one thing. A group stands where
 its best file does ("best"), or where all its files do on average ("mean", "weighted").
 
-Averages are taken of what calibration says of each file, never of raw scores, which lie on different scales: the
-weighted geometric mean of the tails (the chance that an unrelated segment scores as high), each of the file's best
-segment. Its logarithm is the statistic of Fisher (1925), with weights that of Good (1955). Confidence comes from the
-mean as it does from a single tail; that is cautious where files err independently, since then their mean is seldom
-small by accident.
+Averages are taken of the evidence that each file is (`search.word_evidence`), that of its best segment, never of raw
+scores, which lie on different scales: 1 minus the group's confidence is the weighted geometric mean of 1 minus theirs.
+That is cautious where files err independently, since then their mean is seldom small by accident.
 """
 
-import math
-import sys
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mmsearch.catalog import Catalog, GroupFile, ListKey
-from mmsearch.catalog.file_groups import group_members, group_segments
+from mmsearch.catalog import Catalog, GroupFile
+from mmsearch.catalog.file_groups import group_members
 from mmsearch.catalog.group_rules import ordered_group
 from mmsearch.filters.ast import Filter
 from mmsearch.search.ranking import RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Modality
-from mmsearch.vectors.rank import exact_scores
 
 _ROUNDING = 1e-9
-"""What a mean of logarithms may be off by, as a share."""
-
-_SMALLEST_TAIL = sys.float_info.min
-"""A tail that has become zero still has a logarithm so."""
+"""What a mean may be off by, as a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +93,12 @@ class GroupReranker(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class _Average:
-    """What a file group, or a file that is alone, is ranked by."""
-
-    tail: float
-    best: RankedItem
-    """Of its best file."""
-
-    @property
-    def place(self) -> tuple[float, float, bytes]:
-        return self.tail, -self.best.score, self.best.path
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupAverages:
     """Ranks file groups by the averages of their files."""
 
     search: VectorSearch
     """What finds single files by the query's vector."""
-    space: str
     groups: FileGroups
     weights: Mapping[Modality, float]
     """Item modality -> what its files count for, above 0; 1 if it isn't named."""
@@ -140,59 +117,31 @@ class GroupAverages:
             ranking: Of files, as the retrieve stage gives it.
         """
         items = ranking.items
-        if not items or items[0].confidence is None:
-            return ranking  # not calibrated yet: nothing to average
+        if not items or items[0].evidence is None:
+            return ranking  # nothing to average
         averages = sorted(self._averages(items), key=lambda one: one.place)
         if not ranking.complete:
-            # A mean of logarithms is rounded: what is nearer than that may yet be a tie.
-            threshold = (1 - _ROUNDING) * self._tail(items[-1])
-            averages = [one for one in averages if one.tail < threshold]
-        return Ranking(self._with_confidence(averages), ranking.complete)
+            # A mean is rounded: what is nearer than that may yet be a tie.
+            threshold = (1 + _ROUNDING) * (items[-1].evidence or 0.0)
+            averages = [one for one in averages if (one.evidence or 0.0) > threshold]
+        return Ranking(averages, ranking.complete)
 
-    def _tail(self, item: RankedItem) -> float:
-        key = ListKey(self.space, item.modality, item.matched or item.modality)
-        return self.search.calibrator.tail(key, item.score)
-
-    def _averages(self, items: Sequence[RankedItem]) -> list[_Average]:
-        """Of every group that the items belong to, and of every item that is alone."""
+    def _averages(self, items: Sequence[RankedItem]) -> list[RankedItem]:
+        """Of every group that the items belong to the item of its best file, with the average; and what is alone."""
         groups = self.groups.of(items)
-        tails = {item.item_id: self._tail(item) for item in items}
-        tails |= self._missing_tails([file for files in groups.values() for file in files if file.item_id not in tails])
-        averages: dict[int, _Average] = {}
+        evidence = {item.item_id: item.evidence or 0.0 for item in items}
+        missing = {file.item_id for files in groups.values() for file in files if file.wanted} - evidence.keys()
+        evidence |= {item_id: one.evidence or 0.0 for item_id, one in self.search.score_items(missing).items()}
+        averages: dict[int, RankedItem] = {}
         for item in items:
-            files = [file for file in groups.get(item.item_id, ()) if file.wanted and file.item_id in tails]
+            files = [file for file in groups.get(item.item_id, ()) if file.wanted and file.item_id in evidence]
             first = files[0].item_id if files else item.item_id
             if first not in averages:
-                weighted = [(self.weights.get(file.modality, 1.0), tails[file.item_id]) for file in files]
-                averages[first] = _Average(_geometric_mean(weighted) if weighted else tails[item.item_id], item)
+                weighted = [(self.weights.get(file.modality, 1.0), evidence[file.item_id]) for file in files]
+                averages[first] = item._replace(evidence=_mean(weighted)) if weighted else item
         return list(averages.values())
 
-    def _missing_tails(self, files: Sequence[GroupFile]) -> dict[int, float]:
-        """Item id -> the tail of its best segment, for files that no list was asked deep enough to bring."""
-        wanted = list({file.item_id: file for file in files if file.wanted}.values())
-        with self.groups.catalog.reading() as snapshot:
-            found, vectors = group_segments(snapshot, self.space, self.search.vector.shape[1], wanted)
-        tails: dict[int, list[float]] = defaultdict(list)
-        for segment, score in zip(found, exact_scores(self.search.vector[0], vectors).tolist(), strict=True):
-            key = ListKey(self.space, segment.modality, segment.matched)
-            tails[segment.item_id].append(self.search.calibrator.tail(key, score))
-        return {item: min(those) for item, those in tails.items()}
 
-    def _with_confidence(self, averages: Sequence[_Average]) -> list[RankedItem]:
-        """The items with the confidence that their averages give."""
-        if not averages:
-            return []
-        calibrator, sizes = self.search.calibrator, self.search.lists.sizes(self.groups.modalities)
-        searched = sum(sizes.values())
-        null = calibrator.null_distribution([key for key, size in sizes.items() if size])
-        confidences = [null.confidence(one.tail, searched) for one in averages]
-        return [
-            one.best._replace(confidence=confidence, weak=confidence < calibrator.min_confidence)
-            for one, confidence in zip(averages, confidences, strict=True)
-        ]
-
-
-def _geometric_mean(weighted: Sequence[tuple[float, float]]) -> float:
-    """The weighted geometric mean of (weight, tail) pairs."""
-    total = sum(weight for weight, _ in weighted)
-    return math.exp(sum(weight * math.log(max(tail, _SMALLEST_TAIL)) for weight, tail in weighted) / total)
+def _mean(weighted: Sequence[tuple[float, float]]) -> float:
+    """The mean of (weight, value) pairs."""
+    return sum(weight * value for weight, value in weighted) / sum(weight for weight, _ in weighted)

@@ -1,20 +1,23 @@
 """Ranked items as hits, with their metadata and places in their files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.segments import hit_details
 from mmsearch.core.media_paths import media_id
 from mmsearch.search.ranking import RankedItem
-from mmsearch.types import Hit, Metadata, Span
+from mmsearch.types import Hit, Level, Metadata, Span
 
 
-def resolve_hits(ranked: Sequence[RankedItem], catalog: Catalog, first: int = 1) -> list[Hit]:
+def resolve_hits(
+    ranked: Sequence[RankedItem], catalog: Catalog, level: Callable[[float], Level], first: int = 1
+) -> list[Hit]:
     """These places of a ranking as hits, with their metadata and places in their files.
 
     Args:
+        level: What a confidence comes to.
         first: The rank of the first.
     """
     with catalog.reading() as snapshot:
@@ -22,19 +25,21 @@ def resolve_hits(ranked: Sequence[RankedItem], catalog: Catalog, first: int = 1)
             snapshot, {one.item_id for one in ranked}, {one.segment_id for one in ranked if one.segment_id >= 0}
         )
     return [
-        _hit(rank, one, known.spans.get(one.segment_id, Span()), known.metadata.get(one.item_id, {}))
+        _hit(rank, one, level, known.spans.get(one.segment_id, Span()), known.metadata.get(one.item_id, {}))
         for rank, one in enumerate(ranked, first)
     ]
 
 
-def _hit(rank: int, one: RankedItem, span: Span, metadata: Metadata) -> Hit:
+def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span, metadata: Metadata) -> Hit:
+    confidence = one.confidence
     return Hit(
         rank=rank,
         path=_path(one.path),
         modality=one.modality,
-        score=one.score,
-        confidence=one.confidence,
-        weak=one.weak,
+        confidence=confidence,
+        level=None if confidence is None else level(confidence),
+        cosine=one.cosine,
+        keyword_score=one.keyword_score,
         start=span.start,
         end=span.end,
         page=span.page,

@@ -1,8 +1,9 @@
 """Ranking file groups by a vector that a trained fusion makes of their files.
 
 The groups that the search finds by their best files change places among each other: the one whose fused vector is
-nearest to the query takes the first place that a group had. Files that are alone stay where they are, since cosines
-to fused vectors lie on a scale of their own; and so does every item's confidence, which is its best file's.
+nearest to the query takes the first place that a group had, with the confidence that stands there: so the list stays
+in the order of the number it shows. Files that are alone stay where they are, since cosines to fused vectors lie on a
+scale of their own.
 """
 
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class LearnedFusion:
         reordered = list(items)
         # Equals stay in their order.
         for place, other in zip(places, np.argsort(-scores, kind="stable").tolist(), strict=True):
-            reordered[place] = items[places[other]]
+            reordered[place] = items[places[other]]._replace(evidence=items[place].evidence)
         return reordered
 
     def _inputs(self, groups: list[tuple[GroupFile, ...]]) -> FusionItems:

@@ -1,7 +1,7 @@
 """All moments of a hit that match, not just the best: from its own vectors, whatever the index brought.
 
-A window, a frame or a passage matches if its score alone is confident, by the same measure as a hit's; the best one
-and the one that brought the hit always do. Windows or frames that match and adjoin or overlap are one moment, as good
+A window, a frame or a passage matches if its score alone would make a hit sure; the best one and the one that brought
+the hit always do. Windows or frames that match and adjoin or overlap are one moment, as good
 as its best part; passages stay as they are.
 """
 
@@ -31,33 +31,30 @@ def with_moments(
         modalities: Item modalities that were searched; None: all.
     """
     calibrator = embedded.calibrator
-    sizes = {key: size for key, size in embedded.lists.sizes(modalities).items() if size}
-    null = calibrator.null_distribution(list(sizes)) if sizes and calibrator.covers(sizes) else None
-    searched = sum(sizes.values())
+    filled = [key for key, size in embedded.lists.sizes(modalities).items() if size]
+    calibrated = bool(filled) and calibrator.covers(filled)
     made: list[Hit] = []
     for hit in hits:
         with catalog.reading() as snapshot:
             modality, stored = segments_of_hit(snapshot, embedded.space, hit.item_id, hit.segment_id)
         judged: list[tuple[float, bool, Moment]] = []  # (order, whether it matches, moment); small orders are good
         for segment in stored:
-            score = float(exact_scores(embedded.vector[0], segment.vector[np.newaxis])[0])
-            order, confidence = -score, None
-            if null is not None:
-                order = calibrator.tail(ListKey(embedded.space.name, modality, segment.modality), score)
-                confidence = null.confidence(order, searched)
-            confident = confidence is not None and confidence >= calibrator.min_confidence
-            judged.append(
-                (order, confident or segment.segment_id == hit.segment_id, _moment(segment, score, confidence))
-            )
+            cosine = float(exact_scores(embedded.vector[0], segment.vector[np.newaxis])[0])
+            order, confidence = -cosine, None
+            if calibrated:
+                key = ListKey(embedded.space.name, modality, segment.modality)
+                order, confidence = -calibrator.logit(key, cosine), calibrator.confidence(key, cosine)
+            sure = confidence is not None and calibrator.level(confidence) == "sure"
+            judged.append((order, sure or segment.segment_id == hit.segment_id, _moment(segment, cosine, confidence)))
         best = min((order for order, _, _ in judged), default=math.inf)
         matching = (moment for order, matches, moment in judged if matches or order == best)
         made.append(replace(hit, moments=tuple(join_moments(one for one in matching if _has_place(one)))))
     return made
 
 
-def _moment(segment: StoredSegment, score: float, confidence: float | None) -> Moment:
+def _moment(segment: StoredSegment, cosine: float, confidence: float | None) -> Moment:
     span = segment.span
-    return Moment(span.start, span.end, span.page, span.text, score, confidence, segment.modality)
+    return Moment(span.start, span.end, span.page, span.text, cosine, confidence, segment.modality)
 
 
 def _has_place(moment: Moment) -> bool:
@@ -71,7 +68,7 @@ def join_moments(moments: Iterable[Moment]) -> list[Moment]:
     for moment in sorted(moments, key=lambda one: (one.matched, one.page or 0, one.start or 0.0)):
         last = found[-1] if found else None
         if last is not None and _touching(last, moment):
-            better = max(last, moment, key=lambda one: one.score)
+            better = max(last, moment, key=lambda one: one.cosine)
             ends = [one.end for one in (last, moment) if one.end is not None]
             found[-1] = replace(better, start=last.start, end=max(ends))
         else:

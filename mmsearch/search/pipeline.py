@@ -4,7 +4,7 @@
 |---|---|---|---|
 | embed | `query` | words, a file, or a mix of them | `EmbeddedQuery`: a unit vector, and what it is searched with |
 | retrieve | `vector`; `keywords` where words stand alone | the vector or the words | `Ranking` of files |
-| fuse | `file_groups`, `learned_fusion`, `keywords` | files by meaning; keyword matches | `Ranking` of files by both |
+| fuse | `file_groups`, `learned_fusion`, `keywords` | files by meaning, and by words | `Ranking` of files by both |
 | group | `file_groups` | files | `Ranking` in which a file group stands once |
 | dedup | `dedup` | files and groups | `Ranking` without near-duplicates, and without the query's own items |
 | page | `hits`, `moments` | the places that are shown | hits, with their metadata and moments |
@@ -18,6 +18,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmsearch.calibration import default_level
 from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.commits import current_commit
 from mmsearch.context.context import LibraryContext
@@ -28,7 +29,17 @@ from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.dedup import REACH, deduplicate_ranking
 from mmsearch.search.file_groups import FileGroups, GroupAverages, GroupReranker
 from mmsearch.search.hits import resolve_hits
-from mmsearch.search.keywords import Mode, fuse_keywords, match_keywords, retrieve_keywords, vector_depth
+from mmsearch.search.keywords import (
+    FUSED,
+    Mode,
+    fuse_keywords,
+    match_keywords,
+    query_text,
+    require_mode,
+    retrieve_keywords,
+    telling,
+)
+from mmsearch.search.kinds import KindOfAnswer, named_kind
 from mmsearch.search.moments import with_moments
 from mmsearch.search.query import EmbeddedQuery, embed_for_search, resolve_query
 from mmsearch.search.ranking import Depth, Ranking, Stage, deepen
@@ -77,6 +88,8 @@ def answer_queries(
 ) -> list[list[Hit]]:
     """A page of results of each query. Raises: as `search`."""
     resolved = [resolve_query(query, context, serving) for query in queries]
+    for query in resolved:
+        require_mode(options.mode, query_text(query))
     if options.mode == "keyword":
         return [_answer(_Request(query, options, context, serving, None)) for query in resolved]
     embedded = embed_for_search(resolved, context, serving)
@@ -97,6 +110,16 @@ class _Request:
     """None where words stand alone."""
 
     @property
+    def text(self) -> str:
+        """The query's words; empty if it isn't just words."""
+        return query_text(self.query)
+
+    @property
+    def kind(self) -> KindOfAnswer:
+        """What they say of the kind of its answers."""
+        return named_kind(self.text)
+
+    @property
     def own_items(self) -> dict[int, bytes]:
         """Item id -> path, of the items that are the query: no answers to it."""
         values = [part.value for part in self.query.parts if isinstance(part.value, StoredVector)]
@@ -108,7 +131,8 @@ def _answer(request: _Request) -> list[Hit]:
     # What it takes to settle the page's last place, where nothing is a near-duplicate of what stands before it.
     depth = Depth(options.end + len(request.own_items) + (REACH if options.dedup else 0))
     ranking = deepen(list(_stages(request, depth.items)), depth)
-    page = resolve_hits(ranking.items[options.offset : options.end], context.catalog(), options.offset + 1)
+    level = embedded.calibrator.level if embedded else default_level
+    page = resolve_hits(ranking.items[options.offset : options.end], context.catalog(), level, options.offset + 1)
     if not options.moments or embedded is None:
         return page
     return with_moments(page, embedded, context.catalog(), options.modalities)
@@ -121,7 +145,9 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
     groups = FileGroups(catalog, options.modalities, options.filter)
     if request.embedded is None:
         yield Stage(
-            lambda _, depth: retrieve_keywords(request.query, depth, catalog, options.modalities, options.filter),
+            lambda _, depth: retrieve_keywords(
+                request.text, depth, catalog, options.modalities, options.filter, request.kind
+            ),
             enough,
         )
     else:
@@ -138,18 +164,21 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
 
 def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileGroups, enough: int) -> Iterator[Stage]:
     options, catalog = request.options, request.context.catalog()
-    keywords = match_keywords(request.query, options.end, catalog, options.modalities, options.mode, options.filter)
     search = VectorSearch(
         embedded.vector,
+        embedded.space,
         catalog,
         embedded.lists,
         embedded.calibrator,
         options.modalities,
         options.filter,
         embedded.cache,
+        request.kind,
     )
+    text = "" if options.mode == "vector" else request.text
+    keywords = telling(match_keywords(text, FUSED, catalog, options.modalities, options.filter, request.kind))
     reranker = _group_reranker(search, groups, request.context, embedded.space)
-    at_first = vector_depth(keywords, max(enough, reranker.min_items if reranker else 1))
+    at_first = max(enough, reranker.min_items if reranker else 1)
 
     def retrieve(_: Ranking, depth: Depth) -> Ranking:
         return search.retrieve(Depth(at_first * depth.items // enough, depth.spare_segments))
@@ -158,7 +187,7 @@ def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileG
     if reranker is not None:
         yield Stage(lambda ranking, _: reranker.rerank(ranking), enough)
     if keywords:
-        yield Stage(lambda ranking, _: fuse_keywords(ranking, keywords), enough)
+        yield Stage(lambda ranking, _: fuse_keywords(ranking, keywords, search), enough)
     # What was needed for the order alone goes no further.
     yield Stage(lambda ranking, depth: ranking.first(depth.items), enough)
 
@@ -169,7 +198,7 @@ def _group_reranker(
     """What ranks file groups by more than their best file, as the setting `fusion` says."""
     fusion = context.settings.fusion
     if fusion in ("mean", "weighted"):
-        return GroupAverages(search, space.name, groups, context.settings.weights)
+        return GroupAverages(search, groups, context.settings.weights)
     if not fusion.startswith(LEARNED):
         return None
     # It loads torch, which no other search needs at this point.

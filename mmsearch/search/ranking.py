@@ -1,5 +1,6 @@
 """What the stages of a search hand on: ranked items, and how far a ranking is looked into."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,14 +23,33 @@ class RankedItem(NamedTuple):
     """Below 0: words alone brought it, and not by a passage."""
     path: bytes
     modality: Modality
-    score: float
+    cosine: float | None = None
     matched: Modality | None = None
-    confidence: float | None = None
-    weak: bool = False
+    evidence: float | None = None
+    """-ln(1 - confidence), at least 0: what a ranking is ordered by (`search.word_evidence` says why not by
+    confidence). None while nothing is known of how scores compare."""
+    keyword_score: float | None = None
     by: tuple[str, ...] = ("vector",)
     duplicates: tuple[bytes, ...] = ()
     members: tuple[bytes, ...] = ()
     part: bytes | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """In [0, 1]."""
+        return None if self.evidence is None else probability(self.evidence)
+
+    @property
+    def place(self) -> tuple[bool, float, float, bytes]:
+        """What it is sorted by: the surest first, ties by cosine and path, and last what nothing is known of."""
+        unknown = self.evidence is None
+        cosine = -1.0 if self.cosine is None else self.cosine
+        return unknown, -(self.evidence or 0.0), -cosine, self.path
+
+
+def probability(evidence: float) -> float:
+    """In [0, 1]: the p that evidence is -ln(1 - p) of."""
+    return -math.expm1(-evidence)
 
 
 class Depth(NamedTuple):

@@ -1,17 +1,21 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot
+from mmsearch.calibration import RIVAL, ScoreCalibrator
+from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
+from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.filters.ast import Filter
-from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
+from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
+from mmsearch.search.shared_lists import SearchedLists
 from mmsearch.types import Modality, Neighbours, Vectors
+from mmsearch.vectors.rank import exact_scores
 
 ScoredSegments = list[tuple[float, ResolvedSegment]]
 """Items of one list, each by its best segment and that one's cosine; best first."""
@@ -21,13 +25,13 @@ class _Candidate(NamedTuple):
     """An item of one list, and the segment that put it there."""
 
     order: float
-    """Smaller is better, in whatever list."""
-    score: float
+    """Smaller is better, in whatever list: a place, or the negative of the evidence."""
+    cosine: float
     found: ResolvedSegment
 
     @property
     def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.score, self.found.path
+        return self.order, -self.cosine, self.found.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +39,24 @@ class VectorSearch:
     """What a query vector finds.
 
     Raw scores of two lists are never compared, since pictures, sounds and words lie at different distances from
-    any query (the modality gap, Liang et al., 2022): lists are merged by how unusual a score is in its own list
-    (`mmsearch.calibration`), or, while nothing is known of that, by the place an item has in its own. Ties are
-    broken by (-score, path), so the answer is the same every time.
+    any query (the modality gap, Liang et al., 2022): lists are merged by how likely a score of its list answers the
+    query (`mmsearch.calibration`), or, while nothing is known of that, by the place an item has in its own. Ties are
+    broken by (-cosine, path), so the answer is the same every time.
     """
 
     vector: Vectors
     """float32 (1, dim), unit length."""
+    space: SpaceRecord
     catalog: Catalog
-    lists: Lists
+    lists: SearchedLists
     calibrator: ScoreCalibrator
     modalities: Collection[Modality] | None = None
     """Item modalities; None: all."""
     filter: Filter | None = None
     cache: VectorCache = field(default_factory=VectorCache)
     """The vectors that were read for it so far."""
+    kind: KindOfAnswer = ANY_KIND
+    """What the query says of the kind of its answers."""
 
     def retrieve(self, depth: Depth) -> Ranking:
         """The best files. Of their metadata nothing is read: `search.hits` does that for those that are shown."""
@@ -57,30 +64,76 @@ class VectorSearch:
         neighbours, sizes = self.lists.search(
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
+        self._note_lists(neighbours)
         by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
         # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
         certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
         count = min([depth.items, *certain])
         # One more tells whether anything follows.
-        return Ranking(self._ranked(by_list, sizes, count + 1), complete=not certain).first(count)
+        return Ranking(self._ranked(by_list, count + 1), complete=not certain).first(count)
 
-    def _ranked(
-        self, by_list: Mapping[ListKey, ScoredSegments], sizes: Mapping[ListKey, int], count: int
-    ) -> list[RankedItem]:
-        # A filter changes what may be shown, not how unusual a score is.
-        whole = sizes if self.filter is None else self.lists.sizes(self.modalities)
-        searched = sum(whole.get(key, 0) for key in sizes)
-        filled = [key for key in sizes if whole.get(key)]
-        calibrated = bool(filled) and self.calibrator.covers(filled)
+    def _ranked(self, by_list: Mapping[ListKey, ScoredSegments], count: int) -> list[RankedItem]:
+        calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
         merged = _merge(
-            _Candidate(self.calibrator.tail(key, score) if calibrated else place, score, found)
+            _Candidate(-self.evidence(key, cosine) if calibrated else place, cosine, found)
             for key, items in by_list.items()
-            for place, (score, found) in enumerate(items)
+            for place, (cosine, found) in enumerate(items)
         )[:count]
-        if not calibrated:
-            return [_ranked_item(candidate, None, 0.0) for candidate in merged]
-        null, min_confidence = self.calibrator.null_distribution(filled), self.calibrator.min_confidence
-        return [_ranked_item(one, null.confidence(one.order, searched), min_confidence) for one in merged]
+        return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
+
+    def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
+        """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
+        if self.filter is not None:
+            # A filter changes what may be shown, not what a score means.
+            if all(map(self.calibrator.is_noted, neighbours)):
+                return
+            neighbours, _ = self.lists.search(self.vector, RIVAL, self.modalities, vector_cache=self.cache)
+        note_lists(self.calibrator, neighbours, self.catalog, self.space, self.cache)
+
+    def evidence(self, key: ListKey, cosine: float) -> float:
+        """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
+        return self.kind.meaning(key.item) * softplus(self.calibrator.logit(key, cosine))
+
+    def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
+        """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
+        with self.catalog.reading() as snapshot:
+            segments, vectors = item_vectors(snapshot, self.space, item_ids)
+        calibrated = self.calibrator.covers({self._key(found) for found in segments})
+        best = _merge(
+            _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
+            for found, cosine in zip(segments, exact_scores(self.vector[0], vectors).tolist(), strict=True)
+        )
+        return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
+
+    def _key(self, found: ResolvedSegment) -> ListKey:
+        return ListKey(self.space.name, found.modality, found.matched)
+
+
+def note_lists(
+    calibrator: ScoreCalibrator,
+    neighbours: Mapping[ListKey, Neighbours],
+    catalog: Catalog,
+    space: SpaceRecord,
+    cache: VectorCache | None = None,
+) -> None:
+    """Tell a calibrator what its query finds in each list.
+
+    Args:
+        neighbours: Of that query alone, `calibration.RIVAL` of them if there are.
+    """
+    best = {key: int(found.ids[0, 0]) for key, found in neighbours.items() if found.ids.size}
+    wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
+    known = {segment: cache.get(segment) if cache else None for segment in wanted.values()}
+    if missing := [segment for segment, vector in known.items() if vector is None]:
+        with catalog.reading() as snapshot:
+            known |= vectors_of_segments(snapshot, space, missing)
+    for key in best:
+        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)))
+
+
+def softplus(logit: float) -> float:
+    """ln(1 + e^x): from the logarithm of the odds of p to -ln(1 - p)."""
+    return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
 
 
 def _items_by_list(
@@ -119,18 +172,17 @@ def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegme
 
 
 def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
-    """The items of all lists, best first, each once."""
+    """The items of all lists, best first, each once, by its first segment of those that are equally good."""
     best: dict[int, _Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.found.item_id)
-        if known is None or candidate.place < known.place:
+        if known is None or (candidate.place, candidate.found.segment_id) < (known.place, known.found.segment_id):
             best[candidate.found.item_id] = candidate
     return sorted(best.values(), key=lambda candidate: candidate.place)
 
 
-def _ranked_item(candidate: _Candidate, confidence: float | None, min_confidence: float) -> RankedItem:
+def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
     found = candidate.found
     return RankedItem(
-        found.item_id, found.segment_id, found.path, found.modality, candidate.score, found.matched,
-        confidence, confidence is not None and confidence < min_confidence,
-    )  # fmt: skip
+        found.item_id, found.segment_id, found.path, found.modality, candidate.cosine, found.matched, evidence
+    )

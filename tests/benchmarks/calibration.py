@@ -58,7 +58,7 @@ def recall(ranked: Iterable[Path], relevant: set[Path]) -> float:
 def fused_by_rank(hits: list[Hit]) -> list[Path]:
     """Reciprocal rank fusion of the lists that calibration merged."""
     lists: dict[tuple[str, str | None], list[Hit]] = defaultdict(list)
-    for hit in sorted(hits, key=lambda h: (-h.score, h.path)):
+    for hit in sorted(hits, key=lambda h: (-(h.cosine or 0), h.path)):
         lists[hit.modality, hit.matched].append(hit)
     weights = {hit.path: (-1 / (RRF_K + n), hit.path) for found in lists.values() for n, hit in enumerate(found, 1)}
     return sorted(weights, key=lambda path: weights[path])
@@ -76,7 +76,7 @@ def mixed(dev: Path, folder: Path, space: str) -> Iterator[str]:
         everything(library, dev)
         for (words, kind), relevant in questions(dev).items():
             hits = library.search(words, 100_000, mode="vector")
-            by_cosine = [hit.path for hit in sorted(hits, key=lambda h: (-h.score, h.path))]
+            by_cosine = [hit.path for hit in sorted(hits, key=lambda h: (-(h.cosine or 0), h.path))]
             alone = [h.path for h in hits if h.modality == ("image" if kind in ("photos", "stamps") else "audio")]
             rankings = (by_cosine, fused_by_rank(hits), [hit.path for hit in hits], alone)
             for method, ranking in zip(METHODS, rankings, strict=True):

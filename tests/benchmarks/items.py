@@ -86,7 +86,7 @@ def words(count: int) -> list[str]:
 def same(one: Sequence[Hit], other: Sequence[Hit]) -> bool:
     """The same files in the same order; a batch may add up float32 in another order."""
     return [hit.path for hit in one] == [hit.path for hit in other] and np.allclose(
-        [hit.score for hit in one], [hit.score for hit in other], atol=1e-5
+        [hit.cosine or 0 for hit in one], [hit.cosine or 0 for hit in other], atol=1e-5
     )
 
 

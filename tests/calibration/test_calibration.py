@@ -5,7 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mmsearch.cli import show
 from mmsearch.library import Library
+from mmsearch.types import Hit, Level
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
@@ -41,10 +43,10 @@ def test_hits_have_a_confidence_that_falls_with_their_rank(library: Library, fol
     library.ingest(folder)
     found = library.search("red", mode="vector")
     best = found[0]
-    assert best.path.name == "red.png" and best.score > 0.999 and not best.weak
+    assert best.path.name == "red.png" and (best.cosine or 0) > 0.999 and best.level == "sure"
     assert best.confidence is not None and best.confidence > 0.99
     assert [h.confidence for h in found] == sorted((h.confidence or 0 for h in found), reverse=True)
-    assert all(h.weak for h in library.search("an unknown thing", mode="vector"))
+    assert all(h.level == "unlikely" for h in library.search("an unknown thing", mode="vector"))
 
 
 def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path) -> None:
@@ -56,9 +58,27 @@ def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path)
     assert unsure.returncode == 0
     assert unsure.stderr.decode() == "No confident match. The nearest:\n"
     rows = [line.split("\t") for line in unsure.stdout.decode().splitlines()]
-    assert len(rows) == 3 and all(row[1].endswith("?") for row in rows)
+    assert len(rows) == 3 and all(row[1] == "unlikely" for row in rows)
     assert len(run("query", "an unknown thing", "--mode", "vector", "--all").stdout.splitlines()) == 10
     sure = run("query", "red", "--mode", "vector", "--min-confidence", "0.9")
     assert sure.stderr == b"" and [line.split("\t")[4] for line in sure.stdout.decode().splitlines()] == [
         "media/red.png"
     ]
+
+
+def test_above_a_table_the_levels_are_said_once() -> None:
+    def found(*levels: Level | None) -> list[Hit]:
+        return [Hit(rank, Path("a"), "image", level=level) for rank, level in enumerate(levels, 1)]
+
+    assert show.levels(found("sure", "sure", "sure", "likely", "unlikely", "unlikely")) == (
+        "Sure: 1 to 3. Likely: 4. Unlikely: 5 to 6."
+    )
+    assert show.levels(found("likely")) == "Likely: 1."
+    assert show.levels(found(None)) == "How sure these are was not measured yet."
+
+
+def test_nothing_found_is_said_only_where_nothing_is(run: Run, folder: Path) -> None:
+    words(folder / "a.txt", "something about matter")
+    run("ingest", folder)
+    assert run("query", "matter", "--in", "video").stderr.decode() == "Nothing found.\n"
+    assert b"Nothing found" not in run("query", "an unknown thing", "--mode", "vector").stderr

@@ -62,7 +62,7 @@ def test_a_half_precision_library_finds_the_same_files(open_tiny: Open, folder: 
     for library in (half, full):
         library.ingest(folder)
         hits = library.search("red", k=20)
-        answers.append([(hit.path.name, round(hit.score, 3)) for hit in hits])
+        answers.append([(hit.path.name, round(hit.cosine or 0, 3)) for hit in hits])
     assert answers[0] == answers[1] and len(answers[0]) == 6
     # What was asked for at first holds: a later setting changes nothing.
     words(folder / "more.txt", "green")

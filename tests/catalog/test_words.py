@@ -1,8 +1,9 @@
-"""Keyword search over a catalog: what is found, hostile queries, words in step with the rows; and the fusion."""
+"""Keyword search over a catalog: what is found, hostile queries, words in step with the rows."""
 
 import os
 import sqlite3
 from contextlib import closing
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,7 @@ import pytest
 
 from mmsearch.catalog import Batch, Catalog, NewContent, NewFailure, Placement, words
 from mmsearch.catalog.records import KeywordMatch
-from mmsearch.errors import InvalidInput
-from mmsearch.search import keywords as search_keywords
-from mmsearch.search.ranking import RankedItem
-from mmsearch.types import Query, Span
+from mmsearch.types import Span
 
 ROOT = b"/r"
 
@@ -92,17 +90,36 @@ def test_composed_and_decomposed_diacritics_match_each_other(catalog: Catalog) -
     assert rows(catalog, "café zürich")[0].exact
 
 
-def test_a_match_names_its_columns_and_its_passage(catalog: Catalog) -> None:
+def where(row: KeywordMatch) -> list[str]:
+    """Of each word of the query, where the item holds it."""
+    places = "name", "folder", "passage"
+    return [" ".join(compress(places, (one.named, one.in_folder, one.density))) for one in row.words]
+
+
+def test_a_match_says_where_it_holds_each_word_and_names_its_passage(catalog: Catalog) -> None:
     put(catalog, "/r/holidays/a.txt", "nothing here", "the willow warbler sings", title="Notes on birds")
     put(catalog, "/r/b.txt", "else")
     put(catalog, "/r/c.txt", "else")
-    assert rows(catalog, "holidays")[0].columns == ("folder",)
-    assert rows(catalog, "birds")[0].columns == ("title",)
+    assert where(rows(catalog, "holidays")[0]) == ["folder"]
+    assert where(rows(catalog, "birds")[0]) == ["name"]
     (row,) = rows(catalog, "warbler")
-    assert (row.columns, row.segment_id) == (("passage",), 2)
+    assert (where(row), row.segment_id) == (["passage"], 2)
     assert rows(catalog, "a.txt")[0].segment_id is None
     (row,) = rows(catalog, "holidays birds warbler penguin")
-    assert (row.share, row.columns, row.score > 0) == (0.75, ("folder", "title", "passage"), True)
+    assert (row.share, where(row), row.score > 0) == (0.75, ["folder", "name", "passage", ""], True)
+    assert [one.word for one in row.words] == ["holidays", "birds", "warbler", "penguin"]
+
+
+def test_a_match_says_how_common_each_word_is_and_how_dense_in_its_passage(catalog: Catalog) -> None:
+    for n in range(9):
+        put(catalog, f"/r/{n}.txt", "a warbler and other words", "no such thing in here")
+    put(catalog, "/r/z.txt", "warbler warbler warbler warbler warbler", "a finch and other words")
+    put(catalog, "/r/warbler.txt", "no such thing in here")
+    (finch,) = rows(catalog, "finch")[0].words
+    assert finch.common == 0 and finch.density == pytest.approx(1, abs=0.05), "one that holds it, in a usual passage"
+    found = {os.fsdecode(row.path): row.words[0] for row in rows(catalog, "warbler", 20)}
+    assert found["/r/0.txt"].common == found["/r/warbler.txt"].common == pytest.approx(9 / (21 + 10))
+    assert found["/r/z.txt"].density == pytest.approx(1.74, abs=0.05) and found["/r/warbler.txt"].density == 0
 
 
 def test_more_matching_words_rank_higher_and_ties_go_by_path(catalog: Catalog) -> None:
@@ -241,7 +258,7 @@ def test_the_word_index_follows_tags_and_titles(catalog: Catalog, tmp_path: Path
     for statement in ("INSERT INTO tags VALUES (1, 'zebra', NULL)", "INSERT INTO tags VALUES (1, 'new york', 0.5)"):
         execute(tmp_path, statement)
     assert found(catalog, "zebra") == found(catalog, '"new york"') == ["/r/a.jpg"]
-    assert rows(catalog, "zebra")[0].columns == ("tags",)
+    assert where(rows(catalog, "zebra")[0]) == ["name"]
     execute(tmp_path, "INSERT OR IGNORE INTO tags VALUES (1, 'zebra', NULL)")
     execute(tmp_path, "INSERT INTO tags VALUES (1, 'zebra', 1) ON CONFLICT DO UPDATE SET confidence = 1")
     assert found(catalog, "zebra") == ["/r/a.jpg"]
@@ -261,63 +278,3 @@ def test_a_failed_transaction_leaves_the_word_index_as_it_was(catalog: Catalog, 
         catalog.commit(Batch(placements=[Placement(b"/r/b.txt", ROOT, "unknown", 1, 2)]), 1)
     assert found(catalog, "walnut") == ["/r/a.txt"] and found(catalog, "b") == []
     check(tmp_path)
-
-
-def hit(item: int, path: str) -> RankedItem:
-    return RankedItem(item, item, path.encode(), "text", 0.5, weak=True)
-
-
-def row(item: int, path: str, share: float = 1.0, exact: bool = False, segment: int | None = None) -> KeywordMatch:
-    return KeywordMatch(item, item, path.encode(), "text", segment, 1.0, share, ("name",), exact)
-
-
-def test_hybrid_ranking_lifts_keyword_matches_and_names_their_source() -> None:
-    fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(2, "/b"), hit(3, "/c")], [row(3, "/c"), row(4, "/d")], 10)
-    assert [(h.item_id, h.by) for h in fused] == [
-        (3, ("vector", "keywords")), (4, ("keywords",)), (1, ("vector",)), (2, ("vector",)),
-    ]  # fmt: skip
-    assert [h.weak for h in fused] == [False, False, True, True]
-    assert (fused[1].score, fused[1].segment_id, fused[1].matched) == (1.0, -1, None)
-    assert [h.item_id for h in search_keywords.fuse_rankings([hit(1, "/a")], [row(4, "/d")], 1)] == [4]
-
-
-def test_a_match_of_a_small_share_of_the_words_is_ignored() -> None:
-    fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(2, "/b")], [row(2, "/b", 0.4), row(3, "/c", 0.49)], 10)
-    assert [(h.item_id, h.by) for h in fused] == [(1, ("vector",)), (2, ("vector",))]
-
-
-def test_an_exact_match_comes_first_and_shows_its_passage() -> None:
-    rows = [row(1, "/a"), row(9, "/z", 0.2, exact=True, segment=7)]
-    fused = search_keywords.fuse_rankings([hit(1, "/a"), hit(9, "/z")], rows, 10)
-    assert [(h.item_id, h.segment_id, h.matched) for h in fused] == [(9, 7, "text"), (1, 1, None)]
-
-
-def test_a_hybrid_ranking_begins_the_same_for_every_k() -> None:
-    vector = [hit(n, f"/v{n:03d}") for n in range(150)]
-    keywords = [row(140, "/v140"), row(30, "/v030", 0.5), *(row(1000 + n, f"/w{n:03d}", 0.6) for n in range(50))]
-    every = [h.item_id for h in search_keywords.fuse_rankings(vector, keywords, 1000)]
-    assert len(every) == len(set(every)) == 200
-    for k in (1, 10, 99, 100, 101, 150):
-        assert [
-            h.item_id
-            for h in search_keywords.fuse_rankings(vector[: search_keywords.vector_depth(keywords, k)], keywords, k)
-        ] == every[:k]
-
-
-def test_only_a_positive_query_by_words_is_matched_by_keywords(catalog: Catalog) -> None:
-    put(catalog, "/r/dog.txt", "dog")
-    assert [r.path for r in search_keywords.match_keywords(Query(text="dog"), 1, catalog)] == [b"/r/dog.txt"]
-    assert len(search_keywords.match_keywords(Query(text="dog") + Query(text="cat"), 1, catalog)) == 1
-    for query in (
-        Query(text="dog") - Query(text="cat"),
-        Query(),
-        Query(text="dog", image="x.png"),
-        Query(image="x.png"),
-        Query(text=Path("dog.txt")),
-    ):
-        assert search_keywords.match_keywords(query, 1, catalog) == []
-        with pytest.raises(InvalidInput, match="needs words"):
-            search_keywords.match_keywords(query, 1, catalog, mode="keyword")
-    assert search_keywords.match_keywords(Query(text="dog"), 1, catalog, mode="vector") == []
-    with pytest.raises(InvalidInput, match="mode can't be 'maybe'"):
-        search_keywords.match_keywords(Query(text="dog"), 1, catalog, mode="maybe")  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def test_words_pictures_and_frames_find_each_other(open_tiny: OpenTiny, folder: 
     assert (hit.path.name, hit.matched) == ("film.mp4", "image")
     assert hit.start is not None and hit.end is not None and 6 <= (hit.start + hit.end) / 2 < 12
     by_film = library.search(Query(video=folder / "film.mp4"), 1, modalities=["video"], mode="vector")[0]
-    assert by_film.path.name == "film.mp4" and by_film.score > 0.9
+    assert by_film.path.name == "film.mp4" and (by_film.cosine or 0) > 0.9
     loud = {count.modality: count for count in library.status().counts}["video"]
     assert loud.segments == loud.vectors, "of the loud film only frames were taken in"
 
@@ -89,7 +89,7 @@ def test_a_library_of_real_photos_has_open_clips_own_vectors(open_tiny: OpenTiny
             )
         np.testing.assert_allclose(found[path.name], wanted, atol=1e-5)
         first = library.search(Query(image=path), 1, modalities=["image"])[0]
-        assert first.path.name == path.name and first.score > 0.9999
+        assert first.path.name == path.name and (first.cosine or 0) > 0.9999
     assert len(library.search("a dog on the grass", 5, mode="vector")) == 5
 
 
@@ -124,7 +124,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
         (here / file.name).write_bytes(file.read_bytes())
     with mmsearch.open(tmp_path / "library", space=f"local-dir:{here}", workers=1) as library:
         library.ingest(folder)
-        found = [hit.score for hit in library.search("a red circle", mode="vector")]
+        found = [hit.cosine for hit in library.search("a red circle", mode="vector")]
     weights = here / "open_clip_model.safetensors"
     state = load_file(weights)
     save_file({**state, "logit_scale": np.asarray(state["logit_scale"] + 1)}, weights)
@@ -133,7 +133,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
     assert caught.value.hint is not None and "put back the weights" in caught.value.hint
     weights.write_bytes((model / weights.name).read_bytes())
     with mmsearch.open(tmp_path / "library") as library:
-        assert [hit.score for hit in library.search("a red circle", mode="vector")] == found
+        assert [hit.cosine for hit in library.search("a red circle", mode="vector")] == found
     user_file().with_name(trust.FILE_NAME).unlink()
     for way in (None, "starter"):
         with mmsearch.open(tmp_path / "library", space=way) as library, pytest.raises(Untrusted) as refused:
@@ -142,7 +142,7 @@ def test_other_weights_are_refused_and_the_first_ones_work_again(tmp_path: Path,
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMSEARCH_SPACE", f"local-dir:{here}")
         with mmsearch.open(tmp_path / "library") as library:
-            assert [hit.score for hit in library.search("a red circle", mode="vector")] == found
+            assert [hit.cosine for hit in library.search("a red circle", mode="vector")] == found
     with mmsearch.open(tmp_path / "library") as library:
         assert library.ingest(folder).failed.total() == 0, "named once, its workers find it too"
     here.rename(tmp_path / "elsewhere")

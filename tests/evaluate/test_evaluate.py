@@ -121,6 +121,19 @@ def test_videos_are_ranked_as_a_search_ranks_them(filled: Library, folder: Path,
     assert [hit.path.name for hit in hits] == ["green.mp4", "blue.mp4", "red.mp4"]
 
 
+def test_items_are_ranked_as_a_search_shows_them_or_by_their_cosines(filled: Library, folder: Path) -> None:
+    table = pairs(folder, 'red "green1"\tmedia/green1.png')
+    ranks = {by: filled.evaluate(table, by=by).directions[0].outcomes[0].ranks for by in ("confidence", "cosine")}
+    shown = {
+        mode: [hit.path.name for hit in filled.search('red "green1"', 10, modalities=("image",), mode=mode)]
+        for mode in ("hybrid", "vector")
+    }
+    assert ranks["confidence"] == (1,) and shown["hybrid"][0] == "green1.png", "by its name"
+    assert ranks["cosine"] == (shown["vector"].index("green1.png") + 1,) and ranks["cosine"][0] > 3, "three are red"
+    with pytest.raises(InvalidInput, match="by can't be 'luck'"):
+        filled.evaluate(table, by="luck")  # type: ignore[arg-type]
+
+
 def test_unusable_pairs_are_listed_with_their_reason(filled: Library, folder: Path) -> None:
     broken = folder / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")

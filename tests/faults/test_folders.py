@@ -201,7 +201,7 @@ def test_a_full_disk_stops_an_ingest_and_no_search(tmp_path: Path) -> None:
 def _on_a_full_disk(home: Path, root: Path) -> None:
     """The process of the test above: the error is ours, and searches go on."""
     with closing(open_library(home)) as library:
-        before = [(hit.path, hit.score) for hit in library.search("red", 100, mode="vector")]
+        before = [(hit.path, hit.cosine) for hit in library.search("red", 100, mode="vector")]
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
         try:
             library.ingest(root)
@@ -209,7 +209,7 @@ def _on_a_full_disk(home: Path, root: Path) -> None:
             assert error.hint
         else:
             raise AssertionError("there was room")
-        assert [(hit.path, hit.score) for hit in library.search("red", 100, mode="vector")] == before
+        assert [(hit.path, hit.cosine) for hit in library.search("red", 100, mode="vector")] == before
 
 
 if __name__ == "__main__":

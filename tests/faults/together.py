@@ -67,7 +67,7 @@ def read(
                 begun.value += 1
         # The turn that is being ingested may be committed without `done` saying so.
         seen.queries += 1
-        _judge({hit.path.name: hit.score for hit in hits}, before, done.value + 1, seen)
+        _judge({hit.path.name: (hit.cosine or 0) for hit in hits}, before, done.value + 1, seen)
 
 
 def _judge(found: dict[str, float], least: int, most: int, seen: Seen) -> None:

@@ -60,7 +60,7 @@ def contents(library: Path) -> dict[str, Any]:
 
 
 def results(library: Library) -> list[list[tuple[str, float, float | None]]]:
-    return [[(h.path.name, h.score, h.start) for h in library.search(query, 25)] for query in QUERIES]
+    return [[(h.path.name, (h.cosine or 0), h.start) for h in library.search(query, 25)] for query in QUERIES]
 
 
 FORKING = """

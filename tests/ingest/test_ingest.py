@@ -91,8 +91,8 @@ def test_a_changed_file_is_found_by_its_new_content_only(library: Library, folde
     picture(path, "green")
     assert library.ingest(folder).changed == 1
     first = library.search("green")[0]
-    assert (first.path.name, round(first.score, 6)) == ("a.png", 1.0)
-    assert [round(h.score, 6) for h in library.search("red")] == [0.0, 0.0]
+    assert (first.path.name, round(first.cosine or 0, 6)) == ("a.png", 1.0)
+    assert [round(h.cosine or 0, 6) for h in library.search("red")] == [0.0, 0.0]
 
 
 def test_equal_files_of_one_run_are_embedded_once(library: Library, folder: Path) -> None:

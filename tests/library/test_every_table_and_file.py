@@ -141,13 +141,13 @@ def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path
 
 
 def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
-    before = [(hit.path, hit.score) for hit in filled.search("red")]
+    before = [(hit.path, hit.cosine) for hit in filled.search("red")]
     filled.close()
     named = [path for path in filled.path.rglob("*") if path.is_file() and bytes(filled.path) in path.read_bytes()]
     assert named == [], "no file knows where its library lies"
     filled.path.rename(tmp_path / "elsewhere")
     moved = open_tiny("elsewhere")
-    assert [(hit.path, hit.score) for hit in moved.search("red")] == before
+    assert [(hit.path, hit.cosine) for hit in moved.search("red")] == before
     assert not (tmp_path / "library").exists()
 
 

@@ -20,6 +20,9 @@ COSINE = 2e-4
 """What a cosine may differ by: another processor adds up float32 in another order."""
 CONFIDENCE = 2e-3
 
+NUMBERS = {"cosine": COSINE, "keyword_score": 1e-6, "confidence": CONFIDENCE}
+"""Of a hit, and what they may differ by. None is recorded as absent."""
+
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
@@ -50,7 +53,7 @@ def below(path: Path | None) -> str | None:
 def facts(hit: Hit) -> dict[str, Any]:
     """A hit but for its numbers that may differ in the last places."""
     return {
-        "path": below(hit.path), "modality": hit.modality, "by": list(hit.by), "weak": hit.weak,
+        "path": below(hit.path), "modality": hit.modality, "by": list(hit.by), "level": hit.level,
         "matched": hit.matched, "start": hit.start, "end": hit.end, "page": hit.page,
         "passage": hit.passage and hit.passage[:40], "duplicates": [below(path) for path in hit.duplicates],
         "members": [below(path) for path in hit.members], "part": below(hit.part),
@@ -59,10 +62,10 @@ def facts(hit: Hit) -> dict[str, Any]:
 
 def recorded(hit: dict[str, Any]) -> dict[str, Any]:
     absent: dict[str, Any] = {
-        "weak": False, "matched": hit["modality"], "start": None, "end": None, "page": None, "passage": None,
+        "matched": hit["modality"], "start": None, "end": None, "page": None, "passage": None,
         "duplicates": [], "members": [], "part": None,
     }  # fmt: skip
-    return absent | {name: value for name, value in hit.items() if name not in ("score", "confidence", "moments")}
+    return absent | {name: value for name, value in hit.items() if name not in {*NUMBERS, "moments"}}
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=[str(number) for number in range(len(ANSWERS))])
@@ -70,11 +73,10 @@ def test_an_old_library_gives_its_recorded_answers(old: Library, answer: dict[st
     hits = asked(old, answer)
     assert [rounded(facts(hit)) for hit in hits] == [recorded(hit) for hit in answer["hits"]]
     for hit, was in zip(hits, answer["hits"], strict=True):
-        assert hit.score == pytest.approx(was["score"], abs=COSINE)
-        assert hit.confidence == (
-            None if was["confidence"] is None else pytest.approx(was["confidence"], abs=CONFIDENCE)
-        )
-        moments = [[one.matched, one.start, one.end, pytest.approx(one.score, abs=COSINE)] for one in hit.moments]
+        for name, tolerance in NUMBERS.items():
+            number = was.get(name)
+            assert getattr(hit, name) == (None if number is None else pytest.approx(number, abs=tolerance)), name
+        moments = [[one.matched, one.start, one.end, pytest.approx(one.cosine, abs=COSINE)] for one in hit.moments]
         assert was.get("moments", []) == moments
 
 

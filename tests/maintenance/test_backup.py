@@ -19,7 +19,7 @@ Open = Callable[..., Library]
 
 
 def found(library: Library) -> list[tuple[str, float]]:
-    return [(hit.path.name, hit.score) for hit in library.search("red", k=20, modalities=["image"])]
+    return [(hit.path.name, (hit.cosine or 0)) for hit in library.search("red", k=20, modalities=["image"])]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ Open = Callable[..., Library]
 
 def found(library: Library) -> list[tuple[Any, ...]]:
     return [
-        (hit.path.name, hit.score, hit.confidence, hit.start, hit.end, hit.passage)
+        (hit.path.name, hit.cosine, hit.confidence, hit.start, hit.end, hit.passage)
         for query in ("red", "low", "dark")
         for hit in library.search(query, k=50, mode="vector")
     ]
@@ -88,7 +88,7 @@ def test_an_import_keeps_known_items_and_doubles_none(
         assert db.execute("SELECT count(*), count(DISTINCT sha256) FROM contents").fetchone() == (16, 16)
         assert db.execute("SELECT count(*) FROM embeddings").fetchone() == (16 + 2,)
     (first,) = [hit for hit in other.search("dark", k=50) if hit.path.name == "1.png"]
-    assert first.score > 0.99, "the file here is what it was here"
+    assert (first.cosine or 0) > 0.99, "the file here is what it was here"
 
 
 @pytest.mark.slow
@@ -96,11 +96,11 @@ def test_labels_and_a_person_s_tags_are_exported(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
     filled.label(["red", "green"], save=True, min_confidence=0.0, modalities=["image"])
-    tagged = [(hit.path, hit.score) for hit in filled.search("red", filter="tag = red", k=50)]
+    tagged = [(hit.path, hit.cosine) for hit in filled.search("red", filter="tag = red", k=50)]
     filled.export(tmp_path / "out")
     fresh = open_tiny("elsewhere")
     fresh.import_(tmp_path / "out")
-    assert tagged and [(hit.path, hit.score) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
+    assert tagged and [(hit.path, hit.cosine) for hit in fresh.search("red", filter="tag = red", k=50)] == tagged
 
 
 @pytest.mark.slow
@@ -114,8 +114,8 @@ def test_half_precision_vectors_are_exported_as_they_are(open_tiny: Open, folder
     for storage in ("float16", "float32"):
         fresh = open_tiny(storage, storage=storage)
         fresh.import_(tmp_path / "out")
-        assert [hit.score for hit in fresh.search("something", k=9)] == [
-            hit.score for hit in half.search("something", k=9)
+        assert [hit.cosine for hit in fresh.search("something", k=9)] == [
+            hit.cosine for hit in half.search("something", k=9)
         ]
     query = "SELECT vector FROM embeddings ORDER BY segment_id"
     stored = []

@@ -66,7 +66,7 @@ def labels(folder: Path) -> Path:
 
 
 def told(hit: Hit) -> tuple[Any, ...]:
-    return hit.path, hit.score, hit.confidence, hit.start, hit.end, hit.passage
+    return hit.path, hit.cosine, hit.confidence, hit.start, hit.end, hit.passage
 
 
 def answers(library: Library) -> list[Any]:

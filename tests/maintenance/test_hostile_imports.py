@@ -256,11 +256,11 @@ def test_odd_but_valid_values_are_imported(export: Path, fresh: Library, tmp_pat
 def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:
     """The wrong line comes last: nothing of those before it is taken."""
     fresh.import_(export)
-    before = [(hit.path, hit.score) for hit in fresh.search("red", 9)]
+    before = [(hit.path, hit.cosine) for hit in fresh.search("red", 9)]
     out = sealed(copied(export, tmp_path / "out"), put("items/3/size", -1))
     with pytest.raises(InvalidInput, match=r"items\.jsonl, line 4 is not valid: 'size' is -1"):
         fresh.import_(out, {"/": "/elsewhere"})
-    assert [(hit.path, hit.score) for hit in fresh.search("red", 9)] == before
+    assert [(hit.path, hit.cosine) for hit in fresh.search("red", 9)] == before
 
 
 def test_the_import_command_refuses_in_an_error_and_a_hint(export: Path, run: Run, tmp_path: Path) -> None:

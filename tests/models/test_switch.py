@@ -45,7 +45,7 @@ def media(folder: Path) -> Path:
 
 
 def told(hits: list[Hit]) -> list[tuple[object, ...]]:
-    return [(h.path.name, round(h.score, 5), h.start, h.end, h.passage, h.segment_id, h.confidence) for h in hits]
+    return [(h.path.name, round(h.cosine or 0, 5), h.start, h.end, h.passage, h.segment_id, h.confidence) for h in hits]
 
 
 class Searching:
@@ -168,7 +168,7 @@ def contents(library: Path) -> list[object]:
 
 def asked(library: Library) -> list[object]:
     found = [library.search(query, 30) for query in ("red", "quiet boats", "low")]
-    return [[(h.path.name, round(h.score, 5), h.start, h.passage, h.confidence) for h in hits] for hits in found]
+    return [[(h.path.name, round(h.cosine or 0, 5), h.start, h.passage, h.confidence) for h in hits] for hits in found]
 
 
 def test_a_switch_killed_at_any_step_can_be_resumed(open_tiny: OpenTiny, media: Path) -> None:
@@ -263,13 +263,13 @@ def test_a_library_switches_from_the_starter_to_open_clip_and_back(tmp_path: Pat
     model = clip.save(tmp_path / "clip", "clip")
     with mmsearch.open(tmp_path / "fresh", space=f"local-dir:{model}", workers=1) as fresh:
         fresh.ingest(folder)
-        expected = [(h.path.name, h.passage, h.score) for h in fresh.search("a red bus", mode="vector")]
+        expected = [(h.path.name, h.passage, h.cosine) for h in fresh.search("a red bus", mode="vector")]
     with mmsearch.open(tmp_path / "library", workers=1) as library:
         library.ingest(folder)
-        first = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
+        first = [(h.path.name, h.passage, h.cosine) for h in library.search("a red bus", mode="vector")]
         switched = library.model.switch(f"local-dir:{model}", when_complete=True)
         assert switched is not None and dict(switched.unreachable) == {"audio": 1}
-        found = [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")]
+        found = [(h.path.name, h.passage, h.cosine) for h in library.search("a red bus", mode="vector")]
         assert found == expected != first
     model.rename(tmp_path / "elsewhere")
     with mmsearch.open(tmp_path / "library", workers=1) as library:
@@ -277,7 +277,7 @@ def test_a_library_switches_from_the_starter_to_open_clip_and_back(tmp_path: Pat
             library.search("a red bus", mode="vector")
         assert caught.value.hint is not None and "mmsearch model switch starter" in caught.value.hint
         library.model.switch("starter")
-        assert [(h.path.name, h.passage, h.score) for h in library.search("a red bus", mode="vector")] == first
+        assert [(h.path.name, h.passage, h.cosine) for h in library.search("a red bus", mode="vector")] == first
 
 
 def test_a_model_that_is_no_longer_active_is_freed_from_memory(open_tiny: OpenTiny, folder: Path) -> None:

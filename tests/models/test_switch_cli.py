@@ -39,8 +39,8 @@ def media(folder: Path) -> Path:
 
 
 def told(hit: Hit) -> tuple[object, ...]:
-    moments = [(m.start, m.end, m.passage, round(m.score, 5)) for m in hit.moments]
-    found = (hit.path.name, round(hit.score, 5), hit.start, hit.end, hit.passage, hit.matched, hit.by)
+    moments = [(m.start, m.end, m.passage, round(m.cosine, 5)) for m in hit.moments]
+    found = (hit.path.name, round(hit.cosine or 0, 5), hit.start, hit.end, hit.passage, hit.matched, hit.by)
     return (*found, hit.confidence, moments)
 
 
@@ -84,7 +84,7 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
     assert answers(library) == wide_says and first(library) == "blue"
     hit = library.search("low", 1, modalities=["audio"])[0]
     assert hit.end is not None and hit.start is not None and hit.end - hit.start == 1.0
-    assert library.explain("low", hit).score == pytest.approx(hit.score, abs=1e-5)
+    assert library.explain("low", hit).score == pytest.approx(hit.cosine, abs=1e-5)
     assert library.search(Query(like=library.search("red", 1, modalities=["image"])[0]), 1, modalities=["image"])
     library.close()
     assert answers(library) == wide_says, "and it is so for whoever opens it"
@@ -132,7 +132,7 @@ def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Pa
     tiny.reset()
     assert library.model.switch("wide", when_complete=True) is not None
     assert tiny.ENCODED["image"] == 1, "nothing was embedded twice"
-    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 4
+    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if (h.cosine or 0) > 0.9]) == 4
     picture(media / "late" / "red7.png", "red", mark=7)
     library.ingest(media)
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 1, "wide": 0}
@@ -141,7 +141,7 @@ def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Pa
         library.model.switch("tiny")
     library.model.add("tiny")
     library.model.switch("tiny")
-    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if h.score > 0.9]) == 3
+    assert len([h for h in library.search("red", 9, modalities=["image"], mode="vector") if (h.cosine or 0) > 0.9]) == 3
 
 
 def test_missing_files_are_listed_and_added_once_they_are_back(open_tiny: OpenTiny, media: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import InvalidInput, LibraryNotFound, MediaError
+from mmsearch.indexing.lists import Lists
 from mmsearch.library import Library
 from mmsearch.search import batch
 from mmsearch.types import Query
@@ -94,7 +95,7 @@ def test_vectors_are_what_a_search_compares(library: Library, folder: Path) -> N
     assert rows[1] @ axis("blue") > 0.99 and rows[3] @ axis("red") > 0.99
     assert rows[2].tolist() == library.embed(f"{folder / 'blue2.png'}").tolist(), "a str is words, as in search"
     (hit,) = library.search("a green bus", 1, modalities=["image"])
-    assert hit.score == pytest.approx(float(rows[0] @ library.embed(hit.path)), abs=1e-6)
+    assert hit.cosine == pytest.approx(float(rows[0] @ library.embed(hit.path)), abs=1e-6)
     assert np.array_equal(library.embed(("red", "blue")), np.stack([axis("red"), axis("blue")]))
     assert library.embed([]).shape == (0, DIM)
 
@@ -110,6 +111,19 @@ def test_words_of_a_batch_go_through_their_encoder_once(library: Library, monkey
     monkeypatch.setattr(TinyText, "encode", counted)
     library.embed([f"word {n}" for n in range(8)])
     assert sum(sizes) == 8 and len(sizes) == 2, "in batches of the encoder's own size, which is 4"
+
+
+def test_the_lists_are_searched_once_for_a_batch(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    search = Lists.search
+
+    def counted(self: Any, queries: Any, *rest: Any, **more: Any) -> Any:
+        rows.append(len(queries))
+        return search(self, queries, *rest, **more)
+
+    monkeypatch.setattr(Lists, "search", counted)
+    library.search_many([f"{word} {n}" for n in range(9) for word in AXES], k=1, mode="vector", dedup=False)
+    assert rows == [64, 8], "72 queries are two batches"
 
 
 def test_what_is_no_query_is_refused(library: Library, folder: Path) -> None:

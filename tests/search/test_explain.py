@@ -77,7 +77,7 @@ def test_concepts_sum_to_the_score_and_the_heat_map_shows_the_region(seeing: Lib
     hit = best(seeing, "red", "image")
     found = seeing.explain("red", hit)
     assert [tie.name for tie in found.ties] == ["red"], "blue adds nothing"
-    assert found.ties[0].amount == pytest.approx(hit.score, abs=1e-5) == pytest.approx(found.score, abs=1e-5)
+    assert found.ties[0].amount == pytest.approx(hit.cosine, abs=1e-5) == pytest.approx(found.score, abs=1e-5)
     assert found.by == ("vector",) and found.matched == "image" and found.cues == ()
     assert found.heat is not None and found.heat.shape == (7, 7)
     assert found.heat.max() == found.heat[:2, :2].max()

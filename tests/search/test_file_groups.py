@@ -22,7 +22,9 @@ from mmsearch.filters.parser import parse
 from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.search.file_groups import FileGroups
+from mmsearch.search.kinds import named_kind
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, Stage, deepen
+from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Query, Span
 from tests.generated import picture, sound
 from tests.generated import words as written
@@ -228,24 +230,31 @@ def test_each_fusion_strategy_orders_groups_as_defined(
 def test_the_average_strategy_counts_all_files_of_a_group(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, weights: dict[str, float]
 ) -> None:
-    """Against all tails of all files, averaged here: also for files that no list was asked deep enough to bring."""
+    """Against the evidence of all files, averaged here: also for files that no list was asked deep enough to bring."""
     query = Query(text="red")
     library = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 3, "text": 1})
     alone = open_tiny(fusion="off", dedup=False).search(query, 100, mode="vector")
-    space, _ = library._context.embedding()
+    space, record = library._context.embedding()
     vector = search_query.embed_query(query, space, library._context.query_decoding)
-    calibrator = library._context.calibrator(query, vector, space)
-    tails = {h.path: calibrator.tail(ListKey("tiny", h.modality, h.matched or ""), h.score) for h in alone}
+    context = library._context
+    search = VectorSearch(
+        vector,
+        record,
+        context.catalog(),
+        context.indexes(),
+        context.calibrator(query, vector, space),
+        kind=named_kind("red"),
+    )
+    evidence = {Path(os.fsdecode(one.path)): one.evidence or 0.0 for one in search.retrieve(Depth(100)).items}
+    assert evidence.keys() == {hit.path for hit in alone}
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):
         hits = library.search(query, k, mode="vector")
-        means = []
         for hit in hits:
             files = hit.members or (hit.path,)
-            total = sum(weights.get(kinds[path], 1.0) for path in files)
-            logs = sum(weights.get(kinds[path], 1.0) * math.log(tails[path]) for path in files)
-            means.append(math.exp(logs / total))
-        assert means == pytest.approx(sorted(means)), "in the order of the averages"
+            weighted = [(weights.get(kinds[path], 1.0), evidence[path]) for path in files]
+            mean = sum(weight * value for weight, value in weighted) / sum(weight for weight, _ in weighted)
+            assert hit.confidence == pytest.approx(1 - math.exp(-mean), abs=1e-6)
         assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, mode="vector")][:k]
     assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
 

@@ -126,7 +126,7 @@ def test_a_hit_has_all_its_matching_moments(library: Library, folder: Path) -> N
     library.ingest(folder)
     (hit,) = library.search("low", 1, modalities=["audio"], moments=True)
     assert (hit.path.name, hit.matched) == ("sounds.wav", "audio")
-    assert [(m.start, m.end, m.score, m.matched) for m in hit.moments] == [
+    assert [(m.start, m.end, m.cosine, m.matched) for m in hit.moments] == [
         (0.0, 10.0, 1.0, "audio"), (20.0, 30.0, 1.0, "audio"),
     ]  # fmt: skip
     assert library.search("low", 1, modalities=["audio"])[0].moments == ()
@@ -181,9 +181,9 @@ def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Pa
     for colour in ("red", "green", "blue"):
         picture(folder / f"{colour}.png", colour)
     library.ingest(folder)
-    by_file = {hit.path: hit.score for hit in library.search(film)}
+    by_file = {hit.path: hit.cosine for hit in library.search(film)}
     item = next(hit for hit in library.search(film) if hit.path == film)
-    assert {hit.path: hit.score for hit in library.search(Query(like=item))} == pytest.approx(
+    assert {hit.path: hit.cosine for hit in library.search(Query(like=item))} == pytest.approx(
         {path: score for path, score in by_file.items() if path != film}
     )
 
@@ -323,5 +323,5 @@ def test_the_frames_and_sound_of_a_video_weigh_the_same_whatever_their_number(tm
     catalog.close()
     with mmsearch.open(tmp_path, space="tests.tiny:space") as library:
         (film,) = library.search("red", 1, modalities=["video"])
-        found = {hit.path.name: hit.score for hit in library.search(Query(like=film), 10)}
+        found = {hit.path.name: hit.cosine for hit in library.search(Query(like=film), 10)}
     assert found == {name: pytest.approx(1 / math.sqrt(2)) for name in ("image", "audio")}

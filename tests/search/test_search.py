@@ -48,7 +48,7 @@ def filled(library: Library) -> Library:
 
 def best(library: Library, query: str | Path | Query, modalities: str) -> tuple[str, float]:
     hit = library.search(query, 1, modalities=(modalities,))[0]
-    return hit.path.name, round(hit.score, 5)
+    return hit.path.name, round(hit.cosine or 0, 5)
 
 
 def test_every_kind_of_query_finds_every_kind_of_item(filled: Library, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_picture_or_sound_in_memory_can_be_a_query(filled: Library, folder: Pa
 
 def test_the_text_and_image_of_a_query_weigh_the_same(filled: Library) -> None:
     scores = {
-        h.path.name: h.score for h in filled.search(Query(text="green", image=_png("red")), modalities=("image",))
+        h.path.name: h.cosine for h in filled.search(Query(text="green", image=_png("red")), modalities=("image",))
     }
     assert scores["red.png"] == pytest.approx(scores["green.png"], abs=1e-3)
     assert scores["red.png"] == pytest.approx(2**-0.5, abs=1e-3)
@@ -112,7 +112,7 @@ def test_the_text_and_image_of_a_query_weigh_the_same(filled: Library) -> None:
 
 def test_queries_add_up_with_weights_and_negatives(filled: Library) -> None:
     def scores(query: Query) -> dict[str, float]:
-        return {h.path.stem: round(h.score, 3) for h in filled.search(query, modalities=("image",))}
+        return {h.path.stem: round(h.cosine or 0, 3) for h in filled.search(query, modalities=("image",))}
 
     red, green = Query("red"), Query(image=_png("green"))
     assert scores(red + green) == {"red": 0.707, "green": 0.707, "blue": 0.0}
@@ -133,7 +133,7 @@ def _png(colour: str) -> Image.Image:
 def test_a_path_is_a_file_query_and_a_string_a_text_query(filled: Library, folder: Path) -> None:
     assert filled.search(folder / "green.png", 1, modalities=("image",))[0].path.name == "green.png"
     as_words = filled.search(str(folder / "green.png"), 1, modalities=("image",))[0]
-    assert as_words.path.name == "green.png" and as_words.score == pytest.approx(1.0)
+    assert as_words.path.name == "green.png" and as_words.cosine == pytest.approx(1.0)
     for word, part in {
         str(folder / "low.wav"): ("audio", folder / "low.wav"),
         "no such file": ("text", "no such file"),

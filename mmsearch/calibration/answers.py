@@ -1,0 +1,203 @@
+"""The probability that a hit answers its query, by logistic regressions of labelled questions.
+
+Three things tell an answer, each in standard units of what unrelated pairs of the same two encoders score, in Fisher's
+z: how high the hit's cosine is; how high the list's rival is, the segment in place 30, which is no answer as a rule
+(test normalisation, Auckenthaler et al., "Score Normalization for Text-Independent Speaker Verification Systems",
+2000); and how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
+(Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010). The last two are the same for a whole list, so that a
+higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
+sentences lie on different scales, so each has three numbers of its own.
+
+`answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
+
+    python -m tests.benchmarks.confidence --shared DIR --fit
+
+Other pairs take weights that were fitted on all of these pairs at once, and the backgrounds measured in the library.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+from mmsearch.calibration.fit import fisher
+from mmsearch.types import Level
+
+FITTED = "answers.json"
+
+NAME_WORDS, SENTENCE_WORDS = 2, 5
+"""Content words up to which a query is wholly a name, and from which it is wholly a sentence."""
+
+DEFAULT_FALSE_ACCEPTS = 0.05
+
+RIVAL = 30
+"""Place of the segment that stands for what isn't an answer. In a shorter list it scores as unrelated pairs do."""
+
+RIVAL_SHARE = 0.4
+"""How much of the rival's score is taken off a hit's. With more, right answers are rejected the more, the larger a
+library is; with less, the smaller it is."""
+
+LIKELY_FACTOR = 5
+"""How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
+
+_EMPTY_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the of in on at to with and or is are by for from its his her their this that "
+        "photo picture image sound noise recording video",
+    )
+)
+
+
+class Background(NamedTuple):
+    """What unrelated pairs of two encoders score."""
+
+    median: float
+    """In Fisher's z."""
+    spread: float
+    """95th percentile minus median, in Fisher's z, > 0."""
+    rival: float = 0.0
+    """What the rival usually scores, in spreads above the median."""
+    hubness: float = 0.0
+    """Mean cosine of a segment with neutral words."""
+    hubness_spread: float = 1.0
+    """Its standard deviation over segments, > 0."""
+
+
+class Weights(NamedTuple):
+    """A logistic regression on standard values."""
+
+    intercept: float
+    score: float
+    """Of the score less the rival's share, > 0: within a list a higher score is a higher confidence."""
+    hubness: float = 0.0
+    """<= 0."""
+
+
+class ListFacts(NamedTuple):
+    """What a list says of a query, the same for all its hits; None: not known."""
+
+    rival: float | None = None
+    """Cosine of the segment in place RIVAL; -1 if the list is shorter."""
+    hubness: float | None = None
+    """Mean cosine with neutral words of the list's best hit."""
+
+
+NOTHING_KNOWN = ListFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerModel:
+    """What makes a confidence of a score, for one kind of query and one list."""
+
+    background: Background
+    name: Weights
+    sentence: Weights
+
+    @property
+    def uses_hubness(self) -> bool:
+        return bool(self.name.hubness or self.sentence.hubness)
+
+    def logit(self, score: float, sentence: float, facts: ListFacts = NOTHING_KNOWN) -> float:
+        """Log-odds that a hit of this cosine answers the query; strictly increasing in the cosine.
+
+        Args:
+            sentence: How much of a sentence the query is, in [0, 1].
+        """
+        usual = self.background
+        above = (fisher(score) - usual.median) / usual.spread
+        rival = usual.rival if facts.rival is None else max((fisher(facts.rival) - usual.median) / usual.spread, 0.0)
+        hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
+        lead = above - RIVAL_SHARE * rival
+        of_name, of_sentence = (
+            one.intercept + one.score * lead + one.hubness * hubness for one in (self.name, self.sentence)
+        )
+        return (1 - sentence) * of_name + sentence * of_sentence
+
+
+def probability(logit: float) -> float:
+    """In [0, 1], without overflow."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    odds = math.exp(logit)
+    return odds / (1 + odds)
+
+
+def sentence_share(words: str) -> float:
+    """How much of a sentence words are, in [0, 1]: 0 for a name, 1 for a sentence, by their content words."""
+    content = sum(word not in _EMPTY_WORDS for word in re.findall(r"\w+", words.lower()))
+    return min(max((content - NAME_WORDS) / (SENTENCE_WORDS - NAME_WORDS), 0.0), 1.0)
+
+
+class Levels(NamedTuple):
+    """Where a confidence becomes likely, and sure."""
+
+    likely: float
+    sure: float
+
+    def level(self, confidence: float) -> Level:
+        if confidence >= self.sure:
+            return "sure"
+        return "likely" if confidence >= self.likely else "unlikely"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedAnswers:
+    """All that was fitted."""
+
+    pairs: Mapping[tuple[str, str], AnswerModel]
+    """By the identities of the query's and the segment's encoder."""
+    other: tuple[Weights, Weights]
+    """Of names and of sentences, for pairs that were not fitted."""
+    absent: NormalDist
+    """Log-odds of first hits of questions about what isn't there."""
+
+    other_rival: float
+    """What rivals usually score, for such pairs."""
+
+    def model(self, query: str, segment: str, median: float, spread: float) -> AnswerModel:
+        """For two encoders; median and spread are those of the library, for pairs that were not fitted."""
+        known = self.pairs.get((query, segment))
+        return known or AnswerModel(Background(median, spread, self.other_rival), *self.other)
+
+    def levels(self, false_accepts: float) -> Levels:
+        """Args:
+        false_accepts: Share of questions about what isn't there, in [0, 1], whose first hit may be called sure.
+        """
+        return Levels(self._exceeded(LIKELY_FACTOR * false_accepts), self._exceeded(false_accepts))
+
+    def _exceeded(self, share: float) -> float:
+        """The confidence that this share of first hits of such questions exceeds."""
+        if share <= 0:
+            return math.inf
+        return 0.0 if share >= 1 else probability(self.absent.inv_cdf(1 - share))
+
+
+@lru_cache(maxsize=1)
+def fitted_answers() -> FittedAnswers:
+    """What is packaged."""
+    return parse_answers(json.loads(files("mmsearch.calibration").joinpath(FITTED).read_text("utf-8")))
+
+
+def default_level(confidence: float) -> Level:
+    """What a user is told of a confidence, by the default of the setting `false_accepts`."""
+    return fitted_answers().levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
+
+
+def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:
+    """Of the content of `answers.json`."""
+    pairs = {
+        (one["query"], one["segment"]): AnswerModel(
+            Background(*one["background"]), Weights(*one["name"]), Weights(*one["sentence"])
+        )
+        for one in stored["pairs"]
+    }
+    other = stored["other"]
+    return FittedAnswers(
+        pairs, (Weights(*other["name"]), Weights(*other["sentence"])), NormalDist(*stored["absent"]), other["rival"]
+    )

@@ -1,0 +1,75 @@
+"""What a query of words says of the kind of its answers: "photo of a dog", "sound of rain", "Video von einem Hund".
+
+`kinds.tsv` has the words, a row for each language and kind: what begins such a query, and what ends it where a language
+puts it last. A file of another kind is then hardly an answer: its evidence counts for little. The words themselves say
+nothing of what a file is about, so that no file is found by them.
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+from mmsearch.calibration import sentence_share
+from mmsearch.catalog.words import fold_case
+from mmsearch.types import Modality
+
+OTHER_KIND = 0.05
+"""What evidence counts for in a file of another kind than the query names."""
+
+OF_NAMES: Mapping[Modality, float] = {"text": 0.2, "audio": 0.5}
+"""What the meaning of a kind counts for next to that of a picture, where the query is a name of one or two words: many
+passages are near a name and few were asked for, and most things that have a name are seen before they are heard. Chosen
+on the photos and texts called "chosen" by `python -m tests.benchmarks.ranking`, and on ESC-10."""
+
+ANSWERED_BY: Mapping[Modality, tuple[Modality, ...]] = {
+    "image": ("image",),
+    "audio": ("audio", "video"),
+    "video": ("video",),
+    "text": ("text",),
+}
+"""Kind that a query names -> item modalities that it means. A video has a sound too."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindOfAnswer:
+    """The kind that a query asks for."""
+
+    modalities: tuple[Modality, ...] = ()
+    """Of items; none: any."""
+    words: frozenset[str] = field(default_factory=frozenset)
+    """The words that say so, folded."""
+    name: float = 0.0
+    """How much of a name the query is, in [0, 1]; 0 for a sentence, and if it names a kind."""
+
+    def weight(self, modality: Modality) -> float:
+        """What the evidence of an item counts for, in (0, 1]."""
+        return 1.0 if not self.modalities or modality in self.modalities else OTHER_KIND
+
+    def meaning(self, modality: Modality) -> float:
+        """What the part of the evidence that is its meaning counts for, in (0, 1]."""
+        return self.weight(modality) * (1 - self.name * (1 - OF_NAMES.get(modality, 1.0)))
+
+
+ANY_KIND = KindOfAnswer()
+
+
+def named_kind(text: str) -> KindOfAnswer:
+    """The kind that a query of words asks for, if it names one and something beside it."""
+    words = " ".join(fold_case(text))
+    for modality, pattern in _table():
+        if (named := pattern.fullmatch(words)) is not None:
+            return KindOfAnswer(ANSWERED_BY[modality], frozenset(named["kind"].split()))
+    return KindOfAnswer(name=1 - sentence_share(text)) if text else ANY_KIND
+
+
+@cache
+def _table() -> tuple[tuple[Modality, re.Pattern[str]], ...]:
+    lines = files("mmsearch.search").joinpath("kinds.tsv").read_text("utf-8").splitlines()
+    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return tuple(
+        (row["kind"], re.compile(rf"(?P<kind>{row['begin']}) .+" if row["begin"] else rf".+? ?(?P<kind>{row['end']})"))
+        for row in rows
+    )

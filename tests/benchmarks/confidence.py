@@ -1,0 +1,324 @@
+"""Whether confidence is the probability that a hit answers its query, and what fits it.
+
+    python -m tests.benchmarks.confidence --shared DATA [--sounds DIR] [--cache DIR] [--fit]
+
+Every kind of question is fitted on one fold of classes and files and reported on the other, both ways round; see
+`confidence_questions` for what is asked and `confidence_data` for the media. --fit then fits all of it and writes
+`mmsearch/calibration/answers.json`, which is what ships.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from mmsearch.calibration import neutral
+from mmsearch.calibration.answers import (
+    DEFAULT_FALSE_ACCEPTS,
+    LIKELY_FACTOR,
+    RIVAL_SHARE,
+    AnswerModel,
+    Background,
+    FittedAnswers,
+    ListFacts,
+    Weights,
+    parse_answers,
+    probability,
+)
+from mmsearch.core import registry
+from mmsearch.types import Space
+from tests.benchmarks import confidence_data as data
+from tests.benchmarks.confidence_figures import SIZES, Numbers, Told, area_by_size, figures, interval
+from tests.benchmarks.confidence_questions import Asker, Question, column
+
+TARGET = Path(neutral.__file__).with_name("answers.json")
+
+SHARES = {"photos by objects": 3.0, "COCO by objects": 1.0, "stamps by name": 1.0, "photos by captions": 3.0,
+          "COCO by captions": 1.0}  # fmt: skip
+"""How much a kind of question weighs beside others of its pair of encoders; 1 if nothing is said."""
+
+PENALTY = 1e-5
+AT_MOST_0 = (2, 5)
+"""Columns of `features` that can but take from a confidence."""
+
+
+# Fitting
+
+
+def features(questions: Sequence[Question], background: Background) -> Numbers:
+    """(n, 6): 1, score less the rival's share, and hubness, of a name, and of a sentence."""
+    hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
+    lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
+    basic = np.stack([np.ones(len(hub)), lead, hub * (background.hubness_spread != 1)], axis=1)
+    sentence = column(questions, "sentence")[:, np.newaxis]
+    if sentence.max() < 1:  # half sentences say nothing of whole ones
+        sentence = 0 * sentence
+    return np.asarray(np.concatenate([(1 - sentence) * basic, sentence * basic], axis=1))
+
+
+def standard(questions: Sequence[Question], name: str, background: Background) -> Numbers:
+    cosines = np.clip(column(questions, name), -1 + 1e-7, 1 - 1e-7)
+    return np.asarray((np.arctanh(cosines) - background.median) / background.spread)
+
+
+def rivals(questions: Sequence[Question], background: Background) -> Numbers:
+    return np.maximum(standard(questions, "rival", background), 0)
+
+
+def weights_of(questions: Sequence[Question]) -> Numbers:
+    """Kinds weigh as `SHARES` says, in a kind questions with an answer as much as those without."""
+    kinds = np.array([f"{one.kind} {one.present}" for one in questions])
+    weights = np.zeros(len(kinds))
+    for kind in np.unique(kinds):
+        chosen = kinds == kind
+        weights[chosen] = SHARES.get(kind.rsplit(" ", 1)[0], 1.0) / chosen.sum()
+    return np.asarray(weights / weights.sum())
+
+
+def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Sequence[int] = ()) -> Numbers:
+    """Weights of a logistic regression by Newton's method; those of the columns `bounded` are at most 0."""
+    free = [number for number in range(inputs.shape[1]) if np.abs(inputs[:, number]).max() > 0]
+    while True:
+        some, found = inputs[:, free], np.zeros(len(free))
+        for _ in range(60):
+            chance = 1 / (1 + np.exp(-some @ found))
+            slope = some.T @ (weights * (right - chance)) - PENALTY * found
+            curve = (some * (weights * chance * (1 - chance))[:, np.newaxis]).T @ some + PENALTY * np.eye(len(free))
+            found += np.linalg.solve(curve, slope)
+        wrong = [number for number, value in zip(free, found, strict=True) if number in bounded and value > 0]
+        if not wrong:
+            break
+        free = [number for number in free if number not in wrong]
+    made = np.zeros(inputs.shape[1])
+    made[free] = found
+    return made
+
+
+def fit_pair(questions: Sequence[Question], background: Background) -> AnswerModel:
+    inputs = features(questions, background)
+    found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
+    rounded = [round(value, 3) for value in found.tolist()]
+    name, sentence = Weights(*rounded[:3]), Weights(*rounded[3:])
+    if not sentence.score:  # no sentence was asked
+        sentence = name
+    rival = round(float(np.average(rivals(questions, background), weights=weights_of(questions))), 3)
+    return AnswerModel(background._replace(rival=rival), name, sentence)
+
+
+def confidences(questions: Sequence[Question], model: AnswerModel) -> Numbers:
+    return np.array([
+        probability(model.logit(one.score, one.sentence, ListFacts(one.rival, one.hubness))) for one in questions
+    ])  # fmt: skip
+
+
+def oracle(questions: Sequence[Question]) -> Numbers:
+    """Boosted trees fitted on the very questions they are asked, from all that is known of a first hit: the ceiling."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    names = ("score", "rival", "hubness", "sentence", "size", "family_wise")
+    inputs = np.stack([column(questions, name) for name in names], axis=1)
+    trees = GradientBoostingClassifier(n_estimators=100, max_depth=3, subsample=0.5, random_state=0)
+    trees.fit(inputs, column(questions, "right"), sample_weight=weights_of(questions) * len(questions))
+    return np.asarray(trees.predict_proba(inputs)[:, 1])
+
+
+# All of it
+
+KINDS = {
+    ("text", "image"): ("photos by objects", "photos by captions", "COCO by objects", "COCO by captions",
+                        "stamps by name"),
+    ("text", "audio"): ("sounds by name",),
+    ("text", "text"): ("notes by objects", "notes by captions"),
+    ("image", "image"): ("photos by photos",),
+    ("audio", "audio"): ("sounds by sounds",),
+}  # fmt: skip
+
+
+LEVELLED = ((("text", "image"), "photos by objects"), (("text", "image"), "photos by captions"),
+            (("text", "audio"), "sounds by name"), (("text", "text"), "notes by objects"))  # fmt: skip
+"""Whose first hits for what is absent say from where on a hit is likely, or sure; each kind alike."""
+
+
+def asked(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> tuple[list[Question], dict[str, Any]]:
+    """All questions, and a collection of each modality."""
+    dev = shared / "dev"
+    photos, coco = data.flickr(shared / "flickr8k", embedder), data.coco(dev, embedder)
+    notes, heard = data.notes(photos, embedder), data.sounds(dev, sounds, embedder)
+    found: list[Question] = []
+    found += Asker(photos, words).things("photos by objects", embedder)
+    found += Asker(photos, words).sentences("photos by captions", embedder)
+    found += Asker(coco, words).things("COCO by objects", embedder)
+    found += Asker(coco, words).sentences("COCO by captions", embedder)
+    found += Asker(data.stamps(dev, embedder), words).things("stamps by name", embedder)
+    found += Asker(heard, words).things("sounds by name", embedder)
+    found += Asker(notes, words).things("notes by objects", embedder)
+    found += Asker(notes, words).sentences("notes by captions", embedder)
+    found += Asker(photos, words).examples("photos by photos")
+    found += Asker(heard, words).examples("sounds by sounds")
+    return found, {"image": photos, "audio": heard, "text": notes}
+
+
+def background(query: str, segment: str, words: Any, collections: dict[str, Any]) -> Background:
+    """Of unrelated pairs, as far as chance makes pairs unrelated."""
+    segments = collections[segment].items.vectors[:2000]
+    queries = words if query == "text" else collections[query].items.vectors[::4]
+    scores = np.arctanh(np.clip(queries @ segments.T, -0.999, 0.999))
+    low, high = (round(float(value), 4) for value in np.quantile(scores, (0.5, 0.95)))
+    if query != "text":
+        return Background(low, round(high - low, 4))
+    hub = segments @ words.mean(axis=0)
+    return Background(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+
+
+def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]) -> dict[str, Any]:
+    """What `answers.json` holds, but for the encoders' identities."""
+    by_kind = {pair: [one for one in questions if one.kind in kinds] for pair, kinds in KINDS.items()}
+    models = {pair: fit_pair(some, backgrounds[pair]) for pair, some in by_kind.items()}
+    # Of pairs that weren't fitted: all of these at once, each by its own standard score.
+    words = [pair for pair in KINDS if pair[0] == "text"]
+    inputs = np.concatenate([features(by_kind[pair], backgrounds[pair]) for pair in words])
+    inputs[:, [2, 5]] = 0
+    right = np.concatenate([column(by_kind[pair], "right") for pair in words])
+    weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
+    other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
+    rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
+    unfitted = AnswerModel(Background(0, 1), Weights(*other[:3]), Weights(*other[3:]))
+    pairs = []
+    for (query, segment), known in backgrounds.items():
+        model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
+        pairs.append({"query": query, "segment": segment, "background": list(model.background),
+                      "name": list(model.name), "sentence": list(model.sentence)})  # fmt: skip
+    logits = [
+        np.array([models[pair].logit(one.score, one.sentence, ListFacts(one.rival, one.hubness))
+                  for one in questions if one.kind == kind and not one.present])
+        for pair, kind in LEVELLED
+    ]  # fmt: skip
+    # A normal distribution through the two quantiles that the default of `false_accepts` asks for.
+    certain, likely = (
+        float(np.mean([np.quantile(some, 1 - share) for some in logits]))
+        for share in (DEFAULT_FALSE_ACCEPTS, LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
+    )
+    normal = NormalDist()
+    ends = normal.inv_cdf(1 - DEFAULT_FALSE_ACCEPTS), normal.inv_cdf(1 - LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
+    spread = (certain - likely) / (ends[0] - ends[1])
+    mean = certain - spread * ends[0]
+    return {
+        "pairs": pairs,
+        "other": {"name": other[:3], "sentence": other[3:], "rival": rival},
+        "absent": [round(mean, 3), round(spread, 3)],
+    }
+
+
+def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]
+                 ) -> Iterator[tuple[str, list[Question], Numbers, Numbers, tuple[float, float]]]:  # fmt: skip
+    """Of each kind: its questions, their confidence, what weights of other pairs would say, and the levels' limits.
+
+    Each half is said by what the other half taught, so no class is fitted and reported."""
+    parts: dict[str, list[tuple[list[Question], Numbers, Numbers]]] = {}
+    limits = []
+    for fold in (0, 1):
+        taught = fit([one for one in questions if one.fold == fold and not one.mixed], backgrounds)
+        fitted: FittedAnswers = parse_answers(taught)
+        limits.append(tuple(fitted.levels(0.05)))
+        for pair, kinds in KINDS.items():
+            for kind in kinds:
+                some = [one for one in questions if one.kind == kind and one.fold != fold]
+                other = AnswerModel(backgrounds[pair]._replace(rival=fitted.other_rival), *fitted.other)
+                parts.setdefault(kind, []).append(
+                    (some, confidences(some, fitted.pairs[pair]), confidences(some, other))
+                )
+    likely, certain = (float(value) for value in np.mean(limits, axis=0))
+    for kind, halves in parts.items():
+        yield (kind, [one for some, _, _ in halves for one in some], np.concatenate([sure for _, sure, _ in halves]),
+               np.concatenate([other for _, _, other in halves]), (likely, certain))  # fmt: skip
+
+
+COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "right sure", "right unlikely",
+           "absent sure", "absent likely+", "ECE 10%", "ECE 50%", "ECE 90%")  # fmt: skip
+
+
+def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]) -> Iterator[str]:
+    reported = list(cross_fitted(questions, backgrounds))
+    yield f"Likely from {reported[0][4][0]:.3f}, sure from {reported[0][4][1]:.3f}.\n"
+    others = ("AUROC before", "AUROC unfitted", "ECE unfitted", "AUROC ceiling", "false rejects ceiling")
+    yield "| | " + " | ".join([*COLUMNS, *others]) + " |"
+    yield "|---" * (len(COLUMNS) + len(others) + 1) + "|"
+    for kind, some, sure, other, levels in reported:
+        told = Told.of(sure, some)
+        found, bounds = figures(told, levels), interval(told, some, levels)
+        cells = [f"{found['questions']:.0f}"] + [
+            f"{found[name]:.3f} ({bounds[name][0]:.2f}-{bounds[name][1]:.2f})" for name in COLUMNS[1:]
+        ]
+        before = Told.of(column(some, "family_wise"), some)
+        unfitted, ceiling = figures(Told.of(other, some), levels), figures(Told.of(oracle(some), some), levels)
+        cells += [
+            f"{value:.3f}"
+            for value in (
+                area_by_size(before),
+                unfitted["AUROC"],
+                unfitted["ECE 50%"],
+                ceiling["AUROC"],
+                ceiling["false rejects"],
+            )
+        ]
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+    yield "\nRight first hits that are unlikely, and false rejects at one threshold, by the library's size:\n"
+    for kind, some, sure, _, levels in reported:
+        told, before = Told.of(sure, some), Told.of(column(some, "family_wise"), some)
+        threshold = np.quantile(sure[~told.present], 0.95)
+        cells = []
+        for number, (low, high) in enumerate(pairwise((0, *SIZES, 5000))):
+            chosen = told.right & (told.size == number)
+            if chosen.any():
+                unlikely, rejected = (sure[chosen] < levels[0]).mean(), (sure[chosen] <= threshold).mean()
+                was = (before.sure[chosen] < 0.95).mean()
+                cells.append(f"{low}-{high}: {unlikely:.2f}, {rejected:.2f} (before {was:.2f})")
+        yield f"- {kind}: " + "; ".join(cells)
+
+
+def written(fitted: dict[str, Any], space: Space) -> str:
+    """JSON, a pair of encoders a line."""
+    identities = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
+    lines = ",\n  ".join(
+        json.dumps({**pair, "query": identities[pair["query"]], "segment": identities[pair["segment"]]})
+        for pair in fitted["pairs"]
+    )
+    other, absent = json.dumps(fitted["other"]), json.dumps(fitted["absent"])
+    return f'{{\n "pairs": [\n  {lines}\n ],\n "other": {other},\n "absent": {absent}\n}}\n'
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--sounds", type=Path, default=Path("sounds"), help="Where the Debian packages were unpacked.")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmsearch-confidence")
+    parser.add_argument("--space", default="starter")
+    parser.add_argument("--fit", action="store_true", help=f"Write {TARGET.name} anew.")
+    given = parser.parse_args(arguments)
+    space = registry.load_part("spaces", given.space)("cpu")
+    words = neutral.neutral_vectors(space)["text"]
+    embedder = data.Embedder(space, given.cache)
+    questions, collections = asked(given.shared.resolve() / "data", given.sounds, embedder, words)
+    modalities = ("text", "image", "audio")
+    backgrounds = {
+        (query, segment): background(query, segment, words, collections)
+        for query in modalities
+        for segment in modalities
+    }
+    for line in tables(questions, backgrounds):
+        sys.stdout.write(line + "\n")
+    if given.fit:
+        TARGET.write_text(written(fit(questions, backgrounds), space), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

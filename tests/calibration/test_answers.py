@@ -1,0 +1,145 @@
+"""The probability that a hit answers its query: exact values, whatever the library's size."""
+
+import math
+from itertools import pairwise
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from mmsearch.calibration import EncoderIdentities, ListCalibration, ScoreCalibrator, neutral
+from mmsearch.calibration.answers import (
+    RIVAL,
+    AnswerModel,
+    Background,
+    FittedAnswers,
+    ListFacts,
+    Weights,
+    fitted_answers,
+    parse_answers,
+    probability,
+    sentence_share,
+)
+from mmsearch.catalog import ListKey
+from mmsearch.core import registry
+from mmsearch.types import Modality, Space, Vectors
+
+IMAGE, AUDIO = ListKey("starter", "image", "image"), ListKey("starter", "audio", "audio")
+MODEL = AnswerModel(Background(0.1, 0.2, 1.5, 0.05, 0.5), Weights(-2.0, 1.5, -1.0), Weights(-3.0, 2.0))
+
+
+@pytest.fixture(scope="module")
+def starter() -> Space:
+    space: Space = registry.load_part("spaces", "starter")("cpu")
+    return space
+
+
+def measured(segments: int, median: float = 0.1) -> ListCalibration:
+    centre = np.zeros(384, np.float32)
+    return ListCalibration(median, 0.2, segments, centre, -1, 1, np.ones(2, np.float32), np.ones(2, np.float32))
+
+
+def asked(
+    space: Space, words: str, calibrations: dict[ListKey, ListCalibration], kind: Modality = "text"
+) -> ScoreCalibrator:
+    backgrounds = {(kind, key): one for key, one in calibrations.items()}
+    vector: Vectors = np.eye(1, 384, dtype=np.float32)
+    return ScoreCalibrator.of(backgrounds, kind, vector, 0.05, words, EncoderIdentities.of_space(space))
+
+
+def test_log_odds_are_linear_in_score_rival_and_hubness() -> None:
+    score = math.tanh(0.1 + 3 * 0.2)  # three spreads above the median
+    usual = -2.0 + 1.5 * (3 - 0.4 * 1.5)
+    assert MODEL.logit(score, 0.0) == pytest.approx(usual), "rival and hubness are as usual"
+    assert MODEL.logit(score, 1.0) == pytest.approx(-3.0 + 2.0 * 2.4)
+    assert MODEL.logit(score, 0.25) == pytest.approx(0.75 * usual + 0.25 * 1.8)
+    assert MODEL.logit(score, 0.0, ListFacts(hubness=0.55)) == pytest.approx(usual - 1.0), "a hub says less"
+    assert MODEL.logit(score, 0.0, ListFacts(rival=math.tanh(0.1 + 2 * 0.2))) == pytest.approx(usual - 1.5 * 0.4 * 0.5)
+    assert MODEL.logit(score, 0.0, ListFacts(rival=-1.0)) == pytest.approx(usual + 1.5 * 0.4 * 1.5), (
+        "one as unrelated pairs are"
+    )
+
+
+def test_a_probability_neither_overflows_nor_leaves_its_range() -> None:
+    assert probability(0) == 0.5 and probability(math.log(3)) == pytest.approx(0.75)
+    assert probability(-1000) == 0 and probability(1000) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [
+        ("dog", 0), ("a red bus", 0), ("a photo of a dog", 0), ("the sound of rain", 0), ("", 0),
+        ("brown dog running", 1 / 3), ("a brown dog runs in the grass", 2 / 3), ("Two big dogs play with a ball", 1),
+    ],
+)  # fmt: skip
+def test_a_query_is_a_name_or_a_sentence_by_its_content_words(words: str, share: float) -> None:
+    assert sentence_share(words) == pytest.approx(share)
+
+
+def test_levels_follow_the_share_of_first_hits_that_may_be_wrong() -> None:
+    answers = FittedAnswers({}, (Weights(0, 1), Weights(0, 1)), NormalDist(-2.0, 1.5), 0.0)
+    levels = answers.levels(0.05)
+    assert levels.sure == pytest.approx(probability(-2 + 1.5 * 1.6449), abs=1e-4)
+    assert levels.likely == pytest.approx(probability(-2 + 1.5 * 0.6745), abs=1e-4)
+    assert [levels.level(one) for one in (levels.sure, levels.likely, 0.0)] == ["sure", "likely", "unlikely"]
+    assert answers.levels(0.0).level(1.0) == "unlikely" and answers.levels(1.0).level(0.0) == "sure"
+
+
+def test_of_every_packaged_pair_a_higher_score_is_a_higher_confidence_and_a_hub_none() -> None:
+    fitted = fitted_answers()
+    assert len(fitted.pairs) >= 9
+    for model in fitted.pairs.values():
+        for sentence in (0.0, 0.5, 1.0):
+            said = [model.logit(score, sentence) for score in np.linspace(-1, 1, 201).tolist()]
+            assert all(low < high for low, high in pairwise(said))
+            assert model.logit(0.3, sentence, ListFacts(0.2, 0.9)) <= model.logit(0.3, sentence, ListFacts(0.2, -0.9))
+            assert model.logit(0.3, sentence, ListFacts(0.9)) <= model.logit(0.3, sentence, ListFacts(0.1))
+    assert fitted.absent.stdev > 0 and fitted.levels(0.05).sure > fitted.levels(0.05).likely
+
+
+def test_what_is_packaged_is_of_the_starter_s_encoders(starter: Space) -> None:
+    known = {neutral.identity(encoder) for encoder in starter.encoders.values()}
+    assert {(query, segment) for query in known for segment in known} <= fitted_answers().pairs.keys()
+
+
+def test_a_confidence_does_not_depend_on_how_many_items_there_are(starter: Space) -> None:
+    sizes = [asked(starter, "dog", {IMAGE: measured(count, 0.001 * count)}) for count in (1, 3, 10, 1000)]
+    assert len({one.confidence(IMAGE, 0.4) for one in sizes}) == 1
+    assert asked(starter, "dog", {}).confidence(IMAGE, 0.4) == sizes[0].confidence(IMAGE, 0.4), "nothing was measured"
+
+
+def test_in_a_library_of_one_picture_what_it_does_not_show_is_unlikely(starter: Space) -> None:
+    calibrator = asked(starter, "tax return", {IMAGE: measured(1)})
+    said = [calibrator.confidence(IMAGE, score) for score in (0.008, 0.024, 0.094, 0.263, 0.445)]
+    assert said == sorted(said) and said[2] < 0.05
+    assert [calibrator.level(one) for one in said[:3]] == ["unlikely"] * 3
+
+
+def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space) -> None:
+    calibrator = asked(starter, "dog", {IMAGE: measured(10)})
+    centre = EncoderIdentities.of_space(starter).words_centre
+    assert calibrator.wants_best(IMAGE) and centre is not None
+    scores = np.array([0.5, 0.4], np.float32)
+    calibrator.note_list(IMAGE, scores, centre / np.linalg.norm(centre))  # nearest to all words alike
+    hub = calibrator.confidence(IMAGE, 0.4)
+    calibrator.note_list(IMAGE, scores, -centre)
+    assert calibrator.confidence(IMAGE, 0.4) == hub, "a list has one best hit"
+    other = asked(starter, "dog", {IMAGE: measured(10)})
+    other.note_list(IMAGE, scores, -centre)
+    assert other.confidence(IMAGE, 0.4) > hub
+    many = asked(starter, "dog", {IMAGE: measured(10)})
+    many.note_list(IMAGE, np.full(RIVAL, 0.4, np.float32), -centre)
+    assert many.confidence(IMAGE, 0.4) < other.confidence(IMAGE, 0.4), "its rival scores as high"
+    assert not asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "only words have hubs"
+
+
+def test_a_pair_that_was_not_fitted_is_told_by_the_library_s_own_background() -> None:
+    other = {"name": [-4.0, 2.0, 0.0], "sentence": [-5.0, 2.0, 0.0], "rival": 1.0}
+    fitted = parse_answers({"pairs": [], "other": other, "absent": [-3.0, 1.0]})
+    assert fitted.model("a", "b", 0.2, 0.1).logit(math.tanh(0.5), 0.0) == pytest.approx(-4.0 + 2.0 * (3 - 0.4))
+    key = ListKey("s", "image", "image")
+    unknown = ScoreCalibrator.of({("text", key): measured(5)}, "text", np.eye(1, 384, dtype=np.float32), 0.05, "dog")
+    packaged = fitted_answers()
+    by_hand = packaged.other[0].intercept + packaged.other[0].score * (2 - 0.4 * packaged.other_rival)
+    assert unknown.logit(key, math.tanh(0.5)) == pytest.approx(by_hand)
+    assert not unknown.wants_best(key)

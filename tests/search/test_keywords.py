@@ -1,0 +1,101 @@
+"""Words and meaning in one list: what is lifted, by how much, and what is shown of it."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from mmsearch.errors import InvalidInput
+from mmsearch.library import Library
+from mmsearch.search.keywords import query_text
+from mmsearch.types import Hit, Query
+from tests.generated import picture, sound, video, words
+from tests.module_library import ModuleLibrary
+
+
+def fill(folder: Path) -> None:
+    picture(folder / "IMG_1.png", "red")
+    picture(folder / "clipart" / "pumpkin.png", "green")
+    for n in range(20):
+        picture(folder / "clipart" / f"{n}.png", "blue", mark=n)
+        words(folder / f"note {n}.txt", f"nothing of interest {n}")
+    words(folder / "soup.txt", "a soup of lentils and a bus stop")
+    words(folder / "long.txt", " ".join(["other words"] * 90 + ["the walnut case"] + ["yet more"] * 60))
+    words(folder / "dog.txt", "nothing")
+    sound(folder / "walnut.wav", "low")
+    video(folder / "film.mp4", "red", "green")
+
+
+@pytest.fixture
+def tmp_path(module_library: ModuleLibrary) -> Path:
+    return module_library.restored()
+
+
+def first(library: Library, query: str, **options: object) -> Hit:
+    return library.search(query, 1, **options)[0]  # type: ignore[arg-type]
+
+
+def test_what_words_and_meaning_say_adds_up(library: Library) -> None:
+    both = first(library, "a red pumpkin", modalities=("image",), filter="name = pumpkin.png")
+    alone = first(library, "a red pumpkin", modalities=("image",), filter="name = pumpkin.png", mode="vector")
+    assert (both.by, both.cosine) == (("vector", "keywords"), alone.cosine)
+    assert both.confidence is not None and alone.confidence is not None and both.keyword_score is not None
+    assert both.confidence == pytest.approx(1 - (1 - alone.confidence) * (1 - both.keyword_score))
+    assert (alone.by, alone.keyword_score) == (("vector",), None)
+    only = first(library, "a red pumpkin", modalities=("image",), filter="name = pumpkin.png", mode="keyword")
+    assert (only.by, only.cosine, only.confidence) == (("keywords",), None, both.keyword_score)
+
+
+def test_an_exact_name_and_a_quoted_phrase_come_first_and_are_certain(library: Library) -> None:
+    named = first(library, "dog")
+    assert (named.path.name, named.confidence, named.keyword_score, named.level) == ("dog.txt", 1, 1, "sure")
+    assert first(library, "note 7.txt").path.name == "note 7.txt"
+    phrase = first(library, 'red "walnut case"')
+    assert (phrase.path.name, phrase.confidence, phrase.matched) == ("long.txt", 1, "text")
+    assert phrase.passage is not None and "walnut case" in phrase.passage
+
+
+def test_one_common_word_does_not_pass_what_means_the_query(library: Library) -> None:
+    hits = library.search("a red bus", 40)
+    places = {hit.path.name: hit.rank for hit in hits}
+    assert places["IMG_1.png"] < places["soup.txt"]
+
+
+def test_a_folder_s_name_lifts_no_file_above_one_that_is_named(library: Library) -> None:
+    hits = library.search("clipart of a pumpkin", 5)
+    assert hits[0].path.name == "pumpkin.png"
+    assert all((hit.keyword_score or 0) < 0.1 for hit in hits[1:])
+
+
+def test_the_kind_that_a_query_names_comes_first(library: Library) -> None:
+    assert first(library, "walnut").path.name == "walnut.wav"
+    assert {hit.modality for hit in library.search("photo of a walnut, red", 1)} == {"image"}
+    assert {hit.modality for hit in library.search("sound of something red", 1)} <= {"audio", "video"}
+    assert first(library, "video of something red").path.name == "film.mp4"
+    quoted = first(library, 'photo of a "walnut case"')
+    assert (quoted.path.name, quoted.confidence) == ("long.txt", 1), "whatever its kind"
+
+
+def test_only_a_positive_query_by_words_has_words_to_look_for() -> None:
+    assert query_text(Query(text="dog")) == "dog"
+    assert query_text(Query(text="dog") + Query(text="cat")) == "dog cat"
+    for query in (
+        Query(text="dog") - Query(text="cat"),
+        Query(),
+        Query(text="dog", image="x.png"),
+        Query(image="x.png"),
+        Query(text=Path("dog.txt")),
+    ):
+        assert query_text(query) == ""
+
+
+def test_a_keyword_search_needs_words_and_a_mode_must_be_known(library: Library) -> None:
+    with pytest.raises(InvalidInput, match="needs words"):
+        library.search(Query(text="dog") - Query(text="cat"), mode="keyword")
+    with pytest.raises(InvalidInput, match="mode can't be 'maybe'"):
+        library.search("dog", mode="maybe")  # type: ignore[arg-type]
+
+
+def test_a_hit_by_an_item_without_words_has_a_finite_confidence(library: Library) -> None:
+    hits = library.search(Query(image=library.search("red", 1, modalities=("image",))[0].path), 5)
+    assert all(hit.confidence is not None and math.isfinite(hit.confidence) for hit in hits)

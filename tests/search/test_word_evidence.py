@@ -1,0 +1,90 @@
+"""What words are worth as evidence: names, passages, folders, common and rare words; kinds that a query names."""
+
+import math
+
+import pytest
+
+from mmsearch.catalog.records import KeywordMatch, WordMatch
+from mmsearch.search.kinds import named_kind
+from mmsearch.search.ranking import probability
+from mmsearch.search.word_evidence import rarity, word_evidence
+
+
+def told(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> float:
+    """The probability by words, of an item that holds these."""
+    words = tuple(
+        WordMatch(word, word in name.split(), word in folder.split(), float(word in passage.split()), common)
+        for word in query.split()
+    )
+    return probability(word_evidence(KeywordMatch(1, 1, b"/a", "text", None, 1.0, words, exact=False)))
+
+
+def test_rarity_follows_the_frequency_of_a_word_in_general() -> None:
+    rare = [rarity(word) for word in ("the", "red", "dog", "helicopter", "pumpkin", "invoice")]
+    assert rare == sorted(rare) and rare[0] == 0
+    assert rarity("dogs") == rarity("dog") and rarity("x") == rarity("7") < rarity("dog")
+    assert rarity("2041") == rarity("quartzite") == max(rare)
+
+
+def test_a_rare_word_is_telling_wherever_it_is_and_a_common_one_in_a_name() -> None:
+    assert told("invoice", name="invoice") > 0.97 and told("invoice", passage="invoice") > 0.8
+    assert told("invoice walnut", passage="invoice walnut") > 0.97
+    assert told("dog", name="dog") > 0.8
+    assert told("dog", passage="dog") == 0
+    assert told("red", name="red") < 0.5 and told("red", passage="red") == 0
+
+
+def test_one_common_word_of_three_is_hardly_evidence() -> None:
+    assert told("red bus", passage="red") == 0 and told("red bus", name="red") < 0.1
+    assert told("dog beach ball", passage="dog") == 0
+    assert told("red bus", name="red bus") > told("red bus", name="bus") > told("red bus", name="red")
+
+
+def test_a_word_that_most_of_a_library_holds_tells_less() -> None:
+    shares = [told("helicopter", name="helicopter", common=common) for common in (0.0, 0.3, 0.6, 0.9, 1.0)]
+    assert shares == sorted(shares, reverse=True) and shares[0] > 0.9 and shares[-1] == 0
+
+
+def test_a_folder_is_a_hint_and_no_hit() -> None:
+    assert told("clipart pumpkin", folder="clipart") < 0.1
+    assert told("pumpkin", folder="pumpkin") <= 0.3, "even where it is all that was asked for"
+    alone = told("pumpkin", name="pumpkin")
+    assert told("clipart pumpkin", name="pumpkin", folder="clipart") == alone > told("clipart pumpkin", name="pumpkin")
+
+
+def test_an_exact_match_is_certain() -> None:
+    match = KeywordMatch(1, 1, b"/a", "text", None, 1.0, (WordMatch("the", True, False, 0, 1.0),), exact=True)
+    assert word_evidence(match) == math.inf and probability(math.inf) == 1
+
+
+def test_words_that_name_a_kind_are_not_looked_for() -> None:
+    words = (WordMatch("photo", True, False, 0, 0), WordMatch("zebra", False, False, 0, 0))
+    match = KeywordMatch(1, 1, b"/a", "text", None, 1.0, words, exact=False)
+    assert word_evidence(match, named_kind("a photo of a zebra").words) == 0 < word_evidence(match)
+
+
+@pytest.mark.parametrize(
+    ("query", "modalities"),
+    [
+        ("photo of a dog", ("image",)),
+        ("A PICTURE of two cats", ("image",)),
+        ("the sound of rain", ("audio", "video")),
+        ("videos of a train", ("video",)),
+        ("notes about taxes", ("text",)),
+        ("Geräusch von Regen", ("audio", "video")),
+        ("Bilder vom Meer", ("image",)),
+        ("une photo d'un chien", ("image",)),
+        ("sonido de lluvia", ("audio", "video")),
+        ("狗的照片", ("image",)),
+        ("dog", ()),
+        ("photo of", ()),
+        ("a photo album on a table", ()),
+        ("", ()),
+    ],
+)
+def test_a_query_may_name_the_kind_of_its_answers(query: str, modalities: tuple[str, ...]) -> None:
+    kind = named_kind(query)
+    assert kind.modalities == modalities
+    weights = {modality: kind.weight(modality) for modality in ("text", "image", "audio", "video")}
+    assert {modality for modality, weight in weights.items() if weight == 1} == set(modalities or weights)
+    assert all(0 < weight <= 0.1 for modality, weight in weights.items() if modality not in (modalities or weights))
