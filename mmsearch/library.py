@@ -32,6 +32,7 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
+from mmsearch.search.witnesses import fill_evidence
 from mmsearch.types import Failure, Hit, Item, Label, MetaValue, Modality, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
@@ -154,25 +155,31 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         self,
         threshold: float | None = None,
         *,
+        kinds: Collection[str] | None = None,
         modalities: Collection[Modality] | None = None,
         filter: str | Filter | None = None,
     ) -> list[DuplicateGroup]:
-        """Copies and near-duplicates, those that take most space first. Deletes nothing.
+        """Copies, other versions and what resembles, those that take most space first. Deletes nothing.
+
+        A cosine proposes two files; only what their pixels, spectra or words prove (`mmsearch.sameness`) is told. What
+        an older release took in without that evidence gets it now, where its file is there.
 
         Args:
-            threshold: Cosine in (0, 1] from which two pictures, windows or passages are alike; by default what the
+            threshold: Cosine in (0, 1] from which two pictures, windows or passages are compared; by default what the
                 setting `similarity` says of each kind.
+            kinds: Of `mmsearch.sameness.proof.KINDS`, all by default.
             filter, modalities: Only such items, as in `search`.
 
-        Raises: InvalidInput for a senseless threshold, LibraryEmpty.
+        Raises: InvalidInput for a senseless threshold or kind, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity), _filter(filter)
+        thresholds = duplicates.thresholds(threshold, self.settings.similarity)
+        wanted = duplicates.Wanted(thresholds, duplicates.checked_kinds(kinds), modalities, _filter(filter))
         self._require_items()
         context = self._context
         return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                context.catalog(), context.indexes(record), record, thresholds, modalities, chosen
+                context.catalog(), context.indexes(record), record, wanted, lambda files: fill_evidence(context, files)
             )
         )
 
