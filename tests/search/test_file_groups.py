@@ -22,8 +22,9 @@ from mmsearch.filters.parser import parse
 from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.search.file_groups import FileGroups
+from mmsearch.search.kinds import named_kind
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, Stage, deepen
-from mmsearch.search.vector import softplus
+from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Query, Span
 from tests.generated import picture, sound
 from tests.generated import words as written
@@ -233,12 +234,19 @@ def test_the_average_strategy_counts_all_files_of_a_group(
     query = Query(text="red")
     library = open_tiny(fusion=fusion, dedup=False, fusion_weights={"image": 3, "text": 1})
     alone = open_tiny(fusion="off", dedup=False).search(query, 100, mode="vector")
-    space, _ = library._context.embedding()
+    space, record = library._context.embedding()
     vector = search_query.embed_query(query, space, library._context.query_decoding)
-    calibrator = library._context.calibrator(query, vector, space)
-    evidence = {
-        h.path: softplus(calibrator.logit(ListKey("tiny", h.modality, h.matched or ""), h.cosine or 0)) for h in alone
-    }
+    context = library._context
+    search = VectorSearch(
+        vector,
+        record,
+        context.catalog(),
+        context.indexes(),
+        context.calibrator(query, vector, space),
+        kind=named_kind("red"),
+    )
+    evidence = {Path(os.fsdecode(one.path)): one.evidence or 0.0 for one in search.retrieve(Depth(100)).items}
+    assert evidence.keys() == {hit.path for hit in alone}
     kinds = {hit.path: hit.modality for hit in alone}
     for k in (1, 3, 100):
         hits = library.search(query, k, mode="vector")
