@@ -26,10 +26,10 @@ from mmsearch.calibration.answers import (
     LIKELY_FACTOR,
     RIVAL_SHARE,
     AnswerModel,
-    PairBackground,
+    AnswerWeights,
     FittedAnswers,
     ListFacts,
-    AnswerWeights,
+    PairBackground,
     parse_answers,
     probability,
 )
@@ -84,7 +84,7 @@ def weights_of(questions: Sequence[Question]) -> Numbers:
 
 
 def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Sequence[int] = ()) -> Numbers:
-    """AnswerWeights of a logistic regression by Newton's method; those of the columns `bounded` are at most 0."""
+    """Weights of a logistic regression by Newton's method; those of the columns `bounded` are at most 0."""
     free = [number for number in range(inputs.shape[1]) if np.abs(inputs[:, number]).max() > 0]
     while True:
         some, found = inputs[:, free], np.zeros(len(free))

@@ -11,10 +11,10 @@ from mmsearch.calibration import EncoderIdentities, ListCalibration, ScoreCalibr
 from mmsearch.calibration.answers import (
     RIVAL,
     AnswerModel,
-    PairBackground,
+    AnswerWeights,
     FittedAnswers,
     ListFacts,
-    AnswerWeights,
+    PairBackground,
     fitted_answers,
     parse_answers,
     probability,
