@@ -97,8 +97,8 @@ def query(
         click.launch(str(best))
 
 
+def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
     """What is printed; of results that are all unlikely, only the first few. How sure they are is said above it."""
-    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above a table."""
     told = not (options["only_paths"] or options["null"] or options["as_json"])
     if found and not all(hit.level == "unlikely" for hit in found):
         if told and sys.stdout.isatty():
