@@ -109,15 +109,20 @@ class AnswerModel:
         Args:
             sentence: How much of a sentence the query is, in [0, 1].
         """
+        intercept, slope = self.line(sentence, facts)
+        return intercept + slope * fisher(score)
+
+    def line(self, sentence: float, facts: ListFacts) -> tuple[float, float]:
+        """The log-odds as a line over Fisher's z of a cosine, the same for all hits of a list: intercept, slope."""
         usual = self.background
-        above = (fisher(score) - usual.median) / usual.spread
         rival = usual.rival if facts.rival is None else max((fisher(facts.rival) - usual.median) / usual.spread, 0.0)
         hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
-        lead = above - RIVAL_SHARE * rival
-        of_name, of_sentence = (
-            one.intercept + one.score * lead + one.hubness * hubness for one in (self.name, self.sentence)
-        )
-        return (1 - sentence) * of_name + sentence * of_sentence
+        intercept = slope = 0.0
+        for share, one in ((1 - sentence, self.name), (sentence, self.sentence)):
+            off = usual.median / usual.spread + RIVAL_SHARE * rival
+            intercept += share * (one.intercept - one.score * off + one.hubness * hubness)
+            slope += share * one.score / usual.spread
+        return intercept, slope
 
 
 def probability(logit: float) -> float:

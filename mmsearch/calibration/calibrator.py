@@ -16,7 +16,7 @@ from mmsearch.calibration.answers import (
     probability,
     sentence_share,
 )
-from mmsearch.calibration.fit import ListCalibration, NullDistribution, null_distribution
+from mmsearch.calibration.fit import ListCalibration, NullDistribution, fisher, null_distribution
 from mmsearch.calibration.measure import Backgrounds
 from mmsearch.calibration.neutral import UNKNOWN, EncoderIdentities
 from mmsearch.catalog import ListKey
@@ -36,9 +36,14 @@ class ListAnswers:
     calibrations: Mapping[ListKey, ListCalibration]
     _models: dict[ListKey, AnswerModel] = field(default_factory=dict)
     _facts: dict[ListKey, ListFacts] = field(default_factory=dict)
+    _lines: dict[ListKey, tuple[float, float]] = field(default_factory=dict)
+    """Log-odds over Fisher's z, as the facts make them."""
 
     def logit(self, key: ListKey, score: float) -> float:
-        return self.model(key).logit(score, self.sentence, self._facts.get(key, NOTHING_KNOWN))
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = self.model(key).line(self.sentence, self._facts.get(key, NOTHING_KNOWN))
+        return line[0] + line[1] * fisher(score)
 
     def wants_best(self, key: ListKey) -> bool:
         return self.modality == "text" and self.encoders.words_centre is not None and self.model(key).uses_hubness
@@ -51,6 +56,7 @@ class ListAnswers:
             return
         centre = self.encoders.words_centre
         hubness = float(best @ centre) if best is not None and centre is not None and self.wants_best(key) else None
+        self._lines.pop(key, None)
         self._facts[key] = ListFacts(float(scores[RIVAL - 1]) if len(scores) >= RIVAL else -1.0, hubness)
 
     def model(self, key: ListKey) -> AnswerModel:
