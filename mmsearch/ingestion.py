@@ -42,18 +42,30 @@ class LibraryIngestion:
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
-        """Take in every file below the paths that is new or changed; note moved, copied and missing ones.
+        """Add every new or changed file below the paths; note moved, copied and missing ones.
 
-        Nothing is ever deleted: what is missing is kept until `prune`. A killed or cancelled run loses at most the
-        files in hand and goes on where it was when called again.
+        Nothing is deleted: a missing file is kept until `prune`. A killed or cancelled run loses at most the current
+        files; call it again to continue.
 
         Args:
-            exclude: Globs; with a slash they match the path below the root, without one any single name.
-            follow_links: Take what links below a path lead to outside of it; they are skipped otherwise.
-            modalities: Item modalities to take in ("text", "image", "audio", "video").
-            cancel: Set it from another thread to stop after the files in hand.
+            paths: Folders or files.
+            exclude: Globs of what to skip. One with a slash is compared with the path below the folder, others with
+                every name.
+            hidden: Include hidden files and folders.
+            follow_links: Follow links that lead out of their folder; they are skipped otherwise.
+            modalities: Only these kinds: "text", "image", "audio", "video".
+            dry_run: Only report what would happen; decode and write nothing.
+            on_progress: Called now and then with a `Progress`.
+            cancel: Set it from another thread to stop after the current files.
+
+        Returns:
+            Counts of files by what happened to them. A file that cannot be read is counted in `failed` and raises
+            nothing.
 
         Raises: InvalidInput for a path that never existed, LibraryLocked, SpaceChanged, WeightsError.
+
+        >>> report = library.ingest("~/Pictures", exclude=["*.tmp"])  # doctest: +SKIP
+        >>> print(report.new, "new,", report.failed.total(), "failed")  # doctest: +SKIP
         """
         roots = core_paths.checked_roots(paths, self.path)
         registry.check_modalities(modalities)
@@ -77,27 +89,34 @@ class LibraryIngestion:
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
-        """Take in media that the application has in memory, one or many, however they come.
+        """Add media that the application holds in memory.
 
-        Each is found at the path `mem:/ID/NAME`, and never missing. What can't be decoded costs only itself and is in
-        the failure ledger under that path; what its id held before stays.
+        Each gets the path `mem:/ID/NAME` and is never missing. A medium that cannot be decoded affects only itself:
+        `failures` lists it under that path, and what its id held before stays.
 
         Args:
-            media: Looked at one after the other, in this thread; a generator is asked for the next one when its turn
-                comes.
-            cancel: Set it from another thread to stop after the media in hand.
+            media: One medium or many. A generator is asked for the next one when the last was taken, in this thread.
+            on_progress: Called now and then with a `Progress`.
+            cancel: Set it from another thread to stop after the current media.
 
-        Raises: InvalidInput for what are no `Media`, LibraryLocked, SpaceChanged, WeightsError, LibraryError.
+        Returns:
+            Counts of media by what happened to them, as for `ingest`.
+
+        Raises: InvalidInput for anything that is not a `Media`, LibraryLocked, SpaceChanged, WeightsError,
+        LibraryError.
+
+        >>> library.ingest_media(mmsearch.Media("cat.jpg", data, id="doc-17"))  # doctest: +SKIP
         """
         checked = checked_media(media)
         options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
         return self._ingest(options, lambda job: job.take(checked), MediaIngest)
 
     def original(self, path: str | os.PathLike[str]) -> Path:
-        """The file that holds what an item at a path holds: itself, or the kept bytes of a medium that was handed over
-        in memory. It is to be read only.
+        """The file that holds the content of an item: the file itself, or the kept bytes of a medium from memory.
 
-        Raises: NotKept if a medium's bytes were not kept or are damaged, InvalidInput if there is no such medium.
+        Only read it.
+
+        Raises: NotKept if the bytes were not kept or are damaged, InvalidInput if there is no such medium.
         """
         return self._context.original(path)
 
@@ -109,10 +128,16 @@ class LibraryIngestion:
         *,
         follow_links: bool = False,
     ) -> IngestReport:
-        """Try the files of the failure ledger again, all or those of one class.
+        """Try again the files that could not be read.
 
         Args:
-            cancel, follow_links: As `ingest` takes them.
+            failure: Only this failure class, such as "timeout"; all by default.
+            on_progress, cancel, follow_links: As in `ingest`.
+
+        Returns:
+            Counts of files by what happened to them, as for `ingest`.
+
+        Raises: InvalidInput for an unknown class, LibraryNotFound, LibraryLocked.
         """
         options = IngestOptions.of(
             self.settings,

@@ -32,6 +32,7 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
+from mmsearch.search.witnesses import fill_evidence
 from mmsearch.types import Failure, Hit, Item, Label, MetaValue, Modality, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
 class Library(LibraryIngestion, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
-    Thread safety: `search` and the other readers may be called from any number of threads; one ingest, remove or
-    prune runs at a time, in this process or any other (LibraryLocked). Nothing is read or written before it is
-    needed; the folder is made by the first ingest.
+    Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this
+    process or any other (LibraryLocked). Nothing is read or written before it is needed; the first ingest makes the
+    folder.
     """
 
     def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
@@ -64,7 +65,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         self.close()
 
     def close(self) -> None:
-        """Stop the decode workers and close the catalog. The library may be used again: it opens anew."""
+        """Stop the decoding processes and close the catalog. The library may be used again: it opens anew."""
         self._context.close()
 
     # Finding
@@ -154,30 +155,36 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         self,
         threshold: float | None = None,
         *,
+        kinds: Collection[str] | None = None,
         modalities: Collection[Modality] | None = None,
         filter: str | Filter | None = None,
     ) -> list[DuplicateGroup]:
-        """Copies and near-duplicates, those that take most space first. Deletes nothing.
+        """Copies, other versions and what resembles, those that take most space first. Deletes nothing.
+
+        A cosine proposes two files; only what their pixels, spectra or words prove (`mmsearch.sameness`) is told. What
+        an older release took in without that evidence gets it now, where its file is there.
 
         Args:
-            threshold: Cosine in (0, 1] from which two pictures, windows or passages are alike; by default what the
+            threshold: Cosine in (0, 1] from which two pictures, windows or passages are compared; by default what the
                 setting `similarity` says of each kind.
+            kinds: Of `mmsearch.sameness.proof.KINDS`, all by default.
             filter, modalities: Only such items, as in `search`.
 
-        Raises: InvalidInput for a senseless threshold, LibraryEmpty.
+        Raises: InvalidInput for a senseless threshold or kind, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds, chosen = duplicates.thresholds(threshold, self.settings.similarity), _filter(filter)
+        thresholds = duplicates.thresholds(threshold, self.settings.similarity)
+        wanted = duplicates.Wanted(thresholds, duplicates.checked_kinds(kinds), modalities, _filter(filter))
         self._require_items()
         context = self._context
         return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                context.catalog(), context.indexes(record), record, thresholds, modalities, chosen
+                context.catalog(), context.indexes(record), record, wanted, lambda files: fill_evidence(context, files)
             )
         )
 
     def interpret(self, value: str) -> Query:
-        """What a word in a shell means: an existing media file is that medium, anything else is words."""
+        """The query that a word in a shell stands for: the file of that path if it is a media file, else the words."""
         return search_query.interpret_query(value, self._context.query_decoding)
 
     def evaluate(
@@ -217,15 +224,15 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
-        """Why a hit was found: concepts, sentences, regions or seconds that count, and each part's share of a mix.
+        """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.
 
-        Its file is decoded once more, in the same guarded way.
+        It decodes the file once more, in a process of its own.
 
         Args:
-            query: As it was given to `search`.
-            overlay: Write a PNG here, the picture with its heat drawn over it; nothing is written for other hits.
+            query: The query of the search.
+            overlay: Write the picture with its heat map into this PNG file; for other hits nothing is written.
 
-        Raises: MediaError if the file can't be read any more, InvalidInput if it is another one by now.
+        Raises: MediaError if the file cannot be read any more, InvalidInput if it has changed since.
         """
         # Nothing else needs Pillow in this process.
         from mmsearch.search import explain
@@ -242,17 +249,17 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         save: bool = False,
         min_confidence: float | None = None,
     ) -> list[Label]:
-        """Which of some names fits each item best, or that none does; by path. Writes nothing unless told to.
+        """Name each item with the one of some names that fits best, or none; by path. Writes nothing without `save`.
 
         Args:
             names: Two or more, such as ["cat", "dog", "car"].
-            model: Instead, a head that `train.labels` made: its names, and its sureness.
+            model: Use this classifier of `train.labels` instead: its names, and its confidence.
             filter, modalities: Only such items, as in `search`.
-            save: Keep the labels as tags with their confidence, which filters and searches then know. They replace
-                what earlier calls said of these items with the same names, and never a person's tag.
-            min_confidence: In [0, 1]; below it none of the names fits. By default 1 - `false_accepts`, 0 for a model.
+            save: Keep the labels as tags with their confidence, for filters and keyword search. They replace earlier
+                labels of these items by the same names, and never a person's tag.
+            min_confidence: In [0, 1]; below it no name fits. By default 1 - `false_accepts`, and 0 for a classifier.
 
-        Raises: InvalidInput for senseless names or an unknown model, LibraryEmpty, LibraryLocked.
+        Raises: InvalidInput for invalid names or an unknown classifier, LibraryEmpty, LibraryLocked.
         """
         options = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
         registry.check_modalities(modalities)
@@ -261,19 +268,19 @@ class Library(LibraryIngestion, LibrarySafekeeping):
 
     @property
     def train(self) -> "LibraryTraining":
-        """Learning from your own pairs, and searching with it (`mmsearch.training.training`); loads torch."""
+        """Training on your own pairs and examples; loads torch."""
         from mmsearch.training.training import LibraryTraining
 
         return LibraryTraining(self._context)
 
     @property
     def model(self) -> LibraryModels:
-        """Other models for the files that are here, made beside the one that serves (`mmsearch.models.switch`)."""
+        """The models of the library: add another, and switch to it."""
         return LibraryModels(self._context)
 
     @property
     def index(self) -> LibraryIndex:
-        """What vectors are searched with: to see, tune, build and verify (`mmsearch.maintenance.index`)."""
+        """The indexes of the library: show, tune, build and verify them."""
         return LibraryIndex(self._context)
 
     # Items
@@ -351,28 +358,28 @@ class Library(LibraryIngestion, LibrarySafekeeping):
     # Knowing and forgetting
 
     def status(self) -> Status:
-        """What the library holds. Raises: LibraryNotFound."""
+        """Counts, sizes, models and the last ingest of the library. Raises: LibraryNotFound."""
         return library_status(self._context)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
-        """The failure ledger, by path: one class ("not-embedded" too, which is no failure), or all that failed."""
+        """Files that could not be read, by path: those of one class ("not-embedded" too), or every failure."""
         with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
     def remove(self, *paths: str | os.PathLike[str] | int) -> int:
-        """Forget every item at or below the paths. Files on disk are not touched. Returns how many items.
+        """Forget every item at or below the paths, and return how many. The files are not touched.
 
         Args:
-            paths: Or items by their numbers (`Hit.item_id`), or media that were handed over in memory by the ids that
-                the application gave. Bytes that were kept for them alone go at once.
+            paths: Paths, or numbers of items (`Hit.item_id`), or ids of media that were handed over in memory. Bytes
+                that were kept for these alone are deleted at once.
 
-        Raises: InvalidInput if nothing is known there, or if a path and an id are the same words.
+        Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
         """
         return maintenance_prune.remove(self._context, paths)
 
     def prune(self) -> Pruned:
-        """Forget items whose file is missing, and failures whose file is gone; give their room back. Searches go on."""
+        """Forget items whose file is missing, and failures whose file is gone; free their space. Searches continue."""
         return maintenance_prune.prune(self._context)
 
 

@@ -22,6 +22,29 @@ def picture(path: Path, colour: str, side: int = 32, mark: int = 0) -> Path:
     return path
 
 
+def pattern(path: Path, colour: str, side: int = 64, mark: int = 0, seed: int = 0) -> Path:
+    """A picture of one hue with light and dark places, the same at every size; another `mark` makes another file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    field = np.random.default_rng(seed).integers(40, 256, (8, 8)).astype(np.uint8)
+    light = np.asarray(Image.fromarray(field).resize((256, 256), Image.Resampling.BICUBIC).resize((side, side)))
+    pixels = (light[:, :, np.newaxis] * (np.array(COLOURS[colour]) / 255)).astype(np.uint8)
+    pixels[0, 0] ^= np.uint8(mark)
+    Image.fromarray(pixels).save(path, "PNG")
+    return path
+
+
+def agreeing_evidence() -> bytes:
+    """What makes any two pictures, sounds, videos and texts the same: then cosines decide."""
+    from mmsearch.media.evidence import EvidenceMaker
+    from mmsearch.types import Segment
+
+    maker, chance = EvidenceMaker("image"), np.random.default_rng(0)
+    maker.add(Segment("image", chance.integers(0, 255, (64, 64, 3), np.uint8)))
+    maker.add(Segment("audio", chance.normal(0, 0.1, 16_000).astype(np.float32), rate=16_000))
+    maker.add(Segment("text", "the same words"))
+    return maker.finish()
+
+
 def sound(path: Path, *tones: str, seconds: float = 2.5) -> Path:
     """A WAV of tones, one after the other, each of the same length."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, insert, select
 from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.contents import add_contents, content_ids, mark_changed
 from mmsearch.catalog.embeddings import add_embeddings, embedded_contents
+from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import add_failures
 from mmsearch.catalog.items import add_roots, mark_missing, place_items
 from mmsearch.catalog.records import Batch, NewContent, NewUnsupported, SpaceRecord
@@ -26,6 +27,7 @@ def apply_batch(connection: Connection, batch: Batch, space_id: int, version: st
     roots = add_roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
     ids = add_contents(connection, batch.contents, generation)
     add_embeddings(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
+    add_evidence(connection, {ids[one.sha256]: one.evidence for one in batch.contents if one.evidence is not None})
     add_model_tags(connection, [(ids[sha256], tag, confidence) for sha256, tag, confidence in batch.tags])
     touched = set(place_items(connection, batch.placements, roots, ids))
     add_given_tags(connection, batch.given_tags)
@@ -52,6 +54,7 @@ def apply_backfill(
     hashes = [*(one.sha256 for one in contents), *(one.sha256 for one in unsupported)]
     ids = content_ids(connection, hashes)
     wanted = [(ids[one.sha256], one) for one in contents if one.sha256 in ids]
+    add_evidence(connection, {content_id: one.evidence for content_id, one in wanted if one.evidence is not None})
     there = embedded_contents(connection, [content_id for content_id, _ in wanted], space.id)
     wanted = [(content_id, one) for content_id, one in wanted if content_id not in there]
     same = same_cut(wanted, segments_by_content(connection, [content_id for content_id, _ in wanted], space.layout))

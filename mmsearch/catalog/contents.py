@@ -37,6 +37,14 @@ def content_ids(connection: Connection, hashes: Sequence[str]) -> dict[str, int]
     return found
 
 
+def existing_contents(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of the ids that a content has."""
+    found: set[int] = set()
+    for part in chunks(ids):
+        found.update(connection.execute(select(Content.id).where(Content.id.in_(part))).scalars())
+    return found
+
+
 def sha256_of(connection: Connection, content_id: int) -> str:
     """The hash of a content that is there."""
     return str(connection.execute(_SHA256_OF, {"id": content_id}).scalar_one())

@@ -63,6 +63,8 @@ class NewContent:
     """A person's; None: the file's keywords."""
     meta: Mapping[str, MetaValue] = field(default_factory=dict)
     """A person's own metadata."""
+    evidence: bytes | None = None
+    """What tells whether another content is the same (`mmsearch.sameness.evidence`); None: it was not made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from mmsearch.catalog import schema
 from mmsearch.catalog.backgrounds import store_backgrounds
 from mmsearch.catalog.batches import apply_backfill, apply_batch
 from mmsearch.catalog.commits import add_library, has_library, next_generation, raise_oldest_replayable_generation
-from mmsearch.catalog.contents import collect_orphans, orphaned_contents
+from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
 from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
+from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under, missing_items
 from mmsearch.catalog.lists import copy_lists
@@ -194,6 +195,12 @@ class Catalog:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
             return apply_batch(connection, batch, space_id, self.version)
+
+    def keep_evidence(self, evidence: Mapping[int, bytes]) -> None:
+        """Keep the evidence of contents, by id, that have none; nothing that can be found changes."""
+        with writing(self._engine) as connection:
+            known = existing_contents(connection, list(evidence))
+            add_evidence(connection, {content: data for content, data in evidence.items() if content in known})
 
     def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
         """Put the measured backgrounds in the place of all earlier ones of the space."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, select
 from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import vectors_by_content
+from mmsearch.catalog.evidence import stored_evidence
 from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
@@ -59,6 +60,8 @@ class ExportedContent:
     segments: tuple[tuple[Modality, Span], ...]
     vectors: tuple[bytes, ...]
     """As they are stored, one for each segment."""
+    evidence: bytes | None
+    """What tells whether another content is the same; None if none was made."""
 
 
 def segments_of_hit(
@@ -106,12 +109,13 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
     ids = [row[0] for row in rows]
     tags, segments = model_tags(connection, ids), _segments(connection, space, ids)
     given, meta = tags_of(connection, ids), meta_of(connection, ids)
+    evidence = stored_evidence(connection, ids)
     for found in segments.values():
         blobs.whole([vector for _, _, vector in found], space.dim)
     return [
         ExportedContent(
             row[0], row[1], row[2], row[3], tuple(tags[row[0]]), tuple(given[row[0]]), meta[row[0]],
-            *_columns(segments[row[0]]),
+            *_columns(segments[row[0]]), evidence[row[0]].data,
         )
         for row in rows
     ]  # fmt: skip

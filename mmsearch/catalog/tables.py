@@ -218,6 +218,16 @@ class Embedding(Base):
     vector: Mapped[bytes] = mapped_column(BytesColumn)
 
 
+class EvidenceRow(Base):
+    """What is kept of a content to tell whether another is the same (`mmsearch.sameness.evidence`)."""
+
+    __tablename__ = "evidence"
+
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True)
+    data: Mapped[bytes] = mapped_column(BytesColumn)
+    """Empty: nothing can be told of it."""
+
+
 class ListRow(Base):
     """A list of vectors that are ranked together; known here so that no query has to look for them."""
 

@@ -13,43 +13,65 @@ if TYPE_CHECKING:
     from mmsearch.search.duplicates import Duplicate
 
 
+_KINDS = ("copy", "saved again", "resized", "transcoded", "cropped", "recoloured", "burst", "revised")
+_SAME = _KINDS[:4]
+"""What may be offered for deletion: the same thing, no better than the one to keep."""
+
+
+def _split_kinds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(one.strip().replace("-", " ") for one in value.split(","))
+
+
 @click.command()
 @library_option
-@click.option("--threshold", type=float, help="Cosine of near-duplicates, e.g. 0.98. Default: the setting similarity.")
+@click.option(
+    "--threshold", type=float, help="Cosine from which two are compared, e.g. 0.98. Default: the setting similarity."
+)
+@click.option("--kind", "kinds", callback=_split_kinds, metavar="KINDS", help=f"Only these, of: {', '.join(_KINDS)}.")
 @click.option(
     "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
 )
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"path glob '*/2024/*'\".")
-@click.option("--paths", "only_paths", is_flag=True, help="Print only the paths of files not to keep.")
+@click.option(
+    "--paths",
+    "only_paths",
+    is_flag=True,
+    help="Print the paths of all but the first of each group: without --kind, only copies and what is proved to be the "
+    "same saved again, smaller or transcoded.",
+)
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @json_option
 def duplicates(
     library: Path | None,
     threshold: float | None,
+    kinds: tuple[str, ...] | None,
     modalities: tuple[str, ...] | None,
     filter: str | None,
     only_paths: bool,
     null: bool,
     as_json: bool,
 ) -> None:
-    """List copies and near-duplicates in groups.
+    """List copies, other versions and near-duplicates in groups.
 
     The file to keep comes first in each group. Nothing is deleted.
     """
+    if kinds is None and (only_paths or null):
+        kinds = _SAME
     with open_library(library) as opened:
-        groups = opened.duplicates(threshold, modalities=modalities, filter=filter)
+        groups = opened.duplicates(threshold, kinds=kinds, modalities=modalities, filter=filter)
     if only_paths or null:
         show.paths([file.path for group in groups for file in group.files[1:]], b"\0" if null else b"\n")
     elif as_json:
         show.echo_json([asdict(group) | {"freed": group.freed} for group in groups])
     else:
-        rows = [_row(n, file, keep=file is group.files[0]) for n, group in enumerate(groups, 1) for file in group.files]
-        show.table(("group", "what", "size", "pixels", "path"), rows, wrap="path")
-        more, freed = sum(len(group.files) - 1 for group in groups), sum(group.freed for group in groups)
+        rows = [_row(n, file) for n, group in enumerate(groups, 1) for file in group.files]
+        show.table(("group", "what", "proof", "size", "pixels", "path"), rows, wrap="path")
+        more = sum(file.kind in _SAME for group in groups for file in group.files)
+        freed = sum(group.freed for group in groups)
         click.echo(f"{len(groups)} groups, {more} files more than needed, {show.size(freed)}", err=True)
 
 
-def _row(group: int, file: "Duplicate", *, keep: bool) -> tuple[str, ...]:
-    what = "keep" if keep else "copy" if file.copy else f"{file.similarity:.3f}"
+def _row(group: int, file: "Duplicate") -> tuple[str, ...]:
+    proof = "" if file.method is None else f"{file.method} {file.figure:g}"
     pixels = f"{file.width} x {file.height}" if file.width else ""
-    return str(group), what, show.size(file.size), pixels, show.shorter(file.path)
+    return str(group), file.kind or "keep", proof, show.size(file.size), pixels, show.shorter(file.path)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 @click.option("--count", is_flag=True, help="Print only how many there are.")
 @json_option
 def items(paths: tuple[Path, ...], library: Path | None, as_json: bool, count: bool, **options: Any) -> None:
-    """List items with their tags and metadata: all that match, or those at PATHS."""
+    """List items with their tags and metadata.
+
+    They are those at PATHS or, without PATHS, all that match the options.
+    """
     if paths and (count or any(options.values())):
         raise click.UsageError("give paths, or options that choose items")
     with open_library(library) as opened:

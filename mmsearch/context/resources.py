@@ -9,6 +9,7 @@ import numpy as np
 
 from mmsearch.catalog import FILE_NAME, Catalog, SpaceRecord, layouts
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
+from mmsearch.context.proofs import Proofs
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
 from mmsearch.core.config import Settings
@@ -38,6 +39,10 @@ class Resources:
         self.path = path
         self.settings = settings
         self._requested = requested
+        self.similarity_thresholds = settings.similarity
+        """Segment modality -> cosine from which two segments may be of the same thing; every search asks for it."""
+        self.proofs = Proofs()
+        """That two contents are the same; of this catalog, until `let_go`."""
         self.trust = Trust(path)
         for target in trusted:
             self.trust.name(target)
@@ -69,6 +74,7 @@ class Resources:
             catalog, lists = self._catalog, [*self._lists.values(), *self._former_lists]
             self._catalog = self._active = None
             self._lists, self._former_lists = {}, []
+            self.proofs = Proofs()
         for one in lists:
             one.close()
         self._spaces.close()

@@ -288,7 +288,7 @@ def warn_of_ignored(found: Configuration) -> Configuration:
         return found
     _told.add((found.library_file, found.ignored))
     _log.warning(
-        "%s says %s: that is for each machine to say, and is ignored; yours are in %s",
+        "%s sets %s, which are settings of a machine: ignored; yours are in %s",
         found.library_file, ", ".join(found.ignored), user_file(),
     )  # fmt: skip
     return found

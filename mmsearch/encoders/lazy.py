@@ -40,7 +40,7 @@ AT_ONCE = 256
 class LazyEncoder(ABC, Generic[Model]):
     """An `Encoder` whose weights load at the first `encode`. Pickles as its settings, without weights.
 
-    Where not even one segment fits into a GPU's memory, it goes on on the CPU for as long as it lives, and says so.
+    Where not even one segment fits into a GPU's memory, it continues on the CPU for as long as it lives, and says so.
     """
 
     def __init__(self, device: str = "auto", precision: str = "auto") -> None:
@@ -124,7 +124,7 @@ class LazyEncoder(ABC, Generic[Model]):
     def _moved(self, what: str) -> Model:
         """The model on the CPU. The caller holds the lock."""
         _log.warning(
-            "%s: %s doesn't fit into the memory of %s; it goes on on the CPU", self.spec.name, what, self._where
+            "%s: %s doesn't fit into the memory of %s; it continues on the CPU", self.spec.name, what, self._where
         )
         self._model = None
         free_cached_memory()

@@ -26,6 +26,7 @@ class FileWork:
     ended: bool = False
     modality: Modality = ""
     metadata: Metadata = field(default_factory=dict)
+    evidence: bytes | None = None
     failure: tuple[str, str] | None = None
     """(class, reason)."""
 
@@ -67,8 +68,8 @@ class Embedder:
         if len(waiting) >= self._sizes[modality]:
             self._flush(modality)
 
-    def end(self, work: FileWork, modality: Modality, metadata: Metadata) -> None:
-        work.ended, work.modality, work.metadata = True, modality, metadata
+    def end(self, work: FileWork, modality: Modality, metadata: Metadata, evidence: bytes | None = None) -> None:
+        work.ended, work.modality, work.metadata, work.evidence = True, modality, metadata, evidence
 
     def fail(self, work: FileWork, failure: str, reason: str) -> None:
         """Give a file up; its segments that wait are not encoded."""

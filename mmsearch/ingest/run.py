@@ -197,7 +197,7 @@ class Ingest:
         if isinstance(event, FileFailed):
             self._embedder.fail(work, event.failure, event.reason)
         else:
-            self._embedder.end(work, event.modality, event.metadata)
+            self._embedder.end(work, event.modality, event.metadata, event.evidence)
 
     def _settle(self) -> None:
         """Move completed files to the batch; commit when it is large or old enough."""
@@ -220,7 +220,10 @@ class Ingest:
             return
         vectors = work.matrix(self._space.dim)
         derived = self._derive(vectors, work.modalities)
-        content = NewContent(step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors, derived)
+        content = NewContent(
+            step.sha256, work.modality, work.metadata, work.modalities, work.spans, vectors, derived,
+            evidence=work.evidence,
+        )  # fmt: skip
         self._batch.contents.append(content)
         self._batched += len(work.spans)
         self.report.segments += len(work.spans)

@@ -103,7 +103,7 @@ def _originals(context: LibraryContext) -> Finding | None:
         remedy = "hand them over again with keep=True, or restore a backup; searching works without"
         return Finding("originals", "error", f"{len(lost)} of {count} are missing or damaged: {some}", remedy)
     if catalog.originals.unfinished:
-        return Finding("originals", "warning", "an ingest is running, or was killed", "the next command mends it")
+        return Finding("originals", "warning", "an ingest is running, or was killed", "the next command repairs it")
     return Finding("originals", "ok", f"{count} kept, {size / 1e6:.1f} MB") if count else None
 
 
@@ -113,7 +113,7 @@ def _indexes(context: LibraryContext) -> Finding:
     total = f"{sum(sizes.values())} vectors in {len(sizes)} lists"
     if indexes.worth_publishing():
         return Finding(
-            "indexes", "warning", f"{total}; files damaged or behind", "the next search or ingest mends them"
+            "indexes", "warning", f"{total}; files damaged or behind", "the next search or ingest repairs them"
         )
     return Finding("indexes", "ok", total)
 

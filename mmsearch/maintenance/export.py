@@ -54,7 +54,8 @@ _README_TEXT = """# A library of mmsearch
 Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--root OLD=NEW` where files lie elsewhere).
 
 - `contents.jsonl`: a line for each distinct content: its sha256, modality, metadata, a model's `tags`, the tags `given`
-  by people, their own metadata (`meta`), and its segments, each with its modality and its place (seconds, page,
+  by people, their own metadata (`meta`), its evidence (base64, by which mmsearch tells that two contents are the
+  same), and its segments, each with its modality and its place (seconds, page,
   characters, text). Segment n of the file is row n of `vectors.npy`.
 - `items.jsonl`: a line for each path: the sha256 of what it holds, the folder that was ingested (`root`), size and
   mtime_ns. Bytes of a path that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` makes them.
@@ -239,7 +240,7 @@ def _batch(
         own = slice(first, first := first + len(place))
         content = NewContent(
             one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
-            {space_id: rows[own] for space_id, rows in derived.items()}, one.given, one.meta,
+            {space_id: rows[own] for space_id, rows in derived.items()}, one.given, one.meta, one.evidence,
         )  # fmt: skip
         batch.contents.append(content)
         batch.tags.extend((one.sha256, tag, confidence) for tag, confidence in one.tags)

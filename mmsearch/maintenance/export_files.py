@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
@@ -62,6 +63,8 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
                 if not known:
                     record |= {"metadata": one.metadata, "tags": [list(tag) for tag in one.tags]}
                     record |= {"given": one.given, "meta": {key: _plain(value) for key, value in one.meta.items()}}
+                    if one.evidence is not None:
+                        record["evidence"] = b64encode(one.evidence).decode()
                 file.write(json_line(record))
                 vectors.write(b"".join(one.vectors))
                 segments += len(one.segments)

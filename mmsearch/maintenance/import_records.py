@@ -4,6 +4,7 @@ Every value is of its type and fits the catalog, every name stays inside the fol
 many rows of vectors as segments, a content for each path. The first that is wrong refuses the folder as a whole.
 """
 
+import base64
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ from mmsearch.maintenance.import_values import (
     required_text,
     shown,
 )
+from mmsearch.sameness.evidence import LARGEST
 from mmsearch.types import Metadata, MetaValue, Modality, Span
 
 MANIFEST_BYTES = 256 * 2**20
@@ -97,6 +99,7 @@ class ImportedContent:
     """A person's tags; None, as older releases wrote it: the keywords in the metadata."""
     meta: Mapping[str, MetaValue] = field(default_factory=dict)
     """A person's own metadata."""
+    evidence: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,19 @@ def content_record(
     metadata = _metadata(required_object(record, "metadata"))
     given = _given(record["given"]) if "given" in record else None
     tags = _tags(required_list(record, "tags"), metadata.get("keywords") or () if given is None else given)
-    return ImportedContent(sha256, modality, modalities, spans, metadata, tags, given, _meta(record.get("meta", {})))
+    meta, evidence = _meta(record.get("meta", {})), _evidence(record.get("evidence"))
+    return ImportedContent(sha256, modality, modalities, spans, metadata, tags, given, meta, evidence)
+
+
+def _evidence(value: object) -> bytes | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > 2 * LARGEST:
+        raise WrongValue(f"'evidence' is {shown(value)}, not a short text of base64")
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise WrongValue(f"'evidence' is {shown(value)}, no base64") from error
 
 
 def _among(record: Any, known: Collection[Modality]) -> Modality:

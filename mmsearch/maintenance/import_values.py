@@ -34,7 +34,7 @@ def making_sense(where: object) -> Iterator[None]:
     try:
         yield
     except WrongValue as error:
-        raise InvalidInput(f"{where} makes no sense: {error}", hint=HINT) from error
+        raise InvalidInput(f"{where} is not valid: {error}", hint=HINT) from error
 
 
 def read_lines(path: Path, make: Callable[[Any], T]) -> Iterator[T]:

@@ -21,44 +21,79 @@ class LibrarySafekeeping:
     _context: LibraryContext
 
     def doctor(self) -> list[Finding]:
-        """Look at all that mmsearch needs of this machine and this library. Changes nothing; faults don't raise."""
+        """Check everything that mmsearch needs of this machine and this library.
+
+        It changes nothing and raises nothing for what is wrong.
+
+        Returns:
+            One finding for each thing that was checked, with a remedy where something is wrong.
+        """
         return list(doctor.examine_library(self._context))
 
     def locations(self) -> list[Location]:
         """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
 
-        Raises: InvalidInput for a settings file that can't be read.
+        Raises: InvalidInput for a settings file that cannot be read.
         """
         return used_locations(self.path)
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Write all that the library knows into one file, while others search and ingest. Returns its size in bytes.
+        """Write everything that the library knows into one file, while others search and ingest.
 
-        Raises: LibraryNotFound, InvalidInput if the file exists and may not be overwritten.
+        Args:
+            path: The file to write.
+            overwrite: Replace the file if it exists.
+
+        Returns:
+            Size of the file in bytes.
+
+        Raises: LibraryNotFound, InvalidInput if the file exists and may not be replaced.
         """
         return backup.back_up(self._context.catalog(), Path(path), overwrite=overwrite)
 
     def export(self, folder: str | os.PathLike[str]) -> Exported:
-        """Write what is findable, with its vectors, into a new folder that any program can read, while others go on."""
+        """Write items and vectors into a new folder that any program can read (JSON Lines, .npy), while others go on.
+
+        Args:
+            folder: A folder that does not exist yet.
+
+        Returns:
+            What was written, in numbers.
+
+        Raises: LibraryNotFound, InvalidInput if the folder exists.
+        """
         return maintenance_export.export_library(self._context, Path(folder))
 
     def import_(
         self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
     ) -> Imported:
-        """Take in what `export` wrote, of this library or another; opens no medium. What is known here stays.
+        """Merge what `export` wrote into this library. It opens no media file; what the library already knows stays.
 
         Args:
+            folder: What `export` wrote, of this library or another.
             roots: Folder there -> folder here, such as {"/home/ann/Pictures": "/mnt/pictures"}.
-            models: Other models, by name, whose vectors are taken too, although this library has none of theirs yet.
+            models: Names of other models whose vectors to take, too.
 
-        Raises: InvalidInput for what is no such folder, SpaceChanged if it is of another space, LibraryLocked.
+        Returns:
+            What was taken, in numbers, and what was left out and why.
+
+        Raises: InvalidInput if the folder was not exported or is damaged, SpaceChanged if its vectors are of another
+        space, LibraryLocked.
         """
         return maintenance_export.import_folder(self._context, Path(folder), roots or {}, models)
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
-        """Make the library what it was when `backup` wrote the file. Returns how many items it has.
+        """Bring the library back as it was when `backup` wrote the file.
 
-        Raises: InvalidInput for what is no backup, or if a library is here and may not be overwritten; LibraryLocked.
+        Args:
+            path: What `backup` wrote.
+            overwrite: Replace the library that is here; its catalog is kept as a .bak file.
+
+        Returns:
+            Number of items.
+
+        Raises: InvalidInput if the file is not a backup, or if a library is here and may not be replaced;
+        LibraryLocked.
         """
         with self._context.writing(create=True):
             items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)

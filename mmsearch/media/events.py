@@ -44,6 +44,8 @@ class FileDone:
     metadata: Metadata
     decode_s: float
     prepare_s: float
+    evidence: bytes = b""
+    """What tells whether another content is the same (`mmsearch.sameness.evidence`); empty: nothing does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,9 @@ from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Uns
 from mmsearch.media import exif, sniff
 from mmsearch.types import Limits
 
+_SAMPLED, _NEARLY_WHITE = 128, 235
+"""Places looked at across and down; the mean grey level of what is opaque, from which a white ground would hide it."""
+
 _LOCK = forks.ForkSafeLock()
 
 
@@ -95,17 +98,27 @@ def upright_rgb(image: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Mode L, RGB, CMYK or LAB, alpha on white."""
+    """Mode L, RGB, CMYK or LAB, alpha on a ground."""
     if image.mode in ("RGB", "L", "CMYK", "LAB") and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return Image.fromarray(scaled(np.asarray(image)))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        flat = Image.new("RGB", layer.size, "white")
+        flat = Image.new("RGB", layer.size, _ground(layer))
         flat.paste(layer, mask=layer.getchannel("A"))
         return flat
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _ground(layer: Image.Image) -> str:
+    """What a picture with transparent parts can be seen against: white, or grey for what is white itself."""
+    sampled = np.asarray(layer.resize((_SAMPLED, _SAMPLED), Image.Resampling.NEAREST), np.float32).reshape(-1, 4)
+    alpha = sampled[:, 3]
+    if not alpha.any() or alpha.mean() > 250:
+        return "white"
+    grey = sampled[:, :3].mean(axis=1)
+    return "#505050" if float(grey @ alpha) / float(alpha.sum()) > _NEARLY_WHITE else "white"
 
 
 def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:

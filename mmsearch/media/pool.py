@@ -332,8 +332,10 @@ def _closed() -> LibraryError:
 def _event(file: _File, message: protocol.Message, array: Prepared | None) -> DecodeEvent:
     """Raises: ProtocolError for a message that makes no sense: its sender can't be trusted any more."""
     try:
+        if message["kind"] != "segment":
+            return _end(file.job, message, array)
         if array is None:
-            return _end(file.job, message)
+            raise KeyError("array")
         return PreparedSegment(
             file.job, file.segments, message["modality"], protocol.unpack_span(message["span"]), array
         )
@@ -341,12 +343,13 @@ def _event(file: _File, message: protocol.Message, array: Prepared | None) -> De
         raise protocol.ProtocolError(f"malformed message: {error!r}") from error
 
 
-def _end(job: DecodeJob, message: protocol.Message) -> DecodeEvent:
+def _end(job: DecodeJob, message: protocol.Message, evidence: Prepared | None) -> DecodeEvent:
     if message["kind"] == "skipped":
         return FileSkipped(job, message["modality"])
     seconds = (message["decode_s"], message["prepare_s"])
     if message["kind"] == "done":
-        return FileDone(job, message["modality"], message["metadata"], *seconds)
+        kept = b"" if evidence is None else evidence.tobytes()
+        return FileDone(job, message["modality"], message["metadata"], *seconds, evidence=kept)
     return FileFailed(job, message["failure"], message["reason"], message["modality"], *seconds)
 
 

@@ -1,12 +1,13 @@
 """The dedup stage: near-duplicates among the results become one, which names the others.
 
-Greedy by rank: an item that is similar (`search.similarity`) to one above it, of the same modality, becomes a duplicate
-of the first such. It looks no further up than `REACH` places, counted from the last duplicate of that one: so what is a
-duplicate depends only on a bounded stretch of the ranking, a page shows the same whichever page it is and however deep
-the ranking was looked into, and a hundred shots of one scene, one after the other, still are one result.
+Greedy by rank: an item that is proved to be the same thing as one above it (`mmsearch.sameness`), of the same modality,
+becomes a duplicate of the first such. A cosine only proposes which two to compare (`search.similarity`): pages that
+differ in one number are as near to each other as copies are. It looks no further up than `REACH` places, counted from
+the last duplicate of that one: so what is a duplicate depends only on a bounded stretch of the ranking, and a page
+shows the same whichever page it is and however deep the ranking was looked into.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from mmsearch.catalog import Catalog, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
 from mmsearch.catalog.segments import ItemOutline, item_outlines
+from mmsearch.context.proofs import Proofs
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.ranking import RankedItem, Ranking
 from mmsearch.search.similarity import ContentProfile, possible_duplicates, similarity
@@ -40,17 +42,29 @@ class _DuplicateGroup:
 
 
 def deduplicate_ranking(
-    ranking: Ranking, catalog: Catalog, space: SpaceRecord, thresholds: Mapping[Modality, float], cache: VectorCache
+    ranking: Ranking,
+    catalog: Catalog,
+    space: SpaceRecord,
+    thresholds: Mapping[Modality, float],
+    cache: VectorCache,
+    proofs: Proofs,
 ) -> Ranking:
     """The ranking without near-duplicates.
 
     Args:
-        thresholds: Segment modality -> cosine from which two segments are similar.
+        thresholds: Segment modality -> cosine from which two segments may be of the same thing.
         cache: The vectors that were read to find the items.
     """
     with catalog.reading() as snapshot:
         profiles = content_profiles(snapshot, space, ranking.items, cache)
-    items, settled = deduplicate(ranking.items, profiles, thresholds, whole=ranking.complete)
+        prove = proofs.of(snapshot, {profile.content_id for profile in profiles.values()})
+        items, settled = deduplicate(
+            ranking.items,
+            profiles,
+            thresholds,
+            lambda one, other: prove(one, other) is not None,
+            whole=ranking.complete,
+        )
     return Ranking(items[:settled], ranking.complete)
 
 
@@ -99,6 +113,7 @@ def deduplicate(
     items: Sequence[RankedItem],
     profiles: Mapping[int, ContentProfile],
     thresholds: Mapping[Modality, float],
+    proved: Callable[[int, int], bool],
     *,
     whole: bool,
 ) -> tuple[list[RankedItem], int]:
@@ -106,7 +121,8 @@ def deduplicate(
 
     Args:
         profiles: Item id -> profile; an item that has none is no duplicate.
-        thresholds: Segment modality -> cosine from which two segments are similar.
+        thresholds: Segment modality -> cosine from which two segments may be of the same thing.
+        proved: Whether two contents, by their ids, are the same thing.
         whole: Whether the ranking ends with the last item.
     """
     own = [profiles.get(item.item_id) or ContentProfile(-1 - place, {}) for place, item in enumerate(items)]
@@ -120,6 +136,7 @@ def deduplicate(
                 and place - group.last <= REACH
                 and group.item.modality == item.modality
                 and similarity(group.profile, own[place], thresholds) is not None
+                and _same(group.profile.content_id, own[place].content_id, proved)
             ):
                 leader = group
                 break
@@ -130,3 +147,7 @@ def deduplicate(
             leader.duplicates.append(item)
     unsettled = (n for n, group in enumerate(groups.values()) if not whole and len(items) - group.last <= REACH)
     return [group.shown() for group in groups.values()], next(unsettled, len(groups))
+
+
+def _same(one: int, other: int, proved: Callable[[int, int], bool]) -> bool:
+    return one == other or proved(one, other)

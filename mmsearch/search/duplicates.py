@@ -1,18 +1,20 @@
 """Copies and near-duplicates of a whole library, as groups; nothing is ever deleted.
 
 Greedy by leader: contents are taken in the order in which one would keep them (more pixels, then more bytes, then
-older), and each that is in no group yet takes all that are alike to it (`search.similarity`) and in no group either. So
-every file of a group is alike to its first one; a chain of slow change, whose ends have nothing in common, is not one
-group, as connected components would have it.
+older), and each that is in no group yet takes all that are proved to be the same (`mmsearch.sameness`) and in no group
+either. So every file of a group is proved against its first one; a chain of slow change, whose ends have nothing in
+common, is not one group, as connected components would have it. Then those that are left, and the first ones, are
+grouped once more, by what only resembles: crops, other colours, bursts.
 
-Whoever is alike to a content has a segment that meets its middle one. So that one alone is looked up in the index,
-by blocks, ever deeper until nothing near enough is left; what comes back is then compared as a whole. Memory is
-bounded by a block and by the largest group, time by one search for each content.
+A cosine proposes (`search.similarity`). Whoever is alike to a content has a segment that meets its middle one. So that
+one alone is looked up in the index, by blocks, ever deeper until nothing near enough is left; what comes back, and may
+be the same by an outline of it (`search.witnesses`), is then compared as a whole. Memory is bounded by a block, the
+largest group and an outline of each content, time by one search for each content.
 """
 
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -22,12 +24,15 @@ import numpy as np
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog.contents import contents_to_keep_first, copied_contents
 from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
-from mmsearch.catalog.items import present_files
+from mmsearch.catalog.evidence import ContentFile
+from mmsearch.catalog.items import PresentFile, present_files
 from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
+from mmsearch.sameness.proof import COPY, KINDS, SAME, Kind, Proof
 from mmsearch.search.similarity import SLACK, ContentProfile, similarity
+from mmsearch.search.witnesses import Witnesses
 from mmsearch.types import Modality, Vectors
 
 BLOCK = 1024
@@ -46,8 +51,12 @@ class Duplicate:
     """Bytes."""
     similarity: float
     """The smallest cosine of two segments that meet, its own and the first file's, in [-1, 1]; 1 for a copy."""
-    copy: bool
-    """Whether it is the first file byte for byte; the first one is not its own copy."""
+    kind: Kind | None
+    """What it is of the first file (`mmsearch.sameness.proof`); None for the first one."""
+    method: str | None
+    """What proves it."""
+    figure: float | None
+    """The method's figure."""
     width: int | None
     height: int | None
     item_id: int
@@ -55,19 +64,19 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Two or more files that are alike to the first, the one to keep: copies first, then the most similar."""
+    """Two or more files: the first, the one to keep, then its copies, then the most similar."""
 
     modality: Modality
     files: tuple[Duplicate, ...]
 
     @property
     def freed(self) -> int:
-        """Bytes that all but the first take."""
-        return sum(file.size for file in self.files[1:])
+        """Bytes that the files take which are the same thing as the first."""
+        return sum(file.size for file in self.files if file.kind in SAME)
 
 
 def thresholds(threshold: float | None, settings: Mapping[Modality, float]) -> Mapping[Modality, float]:
-    """Segment modality -> cosine from which two are alike. Raises: InvalidInput for what is no cosine above 0."""
+    """Segment modality -> cosine from which two are compared. Raises: InvalidInput for what is no cosine above 0."""
     if threshold is None:
         return settings
     if not (math.isfinite(threshold) and 0 < threshold <= 1):
@@ -78,43 +87,91 @@ def thresholds(threshold: float | None, settings: Mapping[Modality, float]) -> M
     return dict.fromkeys(settings, threshold)
 
 
+def checked_kinds(kinds: Collection[str] | None) -> frozenset[str]:
+    """All kinds for None. Raises: InvalidInput for what is none."""
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise InvalidInput(f"there is no kind of duplicate {kind!r}", hint=f"known: {', '.join(KINDS)}")
+    return frozenset(KINDS if kinds is None else kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which duplicates are asked for."""
+
+    thresholds: Mapping[Modality, float]
+    """Segment modality -> cosine from which two are compared."""
+    kinds: frozenset[str]
+    modalities: Collection[Modality] | None = None
+    filter: Filter | None = None
+
+
 def find_duplicates(
     catalog: Catalog,
     lists: Lists,
     space: SpaceRecord,
-    thresholds: Mapping[Modality, float],
-    modalities: Collection[Modality] | None = None,
-    filter: Filter | None = None,
+    wanted: Wanted,
+    make: Callable[[Sequence[ContentFile]], Mapping[int, bytes]],
 ) -> list[DuplicateGroup]:
-    """All groups, those that take most space first; then by path."""
+    """All groups, those that take most space first; then by path.
+
+    Args:
+        make: Makes evidence of files whose contents have none, by content id.
+    """
     with catalog.reading() as snapshot:
-        ordered = contents_to_keep_first(snapshot, modalities, filter)
-        search = _Search(snapshot, lists, space, thresholds, {content for _, content in ordered})
-        groups = search.groups(ordered)
-        copied = copied_contents(snapshot, modalities, filter)
-        kinds = dict((content, modality) for modality, content in ordered)
-        alone = copied - {content for members in groups.values() for content in members} - groups.keys()
-        groups |= {content: {} for content in alone}
-        made = [_group(snapshot, kinds[first], first, members, filter) for first, members in groups.items()]
-    return sorted(made, key=lambda group: (-group.freed, os.fsencode(group.files[0].path)))
+        ordered = contents_to_keep_first(snapshot, wanted.modalities, wanted.filter)
+        modality_of = {content: modality for modality, content in ordered}
+        witnesses = Witnesses(snapshot, make)
+        search = _Search(snapshot, lists, space, wanted.thresholds, witnesses)
+        found = search.groups(ordered, related=False)
+        groups = [(first, members) for first, members in found.items()]
+        members_of_any = {content for members in found.values() for content in members}
+        copied = copied_contents(snapshot, wanted.modalities, wanted.filter)
+        groups += [(content, {}) for content in copied - members_of_any - found.keys()]
+        left = [one for one in ordered if one[1] not in members_of_any]
+        if not wanted.kinds <= SAME:
+            groups += search.groups(left, related=True).items()
+        made = [_group(snapshot, modality_of[first], first, members, wanted) for first, members in groups]
+    return sorted(
+        (group for group in made if len(group.files) > 1),
+        key=lambda group: (-group.freed, os.fsencode(group.files[0].path)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A content of a group."""
+
+    similarity: float
+    proof: Proof
 
 
 def _group(
-    snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, float], filter: Filter | None
+    snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, _Member], wanted: Wanted
 ) -> DuplicateGroup:
-    found = present_files(snapshot, [first, *members], filter)
-    ranked = [(first, 1.0), *sorted(members.items(), key=lambda one: (-one[1], one[0]))]
-    return DuplicateGroup(
-        modality,
-        tuple(
-            Duplicate(
-                Path(os.fsdecode(file.path)), file.size, similar, content == first and place > 0,
-                file.width, file.height, file.item_id,
-            )
-            for content, similar in ranked
-            for place, file in enumerate(found.get(content, ()))
-        ),
-    )  # fmt: skip
+    present = present_files(snapshot, [first, *members], wanted.filter)
+    kept, *copies = present[first]
+    files = [_duplicate(kept, 1.0, None)]
+    related = any(member.proof.kind not in SAME for member in members.values())
+    # The copies of what has crops or shots beside it are in a group of their own.
+    files += [_duplicate(file, 1.0, COPY) for file in copies if not related]
+    for content, member in sorted(members.items(), key=lambda one: (-one[1].similarity, one[0])):
+        files += [_duplicate(file, member.similarity, member.proof) for file in present.get(content, ())]
+    return DuplicateGroup(modality, tuple(one for one in files if one.kind is None or one.kind in wanted.kinds))
+
+
+def _duplicate(file: PresentFile, similar: float, proof: Proof | None) -> Duplicate:
+    return Duplicate(
+        Path(os.fsdecode(file.path)),
+        file.size,
+        similar,
+        None if proof is None else proof.kind,
+        None if proof is None else proof.method,
+        None if proof is None else round(proof.figure, 3),
+        file.width,
+        file.height,
+        file.item_id,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,15 +192,22 @@ class _Search:
         lists: Lists,
         space: SpaceRecord,
         thresholds: Mapping[Modality, float],
-        wanted: set[int],
+        witnesses: Witnesses,
     ) -> None:
         self._snapshot, self._lists, self._space, self._thresholds = snapshot, lists, space, thresholds
-        self._free = wanted
+        self._witnesses = witnesses
+        self._free: set[int] = set()
         """Contents that may yet join a group."""
+        self._related = False
 
-    def groups(self, ordered: Sequence[tuple[Modality, int]]) -> dict[int, dict[int, float]]:
-        """First content -> content -> similarity; every group has at least two."""
-        found: dict[int, dict[int, float]] = {}
+    def groups(self, ordered: Sequence[tuple[Modality, int]], *, related: bool) -> dict[int, dict[int, _Member]]:
+        """First content -> content -> how it belongs to it; every group has at least two.
+
+        Args:
+            related: What only resembles, instead of what is the same.
+        """
+        self._free, self._related = {content for _, content in ordered}, related
+        found: dict[int, dict[int, _Member]] = {}
         for block in _blocks(ordered):
             probes = self._probes([(modality, content) for modality, content in block if content in self._free])
             for probe, near, more in self._near(probes):
@@ -193,19 +257,21 @@ class _Search:
         contents = contents_of_segments(self._snapshot, np.array(near, np.int64))
         return sorted({other for other in contents.values() if other in self._free})
 
-    def _similar_to(self, content: int, candidates: Sequence[int]) -> dict[int, float]:
-        """Those of the candidates that are alike to a content, with their similarity."""
+    def _similar_to(self, content: int, candidates: Sequence[int]) -> dict[int, _Member]:
+        """Those of the candidates that are proved to belong to a content."""
+        candidates = self._witnesses.plausible(content, candidates, related=self._related)
         if not candidates:
             return {}
         own = ContentProfile(content, vectors_by_content(self._snapshot, self._space, [content]).get(content, {}))
-        found: dict[int, float] = {}
+        alike: dict[int, float] = {}
         for start in range(0, len(candidates), BLOCK):
             held = vectors_by_content(self._snapshot, self._space, candidates[start : start + BLOCK])
             for other, vectors in held.items():
                 similar = similarity(own, ContentProfile(other, vectors), self._thresholds)
                 if similar is not None:
-                    found[other] = min(similar, 1.0)
-        return found
+                    alike[other] = min(similar, 1.0)
+        proofs = self._witnesses.prove(content, list(alike), related=self._related)
+        return {other: _Member(alike[other], proof) for other, proof in proofs.items()}
 
 
 def _blocks(ordered: Sequence[tuple[Modality, int]]) -> Iterator[list[tuple[Modality, int]]]:

@@ -158,8 +158,10 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
         yield Stage(lambda ranking, _: _leave_out(ranking, own), end)
     space, cache = request.serving, request.embedded.cache if request.embedded else VectorCache()
     if options.dedup and space is not None:
-        thresholds = context.settings.similarity
-        yield Stage(lambda ranking, _: deduplicate_ranking(ranking, catalog, space, thresholds, cache), end)
+        thresholds = context.similarity_thresholds
+        yield Stage(
+            lambda ranking, _: deduplicate_ranking(ranking, catalog, space, thresholds, cache, context.proofs), end
+        )
 
 
 def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileGroups, enough: int) -> Iterator[Stage]:

@@ -21,10 +21,10 @@ from mmsearch.core.arguments import checked
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
-from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.search.shared_lists import QueryBatch, SearchedLists
 from mmsearch.types import (
     Hit,
     Modality,
@@ -60,7 +60,7 @@ class EmbeddedQuery:
     vector: Vectors
     """float32 (1, dim), unit length."""
     space: SpaceRecord
-    lists: Lists
+    lists: SearchedLists
     calibrator: ScoreCalibrator
     cache: VectorCache = field(default_factory=VectorCache)
     """The vectors that were read for it so far."""
@@ -73,9 +73,11 @@ def embed_for_search(
     space, record = context.serving(serving)
     vectors = embed_queries(queries, space, lambda: context.query_decoding(record))
     rows = [vectors[row : row + 1] for row in range(len(queries))]
+    lists: SearchedLists = context.indexes(record)
+    views = [lists] if len(queries) == 1 else QueryBatch(lists, vectors).views()
     return [
-        EmbeddedQuery(row, record, context.indexes(record), context.calibrator(query, row, space))
-        for query, row in zip(queries, rows, strict=True)
+        EmbeddedQuery(row, record, view, context.calibrator(query, row, space))
+        for query, row, view in zip(queries, rows, views, strict=True)
     ]
 
 

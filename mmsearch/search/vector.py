@@ -10,10 +10,10 @@ from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceR
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.filters.ast import Filter
-from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
+from mmsearch.search.shared_lists import SearchedLists
 from mmsearch.types import Modality, Neighbours, Vectors
 from mmsearch.vectors.rank import exact_scores
 
@@ -48,7 +48,7 @@ class VectorSearch:
     """float32 (1, dim), unit length."""
     space: SpaceRecord
     catalog: Catalog
-    lists: Lists
+    lists: SearchedLists
     calibrator: ScoreCalibrator
     modalities: Collection[Modality] | None = None
     """Item modalities; None: all."""

@@ -128,7 +128,7 @@ def _again(row: LabelRow, first: LabelRow, what: str) -> str:
 
 def _warnings(judged: int) -> tuple[str, ...]:
     if not judged:
-        return ("too few examples to validate with: nothing says how good it is, and its sureness isn't calibrated",)
+        return ("too few examples for validation: its quality is unknown, and its confidence is not calibrated",)
     if judged < head_task.ENOUGH:
         return (f"only {judged} examples were held out: the figures and the confidence of labels are rough",)
     return ()

@@ -115,7 +115,7 @@ def test_an_encoder_whose_single_segment_does_not_fit_moves_to_the_cpu_and_logs_
     np.testing.assert_array_equal(encoder.encode(prepared[:3]), np.eye(3)[[2, 0, 1]])
     assert encoder.asked[-1] == ("cpu", 3)
     assert [record.getMessage() for record in caplog.records] == [
-        "tight: one segment doesn't fit into the memory of meta; it goes on on the CPU"
+        "tight: one segment doesn't fit into the memory of meta; it continues on the CPU"
     ]
 
 

@@ -258,7 +258,7 @@ def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Li
     fresh.import_(export)
     before = [(hit.path, hit.cosine) for hit in fresh.search("red", 9)]
     out = sealed(copied(export, tmp_path / "out"), put("items/3/size", -1))
-    with pytest.raises(InvalidInput, match=r"items\.jsonl, line 4 makes no sense: 'size' is -1"):
+    with pytest.raises(InvalidInput, match=r"items\.jsonl, line 4 is not valid: 'size' is -1"):
         fresh.import_(out, {"/": "/elsewhere"})
     assert [(hit.path, hit.cosine) for hit in fresh.search("red", 9)] == before
 
@@ -268,5 +268,5 @@ def test_the_import_command_refuses_in_an_error_and_a_hint(export: Path, run: Ru
     done = run("import", "out")
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 2
-    assert lines[0].endswith("contents.jsonl, line 1 makes no sense: a content without segments could never be found")
+    assert lines[0].endswith("contents.jsonl, line 1 is not valid: a content without segments could never be found")
     assert [line.partition(":")[0] for line in lines] == ["Error", "Hint"]

@@ -64,6 +64,11 @@ def test_every_help_ends_with_examples(path: str) -> None:
     assert all(example.startswith(f"mmsearch {path}".rstrip()) for example in examples)
 
 
+def test_the_list_of_commands_shows_each_line_whole() -> None:
+    cut = [line for line in reference.shell().splitlines() if line.startswith("  ") and line.endswith("...")]
+    assert not cut, "begin the help with a shorter sentence"
+
+
 def test_every_example_is_of_a_command_that_exists() -> None:
     assert {*EXAMPLES} == {*COMMANDS}
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import InvalidInput, LibraryNotFound, MediaError
+from mmsearch.indexing.lists import Lists
 from mmsearch.library import Library
 from mmsearch.search import batch
 from mmsearch.types import Query
@@ -110,6 +111,19 @@ def test_words_of_a_batch_go_through_their_encoder_once(library: Library, monkey
     monkeypatch.setattr(TinyText, "encode", counted)
     library.embed([f"word {n}" for n in range(8)])
     assert sum(sizes) == 8 and len(sizes) == 2, "in batches of the encoder's own size, which is 4"
+
+
+def test_the_lists_are_searched_once_for_a_batch(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    search = Lists.search
+
+    def counted(self: Any, queries: Any, *rest: Any, **more: Any) -> Any:
+        rows.append(len(queries))
+        return search(self, queries, *rest, **more)
+
+    monkeypatch.setattr(Lists, "search", counted)
+    library.search_many([f"{word} {n}" for n in range(9) for word in AXES], k=1, mode="vector", dedup=False)
+    assert rows == [64, 8], "72 queries are two batches"
 
 
 def test_what_is_no_query_is_refused(library: Library, folder: Path) -> None:

@@ -89,12 +89,17 @@ def hits(modalities: Sequence[str]) -> list[RankedItem]:
     return [RankedItem(n, n, f"{n}".encode(), kind, 1.0) for n, kind in enumerate(modalities)]
 
 
+def always(one: int, other: int) -> bool:
+    """Every pair that a cosine proposes is proved."""
+    return True
+
+
 def folded(
     degrees: Sequence[float], *, whole: bool = True, modality: str = "image"
 ) -> tuple[dict[str, list[str]], int]:
     """Names of the shown hits -> those folded into them; and how many are settled."""
     known = {n: ContentProfile(n, {"image": at(degree)}) for n, degree in enumerate(degrees)}
-    shown, settled = deduplicate(hits([modality] * len(degrees)), known, LEAST, whole=whole)
+    shown, settled = deduplicate(hits([modality] * len(degrees)), known, LEAST, always, whole=whole)
     return {hit.path.decode(): [path.decode() for path in hit.duplicates] for hit in shown}, settled
 
 
@@ -103,14 +108,20 @@ def test_a_hit_becomes_a_duplicate_of_the_first_similar_one() -> None:
     assert folded([0, 20, 40, 90, 22, 60]) == ({"0": ["1", "4"], "2": ["5"], "3": []}, 3)
 
 
+def test_a_cosine_alone_folds_nothing() -> None:
+    known = {n: ContentProfile(n, {"image": at(0)}) for n in range(3)}
+    shown, _ = deduplicate(hits(["image"] * 3), known, LEAST, lambda one, other: (one, other) == (0, 2), whole=True)
+    assert [(hit.item_id, hit.duplicates) for hit in shown] == [(0, (b"2",)), (1, ())]
+
+
 def test_only_hits_of_one_modality_are_duplicates() -> None:
     known = {n: ContentProfile(5, {"image": at(0)}) for n in range(3)}
-    shown, _ = deduplicate(hits(["image", "video", "image"]), known, LEAST, whole=True)
+    shown, _ = deduplicate(hits(["image", "video", "image"]), known, LEAST, always, whole=True)
     assert [(hit.item_id, hit.duplicates) for hit in shown] == [(0, (b"2",)), (1, ())]
 
 
 def test_copies_are_duplicates_without_vectors_and_unknown_items_never() -> None:
-    shown, _ = deduplicate(hits(["image"] * 4), {n: ContentProfile(5, {}) for n in (0, 2)}, LEAST, whole=True)
+    shown, _ = deduplicate(hits(["image"] * 4), {n: ContentProfile(5, {}) for n in (0, 2)}, LEAST, always, whole=True)
     assert [(hit.item_id, len(hit.duplicates)) for hit in shown] == [(0, 1), (1, 0), (3, 0)]
 
 
@@ -133,7 +144,7 @@ def test_hits_are_final_once_later_ones_cannot_reach_them() -> None:
 def test_final_hits_do_not_change_with_more_results(degrees: list[float], data: st.DataObject) -> None:
     known = {n: ContentProfile(n, {"image": at(degree)}) for n, degree in enumerate(degrees)}
     everything = hits(["image"] * len(degrees))
-    end, _ = deduplicate(everything, known, LEAST, whole=True)
+    end, _ = deduplicate(everything, known, LEAST, always, whole=True)
     cut = data.draw(st.integers(0, len(degrees)))
-    begun, settled = deduplicate(everything[:cut], known, LEAST, whole=False)
+    begun, settled = deduplicate(everything[:cut], known, LEAST, always, whole=False)
     assert begun[:settled] == end[:settled]

@@ -20,7 +20,7 @@ from mmsearch.library import Library
 from mmsearch.types import Hit, Span, Vectors
 from tests import tiny
 from tests.conftest import Run
-from tests.generated import picture, sound, video, words
+from tests.generated import agreeing_evidence, pattern, picture, sound, video, words
 
 
 def names(hits: list[Hit]) -> list[str]:
@@ -38,13 +38,17 @@ def held(folder: Path, contents: list[tuple[str, list[list[float]], int]], **cho
         vectors[:, : len(rows[0])] = rows
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         spans = [Span(2.5 * i, 2.5 * i + 5) for i in range(len(rows))]
-        batch.contents.append(NewContent(f"{n:064x}", modality, {}, [modality] * len(rows), spans, vectors))
+        content = NewContent(f"{n:064x}", modality, {}, [modality] * len(rows), spans, vectors, evidence=SAME_EVIDENCE)
+        batch.contents.append(content)
         for copy in range(copies):
             path = f"/media/{n:03}-{copy}".encode()
             batch.placements.append(Placement(path, b"/media", f"{n:064x}", 10 + n, (5 - copy) * 10**9))
     catalog.commit(batch, record.id)
     catalog.close()
     return mmsearch.open(folder, space="tests.tiny:space", **chosen)
+
+
+SAME_EVIDENCE = agreeing_evidence()
 
 
 def turned(*degrees: float) -> list[list[float]]:
@@ -205,14 +209,12 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
     with held(tmp_path, contents, similarity={"image": 0.99, "audio": 0.99}) as library:
         groups = library.duplicates()
-        told = [[(f.path.name, round(f.similarity, 3), f.copy) for f in group.files] for group in groups]
+        told = [[(f.path.name, round(f.similarity, 3), f.kind) for f in group.files] for group in groups]
         assert told == [
-            [("007-0", 1.0, False), ("006-0", 1.0, False)]
-            if False
-            else [("008-0", 1.0, False), ("007-0", 0.998, False)],
-            [("006-1", 1.0, False), ("006-0", 1.0, True)],
-            [("004-0", 1.0, False), ("003-0", 0.998, False)],
-            [("002-0", 1.0, False), ("001-0", 0.996, False)],
+            [("008-0", 1.0, None), ("007-0", 0.998, "transcoded")],
+            [("006-1", 1.0, None), ("006-0", 1.0, "copy")],
+            [("004-0", 1.0, None), ("003-0", 0.998, "saved again")],
+            [("002-0", 1.0, None), ("001-0", 0.996, "saved again")],
         ]
         assert [group.freed for group in groups] == [17, 16, 13, 11]
         assert [group.modality for group in groups] == ["audio", "audio", "image", "image"]
@@ -224,14 +226,16 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
 
 
 def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folder: Path) -> None:
-    small = picture(folder / "a-small.png", "red", side=16)
-    large = picture(folder / "z-large.png", "red", side=64)
+    small = pattern(folder / "a-small.png", "red", side=128)
+    large = pattern(folder / "z-large.png", "red", side=256)
     (folder / "copy.png").write_bytes(large.read_bytes())
     library.ingest(folder)
     (group,) = library.duplicates()
     assert {group.files[0].path, group.files[1].path} == {large, folder / "copy.png"}
-    assert (group.files[1].copy, group.files[2].path, group.files[2].copy) == (True, small, False)
-    assert (group.files[0].width, group.files[0].height) == (64, 64)
+    assert [(file.path, file.kind, file.method) for file in group.files[1:]] == [
+        (group.files[1].path, "copy", "bytes"), (small, "resized", "pixels"),
+    ]  # fmt: skip
+    assert (group.files[0].width, group.files[0].height) == (256, 256)
     assert group.freed == large.stat().st_size + small.stat().st_size
 
 
@@ -257,9 +261,9 @@ def test_a_threshold_that_is_no_cosine_is_refused(library: Library, folder: Path
 
 @pytest.fixture
 def filled(folder: Path, run: Run) -> Path:
-    one = picture(folder / "a.png", "red", side=64)
+    one = pattern(folder / "a.png", "red", side=256)
     (folder / "b.png").write_bytes(one.read_bytes())
-    picture(folder / "c.png", "red", mark=9)
+    pattern(folder / "c.png", "red", side=200)
     picture(folder / "d.png", "green")
     sound(folder / "low.wav", "low", "high", "low", seconds=10)
     assert run("ingest", folder).returncode == 0
@@ -282,7 +286,7 @@ def test_the_query_command_hides_duplicates_unless_told_not_to(filled: Path, run
 def test_the_duplicates_command_prints_groups_and_paths(filled: Path, run: Run, process: Run) -> None:
     done = process("duplicates")
     lines = [line.split("\t") for line in done.stdout.decode().splitlines()]
-    assert [(line[0], line[1]) for line in lines] == [("1", "keep"), ("1", "copy"), ("1", "1.000")]
+    assert [(line[0], line[1]) for line in lines] == [("1", "keep"), ("1", "copy"), ("1", "resized")]
     assert b"1 groups, 2 files more than needed" in done.stderr
     (group,) = json.loads(run("duplicates", "--json", "--threshold", "0.9").stdout)
     assert group["freed"] == sum(file["size"] for file in group["files"][1:]) and len(group["files"]) == 3

@@ -1,0 +1,104 @@
+"""What two sounds prove: their spectrograms laid side by side, and by how much they differ.
+
+A codec changes every band a little. Another take of the same words by the same voice is of another length, or its bands
+lie elsewhere at some moment; steady noise is alike in the mean, but its ups and downs are its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.sameness.evidence import BANDS, SoundEvidence
+
+SAME_DB = 1.3
+"""What the loud bands may differ by in the mean, in decibels."""
+SAME_PATCH_DB = 3.5
+"""What the mean of any patch of `PATCH` frames and bands may differ by."""
+PATCH = 5
+SAME_CORRELATION = 0.9
+LENGTH_S = 0.06
+"""What two may differ by in length: codecs pad."""
+LENGTH_SHARE = 0.0002
+"""And by this share of the whole: clocks differ."""
+SHIFT_S = 0.1
+"""What one may begin later by."""
+LOUD = 80
+"""Quarters of a decibel above the floor from which a band counts."""
+LEAST = 40
+"""Loud cells that tell anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundProof:
+    """Two sounds are the same."""
+
+    figure: float
+    """What the loud bands differ by in the mean, in decibels."""
+
+
+def same_sound(one: SoundEvidence, other: SoundEvidence) -> SoundProof | None:
+    """Whether both sound the same from the beginning to the end, as loud or not."""
+    longest = max(one.duration_s, other.duration_s)
+    if abs(one.duration_s - other.duration_s) > LENGTH_S + LENGTH_SHARE * longest:
+        return None
+    levels = _of_one_hop(one, other)
+    if levels is None:
+        return None
+    first, second, hop_s = levels
+    if abs(float(first.mean()) - float(second.mean())) > 40:
+        return None
+    best: float | None = None
+    reach = max(1, round(SHIFT_S / hop_s)) if hop_s < SHIFT_S else 0
+    for shift in sorted(range(-reach, reach + 1), key=abs):
+        differs = _difference(first[max(0, shift) :], second[max(0, -shift) :])
+        if differs is not None and (best is None or differs < best):
+            best = differs
+        if best is not None and best < SAME_DB / 2:
+            break
+    return None if best is None else SoundProof(best)
+
+
+def _of_one_hop(
+    one: SoundEvidence, other: SoundEvidence
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float] | None:
+    """Both spectrograms, float32 (frames, bands), with equally long frames; None if no merging makes them so."""
+    first, second = one, other
+    merged = [first.levels.astype(np.float32), second.levels.astype(np.float32)]
+    hops = [first.hop_s, second.hop_s]
+    for n in (0, 1):
+        if abs(hops[n] * 2 - hops[1 - n]) < 1e-6:
+            even = len(merged[n]) // 2 * 2
+            power = np.exp(merged[n][:even] * _TO_POWER).reshape(-1, 2, BANDS).mean(axis=1)
+            merged[n], hops[n] = np.asarray(np.log(power) / _TO_POWER, np.float32), hops[1 - n]
+    return (merged[0], merged[1], hops[0]) if abs(hops[0] - hops[1]) < 1e-6 else None
+
+
+_TO_POWER = np.float32(np.log(10) / 40)
+
+
+def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
+    """Decibels that the loud cells differ by in the mean; None if they differ too much anywhere."""
+    count = min(len(first), len(second))
+    a, b = first[:count], second[:count]
+    loud = np.maximum(a, b) > LOUD
+    cells = int(loud.sum())
+    if cells < LEAST:
+        return None
+    apart = a - b
+    apart -= np.median(apart[loud])
+    rest = np.abs(apart) * loud / 4
+    mean = float(rest.sum()) / cells
+    if mean > SAME_DB or _largest_patch(rest) > SAME_PATCH_DB:
+        return None
+    x, y = a[loud] - a[loud].mean(), b[loud] - b[loud].mean()
+    correlation = float(x @ y / np.sqrt(max(float(x @ x) * float(y @ y), 1e-9)))
+    return mean if correlation >= SAME_CORRELATION else None
+
+
+def _largest_patch(rest: NDArray[np.float32]) -> float:
+    sums = np.zeros((len(rest) + 1, BANDS + 1), np.float64)
+    sums[1:, 1:] = np.cumsum(np.cumsum(rest, axis=0, dtype=np.float64), axis=1)
+    k = min(PATCH, len(rest))
+    patches = sums[k:, PATCH:] - sums[:-k, PATCH:] - sums[k:, :-PATCH] + sums[:-k, :-PATCH]
+    return float(patches.max()) / (k * PATCH)

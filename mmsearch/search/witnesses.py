@@ -1,0 +1,120 @@
+"""Evidence of a whole library's contents, read and made as it is asked for."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.catalog import Snapshot
+from mmsearch.catalog.evidence import ContentFile, files_without_evidence, stored_evidence
+from mmsearch.context.context import LibraryContext
+from mmsearch.context.proofs import as_witness
+from mmsearch.errors import LibraryError
+from mmsearch.media.events import DecodeJob, FileDone
+from mmsearch.sameness.pictures import ROUGHLY
+from mmsearch.sameness.proof import SAME, Proof, Witness, prove
+from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
+
+HELD = 512
+"""Contents whose evidence is kept unpacked: 32 MB at most."""
+RESEMBLES = 0.5
+"""As `ROUGHLY`, of what may be a part."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outline:
+    """What is kept of every content, so that most pairs are told apart by it."""
+
+    coarse: NDArray[np.float32] | None
+    duration_s: float | None
+
+
+class Witnesses:
+    """The contents of a library, in one snapshot of it."""
+
+    def __init__(self, snapshot: Snapshot, make: Callable[[Sequence[ContentFile]], Mapping[int, bytes]]) -> None:
+        self._snapshot, self._make = snapshot, make
+        self._made: dict[int, bytes] = {}
+        """Evidence that the snapshot has not."""
+        self._held: OrderedDict[int, Witness] = OrderedDict()
+        self._outlines: dict[int, _Outline] = {}
+
+    def plausible(self, content: int, candidates: Sequence[int], *, related: bool) -> list[int]:
+        """Those of the candidates that may be the same as a content, as far as little tells."""
+        if not candidates:
+            return []
+        unknown = [one for one in (content, *candidates) if one not in self._outlines]
+        for start in range(0, len(unknown), HELD):
+            self._read(unknown[start : start + HELD])
+        own = self._outlines.get(content)
+        if own is None:
+            return list(candidates)
+        return [one for one in candidates if _may_match(own, self._outlines.get(one), related)]
+
+    def prove(self, content: int, candidates: Sequence[int], *, related: bool) -> dict[int, Proof]:
+        """Those of the candidates that are proved to be the same as a content, or, if `related`, to resemble it."""
+        found: dict[int, Proof] = {}
+        for start in range(0, len(candidates), HELD // 2):
+            some = [content, *candidates[start : start + HELD // 2]]
+            self._fill(some)
+            held = self._read(some)
+            own = held.get(content)
+            for other in some[1:]:
+                proof = prove(own, held[other], related=related) if own is not None and other in held else None
+                if proof is not None and (proof.kind in SAME) is not related:
+                    found[other] = proof
+        return found
+
+    def _fill(self, contents: Sequence[int]) -> None:
+        missing = [one for one in contents if one not in self._held and one not in self._made]
+        files = [one for one in files_without_evidence(self._snapshot, missing) if one.content_id not in self._made]
+        if files:
+            self._made |= {one.content_id: b"" for one in files}
+            self._made |= self._make(files)
+
+    def _read(self, contents: Sequence[int]) -> dict[int, Witness]:
+        held = {one: self._held[one] for one in contents if one in self._held}
+        for content, stored in stored_evidence(self._snapshot, [one for one in contents if one not in held]).items():
+            data = self._made.get(content) if stored.data is None else stored.data
+            witness = as_witness(stored._replace(data=data))
+            if witness is not None:
+                held[content] = self._held[content] = witness
+                self._outlines[content] = _outline(witness)
+                if len(self._held) > HELD:
+                    self._held.popitem(last=False)
+        return held
+
+
+def _outline(witness: Witness) -> _Outline:
+    pictures, sound = witness.evidence.pictures, witness.evidence.sound
+    image = witness.facts.modality == "image"
+    return _Outline(pictures[0].coarse if image and pictures else None, None if sound is None else sound.duration_s)
+
+
+def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
+    if other is None:
+        return True
+    if one.coarse is not None and other.coarse is not None:
+        return float(one.coarse @ other.coarse) >= (RESEMBLES if related else ROUGHLY)
+    if one.duration_s is not None and other.duration_s is not None:
+        longest = max(one.duration_s, other.duration_s)
+        return abs(one.duration_s - other.duration_s) <= LENGTH_S + LENGTH_SHARE * longest
+    return True
+
+
+def fill_evidence(context: LibraryContext, files: Sequence[ContentFile]) -> dict[int, bytes]:
+    """Decode files as they were taken in, and keep their evidence, by content id; a library that can't be written is
+    told all the same. Of what is not there or failed nothing is known."""
+    there = [(file, Path(os.fsdecode(file.path))) for file in files]
+    jobs = [DecodeJob(path, file.content_id, file.size, file.mtime_ns) for file, path in there if os.path.isfile(path)]
+    if not jobs:
+        return {}
+    made = {event.job.key: event.evidence for event in context.decoding().run(jobs) if isinstance(event, FileDone)}
+    with suppress(LibraryError):
+        context.catalog().keep_evidence(made)
+    return made

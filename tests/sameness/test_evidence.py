@@ -1,0 +1,107 @@
+"""Sounds, texts, and the bytes that evidence is kept as."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mmsearch.media.evidence import EvidenceMaker
+from mmsearch.sameness.evidence import Evidence, pack, unpack
+from mmsearch.sameness.proof import Facts, Proof, Witness, prove
+from mmsearch.types import Segment, Span
+from tests.generated import agreeing_evidence
+
+RATE = 16_000
+
+
+def heard(samples: NDArray[np.float32], window: int = 5 * RATE, hop: int = 5 * RATE // 2) -> Witness:
+    maker = EvidenceMaker("audio")
+    for start in range(0, max(1, len(samples) - hop), hop):
+        span = Span(start=start / RATE, end=(start + window) / RATE)
+        maker.add(Segment("audio", samples[start : start + window], span, RATE))
+    return Witness(Facts("audio"), unpack(maker.finish()) or Evidence())
+
+
+def melody(seed: int, seconds: float = 3.0) -> NDArray[np.float32]:
+    """Tones of which each has its own length."""
+    chance, parts = np.random.default_rng(seed), []
+    while sum(map(len, parts)) < seconds * RATE:
+        time = np.arange(int(chance.integers(800, 4000))) / RATE
+        parts.append(np.sin(2 * np.pi * chance.integers(150, 3500) * time) * chance.uniform(0.1, 0.9))
+    return np.concatenate(parts)[: int(seconds * RATE)].astype(np.float32)
+
+
+def test_a_sound_is_the_same_louder_noisier_or_a_little_later() -> None:
+    one = melody(0)
+    noise = np.random.default_rng(9).normal(0, 0.001, len(one)).astype(np.float32)
+    assert prove(heard(one), heard(one * 0.5 + noise)) == Proof(
+        "transcoded", "spectrogram", pytest.approx(0.2, abs=0.2)
+    )
+    later = np.concatenate([np.zeros(RATE // 31, np.float32), one])
+    found = prove(heard(one), heard(later))
+    assert found is not None and found.kind == "transcoded"
+
+
+def test_other_sounds_prove_nothing() -> None:
+    one = melody(0)
+    word = one.copy()
+    word[RATE : RATE + 6000] = melody(5, 1.0)[:6000]
+    chance = np.random.default_rng(1)
+    noises = [heard(chance.normal(0, 0.1, 3 * RATE).astype(np.float32)) for _ in range(2)]
+    assert prove(heard(one), heard(melody(1))) is None
+    assert prove(heard(one), heard(word)) is None
+    assert prove(heard(one), heard(one[: -RATE // 5])) is None
+    assert prove(*noises) is None
+    silent = [heard(np.zeros(3 * RATE, np.float32)) for _ in range(2)]
+    assert prove(*silent) is None
+
+
+def test_a_long_sound_is_kept_in_few_bytes_whatever_its_windows() -> None:
+    long = np.tile(melody(3, 20.0), 6)
+    one, other = heard(long), heard(long, 10 * RATE, 10 * RATE)
+    assert one.evidence.sound is not None and len(one.evidence.sound.levels) <= 256
+    assert len(pack(one.evidence)) < 6000
+    found = prove(one, other)
+    assert found is not None and found.figure < 0.1
+
+
+def read(*passages: str) -> Witness:
+    maker, start = EvidenceMaker("text"), 0
+    for passage in passages:
+        maker.add(Segment("text", passage, Span(char_start=start, char_end=start + len(passage), text=passage)))
+        start += len(passage) + 1
+    return Witness(Facts("text"), unpack(maker.finish()) or Evidence())
+
+
+def test_texts_are_the_same_by_their_lines_and_revised_by_their_words() -> None:
+    text = "\n".join(f"line {n} says that number {n * n} is right" for n in range(60))
+    other = text.replace("1600", "1601")
+    assert prove(read(text), read(text.replace("\n", "  \r\n"))) == Proof("saved again", "lines", 1.0)
+    found = prove(read(text), read(other))
+    assert found is not None and found.kind == "revised" and found.figure > 0.8
+    assert prove(read(text), read(other), related=False) is None
+    assert prove(read(text), read("something else altogether, of no line in common")) is None
+
+
+def test_passages_that_overlap_are_read_once() -> None:
+    maker = EvidenceMaker("text")
+    text = "one two three four\nfive six seven eight\nnine ten"
+    for start, end in ((0, 30), (19, len(text))):
+        maker.add(Segment("text", text[start:end], Span(char_start=start, char_end=end)))
+    found = unpack(maker.finish())
+    assert found is not None and found.text is not None and read(text).evidence.text is not None
+    assert prove(Witness(Facts("text"), found), read(text)) == Proof("saved again", "lines", 1.0)
+
+
+@given(st.binary(max_size=400))
+def test_bytes_of_anything_else_are_no_evidence(data: bytes) -> None:
+    unpack(data)
+    unpack(b"\x01" + data)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_changed_byte_is_evidence_or_none(at: int, value: int) -> None:
+    data = bytearray(agreeing_evidence())
+    data[at % len(data)] = value
+    unpack(bytes(data))
