@@ -11,7 +11,7 @@ from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
-from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow, Tag, Tombstone
+from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Metadata, Modality
@@ -21,10 +21,10 @@ KEYWORDS = "keywords"
 
 _LARGEST = sys.float_info.max
 
-FINDABLE = exists().where(Item.content_id == Content.id, Item.status == "present")
+FINDABLE = exists().where(ItemRow.content_id == Content.id, ItemRow.status == "present")
 """Whether a content has a present item."""
 
-_PLACED = exists().where(Item.content_id == Content.id)
+_PLACED = exists().where(ItemRow.content_id == Content.id)
 """Whether a content has an item, present or missing."""
 
 
@@ -58,10 +58,10 @@ def counts_by_modality(connection: Connection, space: str) -> list[Counts]:
     items = {
         (modality, status): n
         for modality, status, n in connection.execute(
-            select(Content.modality, Item.status, func.count())
+            select(Content.modality, ItemRow.status, func.count())
             .select_from(Content)
-            .join(Item, Item.content_id == Content.id)
-            .group_by(Content.modality, Item.status)
+            .join(ItemRow, ItemRow.content_id == Content.id)
+            .group_by(Content.modality, ItemRow.status)
         )
     }
     sized = (
@@ -88,9 +88,9 @@ def contents_to_keep_first(
     query = _present_contents(modalities, filter).order_by(
         Content.modality,
         func.coalesce(Content.width * Content.height, 0).desc(),
-        func.max(Item.size).desc(),
-        func.min(Item.mtime_ns),
-        func.min(Item.path),
+        func.max(ItemRow.size).desc(),
+        func.min(ItemRow.mtime_ns),
+        func.min(ItemRow.path),
     )
     return [(modality, content) for modality, content in connection.execute(query)]
 
@@ -105,8 +105,8 @@ def copied_contents(
 
 def _present_contents(modalities: Collection[Modality] | None, filter: Filter | None) -> Select[str, int]:
     """(modality, id) of the contents with a present item that matches, each once."""
-    query = select(Content.modality, Content.id).join(Item, Item.content_id == Content.id)
-    query = query.where(Item.status == "present", *([] if filter is None else [filter_clause(filter)]))
+    query = select(Content.modality, Content.id).join(ItemRow, ItemRow.content_id == Content.id)
+    query = query.where(ItemRow.status == "present", *([] if filter is None else [filter_clause(filter)]))
     if modalities is not None:
         query = query.where(Content.modality.in_(modalities))
     return query.group_by(Content.id)

@@ -14,7 +14,7 @@ from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
 from mmsearch.catalog.segments import bury_segments, same_cut, segment_rows, segments_by_content
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
-from mmsearch.catalog.tables import Content, Embedding, Item, ListRow, SegmentRow, SpaceRow, UnsupportedRow
+from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
 from mmsearch.types import Ids, Modality, Vectors
 
 VECTORS = Statement(
@@ -25,12 +25,20 @@ VECTORS = Statement(
 """Segment ids and BLOBs: of a space, those of the ids that have one."""
 
 _OF_ITEMS = Statement(
-    select(SegmentRow.id, Item.content_id, Item.id, Item.path, Content.modality, SegmentRow.modality, Embedding.vector)
-    .select_from(Item)
-    .join(Content, Content.id == Item.content_id)
+    select(
+        SegmentRow.id,
+        ItemRow.content_id,
+        ItemRow.id,
+        ItemRow.path,
+        Content.modality,
+        SegmentRow.modality,
+        Embedding.vector,
+    )
+    .select_from(ItemRow)
+    .join(Content, Content.id == ItemRow.content_id)
     .join(SegmentRow, SegmentRow.content_id == Content.id)
     .join(Embedding, and_(Embedding.segment_id == SegmentRow.id, Embedding.space_id == bindparam("space")))
-    .where(Item.id.in_(number_list("ids")))
+    .where(ItemRow.id.in_(number_list("ids")))
 )
 
 
@@ -193,8 +201,8 @@ def missing_embeddings(connection: Connection, space: SpaceRecord, after: int, l
     found = connection.execute(query).all()
     files: dict[int, list[tuple[bytes, int, int]]] = {}
     for part in chunks([content_id for content_id, _ in found]):
-        paths = select(Item.content_id, Item.path, Item.size, Item.mtime_ns).order_by(Item.path)
-        present = paths.where(Item.content_id.in_(part), Item.status == "present")
+        paths = select(ItemRow.content_id, ItemRow.path, ItemRow.size, ItemRow.mtime_ns).order_by(ItemRow.path)
+        present = paths.where(ItemRow.content_id.in_(part), ItemRow.status == "present")
         for content_id, path, size, mtime_ns in connection.execute(present):
             files.setdefault(content_id, []).append((path, size, mtime_ns))
     return [MissingEmbeddings(content_id, sha256, tuple(files[content_id])) for content_id, sha256 in found]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, exists, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
-from mmsearch.catalog.tables import Content, EvidenceRow, Item
+from mmsearch.catalog.tables import Content, EvidenceRow, ItemRow
 from mmsearch.core.file_times import INT64
 from mmsearch.types import Modality
 
@@ -77,10 +77,10 @@ def files_without_evidence(connection: Connection, content_ids: Sequence[int]) -
     for part in chunks(content_ids):
         there = exists().where(EvidenceRow.content_id == Content.id)
         query = (
-            select(Item.content_id, Item.path, Item.size, Item.mtime_ns)
-            .join(Content, Content.id == Item.content_id)
-            .where(Content.id.in_(part), Item.status == "present", ~there)
-            .order_by(Item.path)
+            select(ItemRow.content_id, ItemRow.path, ItemRow.size, ItemRow.mtime_ns)
+            .join(Content, Content.id == ItemRow.content_id)
+            .where(Content.id.in_(part), ItemRow.status == "present", ~there)
+            .order_by(ItemRow.path)
         )
         for content, path, size, mtime_ns in connection.execute(query):
             found.setdefault(content, ContentFile(content, path, size, mtime_ns))

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch.catalog.paths import at_or_below, checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownFailure, NewFailure
 from mmsearch.catalog.statements import chunks
-from mmsearch.catalog.tables import FailureRow, Item, Root
+from mmsearch.catalog.tables import FailureRow, ItemRow, Root
 from mmsearch.catalog.values import utc_now
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
@@ -77,7 +77,7 @@ def add_failures(
             connection.execute(others)
         else:
             # What was known of an earlier file at this path no longer describes it.
-            known = delete(Item).where(Item.path == failure.path).returning(Item.content_id)
+            known = delete(ItemRow).where(ItemRow.path == failure.path).returning(ItemRow.content_id)
             if (before := connection.execute(known).scalar()) is not None:
                 yield before
         values = {

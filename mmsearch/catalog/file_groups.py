@@ -12,7 +12,7 @@ from mmsearch.catalog import blobs, layouts
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.records import GroupFile, GroupSegment
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
-from mmsearch.catalog.tables import Content, Embedding, Item, SegmentRow, SpaceRow, Tag
+from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality, Vectors
 
@@ -49,10 +49,18 @@ def group_members(
     asked = true() if filter is None else filter_clause(filter, few=True)
     if modalities is not None:
         asked = and_(Content.modality.in_(sorted(modalities)), asked)
-    columns = (Item.id, Item.content_id, Item.path, Item.bundle, Content.modality, Content.meta, asked.label("wanted"))
+    columns = (
+        ItemRow.id,
+        ItemRow.content_id,
+        ItemRow.path,
+        ItemRow.bundle,
+        Content.modality,
+        Content.meta,
+        asked.label("wanted"),
+    )
     for part in chunks(shared):
-        query = select(*columns).join(Content, Content.id == Item.content_id).order_by(Item.path)
-        rows: Any = connection.execute(query.where(Item.status == "present", Item.bundle.in_(part)))
+        query = select(*columns).join(Content, Content.id == ItemRow.content_id).order_by(ItemRow.path)
+        rows: Any = connection.execute(query.where(ItemRow.status == "present", ItemRow.bundle.in_(part)))
         for item_id, content_id, path, key, modality, metadata, wanted in rows:
             found[key].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
     return dict(found)
@@ -63,12 +71,12 @@ def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
     return sorted({key for (key,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
 
 
-_near = aliased(Item)
+_near = aliased(ItemRow)
 
 _SHARED = Statement(
-    select(Item.bundle).where(
-        Item.id.in_(number_list("ids")),
-        exists().where(_near.bundle == Item.bundle, _near.id != Item.id, _near.status == "present"),
+    select(ItemRow.bundle).where(
+        ItemRow.id.in_(number_list("ids")),
+        exists().where(_near.bundle == ItemRow.bundle, _near.id != ItemRow.id, _near.status == "present"),
     )
 )
 
@@ -100,7 +108,7 @@ def group_segments(
 
 def count_groups(connection: Connection) -> int:
     """How many group keys are shared by two present files or more."""
-    shared = select(Item.bundle).where(Item.status == "present").group_by(Item.bundle).having(func.count() > 1)
+    shared = select(ItemRow.bundle).where(ItemRow.status == "present").group_by(ItemRow.bundle).having(func.count() > 1)
     return int(connection.execute(select(func.count()).select_from(shared.subquery())).scalar_one())
 
 
@@ -120,10 +128,10 @@ def file_texts(connection: Connection) -> list[FileText]:
     ):
         tagged[content].append(tag)
     rows = connection.execute(
-        select(Item.path, Item.bundle, Item.content_id, Content.modality)
-        .join(Content, Content.id == Item.content_id)
-        .where(Item.status == "present")
-        .order_by(Item.path)
+        select(ItemRow.path, ItemRow.bundle, ItemRow.content_id, Content.modality)
+        .join(Content, Content.id == ItemRow.content_id)
+        .where(ItemRow.status == "present")
+        .order_by(ItemRow.path)
     ).all()
     texts: dict[bytes, dict[str, None]] = defaultdict(dict)
     tags: dict[bytes, dict[str, None]] = defaultdict(dict)

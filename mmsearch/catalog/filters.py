@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
-from mmsearch.catalog.tables import Content, Item, Meta, Root, Tag
+from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
 from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
 
 Clause = ColumnElement[bool]
@@ -38,12 +38,12 @@ Clause = ColumnElement[bool]
 Expression = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 _TEXT: dict[str, Expression] = {
-    "name": Item.name, "modality": Content.modality, "camera": Content.camera, "title": Content.title,
+    "name": ItemRow.name, "modality": Content.modality, "camera": Content.camera, "title": Content.title,
 }  # fmt: skip
 
 _NUMBERS: dict[str, Expression] = {
     "duration": Content.duration, "width": Content.width, "height": Content.height,
-    "latitude": Content.latitude, "longitude": Content.longitude, "size": Item.size,
+    "latitude": Content.latitude, "longitude": Content.longitude, "size": ItemRow.size,
 }  # fmt: skip
 
 _NULLABLE: dict[str, Expression] = {
@@ -57,7 +57,7 @@ CHAIN = 16
 
 
 def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
-    """The condition over `Item` joined to its `Content`; never NULL where it counts.
+    """The condition over `ItemRow` joined to its `Content`; never NULL where it counts.
 
     Args:
         modality: Of every item the condition will meet, if that is known: what it decides is then decided here.
@@ -152,13 +152,13 @@ def _comparison(asked: Comparison, scope: _Scope) -> Clause:
 
 def _tagged(tag: Clause, few: bool) -> Clause:
     """Whether the content has such a tag, or a person gave one to a file of the item's file group."""
-    near = aliased(Item)
+    near = aliased(ItemRow)
     given = (near.status == "present", Tag.confidence.is_(None), tag)
     if few:
-        beside = exists().where(near.bundle == Item.bundle, Tag.content_id == near.content_id, *given)
+        beside = exists().where(near.bundle == ItemRow.bundle, Tag.content_id == near.content_id, *given)
         return or_(exists().where(Tag.content_id == Content.id, tag), beside)
     bundles = select(near.bundle).join(Tag, Tag.content_id == near.content_id).where(*given)
-    return or_(Content.id.in_(select(Tag.content_id).where(tag)), Item.bundle.in_(bundles))
+    return or_(Content.id.in_(select(Tag.content_id).where(tag)), ItemRow.bundle.in_(bundles))
 
 
 def _held(name: str, value: Clause, few: bool) -> Clause:
@@ -204,7 +204,7 @@ def _when(name: str, operator: str, period: Period) -> Clause:
     """A moment against a period: before it, in it, or after it."""
     if name == "taken":
         return _at(Content.taken, operator, period, datetime.isoformat)
-    return _at(Item.mtime_ns, operator, period, _nanoseconds)
+    return _at(ItemRow.mtime_ns, operator, period, _nanoseconds)
 
 
 def _at(column: Expression, operator: str, period: Period, written: Callable[[datetime], object]) -> Clause:
@@ -228,7 +228,7 @@ def _nanoseconds(moment: datetime) -> int:
 def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
     if name == "root":
         path = cast(Root.path, String)
-        return Item.root_id.in_(select(Root.id).where(_text(path, operator, values)))
+        return ItemRow.root_id.in_(select(Root.id).where(_text(path, operator, values)))
     if name == "path":
         return _path(operator, values)
     if name == "folder":
@@ -256,8 +256,8 @@ def _path(operator: str, values: Sequence[str]) -> Clause:
     """Equality goes by bytes, patterns by the path as text."""
     if operator in ("=", "!=", "in"):
         paths = [_bytes(value) for value in values]
-        return Item.path.not_in(paths) if operator == "!=" else Item.path.in_(paths)
-    clause = _text(Item.display, operator, values)
+        return ItemRow.path.not_in(paths) if operator == "!=" else ItemRow.path.in_(paths)
+    clause = _text(ItemRow.display, operator, values)
     return and_(_below(_literal_start(values[0])), clause) if operator == "glob" else clause
 
 
@@ -269,7 +269,7 @@ def _below(prefix: str) -> Clause:
     # The first that comes after all of them; a name may hold the byte 255, which has no successor.
     last = start.rstrip(b"\xff")
     stop = last[:-1] + bytes([last[-1] + 1]) if last else None
-    return Item.path >= start if stop is None else and_(Item.path >= start, Item.path < stop)
+    return ItemRow.path >= start if stop is None else and_(ItemRow.path >= start, ItemRow.path < stop)
 
 
 def _literal_start(pattern: str) -> str:
@@ -292,10 +292,10 @@ def _folder(operator: str, values: Sequence[str]) -> Clause:
 
 def _directly_in(folder: str) -> Clause:
     prefix = folder if folder.endswith(os.sep) else folder + os.sep
-    rest = func.substr(Item.path, len(_bytes(prefix)) + 1)
+    rest = func.substr(ItemRow.path, len(_bytes(prefix)) + 1)
     return and_(_below(prefix), func.instr(rest, literal(_bytes(os.sep), LargeBinary)) == 0)
 
 
 _FOLDER: ColumnElement[str] = func.substr(
-    Item.display, 1, func.max(func.length(Item.display) - func.length(Item.name) - len(os.sep), 1)
+    ItemRow.display, 1, func.max(func.length(ItemRow.display) - func.length(ItemRow.name) - len(os.sep), 1)
 )

@@ -16,7 +16,7 @@ from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownItem, Placement
 from mmsearch.catalog.statements import Statement, chunks
-from mmsearch.catalog.tables import Content, Item, Root
+from mmsearch.catalog.tables import Content, ItemRow, Root
 from mmsearch.catalog.values import utc_now
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import LibraryError
@@ -62,20 +62,22 @@ def items_with_content(connection: Connection, sha256: str) -> list[KnownItem]:
 
 def missing_items(connection: Connection, after: int, limit: int) -> list[KnownItem]:
     """The next `limit` items beyond an id whose file is missing, by id."""
-    query = _KNOWN.where(Item.status == "missing", Item.id > after).order_by(Item.id).limit(limit)
+    query = _KNOWN.where(ItemRow.status == "missing", ItemRow.id > after).order_by(ItemRow.id).limit(limit)
     return checked_paths([KnownItem._make(row) for row in connection.execute(query)])
 
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
 # lies below it: with an OR between them SQLite would read and sort everything below for every page.
-_KNOWN: Any = select(Item.id, Item.path, Item.size, Item.mtime_ns, Item.status, Item.content_id, Item.kept)
+_KNOWN: Any = select(
+    ItemRow.id, ItemRow.path, ItemRow.size, ItemRow.mtime_ns, ItemRow.status, ItemRow.content_id, ItemRow.kept
+)
 
-_ITEMS = _KNOWN.order_by(Item.path)
+_ITEMS = _KNOWN.order_by(ItemRow.path)
 
-_ITEM_AT = Statement(_ITEMS.where(Item.path == bindparam("root")))
+_ITEM_AT = Statement(_ITEMS.where(ItemRow.path == bindparam("root")))
 
 _ITEMS_BELOW = Statement(
-    _ITEMS.where(Item.path > bindparam("after"), Item.path < bindparam("stop")).limit(bindparam("limit"))
+    _ITEMS.where(ItemRow.path > bindparam("after"), ItemRow.path < bindparam("stop")).limit(bindparam("limit"))
 )
 
 _ITEMS_WITH_CONTENT = Statement(_ITEMS.join(Content).where(Content.sha256 == bindparam("sha256")))
@@ -85,15 +87,19 @@ def items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, Item
     """The known items, present or missing, at these paths."""
     found: dict[bytes, ItemAtPath] = {}
     for part in chunks(paths):
-        query = select(Item.path, Item.id, Item.content_id, Content.sha256, Content.modality, Item.status, Item.kept)
-        rows: Any = connection.execute(query.join(Content, Content.id == Item.content_id).where(Item.path.in_(part)))
+        query = select(
+            ItemRow.path, ItemRow.id, ItemRow.content_id, Content.sha256, Content.modality, ItemRow.status, ItemRow.kept
+        )
+        rows: Any = connection.execute(
+            query.join(Content, Content.id == ItemRow.content_id).where(ItemRow.path.in_(part))
+        )
         found.update((row[0], ItemAtPath(*row[1:])) for row in rows)
     return found
 
 
 def path_of_item(connection: Connection, item_id: int) -> bytes | None:
     """The path of an item; None if there is none of this number."""
-    return connection.execute(select(Item.path).where(Item.id == item_id)).scalar()
+    return connection.execute(select(ItemRow.path).where(ItemRow.id == item_id)).scalar()
 
 
 def present_items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
@@ -108,14 +114,14 @@ def present_files(
     found: dict[int, list[PresentFile]] = {}
     for part in chunks(content_ids):
         query = (
-            select(Item.content_id, Item.id, Item.path, Item.size, Content.width, Content.height)
-            .join(Content, Content.id == Item.content_id)
+            select(ItemRow.content_id, ItemRow.id, ItemRow.path, ItemRow.size, Content.width, Content.height)
+            .join(Content, Content.id == ItemRow.content_id)
             .where(
-                Item.status == "present",
+                ItemRow.status == "present",
                 Content.id.in_(part),
                 *([] if filter is None else [filter_clause(filter, few=True)]),
             )
-            .order_by(Item.content_id, Item.mtime_ns, Item.path)
+            .order_by(ItemRow.content_id, ItemRow.mtime_ns, ItemRow.path)
         )
         for content, item_id, path, size, width, height in connection.execute(query):
             found.setdefault(content, []).append(PresentFile(item_id, path, size, width, height))
@@ -148,7 +154,7 @@ def place_items(
     ]
     take_over(connection, edited)
     for part in chunks([p.moved for p in placements if p.moved is not None]):
-        yield from connection.execute(select(Item.content_id).where(Item.id.in_(part))).scalars()
+        yield from connection.execute(select(ItemRow.content_id).where(ItemRow.id.in_(part))).scalars()
     rows: list[dict[str, object]] = []
     for place in placements:
         if place.sha256 not in known:
@@ -161,13 +167,13 @@ def place_items(
             "kept": int(place.kept),
         }  # fmt: skip
         if place.moved is not None and place.path not in before:
-            connection.execute(update(Item).where(Item.id == place.moved).values(values))
+            connection.execute(update(ItemRow).where(ItemRow.id == place.moved).values(values))
         else:
             rows.append(values)
     if rows:
-        statement = upsert(Item)
+        statement = upsert(ItemRow)
         replaced = {name: statement.excluded[name] for name in rows[0]}
-        connection.execute(statement.on_conflict_do_update(index_elements=[Item.path], set_=replaced), rows)
+        connection.execute(statement.on_conflict_do_update(index_elements=[ItemRow.path], set_=replaced), rows)
     forget_failures_at(connection, [p.path for p in placements])
     for place in placements:
         if is_media_path(place.path):
@@ -178,8 +184,8 @@ def place_items(
 def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -> Iterable[int]:
     """Mark items, given with their path, whose file is gone. Yields their contents."""
     for item_id, path in missing:
-        statement = update(Item).where(Item.id == item_id, Item.path == path).values(status="missing")
-        found = connection.execute(statement.returning(Item.content_id)).scalar()
+        statement = update(ItemRow).where(ItemRow.id == item_id, ItemRow.path == path).values(status="missing")
+        found = connection.execute(statement.returning(ItemRow.content_id)).scalar()
         if found is not None:
             yield found
 
@@ -187,5 +193,5 @@ def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -
 def forget_items(connection: Connection, items: Sequence[KnownItem]) -> int:
     """Delete items, and contents that only they held. Returns how many contents."""
     for part in chunks([item.id for item in items]):
-        connection.execute(delete(Item).where(Item.id.in_(part)))
+        connection.execute(delete(ItemRow).where(ItemRow.id.in_(part)))
     return collect_orphans(connection, [item.content_id for item in items])

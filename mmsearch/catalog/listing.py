@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Select, func, select
 
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.meta import meta_of
-from mmsearch.catalog.tables import Content, Item
+from mmsearch.catalog.tables import Content, ItemRow
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.filters.ast import Filter
-from mmsearch.types import Item as ItemRecord
-from mmsearch.types import Modality
+from mmsearch.types import Item, Modality
 
 PAGE = 500
 """Items read at once."""
@@ -22,23 +21,23 @@ PAGE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COLUMNS: Any = select(
-    Item.id, Item.path, Item.status, Item.size, Item.mtime_ns, Item.seen_at, Item.content_id, Content.modality,
-    Content.sha256, Content.duration, Content.width, Content.height, Content.taken, Content.camera, Content.title,
-    Content.latitude, Content.longitude, Content.meta,
-).join(Content, Content.id == Item.content_id)  # fmt: skip
+    ItemRow.id, ItemRow.path, ItemRow.status, ItemRow.size, ItemRow.mtime_ns, ItemRow.seen_at, ItemRow.content_id,
+    Content.modality, Content.sha256, Content.duration, Content.width, Content.height, Content.taken, Content.camera,
+    Content.title, Content.latitude, Content.longitude, Content.meta,
+).join(Content, Content.id == ItemRow.content_id)  # fmt: skip
 
 
-def item_with_id(connection: Connection, item_id: int) -> ItemRecord | None:
+def item_with_id(connection: Connection, item_id: int) -> Item | None:
     """The item of an id, present or missing; None if there is no such."""
-    return _first(connection, _COLUMNS.where(Item.id == item_id))
+    return _first(connection, _COLUMNS.where(ItemRow.id == item_id))
 
 
-def item_at(connection: Connection, path: bytes) -> ItemRecord | None:
+def item_at(connection: Connection, path: bytes) -> Item | None:
     """The item at a path, present or missing; None if there is none."""
-    return _first(connection, _COLUMNS.where(Item.path == path))
+    return _first(connection, _COLUMNS.where(ItemRow.path == path))
 
 
-def _first(connection: Connection, query: Any) -> ItemRecord | None:
+def _first(connection: Connection, query: Any) -> Item | None:
     return next(iter(_records(connection, connection.execute(query).all())), None)
 
 
@@ -49,15 +48,15 @@ def next_items(
     modalities: Collection[Modality] | None = None,
     *,
     missing: bool = False,
-) -> list[ItemRecord]:
+) -> list[Item]:
     """The next `PAGE` items beyond a path that match, by path; those whose file is missing only if told so."""
     # Conditions row by row: SQLite goes along the paths, and never sorts what it found elsewhere for a page of it.
     clause = [] if filter is None else [filter_clause(filter, few=True)]
     if modalities is not None:
         clause.append(row_by_row(Content.modality.in_(modalities)))
     if not missing:
-        clause.append(row_by_row(Item.status == "present"))
-    query = _COLUMNS.where(Item.path > after, *clause).order_by(Item.path).limit(PAGE)
+        clause.append(row_by_row(ItemRow.status == "present"))
+    query = _COLUMNS.where(ItemRow.path > after, *clause).order_by(ItemRow.path).limit(PAGE)
     return _records(connection, connection.execute(query).all())
 
 
@@ -69,21 +68,21 @@ def count_items(
     missing: bool = False,
 ) -> int:
     """How many items `next_items` goes through in all."""
-    query: Select[int] = select(func.count()).select_from(Item).join(Content, Content.id == Item.content_id)
+    query: Select[int] = select(func.count()).select_from(ItemRow).join(Content, Content.id == ItemRow.content_id)
     if filter is not None:
         query = query.where(filter_clause(filter))
     if modalities is not None:
         query = query.where(Content.modality.in_(modalities))
     if not missing:
-        query = query.where(Item.status == "present")
+        query = query.where(ItemRow.status == "present")
     return int(connection.execute(query).scalar_one())
 
 
-def _records(connection: Connection, rows: Sequence[Any]) -> list[ItemRecord]:
+def _records(connection: Connection, rows: Sequence[Any]) -> list[Item]:
     contents = [row.content_id for row in rows]
     tags, labels, meta = tags_of(connection, contents), model_tags(connection, contents), meta_of(connection, contents)
     return [
-        ItemRecord(
+        Item(
             id=row.id,
             path=Path(os.fsdecode(row.path)),
             modality=row.modality,

@@ -15,7 +15,7 @@ from mmsearch.catalog.embeddings import VECTORS
 from mmsearch.catalog.records import Change, ListKey, SpaceRecord
 from mmsearch.catalog.segments import contents_of_segments
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
-from mmsearch.catalog.tables import Content, Embedding, Item, ListRow, SegmentRow, SpaceRow, Tombstone
+from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, Tombstone
 from mmsearch.types import Ids, Vectors
 
 ROWS = 8192
@@ -57,13 +57,13 @@ def list_segments(snapshot: Connection, key: ListKey) -> Ids:
 def items_of_list(connection: Connection, key: ListKey) -> tuple[Ids, Ids]:
     """Every (segment, present item) pair of a list, by item: segment ids (n,), item ids (n,)."""
     query = (
-        select(SegmentRow.id, Item.id)
+        select(SegmentRow.id, ItemRow.id)
         .join(Content, Content.id == SegmentRow.content_id)
-        .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
+        .join(ItemRow, and_(ItemRow.content_id == Content.id, ItemRow.status == "present"))
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
         .join(SpaceRow, SpaceRow.id == Embedding.space_id)
         .where(Content.modality == key.item, SegmentRow.modality == key.segment, SpaceRow.name == key.space)
-        .order_by(Item.id, SegmentRow.id)
+        .order_by(ItemRow.id, SegmentRow.id)
     )
     pairs = np.array([tuple(row) for row in connection.execute(query)], np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]

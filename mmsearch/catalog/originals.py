@@ -21,7 +21,7 @@ from typing import BinaryIO
 from sqlalchemy import Connection, select
 
 from mmsearch.catalog.statements import CHUNK, chunks
-from mmsearch.catalog.tables import Content, Item
+from mmsearch.catalog.tables import Content, ItemRow
 from mmsearch.core.atomic import folder_to_disk, make_folder, told
 from mmsearch.errors import LibraryError
 
@@ -179,8 +179,8 @@ def needed_originals(connection: Connection, hashes: Sequence[str]) -> set[str]:
     """Those of some hashes whose bytes an item needs."""
     found: set[str] = set()
     for part in chunks(hashes):
-        query = select(Content.sha256).join(Item, Item.content_id == Content.id)
-        found.update(connection.execute(query.where(Content.sha256.in_(part), Item.kept == 1)).scalars())
+        query = select(Content.sha256).join(ItemRow, ItemRow.content_id == Content.id)
+        found.update(connection.execute(query.where(Content.sha256.in_(part), ItemRow.kept == 1)).scalars())
     return found
 
 
@@ -188,17 +188,17 @@ def originals_of(connection: Connection, items: Sequence[int]) -> set[str]:
     """The hashes of the bytes that some items need."""
     found: set[str] = set()
     for part in chunks(items):
-        query = select(Content.sha256).join(Item, Item.content_id == Content.id)
-        found.update(connection.execute(query.where(Item.id.in_(part), Item.kept == 1)).scalars())
+        query = select(Content.sha256).join(ItemRow, ItemRow.content_id == Content.id)
+        found.update(connection.execute(query.where(ItemRow.id.in_(part), ItemRow.kept == 1)).scalars())
     return found
 
 
 def every_original(connection: Connection, after: str, limit: int) -> list[tuple[str, int, bytes]]:
     """The next (hash, bytes, path of an item) beyond a hash whose bytes an item needs, by hash."""
     query = (
-        select(Content.sha256, Item.size, Item.path)
-        .join(Item, Item.content_id == Content.id)
-        .where(Item.kept == 1, Content.sha256 > after)
+        select(Content.sha256, ItemRow.size, ItemRow.path)
+        .join(ItemRow, ItemRow.content_id == Content.id)
+        .where(ItemRow.kept == 1, Content.sha256 > after)
         .group_by(Content.sha256)
         .order_by(Content.sha256)
         .limit(limit)

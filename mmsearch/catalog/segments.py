@@ -12,7 +12,7 @@ from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import HitDetails, ListKey, NewContent, ResolvedSegment, SpaceRecord
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
-from mmsearch.catalog.tables import Content, Item, LibraryRow, SegmentRow, SpaceRow, Tombstone
+from mmsearch.catalog.tables import Content, ItemRow, LibraryRow, SegmentRow, SpaceRow, Tombstone
 from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Span
@@ -46,19 +46,21 @@ def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> l
 
 
 _PLACED: Any = (
-    select(SegmentRow.id, Item.content_id, Item.id, Item.path)
-    .join(Item, and_(Item.content_id == SegmentRow.content_id, Item.status == "present"))
+    select(SegmentRow.id, ItemRow.content_id, ItemRow.id, ItemRow.path)
+    .join(ItemRow, and_(ItemRow.content_id == SegmentRow.content_id, ItemRow.status == "present"))
     .where(SegmentRow.id.in_(number_list("ids")))
 )
 
-_RESOLVED: Any = _PLACED.join(Content, Content.id == Item.content_id).add_columns(Content.modality, SegmentRow.modality)
+_RESOLVED: Any = _PLACED.join(Content, Content.id == ItemRow.content_id).add_columns(
+    Content.modality, SegmentRow.modality
+)
 
 _PLACED_ALL, _RESOLVED_ALL = Statement(_PLACED), Statement(_RESOLVED)
 
 _METADATA = Statement(
-    select(Item.id, type_coerce(Content.meta, Text))
-    .join(Content, Content.id == Item.content_id)
-    .where(Item.id.in_(number_list("ids")))
+    select(ItemRow.id, type_coerce(Content.meta, Text))
+    .join(Content, Content.id == ItemRow.content_id)
+    .where(ItemRow.id.in_(number_list("ids")))
 )
 
 _SPANS = Statement(
@@ -105,11 +107,11 @@ def _outline(item_id: int, rows: Sequence[Any]) -> ItemOutline:
 
 _OUTLINES = Statement(
     # No more than an index holds: which vector it is is enough.
-    select(Item.id, Item.content_id, SegmentRow.modality, func.count(), func.min(SegmentRow.id))
-    .join(SegmentRow, SegmentRow.content_id == Item.content_id)
-    .where(Item.id.in_(number_list("ids")))
+    select(ItemRow.id, ItemRow.content_id, SegmentRow.modality, func.count(), func.min(SegmentRow.id))
+    .join(SegmentRow, SegmentRow.content_id == ItemRow.content_id)
+    .where(ItemRow.id.in_(number_list("ids")))
     .where(SegmentRow.layout == layouts.layout_of_space(SpaceRow.id, bindparam("space")))
-    .group_by(Item.id, SegmentRow.modality)
+    .group_by(ItemRow.id, SegmentRow.modality)
 )
 
 

@@ -11,7 +11,7 @@ from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import Clause, filter_clause, row_by_row
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.statements import chunks
-from mmsearch.catalog.tables import Content, Item, SegmentRow, SpaceRow
+from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids
 
@@ -102,4 +102,4 @@ def _listed(key: ListKey) -> tuple[Clause, Clause]:
 
 def _present(clause: Clause) -> Select[int]:
     """Contents that have a present item that matches, once for each."""
-    return select(Content.id).join(Item, Item.content_id == Content.id).where(Item.status == "present", clause)
+    return select(Content.id).join(ItemRow, ItemRow.content_id == Content.id).where(ItemRow.status == "present", clause)

@@ -15,7 +15,7 @@ from mmsearch.catalog.embeddings import vectors_by_content
 from mmsearch.catalog.evidence import stored_evidence
 from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.records import SpaceRecord
-from mmsearch.catalog.tables import Content, Embedding, Item, Root, SegmentRow
+from mmsearch.catalog.tables import Content, Embedding, ItemRow, Root, SegmentRow
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.types import Metadata, MetaValue, Modality, Span, Vectors
 
@@ -70,7 +70,7 @@ def segments_of_hit(
     """The item modality and the segments, in order, of what a segment belongs to; below 0: of what an item holds."""
     named = select(Content.id, Content.modality)
     if segment_id < 0:
-        named = named.join(Item, Item.content_id == Content.id).where(Item.id == item_id)
+        named = named.join(ItemRow, ItemRow.content_id == Content.id).where(ItemRow.id == item_id)
     else:
         named = named.join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id == segment_id)
     row = connection.execute(named).first()
@@ -96,8 +96,8 @@ def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int
 
 def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
     """An item, present or missing, with its vectors; None if there is no such, or it has none."""
-    query = select(Content.id, Content.modality, Item.path).join(Item, Item.content_id == Content.id)
-    row = connection.execute(query.where(Item.id == item_id)).first()
+    query = select(Content.id, Content.modality, ItemRow.path).join(ItemRow, ItemRow.content_id == Content.id)
+    row = connection.execute(query.where(ItemRow.id == item_id)).first()
     vectors = vectors_by_content(connection, space, [row[0]]).get(row[0]) if row else None
     return StoredItem(row[1], Path(os.fsdecode(row[2])), vectors) if row and vectors else None
 
@@ -124,12 +124,12 @@ def exported_contents(connection: Connection, space: SpaceRecord, after: int) ->
 def exported_items(connection: Connection, space: SpaceRecord, after: bytes, until: int) -> list[dict[str, Any]]:
     """The next present items beyond a path of the exported contents up to an id, by path; none at the end."""
     query = (
-        select(Item.path, Root.path.label("root"), Content.sha256, Item.size, Item.mtime_ns, Item.kept)
-        .join(Content, Content.id == Item.content_id)
-        .join(Root, Root.id == Item.root_id)
-        .where(Item.path > after, Item.status == "present", Content.id <= until, _embedded(space))
+        select(ItemRow.path, Root.path.label("root"), Content.sha256, ItemRow.size, ItemRow.mtime_ns, ItemRow.kept)
+        .join(Content, Content.id == ItemRow.content_id)
+        .join(Root, Root.id == ItemRow.root_id)
+        .where(ItemRow.path > after, ItemRow.status == "present", Content.id <= until, _embedded(space))
     )
-    rows: Any = connection.execute(query.order_by(Item.path).limit(4 * PAGE))
+    rows: Any = connection.execute(query.order_by(ItemRow.path).limit(4 * PAGE))
     return [dict(zip(("path", "root", "sha256", "size", "mtime_ns", "kept"), row, strict=True)) for row in rows]
 
 

@@ -139,10 +139,6 @@ class ItemRow(Base):
     """1 where the library keeps the bytes (`catalog.originals`); only media that were handed over in memory have it."""
 
 
-Item = ItemRow
-"""Inside the catalog; `mmsearch.Item` is what apps see."""
-
-
 class SegmentRow(Base):
     """A piece of a content: a picture, a window of sound, a frame, a passage."""
 

@@ -4,16 +4,16 @@ from sqlalchemy import Connection, and_, delete, func, select
 
 from mmsearch.catalog.records import SpaceRecord
 from mmsearch.catalog.stored_contents import PAGE
-from mmsearch.catalog.tables import Content, Item, UnsupportedRow
+from mmsearch.catalog.tables import Content, ItemRow, UnsupportedRow
 from mmsearch.types import Modality
 
 
 def unsupported_counts(connection: Connection, space: SpaceRecord) -> dict[tuple[Modality, str], int]:
     """(item modality, failure class) -> present items that have no vectors in the space and won't get any."""
     query = (
-        select(Content.modality, UnsupportedRow.failure, func.count(Item.id))
+        select(Content.modality, UnsupportedRow.failure, func.count(ItemRow.id))
         .join(UnsupportedRow, UnsupportedRow.content_id == Content.id)
-        .join(Item, and_(Item.content_id == Content.id, Item.status == "present"))
+        .join(ItemRow, and_(ItemRow.content_id == Content.id, ItemRow.status == "present"))
         .where(UnsupportedRow.space_id == space.id)
         .group_by(Content.modality, UnsupportedRow.failure)
     )

@@ -32,7 +32,7 @@ from mmsearch.catalog import layouts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
-from mmsearch.catalog.tables import Content, Item, SegmentRow
+from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
@@ -162,7 +162,7 @@ def search_words(
     asked = parse_words(query)
     if not asked.terms:
         return []
-    allowed = [Item.status == "present"]
+    allowed = [ItemRow.status == "present"]
     if modalities is not None:
         allowed.append(row_by_row(Content.modality.in_(sorted(modalities))))
     if filter is not None:
@@ -263,14 +263,16 @@ class _Search:
         matches.append((text("length(item_words.name)"), f'{{name}} : ^"{" ".join(asked.whole)}"'))
         found: set[int] = set()
         for order, match in matches:
-            query = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id)
-            query = query.where(_match(ITEM_WORDS, match), *self.allowed).order_by(order, Item.path)
+            query = select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id)
+            query = query.where(_match(ITEM_WORDS, match), *self.allowed).order_by(order, ItemRow.path)
             self.begun = set(self.connection.execute(query.limit(self.limit)).scalars())
             found |= self.begun
         return found
 
     def _passage_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
-        here = select(Item.id).join(Content).where(Item.content_id == SegmentRow.content_id, *self.allowed).exists()
+        here = (
+            select(ItemRow.id).join(Content).where(ItemRow.content_id == SegmentRow.content_id, *self.allowed).exists()
+        )
         found: set[int] = set()
         for match in (" OR ".join(asked.terms), phrases):
             query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
@@ -284,7 +286,7 @@ class _Search:
         """Items of the candidate passages: their names count too."""
         if not self.passages:
             return set()
-        query = select(Item.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
+        query = select(ItemRow.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
         return set(self.connection.execute(query.where(_among(SegmentRow.id, self.passages), *self.allowed)).scalars())
 
     def _item_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
@@ -323,9 +325,11 @@ class _Search:
         """Candidate items, each with each of its content's candidate passages, or with none."""
         segment = SegmentRow
         here = and_(segment.content_id == Content.id, _among(segment.id, self.passages))
-        columns = Item.id, Item.content_id, Item.path, Content.modality, ITEM_WORDS.c.name, segment.id
-        joined = select(Item.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == Item.id).outerjoin(segment, here)
-        query = joined.where(_among(Item.id, self.items), *self.allowed)
+        columns = ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality, ITEM_WORDS.c.name, segment.id
+        joined = (
+            select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id).outerjoin(segment, here)
+        )
+        query = joined.where(_among(ItemRow.id, self.items), *self.allowed)
         return self.connection.execute(query.with_only_columns(*columns, maintain_column_froms=True)).all()
 
 

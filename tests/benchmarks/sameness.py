@@ -116,10 +116,10 @@ def report(library: Library, altered: int) -> None:
 def _all(library: Library) -> list[Path]:
     from sqlalchemy import select
 
-    from mmsearch.catalog.tables import Item
+    from mmsearch.catalog.tables import ItemRow
 
     with library._context.catalog().reading() as snapshot:
-        return [Path(row[0].decode()) for row in snapshot.execute(select(Item.path))]
+        return [Path(row[0].decode()) for row in snapshot.execute(select(ItemRow.path))]
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from mmsearch.catalog.database import writing
 from mmsearch.catalog.spaces import base_space
-from mmsearch.catalog.tables import WORD_TABLES, Base, Item, Tag
+from mmsearch.catalog.tables import WORD_TABLES, Base, ItemRow, Tag
 from mmsearch.ingest.media import Media
 from mmsearch.library import Library
 from tests.generated import picture, sound, words
@@ -93,7 +93,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     assert base is not None
     catalog.add_projected(base, "bent", "f", b"weights")
     with writing(catalog._engine) as connection:
-        (content,) = connection.execute(select(Item.content_id).where(Item.name == "red.png")).scalars()
+        (content,) = connection.execute(select(ItemRow.content_id).where(ItemRow.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
     library.set_meta(folder / "red.png", {"rating": 5})
     catalog.remove(bytes(folder / "gone.png"))
