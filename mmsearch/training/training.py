@@ -265,26 +265,18 @@ class LibraryTraining:
 
     def _fuse(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         fitted = learned_fusion.train_fusion(folder, on_epoch)
-        if plot is not None:
-            _draw(fitted, Path(plot))
+        _draw(fitted, plot)
         warnings = ("no epoch was better than the mean: more pairs may help",) if fitted.best == 0 else ()
-        return TrainingResult(
-            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
-            fitted.measures, (), warnings,
-        )  # fmt: skip
+        return _result(folder, fitted, warnings)
 
     def _adapt(self, folder: ModelFolder, plot: Any, on_epoch: OnEpoch | None) -> TrainingResult:
         plan = folder.plan()
         low, recipe = folder.settings(LoraOptions, plan["shape"]), folder.settings(Recipe, plan["recipe"])
         fitted, files = adapting.train_adapter(self._context, folder, low, recipe, on_epoch)
         _write_card(folder, "adapter", plan, fitted, recipe, files, asdict(low))
-        if plot is not None:
-            _draw(fitted, Path(plot))
+        _draw(fitted, plot)
         worse = ("no epoch was better than changing nothing: more pairs may help",) if fitted.best == 0 else ()
-        return TrainingResult(
-            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
-            fitted.measures, (), worse, f"adapter:{folder.path}",
-        )  # fmt: skip
+        return _result(folder, fitted, worse, f"adapter:{folder.path}")
 
     def _replay(
         self, record: SpaceRecord, base: Space, shape: ProjectionShape, contents: Sequence[int]
@@ -308,15 +300,11 @@ class LibraryTraining:
         keep = folder.path / CHECKPOINT
         fitted = fit_task(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
         self._finish(folder, plan, task.projection.cpu(), fitted, recipe, shape)
-        if plot is not None:
-            _draw(fitted, Path(plot))
+        _draw(fitted, plot)
         warnings = list(plan["warnings"])
         if fitted.best == 0:
             warnings.append("no epoch was better than changing nothing: more pairs may help, or --modality with text")
-        return TrainingResult(
-            folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
-            fitted.measures, (), tuple(warnings),
-        )  # fmt: skip
+        return _result(folder, fitted, warnings)
 
     def _finish(
         self,
@@ -375,8 +363,18 @@ def _check_plot(path: str | os.PathLike[str] | None) -> None:
         evaluation.plot.require(Path(path))
 
 
-def _draw(fitted: FitResult, path: Path) -> None:
-    plot.draw_training(fitted.history, fitted.best, path)
+def _draw(fitted: FitResult, path: str | os.PathLike[str] | None) -> None:
+    if path is not None:
+        plot.draw_training(fitted.history, fitted.best, Path(path))
+
+
+def _result(
+    folder: ModelFolder, fitted: FitResult, warnings: Sequence[str], space: str | None = None
+) -> TrainingResult:
+    return TrainingResult(
+        folder.name, folder.path, fitted.best, len(fitted.history) - 1, fitted.history[0].measures,
+        fitted.measures, (), tuple(warnings), space,
+    )  # fmt: skip
 
 
 def _source(judged: JudgedPairs, used: int) -> card.TrainingSource:
