@@ -1,7 +1,7 @@
 """Library: a folder of vectors and what they stand for. The only thing the shell and the server know."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
@@ -16,13 +16,13 @@ from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
+from mmsearch.filters import filter_of
 from mmsearch.filters.ast import Filter
 from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
-from mmsearch.maintenance import items as maintenance_items
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
-from mmsearch.maintenance.items import Paths
+from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.status import Status, library_status
@@ -33,14 +33,14 @@ from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
 from mmsearch.search.witnesses import fill_evidence
-from mmsearch.types import Failure, Hit, Item, Label, MetaValue, Modality, Query, QueryLike, Vectors
+from mmsearch.types import Failure, Hit, Label, Modality, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
 
 @checked_methods
-class Library(LibraryIngestion, LibrarySafekeeping):
+class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this
@@ -98,7 +98,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
         registry.check_modalities(modalities)
-        chosen = _filter(filter)
+        chosen = filter_of(filter)
         self._require_items()
         dedup_on = self.settings.dedup if dedup is None else dedup
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
@@ -131,7 +131,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         Raises: as `search`, for the first query that can't be asked.
         """
         registry.check_modalities(modalities)
-        chosen = _filter(filter)
+        chosen = filter_of(filter)
         self._require_items()
         dedup_on = self.settings.dedup if dedup is None else dedup
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
@@ -174,7 +174,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
         """
         registry.check_modalities(modalities)
         thresholds = duplicates.thresholds(threshold, self.settings.similarity)
-        wanted = duplicates.Wanted(thresholds, duplicates.checked_kinds(kinds), modalities, _filter(filter))
+        wanted = duplicates.Wanted(thresholds, duplicates.checked_kinds(kinds), modalities, filter_of(filter))
         self._require_items()
         context = self._context
         return context.of_one_space(
@@ -261,7 +261,7 @@ class Library(LibraryIngestion, LibrarySafekeeping):
 
         Raises: InvalidInput for invalid names or an unknown classifier, LibraryEmpty, LibraryLocked.
         """
-        options = labelling.LabelOptions(names, model, _filter(filter), modalities, min_confidence)
+        options = labelling.LabelOptions(names, model, filter_of(filter), modalities, min_confidence)
         registry.check_modalities(modalities)
         self._require_items()
         return labelling.label_items(options, self._context, save=save)
@@ -282,78 +282,6 @@ class Library(LibraryIngestion, LibrarySafekeeping):
     def index(self) -> LibraryIndex:
         """The indexes of the library: show, tune, build and verify them."""
         return LibraryIndex(self._context)
-
-    # Items
-
-    def get(self, which: int | str | os.PathLike[str]) -> Item | None:
-        """The item of an id (`Hit.item_id`, `Item.id`) or at a path, with all that is known of it.
-
-        None if the library has no such item, as a dict's `get` has it. One whose file is missing is still an item.
-
-        Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
-        """
-        return maintenance_items.known_item(self._context, which)
-
-    def items(
-        self,
-        filter: str | Filter | None = None,
-        modalities: Collection[Modality] | None = None,
-        *,
-        missing: bool = False,
-    ) -> Iterator[Item]:
-        """Every item that matches, by path.
-
-        They are read 500 at a time, each time from one state of the library, so that memory stays the same however
-        many there are, and others may ingest meanwhile.
-
-        Args:
-            filter, modalities: Only such items, as in `search`.
-            missing: Items whose file is missing, too.
-
-        Raises: LibraryNotFound, InvalidInput, both at once and not at the first item.
-        """
-        return maintenance_items.all_items(self._context, _filter(filter), modalities, missing)
-
-    def count(
-        self,
-        filter: str | Filter | None = None,
-        modalities: Collection[Modality] | None = None,
-        *,
-        missing: bool = False,
-    ) -> int:
-        """How many items `items` would go through with the same arguments. Raises: as `items`."""
-        return maintenance_items.item_count(self._context, _filter(filter), modalities, missing)
-
-    def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
-        """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.
-
-        A tag belongs to what the file holds: copies have it too, and it stays when the file moves or changes. What
-        `label` saves never replaces it.
-
-        Args:
-            paths: Files, or folders for every item below; one or several.
-            remove: Tags to take away, whoever gave them.
-
-        Returns how many items were reached.
-
-        Raises: InvalidInput for a path where nothing is known, LibraryNotFound, LibraryLocked.
-        """
-        return maintenance_items.tag_items(self._context, paths, add, remove)
-
-    def set_meta(self, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
-        """Give items metadata of your own, which filters know as `meta.KEY`: `{"rating": 5, "due": date(2027, 1, 1)}`.
-
-        Keys that are not named keep their values. As a tag, a value belongs to what the file holds.
-
-        Args:
-            paths: As `tag` takes them.
-            values: Key -> a str, an int, a float, a bool, a date, or a datetime without a zone; None takes it away.
-
-        Returns how many items were reached.
-
-        Raises: InvalidInput for a key or a value that is none, and as `tag`.
-        """
-        return maintenance_items.set_item_meta(self._context, paths, values)
 
     # Knowing and forgetting
 
@@ -396,12 +324,3 @@ def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[
     folder = absolute_path(path) if path is not None else default_library()
     found = config.warn_of_ignored(config.read_configuration(folder, **settings))
     return Library(folder, found.settings, settings.get("space"), found.named)
-
-
-def _filter(given: str | Filter | None) -> Filter | None:
-    if not isinstance(given, str):
-        return given
-    # The parser takes longer to load than a query to answer.
-    from mmsearch.filters import parser
-
-    return parser.parse(given)

@@ -12,8 +12,10 @@ from mmsearch.catalog.store import FORGOTTEN as TOGETHER
 from mmsearch.catalog.tags import checked_tags
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
+from mmsearch.core.arguments import checked_methods
 from mmsearch.core.media_paths import item_path
 from mmsearch.errors import InvalidInput
+from mmsearch.filters import filter_of
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Item, MetaValue, Modality
 
@@ -21,14 +23,91 @@ Paths: TypeAlias = str | os.PathLike[str] | Collection[str | os.PathLike[str]]
 """Files or folders: one, or several."""
 
 
-def known_item(context: LibraryContext, which: int | str | os.PathLike[str]) -> Item | None:
+@checked_methods
+class LibraryItems:
+    """The part of a library that looks up its items, and says what a person says of them."""
+
+    _context: LibraryContext
+
+    def get(self, which: int | str | os.PathLike[str]) -> Item | None:
+        """The item of an id (`Hit.item_id`, `Item.id`) or at a path, with all that is known of it.
+
+        None if the library has no such item, as a dict's `get` has it. One whose file is missing is still an item.
+
+        Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
+        """
+        return _known_item(self._context, which)
+
+    def items(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> Iterator[Item]:
+        """Every item that matches, by path.
+
+        They are read 500 at a time, each time from one state of the library, so that memory stays the same however
+        many there are, and others may ingest meanwhile.
+
+        Args:
+            filter, modalities: Only such items, as in `search`.
+            missing: Items whose file is missing, too.
+
+        Raises: LibraryNotFound, InvalidInput, both at once and not at the first item.
+        """
+        return _all_items(self._context, filter_of(filter), modalities, missing)
+
+    def count(
+        self,
+        filter: str | Filter | None = None,
+        modalities: Collection[Modality] | None = None,
+        *,
+        missing: bool = False,
+    ) -> int:
+        """How many items `items` would go through with the same arguments. Raises: as `items`."""
+        return _item_count(self._context, filter_of(filter), modalities, missing)
+
+    def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+        """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.
+
+        A tag belongs to what the file holds: copies have it too, and it stays when the file moves or changes. What
+        `label` saves never replaces it.
+
+        Args:
+            paths: Files, or folders for every item below; one or several.
+            remove: Tags to take away, whoever gave them.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a path where nothing is known, LibraryNotFound, LibraryLocked.
+        """
+        return _tag_items(self._context, paths, add, remove)
+
+    def set_meta(self, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
+        """Give items metadata of your own, which filters know as `meta.KEY`: `{"rating": 5, "due": date(2027, 1, 1)}`.
+
+        Keys that are not named keep their values. As a tag, a value belongs to what the file holds.
+
+        Args:
+            paths: As `tag` takes them.
+            values: Key -> a str, an int, a float, a bool, a date, or a datetime without a zone; None takes it away.
+
+        Returns how many items were reached.
+
+        Raises: InvalidInput for a key or a value that is none, and as `tag`.
+        """
+        return _set_item_meta(self._context, paths, values)
+
+
+def _known_item(context: LibraryContext, which: int | str | os.PathLike[str]) -> Item | None:
     """The item of an id or at a path, present or missing; None if there is none."""
     if isinstance(which, int):
         return context.catalog().read(item_with_id, which)
     return context.catalog().read(item_at, item_path(which))
 
 
-def all_items(
+def _all_items(
     context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
 ) -> Iterator[Item]:
     """Items that match, by path, a page in memory at a time; each page is of one state of the library.
@@ -47,15 +126,15 @@ def all_items(
     return pages()
 
 
-def item_count(
+def _item_count(
     context: LibraryContext, filter: Filter | None, modalities: Collection[Modality] | None, missing: bool
 ) -> int:
-    """How many items `all_items` yields. Raises: InvalidInput."""
+    """How many items `LibraryItems.items` yields. Raises: InvalidInput."""
     registry.check_modalities(modalities)
     return context.catalog().read(count_items, filter, modalities, missing=missing)
 
 
-def tag_items(context: LibraryContext, paths: Paths, add: Sequence[str], remove: Sequence[str]) -> int:
+def _tag_items(context: LibraryContext, paths: Paths, add: Sequence[str], remove: Sequence[str]) -> int:
     """Give items a person's tags, and take tags away. Returns how many items. Raises: InvalidInput, LibraryLocked."""
     given, gone = checked_tags(add), checked_tags(remove)
     if not given and not gone:
@@ -65,7 +144,7 @@ def tag_items(context: LibraryContext, paths: Paths, add: Sequence[str], remove:
     return _annotate(context, paths, given, gone, {})
 
 
-def set_item_meta(context: LibraryContext, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
+def _set_item_meta(context: LibraryContext, paths: Paths, values: Mapping[str, MetaValue | None]) -> int:
     """Give items own metadata; None takes a key away. Returns how many items. Raises: InvalidInput, LibraryLocked."""
     return _annotate(context, paths, (), (), checked_meta(values))
 
