@@ -28,7 +28,8 @@ def status(library: Path | None, as_json: bool) -> None:
         show.line(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
     if found.bundles:
         click.echo(f"bundles  {found.bundles} stems that several files share")
-    click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}")
+    kept = f", originals {show.size(found.original_bytes)}" if found.original_bytes else ""
+    click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}{kept}")
     failed = ", ".join(f"{kind} {n}" for kind, n in found.failures.items()) or "none"
     show.line(f"failures {failed}")
     if found.not_embedded:

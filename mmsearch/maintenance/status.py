@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog import FILE_NAME, Catalog, originals
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
@@ -80,6 +80,8 @@ class Status:
     """Files of a modality that the space has no encoder for."""
     catalog_bytes: int
     index_bytes: int
+    original_bytes: int
+    """What is kept of media that were handed over in memory."""
     last_run: IngestRun | None
     models: tuple[ModelStatus, ...]
 
@@ -100,8 +102,8 @@ def library_status(context: LibraryContext) -> Status:
     return Status(
         context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
-        _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"), last_run,
-        library_models(catalog),
+        _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"),
+        _size(context.path, f"{originals.FOLDER_NAME}/*/*"), last_run, library_models(catalog),
     )  # fmt: skip
 
 

@@ -433,3 +433,14 @@ def test_the_chapter_s_example_prints_what_it_should(
     assert capsys.readouterr().out.splitlines() == [
         "2 new", "doc-17 mem:/doc-17/cat.jpg", "doc-18 mem:/doc-18/note.txt", "True", "1 removed",
     ]  # fmt: skip
+
+
+def test_the_status_counts_the_bytes_that_are_kept(library: Library, run: Run) -> None:
+    library.ingest_media(Media("red.img", RED, id="x"))
+    assert library.status().original_bytes == 0
+    assert "originals" not in run("status", "--library", library.path).stdout.decode()
+    library.ingest_media([Media("red.img", RED, id="x", keep=True), Media("b.img", BLUE, id="y", keep=True)])
+    assert library.status().original_bytes == len(RED) + len(BLUE)
+    assert f", originals {len(RED) + len(BLUE)} B\n" in run("status", "--library", library.path).stdout.decode()
+    library.remove("y")
+    assert library.status().original_bytes == len(RED)
