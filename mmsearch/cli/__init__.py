@@ -21,6 +21,7 @@ from mmsearch.cli.items import items, tag
 from mmsearch.cli.label import label
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
+from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.status import failures, status
@@ -62,7 +63,7 @@ class _Shell(click.Group):
     callback=_print_version,
     help="Print the version and exit.",
 )
-@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Also write messages into this file.")
+@click.option("--log-file", type=FilePath(dir_okay=False), help="Also write messages into this file.")
 @click.option(
     "--log-level",
     type=click.Choice(log.LEVELS),

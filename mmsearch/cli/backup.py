@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import json_option, library_option, open_library
+from mmsearch.cli.options import FilePath, json_option, library_option, open_library
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path)
+_FOLDER = FilePath(file_okay=False)
+_FILE = FilePath()
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import json_option
+from mmsearch.cli.options import FilePath, json_option
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SHOWN = 6
 @click.option("--name", required=True, help="Name of the new space: connected:NAME.")
 @click.option(
     "--texts",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     help="Texts about your media, one a line.  [default: class names of ImageNet and AudioSet]",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")

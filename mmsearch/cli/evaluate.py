@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
 
 if TYPE_CHECKING:
     from mmsearch.evaluate import Evaluation
@@ -21,7 +21,7 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
 
 
 @click.command()
-@click.argument("pairs", type=click.Path(path_type=Path, exists=True))
+@click.argument("pairs", type=FilePath(exists=True))
 @library_option
 @click.option(
     "--direction", callback=split_modalities, metavar="LIST", help="Only these directions, e.g. text-image,image-audio."
@@ -34,7 +34,7 @@ def _counts(_context: click.Context, _parameter: click.Parameter, value: str) ->
     show_default=True,
     help="Rank as a search shows results, or by the vectors alone.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw recall@k into a .png, .svg or .pdf file.")
+@click.option("--plot", type=FilePath(), help="Draw recall@k into a .png, .svg or .pdf file.")
 @device_options
 @json_option
 def evaluate(

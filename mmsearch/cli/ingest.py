@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) that match.")
 @click.option("--hidden", is_flag=True, help="Include hidden files and folders.")

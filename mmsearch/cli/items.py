@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, json_option, library_option, open_library, split_modalities
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=FilePath())
 @library_option
 @click.option("--filter", metavar="FILTER", help='Only items such as: "tag = dog and meta.rating >= 4".')
 @click.option(
@@ -74,7 +74,7 @@ def _written(value: Any) -> str:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
 @click.option("--add", multiple=True, metavar="NAME", help="Give the items this tag; may be repeated.")
 @click.option("--remove", multiple=True, metavar="NAME", help="Take this tag away; may be repeated.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import output, show
-from mmsearch.cli.options import json_option
+from mmsearch.cli.options import FilePath, json_option
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _terms(licence: str | None, non_commercial: bool) -> str:
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Copy from this folder, laid out as on the hub, instead of downloading.",
 )

@@ -11,9 +11,22 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class FilePath(click.Path):
+    """A path as `Path`. An empty one, which a shell makes of a variable that isn't set, is not the current folder."""
+
+    def __init__(self, **conditions: Any) -> None:
+        super().__init__(path_type=Path, **conditions)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty; the current folder is '.'", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 library_option = click.option(
     "--library",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     help="The library's folder. Default: $MMSEARCH_LIBRARY, else ./indexes/default if ./indexes exists, "
     "else your data folder.",
 )

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import library_option, open_library
+from mmsearch.cli.options import FilePath, library_option, open_library
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
 def remove(paths: tuple[Path, ...], library: Path | None) -> None:
     """Forget everything at or below PATHS.

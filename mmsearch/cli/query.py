@@ -10,7 +10,7 @@ import click
 
 from mmsearch.cli import show
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
-from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PASSED = ("filter", "offset", "dedup", "moments", "mode")
 WEAK = 3
 """Results shown when none is confident."""
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 
 
 @click.command()

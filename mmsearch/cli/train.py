@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import Command, device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import (
+    Command,
+    FilePath,
+    device_options,
+    json_option,
+    library_option,
+    open_library,
+    split_modalities,
+)
 
 if TYPE_CHECKING:
     from mmsearch.training.loop import EpochReport
@@ -21,7 +29,7 @@ def train() -> None:
     """Train on pairs and examples of your own."""
 
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FILE = FilePath(exists=True, dir_okay=False)
 _PAIRS = (
     click.argument("pairs", required=False, type=_FILE),
     library_option,
@@ -35,7 +43,7 @@ _PAIRS = (
     click.option("--lr", type=float, help="Highest learning rate."),
     click.option("--patience", type=int, help="Epochs without improvement before training ends."),
     click.option("--seed", type=int, help="Seed of everything random."),
-    click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file."),
+    click.option("--plot", type=FilePath(), help="Draw the curves into a .png, .svg or .pdf file."),
     device_options,
     json_option,
 )

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library
 from mmsearch.cli.train import report_epoch, report_trained
 
 
 @click.command()
-@click.argument("pairs", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("pairs", required=False, type=FilePath(exists=True, dir_okay=False))
 @library_option
 @click.option("--name", default="fused", show_default=True, help="Name of the trained model.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted training, with its own options.")
@@ -28,7 +28,7 @@ from mmsearch.cli.train import report_epoch, report_trained
 @click.option("--lr", type=float, help="Highest learning rate.")
 @click.option("--patience", type=int, help="Epochs without improvement before training ends.")
 @click.option("--seed", type=int, help="Seed of everything random.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves into a .png, .svg or .pdf file.")
+@click.option("--plot", type=FilePath(), help="Draw the curves into a .png, .svg or .pdf file.")
 @device_options
 @json_option
 def fusion(pairs: Path | None, library: Path | None, name: str, resume: bool, as_json: bool, **options: Any) -> None:

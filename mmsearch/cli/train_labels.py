@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library
 
 if TYPE_CHECKING:
     from mmsearch.training.heads import TrainedHead
 
 
 @click.command()
-@click.argument("table", metavar="LABELS", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("table", metavar="LABELS", type=FilePath(exists=True, dir_okay=False))
 @library_option
 @click.option("--name", default="names", show_default=True, help="Name of the trained model.")
 @click.option("--head", "kind", help="Classifier: linear or mlp.")
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--lr", type=float, help="Highest learning rate.")
 @click.option("--patience", type=int, help="Epochs without improvement before training ends.")
 @click.option("--seed", type=int, help="Seed of everything random.")
-@click.option("--confusion", type=click.Path(path_type=Path), help="Draw which names are confused: .png, .svg or .pdf.")
+@click.option("--confusion", type=FilePath(), help="Draw which names are confused: .png, .svg or .pdf.")
 @device_options
 @json_option
 def labels(table: Path, library: Path | None, name: str, as_json: bool, confusion: Path | None, **options: Any) -> None:

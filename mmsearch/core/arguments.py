@@ -9,7 +9,7 @@ import inspect
 import math
 import os
 import types
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from functools import cache, wraps
@@ -75,8 +75,10 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
     try:
         return _converter(annotation)(value)
     except (ValueError, OverflowError) as error:
+        wrong = _Part("", value, error)
         raise InvalidInput(
-            f"{name} can't be {brief_repr(value)}{_why(error)}", hint=f"{name} is {described(annotation)}"
+            f"{name}{wrong.where} can't be {brief_repr(wrong.value)}{wrong.why}",
+            hint=f"{name} is {described(annotation)}",
         ) from error
 
 
@@ -109,8 +111,32 @@ class _Refused(ValueError):
     """Says why."""
 
 
-def _why(error: Exception) -> str:
-    return f": {error}" if isinstance(error, _Refused) else ""
+class _Part(ValueError):
+    """What of a value is wrong, such as [3] of a list; and why, where that is known."""
+
+    def __init__(self, where: str, value: Any, error: Exception) -> None:
+        inner = error if isinstance(error, _Part) else None
+        self.where: str = where + (inner.where if inner else "")
+        self.value: Any = inner.value if inner else value
+        self.why: str = inner.why if inner else f": {error}" if isinstance(error, _Refused) else ""
+
+
+def _each(converter: Converter, values: Iterable[Any]) -> list[Any]:
+    """Raises: _Part."""
+    try:
+        return [converter(value) for value in values]
+    except (ValueError, OverflowError):
+        for number, value in enumerate(values):
+            # A set has no places.
+            _one(converter, f"[{number}]" if isinstance(values, Sequence) else "", value)
+        raise
+
+
+def _one(converter: Converter, where: str, value: Any) -> Any:
+    try:
+        return converter(value)
+    except (ValueError, OverflowError) as error:
+        raise _Part(where, value, error) from error
 
 
 @cache
@@ -199,6 +225,9 @@ def _path(value: Any) -> Any:
 
 def _path_text(value: Any) -> str:
     path = _text(value)
+    if not path:
+        # To the system it is the current folder: whoever has an empty variable does not mean all that is in there.
+        raise _Refused("it is empty")
     try:
         os.lstat(path)
     except ValueError as error:
@@ -227,11 +256,8 @@ def _one_of(values: tuple[Any, ...]) -> Converter:
 def _either(annotations: tuple[Any, ...]) -> Converter:
     # Where nothing but a path is meant, a text is one; where words are meant too, it may be anything.
     kinds = {get_origin(one) or one for one in annotations}
-    converters = [
-        _path_text if one is str and kinds <= {str, os.PathLike, int, types.NoneType} and os.PathLike in kinds
-        else _converter(one)
-        for one in annotations
-    ]  # fmt: skip
+    only_paths = os.PathLike in kinds and kinds <= {str, os.PathLike, int, types.NoneType, Collection}
+    converters = [_path_text if one is str and only_paths else _converter(one) for one in annotations]
 
     def convert(value: Any) -> Any:
         why = ValueError()
@@ -239,7 +265,7 @@ def _either(annotations: tuple[Any, ...]) -> Converter:
             try:
                 return one(value)
             except (ValueError, OverflowError) as error:
-                why = error if isinstance(error, _Refused) else why
+                why = error if isinstance(error, _Refused | _Part) else why
         raise why
 
     return convert
@@ -263,7 +289,7 @@ def _mapping_of(kind: Any, key: Converter, number: Converter) -> Converter:
     def convert(value: Any) -> Any:
         if not isinstance(value, kind):
             raise ValueError
-        return {key(one): number(other) for one, other in value.items()}
+        return {key(one): _one(number, f"[{one!r}]", other) for one, other in value.items()}
 
     return convert
 
@@ -273,7 +299,7 @@ def _collection_of(kind: Any, each: Converter) -> Converter:
         # A text is a collection of letters to Python: nobody means that.
         if not isinstance(value, kind) or isinstance(value, (*TEXTS, Mapping)):
             raise ValueError
-        made = [each(one) for one in value]
+        made = _each(each, value)
         if isinstance(value, AbstractSet):
             return frozenset(made)
         return tuple(made) if isinstance(value, tuple) else made

@@ -43,8 +43,8 @@ def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> Non
 def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
     rows = [line.split("\t") for line in filled("query", "red", "--in", "image", "--all").stdout.decode().splitlines()]
     assert [row[:1] + row[2:] for row in rows] == [
-        ["1", "1.000", "image", "media/red.png", ""],
-        ["2", "0.000", "image", "media/green.png", ""],
+        ["1", "1.00", "image", "media/red.png", ""],
+        ["2", "0.00", "image", "media/green.png", ""],
     ]
     assert filled("query", "blue", "--in", "text").stdout.decode().rstrip("\n").split("\t")[4:] == [
         "media/note.txt",
@@ -103,6 +103,10 @@ def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, pr
         (["query", "red"], 3, "there is no library at"),
         (["status"], 3, "there is no library at"),
         (["ingest", "nowhere"], 2, "no such file or folder"),
+        (["ingest", ""], 2, "the path is empty; the current folder is '.'"),
+        (["remove", ""], 2, "the path is empty"),
+        (["tag", "", "--add", "a"], 2, "the path is empty"),
+        (["status", "--library", ""], 2, "the path is empty"),
         (["ingest"], 2, "Missing argument"),
         (["query"], 2, "the query is empty"),
         (["query", "x", "-k", "0"], 2, "Invalid value for '-k'"),
