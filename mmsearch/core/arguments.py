@@ -223,11 +223,16 @@ def _path(value: Any) -> Any:
     return value
 
 
-def _path_text(value: Any) -> str:
-    path = _text(value)
-    if not path:
+def _not_empty(value: Any) -> str:
+    text = _text(value)
+    if not text:
         # To the system it is the current folder: whoever has an empty variable does not mean all that is in there.
         raise _Refused("it is empty")
+    return text
+
+
+def _path_text(value: Any) -> str:
+    path = _not_empty(value)
     try:
         os.lstat(path)
     except ValueError as error:
@@ -257,7 +262,9 @@ def _either(annotations: tuple[Any, ...]) -> Converter:
     # Where nothing but a path is meant, a text is one; where words are meant too, it may be anything.
     kinds = {get_origin(one) or one for one in annotations}
     only_paths = os.PathLike in kinds and kinds <= {str, os.PathLike, int, types.NoneType, Collection}
-    converters = [_path_text if one is str and only_paths else _converter(one) for one in annotations]
+    # Where a number is an item, a text may be the id of a medium, which no file system has to like.
+    text = _text if not only_paths else _not_empty if int in kinds else _path_text
+    converters = [text if one is str else _converter(one) for one in annotations]
 
     def convert(value: Any) -> Any:
         why = ValueError()

@@ -28,7 +28,7 @@ _MAY_PASS = frozenset({Transient.failure, Unreadable.failure})
 _LEFT_OUT = {
     "missing": "it is not there",
     "changed": "it is not what was taken in",
-    "not-kept": f"{NOT_KEPT}: hand it over again",
+    "not-kept": f"{NOT_KEPT}: hand it over again with keep=True, or remove it",
 }
 """Why a content was not even tried."""
 

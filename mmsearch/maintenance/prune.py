@@ -46,17 +46,22 @@ def _meant(catalog: Catalog, item: object) -> bytes:
         return path
     if not isinstance(item, str | os.PathLike):
         raise InvalidInput(f"an item is a path, a number or an id, not {type(item).__name__}")
-    path = item_path(item)
-    if isinstance(item, str) and not is_media_path(path) and is_id(item):
-        medium = media_folder(item, "")
-        if catalog.read(_is_known, medium):
-            if catalog.read(_is_known, path):
-                raise InvalidInput(
-                    f"{item!r} is both the id of a medium and a path that is known",
-                    hint=f"{os.fsdecode(medium)} is the medium, {os.fsdecode(path)} the path",
-                )
-            return medium
-    return path
+    medium = media_folder(item, "") if isinstance(item, str) and is_id(item) else None
+    known = medium is not None and catalog.read(_is_known, medium)
+    try:
+        path = item_path(item)
+    except InvalidInput:
+        if medium is None or not known:
+            raise
+        return medium
+    if medium is None or not known or is_media_path(path):
+        return path
+    if catalog.read(_is_known, path):
+        raise InvalidInput(
+            f"{item!r} is both the id of a medium and a path that is known",
+            hint=f"{os.fsdecode(medium)} is the medium, {os.fsdecode(path)} the path",
+        )
+    return medium
 
 
 def _is_known(snapshot: Snapshot, path: bytes) -> bool:

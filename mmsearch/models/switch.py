@@ -177,7 +177,8 @@ class LibraryModels:
             raise SpaceIncomplete(
                 f"{missing} distinct files have no vectors of {record.name!r} yet",
                 hint=f"add them: mmsearch model add {record.name}, or mmsearch model switch {record.name} "
-                "--when-complete; for files that moved or changed, mmsearch ingest their folders first",
+                "--when-complete; for files that moved or changed, mmsearch ingest their folders first; hand over "
+                "again, with keep=True, media that were not kept",
             )
         if context.settings.fusion.startswith(LEARNED):
             # It loads torch, and most libraries have no such setting.

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from mmsearch import Media
-from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, NotKept
+from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError, NotKept, SpaceIncomplete
 from mmsearch.ingest import IngestReport
 from mmsearch.library import Library
 from mmsearch.maintenance import doctor
@@ -397,8 +397,14 @@ def test_what_needs_the_bytes_says_whether_they_were_kept(open_tiny: Callable[..
         library.explain("red", by_id["g"])
     added = library.model.add("tests.model_spaces:twin")
     assert [(p.path.as_posix(), p.failure, p.reason) for p in added.problems] == [
-        ("mem:/g/green.png", "not-kept", "the original was not kept: hand it over again")
+        ("mem:/g/green.png", "not-kept", "the original was not kept: hand it over again with keep=True, or remove it")
     ]
+    with pytest.raises(SpaceIncomplete) as refused:
+        library.model.switch("twin")
+    assert "hand over again, with keep=True, media that were not kept" in str(refused.value.hint)
+    assert counts(library.ingest_media(Media("green.png", png("green"), id="g", keep=True))) == {"unchanged": 1}
+    assert library.model.add("tests.model_spaces:twin").lacking == 0
+    assert library.model.switch("twin")
     library.original("mem:/red/red.png").write_bytes(png("blue"))
     with pytest.raises(NotKept, match="missing or damaged"):
         library.explain("red", by_id["red"])
@@ -444,3 +450,10 @@ def test_the_status_counts_the_bytes_that_are_kept(library: Library, run: Run) -
     assert f", originals {len(RED) + len(BLUE)} B\n" in run("status", "--library", library.path).stdout.decode()
     library.remove("y")
     assert library.status().original_bytes == len(RED)
+
+
+def test_an_id_of_any_length_is_removed_by_itself(library: Library) -> None:
+    ids = ["a" * 512, "a\0b", "~", "."]
+    library.ingest_media([Media("n.img", RED, id=one) for one in ids])
+    assert [library.remove(one) for one in ids] == [1, 1, 1, 1]
+    assert items(library) == {}
