@@ -108,7 +108,7 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
 
     Raises: InvalidInput if there is no such file, MediaError, NoSharedSpace.
     """
-    query = interpret_query(os.fspath(path), context.query_decoding)
+    query = _query_of_file(path, context)
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
 
 
@@ -290,11 +290,19 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
         if is_media_path(path := item_path(query)):
             query = Query(like=_item_at(path, context))
             return resolve_query(query, context, space)
-        return interpret_query(os.fspath(query), context.query_decoding)
+        return _query_of_file(Path(query), context)
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
     return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+
+
+def _query_of_file(path: Path, context: LibraryContext) -> Query:
+    """The medium in a file. Raises: InvalidInput if there is no such file, MediaError."""
+    if not path.is_file():
+        why = "is a folder" if path.is_dir() else "isn't there"
+        raise InvalidInput(f"the query {path} {why}", hint="for the words themselves give a text, not a path")
+    return interpret_query(os.fspath(path), context.query_decoding)
 
 
 def _item_at(path: bytes, context: LibraryContext) -> int:

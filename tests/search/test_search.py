@@ -149,13 +149,19 @@ def test_a_path_is_a_file_query_and_a_string_a_text_query(filled: Library, folde
         ("  \n", "the query is empty"),
         (Query(), "the query is empty"),
         (Query(image="nowhere.png"), "no such file"),
+        (Path("nowhere.png"), "the query nowhere.png isn't there"),
+        (Path("."), r"the query \. is a folder"),
         (Query(audio=(np.zeros(0), RATE)), "needs finite samples"),
         (Query(audio=(np.array([np.nan]), RATE)), "needs finite samples"),
     ],
 )
-def test_senseless_queries_are_refused(filled: Library, query: str | Query, message: str) -> None:
+def test_senseless_queries_are_refused(filled: Library, query: str | Path | Query, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         filled.search(query)
+    with pytest.raises(InvalidInput, match=message):
+        filled.search_many(["red", query])
+    with pytest.raises(InvalidInput, match=message):
+        filled.embed(query)
 
 
 def test_a_broken_query_file_is_an_error_that_says_why(filled: Library, tmp_path: Path) -> None:
