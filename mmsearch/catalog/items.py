@@ -44,6 +44,9 @@ class PresentFile:
     item_id: int
     path: bytes
     size: int
+    mtime_ns: int
+    kept: bool
+    """Whether the library keeps the bytes of a medium from memory."""
     width: int | None
     height: int | None
 
@@ -114,7 +117,10 @@ def present_files(
     found: dict[int, list[PresentFile]] = {}
     for part in chunks(content_ids):
         query = (
-            select(ItemRow.content_id, ItemRow.id, ItemRow.path, ItemRow.size, Content.width, Content.height)
+            select(
+                ItemRow.content_id, ItemRow.id, ItemRow.path, ItemRow.size, ItemRow.mtime_ns, ItemRow.kept,
+                Content.width, Content.height,
+            )
             .join(Content, Content.id == ItemRow.content_id)
             .where(
                 ItemRow.status == "present",
@@ -122,9 +128,9 @@ def present_files(
                 *([] if filter is None else [filter_clause(filter, few=True)]),
             )
             .order_by(ItemRow.content_id, ItemRow.mtime_ns, ItemRow.path)
-        )
-        for content, item_id, path, size, width, height in connection.execute(query):
-            found.setdefault(content, []).append(PresentFile(item_id, path, size, width, height))
+        )  # fmt: skip
+        for content, item_id, path, size, mtime_ns, kept, *sides in connection.execute(query):
+            found.setdefault(content, []).append(PresentFile(item_id, path, size, mtime_ns, bool(kept), *sides))
     return found
 
 

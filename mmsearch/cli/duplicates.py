@@ -36,8 +36,8 @@ def _split_kinds(_context: click.Context, _option: click.Parameter, value: str |
     "--paths",
     "only_paths",
     is_flag=True,
-    help="Print the paths of all but the first of each group: without --kind, only copies and what is proved to be the "
-    "same saved again, smaller or transcoded.",
+    help="Print the paths of all but the first of each group, of files that did not change since: without --kind, only "
+    "copies and what is proved to be the same saved again, smaller or transcoded.",
 )
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @json_option
@@ -60,7 +60,7 @@ def duplicates(
     with open_library(library) as opened:
         groups = opened.duplicates(threshold, kinds=kinds, modalities=modalities, filter=filter)
     if only_paths or null:
-        show.paths([file.path for group in groups for file in group.files[1:]], b"\0" if null else b"\n")
+        show.paths([path for group in groups for path in group.spare], b"\0" if null else b"\n")
     elif as_json:
         show.echo_json([asdict(group) | {"freed": group.freed} for group in groups])
     else:
@@ -74,4 +74,5 @@ def duplicates(
 def _row(group: int, file: "Duplicate") -> tuple[str, ...]:
     proof = "" if file.method is None else f"{file.method} {file.figure:g}"
     pixels = f"{file.width} x {file.height}" if file.width else ""
-    return str(group), file.kind or "keep", proof, show.size(file.size), pixels, show.shorter(file.path)
+    what = (file.kind or "keep") + ("" if file.there else " (not there)")
+    return str(group), what, proof, show.size(file.size), pixels, show.shorter(file.path)

@@ -25,13 +25,15 @@ from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog.contents import contents_to_keep_first, copied_contents
 from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
 from mmsearch.catalog.evidence import ContentFile
-from mmsearch.catalog.items import PresentFile, present_files
+from mmsearch.catalog.items import present_files
 from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
 from mmsearch.sameness.proof import COPY, KINDS, SAME, Kind, Proof
 from mmsearch.search.similarity import SLACK, ContentProfile, similarity
+from mmsearch.search.standing import StandingFile, standing_files
 from mmsearch.search.witnesses import Witnesses
 from mmsearch.types import Modality, Vectors
 
@@ -60,11 +62,14 @@ class Duplicate:
     width: int | None
     height: int | None
     item_id: int
+    there: bool
+    """Whether the file is as it was when it was taken in; of a medium from memory, whether its bytes are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Two or more files: the first, the one to keep, then its copies, then the most similar."""
+    """Two or more files: the first, the one to keep, then its copies, then the most similar. A file and links to it
+    are one."""
 
     modality: Modality
     files: tuple[Duplicate, ...]
@@ -73,6 +78,15 @@ class DuplicateGroup:
     def freed(self) -> int:
         """Bytes that the files take which are the same thing as the first."""
         return sum(file.size for file in self.files if file.kind in SAME)
+
+    @property
+    def spare(self) -> tuple[Path, ...]:
+        """Files to do without while the first one stays: all others that are as they were when they were taken in; none
+        if the first one is not, or is no file but a medium from memory."""
+        first, *others = self.files
+        if not first.there or _is_medium(first):
+            return ()
+        return tuple(one.path for one in others if one.there and not _is_medium(one))
 
 
 def thresholds(threshold: float | None, settings: Mapping[Modality, float]) -> Mapping[Modality, float]:
@@ -149,7 +163,8 @@ class _Member:
 def _group(
     snapshot: Snapshot, modality: Modality, first: int, members: Mapping[int, _Member], wanted: Wanted
 ) -> DuplicateGroup:
-    present = present_files(snapshot, [first, *members], wanted.filter)
+    known = present_files(snapshot, [first, *members], wanted.filter)
+    present = {content: standing_files(files) for content, files in known.items()}
     kept, *copies = present[first]
     files = [_duplicate(kept, 1.0, None)]
     related = any(member.proof.kind not in SAME for member in members.values())
@@ -160,7 +175,12 @@ def _group(
     return DuplicateGroup(modality, tuple(one for one in files if one.kind is None or one.kind in wanted.kinds))
 
 
-def _duplicate(file: PresentFile, similar: float, proof: Proof | None) -> Duplicate:
+def _is_medium(file: Duplicate) -> bool:
+    return is_media_path(item_path(file.path))
+
+
+def _duplicate(standing: StandingFile, similar: float, proof: Proof | None) -> Duplicate:
+    file = standing.file
     return Duplicate(
         Path(os.fsdecode(file.path)),
         file.size,
@@ -171,6 +191,7 @@ def _duplicate(file: PresentFile, similar: float, proof: Proof | None) -> Duplic
         file.width,
         file.height,
         file.item_id,
+        standing.there,
     )
 
 
