@@ -1,5 +1,6 @@
 """Making and upgrading the schema. Migrations are the only way a schema comes to be, in tests too."""
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from mmsearch.catalog.copy import copy_catalog
 from mmsearch.catalog.database import reading, writing
 from mmsearch.catalog.triggers import QUERY, check_triggers
-from mmsearch.errors import CatalogDamaged, SchemaTooNew
+from mmsearch.errors import CatalogDamaged, LibraryReadOnly, SchemaTooNew
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -60,9 +61,7 @@ def prepare(engine: Engine) -> None:
         return
     if current is not None:
         check(current)
-        kept = path.with_name(f"{path.name}.{current}.bak")
-        kept.unlink(missing_ok=True)
-        copy_catalog(path, kept)
+        _keep_copy(path, current)
     from alembic import command
 
     config = _config()
@@ -70,6 +69,21 @@ def prepare(engine: Engine) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     _check_triggers(engine, HEAD, path)
+
+
+def _keep_copy(path: Path, current: str) -> None:
+    """Raises: LibraryReadOnly."""
+    kept = path.with_name(f"{path.name}.{current}.bak")
+    try:
+        kept.unlink(missing_ok=True)
+        copy_catalog(path, kept)
+    except (LibraryReadOnly, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise LibraryReadOnly(
+            f"the library at {path.parent} is of an older release, and nothing may be written there to upgrade it",
+            hint="open it once where you may write, or copy it to where you may",
+        ) from error
 
 
 def _check_triggers(engine: Engine, revision: str | None, path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.items import items_under
+from mmsearch.core.config import Settings
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError, SchemaTooNew
 from mmsearch.library import Library
@@ -100,6 +101,19 @@ def test_a_read_only_process_sees_what_another_writes(open_folder: Path) -> None
             writer.close()
             with read_only(home):
                 assert not wrong_answers(reader, found)
+
+
+def test_an_older_library_in_a_read_only_folder_says_that_it_must_be_upgraded_elsewhere(open_folder: Path) -> None:
+    old, copy = CHECKOUT / "tests" / "assets" / "library", open_folder / "copy"
+    for home in (open_folder / "library", copy):
+        shutil.copytree(old, home)
+    with closing(Library(copy, Settings())) as library:
+        assert library.count() == 54  # loads what nobody else may read
+    with read_only(open_folder / "library"), closing(Library(open_folder / "library", Settings())) as library:
+        with pytest.raises(LibraryReadOnly, match=r"library is of an older release") as raised:
+            library.count()
+        assert raised.value.hint == "open it once where you may write, or copy it to where you may"
+    assert not list((open_folder / "library").glob("*.bak"))
 
 
 def test_a_leftover_write_ahead_log_in_a_read_only_folder_is_refused(open_folder: Path) -> None:
