@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Meta
+from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import FILTER_TEXT, META_KEY
 from mmsearch.types import MetaValue
@@ -24,7 +25,8 @@ def checked_meta(values: Mapping[str, MetaValue | None]) -> dict[str, MetaValue 
     for key, value in values.items():
         if not isinstance(key, str) or not META_KEY.fullmatch(key):
             raise InvalidInput(
-                f"{key!r} is no key of own metadata", hint="up to 64 letters, digits, _ . and -, the first no . or -"
+                f"{brief_repr(key)} is no key of own metadata",
+                hint="up to 64 letters, digits, _ . and -, the first no . or -",
             )
         if value is not None:
             _row(key, value)
@@ -51,9 +53,9 @@ def _written(key: str, value: MetaValue) -> tuple[str, str, float | None]:
     if isinstance(value, str) and len(value) <= FILTER_TEXT and "\0" not in value and _is_unicode(value):
         return "text", str(value), None
     raise InvalidInput(
-        f"the value of {key} is a {type(value).__name__} that can't be kept",
-        hint=f"a value is a text of up to {FILTER_TEXT} characters, a number up to 2**53 if it is whole, "
-        "True or False, a date, or a datetime without a zone",
+        f"the value of {key} can't be kept: {brief_repr(value)}",
+        hint=f"a value is a text of up to {FILTER_TEXT} characters, a whole number up to 2**53, another number "
+        "below 2**63, True or False, a date, or a datetime without a zone",
     )
 
 

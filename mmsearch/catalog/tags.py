@@ -11,6 +11,7 @@ from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.records import NewTag
 from mmsearch.catalog.statements import chunks, insert_rows
 from mmsearch.catalog.tables import Tag
+from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import FILTER_TEXT
 
@@ -21,7 +22,9 @@ def checked_tags(tags: Sequence[str]) -> list[str]:
         raise InvalidInput(f"tags are given as a list, not as {type(tags).__name__}", hint='such as ["dog"]')
     for tag in tags:
         if not isinstance(tag, str) or not tag.strip() or len(tag) > FILTER_TEXT or not storable(tag):
-            raise InvalidInput(f"{tag!r} is no tag", hint=f"a tag is a text of up to {FILTER_TEXT} characters")
+            raise InvalidInput(
+                f"{brief_repr(tag)} is no tag", hint=f"a tag is a text of up to {FILTER_TEXT} characters"
+            )
     return list(dict.fromkeys(tag.strip() for tag in tags))
 
 

@@ -46,12 +46,29 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 
 
 class _Shell(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """An option of commands that stands before the command is told where it goes."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            commands = [name for name, one in self.commands.items() if _has_option(one, error.option_name)]
+            if not commands:
+                raise
+            example = "query" if "query" in commands else commands[0]
+            raise click.UsageError(
+                f"{error.option_name} goes after the command, as in: mmsearch {example} {error.option_name} ...", ctx
+            ) from error
+
     def invoke(self, ctx: click.Context) -> object:
         """Click would end in silence on any broken pipe; standard output's is a ReaderGone, so this is another's."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise MmsearchError("a process that mmsearch uses has ended", hint="run the command again") from error
+
+
+def _has_option(command: click.Command, option: str) -> bool:
+    return any(option in parameter.opts for parameter in command.params)
 
 
 @click.group(cls=_Shell, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -111,6 +111,9 @@ def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, pr
         (["query"], 2, "the query is empty"),
         (["query", "x", "-k", "0"], 2, "Invalid value for '-k'"),
         (["dance"], 2, "No such command 'dance'"),
+        (["--library", "lib", "status"], 2, "--library goes after the command, as in: mmsearch query --library ..."),
+        (["--retry", "failures"], 2, "--retry goes after the command, as in: mmsearch failures --retry ..."),
+        (["--nonsense", "status"], 2, "No such option '--nonsense'"),
     ],
 )
 def test_an_error_is_printed_and_sets_the_exit_code(run: Run, arguments: list[str], code: int, message: str) -> None:

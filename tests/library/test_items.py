@@ -325,3 +325,19 @@ def test_only_our_errors_come_out_of_own_metadata_s_filters(library: Library, fo
                     library.count(f"meta.{key} {operator} {value}")
                 except MmsearchError as error:
                     assert isinstance(error, InvalidInput)
+
+
+def test_what_cannot_be_kept_is_said_in_a_line(library: Library, folder: Path) -> None:
+    library.ingest(folder)
+    long = "x" * 100_000
+    refused: dict[str, Callable[[], object]] = {
+        f"'{long[:58]}… is no tag": lambda: library.tag(folder, [long]),
+        f"'{long[:58]}… is no key of own metadata": lambda: library.set_meta(folder, {long: 1}),
+        f"the value of a can't be kept: '{long[:58]}…": lambda: library.set_meta(folder, {"a": long}),
+        "the value of a can't be kept: 9007199254740993": lambda: library.set_meta(folder, {"a": 2**53 + 1}),
+        "the value of a can't be kept: 1e+20": lambda: library.set_meta(folder, {"a": 1e20}),
+    }
+    for message, call in refused.items():
+        with pytest.raises(InvalidInput) as raised:
+            call()
+        assert raised.value.message == message
