@@ -1,5 +1,6 @@
 """mmsearch items, mmsearch tag"""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date, datetime
@@ -120,7 +121,8 @@ def _value(text: str) -> "MetaValue | None":
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     readers = (int, float, date.fromisoformat, datetime.fromisoformat)
-    for read in readers if text[0] in "+-.0123456789" else ():
+    # Python takes 2024_01 and digits of any script for numbers.
+    for read in readers if re.fullmatch(r"[-+.\d][^_]*", text, re.ASCII) and text.isascii() else ():
         try:
             return read(text)
         except ValueError:

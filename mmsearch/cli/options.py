@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -13,7 +16,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class FilePath(click.Path):
-    """A path as `Path`. An empty one, which a shell makes of a variable that isn't set, is not the current folder."""
+    """A path as `Path`. An empty one, which a shell makes of a variable that isn't set, is not the current folder, and
+    ./mem: is a folder, not the media that were handed over in memory."""
 
     def __init__(self, **conditions: Any) -> None:
         super().__init__(path_type=Path, **conditions)
@@ -21,7 +25,10 @@ class FilePath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("the path is empty; the current folder is '.'", param, ctx)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if is_media_path(os.fsencode(path)) and not is_media_path(os.fsencode(value)):
+            return Path(os.path.abspath(path))
+        return path
 
 
 library_option = click.option(

@@ -12,6 +12,7 @@ import click
 
 from mmsearch.cli import output
 from mmsearch.cli.output import printable
+from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
     from mmsearch.evaluate import UnusedPair
@@ -184,7 +185,11 @@ def clock(seconds: float) -> str:
 def shorter(path: Path) -> str:
     """Relative to the present folder where it lies below it."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    if not path.is_relative_to(here):
+        return str(path)
+    below = path.relative_to(here)
+    # So begin the paths of media from memory.
+    return os.path.join(".", below) if is_media_path(os.fsencode(below)) else str(below)
 
 
 def size(count: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import mmsearch
 from tests.conftest import Run
 from tests.generated import picture, words
 from tests.module_library import ModuleLibrary
@@ -46,6 +47,25 @@ def test_tags_and_metadata_are_given_listed_filtered_and_taken_away(run: Run, fo
     assert printed(run, "tag", folder, "--remove", "dear", "--meta", "rating=") == [["changed 2 items"]]
     assert printed(run, "items", "--filter", "tag = dear or meta.rating is known") == []
     assert json.loads(run("items", "--filter", "tag = dear", "--json").stdout) == []
+
+
+def test_only_what_people_write_as_a_number_is_one(run: Run, folder: Path) -> None:
+    values = {"a": "2024_01", "b": "1\u0663", "c": "-", "d": "+5", "e": ".5", "f": "1e3", "g": "12:30", "h": "-_1"}
+    run("tag", folder / "red.png", *(part for key, value in values.items() for part in ("--meta", f"{key}={value}")))
+    (item,) = json.loads(run("items", folder / "red.png", "--json").stdout)
+    assert item["meta"] == values | {"d": 5, "e": 0.5, "f": 1000.0}
+
+
+def test_a_folder_called_mem_is_not_the_media_in_memory(run: Run, folder: Path, tmp_path: Path) -> None:
+    words(tmp_path / "mem:" / "note.txt", "a red house")
+    with mmsearch.open(tmp_path / "library", space="tests.tiny:space") as library:
+        library.ingest_media(mmsearch.Media("n.txt", b"green", id="note"))
+    assert run("ingest", "./mem:", "--library", "library").returncode == 0
+    rows = printed(run, "items", "./mem:/note.txt", "--library", "library")
+    assert [row[2] for row in rows] == ["./mem:/note.txt"]
+    assert printed(run, "tag", "./mem:", "--add", "x", "--library", "library") == [["changed 1 items"]]
+    assert printed(run, "remove", "./mem:", "--library", "library") == [["forgot 1 items"]]
+    assert printed(run, "items", "--filter", "root = 'mem:'", "--count", "--library", "library") == [["1"]]
 
 
 def test_items_are_listed_and_counted(run: Run, folder: Path) -> None:
