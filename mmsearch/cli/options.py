@@ -27,7 +27,7 @@ class FilePath(click.Path):
             self.fail("the path is empty; the current folder is '.'", param, ctx)
         path = super().convert(value, param, ctx)
         if is_media_path(os.fsencode(path)) and not is_media_path(os.fsencode(value)):
-            return Path(os.path.abspath(path))
+            return Path(os.path.abspath(os.fsdecode(path)))
         return path
 
 

@@ -62,7 +62,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = column in ("#", "sure", "score", "cosine", "words")
+        numeric = column in ("#", "confidence", "cosine", "words")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
     for row in cells:
         made.add_row(*row)
@@ -101,7 +101,7 @@ def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> 
             numbers = (decimal(one.cosine, 3), "") if scores else ()
             below = ("", "", decimal(one.confidence, 2), *numbers, "", "", " ".join(_place(one, hit.modality)))
             rows.append((*below, "") if ids else below)
-    columns = ("#", "level", "sure", *(("cosine", "words") if scores else ()), "kind", "path", "where")
+    columns = ("#", "level", "confidence", *(("cosine", "words") if scores else ()), "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 

@@ -290,7 +290,7 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
         if is_media_path(path := item_path(query)):
             query = Query(like=_item_at(path, context))
             return resolve_query(query, context, space)
-        return _query_of_file(Path(query), context)
+        return _query_of_file(Path(os.path.expanduser(query)), context)
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
