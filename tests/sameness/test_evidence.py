@@ -1,7 +1,6 @@
 """Sounds, texts, and the bytes that evidence is kept as."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
