@@ -16,7 +16,7 @@ however deep it is looked for, and pages laid together are the whole list.
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmsearch.calibration import default_level
 from mmsearch.catalog import SpaceRecord
@@ -116,8 +116,9 @@ class _Request:
 
     @property
     def kind(self) -> KindOfAnswer:
-        """What they say of the kind of its answers."""
-        return named_kind(self.text)
+        """What they say of the kind of its answers. Where one kind is searched, none has to stand behind another."""
+        kind, searched = named_kind(self.text), self.options.modalities
+        return kind if searched is None or len(set(searched)) > 1 else replace(kind, name=0.0)
 
     @property
     def own_items(self) -> dict[int, bytes]:
