@@ -54,7 +54,7 @@ _EMPTY_WORDS = frozenset(
 )
 
 
-class Background(NamedTuple):
+class PairBackground(NamedTuple):
     """What unrelated pairs of two encoders score."""
 
     median: float
@@ -69,7 +69,7 @@ class Background(NamedTuple):
     """Its standard deviation over segments, > 0."""
 
 
-class Weights(NamedTuple):
+class AnswerWeights(NamedTuple):
     """A logistic regression on standard values."""
 
     intercept: float
@@ -95,9 +95,9 @@ NOTHING_KNOWN = ListFacts()
 class AnswerModel:
     """What makes a confidence of a score, for one kind of query and one list."""
 
-    background: Background
-    name: Weights
-    sentence: Weights
+    background: PairBackground
+    name: AnswerWeights
+    sentence: AnswerWeights
 
     @property
     def uses_hubness(self) -> bool:
@@ -157,7 +157,7 @@ class FittedAnswers:
 
     pairs: Mapping[tuple[str, str], AnswerModel]
     """By the identities of the query's and the segment's encoder."""
-    other: tuple[Weights, Weights]
+    other: tuple[AnswerWeights, AnswerWeights]
     """Of names and of sentences, for pairs that were not fitted."""
     absent: NormalDist
     """Log-odds of first hits of questions about what isn't there."""
@@ -168,7 +168,7 @@ class FittedAnswers:
     def model(self, query: str, segment: str, median: float, spread: float) -> AnswerModel:
         """For two encoders; median and spread are those of the library, for pairs that were not fitted."""
         known = self.pairs.get((query, segment))
-        return known or AnswerModel(Background(median, spread, self.other_rival), *self.other)
+        return known or AnswerModel(PairBackground(median, spread, self.other_rival), *self.other)
 
     def levels(self, false_accepts: float) -> Levels:
         """Args:
@@ -198,11 +198,14 @@ def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:
     """Of the content of `answers.json`."""
     pairs = {
         (one["query"], one["segment"]): AnswerModel(
-            Background(*one["background"]), Weights(*one["name"]), Weights(*one["sentence"])
+            PairBackground(*one["background"]), AnswerWeights(*one["name"]), AnswerWeights(*one["sentence"])
         )
         for one in stored["pairs"]
     }
     other = stored["other"]
     return FittedAnswers(
-        pairs, (Weights(*other["name"]), Weights(*other["sentence"])), NormalDist(*stored["absent"]), other["rival"]
+        pairs,
+        (AnswerWeights(*other["name"]), AnswerWeights(*other["sentence"])),
+        NormalDist(*stored["absent"]),
+        other["rival"],
     )

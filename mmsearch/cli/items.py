@@ -91,7 +91,7 @@ def tag(
     remove: tuple[str, ...],
     meta: tuple[str, ...],
 ) -> None:
-    """Give the items at or below PATHS tags and metadata of your own.
+    """Tag items at or below PATHS, and set their metadata.
 
     A VALUE is a number, true, false, or a date such as 2024-05-01; anything else, or what stands in "…", is a text.
     """

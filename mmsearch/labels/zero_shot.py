@@ -60,9 +60,7 @@ class _Choice:
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names without blanks around them. Raises: InvalidInput for fewer than two, or any that is empty, endless,
     unprintable or there twice."""
-    if isinstance(names, str):
-        raise InvalidInput("the names must be a list, not one string", hint=f"such as {names.split(',')}")
-    clean = tuple(" ".join(str(name).split()) for name in names)
+    clean = tuple(" ".join(name.split()) for name in names)
     if not all(clean):
         raise InvalidInput("an empty name among the labels", hint="remove the extra comma")
     if long := next((name for name in clean if len(name) > LONGEST), None):

@@ -135,28 +135,28 @@ class _SoundMaker:
         if not len(fresh):
             return
         self._waiting = np.concatenate([self._waiting, np.zeros(min(gap, 600 * rate), np.float32), fresh])
-        hop = round(HOP_S * rate)
-        count = (len(self._waiting) - hop) // hop
-        if count >= 2**self._merged:
-            count -= count % 2**self._merged
-            self._take(count, hop)
+        self._take_all(round(HOP_S * rate))
+
+    def _take_all(self, hop: int) -> None:
+        """Turn the waiting samples into frames. There are never more than the limit, which is even: so it does not
+        matter in which pieces a sound comes."""
+        while True:
+            limit = FEW_FRAMES if HOP_S * 2**self._merged < LONG_HOP_S else MOST_FRAMES
+            whole = min((len(self._waiting) - hop) // hop // 2**self._merged, limit - self._count)
+            if whole > 0:
+                self._take(whole * 2**self._merged, hop)
+            if self._count < limit:
+                return
+            power = np.concatenate(self._frames).reshape(-1, 2, BANDS).mean(axis=1)
+            self._frames, self._count, self._merged = [power], len(power), self._merged + 1
 
     def _take(self, count: int, hop: int) -> None:
         frames = np.lib.stride_tricks.sliding_window_view(self._waiting, 2 * hop)[: count * hop : hop]
         power = band_power(frames, self._rate)
         self._waiting = self._waiting[count * hop :]
-        if self._merged:
-            power = power.reshape(-1, 2**self._merged, BANDS).mean(axis=1)
+        power = power.reshape(-1, 2**self._merged, BANDS).mean(axis=1)
         self._frames.append(power)
         self._count += len(power)
-        while self._count > (FEW_FRAMES if HOP_S * 2**self._merged < LONG_HOP_S else MOST_FRAMES):
-            whole = np.concatenate(self._frames)
-            even = len(whole) - len(whole) % 2
-            self._frames = [whole[:even].reshape(-1, 2, BANDS).mean(axis=1)]
-            if even < len(whole):
-                self._frames.append(whole[even:])
-            self._count = sum(map(len, self._frames))
-            self._merged += 1
 
     def finish(self) -> SoundEvidence | None:
         if self._rate == 0:

@@ -23,9 +23,9 @@ ROUGHLY = 0.8
 BLANK = 3.0
 """Standard deviation, in grey levels, up to which a picture shows nothing that could be compared."""
 
-SAME_LEVELS = {48: 7.0, 96: 10.0, 256: 20.0}
+SAME_LEVELS = {48: 7.0, 96: 10.0, 128: 12.0, 256: 20.0}
 """Side that two pictures are compared at -> what four neighbouring cells may differ by in the mean, in grey levels."""
-OUTSTANDING = {48: 9.0, 96: 9.0, 256: 12.0}
+OUTSTANDING = {48: 9.0, 96: 9.0, 128: 9.0, 256: 12.0}
 """Side -> how many times what the picture differs by as a whole."""
 SAME_GAIN, SAME_OFFSET = 0.06, 10.0
 """A tone that is nearly the same: contrast and brightness that JPEG and colour profiles change."""
@@ -134,6 +134,9 @@ def reduced(grey: NDArray[np.uint8], side: int) -> Grey:
 
 
 def _means(values: Grey, side: int) -> Grey:
+    if len(values) % side == 0:
+        part = len(values) // side
+        return np.asarray(values.reshape(side, part, side, part).mean(axis=(1, 3)), np.float32)
     weights = _cover(len(values), side)
     return np.asarray(weights @ values @ weights.T, np.float32)
 
@@ -169,7 +172,7 @@ def _toned(a: Grey, b: Grey) -> Grey:
 
 def _worst(rest: Grey, side: int) -> float | None:
     """The largest difference of four neighbouring cells; None if it stands out."""
-    if side == 256 and _worst(_means(rest, 96), 96) is None:
+    if side == 256 and _worst(_means(rest, 128), 128) is None:
         return None
     worst, usual = _largest(rest), float(np.sqrt((rest * rest).mean()))
     if worst > SAME_LEVELS[side] or worst > OUTSTANDING[side] * (usual + 0.4):
@@ -195,25 +198,22 @@ COARSE = 32
 def _cropped(
     one: PictureEvidence, other: PictureEvidence, shapes: tuple[PictureShape, PictureShape]
 ) -> PictureProof | None:
-    """The second a part of the first, or the first of the second."""
-    for whole, part, (large, small) in ((one, other, shapes), (other, one, shapes[::-1])):
-        a, b = reduced(part.grey, COARSE), reduced(whole.grey, COARSE)
-        if min(float(a.std()), float(b.std())) <= BLANK:
-            return None
-        guess, likeness = _best_guess(a, b)
-        if likeness < BURST_FROM:
-            continue
-        shown, held = _blurred(reduced(part.grey, CROP_SIDE)), _blurred(reduced(whole.grey, CROP_SIDE))
-        ratio = CROP_SIDE / COARSE
-        place, likeness = _registered(shown, held, guess * np.array([1, ratio, 1, ratio]), 6)
-        if likeness < CROP_FROM or not _is_crop(place, large, small):
-            continue
-        there = _shifted(held, place)
-        gain, offset = _tone(shown, there)
-        worst = _largest((shown - (gain * there + offset))[1:-1, 1:-1])
-        if worst <= CROP_LEVELS and abs(gain - 1) <= 0.2:
-            return PictureProof("cropped", likeness)
-    return None
+    """The second a part of the first, which has more pixels."""
+    a, b = reduced(other.grey, COARSE), reduced(one.grey, COARSE)
+    if min(float(a.std()), float(b.std())) <= BLANK:
+        return None
+    guess, likeness = _best_guess(a, b)
+    if likeness < BURST_FROM:
+        return None
+    shown, held = _blurred(reduced(other.grey, CROP_SIDE)), _blurred(reduced(one.grey, CROP_SIDE))
+    ratio = CROP_SIDE / COARSE
+    place, likeness = _registered(shown, held, guess * np.array([1, ratio, 1, ratio]), 6)
+    if likeness < CROP_FROM or not _is_crop(place, *shapes):
+        return None
+    there = _shifted(held, place)
+    gain, offset = _tone(shown, there)
+    worst = _largest((shown - (gain * there + offset))[1:-1, 1:-1])
+    return PictureProof("cropped", likeness) if worst <= CROP_LEVELS and abs(gain - 1) <= 0.2 else None
 
 
 def _best_guess(a: Grey, b: Grey) -> tuple[NDArray[np.float64], float]:
@@ -222,7 +222,7 @@ def _best_guess(a: Grey, b: Grey) -> tuple[NDArray[np.float64], float]:
         place, alike = _registered(a, b, np.array([scale, x, scale, y]), 6)
         if alike > likeness:
             found, likeness = place, alike
-        if likeness > 0.94:
+        if likeness > 0.94 or likeness < 0.5:
             break
     return found, likeness
 

@@ -22,7 +22,7 @@ from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
 
 HELD = 512
 """Contents whose evidence is kept unpacked: 32 MB at most."""
-RESEMBLES = 0.5
+RESEMBLES = 0.7
 """As `ROUGHLY`, of what may be a part."""
 
 

@@ -26,10 +26,10 @@ from mmsearch.calibration.answers import (
     LIKELY_FACTOR,
     RIVAL_SHARE,
     AnswerModel,
-    Background,
+    AnswerWeights,
     FittedAnswers,
     ListFacts,
-    Weights,
+    PairBackground,
     parse_answers,
     probability,
 )
@@ -53,7 +53,7 @@ AT_MOST_0 = (2, 5)
 # Fitting
 
 
-def features(questions: Sequence[Question], background: Background) -> Numbers:
+def features(questions: Sequence[Question], background: PairBackground) -> Numbers:
     """(n, 6): 1, score less the rival's share, and hubness, of a name, and of a sentence."""
     hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
     lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
@@ -64,12 +64,12 @@ def features(questions: Sequence[Question], background: Background) -> Numbers:
     return np.asarray(np.concatenate([(1 - sentence) * basic, sentence * basic], axis=1))
 
 
-def standard(questions: Sequence[Question], name: str, background: Background) -> Numbers:
+def standard(questions: Sequence[Question], name: str, background: PairBackground) -> Numbers:
     cosines = np.clip(column(questions, name), -1 + 1e-7, 1 - 1e-7)
     return np.asarray((np.arctanh(cosines) - background.median) / background.spread)
 
 
-def rivals(questions: Sequence[Question], background: Background) -> Numbers:
+def rivals(questions: Sequence[Question], background: PairBackground) -> Numbers:
     return np.maximum(standard(questions, "rival", background), 0)
 
 
@@ -102,11 +102,11 @@ def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Seque
     return made
 
 
-def fit_pair(questions: Sequence[Question], background: Background) -> AnswerModel:
+def fit_pair(questions: Sequence[Question], background: PairBackground) -> AnswerModel:
     inputs = features(questions, background)
     found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
     rounded = [round(value, 3) for value in found.tolist()]
-    name, sentence = Weights(*rounded[:3]), Weights(*rounded[3:])
+    name, sentence = AnswerWeights(*rounded[:3]), AnswerWeights(*rounded[3:])
     if not sentence.score:  # no sentence was asked
         sentence = name
     rival = round(float(np.average(rivals(questions, background), weights=weights_of(questions))), 3)
@@ -170,19 +170,19 @@ def asked(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> tu
     return found, {"image": photos, "audio": heard, "text": notes}
 
 
-def background(query: str, segment: str, words: Any, collections: dict[str, Any]) -> Background:
+def background(query: str, segment: str, words: Any, collections: dict[str, Any]) -> PairBackground:
     """Of unrelated pairs, as far as chance makes pairs unrelated."""
     segments = collections[segment].items.vectors[:2000]
     queries = words if query == "text" else collections[query].items.vectors[::4]
     scores = np.arctanh(np.clip(queries @ segments.T, -0.999, 0.999))
     low, high = (round(float(value), 4) for value in np.quantile(scores, (0.5, 0.95)))
     if query != "text":
-        return Background(low, round(high - low, 4))
+        return PairBackground(low, round(high - low, 4))
     hub = segments @ words.mean(axis=0)
-    return Background(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+    return PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
 
 
-def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]) -> dict[str, Any]:
+def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> dict[str, Any]:
     """What `answers.json` holds, but for the encoders' identities."""
     by_kind = {pair: [one for one in questions if one.kind in kinds] for pair, kinds in KINDS.items()}
     models = {pair: fit_pair(some, backgrounds[pair]) for pair, some in by_kind.items()}
@@ -194,7 +194,7 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Backgr
     weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
-    unfitted = AnswerModel(Background(0, 1), Weights(*other[:3]), Weights(*other[3:]))
+    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:3]), AnswerWeights(*other[3:]))
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
@@ -221,7 +221,7 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Backgr
     }
 
 
-def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]
+def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]
                  ) -> Iterator[tuple[str, list[Question], Numbers, Numbers, tuple[float, float]]]:  # fmt: skip
     """Of each kind: its questions, their confidence, what weights of other pairs would say, and the levels' limits.
 
@@ -249,7 +249,7 @@ COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "ri
            "absent sure", "absent likely+", "ECE 10%", "ECE 50%", "ECE 90%")  # fmt: skip
 
 
-def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Background]) -> Iterator[str]:
+def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> Iterator[str]:
     reported = list(cross_fitted(questions, backgrounds))
     yield f"Likely from {reported[0][4][0]:.3f}, sure from {reported[0][4][1]:.3f}.\n"
     others = ("AUROC before", "AUROC unfitted", "ECE unfitted", "AUROC ceiling", "false rejects ceiling")

@@ -16,6 +16,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ class Thing(NamedTuple):
     """(items,) that may."""
 
 
-class Collection(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Collection:
     """Embedded files, and what is in them."""
 
     name: str
@@ -116,12 +118,12 @@ def flickr(folder: Path, embedder: Embedder) -> Collection:
         if (named >= 2).any():
             things.append(Thing(name, _phrasings(name), named >= 2, (named == 1) | (like & (named < 2))))
     items = embedder.files("flickr-dev", "image", [folder / "images" / photo for photo in photos])
-    named = [[frozenset(name for name, own, _ in objects if one & own) for one in some] for some in words]
-    tags = tuple(frozenset[str]().union(*some) for some in named)
+    said_of = [[frozenset(name for name, own, _ in objects if one & own) for one in some] for some in words]
+    tags = tuple(frozenset[str]().union(*some) for some in said_of)
     sentences = tuple(
         (caption, number, said)
         for number, photo in enumerate(photos)
-        for caption, said in zip(captions[photo], named[number], strict=True)
+        for caption, said in zip(captions[photo], said_of[number], strict=True)
         if said
     )
     return Collection("photos", "image", items, tuple(things), tags, sentences, halves=True)

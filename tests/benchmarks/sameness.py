@@ -74,7 +74,11 @@ def folded_wrongly(library: Library, queries: Sequence[str]) -> set[tuple[str, s
     wrong = set()
     for query in queries:
         for hit in library.search(query, 200):
-            wrong |= {(hit.path.name, other.name) for other in hit.duplicates if is_wrong(hit.path, other)}
+            wrong |= {
+                (hit.path.name, other.name)
+                for other in hit.duplicates
+                if is_wrong(hit.path, other) and hit.path.read_bytes() != other.read_bytes()
+            }
     return wrong
 
 
@@ -89,7 +93,7 @@ def report(library: Library, altered: int) -> None:
     start = perf_counter()
     found = list(pairs(library, list(SAME)))
     seconds = perf_counter() - start
-    wrong = [one for one in found if is_wrong(one[0], one[1])]
+    wrong = [one for one in found if one[2] != "copy" and is_wrong(one[0], one[1])]
     print(f"\nin --paths: {len(found)}, wrong: {len(wrong)} ({seconds:.1f} s)")
     for one in wrong:
         print("  wrong:", one[0].name, one[1].name, one[2], one[3])

@@ -11,10 +11,10 @@ from mmsearch.calibration import EncoderIdentities, ListCalibration, ScoreCalibr
 from mmsearch.calibration.answers import (
     RIVAL,
     AnswerModel,
-    Background,
+    AnswerWeights,
     FittedAnswers,
     ListFacts,
-    Weights,
+    PairBackground,
     fitted_answers,
     parse_answers,
     probability,
@@ -25,7 +25,7 @@ from mmsearch.core import registry
 from mmsearch.types import Modality, Space, Vectors
 
 IMAGE, AUDIO = ListKey("starter", "image", "image"), ListKey("starter", "audio", "audio")
-MODEL = AnswerModel(Background(0.1, 0.2, 1.5, 0.05, 0.5), Weights(-2.0, 1.5, -1.0), Weights(-3.0, 2.0))
+MODEL = AnswerModel(PairBackground(0.1, 0.2, 1.5, 0.05, 0.5), AnswerWeights(-2.0, 1.5, -1.0), AnswerWeights(-3.0, 2.0))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_query_is_a_name_or_a_sentence_by_its_content_words(words: str, share:
 
 
 def test_levels_follow_the_share_of_first_hits_that_may_be_wrong() -> None:
-    answers = FittedAnswers({}, (Weights(0, 1), Weights(0, 1)), NormalDist(-2.0, 1.5), 0.0)
+    answers = FittedAnswers({}, (AnswerWeights(0, 1), AnswerWeights(0, 1)), NormalDist(-2.0, 1.5), 0.0)
     levels = answers.levels(0.05)
     assert levels.sure == pytest.approx(probability(-2 + 1.5 * 1.6449), abs=1e-4)
     assert levels.likely == pytest.approx(probability(-2 + 1.5 * 0.6745), abs=1e-4)

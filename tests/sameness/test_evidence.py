@@ -17,7 +17,7 @@ RATE = 16_000
 
 def heard(samples: NDArray[np.float32], window: int = 5 * RATE, hop: int = 5 * RATE // 2) -> Witness:
     maker = EvidenceMaker("audio")
-    for start in range(0, max(1, len(samples) - hop), hop):
+    for start in range(0, max(1, len(samples) - window + hop), hop):
         span = Span(start=start / RATE, end=(start + window) / RATE)
         maker.add(Segment("audio", samples[start : start + window], span, RATE))
     return Witness(Facts("audio"), unpack(maker.finish()) or Evidence())
