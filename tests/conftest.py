@@ -8,6 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+# Before torch, faiss and numpy are loaded: there is a process of tests for each core, and threads that spin beside it
+# take four times the CPU of the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from click.testing import CliRunner
 
