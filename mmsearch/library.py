@@ -166,7 +166,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
 
         Args:
             threshold: Cosine in (0, 1] from which two pictures, windows or passages are compared; by default what the
-                setting `similarity` says of each kind.
+                setting `similarity` says of each kind, and whatever is alike by its evidence.
             kinds: Of `mmsearch.sameness.proof.KINDS`, all by default.
             filter, modalities: Only such items, as in `search`.
 
@@ -174,7 +174,9 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         """
         registry.check_modalities(modalities)
         thresholds = duplicates.thresholds(threshold, self.settings.similarity)
-        wanted = duplicates.Wanted(thresholds, duplicates.checked_kinds(kinds), modalities, filter_of(filter))
+        wanted = duplicates.Wanted(
+            thresholds, duplicates.checked_kinds(kinds), threshold is None, modalities, filter_of(filter)
+        )
         self._require_items()
         context = self._context
         return context.of_one_space(

@@ -5,10 +5,7 @@ hold; `VARIANTS` are other towers, other preprocessing, another tokenizer. Only 
 loads it in the product's own way.
 """
 
-import atexit
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
@@ -18,6 +15,8 @@ from typing import Any
 import open_clip
 import torch
 from safetensors.torch import save_file
+
+from tests.temporary import kept_folder
 
 DIM = 32
 CONFIG: dict[str, Any] = {
@@ -105,8 +104,7 @@ def save(folder: Path, variant: str = "clip", seed: int = 1, *, weights: str = "
 @cache
 def space(variant: str) -> str:
     """The name of a variant's space; its folder is made once in a process."""
-    parent = Path(tempfile.mkdtemp(prefix="mmsearch-clip-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    parent = kept_folder("mmsearch-clip-")
     return f"local-dir:{save(parent / variant, variant)}"
 
 

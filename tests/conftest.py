@@ -8,6 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+# Before torch, faiss and numpy are loaded: there is a process of tests for each core, and threads that spin beside it
+# take four times the CPU of the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from click.testing import CliRunner
 
@@ -15,12 +20,27 @@ import mmsearch
 from mmsearch.library import Library
 from tests import tiny
 from tests.module_library import ModuleLibrary
+from tests.temporary import remove_kept_folders
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 """Runs `mmsearch` with these arguments over the tiny space."""
+
+collect_ignore = ["assets"]
+"""The example of a package has tests of its own, which run where it is installed."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `extras` run where `-m` names the mark, or the command line their file."""
+    if "extras" in config.option.markexpr:
+        return
+    named = {Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args}
+    left_out = [item for item in items if item.get_closest_marker("extras") and item.path not in named]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.hookimpl(trylast=True)
@@ -44,6 +64,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     with pytest.MonkeyPatch.context() as patch:
         at_home(patch, place / "shared")
         yield (place / str(number) for number in count())
+    remove_kept_folders()
 
 
 def at_home(patch: pytest.MonkeyPatch, home: Path) -> None:

@@ -4,11 +4,8 @@
 hold. Only the folder is handed on: what is tested loads it in the product's own way.
 """
 
-import atexit
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import cache
@@ -19,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests import clip
+from tests.temporary import kept_folder
 
 RATE, SECONDS = 16_000, 2
 CLAP_DIM, PE_DIM = 32, 96
@@ -127,6 +125,5 @@ def write(folder: Path, variant: str, made: Any, words: Sequence[str] = clip.WOR
 @cache
 def space(variant: str) -> str:
     """The name of a variant's space; its folder is made once in a process."""
-    parent = Path(tempfile.mkdtemp(prefix="mmsearch-huggingface-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    parent = kept_folder("mmsearch-huggingface-")
     return f"local-dir:{save(parent / variant, variant)}"

@@ -1,8 +1,5 @@
 """Made-up sounds with captions, and a small CLAP that has learned them in seconds: for tests where meaning matters."""
 
-import atexit
-import shutil
-import tempfile
 import wave
 from collections.abc import Sequence
 from functools import cache
@@ -14,6 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from tests import clip, huggingface
+from tests.temporary import kept_folder
 
 CAPTIONS = ("a low tone", "a high tone", "a noise", "a low pulse")
 WORDS = (*clip.WORDS, "low", "high", "tone", "noise", "pulse")
@@ -50,8 +48,7 @@ def record(folder: Path, captions: Sequence[str], seed: int, seconds: float = 3.
 @cache
 def space() -> str:
     """The name of the trained model's space; it is trained once in a process."""
-    parent = Path(tempfile.mkdtemp(prefix="mmsearch-tones-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    parent = kept_folder("mmsearch-tones-")
     # Threads that wait for each other would take longer than the work, on a machine that has other things to do.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

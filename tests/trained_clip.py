@@ -1,9 +1,6 @@
 """Drawn shapes with captions, and a small CLIP that has learned them in seconds: for tests where meaning matters."""
 
-import atexit
 import math
-import shutil
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from tests import clip
+from tests.temporary import kept_folder
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 70, 220), "yellow": (235, 215, 40)}
 SHAPES = ("circle", "square", "triangle", "star")
@@ -59,8 +57,7 @@ def draw(folder: Path, captions: Sequence[str], seed: int, **options: Any) -> li
 @cache
 def space() -> str:
     """The name of the trained model's space; it is trained once in a process."""
-    parent = Path(tempfile.mkdtemp(prefix="mmsearch-shapes-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    parent = kept_folder("mmsearch-shapes-")
     return f"local-dir:{train(parent / 'shapes')}"
 
 

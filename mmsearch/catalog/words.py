@@ -8,19 +8,22 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnClause,
     ColumnElement,
     Connection,
     TableClause,
     and_,
     bindparam,
     column,
+    func,
     literal_column,
     select,
     table,
@@ -32,7 +35,7 @@ from mmsearch.catalog import layouts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
-from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
+from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
@@ -44,6 +47,9 @@ WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
 
 NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}
 """Columns that say what an item is about: with these weights bm25 is 0 where only its folder holds a word."""
+
+K1, B = 1.2, 0.75
+"""The constants of FTS5's bm25."""
 
 LEAST_IDF = 1e-6
 """What FTS5 takes for the logarithm that a word's rarity makes in bm25 where half of all rows or more hold it."""
@@ -223,9 +229,12 @@ class _Search:
         """Items whose names begin with the whole query."""
         self.item_counts = self._counts("item_words", asked.terms)
         self.passage_counts = self._counts("passage_words", asked.terms)
+        self.layouts = self.connection.execute(select(func.count(SpaceRow.layout.distinct()))).scalar_one()
+        """How many ways of cutting files into passages there are here: FTS5 counts the passages of all."""
+        passages_here = self.passage_counts if self.layouts == 1 else self._passages_here(asked.terms)
         self.terms = {term: self._telling(term) for term in asked.terms}
         self.known = {
-            term: (" ".join(fold_case(term)), max(self.item_counts.share(term), self.passage_counts.share(term)))
+            term: (" ".join(fold_case(term)), max(self.item_counts.share(term), passages_here.share(term)))
             for term in asked.terms
         }
         """Term -> its words, and how common they are here."""
@@ -248,6 +257,34 @@ class _Search:
         # What bm25 takes for the number of rows: the first number of FTS5's record of averages.
         (averages,) = run(f"SELECT block FROM {name}_data WHERE id = 1").fetchone() or (b"",)
         return _Counts(_first_number(averages), {term: int(run(counted, (term,)).fetchone()[0]) for term in terms})
+
+    def _passages_here(self, terms: Iterable[str]) -> _Counts:
+        """Those of the active space's passages: how common a word is must not depend on what other models are here."""
+        here = select(func.count()).select_from(SegmentRow).where(SegmentRow.layout == layouts.active_layout())
+        rows = self.connection.execute(here.where(SegmentRow.text.is_not(None))).scalar_one()
+        holding = here.join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
+        found = {term: self.connection.execute(holding.where(_match(PASSAGE_WORDS, term))) for term in terms}
+        return _Counts(rows, {term: count.scalar_one() for term, count in found.items()})
+
+    def _as_if_alone(self, ids: Iterable[int]) -> Callable[[int, float], float]:
+        """What makes of a density, for which FTS5 takes all layouts' passages, that among the active space's alone."""
+        if self.layouts == 1:
+            return lambda _, density: density
+        sizes = table("passage_words_docsize", column("id"), column("sz"))
+        own = select(sizes.c.sz).join(SegmentRow, SegmentRow.id == sizes.c.id)
+        own = own.where(SegmentRow.layout == layouts.active_layout())
+        usual = fmean(map(_first_number, self.connection.execute(own).scalars().all() or (b"\1",)))
+        among = select(sizes.c.id, sizes.c.sz).where(_among(sizes.c.id, ids))
+        lengths = {rowid: _first_number(size) for rowid, size in self.connection.execute(among)}
+        (averages,) = driver(self.connection).execute("SELECT block FROM passage_words_data WHERE id = 1").fetchone()
+        of_all = _first_number(averages[_length_of_number(averages) :]) / max(self.passage_counts.rows, 1)
+
+        def alone(rowid: int, density: float) -> float:
+            dampened, own_dampening = (K1 * (1 - B + B * lengths[rowid] / length) for length in (of_all, usual))
+            times = round(density * dampened / (K1 + 1 - density))
+            return times * (K1 + 1) / (times + own_dampening)
+
+        return alone
 
     def _telling(self, term: str) -> str:
         """What to look for in items: not in the folders if most of them hold it, since /home/anna says nothing."""
@@ -301,11 +338,12 @@ class _Search:
 
     def _passage_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
         rows = {rowid: _Row() for rowid in ids}
+        alone = self._as_if_alone(rows)
         for term, rowid, score, _ in self._scores("passage_words", self.passage_counts, rows, "NULL"):
             row = rows[rowid]
             row.score -= score
             row.terms.add(term)
-            row.densities[term] = -score / self.passage_counts.idf(term)
+            row.densities[term] = alone(rowid, -score / self.passage_counts.idf(term))
         return rows
 
     def _scores(
@@ -338,7 +376,7 @@ def _match(words: TableClause, match: str) -> ColumnElement[bool]:
     return found
 
 
-def _among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+def _among(column: InstrumentedAttribute[int] | ColumnClause[Any], ids: Iterable[int]) -> ColumnElement[bool]:
     """Whatever their number: SQLite limits the parameters of a statement, not their length."""
     listed = text("SELECT value FROM json_each(:value)").bindparams(
         bindparam("value", json.dumps(sorted(ids)), unique=True)
@@ -348,6 +386,11 @@ def _among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElem
 
 def _bm25(name: str, weights: Mapping[str, float] = WEIGHTS) -> str:
     return f"bm25({', '.join([name, *map(str, weights.values())])})" if name == "item_words" else f"bm25({name})"
+
+
+def _length_of_number(record: bytes) -> int:
+    """How many bytes the first number of a record of FTS5 takes."""
+    return next((place for place, byte in enumerate(record, 1) if byte < 0x80), len(record))
 
 
 def _first_number(record: bytes) -> int:

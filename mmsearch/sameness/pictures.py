@@ -95,6 +95,8 @@ def related_picture(
     found = same_picture(one, other, shapes)
     if found is not None:
         return found
+    if max(one.flat, other.flat) >= DRAWN:
+        return None  # pages share their layout, which proves nothing
     return _cropped(one, other, shapes) or _burst(one, other)
 
 

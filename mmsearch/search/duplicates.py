@@ -116,6 +116,8 @@ class Wanted:
     thresholds: Mapping[Modality, float]
     """Segment modality -> cosine from which two are compared."""
     kinds: frozenset[str]
+    survey: bool = False
+    """Whether to compare what is alike by its evidence too, whatever the cosine."""
     modalities: Collection[Modality] | None = None
     filter: Filter | None = None
 
@@ -136,7 +138,9 @@ def find_duplicates(
         ordered = contents_to_keep_first(snapshot, wanted.modalities, wanted.filter)
         modality_of = {content: modality for modality, content in ordered}
         witnesses = Witnesses(snapshot, make)
-        search = _Search(snapshot, lists, space, wanted.thresholds, witnesses)
+        if wanted.survey:
+            witnesses.survey(ordered)
+        search = _Search(snapshot, lists, space, wanted, witnesses)
         found = search.groups(ordered, related=False)
         groups = [(first, members) for first, members in found.items()]
         members_of_any = {content for members in found.values() for content in members}
@@ -212,10 +216,12 @@ class _Search:
         snapshot: Snapshot,
         lists: Lists,
         space: SpaceRecord,
-        thresholds: Mapping[Modality, float],
+        wanted: Wanted,
         witnesses: Witnesses,
     ) -> None:
-        self._snapshot, self._lists, self._space, self._thresholds = snapshot, lists, space, thresholds
+        self._snapshot, self._lists, self._space, self._thresholds = snapshot, lists, space, wanted.thresholds
+        self._survey = wanted.survey
+        self._any = dict.fromkeys(wanted.thresholds, -1.0)
         self._witnesses = witnesses
         self._free: set[int] = set()
         """Contents that may yet join a group."""
@@ -273,10 +279,11 @@ class _Search:
         while more:
             k *= NEAR
             ((near, more),) = self._looked_up(probe.key, [probe], k)
-        if len(near) < 2:
+        surveyed = self._witnesses.near(probe.content, related=self._related) if self._survey else set()
+        if len(near) < 2 and not surveyed:
             return []  # nothing but itself
-        contents = contents_of_segments(self._snapshot, np.array(near, np.int64))
-        return sorted({other for other in contents.values() if other in self._free})
+        contents = contents_of_segments(self._snapshot, np.array(near, np.int64)) if len(near) > 1 else {}
+        return sorted((surveyed | set(contents.values())) & self._free)
 
     def _similar_to(self, content: int, candidates: Sequence[int]) -> dict[int, _Member]:
         """Those of the candidates that are proved to belong to a content."""
@@ -288,9 +295,10 @@ class _Search:
         for start in range(0, len(candidates), BLOCK):
             held = vectors_by_content(self._snapshot, self._space, candidates[start : start + BLOCK])
             for other, vectors in held.items():
-                similar = similarity(own, ContentProfile(other, vectors), self._thresholds)
-                if similar is not None:
-                    alike[other] = min(similar, 1.0)
+                profile = ContentProfile(other, vectors)
+                similar = similarity(own, profile, self._any if self._survey else self._thresholds)
+                if similar is not None or self._survey:
+                    alike[other] = min(similar or 0.0, 1.0)
         proofs = self._witnesses.prove(content, list(alike), related=self._related)
         return {other: _Member(alike[other], proof) for other, proof in proofs.items()}
 

@@ -19,6 +19,7 @@ from mmsearch.media.events import DecodeJob, FileDone
 from mmsearch.sameness.pictures import ROUGHLY
 from mmsearch.sameness.proof import SAME, Proof, Witness, prove
 from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
+from mmsearch.types import Ids, Modality
 
 HELD = 512
 """Contents whose evidence is kept unpacked: 32 MB at most."""
@@ -32,6 +33,7 @@ class _Outline:
 
     coarse: NDArray[np.float32] | None
     duration_s: float | None
+    digest: bytes | None
 
 
 class Witnesses:
@@ -43,6 +45,42 @@ class Witnesses:
         """Evidence that the snapshot has not."""
         self._held: OrderedDict[int, Witness] = OrderedDict()
         self._outlines: dict[int, _Outline] = {}
+        self._surveyed: dict[int, Modality] = {}
+        self._coarse: dict[Modality, tuple[Ids, NDArray[np.float32]]] = {}
+        self._lengths: dict[Modality, tuple[Ids, NDArray[np.float64]]] = {}
+        self._digests: dict[bytes, list[int]] = {}
+
+    def survey(self, contents: Sequence[tuple[Modality, int]]) -> None:
+        """Look at all contents, so that `near` finds what is alike whatever their vectors say."""
+        for start in range(0, len(contents), HELD):
+            self._read([content for _, content in contents[start : start + HELD]])
+        for modality in sorted({modality for modality, _ in contents}):
+            ids = [one for kind, one in contents if kind == modality and one in self._outlines]
+            self._surveyed |= dict.fromkeys(ids, modality)
+            drawn = [one for one in ids if self._outlines[one].coarse is not None]
+            lasting = [one for one in ids if self._outlines[one].duration_s is not None]
+            if drawn:
+                rows = np.stack([_row(self._outlines[one].coarse) for one in drawn])
+                self._coarse[modality] = np.array(drawn, np.int64), rows
+            lengths = np.array([self._outlines[one].duration_s for one in lasting], np.float64)
+            self._lengths[modality] = np.array(lasting, np.int64), lengths
+        for content, outline in self._outlines.items():
+            if outline.digest is not None:
+                self._digests.setdefault(outline.digest, []).append(content)
+
+    def near(self, content: int, *, related: bool) -> set[int]:
+        """Of what was surveyed, the contents of the same modality that an outline says may be the same."""
+        modality, outline = self._surveyed.get(content), self._outlines.get(content)
+        if modality is None or outline is None:
+            return set()
+        if outline.coarse is not None and modality in self._coarse:
+            ids, rows = self._coarse[modality]
+            return set(ids[rows @ outline.coarse >= (RESEMBLES if related else ROUGHLY)].tolist())
+        if outline.duration_s is not None:
+            ids, lengths = self._lengths[modality]
+            slack = LENGTH_S + 0.1 + 0.005 * outline.duration_s if modality == "video" else LENGTH_S
+            return set(ids[np.abs(lengths - outline.duration_s) <= slack + LENGTH_SHARE * lengths].tolist())
+        return set() if outline.digest is None else set(self._digests.get(outline.digest, ()))
 
     def plausible(self, content: int, candidates: Sequence[int], *, related: bool) -> list[int]:
         """Those of the candidates that may be the same as a content, as far as little tells."""
@@ -93,7 +131,17 @@ class Witnesses:
 def _outline(witness: Witness) -> _Outline:
     pictures, sound = witness.evidence.pictures, witness.evidence.sound
     image = witness.facts.modality == "image"
-    return _Outline(pictures[0].coarse if image and pictures else None, None if sound is None else sound.duration_s)
+    text = witness.evidence.text
+    length = witness.facts.duration if witness.facts.modality == "video" else None
+    return _Outline(
+        pictures[0].coarse if image and pictures else None,
+        length if sound is None else sound.duration_s,
+        None if text is None else text.digest,
+    )
+
+
+def _row(coarse: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    return np.zeros(64, np.float32) if coarse is None else coarse
 
 
 def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
@@ -101,9 +149,6 @@ def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
         return True
     if one.coarse is not None and other.coarse is not None:
         return float(one.coarse @ other.coarse) >= (RESEMBLES if related else ROUGHLY)
-    if one.duration_s is not None and other.duration_s is not None:
-        longest = max(one.duration_s, other.duration_s)
-        return abs(one.duration_s - other.duration_s) <= LENGTH_S + LENGTH_SHARE * longest
     return True
 
 

@@ -41,10 +41,14 @@ def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> Non
 
 
 def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
-    rows = [line.split("\t") for line in filled("query", "red", "--in", "image", "--all").stdout.decode().splitlines()]
-    assert [row[:1] + row[2:] for row in rows] == [
-        ["1", "1.00", "image", "media/red.png", ""],
-        ["2", "0.00", "image", "media/green.png", ""],
+    asked = "query", "red", "--in", "image", "--all"
+    rows = [line.split("\t") for line in filled(*asked).stdout.decode().splitlines()]
+    assert rows[0] == ["1", "sure", "1.00", "image", "media/red.png", ""]
+    assert [row[:1] + row[3:] for row in rows[1:]] == [["2", "image", "media/green.png", ""]]
+    rows = [line.split("\t") for line in filled(*asked, "--scores").stdout.decode().splitlines()]
+    assert [row[:1] + row[3:] for row in rows] == [
+        ["1", "1.000", "1.00", "image", "media/red.png", ""],
+        ["2", "0.000", "-", "image", "media/green.png", ""],
     ]
     assert filled("query", "blue", "--in", "text").stdout.decode().rstrip("\n").split("\t")[4:] == [
         "media/note.txt",

@@ -75,6 +75,7 @@ def test_an_id_that_can_t_be_kept_is_refused(given_id: object) -> None:
     assert refused.value.hint
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_a_name_that_can_be_found_again_or_refused(name: str) -> None:
     try:

@@ -143,7 +143,8 @@ def test_only_the_needed_files_are_downloaded_and_only_after_consent(hub: Hub) -
 def test_a_download_with_another_hash_is_refused(hub: Hub) -> None:
     (hub.root / "someone" / "sha256").write_text("0" * 64)
     done = prepare(hub, NAME, "--yes")
-    assert done.returncode == 6 and f"{WEIGHTS} of someone/model did not arrive" in done.stderr.decode()
+    assert done.returncode == 6
+    assert f"{WEIGHTS} of someone/model does not match the hub's record" in done.stderr.decode()
     assert left() == []
 
 

@@ -1,10 +1,7 @@
 """Filters: words of the language in any order, values of any kind, brackets of any depth, and text of no language."""
 
 import atexit
-import shutil
-import tempfile
 from functools import cache
-from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -13,6 +10,7 @@ from mmsearch.filters.ast import OPERATORS
 from mmsearch.library import Library
 from tests.fuzz.target import Target
 from tests.generated import picture, words
+from tests.temporary import kept_folder
 
 LONGEST = 100_000
 
@@ -67,17 +65,12 @@ _GLOBBED = st.builds(
 @cache
 def _library() -> Library:
     """Of two files, for as long as this process lives."""
-    place = Path(tempfile.mkdtemp())
+    place = kept_folder("mmsearch-fuzz-")
     words(place / "media" / "a.txt", "a red apple")
     picture(place / "media" / "b.png", "blue")
     opened = mmsearch.open(place / "library", space="tests.tiny:space", workers=1)
     opened.ingest(place / "media")
-
-    def end() -> None:
-        opened.close()
-        shutil.rmtree(place, ignore_errors=True)
-
-    atexit.register(end)
+    atexit.register(opened.close)
     return opened
 
 

@@ -1,10 +1,8 @@
 """Exported folders: an export whose JSON and bytes are changed anywhere, sealed so that its hashes fit, or not."""
 
-import atexit
 import itertools
 import json
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +13,7 @@ import mmsearch
 from tests.exports import Export, copied
 from tests.fuzz.target import Target
 from tests.generated import picture, sound, words
+from tests.temporary import kept_folder
 
 FILES = ("manifest.json", "contents.jsonl", "items.jsonl", "spaces/1/contents.jsonl", "spaces/1/refusals.jsonl")
 
@@ -78,8 +77,7 @@ _BYTES = st.builds(
 @cache
 def _place() -> Path:
     """An export of four files of a library with two models, for as long as this process lives."""
-    place = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place = kept_folder("mmsearch-fuzz-")
     words(place / "media" / "a.txt", "a red apple")
     words(place / "media" / "b.txt", "a green pear")
     picture(place / "media" / "c.png", "blue")

@@ -14,10 +14,6 @@ from typing import Any
 import pytest
 
 import mmsearch
-from mmsearch.catalog import Batch, Catalog
-from mmsearch.catalog.spaces import active_space
-from mmsearch.core import registry
-from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, LibraryLocked
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.library import Library
@@ -27,7 +23,8 @@ from mmsearch.vectors import presets
 from tests import tiny
 from tests.conftest import CHECKOUT
 from tests.generated import words
-from tests.indexing.test_index_presets import EVERY, KEY, SIZE, batch, check, parts, serving_preset
+from tests.indexing.filled import SIZE, batch, commit, fill, opening
+from tests.indexing.test_index_presets import EVERY, KEY, check, parts, serving_preset
 
 HERE = "tests.indexing.test_background"
 WAIT_S = 60.0
@@ -58,32 +55,13 @@ class Told:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A library of few pictures."""
-    made = tmp_path / "library"
-    commit(made, batch(0, FEW))
-    return made
+    return fill(tmp_path / "library", FEW)
 
 
 @pytest.fixture
 def opened(folder: Path) -> Iterator[Callable[..., Library]]:
-    libraries: list[Library] = []
-
-    def make(**chosen: Any) -> Library:
-        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
-        return libraries[-1]
-
-    yield make
-    for library in libraries:
-        library.close()
-
-
-def commit(folder: Path, made: Batch, target: str = "tests.tiny:space") -> None:
-    """As another process does."""
-    space = registry.load_part("spaces", target)()
-    folder.mkdir(exist_ok=True)
-    catalog = Catalog.open(folder, VERSION, create=True)
-    record = catalog.read(active_space) or catalog.add_space(space.name, target, space.dim, space.fingerprint)
-    catalog.commit(made, record.id)
-    catalog.close()
+    with opening(folder) as make:
+        yield make
 
 
 def test_the_background_worker_builds_an_index_for_commits_of_other_processes(
@@ -138,7 +116,7 @@ def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_closing_ends_a_running_background_build(tmp_path: Path, pipe: Path) -> None:
-    commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
+    fill(tmp_path / "blocking", SIZE, f"{HERE}:blocking_space")
     told = Told()
     with mmsearch.open(tmp_path / "blocking", index="ivf-sq8", space=f"{HERE}:blocking_space") as library:
         library.index.start_background_indexing(told)
@@ -156,7 +134,7 @@ def test_closing_ends_a_running_background_build(tmp_path: Path, pipe: Path) -> 
 def test_a_background_build_ends_with_its_parent_process(
     tmp_path: Path, pipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit(tmp_path / "blocking", batch(0, SIZE), f"{HERE}:blocking_space")
+    fill(tmp_path / "blocking", SIZE, f"{HERE}:blocking_space")
     program = """
 import os, sys, threading
 os.environ["SERVING"] = str(os.getpid())

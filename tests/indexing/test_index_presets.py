@@ -11,74 +11,38 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import mmsearch
-from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
+from mmsearch.catalog import Batch, Catalog, ListKey
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.cli import cli
-from mmsearch.core import registry
-from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError, UnknownName
 from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.library import Library
-from mmsearch.types import Ids, Span, Vectors
+from mmsearch.types import Ids, Vectors
 from mmsearch.vectors import presets, rank
-from tests import tiny
+from tests.indexing.filled import ROWS, SIZE, batch, fill, opening, unit
 
 pytestmark = pytest.mark.slow
 
-SIZE = 3000
 KEY = ListKey("tiny", "image", "image")
 STRUCTURES = [preset.name for preset in presets.PRESETS if not preset.exact]
 
 
-def unit(count: int, seed: int) -> Vectors:
-    """Rows in clusters."""
-    rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((40, tiny.DIM))
-    rows = centres[rng.integers(0, 40, count)] + 0.4 * rng.standard_normal((count, tiny.DIM))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-ROWS = unit(SIZE + 300, 1)
 QUERIES = unit(30, 2)
-
-
-def batch(first: int, stop: int) -> Batch:
-    """Files of one picture each: number n has segment n + 1 and vector n, and n bytes."""
-    made = Batch()
-    for number in range(first, stop):
-        digest, rows = f"{number:064x}", ROWS[number : number + 1]
-        made.contents.append(NewContent(digest, "image", {}, ["image"], [Span()], rows))
-        made.placements.append(Placement(f"/p/{number % 10}/{number:05d}.png".encode(), b"/p", digest, number, 1))
-    return made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A library of SIZE pictures."""
-    space = registry.load_part("spaces", "tests.tiny:space")()
-    catalog = Catalog.open(tmp_path, VERSION, create=True)
-    record = catalog.add_space(space.name, "tests.tiny:space", space.dim, space.fingerprint)
-    catalog.commit(batch(0, SIZE), record.id)
-    catalog.close()
-    return tmp_path
+    return fill(tmp_path / "library", SIZE)
 
 
 @pytest.fixture
 def opened(folder: Path) -> Iterator[Callable[..., Library]]:
-    """Opens the library, as another process would."""
-    libraries: list[Library] = []
-
-    def make(index: str = "ivf-sq8") -> Library:
-        libraries.append(mmsearch.open(folder, index=index, space="tests.tiny:space"))
-        return libraries[-1]
-
-    yield make
-    for library in libraries:
-        library.close()
+    with opening(folder) as make:
+        yield make
 
 
 def parts(library: Library) -> tuple[Catalog, Lists, IndexTuner]:

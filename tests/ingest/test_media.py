@@ -426,6 +426,7 @@ def test_the_shell_reads_a_medium_from_standard_input(environment: dict[str, str
         assert run("ingest", *wrong.split(" ")).returncode == 2
 
 
+@pytest.mark.slow
 def test_the_chapter_s_example_prints_what_it_should(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

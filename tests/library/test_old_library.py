@@ -106,7 +106,8 @@ def test_an_old_library_has_its_recorded_items_failures_and_duplicates(old: Libr
         ("audio", 18, 0, 16), ("image", 21, 0, 21), ("text", 13, 1, 20), ("video", 2, 0, 9),
     ]  # fmt: skip
     assert [(below(one.path), one.failure) for one in old.failures()] == [("broken.jpg", "corrupt")]
-    groups = [[below(file.path) for file in group.files] for group in old.duplicates()]
+    found = old.duplicates(0.999, modalities=["audio"]) + old.duplicates(0.95, modalities=["image"])
+    groups = [[below(file.path) for file in group.files] for group in found]
     assert groups == [
         ["2024 trip/IMG_1.ogg", "sounds/waves-in-corsica.ogg"],
         ["sounds/copy-of-a-rooster.ogg", "sounds/rooster-crowing.ogg"],

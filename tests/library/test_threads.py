@@ -17,8 +17,8 @@ from mmsearch.library import Library
 from mmsearch.maintenance import index
 from mmsearch.types import Space, Windowing
 from tests import tiny
-from tests.indexing.test_background import commit
-from tests.indexing.test_index_presets import EVERY, SIZE, batch, check, parts, serving_preset
+from tests.indexing.filled import SIZE, batch, commit, fill, opening
+from tests.indexing.test_index_presets import EVERY, check, parts, serving_preset
 
 HERE = "tests.library.test_threads"
 WAIT_S = 60.0
@@ -42,23 +42,14 @@ def large(device: str = "auto", precision: str = "auto") -> Space:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "library"
-    commit(made, batch(0, SIZE))
-    return made
+def opened(folder: Path) -> Iterator[Callable[..., Library]]:
+    with opening(folder) as make:
+        yield make
 
 
 @pytest.fixture
-def opened(folder: Path) -> Iterator[Callable[..., Library]]:
-    libraries: list[Library] = []
-
-    def make(**chosen: Any) -> Library:
-        libraries.append(mmsearch.open(folder, **{"index": "ivf-sq8", "space": "tests.tiny:space", **chosen}))
-        return libraries[-1]
-
-    yield make
-    for library in libraries:
-        library.close()
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path / "library", SIZE)
 
 
 def started(work: Callable[[], object]) -> threading.Thread:

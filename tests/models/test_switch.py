@@ -31,6 +31,8 @@ OpenTiny = Callable[..., Library]
 
 SPACES = {"tiny": "tests.tiny:space", "twin": "tests.model_spaces:twin", "wide": "tests.model_spaces:wide"}
 THREADS = 4
+SHOWN = 12
+"""More than there are pictures of a colour: those are alike in every model."""
 NOTE = "the harbour lies quiet in the evening and nobody counts the boats that come home with a red lantern"
 
 
@@ -81,7 +83,7 @@ class Searching:
             at = turn % len(self.questions)
             turn += 1
             try:
-                said = told(library.search(self.questions[at], 8))
+                said = told(library.search(self.questions[at], SHOWN))
                 by = [name for name, right in self.right.items() if right[at] == said]
             except BaseException as error:  # whatever it is, it must not happen
                 by, said = [], [(repr(error),)]
@@ -96,11 +98,11 @@ def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, med
     library.ingest(media)
     item = library.search("red", 1, modalities=["image"])[0].item_id
     questions: list[str | Query] = ["red", f'"{NOTE}"', "low", Query(image=media / "00.png"), Query(like=item)]
-    right = {"tiny": [told(library.search(question, 8)) for question in questions]}
+    right = {"tiny": [told(library.search(question, SHOWN)) for question in questions]}
     for name in ("twin", "wide"):
         library.model.add(SPACES[name])
         library.model.switch(name)
-        right[name] = [told(library.search(question, 8)) for question in questions]
+        right[name] = [told(library.search(question, SHOWN)) for question in questions]
     for at in range(len(questions)):
         assert all(right[a][at] != right[b][at] for a, b in (("tiny", "twin"), ("tiny", "wide"), ("twin", "wide")))
     searching = Searching(right, questions)
@@ -202,7 +204,10 @@ def explained(library: Library, hit: Hit) -> object:
 
 
 ANSWERS: dict[str, Callable[[Library, Hit], object]] = {
-    "duplicates": lambda library, _: [[file.path.name for file in group.files] for group in library.duplicates()],
+    "duplicates": lambda library, _: [
+        [(file.path.name, file.kind, round(file.similarity, 5)) for file in group.files]
+        for group in library.duplicates()
+    ],
     "label": lambda library, _: library.label(["red", "green", "blue"], modalities=["image"]),
     "explain": explained,
     "more like it": lambda library, hit: told(library.search(Query(like=hit.item_id), 8)),
@@ -217,8 +222,8 @@ def test_an_answer_interrupted_by_a_switch_is_computed_again(
     """Before whichever of its looks into the catalog the switch comes, and if the model it began with is gone then."""
     for n, colour in enumerate(("red", "green")):
         picture(folder / f"{colour}.png", colour)
-        # One passage of the tiny space, which says red; several of the wide one.
-        words(folder / f"note{n}.txt", f"a red lantern, {' '.join(sorted(NOTE.split(), reverse=n > 0))}")
+        # A text and its revision: one passage of the tiny space, says red; of the wide one several, none the same.
+        words(folder / f"note{n}.txt", f"{'look, ' * n}a red lantern, {NOTE}")
     sound(folder / "low.wav", "low", "mid", seconds=2.0)
     library, other = open_tiny(workers=1), open_tiny(workers=1)
     library.ingest(folder)

@@ -64,6 +64,8 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("ingest", "media", "--library", "clip.library", "--space", MODEL)
     yield ("train", "adapter", "pairs.tsv", "--library", "clip.library", "--name", "fitted", *QUICK)
     yield from (
+        ("items",),
+        ("tag", "media/red-1.png", "--add", "seen"),
         ("help",),
         ("help", "guide"),
         ("doctor",),

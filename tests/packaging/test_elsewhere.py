@@ -64,7 +64,7 @@ def test_a_library_works_where_there_is_no_posix_and_no_open_file_may_be_replace
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "new": 16, "failed": 1, "red": ["red-0.png", "red-4.png", "red-8.png"], "by picture": 2, "in memory": 2,
-        "dedup": "off", "indexes": ["flat", "flat", "ivf", "flat"], "more red": 12, "verified": [],
+        "dedup": False, "indexes": ["flat", "flat", "ivf", "flat"], "more red": 12, "verified": [],
         "asked": [["text", "image", 4]], "unused": 1, "trained": "kinds", "low": ["low.wav"], "imported": ["note.txt"],
         "encoded": True,
     }  # fmt: skip

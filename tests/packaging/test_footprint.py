@@ -60,6 +60,7 @@ def test_every_command_of_the_shell_is_run() -> None:
     assert [names for names, _ in leaves(cli) if names not in run and names not in ELSEWHERE] == []
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a home and its folders are Linux's here")
 def test_every_command_works_without_a_socket_in_its_process_and_its_workers(world: World) -> None:
@@ -69,6 +70,7 @@ def test_every_command_works_without_a_socket_in_its_process_and_its_workers(wor
     assert [line for line in lines if line != "watched"] == []
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a home and its folders are Linux's here")
 def test_doctor_paths_names_everything_that_was_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +89,7 @@ def test_doctor_paths_names_everything_that_was_made(world: World, monkeypatch: 
     )
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a home and its folders are Linux's here")
 def test_no_file_has_a_name_that_another_system_cannot_have(world: World) -> None:

@@ -1,7 +1,6 @@
 """Sounds, texts, and the bytes that evidence is kept as."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -25,8 +24,9 @@ def heard(samples: NDArray[np.float32], window: int = 5 * RATE, hop: int = 5 * R
 
 def melody(seed: int, seconds: float = 3.0) -> NDArray[np.float32]:
     """Tones of which each has its own length."""
-    chance, parts = np.random.default_rng(seed), []
-    while sum(map(len, parts)) < seconds * RATE:
+    chance = np.random.default_rng(seed)
+    parts: list[NDArray[np.float64]] = []
+    while sum(len(part) for part in parts) < seconds * RATE:
         time = np.arange(int(chance.integers(800, 4000))) / RATE
         parts.append(np.sin(2 * np.pi * chance.integers(150, 3500) * time) * chance.uniform(0.1, 0.9))
     return np.concatenate(parts)[: int(seconds * RATE)].astype(np.float32)
@@ -35,9 +35,8 @@ def melody(seed: int, seconds: float = 3.0) -> NDArray[np.float32]:
 def test_a_sound_is_the_same_louder_noisier_or_a_little_later() -> None:
     one = melody(0)
     noise = np.random.default_rng(9).normal(0, 0.001, len(one)).astype(np.float32)
-    assert prove(heard(one), heard(one * 0.5 + noise)) == Proof(
-        "transcoded", "spectrogram", pytest.approx(0.2, abs=0.2)
-    )
+    found = prove(heard(one), heard(one * 0.5 + noise))
+    assert found is not None and (found.kind, found.method) == ("transcoded", "spectrogram") and found.figure < 0.4
     later = np.concatenate([np.zeros(RATE // 31, np.float32), one])
     found = prove(heard(one), heard(later))
     assert found is not None and found.kind == "transcoded"

@@ -42,7 +42,7 @@ def asked(seed: int) -> str:
     return chosen.choice((text, text, text, f'"{text}"', f"photo of {text}", f"sound of {text}"))
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+@pytest.mark.parametrize("mode", [pytest.param("hybrid", marks=pytest.mark.slow), "vector", "keyword"])
 def test_the_order_is_that_of_the_number_shown_at_every_depth_and_page(library: Library, mode: keywords.Mode) -> None:
     for seed in range(QUERIES if mode == "hybrid" else QUERIES // 5):
         query = asked(seed)

@@ -208,7 +208,7 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
     contents = [("image", turned(degree), 1) for degree in (0, 5, 10, 40, 44, 80)]
     contents += [("audio", turned(0), 2), ("audio", turned(0, 40, 80), 1), ("audio", turned(4, 44, 84, 120), 1)]
     with held(tmp_path, contents, similarity={"image": 0.99, "audio": 0.99}) as library:
-        groups = library.duplicates()
+        groups = library.duplicates(0.99)
         told = [[(f.path.name, round(f.similarity, 3), f.kind) for f in group.files] for group in groups]
         assert told == [
             [("008-0", 1.0, None), ("007-0", 0.998, "transcoded")],
@@ -218,8 +218,8 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
         ]
         assert [group.freed for group in groups] == [17, 16, 13, 11]
         assert [group.modality for group in groups] == ["audio", "audio", "image", "image"]
-        assert [len(group.files) for group in library.duplicates(modalities=["image"])] == [2, 2]
-        assert len(library.duplicates(filter="not path = '/media/004-0'")) == 3
+        assert [len(group.files) for group in library.duplicates(0.99, modalities=["image"])] == [2, 2]
+        assert len(library.duplicates(0.99, filter="not path = '/media/004-0'")) == 3
         (everything,) = library.duplicates(0.1, modalities=["image"])
         assert [file.path.name[:3] for file in everything.files] == ["005", "004", "003", "002", "001", "000"]
         assert [len(group.files) for group in library.duplicates(1.0)] == [2]
@@ -243,7 +243,7 @@ def test_many_equal_files_are_one_duplicate_group(tmp_path: Path) -> None:
     """More than any block or first search holds, and no chain: 0 and 30 degrees are not alike, 15 is to both."""
     contents = [("image", turned(90), 1)] * 300 + [("image", turned(degree), 1) for degree in (0, 15, 30)]
     with held(tmp_path, contents, similarity={"image": 0.96}) as library:
-        groups = library.duplicates()
+        groups = library.duplicates(0.96)
         assert sorted(len(group.files) for group in groups) == [2, 300]
         assert len({file.path for group in groups for file in group.files}) == 302
 

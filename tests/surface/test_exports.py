@@ -169,6 +169,7 @@ REFUSED = {
 """Line -> what mypy says of it."""
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 def test_a_type_checker_knows_the_settings_and_refuses_what_is_wrong(tmp_path: Path) -> None:
     from mypy import api

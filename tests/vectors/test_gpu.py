@@ -143,7 +143,7 @@ def test_concurrent_threads_get_right_answers_from_a_gpu() -> None:
 
 @pytest.mark.slow
 def test_the_index_device_setting_moves_indexes_to_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.indexing.test_index_presets import SIZE, batch
+    from tests.indexing.filled import SIZE, batch
     from tests.indexing.test_index_presets import parts as parts_of
 
     with pytest.raises(InvalidInput, match="index_device"):
