@@ -127,7 +127,8 @@ class _Server:
         metadata: Metadata = self._timed(watch, lambda: decoder.describe(path))
         seen: set[Modality] = set()
         index = 0
-        for segment in self._segments(decoder.decode(path), watch):
+        found: Metadata = {}
+        for segment in self._segments(decoder.decode(path), watch, found):
             seen.add(segment.modality)
             encoder = self.encoders.get(segment.modality)
             if encoder is None:
@@ -147,10 +148,16 @@ class _Server:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
             raise NotEmbedded(f"this space embeds no {' or '.join(sorted(seen))}")
-        return metadata
+        return {**metadata, **found}
 
-    def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
-        while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
+    def _segments(self, segments: Iterator[Segment], watch: _Stopwatch, found: Metadata) -> Iterator[Segment]:
+        """The segments; what the decoder returns at their end comes into `found`."""
+        while True:
+            try:
+                segment = self._timed(watch, lambda: next(segments))
+            except StopIteration as end:
+                found.update(end.value or {})
+                return
             yield _without_surrogates(segment)
 
     def _timed(self, watch: _Stopwatch, step: Any) -> Any:
