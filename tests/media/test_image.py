@@ -227,12 +227,12 @@ def decoded_with_facts(path: Path) -> tuple[Any, Metadata]:
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_without_its_end_mark_is_whole_and_marked_as_cut_off(
-    tmp_path: Path, options: dict[str, bool], missing: int
+    tmp_path: Path, progressive: bool, missing: int
 ) -> None:
     path = tmp_path / "x.jpg"
-    noise(64, 64).save(path, **options)
+    noise(64, 64).save(path, progressive=progressive)
     whole, nothing = decoded_with_facts(path)
     path.write_bytes(path.read_bytes()[:-missing])
     pixels, found = decoded_with_facts(path)
