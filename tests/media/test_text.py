@@ -123,7 +123,7 @@ def test_utf8_with_a_few_bad_bytes_is_utf8(tmp_path: Path, data: bytes, text: st
         ("cp1250", "Zażółć gęślą jaźń: w Łodzi jest piękna żaba, źle śpiąca na łące. " * 4),
         ("cp1251", "Заметка: бабушка привезёт яблоки и мёд в субботу."),
         ("cp866", "Заметка: бабушка привезёт яблоки и мёд в субботу. " * 4),
-        ("gb18030", "会议室预约在星期二，请大家准时参加。" * 4),
+        ("gb18030", "会议室预约在星期二。请大家准时参加。" * 4),
         ("shift_jis", "会議室の予約は火曜日です。"),
         ("utf-16-le", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
         ("utf-16-be", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
