@@ -1,12 +1,12 @@
 """What users leave out: globs as .gitignore means them, `.mmsearchignore` files, and folders with a `.nomedia`."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Rules:
     def verdict(self, path: bytes) -> bool | None:
         """Whether a path below the root, a folder's with a slash at its end, is left out (True) or taken back (False);
         None if no glob says. The last that matches decides."""
-        text = one_form(os.fsdecode(path[len(self.below) :]).replace(os.sep, "/"))
+        text = normal_form(os.fsdecode(path[len(self.below) :]).replace(os.sep, "/"))
         found: bool | None = None
         for written, pattern in self.patterns:
             if pattern.include is not None and pattern.match_file(text) is not None:
@@ -44,16 +44,11 @@ class Rules:
         return found
 
 
-def one_form(text: str) -> str:
-    """A name in one form: Macs write an accent after its letter, other systems both as one character."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
 def excluding(globs: Iterable[str], root: Path) -> Rules:
     """The rules of `exclude` for one root. A path, absolute or as seen from the working folder, counts if it lies below
     the root. Raises: InvalidInput.
     """
-    made: list[tuple[str, "Pattern"]] = []
+    made: list[tuple[str, Pattern]] = []
     for glob in globs:
         written = glob.replace(os.sep, "/")
         turned = "/" + written.removeprefix("./") if written.startswith("./") else written
@@ -69,7 +64,7 @@ def ignoring(path: bytes, below: bytes) -> Rules:
         raise FileNotFoundError(path)
     with open(path, "rb") as file:
         lines = file.read(_MOST_BYTES).decode("utf-8", "replace").removeprefix("\ufeff").splitlines()
-    made: list[tuple[str, "Pattern"]] = []
+    made: list[tuple[str, Pattern]] = []
     for line in lines:
         try:
             made.append((line, _compiled(line, line)))
@@ -105,7 +100,7 @@ def _compiled(written: str, line: str) -> "Pattern":
     from pathspec import lookup_pattern
 
     try:
-        return lookup_pattern("gitignore")(one_form(line))
+        return lookup_pattern("gitignore")(normal_form(line))
     except ValueError as error:
         raise InvalidInput(
             f"{written!r} is no glob: {error}", hint="such as '*.tmp', 'private/' or 'camera/**/*.png'"
