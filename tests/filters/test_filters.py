@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 from unicodedata import normalize
 
 import pytest
@@ -11,6 +12,9 @@ from mmsearch.filters.ast import And, Comparison, Filter
 from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words
+
+
+Form = Literal["NFC", "NFD"]
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_a_filter_finds_matching_items_however_low_they_rank(filled: Library, fo
 
 @pytest.mark.parametrize("written", ["NFC", "NFD"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
-def test_names_are_equal_in_every_form_of_unicode(library: Library, folder: Path, written: str, asked: str) -> None:
+def test_names_are_equal_in_every_form_of_unicode(library: Library, folder: Path, written: Form, asked: Form) -> None:
     place = folder / normalize(written, "Ångström")
     found = normalize(written, "café menu.txt")
     words(place / found, "a red bus")
