@@ -13,7 +13,6 @@ from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words
 
-
 Form = Literal["NFC", "NFD"]
 
 
