@@ -23,7 +23,8 @@ _READ = {
 _NAMED = {suffix: medium for medium, suffixes in _READ.items() for suffix in suffixes.split()}
 """Suffix -> what a file so named is, of the formats that are read: other content under it is damage."""
 
-_DOCUMENTS = frozenset("csv eml htm html ics ipynb json log markdown md pdf rst srt text txt vcf vtt xml xmp".split())
+_WRITTEN = "csv eml htm html ics ipynb json log markdown md pdf rst srt text txt vcf vtt xml xmp"
+_DOCUMENTS = frozenset(_WRITTEN.split())
 
 
 def is_media_name(name: str) -> bool:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mmsearch.core import registry
 from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import protocol, sniff
+from mmsearch.media.dates import time_in_name
 from mmsearch.media.evidence import EvidenceMaker
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
@@ -148,7 +150,7 @@ class _Server:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
             raise NotEmbedded(f"this space embeds no {' or '.join(sorted(seen))}")
-        return {**metadata, **found}
+        return _dated({**metadata, **found}, decoder.modality, path.name)
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch, found: Metadata) -> Iterator[Segment]:
         """The segments; what the decoder returns at their end comes into `found`."""
@@ -174,6 +176,23 @@ class _Server:
     def _end(self, watch: _Stopwatch, message: protocol.Message, evidence: NDArray[np.uint8] | None = None) -> None:
         timed = {**protocol.without_surrogates(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
         protocol.write_message(self.replies, timed, evidence)
+
+
+def _dated(metadata: Metadata, modality: Modality, name: str) -> Metadata:
+    """The facts of a medium, with the time in its name where it has none by the camera's clock itself."""
+    named = time_in_name(name) if modality != "text" and "taken" not in metadata else None
+    if named is None or ("created" in metadata and not _same_evening(named, str(metadata["created"]))):
+        return metadata
+    return {**metadata, "taken": named}
+
+
+def _same_evening(local: str, utc: str) -> bool:
+    """Whether a time may be another by a clock of some zone."""
+    try:
+        apart = datetime.fromisoformat(local) - datetime.fromisoformat(utc).replace(tzinfo=None)
+    except ValueError:
+        return False
+    return "T" in local and abs(apart) <= timedelta(hours=14, minutes=1)
 
 
 class _Keeper:

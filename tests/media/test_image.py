@@ -338,6 +338,14 @@ def test_metadata_has_what_the_camera_recorded(tmp_path: Path) -> None:
     }
 
 
+def test_a_camera_without_a_fix_has_no_place(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0132] = "2019-06-30 12:34:56"
+    exif.get_ifd(0x8825).update({1: "N", 2: (0.0, 0.0, 0.0), 3: "E", 4: (0.0, 0.0, 0.0)})
+    facts = DECODER.describe(photo(tmp_path / "x.jpg", exif=exif))
+    assert facts == {"width": 64, "height": 48, "format": "JPEG", "taken": "2019-06-30T12:34:56"}
+
+
 def test_senseless_exif_values_are_left_out(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0132], exif[0x0112] = "0000:00:00 00:00:00", 77
