@@ -23,8 +23,7 @@ _RATES = (100, 1_000_000)
 
 _CANCELLED = 0.1
 """Of the louder channel's power, what the mean of two channels has at most where they cancel each other out. Sounds
-that
-have nothing to do with each other keep 0.5, and one channel alone 0.25."""
+that have nothing to do with each other keep 0.5, and one channel alone 0.25."""
 
 _COMPARED = 7
 """Of so many samples one is enough to see that."""

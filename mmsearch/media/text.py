@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
 from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff
+from mmsearch.media.machine_text import Numbers, without_encoded
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -47,14 +48,15 @@ class TextDecoder:
 
     def decode(self, path: Path) -> Iterator[Segment]:
         """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
-        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end].
+        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. What no person wrote
+        is left out (`media.machine_text`).
         """
         head = sniff.read_head(path, self._limits)
-        has_text = False
+        has_text, numbers = False, Numbers()
         for page, text in self._pages(path, head):
             for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
                 passage = text[start:end]
-                if _LETTER.search(passage):
+                if _LETTER.search(passage) and numbers.keeps(passage):
                     has_text = True
                     yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
         if not has_text:
@@ -68,7 +70,7 @@ class TextDecoder:
         if sidecar.is_sidecar(text):
             yield None, sidecar.read_sidecar(text).words
         else:
-            yield None, html.html_text(text) if html.is_html(text) else text
+            yield None, without_encoded(html.html_text(text) if html.is_html(text) else text)
 
     def _text(self, path: Path) -> str:
         try:
