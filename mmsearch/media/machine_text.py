@@ -1,4 +1,4 @@
-"""What no person wrote into a text: encoded pictures, which are left out, and rows of numbers, of which few are kept."""
+"""What no person wrote into a text: encoded pictures, which are left out, and numbers, of which few are kept."""
 
 import re
 
@@ -7,6 +7,10 @@ MOST = 128
 
 _DIGITS = 0.15
 """Share of the signs of a passage from which it counts as one of numbers; prose and programs have a twentieth."""
+
+_WORDS_EACH = 8
+"""Different words of a file for each passage of numbers that holds no new one: a report has hundreds to a table, a
+track a dozen in all."""
 
 _SHORTEST = 120
 """Signs without a space that no word, name or address has, if they are of the alphabet of base64."""
@@ -44,7 +48,7 @@ def _is_encoded(run: str) -> bool:
 
 class Numbers:
     """Which passages of one file are kept: all but those of numbers (tracks, telemetry, logs, tables) that hold no word
-    that was not there before."""
+    that was not there before, where the file has few words for so many of them."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -53,8 +57,9 @@ class Numbers:
     def keeps(self, passage: str) -> bool:
         """Whether a passage is kept; to be asked in their order."""
         names = {name.casefold() for name in _NAME.findall(passage)}
-        fresh = bool(names - self._seen) or not self._kept
+        fresh = bool(names - self._seen)
         self._seen |= names
+        fresh = fresh or self._kept <= len(self._seen) // _WORDS_EACH
         if len(_DIGIT.findall(passage)) < _DIGITS * len(_SIGN.findall(passage)):
             return True
         if not fresh or self._kept >= MOST:

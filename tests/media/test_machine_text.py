@@ -96,6 +96,14 @@ def test_a_log_keeps_what_is_new_in_it(tmp_path: Path) -> None:
     assert len(passages) <= 4 and any("Gunhild" in passage for passage in passages)
 
 
+def test_the_tables_of_a_report_stay(tmp_path: Path) -> None:
+    names = ["".join(chr(97 + n // 26**place % 26) for place in range(4)) for n in range(200)]
+    table = "".join(f"| model {n % 7} | 0.{n:03} | 1.{n:03} | 12.{n:03} | 3.{n:03} |\n" for n in range(250))
+    text = f"{' '.join(names)}\n\n{table}\n"
+    step = Windowing().passage_words - Windowing().passage_overlap
+    assert len(decoded(tmp_path / "x.md", text)) == -(-(len(text.split()) - Windowing().passage_overlap) // step)
+
+
 def test_a_file_of_numbers_is_bounded_and_prose_is_not() -> None:
     names = ["".join(chr(97 + n // 26**place % 26) for place in range(4)) for n in range(2 * MOST)]
     numbers, prose = Numbers(), Numbers()
