@@ -1,6 +1,10 @@
 """What no person wrote into a text: encoded pictures, which are left out, and numbers, of which few are kept."""
 
+import hashlib
 import re
+from collections.abc import Callable
+
+from mmsearch.types import Metadata
 
 MOST = 128
 """Passages of numbers kept of a file, at most."""
@@ -35,9 +39,36 @@ _DIGIT, _SIGN = re.compile(r"\d"), re.compile(r"\S")
 _NAME = re.compile(r"\b[^\W\d_]{3,}\b")
 
 
-def without_encoded(text: str) -> str:
-    """The text without what is base64 or a long run of hexadecimal digits: attachments, data: addresses, keys."""
-    return _ENCODED.sub(lambda found: " " if _is_encoded(found[0]) else found[0], text)
+def without_encoded(text: str, note: Callable[[str], None] = lambda run: None) -> str:
+    """The text without what is base64 or a long run of hexadecimal digits: attachments, data: addresses, keys.
+
+    Args:
+        note: Told of each run.
+    """
+
+    def rest(found: re.Match[str]) -> str:
+        if not _is_encoded(found[0]):
+            return found[0]
+        note(found[0])
+        return " "
+
+    return _ENCODED.sub(rest, text)
+
+
+class LeftOut:
+    """What was left out of one file. Two texts are the same only if it was the same of both, so its hash is kept."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._any = False
+
+    def add(self, text: str) -> None:
+        self._any = True
+        self._digest.update("".join(text.split()).encode("utf-8", "replace"))
+
+    def facts(self) -> Metadata:
+        """left_out: the hash, in hexadecimal digits; nothing if nothing was."""
+        return {"left_out": self._digest.hexdigest()} if self._any else {}
 
 
 def _is_encoded(run: str) -> bool:

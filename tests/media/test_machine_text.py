@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsearch.media.events import DecodeJob, FileDone
 from mmsearch.media.machine_text import MOST, Numbers, without_encoded
+from mmsearch.media.pool import DecodePool
 from mmsearch.media.text import TextDecoder
+from mmsearch.sameness.evidence import Evidence, unpack
+from mmsearch.sameness.proof import Facts, Proof, Witness, prove
 from mmsearch.types import Limits, Windowing
 
 DECODER = TextDecoder(Windowing(), Limits())
@@ -94,6 +98,22 @@ def test_a_log_keeps_what_is_new_in_it(tmp_path: Path) -> None:
     rows[4000] = "2024-05-01 11:06:40.004 ERROR the disk of Gunhild is full\n"
     passages = decoded(tmp_path / "x.log", "".join(rows))
     assert len(passages) <= 4 and any("Gunhild" in passage for passage in passages)
+
+
+def test_texts_that_differ_in_what_is_left_out_are_not_the_same(tmp_path: Path) -> None:
+    card = CASES["card"][0]
+    other = card.replace(ENCODED[788:862], ENCODED[862:936])
+    witnesses = [witness(tmp_path / "x.vcf", text) for text in (card, card.replace("\n", "\r\n"), other)]
+    assert prove(*witnesses[:2]) == Proof("saved again", "lines", 1.0)
+    assert prove(witnesses[0], witnesses[2]) != Proof("saved again", "lines", 1.0)
+
+
+def witness(path: Path, text: str) -> Witness:
+    """A text as it comes out of a decode worker."""
+    path.write_bytes(text.encode())
+    with DecodePool("tests.tiny:space", Windowing(), Limits(), workers=1) as pool:
+        (done,) = (event for event in pool.run([DecodeJob(path, 0)]) if isinstance(event, FileDone))
+    return Witness(Facts("text"), unpack(done.evidence) or Evidence())
 
 
 def test_the_tables_of_a_report_stay(tmp_path: Path) -> None:
