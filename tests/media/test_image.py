@@ -261,6 +261,17 @@ def test_a_picture_of_which_most_is_missing_is_corrupt(tmp_path: Path, suffix: s
         decode(path)
 
 
+@pytest.mark.parametrize("missing", [12, 9])
+def test_a_png_without_its_end_is_whole_and_marked_as_cut_off(tmp_path: Path, missing: int) -> None:
+    path = tmp_path / "x.png"
+    noise(64, 64).save(path)
+    whole, nothing = decoded_with_facts(path)
+    path.write_bytes(path.read_bytes()[:-missing])
+    pixels, found = decoded_with_facts(path)
+    assert np.array_equal(pixels, whole)
+    assert (nothing, found) == ({}, {"cut_off": True})
+
+
 def test_a_cut_off_picture_whose_lower_half_is_white_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     page = Image.new("RGB", (64, 64), WHITE)
