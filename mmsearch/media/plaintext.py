@@ -40,12 +40,13 @@ def is_text(head: bytes) -> bool:
     marked = _marked(head)
     if marked:
         return _sane(_cut_off(head, marked) or "\x00")
+    if _wide(head):
+        return True
     text = _cut_off(head, "utf-8")
     if text is not None:
         return _sane(text)
-    wide = _wide(head)
-    if b"\x00" in head or wide:
-        return wide is not None and _sane(_cut_off(head, wide) or "\x00")
+    if b"\x00" in head:
+        return False
     if _BINARY.search(head) and (len(head) < _TOLD_LENGTH or not _sane(head.decode("latin-1"))):
         return False
     return _nearly_utf8(head) is not None or _detected(head) is not None

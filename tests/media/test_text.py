@@ -126,6 +126,7 @@ def test_utf8_with_a_few_bad_bytes_is_utf8(tmp_path: Path, data: bytes, text: st
         ("gb18030", "会议室预约在星期二。请大家准时参加。" * 4),
         ("shift_jis", "会議室の予約は火曜日です。"),
         ("utf-16-le", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
+        ("utf-16-le", "Shopping list: apples"),
         ("utf-16-be", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
     ],
 )
