@@ -139,7 +139,7 @@ class Decoder(Protocol):
     def decode(self, path: Path) -> Iterator[Segment]:
         """The segments of a file, at least one, in time or reading order.
 
-        The same file gives the same segments.
+        The same file gives the same segments. A generator may return more `Metadata`: what only decoding shows.
 
         Raises: MediaError if the file cannot be decoded.
         """

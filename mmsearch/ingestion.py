@@ -49,8 +49,8 @@ class LibraryIngestion:
 
         Args:
             paths: Folders or files.
-            exclude: Globs of what to skip. One with a slash is compared with the path below the folder, others with
-                every name.
+            exclude: Globs of what to skip, as .gitignore means them: `private/` is a folder, a slash elsewhere counts
+                from the ingested folder; a path from the working folder is taken too.
             hidden: Include hidden files and folders.
             follow_links: Follow links that lead out of their folder; they are skipped otherwise.
             modalities: Only these kinds: "text", "image", "audio", "video".

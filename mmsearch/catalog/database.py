@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from mmsearch.catalog.blobs import MEND
 from mmsearch.core import forks
+from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
 
 BUSY_S = 30.0
@@ -73,6 +74,7 @@ def look_at(path: Path) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA temp_store = MEMORY")
+    _add_functions(connection)
     return distrusting(connection)
 
 
@@ -100,6 +102,17 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    _add_functions(connection)
+
+
+def _add_functions(connection: sqlite3.Connection) -> None:
+    """What filters need beyond SQLite's own."""
+    connection.create_function("normal_form", 1, _normal_form, deterministic=True)
+
+
+def _normal_form(text: bytes) -> str:
+    """Of UTF-8, as a BLOB: a root's path may hold bytes that are none."""
+    return normal_form(text.decode("utf-8", "replace"))
 
 
 def _begin(connection: Connection) -> None:

@@ -31,6 +31,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
+from mmsearch.core.normal_form import normal_form, normal_forms
 from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
 
 Clause = ColumnElement[bool]
@@ -237,14 +238,21 @@ def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
 
 
 def _text(expression: Expression, operator: str, values: Sequence[str]) -> Clause:
-    clean = [_clean(value) for value in values]
-    if operator == "in":
-        return expression.in_(clean)
+    """A name is equal to itself in another form of Unicode."""
+    if operator in ("=", "!=", "in"):
+        forms = [_clean(form) for value in values for form in normal_forms(value)]
+        return expression.not_in(forms) if operator == "!=" else expression.in_(forms)
+    clean, normal = normal_form(_clean(values[0])), _normal(expression)
     if operator == "glob":
-        return expression.op("GLOB", is_comparison=True, return_type=true().type)(clean[0])
-    if operator == "contains":
-        return func.instr(expression, clean[0]) > 0
-    return expression == clean[0] if operator == "=" else expression != clean[0]
+        return normal.op("GLOB", is_comparison=True, return_type=true().type)(clean)
+    return func.instr(normal, clean) > 0
+
+
+def _normal(expression: Expression) -> Expression:
+    """A text in NFC. Most names are ASCII, as long in bytes as in characters: these are spared the call."""
+    data = cast(expression, LargeBinary)
+    odd = func.length(expression) != func.length(data)
+    return case((odd, func.normal_form(data, type_=String)), else_=expression)
 
 
 def _clean(value: str) -> str:
@@ -253,9 +261,9 @@ def _clean(value: str) -> str:
 
 
 def _path(operator: str, values: Sequence[str]) -> Clause:
-    """Equality goes by bytes, patterns by the path as text."""
+    """Equality goes by bytes, of each form of Unicode; patterns by the path as text."""
     if operator in ("=", "!=", "in"):
-        paths = [_bytes(value) for value in values]
+        paths = [_bytes(form) for value in values for form in normal_forms(value)]
         return ItemRow.path.not_in(paths) if operator == "!=" else ItemRow.path.in_(paths)
     clause = _text(ItemRow.display, operator, values)
     return and_(_below(_literal_start(values[0])), clause) if operator == "glob" else clause
@@ -273,8 +281,10 @@ def _below(prefix: str) -> Clause:
 
 
 def _literal_start(pattern: str) -> str:
-    ends = [place for place, character in enumerate(pattern) if character in _WILD]
-    return pattern[: ends[0]] if ends else pattern
+    """What every match begins with, byte by byte: no further than names are the same in every form of Unicode."""
+    text = normal_form(pattern)
+    ends = [place for place, character in enumerate(text) if character in _WILD or not character.isascii()]
+    return text[: ends[0]] if ends else text
 
 
 def _bytes(value: str) -> bytes:
@@ -283,9 +293,9 @@ def _bytes(value: str) -> bytes:
 
 def _folder(operator: str, values: Sequence[str]) -> Clause:
     if operator in ("=", "in"):
-        return _any([_directly_in(value) for value in values])
+        return _any([_directly_in(form) for value in values for form in normal_forms(value)])
     if operator == "!=":
-        return not_(_directly_in(values[0]))
+        return not_(_folder("=", values))
     near = _below(_literal_start(values[0])) if operator == "glob" else true()
     return and_(near, _text(_FOLDER, operator, values))
 

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip names (or, with a slash, paths) that match.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/.")
 @click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
 @click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
 @click.option(

@@ -23,6 +23,9 @@ PASSED = ("filter", "offset", "dedup", "moments", "mode")
 WEAK = 3
 """Results shown when none is confident."""
 
+_LESS = re.compile(r"\s-([^\W\d]\S*)")
+"""A word in a phrase with a minus right before it."""
+
 _FILE = FilePath()
 
 
@@ -126,6 +129,12 @@ def _groups(words: tuple[str, ...]) -> Iterator[tuple[float, list[str]]]:
     """The words between + and -, each group with its sign."""
     sign, group = 1.0, list[str]()
     for word in (*words, "+"):
+        # In a phrase, as search engines have it: "dog -barking".
+        less = _LESS.findall(word)
+        yield from ((-1.0, [one]) for one in less)
+        word = _LESS.sub("", word) if less else word
+        if less and not word:
+            continue
         if word not in ("+", "-"):
             group.append(word)
             continue

@@ -70,8 +70,16 @@ class Planner:
     """Hashes given out to be decoded."""
     claimed: set[int] = field(default_factory=set)
     """Items that are being moved: their old path is not missing."""
+    kept: int = 0
+    """Items whose files are there, but are left out by what the user wrote since."""
 
-    def steps(self, root: Path, files: Iterable[SourceFile], blocked: list[Path]) -> Iterator[FileStep]:
+    def steps(
+        self,
+        root: Path,
+        files: Iterable[SourceFile],
+        blocked: list[Path],
+        leaves_out: Callable[[bytes], bool] = lambda path: False,
+    ) -> Iterator[FileStep]:
         """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
         base = os.fsencode(root)
         items = self._paged(base, items_under)
@@ -81,7 +89,7 @@ class Planner:
         for file in files:
             path = file.path
             while item is not None and item.path < path:
-                yield from self._gone(item, base, blocked)
+                yield from self._gone(item, base, blocked, leaves_out)
                 item = next(items, None)
             while failure is not None and failure.path < path:
                 failure = next(failures, None)
@@ -94,7 +102,7 @@ class Planner:
             before = failure if failure is not None and failure.path == path else None
             yield from self.step(file, base, known, before)
         while item is not None:
-            yield from self._gone(item, base, blocked)
+            yield from self._gone(item, base, blocked, leaves_out)
             item = next(items, None)
 
     def step(
@@ -166,11 +174,17 @@ class Planner:
     def _has_left(self, item: KnownItem) -> bool:
         return item.id not in self.claimed and not is_media_path(item.path) and not os.path.lexists(item.path)
 
-    def _gone(self, item: KnownItem, root: bytes, blocked: list[Path]) -> Iterator[FileStep]:
+    def _gone(
+        self, item: KnownItem, root: bytes, blocked: list[Path], leaves_out: Callable[[bytes], bool]
+    ) -> Iterator[FileStep]:
         hidden = any(item.path.startswith(os.fsencode(folder) + SEPARATOR) for folder in blocked)
         # Excluded, hidden or unreadable is not gone.
-        if item.status == "present" and not hidden and not os.path.lexists(item.path):
+        if item.status != "present" or hidden:
+            return
+        if not os.path.lexists(item.path):
             yield FileStep("missing", item.path, root, known=item)
+        elif leaves_out(item.path):
+            self.kept += 1
 
     def _paged(
         self, root: bytes, read: Callable[[Snapshot, bytes, bytes | None, int], Sequence[Known]]

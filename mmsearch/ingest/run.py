@@ -38,7 +38,7 @@ class IngestOptions:
     """What a run takes in, and how it reports."""
 
     exclude: tuple[str, ...] = ()
-    """Globs: with a slash they match the path below the root, without one any single name."""
+    """Globs as .gitignore means them, from each root."""
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links below a root lead to outside of it."""
@@ -108,9 +108,7 @@ class Ingest:
         scans = _scans(roots, self._options)
         self._progress.expect(roots)
         self._work(_scanned(scans, planner, self.report), planner)
-        for scan in scans:
-            self.report.skipped.update(scan.skipped)
-            self.report.warnings.extend(f"can't read the folder {folder}" for folder in scan.blocked)
+        _account(scans, planner, self.report)
         return self.report
 
     def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
@@ -272,8 +270,7 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -
             report.failed[step.error.failure] += 1
         else:
             setattr(report, step.kind, getattr(report, step.kind) + 1)
-    for scan in scans:
-        report.skipped.update(scan.skipped)
+    _account(scans, planner, report)
     report.missing, report.dry_run = len(gone - planner.claimed), True
     report.wall_s = perf_counter() - start
     return report
@@ -283,9 +280,24 @@ def _scans(roots: Sequence[Path], options: IngestOptions) -> list[Scan]:
     return [Scan(root, options.exclude, options.hidden, options.follow_links) for root in roots]
 
 
+def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> None:
+    """What the scans skipped, and what of it a user should hear."""
+    for scan in scans:
+        report.skipped.update(scan.skipped)
+        report.warnings.extend(f"can't read the folder {folder}" for folder in scan.blocked)
+    unmatched = set.intersection(*(scan.unmatched() for scan in scans)) if scans else set()
+    if not report.interrupted:
+        report.warnings.extend(f"exclude {glob!r} matched nothing" for glob in sorted(unmatched))
+    if planner.kept:
+        report.warnings.append(
+            f"files that are left out now, but were taken in before: {planner.kept}; the library keeps them until you"
+            " forget them (mmsearch remove PATH)"
+        )
+
+
 def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[FileStep]:
     for scan in scans:
-        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked)
+        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out)
         first = next(steps, None)
         _check_root(scan, planner, report)
         if first is not None:

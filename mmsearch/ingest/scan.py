@@ -5,13 +5,13 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.core.file_times import size_and_time
+from mmsearch.ingest.excludes import IGNORE_FILE, NO_MEDIA, Rules, excluding, ignoring, left_out
 from mmsearch.types import SourceFile
 
 JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
@@ -33,6 +33,8 @@ class _Folder(NamedTuple):
     """Device and inode."""
     below: bytes
     """Its path below the root, with a slash at the end; empty for the root."""
+    rules: tuple[Rules, ...]
+    """Of the ignore files in it and above it."""
     rest: Iterator[tuple[bytes, "os.DirEntry[bytes]"]]
     """What has not been looked at yet, in order."""
 
@@ -43,15 +45,24 @@ class Scan:
 
     root: Path
     exclude: tuple[str, ...] = ()
-    """Globs: with a slash they match the path below the root, without one any single name."""
+    """Globs as .gitignore means them, from the root."""
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links lead to outside of the root."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Reason -> how many: hidden, excluded, link loop, link out of the folder, broken link, not a regular file,
-    library."""
+    """Reason -> how many: hidden, excluded, .nomedia, .mmsearchignore, link loop, link out of the folder, broken link,
+    not a regular file, library."""
     blocked: list[Path] = field(default_factory=list)
     """Folders that could not be read: what they held is unknown, not gone."""
+    _excluding: Rules = field(init=False)
+    _ignoring: dict[bytes, Rules] = field(default_factory=dict)
+    """Folder, as its path below the root -> the rules of its ignore file."""
+    _closed: set[bytes] = field(default_factory=set)
+    """Folders with a .nomedia, as their paths below the root."""
+
+    def __post_init__(self) -> None:
+        """Raises: InvalidInput for what is no glob."""
+        self._excluding = excluding(self.exclude, self.root)
 
     def files(self) -> Iterator[SourceFile]:
         """The regular files at or below the root. A link to a folder is never followed to what lies inside the root,
@@ -62,37 +73,63 @@ class Scan:
         elif (found := self._file(root)) is not None:
             yield found
 
+    def unmatched(self) -> set[str]:
+        """The globs of `exclude` that have matched nothing so far."""
+        return set(self.exclude) - self._excluding.matched
+
+    def leaves_out(self, path: bytes) -> bool:
+        """Whether a file that was not found is left out by what its user wrote, not for another reason."""
+        names = path[len(os.fsencode(self.root)) :].strip(_SEPARATOR).split(_SEPARATOR)
+        rules, below = list[Rules](), b""
+        for number, name in enumerate(names):
+            if below in self._closed:
+                return True
+            rules += [self._ignoring[below]] if below in self._ignoring else []
+            below += name + (b"/" if number + 1 < len(names) else b"")
+            if left_out(below, [self._excluding]) or left_out(below, rules):
+                return True
+        return False
+
     def _walk(self, root: bytes) -> Iterator[SourceFile]:
         # No recursion: folders may lie deeper than Python can call.
-        first = self._opened(root, b"")
+        first = self._opened(root, b"", ())
         open_folders = [first] if first else []
         while open_folders:
             folder = open_folders[-1]
             name, entry = next(folder.rest, (b"", None))
             if entry is None:
                 open_folders.pop()
-            elif reason := self._refused(entry.name, folder.below):
+            elif reason := self._refused(entry.name, folder, name.endswith(_SEPARATOR)):
                 self.skipped[reason] += 1
             elif not name.endswith(_SEPARATOR):
                 if (found := self._file(entry.path)) is not None and not self._strays(entry):
                     yield found
             elif self._loops(entry, open_folders):
                 self.skipped["link loop"] += 1
-            elif not self._strays(entry) and (inner := self._opened(entry.path, folder.below + entry.name + b"/")):
-                open_folders.append(inner)
+            elif not self._strays(entry):
+                inner = self._opened(entry.path, folder.below + entry.name + b"/", folder.rules)
+                open_folders += [inner] if inner else []
 
-    def _opened(self, folder: bytes, below: bytes) -> _Folder | None:
+    def _opened(self, folder: bytes, below: bytes, rules: tuple[Rules, ...]) -> _Folder | None:
         try:
             status = os.stat(folder)
             with os.scandir(folder) as entries:
                 listed = sorted(((self._key(entry), entry) for entry in entries), key=itemgetter(0))
+            names = {name for name, _ in listed}
+            if IGNORE_FILE in names:
+                self._ignoring[below] = ignoring(os.path.join(folder, IGNORE_FILE), below)
+                rules = (*rules, self._ignoring[below])
         except OSError:
             self.blocked.append(Path(os.fsdecode(folder)))
             return None
-        if any(name == LIBRARY_MARK for name, _ in listed):
+        if LIBRARY_MARK in names:
             self.skipped["library"] += 1
             return None
-        return _Folder((status.st_dev, status.st_ino), below, iter(listed))
+        if NO_MEDIA in names:
+            self.skipped[os.fsdecode(NO_MEDIA)] += 1
+            self._closed.add(below)
+            return None
+        return _Folder((status.st_dev, status.st_ino), below, rules, iter(listed))
 
     @staticmethod
     def _key(entry: "os.DirEntry[bytes]") -> bytes:
@@ -103,14 +140,14 @@ class Scan:
         except OSError:
             return name
 
-    def _refused(self, name: bytes, below: bytes) -> str | None:
+    def _refused(self, name: bytes, folder: _Folder, is_folder: bool) -> str | None:
+        path = folder.below + name + b"/" * is_folder
+        excluded = bool(self.exclude) and left_out(path, [self._excluding])
         if not self.hidden and (name.startswith(b".") or name in JUNK):
             return "hidden"
-        if self.exclude and any(
-            fnmatch(os.fsdecode(below + name if "/" in glob else name), glob) for glob in self.exclude
-        ):
+        if excluded:
             return "excluded"
-        return None
+        return os.fsdecode(IGNORE_FILE) if folder.rules and left_out(path, folder.rules) else None
 
     def _loops(self, entry: "os.DirEntry[bytes]", above: list[_Folder]) -> bool:
         """Whether a folder is a link to one above it, or to one that is found under its own name."""

@@ -21,6 +21,14 @@ _RATES = (100, 1_000_000)
 """Hz; what lies outside is a damaged header, and a filter for it takes minutes to compute."""
 
 
+_CANCELLED = 0.1
+"""Of the louder channel's power, what the mean of two channels has at most where they cancel each other out. Sounds
+that have nothing to do with each other keep 0.5, and one channel alone 0.25."""
+
+_COMPARED = 7
+"""Of so many samples one is enough to see that."""
+
+
 class AudioDecoder:
     """Everything PyAV decodes that has a sound and no moving picture; cover art is no picture.
 
@@ -209,13 +217,31 @@ class _Track:
             gathered.write(frame)
             # Some codecs have frames of 3 ms: resampling each alone costs more than decoding it.
             if gathered.samples >= _GATHERED:
-                yield from _samples(resampler, gathered.read())
+                yield from _samples(resampler, in_phase(gathered.read()))
         yield from _drained(gathered, resampler)
+
+
+def in_phase(frame: Any) -> Any:
+    """A stereo frame that a mix to mono leaves something of: where its channels cancel each other out, as with one
+    swapped wire, both are the louder one. Any other frame is returned as it is."""
+    if frame is None or frame.layout.nb_channels != 2:
+        return frame
+    data = frame.to_ndarray()
+    channels = data if frame.format.is_planar else data.reshape(-1, 2).T
+    some = channels[:, ::_COMPARED].astype(np.float64) - (128 if data.dtype == np.uint8 else 0)
+    power = np.square(some).mean(axis=1)
+    if np.square(some.mean(axis=0)).mean() >= _CANCELLED * power.max():
+        return frame
+    louder = int(power.argmax())
+    channels[1 - louder] = channels[louder]
+    made = av.AudioFrame.from_ndarray(data, format=frame.format.name, layout=frame.layout.name)
+    made.sample_rate, made.pts, made.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return made
 
 
 def _drained(gathered: Any, resampler: Any) -> Iterator[NDArray[np.float32]]:
     if resampler is not None:
-        yield from _samples(resampler, gathered.read(partial=True))
+        yield from _samples(resampler, in_phase(gathered.read(partial=True)))
         yield from _samples(resampler, None)
 
 

@@ -21,6 +21,8 @@ from av.video.stream import VideoStream
 
 from mmsearch.errors import Corrupt, MediaError, OutOfMemory, Unsupported
 from mmsearch.media import kinds, sniff
+from mmsearch.media.dates import EARLIEST
+from mmsearch.media.exif import position
 from mmsearch.types import Metadata
 
 av.logging.set_level(None)
@@ -60,7 +62,18 @@ _SUFFIXES = (
     *(".h264", ".264", ".hevc", ".265", ".dv"),
 )
 
-_TAGS = {"title": "title", "artist": "artist", "album": "album", "date": "date", "creation_time": "created"}
+_TAGS = {
+    "title": "title", "artist": "artist", "album": "album", "date": "date", "creation_time": "created",
+    "com.apple.quicktime.creationdate": "taken", "location": "gps", "location-eng": "gps",
+    "com.apple.quicktime.location.iso6709": "gps", "make": "make", "com.apple.quicktime.make": "make",
+    "com.android.manufacturer": "make", "model": "model", "com.apple.quicktime.model": "model",
+    "com.android.model": "model",
+}  # fmt: skip
+
+_PLACE = re.compile(
+    r"([+-])(\d\d|\d{4}|\d{6})(\.\d+)?([+-])(\d{3}|\d{5}|\d{7})(\.\d+)?(?:[+-][\d.]+)?(?:CRS\w+)?/?", re.ASCII
+)
+"""ISO 6709: degrees, degrees and minutes, or with seconds too, and perhaps the height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +162,34 @@ def picture_stream(container: InputContainer) -> Any:
 
 
 def tags(container: InputContainer) -> Metadata:
-    """title, artist, album, date, created: from the file, or from its first stream where Ogg keeps them."""
+    """title, artist, album, date, created, taken (the camera's clock), make, model, gps: from the file, or from its
+    first stream where Ogg keeps them."""
     metadata: Metadata = {}
     for source in (container.metadata, *(stream.metadata for stream in container.streams)):
         for name, value in source.items():
             ours = _TAGS.get(name.lower())
             text = "".join(c for c in str(value) if c.isprintable()).strip()[:200]
-            if ours and text and ours not in metadata:
-                metadata[ours] = text
+            told = place(text) if ours == "gps" else text
+            if ours and told and ours not in metadata:
+                metadata[ours] = told
+    if metadata.get("created", "9")[:4] < str(EARLIEST):
+        del metadata["created"]
     return metadata
+
+
+def place(text: str) -> list[float] | None:
+    """[latitude, longitude] in degrees, as ISO 6709 writes them: +59.9139+010.7522/."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return None
+    return position(_angle(found[1], found[2], found[3], 2), _angle(found[4], found[5], found[6], 3))
+
+
+def _angle(sign: str, digits: str, fraction: str | None, degrees: int) -> float:
+    parts = [digits[:degrees], *(digits[at : at + 2] for at in range(degrees, len(digits), 2))]
+    parts[-1] += fraction or ""
+    angle = sum(float(part) / 60.0**power for power, part in enumerate(parts))
+    return round(-angle if sign == "-" else angle, 6)
 
 
 def seconds(value: int | None, time_base: Any) -> float | None:

@@ -65,8 +65,14 @@ class EvidenceMaker:
         elif isinstance(segment.data, str):
             self._text.add(segment.data, segment.span.page, segment.span.char_start or 0)
 
-    def finish(self) -> bytes:
-        """What to keep; empty for what nothing can be told of."""
+    def finish(self, left_out: str = "") -> bytes:
+        """What to keep; empty for what nothing can be told of.
+
+        Args:
+            left_out: A hash of what no segment has of a text.
+        """
+        if left_out:
+            self._text.seal(left_out)
         pictures = [self._frame(pixels) if made is None else made for pixels, made in _some(self._pictures, FRAMES)]
         evidence = Evidence(tuple(pictures), self._sound.finish(), self._text.finish())
         return pack(evidence) if evidence else b""
@@ -208,6 +214,7 @@ class _TextMaker:
         self._least = np.full(HASHES, np.iinfo(np.uint32).max, np.uint32)
         self._words: list[str] = []
         self._shingles = 0
+        self._sealed = b""
 
     def add(self, text: str, page: int | None, start: int) -> None:
         if self._seen and page == self._page:
@@ -246,11 +253,16 @@ class _TextMaker:
             mixed = (values[n : n + 1024, np.newaxis] * factors + offsets) >> np.uint64(32)
             self._least = np.minimum(self._least, mixed.min(axis=0).astype(np.uint32))
 
+    def seal(self, left_out: str) -> None:
+        """What was left out counts for whether a text is the same, not for what it has in common with others."""
+        self._sealed = left_out.encode()
+
     def finish(self) -> TextEvidence | None:
         if not self._seen:
             return None
         self._add_line(self._line)
         self._hash_words(self._words)
+        self._digest.update(self._sealed)
         return TextEvidence(self._digest.digest()[:16], self._shingles, self._least)
 
 

@@ -3,11 +3,11 @@
 import math
 import re
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from mmsearch.media.dates import written_time
 from mmsearch.types import Metadata
 
 _LENGTH = 200
@@ -62,10 +62,11 @@ def _taken(camera: Any, main: Any) -> str | None:
         (camera.get(tags.DateTimeDigitized), camera.get(tags.OffsetTimeDigitized)),
         (main.get(tags.DateTime), camera.get(tags.OffsetTime)),
     ):
-        with suppress(ValueError, TypeError):
-            moment = datetime.strptime(str(value).strip("\x00 ")[:19], "%Y:%m:%d %H:%M:%S")
+        moment = written_time(str(value))
+        if moment is not None:
             offset = str(zone).strip("\x00 ")
-            return moment.isoformat() + (offset if re.fullmatch(r"[+-]\d\d:\d\d", offset) else "")
+            told = len(moment) == len("2019-06-30T12:34:56") and re.fullmatch(r"[+-]\d\d:\d\d", offset)
+            return moment + (offset if told else "")
     return None
 
 
@@ -79,7 +80,14 @@ def _position(place: Any) -> list[float] | None:
     tags = ExifTags.GPS
     latitude = _degrees(place.get(tags.GPSLatitude), place.get(tags.GPSLatitudeRef), "S", 90)
     longitude = _degrees(place.get(tags.GPSLongitude), place.get(tags.GPSLongitudeRef), "W", 180)
-    return None if latitude is None or longitude is None else [latitude, longitude]
+    return position(latitude, longitude)
+
+
+def position(latitude: float | None, longitude: float | None) -> list[float] | None:
+    """[latitude, longitude] in degrees; None where one is missing, and for 0, 0: what is written without a fix."""
+    if latitude is None or longitude is None or not (latitude or longitude):
+        return None
+    return [latitude, longitude] if abs(latitude) <= 90 and abs(longitude) <= 180 else None
 
 
 def _degrees(value: Any, reference: Any, negative: str, limit: int) -> float | None:

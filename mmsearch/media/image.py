@@ -1,7 +1,8 @@
 """Pictures: everything Pillow reads, and HEIC. Content decides what a file is, by Pillow's own signature functions."""
 
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -69,19 +70,40 @@ class ImageDecoder:
                 {"frames": frames} if frames > 1 else {}
             )
 
-    def decode(self, path: Path) -> Iterator[Segment]:
+    def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """uint8 (height, width, 3), sRGB, upright; the shorter side is below twice `image_side` unless it was less.
 
         A frame of an animation spans its time on the screen. Frames after the first that are damaged are left out.
+        Of a file without its last bytes, what is there is shown, as viewers do, and {"cut_off": True} returned; one of
+        which most is missing is corrupt.
         """
-        with pixels.guarded(self._limits), _open(path, self._limits) as image:
-            count = _frame_count(image)
-            if count > 1:
-                taken = min(self._windowing.animation_frames, count)
-                segments = self._frames(image, [(2 * i + 1) * count // (2 * taken) for i in range(taken)])
-            else:
-                segments = [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
+        found: Metadata
+        with pixels.guarded(self._limits):
+            try:
+                with _open(path, self._limits) as image:
+                    segments = self._segments(image)
+                    # Its decoder needs no end, and misses none.
+                    found = {"cut_off": True} if image.format == "PNG" and not _png_ends(path) else {}
+            except Exception as error:
+                if not pixels.is_cut_off(error):
+                    raise
+                segments, found = [self._rest(path)], {"cut_off": True}
         yield from segments
+        return found
+
+    def _segments(self, image: Image.Image) -> list[Segment]:
+        count = _frame_count(image)
+        if count > 1:
+            taken = min(self._windowing.animation_frames, count)
+            return self._frames(image, [(2 * i + 1) * count // (2 * taken) for i in range(taken)])
+        return [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
+
+    def _rest(self, path: Path) -> Segment:
+        """What is left of a picture that is cut off."""
+        with pixels.lenient(), _open(path, self._limits, ended=True) as image:
+            shown = pixels.upright_rgb(image, self._windowing.image_side)
+            pixels.check_mostly_there(image)
+        return Segment("image", shown)
 
     def _frames(self, image: Image.Image, indexes: list[int]) -> list[Segment]:
         segments: list[Segment] = []
@@ -172,18 +194,35 @@ def _matches(name: str, accept: Any, head: bytes) -> bool:
         return False
 
 
-def _open(path: Path, limits: Limits) -> Image.Image:
-    """Read the header. Raises: MediaError."""
+def _open(path: Path, limits: Limits, *, ended: bool = False) -> Image.Image:
+    """Read the header; `ended` puts an end to a JPEG that has none. Raises: MediaError."""
     with pixels.errors_wrapped():
         formats = formats_of(path, sniff.read_head(path, limits))
         if not formats:
             raise Unsupported("no picture format that can be read")
         try:
-            image = Image.open(path, formats=formats)
+            image = Image.open(_ended(path) if ended and "JPEG" in formats else path, formats=formats)
         except UnidentifiedImageError as error:
             raise _refusal(path, formats) from error
     pixels.check_size(image.size, limits)
     return image
+
+
+def _png_ends(path: Path) -> bool:
+    """Whether a PNG has its last block. Each is a length of four bytes, a name of four, the data and a sum of four."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            if head[4:] == b"IEND":
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+    return False
+
+
+def _ended(path: Path) -> io.BytesIO:
+    """A JPEG with the mark of its end: then its decoder shows all that came, also of a progressive one."""
+    with open(path, "rb") as file:
+        return io.BytesIO(file.read() + b"\xff\xd9")
 
 
 def _refusal(path: Path, formats: Sequence[str]) -> MediaError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from mmsearch.core import forks
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Unsupported
@@ -18,6 +18,11 @@ from mmsearch.types import Limits
 
 _SAMPLED, _NEARLY_WHITE = 128, 235
 """Places looked at across and down; the mean grey level of what is opaque, from which a white ground would hide it."""
+
+_CUT_OFF = ("truncated", "broken data stream", "end of file")
+"""What Pillow and its plugins say of a file that ends too early."""
+
+_MOST_MISSING = 0.5
 
 _LOCK = forks.ForkSafeLock()
 
@@ -67,6 +72,31 @@ def as_media_error(error: Exception) -> MediaError:
     return Corrupt(str(error) or type(error).__name__)
 
 
+def is_cut_off(error: Exception) -> bool:
+    """Whether Pillow's reason is that the file ends too early; its warnings are no reason."""
+    return isinstance(error, OSError | ValueError) and any(words in str(error).lower() for words in _CUT_OFF)
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Inside `guarded`: what a file has of a picture is shown, the rest stays grey or black."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def check_mostly_there(image: Image.Image) -> None:
+    """Raises: Corrupt if more than half of a decoded picture, from either end, is what its decoder leaves for rows that
+    did not come (some formats begin at the bottom)."""
+    blank = 128 if image.format in ("JPEG", "MPO") else 0
+    rows = np.asarray(image.resize((64, 256), Image.Resampling.NEAREST)).reshape(256, -1)
+    there = np.flatnonzero((rows != blank).any(axis=1))
+    if not there.size or max(there[0], len(rows) - 1 - there[-1]) > _MOST_MISSING * len(rows):
+        raise Corrupt("cut off: most of the picture is missing")
+
+
 def check_size(size: tuple[int, int], limits: Limits) -> None:
     """Raises: LimitExceeded, Corrupt (no pixels at all)."""
     width, height = size
@@ -81,7 +111,7 @@ def upright_rgb(image: Image.Image, side: int) -> NDArray[np.uint8]:
     the shorter side ends in [side, 2 side), or as it was if it was shorter. Decodes the image if that is still to do.
     """
     shorter = min(image.size)
-    if image.format == "JPEG" and shorter > side:
+    if image.format in ("JPEG", "MPO") and shorter > side:
         # The decoder itself can leave out frequencies: 12 megapixels then take a fraction of the time.
         image.draft(image.mode, (image.width * side // shorter, image.height * side // shorter))
     image.load()

@@ -24,9 +24,15 @@ _CHARSETS = re.compile(
 )
 """Encodings of characters; Python has others, of escapes and names, that make what is no character."""
 
-# Control characters a text may have (form feeds are allowed anyway; logs have stray ones).
-_SANE_SHARE = 0.002
+# Control characters a text may have (form feeds are allowed anyway; logs have stray ones, typed texts a backspace).
+_SANE_SHARE, _SANE_COUNT, _SANE_DENSITY = 0.005, 2, 0.1
 _DETECTION_BYTES = 2**18
+
+_TOLD_LENGTH = 64
+"""Bytes from which the encoding of a text with control characters can be told by its letters."""
+
+_WIDE_SHARE = 0.6
+"""Of the pairs of bytes, those with a zero in their upper half, from which a text without a mark is UTF-16."""
 
 
 def is_text(head: bytes) -> bool:
@@ -34,15 +40,21 @@ def is_text(head: bytes) -> bool:
     marked = _marked(head)
     if marked:
         return _sane(_cut_off(head, marked) or "\x00")
-    if _BINARY.search(head):
-        return _cut_off(head, "utf-8") is not None and b"\x00" not in head and _sane(head.decode("utf-8", "ignore"))
-    if _cut_off(head, "utf-8") is not None:
+    if _wide(head):
         return True
-    return _detected(head) is not None
+    text = _cut_off(head, "utf-8")
+    if text is not None:
+        return _sane(text)
+    if b"\x00" in head:
+        return False
+    if _BINARY.search(head) and (len(head) < _TOLD_LENGTH or not _sane(head.decode("latin-1"))):
+        return False
+    return _nearly_utf8(head) is not None or _detected(head) is not None
 
 
 def decoded_text(data: bytes) -> str:
-    """The text: by its byte order mark, else UTF-8, else what a web page declares, else what it looks like.
+    """The text: by its byte order mark, else UTF-8, also with a few bytes damaged, else UTF-16 by its zero bytes, else
+    what a web page declares, else what it looks like.
 
     Raises: Corrupt, Unsupported (binary).
     """
@@ -53,16 +65,45 @@ def decoded_text(data: bytes) -> str:
         except UnicodeDecodeError as error:
             raise Corrupt(f"not the {marked.removesuffix('-sig').upper()} text that its first bytes say") from error
         return _checked(text.removeprefix("\ufeff"))
+    wide = _wide(data)
+    if wide:
+        return _checked(data.decode(wide, "replace"))
     try:
         return _checked(data.decode("utf-8"))
     except UnicodeDecodeError:
         pass
+    nearly = _nearly_utf8(data)
+    if nearly is not None:
+        return _checked(nearly)
     if b"\x00" in data:
         raise Unsupported("binary data, no text")
     encoding = _declared(data) or _detected(data[:_DETECTION_BYTES])
     if encoding is None:
         raise Unsupported("text in no encoding that can be told")
     return _checked(data.decode(encoding, "replace"))
+
+
+def _nearly_utf8(data: bytes) -> str | None:
+    """UTF-8 with a few bad bytes, replaced: no other encoding has so many of its letters by chance."""
+    whole = _cut_off(data, "utf-8")
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\ufffd") - data.count(b"\xef\xbf\xbd")
+    letters = len(text) - len(text.encode("ascii", "ignore")) - bad
+    # Of a last letter of which only half is there, nothing else is damaged.
+    return text if letters and (whole is not None or 3 * bad <= letters) else None
+
+
+def _wide(data: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark, in a script whose upper bytes are zero; None for anything else."""
+    if b"\x00" not in data:
+        return None
+    pairs = len(data) // 2
+    low, high = data[1 : 2 * pairs : 2].count(0), data[0 : 2 * pairs : 2].count(0)
+    if not pairs or max(low, high) < _WIDE_SHARE * pairs or min(low, high) > _SANE_SHARE * pairs:
+        return None
+    encoding = "utf-16-le" if low > high else "utf-16-be"
+    text = _cut_off(data, encoding)
+    return encoding if text and _sane(text) else None
 
 
 def has_mark(data: bytes) -> bool:
@@ -97,14 +138,21 @@ def _declared(data: bytes) -> str | None:
 
 
 def _detected(data: bytes) -> str | None:
-    best = from_bytes(data).best()
+    found = from_bytes(data)
+    best = found.best()
     if best is None or not _sane(str(best)):
         return None
+    for match in found:
+        # What is written in it is by far the most of what reads equally well in several of its kind.
+        if "cp1252" in match.could_be_from_charset and match.chaos <= best.chaos and match.coherence >= best.coherence:
+            return "cp1252"
     return best.encoding
 
 
 def _sane(text: str) -> bool:
-    return len(_CONTROLS.findall(text)) <= _SANE_SHARE * len(text)
+    """Whether there are no more control characters than a text may have."""
+    controls = len(_CONTROLS.findall(text))
+    return controls <= min(max(_SANE_COUNT, _SANE_SHARE * len(text)), _SANE_DENSITY * len(text))
 
 
 def _checked(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from xml.parsers import expat
 
 from mmsearch.errors import Corrupt, LimitExceeded
+from mmsearch.media.exif import position
 from mmsearch.types import Metadata
 
 DEEPEST = 64
@@ -97,7 +98,7 @@ def _xmp(text: str) -> Sidecar:
         places=_all(properties, _PLACES),
         taken=_first(properties, _TAKEN),
         rating=rating,
-        gps=None if latitude is None or longitude is None else [latitude, longitude],
+        gps=position(latitude, longitude),
     )
 
 
@@ -175,7 +176,7 @@ def _takeout(text: str) -> Sidecar:
         taken = datetime.fromtimestamp(int(facts["photoTakenTime"]["timestamp"]), UTC).isoformat()
     with suppress(TypeError, ValueError, KeyError, OverflowError):
         place = float(facts["geoData"]["latitude"]), float(facts["geoData"]["longitude"])
-        gps = list(place) if any(place) and abs(place[0]) <= 90 and abs(place[1]) <= 180 else None
+        gps = position(*place)
     people = facts.get("people")
     named = [person.get("name") for person in people if isinstance(person, dict)] if isinstance(people, list) else []
     described = _text(facts.get("description"))

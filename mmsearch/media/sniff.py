@@ -23,6 +23,15 @@ _READ = {
 _NAMED = {suffix: medium for medium, suffixes in _READ.items() for suffix in suffixes.split()}
 """Suffix -> what a file so named is, of the formats that are read: other content under it is damage."""
 
+_WRITTEN = "csv eml htm html ics ipynb json log markdown md pdf rst srt text txt vcf vtt xml xmp"
+_DOCUMENTS = frozenset(_WRITTEN.split())
+
+
+def is_media_name(name: str) -> bool:
+    """Whether a name ends as those of media and documents do."""
+    suffix = Path(name).suffix[1:].lower()
+    return suffix in _NAMED or suffix in _DOCUMENTS
+
 
 def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Decoder:
     """The first decoder that accepts the file.

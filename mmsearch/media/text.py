@@ -2,11 +2,12 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
 from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff
+from mmsearch.media.machine_text import LeftOut, Numbers, without_encoded
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -45,22 +46,28 @@ class TextDecoder:
         title = html.html_title(text) if html.is_html(text) else heading(text)
         return {"title": title[:_TITLE_LENGTH]} if title else {}
 
-    def decode(self, path: Path) -> Iterator[Segment]:
+    def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
-        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end].
+        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. What no person wrote
+        is left out (`media.machine_text`), and its hash returned as {"left_out": ...}.
         """
         head = sniff.read_head(path, self._limits)
-        has_text = False
-        for page, text in self._pages(path, head):
+        has_text, numbers, left_out = False, Numbers(), LeftOut()
+        for page, text in self._pages(path, head, left_out):
             for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
                 passage = text[start:end]
-                if _LETTER.search(passage):
+                if not _LETTER.search(passage):
+                    continue
+                if not numbers.keeps(passage):
+                    left_out.add(passage)
+                else:
                     has_text = True
                     yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
         if not has_text:
             raise Unsupported("no text in it")
+        return left_out.facts()
 
-    def _pages(self, path: Path, head: bytes) -> Iterator[tuple[int | None, str]]:
+    def _pages(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[tuple[int | None, str]]:
         if pdf.is_pdf(head):
             yield from pdf.pdf_pages(path, self._limits)
             return
@@ -68,7 +75,7 @@ class TextDecoder:
         if sidecar.is_sidecar(text):
             yield None, sidecar.read_sidecar(text).words
         else:
-            yield None, html.html_text(text) if html.is_html(text) else text
+            yield None, without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
 
     def _text(self, path: Path) -> str:
         try:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mmsearch.core import registry
 from mmsearch.core.file_times import size_and_time
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import protocol, sniff
+from mmsearch.media.dates import time_in_name
 from mmsearch.media.evidence import EvidenceMaker
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
@@ -112,7 +114,7 @@ class _Server:
             metadata = self._decode(decoder, path, watch, kept)
             _check_unchanged(path, request)
             start = time.perf_counter()
-            evidence = np.frombuffer(kept.evidence(), np.uint8)
+            evidence = np.frombuffer(kept.evidence(str(metadata.get("left_out", ""))), np.uint8)
             watch.prepare_s += time.perf_counter() - start
             self._end(watch, {"kind": "done", "modality": modality, "metadata": metadata}, evidence)
         except protocol.ProtocolError:
@@ -127,7 +129,8 @@ class _Server:
         metadata: Metadata = self._timed(watch, lambda: decoder.describe(path))
         seen: set[Modality] = set()
         index = 0
-        for segment in self._segments(decoder.decode(path), watch):
+        found: Metadata = {}
+        for segment in self._segments(decoder.decode(path), watch, found):
             seen.add(segment.modality)
             encoder = self.encoders.get(segment.modality)
             if encoder is None:
@@ -147,10 +150,16 @@ class _Server:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
             raise NotEmbedded(f"this space embeds no {' or '.join(sorted(seen))}")
-        return metadata
+        return _dated({**metadata, **found}, decoder.modality, path.name)
 
-    def _segments(self, segments: Iterator[Segment], watch: _Stopwatch) -> Iterator[Segment]:
-        while (segment := self._timed(watch, lambda: next(segments, None))) is not None:
+    def _segments(self, segments: Iterator[Segment], watch: _Stopwatch, found: Metadata) -> Iterator[Segment]:
+        """The segments; what the decoder returns at their end comes into `found`."""
+        while True:
+            try:
+                segment = self._timed(watch, lambda: next(segments))
+            except StopIteration as end:
+                found.update(end.value or {})
+                return
             yield _without_surrogates(segment)
 
     def _timed(self, watch: _Stopwatch, step: Any) -> Any:
@@ -169,6 +178,23 @@ class _Server:
         protocol.write_message(self.replies, timed, evidence)
 
 
+def _dated(metadata: Metadata, modality: Modality, name: str) -> Metadata:
+    """The facts of a medium, with the time in its name where it has none by the camera's clock itself."""
+    named = time_in_name(name) if modality != "text" and "taken" not in metadata else None
+    if named is None or ("created" in metadata and not _same_evening(named, str(metadata["created"]))):
+        return metadata
+    return {**metadata, "taken": named}
+
+
+def _same_evening(local: str, utc: str) -> bool:
+    """Whether a time may be another by a clock of some zone."""
+    try:
+        apart = datetime.fromisoformat(local) - datetime.fromisoformat(utc).replace(tzinfo=None)
+    except ValueError:
+        return False
+    return "T" in local and abs(apart) <= timedelta(hours=14, minutes=1)
+
+
 class _Keeper:
     """Makes a file's evidence; a fault of that is no fault of the file, which then has none."""
 
@@ -182,9 +208,9 @@ class _Keeper:
             except Exception:
                 self._maker = None
 
-    def evidence(self) -> bytes:
+    def evidence(self, left_out: str) -> bytes:
         try:
-            return b"" if self._maker is None else self._maker.finish()
+            return b"" if self._maker is None else self._maker.finish(left_out)
         except Exception:
             return b""
 

@@ -1,6 +1,7 @@
 """The embed stage: from what a caller means to a query, and from that to one unit vector."""
 
 import os
+import re
 import shutil
 import tempfile
 import wave
@@ -22,6 +23,7 @@ from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.vector_cache import VectorCache
+from mmsearch.media import sniff
 from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.shared_lists import QueryBatch, SearchedLists
@@ -40,6 +42,8 @@ from mmsearch.types import (
     Vectors,
     as_query,
 )
+
+_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:data|mailto|magnet):\S)")
 
 _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
     "image": ("image",),
@@ -108,7 +112,7 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
 
     Raises: InvalidInput if there is no such file, MediaError, NoSharedSpace.
     """
-    query = _query_of_file(path, context)
+    query = _medium_at(path, context.query_decoding)
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
 
 
@@ -261,24 +265,39 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     Args:
         pool: Asked only if the word names a file, which is looked into where a hostile one does no harm.
 
-    Raises: MediaError if there is such a file, but it is no medium.
+    Raises: InvalidInput for the path of a medium that isn't there, and for an address; MediaError if there is such a
+        file, but it is no medium.
     """
-    path = Path(value)
-    try:
-        is_file = path.is_file()
-    except (OSError, ValueError):  # too long for a name, or a null byte: words, then
-        is_file = False
-    if not is_file:
-        return Query(text=value)
+    if _is_file(Path(value)):
+        return _medium_at(Path(value), pool)
+    words = f"for the words themselves: --text {value!r}"
+    if _ADDRESS.match(value):
+        raise InvalidInput(f"{value[:200]} is an address: nothing is fetched", hint=f"give a file; {words}")
+    if ("/" in value or os.sep in value) and sniff.is_media_name(value):
+        raise InvalidInput(f"no such file: {value[:200]}", hint=f"check the spelling; {words}")
+    return Query(text=value)
+
+
+def _medium_at(path: Path, pool: Callable[[], DecodePool]) -> Query:
+    """The medium in a file. Raises: InvalidInput if there is no such file, MediaError if it is no medium."""
+    if not _is_file(path):
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise InvalidInput(f"{what}: {path}", hint="check the spelling; words are given as a str")
     # Nothing is wanted of it, so it is skipped as soon as its modality is known.
     event = next(iter(pool().run([DecodeJob(path, modalities=frozenset())])))
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(
-            f"{value} is a file that cannot be a query: {event.reason}",
-            hint=f"for the words themselves: --text {value!r}",
+            f"{path} is a file that cannot be a query: {event.reason}",
+            hint=f"for the words themselves: --text {os.fspath(path)!r}",
         )
-    modality = event.modality
-    return Query(mixed=(QueryPart(modality, path),))
+    return Query(mixed=(QueryPart(event.modality, path),))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or a null byte
+        return False
 
 
 def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord | None) -> Query:
@@ -290,19 +309,11 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
         if is_media_path(path := item_path(query)):
             query = Query(like=_item_at(path, context))
             return resolve_query(query, context, space)
-        return _query_of_file(Path(os.path.expanduser(query)), context)
+        return _medium_at(Path(os.path.expanduser(query)), context.query_decoding)
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
     return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
-
-
-def _query_of_file(path: Path, context: LibraryContext) -> Query:
-    """The medium in a file. Raises: InvalidInput if there is no such file, MediaError."""
-    if not path.is_file():
-        why = "is a folder" if path.is_dir() else "isn't there"
-        raise InvalidInput(f"the query {path} {why}", hint="for the words themselves give a text, not a path")
-    return interpret_query(os.fspath(path), context.query_decoding)
 
 
 def _item_at(path: bytes, context: LibraryContext) -> int:

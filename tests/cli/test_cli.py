@@ -113,6 +113,8 @@ def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, pr
         (["status", "--library", ""], 2, "the path is empty"),
         (["ingest"], 2, "Missing argument"),
         (["query"], 2, "the query is empty"),
+        (["query", "nowhere/dog.jpg"], 2, "no such file: nowhere/dog.jpg"),
+        (["query", "https://example.org/dog.jpg"], 2, "is an address"),
         (["query", "x", "-k", "0"], 2, "Invalid value for '-k'"),
         (["dance"], 2, "No such command 'dance'"),
         (["--library", "lib", "status"], 2, "--library goes after the command, as in: mmsearch query --library ..."),
@@ -124,6 +126,14 @@ def test_an_error_is_printed_and_sets_the_exit_code(run: Run, arguments: list[st
     done = run(*arguments)
     assert done.returncode == code
     assert message in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+def test_a_minus_before_a_word_of_a_phrase_takes_it_away(filled: Run) -> None:
+    def answer(*words: str) -> bytes:
+        return filled("query", *words, "--in", "image", "--json").stdout
+
+    assert answer("green -red") == answer("green", "-", "red") != answer("green red")
+    assert answer("green well-red -4") == answer("--text", "green well-red -4")
 
 
 def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Filters from end to end: what matches is found, exactly, whatever else is nearer; nothing else is shown."""
 
+import os
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -9,6 +12,8 @@ from mmsearch.filters.ast import And, Comparison, Filter
 from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words
+
+Form = Literal["NFC", "NFD"]
 
 
 @pytest.fixture
@@ -40,6 +45,39 @@ def test_a_filter_finds_matching_items_however_low_they_rank(filled: Library, fo
     assert names(filled, "duration is missing and width is missing") == {"red.txt"}
     assert names(filled, "modified > 2020 and size < 1kB and name glob '0[0-2].png'") == {"00.png", "01.png", "02.png"}
     assert len(names(filled, "name glob '??.png'", k=100)) == 30
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+def test_names_are_equal_in_every_form_of_unicode(library: Library, folder: Path, written: Form, asked: Form) -> None:
+    place = folder / normalize(written, "Ångström")
+    found = normalize(written, "café menu.txt")
+    words(place / found, "a red bus")
+    words(place / "cafe menu.txt", "a blue bus")
+    library.ingest(folder)
+    library.tag(place / found, [normalize(written, "déjà vu")])
+    library.set_meta(place / found, {"dish": normalize(written, "crème")})
+    for where in (
+        "name = 'café menu.txt'", "name in ('café menu.txt', x)", "name contains 'café'", "name glob 'caf[é] m*'",
+        "name glob '*é*'", f"path = '{folder}/Ångström/café menu.txt'", f"path glob '{folder}/Ångström/*é m*'",
+        "tag = 'déjà vu'", "tag contains 'déjà'", "meta.dish = 'crème'", "meta.dish glob 'cr?me'",
+        "not name != 'café menu.txt'",
+    ):  # fmt: skip
+        assert names(library, normalize(asked, where)) == {found}, where
+    for where in (f"folder = '{folder}/Ångström'", f"folder glob '{folder}/?ngstr?m'", "folder contains 'gström'"):
+        assert names(library, normalize(asked, where)) == {found, "cafe menu.txt"}, where
+    for where in ("name contains 'cafe'", "name glob 'cafe*'", "name != 'café menu.txt'"):
+        assert names(library, normalize(asked, where)) == {"cafe menu.txt"}, where
+    assert names(library, "title contains 'é' or camera glob '*é*'") == set()
+    (hit,) = library.search(normalize(asked, "café"), mode="keyword", filter="name contains 'é'")
+    assert hit.path.name == found
+
+
+def test_a_root_whose_name_is_no_text_can_be_asked_for(library: Library, folder: Path) -> None:
+    odd = folder / os.fsdecode(b"caf\xe9 \xc3\xa9")
+    words(odd / "a.txt", "a red bus")
+    library.ingest(odd)
+    assert names(library, "root contains 'é' and path contains 'é'") == {"a.txt"}
 
 
 def test_of_two_copies_only_the_one_that_passes_the_filter_is_shown(filled: Library, folder: Path) -> None:

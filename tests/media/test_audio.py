@@ -5,6 +5,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -69,6 +70,50 @@ def test_any_rate_and_channels_become_mono_at_the_wanted_rate(tmp_path: Path, ra
     assert segment.rate == 16_000 and abs(len(segment.data) - 32_000) <= 20
     assert loudest_hz(segment) == pytest.approx(1000, abs=2)
     assert np.abs(np.asarray(segment.data)).max() <= 1.0
+
+
+def stereo(path: Path, left: Any, right: Any, codec: str = "pcm_s16le") -> Path:
+    """Two channels at 44.1 kHz, each float in [-1, 1]."""
+    with av.open(str(path), "w") as file:
+        stream: Any = file.add_stream(codec, rate=44_100, layout="stereo")
+        data = np.stack([left, right]).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(data, format="fltp", layout="stereo")
+        frame.sample_rate = 44_100
+        resampler = av.AudioResampler(
+            format=stream.codec_context.format, layout="stereo", rate=44_100, frame_size=stream.frame_size or None
+        )
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode(None))
+    return path
+
+
+NOISE = 0.3 * np.random.default_rng(3).standard_normal((2, 3 * 44_100)).clip(-3, 3)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "pcm_f32le", "pcm_s32le"])
+def test_channels_that_are_inverted_to_each_other_sound_as_either_does(tmp_path: Path, codec: str) -> None:
+    (plain,) = decode(stereo(tmp_path / "plain.wav", NOISE[0], NOISE[0], codec))
+    for weaker in (1.0, 0.9):
+        (inverted,) = decode(stereo(tmp_path / "inverted.wav", NOISE[0], -weaker * NOISE[0], codec))
+        assert np.abs(np.asarray(inverted.data) - np.asarray(plain.data)).max() < 0.02
+    assert np.asarray(plain.data).std() > 0.1
+
+
+def test_inverted_channels_of_a_lossy_codec_are_heard(tmp_path: Path) -> None:
+    (plain,) = decode(stereo(tmp_path / "plain.flac", NOISE[0], NOISE[0], "flac"))
+    (inverted,) = decode(stereo(tmp_path / "inverted.m4a", NOISE[0], -NOISE[0], "aac"))
+    power = [float(np.mean(np.square(np.asarray(each.data)[8000:32_000]))) for each in (inverted, plain)]
+    assert power[0] == pytest.approx(power[1], rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "right", [NOISE[0], NOISE[1], 0 * NOISE[0], -0.3 * NOISE[0]], ids=["both", "two", "left", "weak"]
+)
+def test_other_stereo_sounds_are_mixed_as_ever(tmp_path: Path, right: Any) -> None:
+    (segment,) = decode(stereo(tmp_path / "x.wav", NOISE[0], right, "pcm_f32le"))
+    (mixed,) = decode(stereo(tmp_path / "y.wav", (NOISE[0] + right) / 2, (NOISE[0] + right) / 2, "pcm_f32le"))
+    assert np.abs(np.asarray(segment.data) - np.asarray(mixed.data)).max() < 1e-5
 
 
 def test_the_amplitude_is_kept(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media.image import ImageDecoder, formats_of
 from mmsearch.media.pixels import scaled
-from mmsearch.types import Limits, Windowing
+from mmsearch.types import Limits, Metadata, Windowing
 from tests.media_files import BLACK, BLUE, CORNERS, GREEN, RED, WHITE, corners, photo, quarters
 
 DECODER = ImageDecoder(Windowing(), Limits())
@@ -212,15 +212,84 @@ def test_a_damaged_later_frame_costs_itself_only(tmp_path: Path) -> None:
     assert 1 <= len(decode(path)) <= 3
 
 
-@pytest.mark.parametrize("kept", [0.5, 0.97])
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_truncated_picture_is_corrupt(tmp_path: Path, suffix: str, kept: float) -> None:
+def noise(width: int, height: int) -> Image.Image:
+    """A picture that no format makes much smaller."""
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.uint8))
+
+
+def decoded_with_facts(path: Path) -> tuple[Any, Metadata]:
+    """The only segment's pixels, and what decoding found."""
+    segments = DECODER.decode(path)
+    pixels = next(segments).data
+    with pytest.raises(StopIteration) as end:
+        next(segments)
+    return pixels, end.value.value
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_mark_is_whole_and_marked_as_cut_off(
+    tmp_path: Path, progressive: bool, missing: int
+) -> None:
+    path = tmp_path / "x.jpg"
+    noise(64, 64).save(path, progressive=progressive)
+    whole, nothing = decoded_with_facts(path)
+    path.write_bytes(path.read_bytes()[:-missing])
+    pixels, found = decoded_with_facts(path)
+    assert np.array_equal(pixels, whole)
+    assert (nothing, found) == ({}, {"cut_off": True})
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".bmp", ".tif", ".ppm", ".tga"])
+def test_what_a_cut_off_picture_has_is_shown(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
-    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(Corrupt):
+    noise(64, 64).save(path)
+    whole, _ = decoded_with_facts(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.9)])
+    pixels, found = decoded_with_facts(path)
+    half = slice(32, 64) if suffix in (".bmp", ".tga") else slice(0, 32)  # these begin at the bottom
+    assert np.array_equal(pixels[half], whole[half])
+    assert found == {"cut_off": True}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".heic"])
+def test_a_picture_of_which_most_is_missing_is_corrupt(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    noise(64, 64).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.4)])
+    with pytest.raises(Corrupt, match="most of the picture is missing"):
         decode(path)
+
+
+@pytest.mark.parametrize("missing", [12, 9])
+def test_a_png_without_its_end_is_whole_and_marked_as_cut_off(tmp_path: Path, missing: int) -> None:
+    path = tmp_path / "x.png"
+    noise(64, 64).save(path)
+    whole, nothing = decoded_with_facts(path)
+    path.write_bytes(path.read_bytes()[:-missing])
+    pixels, found = decoded_with_facts(path)
+    assert np.array_equal(pixels, whole)
+    assert (nothing, found) == ({}, {"cut_off": True})
+
+
+def test_a_cut_off_picture_whose_lower_half_is_white_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    page = Image.new("RGB", (64, 64), WHITE)
+    page.paste(noise(64, 16))
+    page.save(path)
+    path.write_bytes(path.read_bytes()[:-2])
+    assert decoded_with_facts(path)[1] == {"cut_off": True}
+
+
+def test_a_picture_with_another_behind_it_is_reduced_by_its_decoder(tmp_path: Path) -> None:
+    one, several = tmp_path / "one.jpg", tmp_path / "several.jpg"
+    Image.fromarray(quarters(4000, 3000)).save(one, quality=75)
+    Image.fromarray(quarters(4000, 3000)).save(several, format="MPO", save_all=True, append_images=[noise(64, 48)])
+    assert DECODER.describe(several)["format"] == "MPO"
+    (pixels,) = decode(several)
+    # An eighth, and one segment: the other picture is no page.
+    assert pixels.shape == (375, 500, 3)
+    assert np.array_equal(pixels, decode(one)[0])
 
 
 def test_data_after_the_end_of_a_picture_is_ignored(tmp_path: Path) -> None:
@@ -278,6 +347,14 @@ def test_metadata_has_what_the_camera_recorded(tmp_path: Path) -> None:
         "lens": "50 mm",
         "gps": [-33.856667, 151.21],
     }
+
+
+def test_a_camera_without_a_fix_has_no_place(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0132] = "2019-06-30 12:34:56"
+    exif.get_ifd(0x8825).update({1: "N", 2: (0.0, 0.0, 0.0), 3: "E", 4: (0.0, 0.0, 0.0)})
+    facts = DECODER.describe(photo(tmp_path / "x.jpg", exif=exif))
+    assert facts == {"width": 64, "height": 48, "format": "JPEG", "taken": "2019-06-30T12:34:56"}
 
 
 def test_senseless_exif_values_are_left_out(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ KNOWN = {
     "mutagen/silence-44-s.wv": "audio",
     "pillow/bmp/b/reallybig.bmp": "limit",
     "pillow/decompression_bomb.ico": "limit",
-    "pillow/truncated_image.png": "corrupt",
+    "pillow/truncated_image.png": "image",
     "pillow/broken_data_stream.png": "corrupt",
     "pillow/drawing.wmf": "unsupported",
     "pillow/eps/1.eps": "unsupported",

@@ -96,6 +96,59 @@ def test_older_encodings_are_detected(tmp_path: Path, encoding: str, text: str) 
     assert texts(decode(path))[0].startswith(text[:20])
 
 
+GARDEN = "Frau Müller brachte Kürbissetzlinge mit, Herr Böhm die Gießkannen. Nächster Termin: Café Süd."
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (GARDEN.encode().replace("é S".encode(), b"\xc3"), GARDEN.replace("é S", "\ufffd")),
+        (GARDEN.encode().replace(b"Herr", b"Herr\xa0"), GARDEN.replace("Herr", "Herr\ufffd")),
+        ("Caf\u00e9, na\u00efve".encode()[:5] + b"\xc3", "Caf\u00e9\ufffd"),
+    ],
+    ids=["damaged", "stray byte", "cut off"],
+)
+def test_utf8_with_a_few_bad_bytes_is_utf8(tmp_path: Path, data: bytes, text: str) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(data)
+    assert DECODER.accepts(path, data)
+    assert texts(decode(path)) == [text]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Bonjour, ça va très bien. Le café est déjà prêt."),
+        ("cp1252", "Notiz: Frau Müller holt die Kürbisse."),
+        ("cp1250", "Zażółć gęślą jaźń: w Łodzi jest piękna żaba, źle śpiąca na łące. " * 4),
+        ("cp1251", "Заметка: бабушка привезёт яблоки и мёд в субботу."),
+        ("cp866", "Заметка: бабушка привезёт яблоки и мёд в субботу. " * 4),
+        ("gb18030", "会议室预约在星期二。请大家准时参加。" * 4),
+        ("shift_jis", "会議室の予約は火曜日です。"),
+        ("utf-16-le", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
+        ("utf-16-le", "Shopping list: apples"),
+        ("utf-16-be", "Shopping list: apples, honey and a new kettle. Café.\r\n"),
+    ],
+)
+def test_short_texts_in_older_encodings_read_right(tmp_path: Path, encoding: str, text: str) -> None:
+    path = write(tmp_path / "x.txt", text, encoding)
+    assert DECODER.accepts(path, path.read_bytes())
+    assert plaintext.decoded_text(path.read_bytes()) == text
+
+
+@pytest.mark.parametrize("stray", ["\b", "\x00", "\x7f", "\x01\x02"])
+def test_a_stray_control_character_makes_no_text_binary(tmp_path: Path, stray: str) -> None:
+    text = f"Apples, honey{stray} and a new kettle for the house."
+    assert texts(decode(write(tmp_path / "x.txt", text))) == [text]
+    assert DECODER.accepts(tmp_path / "x.txt", text.encode())
+
+
+def test_a_stray_control_character_makes_no_older_text_binary(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.txt", "Notiz: Frau Müller holt die Kürbisse\b am nächsten schönen Samstag ab.", "cp1252")
+    assert DECODER.accepts(path, path.read_bytes())
+    assert "Kürbisse" in texts(decode(path))[0]
+
+
 def test_a_head_cut_inside_a_character_is_still_text() -> None:
     assert plaintext.is_text(("é" * 5000).encode()[:8191])
 

@@ -73,6 +73,7 @@ OWNERS: dict[str, set[str]] = {
     **{name: {"cli"} for name in ("click", "rich")},
     "fastapi": {"server"},
     "lark": {"filters"},
+    "pathspec": {"ingest"},
     "matplotlib": {"evaluate", "training"},
     **{name: {"testing"} for name in ("pytest", "hypothesis")},
 }

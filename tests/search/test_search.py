@@ -137,9 +137,30 @@ def test_a_path_is_a_file_query_and_a_string_a_text_query(filled: Library, folde
     for word, part in {
         str(folder / "low.wav"): ("audio", folder / "low.wav"),
         "no such file": ("text", "no such file"),
+        "none.png": ("text", "none.png"),
+        "and/or": ("text", "and/or"),
+        "24/7 at 2:30": ("text", "24/7 at 2:30"),
         "a" * 5000 + "\0": ("text", "a" * 5000 + "\0"),
     }.items():
         assert [(p.modality, p.value, p.weight) for p in filled.interpret(word).parts] == [(*part, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("/nowhere/dog.jpg", "no such file: /nowhere/dog.jpg"),
+        ("~/Pictures/Dog.HEIC", "no such file"),
+        ("notes/today.md", "no such file"),
+        ("https://example.org/dog.jpg", "is an address"),
+        ("file:///tmp/dog.jpg", "is an address"),
+        ("s3://bucket/dog", "is an address"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is an address"),
+    ],
+)
+def test_a_mistyped_path_or_an_address_is_not_taken_for_words(filled: Library, word: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as error:
+        filled.interpret(word)
+    assert error.value.hint is not None and "--text" in error.value.hint
 
 
 @pytest.mark.parametrize(
@@ -149,8 +170,9 @@ def test_a_path_is_a_file_query_and_a_string_a_text_query(filled: Library, folde
         ("  \n", "the query is empty"),
         (Query(), "the query is empty"),
         (Query(image="nowhere.png"), "no such file"),
-        (Path("nowhere.png"), "the query nowhere.png isn't there"),
-        (Path("."), r"the query \. is a folder"),
+        (Path("none.png"), "no such file: none.png"),
+        (Path("none"), "no such file: none"),
+        (Path("."), "a folder, not a file"),
         (Query(audio=(np.zeros(0), RATE)), "needs finite samples"),
         (Query(audio=(np.array([np.nan]), RATE)), "needs finite samples"),
     ],
