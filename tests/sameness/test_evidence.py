@@ -1,11 +1,12 @@
 """Sounds, texts, and the bytes that evidence is kept as."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmsearch.media.evidence import EvidenceMaker
+from mmsearch.media.evidence import EvidenceMaker, band_power
 from mmsearch.sameness.evidence import Evidence, pack, unpack
 from mmsearch.sameness.proof import Facts, Proof, Witness, prove
 from mmsearch.types import Segment, Span
@@ -40,6 +41,19 @@ def test_a_sound_is_the_same_louder_noisier_or_a_little_later() -> None:
     later = np.concatenate([np.zeros(RATE // 31, np.float32), one])
     found = prove(heard(one), heard(later))
     assert found is not None and found.kind == "transcoded"
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000])
+def test_the_power_of_a_band_is_what_the_fourier_transform_of_a_frame_says(rate: int) -> None:
+    length = 2 * round(0.016 * rate)
+    time = np.arange(length) / rate
+    tone = (np.sin(2 * np.pi * 1000 * time) + 0.1 * np.sin(2 * np.pi * 3900 * time)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(length))) ** 2 / length**2
+    hertz = np.fft.rfftfreq(length, 1 / rate)
+    edges = 700 * (np.exp(np.linspace(np.log1p(80 / 700), np.log1p(3800 / 700), 22)) - 1)
+    triangles = [np.interp(hertz, edges[n : n + 3], [0, 1, 0], 0, 0) for n in range(20)]
+    expected = [float(triangle @ spectrum / max(triangle.sum(), 1e-9)) for triangle in triangles]
+    np.testing.assert_allclose(band_power(tone[np.newaxis], rate)[0], expected, rtol=1e-4, atol=1e-9)
 
 
 def test_other_sounds_prove_nothing() -> None:
