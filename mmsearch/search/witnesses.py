@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ from mmsearch.catalog.evidence import ContentFile, files_without_evidence, store
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.proofs import as_witness
 from mmsearch.errors import LibraryError
-from mmsearch.media.events import DecodeJob, FileDone
+from mmsearch.media import detail
+from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
+from mmsearch.media.pool import DecodePool
 from mmsearch.sameness.pictures import ROUGHLY
 from mmsearch.sameness.proof import SAME, Proof, Witness, prove
 from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
@@ -39,8 +41,8 @@ class _Outline:
 class Witnesses:
     """The contents of a library, in one snapshot of it."""
 
-    def __init__(self, snapshot: Snapshot, make: Callable[[Sequence[ContentFile]], Mapping[int, bytes]]) -> None:
-        self._snapshot, self._make = snapshot, make
+    def __init__(self, snapshot: Snapshot, files: "MediaFiles") -> None:
+        self._snapshot, self._files = snapshot, files
         self._made: dict[int, bytes] = {}
         """Evidence that the snapshot has not."""
         self._held: OrderedDict[int, Witness] = OrderedDict()
@@ -108,12 +110,17 @@ class Witnesses:
                     found[other] = proof
         return found
 
+    def shorter_sides(self, contents: Sequence[int]) -> dict[int, int]:
+        """Content id -> pixels of the shorter side, of pictures that something was proved of."""
+        stored = stored_evidence(self._snapshot, contents)
+        return {content: min(one.width, one.height) for content, one in stored.items()}
+
     def _fill(self, contents: Sequence[int]) -> None:
         missing = [one for one in contents if one not in self._held and one not in self._made]
         files = [one for one in files_without_evidence(self._snapshot, missing) if one.content_id not in self._made]
         if files:
             self._made |= {one.content_id: b"" for one in files}
-            self._made |= self._make(files)
+            self._made |= self._files.evidence(files)
 
     def _read(self, contents: Sequence[int]) -> dict[int, Witness]:
         held = {one: self._held[one] for one in contents if one in self._held}
@@ -152,14 +159,36 @@ def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
     return True
 
 
-def fill_evidence(context: LibraryContext, files: Sequence[ContentFile]) -> dict[int, bytes]:
-    """Decode files as they were taken in, and keep their evidence, by content id; a library that can't be written is
-    told all the same. Of what is not there or failed nothing is known."""
+class MediaFiles:
+    """Files of a library, decoded once more; of what is not there as it was taken in, or failed, nothing is known."""
+
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
+
+    def evidence(self, files: Sequence[ContentFile]) -> dict[int, bytes]:
+        """Content id -> evidence, which is kept; a library that can't be written is told all the same."""
+        jobs = _jobs(files)
+        if not jobs:
+            return {}
+        events = self._context.decoding().run(jobs)
+        made = {event.job.key: event.evidence for event in events if isinstance(event, FileDone)}
+        with suppress(LibraryError):
+            self._context.catalog().keep_evidence(made)
+        return made
+
+    def detail(self, files: Sequence[ContentFile]) -> dict[int, NDArray[np.float32]]:
+        """Content id -> the detail of its picture (`mmsearch.media.detail`)."""
+        jobs = _jobs(files)
+        if not jobs:
+            return {}
+        with DecodePool(detail.TARGET, detail.WINDOWING, self._context.settings.limits, 1) as pool:
+            return {
+                event.job.key: np.asarray(event.array, np.float32)
+                for event in pool.run(jobs)
+                if isinstance(event, PreparedSegment) and event.index == 0
+            }
+
+
+def _jobs(files: Sequence[ContentFile]) -> list[DecodeJob]:
     there = [(file, Path(os.fsdecode(file.path))) for file in files]
-    jobs = [DecodeJob(path, file.content_id, file.size, file.mtime_ns) for file, path in there if os.path.isfile(path)]
-    if not jobs:
-        return {}
-    made = {event.job.key: event.evidence for event in context.decoding().run(jobs) if isinstance(event, FileDone)}
-    with suppress(LibraryError):
-        context.catalog().keep_evidence(made)
-    return made
+    return [DecodeJob(path, file.content_id, file.size, file.mtime_ns) for file, path in there if os.path.isfile(path)]
