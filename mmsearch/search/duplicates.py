@@ -130,7 +130,8 @@ def find_duplicates(
         members_of_any = {content for members in found.values() for content in members}
         copied = copied_contents(snapshot, wanted.modalities, wanted.filter)
         groups += [(content, {}) for content in copied - members_of_any - found.keys()]
-        left = [one for one in ordered if one[1] not in members_of_any]
+        # Of sounds and videos nothing is told but what is the same.
+        left = [one for one in ordered if one[1] not in members_of_any and one[0] in ("image", "text")]
         if not wanted.kinds <= SAME:
             groups += search.groups(left, related=True).items()
         made = [_group(snapshot, modality_of[first], first, members, wanted) for first, members in groups]

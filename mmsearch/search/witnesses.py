@@ -20,7 +20,7 @@ from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.sameness.pictures import ROUGHLY
 from mmsearch.sameness.proof import SAME, Proof, Witness, prove
-from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
+from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE, may_be_same, outline
 from mmsearch.types import Ids, Modality
 
 HELD = 512
@@ -36,6 +36,8 @@ class _Outline:
     coarse: NDArray[np.float32] | None
     duration_s: float | None
     digest: bytes | None
+    heard: NDArray[np.uint8] | None
+    """Of a sound: `sounds.outline`."""
 
 
 class Witnesses:
@@ -50,6 +52,8 @@ class Witnesses:
         self._surveyed: dict[int, Modality] = {}
         self._coarse: dict[Modality, tuple[Ids, NDArray[np.float32]]] = {}
         self._lengths: dict[Modality, tuple[Ids, NDArray[np.float64]]] = {}
+        self._heard = np.empty((0, 0), np.uint8)
+        """Outlines of the sounds, in the order of their lengths."""
         self._digests: dict[bytes, list[int]] = {}
 
     def survey(self, contents: Sequence[tuple[Modality, int]]) -> None:
@@ -66,23 +70,29 @@ class Witnesses:
                 self._coarse[modality] = np.array(drawn, np.int64), rows
             lengths = np.array([self._outlines[one].duration_s for one in lasting], np.float64)
             self._lengths[modality] = np.array(lasting, np.int64), lengths
-        for content, outline in self._outlines.items():
-            if outline.digest is not None:
-                self._digests.setdefault(outline.digest, []).append(content)
+            heard = [one for one in (self._outlines[content].heard for content in lasting) if one is not None]
+            if modality == "audio" and heard:
+                self._heard = np.stack(heard)
+        for content, known in self._outlines.items():
+            if known.digest is not None:
+                self._digests.setdefault(known.digest, []).append(content)
 
     def near(self, content: int, *, related: bool) -> set[int]:
         """Of what was surveyed, the contents of the same modality that an outline says may be the same."""
-        modality, outline = self._surveyed.get(content), self._outlines.get(content)
-        if modality is None or outline is None:
+        modality, own = self._surveyed.get(content), self._outlines.get(content)
+        if modality is None or own is None:
             return set()
-        if outline.coarse is not None and modality in self._coarse:
+        if own.coarse is not None and modality in self._coarse:
             ids, rows = self._coarse[modality]
-            return set(ids[rows @ outline.coarse >= (RESEMBLES if related else ROUGHLY)].tolist())
-        if outline.duration_s is not None:
+            return set(ids[rows @ own.coarse >= (RESEMBLES if related else ROUGHLY)].tolist())
+        if own.duration_s is not None:
             ids, lengths = self._lengths[modality]
-            slack = LENGTH_S + 0.1 + 0.005 * outline.duration_s if modality == "video" else LENGTH_S
-            return set(ids[np.abs(lengths - outline.duration_s) <= slack + LENGTH_SHARE * lengths].tolist())
-        return set() if outline.digest is None else set(self._digests.get(outline.digest, ()))
+            slack = LENGTH_S + 0.1 + 0.005 * own.duration_s if modality == "video" else LENGTH_S
+            near = np.abs(lengths - own.duration_s) <= slack + LENGTH_SHARE * lengths
+            if own.heard is not None:
+                near[near] = may_be_same(own.heard, self._heard[near])
+            return set(ids[near].tolist())
+        return set() if own.digest is None else set(self._digests.get(own.digest, ()))
 
     def plausible(self, content: int, candidates: Sequence[int], *, related: bool) -> list[int]:
         """Those of the candidates that may be the same as a content, as far as little tells."""
@@ -144,6 +154,7 @@ def _outline(witness: Witness) -> _Outline:
         pictures[0].coarse if image and pictures else None,
         length if sound is None else sound.duration_s,
         None if text is None else text.digest,
+        outline(sound) if sound is not None and witness.facts.modality == "audio" else None,
     )
 
 
@@ -156,6 +167,8 @@ def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
         return True
     if one.coarse is not None and other.coarse is not None:
         return float(one.coarse @ other.coarse) >= (RESEMBLES if related else ROUGHLY)
+    if one.heard is not None and other.heard is not None:
+        return bool(may_be_same(one.heard, other.heard[np.newaxis])[0])
     return True
 
 

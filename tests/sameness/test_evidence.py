@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mmsearch.media.evidence import EvidenceMaker, band_power
 from mmsearch.sameness.evidence import Evidence, pack, unpack
 from mmsearch.sameness.proof import Facts, Proof, Witness, prove
+from mmsearch.sameness.sounds import may_be_same, outline
 from mmsearch.types import Segment, Span
 from tests.generated import agreeing_evidence
 
@@ -68,6 +69,19 @@ def test_other_sounds_prove_nothing() -> None:
     assert prove(*noises) is None
     silent = [heard(np.zeros(3 * RATE, np.float32)) for _ in range(2)]
     assert prove(*silent) is None
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 5.0, 20.0])
+def test_an_outline_tells_other_sounds_apart_and_keeps_the_same(seconds: float) -> None:
+    one = melody(0, seconds)
+    noise = np.random.default_rng(9).normal(0, 0.001, len(one)).astype(np.float32)
+    others = [one * 0.5 + noise, np.roll(one, 800), melody(1, seconds), melody(2, seconds)]
+    first, *rest = (heard(samples).evidence.sound for samples in (one, *others))
+    assert first is not None and all(sound is not None for sound in rest)
+    outlines = np.stack([outline(sound) for sound in rest if sound is not None])
+    assert outlines.shape == (4, 160) and may_be_same(outline(first), outlines).tolist()[:2] == [True, True]
+    if seconds > 1:
+        assert may_be_same(outline(first), outlines).tolist()[2:] == [False, False]
 
 
 def test_a_long_sound_is_kept_in_few_bytes_whatever_its_windows() -> None:
