@@ -79,9 +79,12 @@ def outline(sound: SoundEvidence) -> NDArray[np.uint8]:
 def may_be_same(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of many outlines, (n, slices * bands), may be of the same sound as one: those that `same_sound` would
     compare in vain are told apart in a hundredth of its time."""
-    apart = np.abs(others.astype(np.int16) - one)
-    sliced = apart.mean(axis=1, dtype=np.float32)
-    return np.asarray(sliced <= 4 * OUTLINE_DB)
+    a, b = one.reshape(SLICES, BANDS).astype(np.float32), others.reshape(-1, SLICES, BANDS).astype(np.float32)
+    apart = np.abs(b - a).mean(axis=(1, 2))
+    # One of a little less than `SLICED_S` has no slices.
+    unsliced = (b == b[:, :1]).all(axis=(1, 2)) | bool((a == a[0]).all())
+    apart[unsliced] = np.abs(b[unsliced].mean(axis=1) - a.mean(axis=0)).mean(axis=1)
+    return np.asarray(apart <= 4 * OUTLINE_DB)
 
 
 def _of_one_hop(
