@@ -32,7 +32,7 @@ from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
-from mmsearch.search.witnesses import fill_evidence
+from mmsearch.search.witnesses import MediaFiles
 from mmsearch.types import Failure, Hit, Label, Modality, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         context = self._context
         return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                context.catalog(), context.indexes(record), record, wanted, lambda files: fill_evidence(context, files)
+                context.catalog(), context.indexes(record), record, wanted, MediaFiles(context)
             )
         )
 

@@ -33,6 +33,15 @@ def pattern(path: Path, colour: str, side: int = 64, mark: int = 0, seed: int = 
     return path
 
 
+def grained(path: Path, colour: str, side: int = 256) -> Path:
+    """A `pattern` with grain as fine as 256 pixels show, shrunk to a side."""
+    with Image.open(pattern(path, colour, 256)) as image:
+        pixels = np.asarray(image).astype(np.float64)
+    grain = np.random.default_rng(1).uniform(0.7, 1.0, (256, 256, 1))
+    Image.fromarray((pixels * grain).astype(np.uint8)).resize((side, side), Image.Resampling.BOX).save(path, "PNG")
+    return path
+
+
 def agreeing_evidence() -> bytes:
     """What makes any two pictures, sounds, videos and texts the same: then cosines decide."""
     from mmsearch.media.evidence import EvidenceMaker

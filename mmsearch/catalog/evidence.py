@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
@@ -73,13 +73,17 @@ def add_evidence(connection: Connection, evidence: Mapping[int, bytes]) -> None:
 
 def files_without_evidence(connection: Connection, content_ids: Sequence[int]) -> list[ContentFile]:
     """The first present file, by path, of each content that has no evidence."""
+    return first_files(connection, content_ids, ~exists().where(EvidenceRow.content_id == Content.id))
+
+
+def first_files(connection: Connection, content_ids: Sequence[int], *where: ColumnElement[bool]) -> list[ContentFile]:
+    """The first present file, by path, of each content."""
     found: dict[int, ContentFile] = {}
     for part in chunks(content_ids):
-        there = exists().where(EvidenceRow.content_id == Content.id)
         query = (
             select(ItemRow.content_id, ItemRow.path, ItemRow.size, ItemRow.mtime_ns)
             .join(Content, Content.id == ItemRow.content_id)
-            .where(Content.id.in_(part), ItemRow.status == "present", ~there)
+            .where(Content.id.in_(part), ItemRow.status == "present", *where)
             .order_by(ItemRow.path)
         )
         for content, path, size, mtime_ns in connection.execute(query):

@@ -14,27 +14,29 @@ largest group and an outline of each content, time by one search for each conten
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog.contents import contents_to_keep_first, copied_contents
 from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
-from mmsearch.catalog.evidence import ContentFile
+from mmsearch.catalog.evidence import first_files
 from mmsearch.catalog.items import present_files
 from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
+from mmsearch.media.detail import is_finer
 from mmsearch.sameness.proof import COPY, KINDS, SAME, Kind, Proof
 from mmsearch.search.similarity import SLACK, ContentProfile, similarity
 from mmsearch.search.standing import StandingFile, standing_files
-from mmsearch.search.witnesses import Witnesses
+from mmsearch.search.witnesses import MediaFiles, Witnesses
 from mmsearch.types import Modality, Vectors
 
 BLOCK = 1024
@@ -127,26 +129,23 @@ def find_duplicates(
     lists: Lists,
     space: SpaceRecord,
     wanted: Wanted,
-    make: Callable[[Sequence[ContentFile]], Mapping[int, bytes]],
+    files: MediaFiles,
 ) -> list[DuplicateGroup]:
-    """All groups, those that take most space first; then by path.
-
-    Args:
-        make: Makes evidence of files whose contents have none, by content id.
-    """
+    """All groups, those that take most space first; then by path."""
     with catalog.reading() as snapshot:
         ordered = contents_to_keep_first(snapshot, wanted.modalities, wanted.filter)
         modality_of = {content: modality for modality, content in ordered}
-        witnesses = Witnesses(snapshot, make)
+        witnesses = Witnesses(snapshot, files)
         if wanted.survey:
             witnesses.survey(ordered)
         search = _Search(snapshot, lists, space, wanted, witnesses)
-        found = search.groups(ordered, related=False)
+        found = search.finer_first(search.groups(ordered, related=False), [content for _, content in ordered], files)
         groups = [(first, members) for first, members in found.items()]
         members_of_any = {content for members in found.values() for content in members}
         copied = copied_contents(snapshot, wanted.modalities, wanted.filter)
         groups += [(content, {}) for content in copied - members_of_any - found.keys()]
-        left = [one for one in ordered if one[1] not in members_of_any]
+        # Of sounds and videos nothing is told but what is the same.
+        left = [one for one in ordered if one[1] not in members_of_any and one[0] in ("image", "text")]
         if not wanted.kinds <= SAME:
             groups += search.groups(left, related=True).items()
         made = [_group(snapshot, modality_of[first], first, members, wanted) for first, members in groups]
@@ -199,6 +198,10 @@ def _duplicate(standing: StandingFile, similar: float, proof: Proof | None) -> D
     )
 
 
+def _resized(members: Mapping[int, _Member]) -> set[int]:
+    return {content for content, member in members.items() if member.proof.kind == "resized"}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Probe:
     """A segment to look up on behalf of a content."""
@@ -245,6 +248,38 @@ class _Search:
                     if members:
                         found[probe.content] = members
         return found
+
+    def finer_first(
+        self,
+        found: Mapping[int, Mapping[int, _Member]],
+        ordered: Sequence[int],
+        files: MediaFiles,
+    ) -> dict[int, dict[int, _Member]]:
+        """The groups, each led by a picture that shows finer detail than those that are smaller. One that doesn't may
+        be blown up: it leaves the group, with what is of its size."""
+        kept: dict[int, dict[int, _Member]] = {}
+        rank = {content: n for n, content in enumerate(ordered)}
+        groups = {first: dict(members) for first, members in found.items()}
+        while groups:
+            details = files.detail(first_files(self._snapshot, [one for one in groups if _resized(groups[one])]))
+            again: dict[int, dict[int, _Member]] = {}
+            for first, members in groups.items():
+                resized = _resized(members)
+                if not resized or self._is_finer(first, resized, details.get(first)):
+                    kept[first] = members
+                    continue
+                if members.keys() - resized:
+                    kept[first] = {one: members[one] for one in members if one not in resized}
+                lead, *rest = sorted(resized, key=rank.__getitem__)
+                again[lead] = self._similar_to(lead, rest)
+            groups = {lead: members for lead, members in again.items() if members}
+        return kept
+
+    def _is_finer(self, first: int, smaller: set[int], lost: NDArray[np.float32] | None) -> bool:
+        if lost is None:
+            return False
+        shorter = self._witnesses.shorter_sides([first, *smaller])
+        return all(is_finer(lost, shorter[one] / shorter[first]) for one in smaller)
 
     def _probes(self, block: Sequence[tuple[Modality, int]]) -> list[_Probe]:
         """The middle segment of each content."""

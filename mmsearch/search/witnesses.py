@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,12 @@ from mmsearch.catalog.evidence import ContentFile, files_without_evidence, store
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.proofs import as_witness
 from mmsearch.errors import LibraryError
-from mmsearch.media.events import DecodeJob, FileDone
+from mmsearch.media import detail
+from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
+from mmsearch.media.pool import DecodePool
 from mmsearch.sameness.pictures import ROUGHLY
 from mmsearch.sameness.proof import SAME, Proof, Witness, prove
-from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE
+from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE, may_be_same, outline
 from mmsearch.types import Ids, Modality
 
 HELD = 512
@@ -34,13 +36,15 @@ class _Outline:
     coarse: NDArray[np.float32] | None
     duration_s: float | None
     digest: bytes | None
+    heard: NDArray[np.uint8] | None
+    """Of a sound: `sounds.outline`."""
 
 
 class Witnesses:
     """The contents of a library, in one snapshot of it."""
 
-    def __init__(self, snapshot: Snapshot, make: Callable[[Sequence[ContentFile]], Mapping[int, bytes]]) -> None:
-        self._snapshot, self._make = snapshot, make
+    def __init__(self, snapshot: Snapshot, files: "MediaFiles") -> None:
+        self._snapshot, self._files = snapshot, files
         self._made: dict[int, bytes] = {}
         """Evidence that the snapshot has not."""
         self._held: OrderedDict[int, Witness] = OrderedDict()
@@ -48,6 +52,8 @@ class Witnesses:
         self._surveyed: dict[int, Modality] = {}
         self._coarse: dict[Modality, tuple[Ids, NDArray[np.float32]]] = {}
         self._lengths: dict[Modality, tuple[Ids, NDArray[np.float64]]] = {}
+        self._heard = np.empty((0, 0), np.uint8)
+        """Outlines of the sounds, in the order of their lengths."""
         self._digests: dict[bytes, list[int]] = {}
 
     def survey(self, contents: Sequence[tuple[Modality, int]]) -> None:
@@ -64,23 +70,29 @@ class Witnesses:
                 self._coarse[modality] = np.array(drawn, np.int64), rows
             lengths = np.array([self._outlines[one].duration_s for one in lasting], np.float64)
             self._lengths[modality] = np.array(lasting, np.int64), lengths
-        for content, outline in self._outlines.items():
-            if outline.digest is not None:
-                self._digests.setdefault(outline.digest, []).append(content)
+            heard = [one for one in (self._outlines[content].heard for content in lasting) if one is not None]
+            if modality == "audio" and heard:
+                self._heard = np.stack(heard)
+        for content, known in self._outlines.items():
+            if known.digest is not None:
+                self._digests.setdefault(known.digest, []).append(content)
 
     def near(self, content: int, *, related: bool) -> set[int]:
         """Of what was surveyed, the contents of the same modality that an outline says may be the same."""
-        modality, outline = self._surveyed.get(content), self._outlines.get(content)
-        if modality is None or outline is None:
+        modality, own = self._surveyed.get(content), self._outlines.get(content)
+        if modality is None or own is None:
             return set()
-        if outline.coarse is not None and modality in self._coarse:
+        if own.coarse is not None and modality in self._coarse:
             ids, rows = self._coarse[modality]
-            return set(ids[rows @ outline.coarse >= (RESEMBLES if related else ROUGHLY)].tolist())
-        if outline.duration_s is not None:
+            return set(ids[rows @ own.coarse >= (RESEMBLES if related else ROUGHLY)].tolist())
+        if own.duration_s is not None:
             ids, lengths = self._lengths[modality]
-            slack = LENGTH_S + 0.1 + 0.005 * outline.duration_s if modality == "video" else LENGTH_S
-            return set(ids[np.abs(lengths - outline.duration_s) <= slack + LENGTH_SHARE * lengths].tolist())
-        return set() if outline.digest is None else set(self._digests.get(outline.digest, ()))
+            slack = LENGTH_S + 0.1 + 0.005 * own.duration_s if modality == "video" else LENGTH_S
+            near = np.abs(lengths - own.duration_s) <= slack + LENGTH_SHARE * lengths
+            if own.heard is not None:
+                near[near] = may_be_same(own.heard, self._heard[near])
+            return set(ids[near].tolist())
+        return set() if own.digest is None else set(self._digests.get(own.digest, ()))
 
     def plausible(self, content: int, candidates: Sequence[int], *, related: bool) -> list[int]:
         """Those of the candidates that may be the same as a content, as far as little tells."""
@@ -108,12 +120,17 @@ class Witnesses:
                     found[other] = proof
         return found
 
+    def shorter_sides(self, contents: Sequence[int]) -> dict[int, int]:
+        """Content id -> pixels of the shorter side, of pictures that something was proved of."""
+        stored = stored_evidence(self._snapshot, contents)
+        return {content: min(one.width, one.height) for content, one in stored.items()}
+
     def _fill(self, contents: Sequence[int]) -> None:
         missing = [one for one in contents if one not in self._held and one not in self._made]
         files = [one for one in files_without_evidence(self._snapshot, missing) if one.content_id not in self._made]
         if files:
             self._made |= {one.content_id: b"" for one in files}
-            self._made |= self._make(files)
+            self._made |= self._files.evidence(files)
 
     def _read(self, contents: Sequence[int]) -> dict[int, Witness]:
         held = {one: self._held[one] for one in contents if one in self._held}
@@ -137,6 +154,7 @@ def _outline(witness: Witness) -> _Outline:
         pictures[0].coarse if image and pictures else None,
         length if sound is None else sound.duration_s,
         None if text is None else text.digest,
+        outline(sound) if sound is not None and witness.facts.modality == "audio" else None,
     )
 
 
@@ -149,17 +167,41 @@ def _may_match(one: _Outline, other: _Outline | None, related: bool) -> bool:
         return True
     if one.coarse is not None and other.coarse is not None:
         return float(one.coarse @ other.coarse) >= (RESEMBLES if related else ROUGHLY)
+    if one.heard is not None and other.heard is not None:
+        return bool(may_be_same(one.heard, other.heard[np.newaxis])[0])
     return True
 
 
-def fill_evidence(context: LibraryContext, files: Sequence[ContentFile]) -> dict[int, bytes]:
-    """Decode files as they were taken in, and keep their evidence, by content id; a library that can't be written is
-    told all the same. Of what is not there or failed nothing is known."""
+class MediaFiles:
+    """Files of a library, decoded once more; of what is not there as it was taken in, or failed, nothing is known."""
+
+    def __init__(self, context: LibraryContext) -> None:
+        self._context = context
+
+    def evidence(self, files: Sequence[ContentFile]) -> dict[int, bytes]:
+        """Content id -> evidence, which is kept; a library that can't be written is told all the same."""
+        jobs = _jobs(files)
+        if not jobs:
+            return {}
+        events = self._context.decoding().run(jobs)
+        made = {event.job.key: event.evidence for event in events if isinstance(event, FileDone)}
+        with suppress(LibraryError):
+            self._context.catalog().keep_evidence(made)
+        return made
+
+    def detail(self, files: Sequence[ContentFile]) -> dict[int, NDArray[np.float32]]:
+        """Content id -> the detail of its picture (`mmsearch.media.detail`)."""
+        jobs = _jobs(files)
+        if not jobs:
+            return {}
+        with DecodePool(detail.TARGET, detail.WINDOWING, self._context.settings.limits, 1) as pool:
+            return {
+                event.job.key: np.asarray(event.array, np.float32)
+                for event in pool.run(jobs)
+                if isinstance(event, PreparedSegment) and event.index == 0
+            }
+
+
+def _jobs(files: Sequence[ContentFile]) -> list[DecodeJob]:
     there = [(file, Path(os.fsdecode(file.path))) for file in files]
-    jobs = [DecodeJob(path, file.content_id, file.size, file.mtime_ns) for file, path in there if os.path.isfile(path)]
-    if not jobs:
-        return {}
-    made = {event.job.key: event.evidence for event in context.decoding().run(jobs) if isinstance(event, FileDone)}
-    with suppress(LibraryError):
-        context.catalog().keep_evidence(made)
-    return made
+    return [DecodeJob(path, file.content_id, file.size, file.mtime_ns) for file, path in there if os.path.isfile(path)]

@@ -1,13 +1,15 @@
 """Sounds, texts, and the bytes that evidence is kept as."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mmsearch.media.evidence import EvidenceMaker
+from mmsearch.media.evidence import EvidenceMaker, band_power
 from mmsearch.sameness.evidence import Evidence, pack, unpack
 from mmsearch.sameness.proof import Facts, Proof, Witness, prove
+from mmsearch.sameness.sounds import may_be_same, outline
 from mmsearch.types import Segment, Span
 from tests.generated import agreeing_evidence
 
@@ -42,6 +44,19 @@ def test_a_sound_is_the_same_louder_noisier_or_a_little_later() -> None:
     assert found is not None and found.kind == "transcoded"
 
 
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000])
+def test_the_power_of_a_band_is_what_the_fourier_transform_of_a_frame_says(rate: int) -> None:
+    length = 2 * round(0.016 * rate)
+    time = np.arange(length) / rate
+    tone = (np.sin(2 * np.pi * 1000 * time) + 0.1 * np.sin(2 * np.pi * 3900 * time)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(length))) ** 2 / length**2
+    hertz = np.fft.rfftfreq(length, 1 / rate)
+    edges = 700 * (np.exp(np.linspace(np.log1p(80 / 700), np.log1p(3800 / 700), 22)) - 1)
+    triangles = [np.interp(hertz, edges[n : n + 3], [0, 1, 0], 0, 0) for n in range(20)]
+    expected = [float(triangle @ spectrum / max(triangle.sum(), 1e-9)) for triangle in triangles]
+    np.testing.assert_allclose(band_power(tone[np.newaxis], rate)[0], expected, rtol=1e-4, atol=1e-9)
+
+
 def test_other_sounds_prove_nothing() -> None:
     one = melody(0)
     word = one.copy()
@@ -54,6 +69,27 @@ def test_other_sounds_prove_nothing() -> None:
     assert prove(*noises) is None
     silent = [heard(np.zeros(3 * RATE, np.float32)) for _ in range(2)]
     assert prove(*silent) is None
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 5.0, 20.0])
+def test_an_outline_tells_other_sounds_apart_and_keeps_the_same(seconds: float) -> None:
+    one = melody(0, seconds)
+    noise = np.random.default_rng(9).normal(0, 0.001, len(one)).astype(np.float32)
+    others = [one * 0.5 + noise, np.roll(one, 800), melody(1, seconds), melody(2, seconds)]
+    first, *rest = (heard(samples).evidence.sound for samples in (one, *others))
+    assert first is not None and all(sound is not None for sound in rest)
+    outlines = np.stack([outline(sound) for sound in rest if sound is not None])
+    assert outlines.shape == (4, 160) and may_be_same(outline(first), outlines).tolist()[:2] == [True, True]
+    if seconds >= 5:
+        assert may_be_same(outline(first), outlines).tolist()[2:] == [False, False]
+
+
+def test_outlines_agree_where_only_one_sound_is_long_enough_for_slices() -> None:
+    long = melody(0, 4.02)
+    shorter, longer = heard(long[: round(3.98 * RATE)]).evidence.sound, heard(long).evidence.sound
+    assert shorter is not None and longer is not None
+    for one, other in ((shorter, longer), (longer, shorter)):
+        assert may_be_same(outline(one), outline(other)[np.newaxis]).tolist() == [True]
 
 
 def test_a_long_sound_is_kept_in_few_bytes_whatever_its_windows() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import mmsearch
 from mmsearch import Query
@@ -20,7 +21,7 @@ from mmsearch.library import Library
 from mmsearch.types import Hit, Span, Vectors
 from tests import tiny
 from tests.conftest import Run
-from tests.generated import agreeing_evidence, pattern, picture, sound, video, words
+from tests.generated import agreeing_evidence, grained, picture, sound, video, words
 
 
 def names(hits: list[Hit]) -> list[str]:
@@ -226,8 +227,8 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
 
 
 def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folder: Path) -> None:
-    small = pattern(folder / "a-small.png", "red", side=128)
-    large = pattern(folder / "z-large.png", "red", side=256)
+    small = grained(folder / "a-small.png", "red", side=128)
+    large = grained(folder / "z-large.png", "red", side=256)
     (folder / "copy.png").write_bytes(large.read_bytes())
     library.ingest(folder)
     (group,) = library.duplicates()
@@ -237,6 +238,26 @@ def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folde
     ]  # fmt: skip
     assert (group.files[0].width, group.files[0].height) == (256, 256)
     assert group.freed == large.stat().st_size + small.stat().st_size
+
+
+def test_a_picture_blown_up_is_not_kept_as_the_better_one(library: Library, folder: Path) -> None:
+    """Detail of every size to the finest, as photos have, and copies of it that are worse, or only larger."""
+    chance = np.random.default_rng(3)
+    layers = [Image.fromarray(chance.integers(0, 256, (side, side, 3), np.uint8)) for side in (4, 16, 64, 256, 512)]
+    large = [np.asarray(layer.resize((512, 512), Image.Resampling.BICUBIC), np.float64) for layer in layers]
+    levels = np.mean(large, axis=0)
+    original = Image.fromarray(levels.astype(np.uint8))
+    for name, side, way in [
+        ("a-original", 512, Image.Resampling.BOX), ("b-half", 256, Image.Resampling.LANCZOS),
+        ("c-twice", 1024, Image.Resampling.BICUBIC), ("d-thrice", 1536, Image.Resampling.LANCZOS),
+        ("e-squares", 1024, Image.Resampling.NEAREST),
+    ]:  # fmt: skip
+        original.resize((side, side), way).save(folder / f"{name}.jpg", quality=92)
+    library.ingest(folder)
+    told = [[(file.path.stem, file.kind) for file in group.files] for group in library.duplicates()]
+    assert sorted(told) == [
+        [("a-original", None), ("b-half", "resized")], [("e-squares", None), ("c-twice", "saved again")],
+    ]  # fmt: skip
 
 
 def test_many_equal_files_are_one_duplicate_group(tmp_path: Path) -> None:
@@ -261,9 +282,9 @@ def test_a_threshold_that_is_no_cosine_is_refused(library: Library, folder: Path
 
 @pytest.fixture
 def filled(folder: Path, run: Run) -> Path:
-    one = pattern(folder / "a.png", "red", side=256)
+    one = grained(folder / "a.png", "red")
     (folder / "b.png").write_bytes(one.read_bytes())
-    pattern(folder / "c.png", "red", side=200)
+    grained(folder / "c.png", "red", side=128)
     picture(folder / "d.png", "green")
     sound(folder / "low.wav", "low", "high", "low", seconds=10)
     assert run("ingest", folder).returncode == 0
