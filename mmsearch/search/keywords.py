@@ -15,10 +15,10 @@ from mmsearch.catalog.records import KeywordMatch
 from mmsearch.catalog.words import search_words
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
-from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
+from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch
-from mmsearch.search.word_evidence import word_evidence
+from mmsearch.search.word_evidence import EXACT, word_evidence
 from mmsearch.types import Modality, Query
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
@@ -100,7 +100,7 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
         return words
     evidence = (item.evidence or 0.0) + (words.evidence or 0.0)
     both = item._replace(evidence=evidence, keyword_score=words.keyword_score, by=(VECTOR, KEYWORDS))
-    if words.evidence != math.inf or words.segment_id < 0:
+    if (words.evidence or 0.0) < EXACT * OTHER_KIND or words.segment_id < 0:
         return both
     # Shown is the passage with the phrase that was asked for.
     return both._replace(matched=words.matched, segment_id=words.segment_id)

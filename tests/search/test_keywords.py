@@ -55,6 +55,15 @@ def test_an_exact_name_and_a_quoted_phrase_come_first_and_are_certain(library: L
     assert phrase.passage is not None and "walnut case" in phrase.passage
 
 
+def test_of_files_that_hold_a_quoted_phrase_the_likelier_comes_first(tmp_path: Path, library: Library) -> None:
+    words(tmp_path / "a oars.txt", "red oars, as they say " * 3)
+    words(tmp_path / "b.txt", "the red-oars")
+    words(tmp_path / "z red.txt", "red oars, as they say " * 3 + "and the quartzite")
+    library.ingest(tmp_path)
+    hits = library.search('"red oars" quartzite', 3, mode="keyword")
+    assert [(hit.path.name, hit.confidence) for hit in hits] == [("z red.txt", 1), ("a oars.txt", 1), ("b.txt", 1)]
+
+
 def test_one_common_word_does_not_pass_what_means_the_query(library: Library) -> None:
     hits = library.search("a red bus", 40)
     places = {hit.path.name: hit.rank for hit in hits}
