@@ -27,6 +27,10 @@ Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
 FUSED = 100
 """Items that words lift, at most."""
 
+WEAK = -math.log1p(-0.15)
+"""Words that are worth less than this evidence, a probability of 0.15, are no reason to pass what meaning found: where
+nothing is plainly shown, any text that says the word once would come first. Chosen with `search.kinds.OF_NAMES`."""
+
 VECTOR, KEYWORDS = "vector", "keywords"
 
 
@@ -98,6 +102,8 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
     """An item as meaning found it, if it did, and as words did."""
     if item is None:
         return words
+    if (words.evidence or 0.0) < WEAK:
+        return item
     evidence = (item.evidence or 0.0) + (words.evidence or 0.0)
     both = item._replace(evidence=evidence, keyword_score=words.keyword_score, by=(VECTOR, KEYWORDS))
     if (words.evidence or 0.0) < EXACT * OTHER_KIND or words.segment_id < 0:
