@@ -52,7 +52,7 @@ def demo(device: str | None, precision: str | None, as_json: bool) -> None:
         return
     for title, query, hits in searched:
         click.echo(f"\n{title}: {query}")
-        show.table(("sure", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
+        show.table(("confidence", "sample", "where"), [_row(hit) for hit in hits], wrap="where")
     click.echo("\nNow with your own files:\n\n  mmsearch ingest FOLDER\n  mmsearch query 'a dog on a beach'")
 
 

@@ -36,7 +36,7 @@ def label(names: str | None, library: Path | None, as_json: bool, device: Any, p
     if as_json:
         show.echo_json([asdict(one) for one in found])
         return
-    show.table(("label", "sure", "or", "kind", "path"), [_row(one) for one in found], wrap="path")
+    show.table(("label", "confidence", "or", "kind", "path"), [_row(one) for one in found], wrap="path")
     click.echo(_summary(found, options["save"]), err=True)
 
 

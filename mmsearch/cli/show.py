@@ -61,7 +61,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = column in ("#", "sure", "score", "cosine", "words")
+        numeric = column in ("#", "confidence", "cosine", "words")
         made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
     for row in cells:
         made.add_row(*row)
@@ -87,20 +87,26 @@ def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Seque
 def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> None:
     """A row for each, and below it one for each of its moments, if any were asked for.
 
+    A terminal has `levels` above the table, so only a pipe gets a column of them.
+
     Args:
         scores: Show what the confidence was made of, too.
     """
+    piped = not sys.stdout.isatty()
     rows: list[tuple[str, ...]] = []
     for hit in found:
         numbers = (decimal(hit.cosine, 3), decimal(hit.keyword_score, 2)) if scores else ()
-        shown = (str(hit.rank), hit.level or "-", decimal(hit.confidence, 2), *numbers)
+        level = (hit.level or "-",) if piped else ()
+        shown = (str(hit.rank), *level, decimal(hit.confidence, 2), *numbers)
         shown += (hit.modality, shorter(hit.path), where(hit))
         rows.append((*shown, str(hit.item_id)) if ids else shown)
         for one in hit.moments:
             numbers = (decimal(one.cosine, 3), "") if scores else ()
-            below = ("", "", decimal(one.confidence, 2), *numbers, "", "", " ".join(_place(one, hit.modality)))
+            place = " ".join(_place(one, hit.modality))
+            below = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
             rows.append((*below, "") if ids else below)
-    columns = ("#", "level", "sure", *(("cosine", "words") if scores else ()), "kind", "path", "where")
+    first = ("#", "level", "confidence") if piped else ("#", "confidence")
+    columns = (*first, *(("cosine", "words") if scores else ()), "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 
