@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         Hit,
         Item,
         Label,
+        Level,
         Location,
         MetaValue,
         Moment,
@@ -146,7 +147,7 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label Location MetaValue Moment OnProgress PillowImage Progress Query "
+        "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
         "QueryLike QueryPart Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
@@ -203,6 +204,7 @@ __all__ = [
     "InvalidInput",
     "Item",
     "Label",
+    "Level",
     "Library",
     "LibraryEmpty",
     "LibraryError",

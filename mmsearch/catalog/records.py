@@ -224,7 +224,9 @@ class KeywordMatch:
     words: tuple[WordMatch, ...]
     """Every word and phrase of the query, found or not, in its order."""
     exact: bool
-    """Whether the whole name is the query, or every quoted phrase occurs."""
+    """Whether the whole name is the query, or every quoted phrase occurs: its words, not others of their stems."""
+    verbatim: bool = False
+    """Whether it is exact with the same signs between the words: "red boat" is not "red-boat"."""
 
     @property
     def share(self) -> float:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    null,
     select,
     table,
     text,
@@ -39,7 +40,8 @@ from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
-ITEM_WORDS = table("item_words", column("rowid"), column("name"))
+ITEM_FIELDS = ("name", "folder", "title", "tags")
+ITEM_WORDS = table("item_words", column("rowid"), *map(column, ITEM_FIELDS))
 PASSAGE_WORDS = table("passage_words", column("rowid"))
 
 WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
@@ -158,9 +160,9 @@ def search_words(
 ) -> list[KeywordMatch]:
     """The k present items whose name, folder, title, tags or passages hold most of the query's words.
 
-    Best first: exact ones (the whole name equals the query, or every quoted phrase occurs), then by the share of
-    words found, then by bm25 (Robertson and Zaragoza, 2009) with column weights; ties by path. A query without any
-    letter or digit finds nothing.
+    Best first: exact ones (the whole name equals the query, or every quoted phrase occurs, those with no other signs
+    between its words first), then by the share of words found, then by bm25 (Robertson and Zaragoza, 2009) with column
+    weights; ties by path. A query without any letter or digit finds nothing.
 
     Args:
         filter: What every row meets, however few do.
@@ -192,27 +194,50 @@ class _Held(NamedTuple):
     passage: _Row
     share: float
     exact: bool
+    verbatim: bool
 
 
 def _held(row: Any, asked: KeywordQuery, found: "_Search") -> _Held:
-    item_id, content_id, path, modality, name, segment_id = row
+    item_id, content_id, path, modality, segment_id, passage_text, *fields = row
+    name = fields[0]
     item = found.items.get(item_id, _NOTHING)
     passage = found.passages.get(segment_id, _NOTHING)
     terms = item.terms | passage.terms
     named = item_id in found.begun and asked.whole in (fold_case(name), fold_case(PurePath(name).stem))
-    exact = named or (bool(asked.phrases) and terms.issuperset(asked.phrases))
+    quoted = bool(asked.phrases) and terms.issuperset(asked.phrases)
+    texts = [one for one in (*fields, passage_text) if one] if quoted else []
+    exact = named or (quoted and all(_holds(phrase, fold_case, texts) for phrase in asked.phrases))
+    verbatim = named or (exact and all(_holds(phrase, _between_blanks, texts) for phrase in asked.phrases))
     share = len(terms) / len(asked.terms)
-    return _Held(item_id, content_id, path, modality, segment_id, item, passage, share, exact)
+    return _Held(item_id, content_id, path, modality, segment_id, item, passage, share, exact, verbatim)
 
 
-def _order(held: _Held) -> tuple[bool, float, float, bytes, int]:
-    return not held.exact, -held.share, -held.item.score - held.passage.score, held.path, held.segment_id or 0
+def _holds(phrase: str, cut: Callable[[str], Iterable[str]], texts: Iterable[str]) -> bool:
+    """Whether a text has the words of a phrase one after the other, as they are: FTS5 compares their stems.
+
+    Args:
+        cut: What makes words of a text.
+    """
+    quoted = " ".join(cut(phrase.rstrip("*")[1:-1]))
+    end = "" if phrase.endswith("*") else r"(?!\w)"
+    wanted = re.compile(rf"(?<!\w){re.escape(quoted)}{end}")
+    return any(wanted.search(" ".join(cut(one))) for one in texts)
+
+
+def _between_blanks(words: str) -> list[str]:
+    return words.casefold().split()
+
+
+def _order(held: _Held) -> tuple[bool, bool, float, float, bytes, int]:
+    score = held.item.score + held.passage.score
+    return not held.exact, not held.verbatim, -held.share, -score, held.path, held.segment_id or 0
 
 
 def _match_of(held: _Held, found: "_Search") -> KeywordMatch:
     return KeywordMatch(
         held.item_id, held.content_id, held.path, held.modality, held.segment_id,
         held.item.score + held.passage.score, found.words(held.item, held.passage), held.exact,
+        held.verbatim,
     )  # fmt: skip
 
 
@@ -227,6 +252,7 @@ class _Search:
         self.allowed = allowed
         self.begun: set[int] = set()
         """Items whose names begin with the whole query."""
+        self.quoted = bool(asked.phrases)
         self.item_counts = self._counts("item_words", asked.terms)
         self.passage_counts = self._counts("passage_words", asked.terms)
         self.layouts = self.connection.execute(select(func.count(SpaceRow.layout.distinct()))).scalar_one()
@@ -363,7 +389,11 @@ class _Search:
         """Candidate items, each with each of its content's candidate passages, or with none."""
         segment = SegmentRow
         here = and_(segment.content_id == Content.id, _among(segment.id, self.passages))
-        columns = ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality, ITEM_WORDS.c.name, segment.id
+        # What a quoted phrase is compared with; without one, only the name.
+        fields = ITEM_FIELDS if self.quoted else ITEM_FIELDS[:1]
+        passage = segment.text if self.quoted else null()
+        words = [ITEM_WORDS.c[name] for name in fields]
+        columns = ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality, segment.id, passage, *words
         joined = (
             select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id).outerjoin(segment, here)
         )

@@ -88,20 +88,26 @@ def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Seque
 def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> None:
     """A row for each, and below it one for each of its moments, if any were asked for.
 
+    A terminal has `levels` above the table, so only a pipe gets a column of them.
+
     Args:
         scores: Show what the confidence was made of, too.
     """
+    piped = not sys.stdout.isatty()
     rows: list[tuple[str, ...]] = []
     for hit in found:
         numbers = (decimal(hit.cosine, 3), decimal(hit.keyword_score, 2)) if scores else ()
-        shown = (str(hit.rank), hit.level or "-", decimal(hit.confidence, 2), *numbers)
+        level = (hit.level or "-",) if piped else ()
+        shown = (str(hit.rank), *level, decimal(hit.confidence, 2), *numbers)
         shown += (hit.modality, shorter(hit.path), where(hit))
         rows.append((*shown, str(hit.item_id)) if ids else shown)
         for one in hit.moments:
             numbers = (decimal(one.cosine, 3), "") if scores else ()
-            below = ("", "", decimal(one.confidence, 2), *numbers, "", "", " ".join(_place(one, hit.modality)))
+            place = " ".join(_place(one, hit.modality))
+            below = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
             rows.append((*below, "") if ids else below)
-    columns = ("#", "level", "confidence", *(("cosine", "words") if scores else ()), "kind", "path", "where")
+    first = ("#", "level", "confidence") if piped else ("#", "confidence")
+    columns = (*first, *(("cosine", "words") if scores else ()), "kind", "path", "where")
     table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
 
 

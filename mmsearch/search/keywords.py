@@ -15,10 +15,10 @@ from mmsearch.catalog.records import KeywordMatch
 from mmsearch.catalog.words import search_words
 from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import Filter
-from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
+from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch
-from mmsearch.search.word_evidence import word_evidence
+from mmsearch.search.word_evidence import EXACT, word_evidence
 from mmsearch.types import Modality, Query
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
@@ -26,6 +26,10 @@ Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
 
 FUSED = 100
 """Items that words lift, at most."""
+
+WEAK = -math.log1p(-0.15)
+"""Words that are worth less than this evidence, a probability of 0.15, are no reason to pass what meaning found: where
+nothing is plainly shown, any text that says the word once would come first. Chosen with `search.kinds.OF_NAMES`."""
 
 VECTOR, KEYWORDS = "vector", "keywords"
 
@@ -98,9 +102,11 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
     """An item as meaning found it, if it did, and as words did."""
     if item is None:
         return words
+    if (words.evidence or 0.0) < WEAK:
+        return item
     evidence = (item.evidence or 0.0) + (words.evidence or 0.0)
     both = item._replace(evidence=evidence, keyword_score=words.keyword_score, by=(VECTOR, KEYWORDS))
-    if words.evidence != math.inf or words.segment_id < 0:
+    if (words.evidence or 0.0) < EXACT * OTHER_KIND or words.segment_id < 0:
         return both
     # Shown is the passage with the phrase that was asked for.
     return both._replace(matched=words.matched, segment_id=words.segment_id)

@@ -2,7 +2,7 @@
 
 Evidence is -ln(1 - p), p the probability that the item answers the query by what these words say. It adds up where two
 findings are independent, as p itself does not ("noisy or", Pearl, 1988), keeps its order where p is rounded to 1, and
-is infinite for an exact name or a quoted phrase.
+for an exact name or a quoted phrase is beyond what all else can add up to, so that of two such the rest decides.
 
 How telling a word is follows from two things: how common it is in general, by its place in a list of words sorted by
 frequency (that frequency falls as one over the rank is Zipf's law), and how common it is in this library. The first
@@ -52,6 +52,10 @@ LEAST = 0.02
 MOST = 1 - 1e-9
 """A probability of what is not exact, at most."""
 
+EXACT, VERBATIM = 1e4, 2e4
+"""The evidence of an exact name or quoted phrase, and of one with the same signs between its words. Each is far above
+any other evidence, and above it still where another kind was asked for; p is 1."""
+
 
 @cache
 def _ranks() -> dict[str, int]:
@@ -82,13 +86,17 @@ def rarity(word: str) -> float:
 
 
 def word_evidence(match: KeywordMatch, ignored: Collection[str] = ()) -> float:
-    """The evidence of the words that an item holds: at least 0, infinite if it is exact.
+    """The evidence of the words that an item holds: at least 0, `EXACT` or more if it is exact.
 
     Args:
         ignored: Words, folded, that ask for something else than what an item is about.
     """
-    if match.exact:
-        return math.inf
+    exact = VERBATIM if match.verbatim else EXACT if match.exact else 0.0
+    return exact + _by_words(match, ignored)
+
+
+def _by_words(match: KeywordMatch, ignored: Collection[str]) -> float:
+    """What the words are worth that aren't exact."""
     worth = [(one, _worth(one)) for one in match.words if one.word not in ignored]
     named = [w for one, w in worth if one.named]
     in_passage = [w for one, w in worth if one.density > 0]

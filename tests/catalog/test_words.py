@@ -140,6 +140,29 @@ def test_exact_names_and_quoted_phrases_come_first(catalog: Catalog) -> None:
     assert {row.exact for row in rows(catalog, '"red boat"')} == {True}
 
 
+def test_a_quoted_phrase_is_its_words_and_not_others_of_their_stems(catalog: Catalog) -> None:
+    put(catalog, "/r/a.txt", "encoder together, " * 9)
+    put(catalog, "/r/b.txt", "catalog/tests " * 9)
+    put(catalog, "/r/c.txt", "all Encoders\n together; `catalog tests`")
+    stems = {row.path: row.exact for row in rows(catalog, '"encoders together"')}
+    assert stems == {b"/r/c.txt": True, b"/r/a.txt": False}
+    first, second = rows(catalog, '"catalog tests"')
+    assert (first.path, first.exact, first.verbatim) == (b"/r/c.txt", True, True)
+    assert (second.path, second.exact, second.verbatim) == (b"/r/b.txt", True, False)
+    assert [row.exact for row in rows(catalog, '"encoders toge*"')] == [True, False], "a beginning"
+
+
+def test_a_quoted_phrase_is_found_in_names_titles_and_passages_alike(catalog: Catalog) -> None:
+    put(catalog, "/r/the red boats.jpg", kind="image")
+    put(catalog, "/r/a.txt", "and the red boats; blue oars")
+    put(catalog, "/r/blue oar.txt", "the red boats")
+    found_first = rows(catalog, '"red boats" "blue oars"')
+    assert [row.path for row in found_first if row.exact] == [b"/r/a.txt"]
+    assert {row.path for row in rows(catalog, '"red boats"') if row.exact} == {
+        b"/r/the red boats.jpg", b"/r/a.txt", b"/r/blue oar.txt",
+    }  # fmt: skip
+
+
 def test_an_exact_name_beats_many_names_with_the_same_beginning(catalog: Catalog) -> None:
     for n in range(60):
         put(catalog, f"/r/sea sea {n:02d}.txt", "sea " * 9)

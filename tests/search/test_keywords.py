@@ -7,10 +7,15 @@ import pytest
 
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.search.keywords import query_text
+from mmsearch.search.keywords import KEYWORDS, WEAK, fuse_keywords, query_text
+from mmsearch.search.ranking import RankedItem, Ranking
+from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Hit, Query
 from tests.generated import picture, sound, video, words
 from tests.module_library import ModuleLibrary
+
+NO_SEARCH: VectorSearch = object()  # type: ignore[assignment]
+"""For a ranking that is complete, nothing is searched."""
 
 
 def fill(folder: Path) -> None:
@@ -53,6 +58,15 @@ def test_an_exact_name_and_a_quoted_phrase_come_first_and_are_certain(library: L
     phrase = first(library, 'red "walnut case"')
     assert (phrase.path.name, phrase.confidence, phrase.matched) == ("long.txt", 1, "text")
     assert phrase.passage is not None and "walnut case" in phrase.passage
+
+
+def test_of_files_that_hold_a_quoted_phrase_the_likelier_comes_first(tmp_path: Path, library: Library) -> None:
+    words(tmp_path / "a oars.txt", "red oars, as they say " * 3)
+    words(tmp_path / "b.txt", "the red-oars")
+    words(tmp_path / "z red.txt", "red oars, as they say " * 3 + "and the quartzite")
+    library.ingest(tmp_path)
+    hits = library.search('"red oars" quartzite', 3, mode="keyword")
+    assert [(hit.path.name, hit.confidence) for hit in hits] == [("z red.txt", 1), ("a oars.txt", 1), ("b.txt", 1)]
 
 
 def test_one_common_word_does_not_pass_what_means_the_query(library: Library) -> None:
@@ -99,3 +113,15 @@ def test_a_keyword_search_needs_words_and_a_mode_must_be_known(library: Library)
 def test_a_hit_by_an_item_without_words_has_a_finite_confidence(library: Library) -> None:
     hits = library.search(Query(image=library.search("red", 1, modalities=("image",))[0].path), 5)
     assert all(hit.confidence is not None and math.isfinite(hit.confidence) for hit in hits)
+
+
+def test_words_that_say_little_pass_nothing_that_meaning_found() -> None:
+    def item(evidence: float, **known: object) -> RankedItem:
+        return RankedItem(1, 1, b"/a", "text", evidence=evidence, **known)  # type: ignore[arg-type]
+
+    meant = item(0.2, cosine=0.3)
+    for worth, both in ((WEAK * 0.99, 0.2), (WEAK, 0.2 + WEAK)):
+        found = fuse_keywords(Ranking([meant], complete=True), [item(worth, by=(KEYWORDS,))], NO_SEARCH)
+        assert [one.evidence for one in found.items] == [pytest.approx(both)]
+    alone = fuse_keywords(Ranking(complete=True), [item(WEAK / 2)], NO_SEARCH)
+    assert [one.evidence for one in alone.items] == [WEAK / 2], "what only words know of stays in the list"

@@ -1,13 +1,13 @@
 """What words are worth as evidence: names, passages, folders, common and rare words; kinds that a query names."""
 
-import math
+from dataclasses import replace
 
 import pytest
 
 from mmsearch.catalog.records import KeywordMatch, WordMatch
-from mmsearch.search.kinds import named_kind
+from mmsearch.search.kinds import OTHER_KIND, named_kind
 from mmsearch.search.ranking import probability
-from mmsearch.search.word_evidence import rarity, word_evidence
+from mmsearch.search.word_evidence import EXACT, VERBATIM, rarity, word_evidence
 
 
 def told(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> float:
@@ -54,7 +54,10 @@ def test_a_folder_is_a_hint_and_no_hit() -> None:
 
 def test_an_exact_match_is_certain() -> None:
     match = KeywordMatch(1, 1, b"/a", "text", None, 1.0, (WordMatch("the", True, False, 0, 1.0),), exact=True)
-    assert word_evidence(match) == math.inf and probability(math.inf) == 1
+    assert word_evidence(match) == EXACT and probability(EXACT) == probability(OTHER_KIND * EXACT) == 1
+    assert word_evidence(replace(match, verbatim=True)) == VERBATIM > EXACT
+    telling = replace(match, words=(WordMatch("quartzite", True, False, 0, 0.0),))
+    assert EXACT < word_evidence(telling) < EXACT * 1.01, "of two that are exact, the likelier is first"
 
 
 def test_words_that_name_a_kind_are_not_looked_for() -> None:
