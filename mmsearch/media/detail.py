@@ -10,7 +10,7 @@ from PIL import Image
 from mmsearch.contracts import Windowing
 from mmsearch.types import Prepared, Segment
 
-TARGET = "mmsearch.media.detail:space"
+TARGET = "mmsearch.media.detail:detail_space"
 """What a pool of workers takes for a space."""
 
 SHRUNK = (0.9, 0.75, 0.6, 0.5, 0.4, 1 / 3, 0.3, 0.25, 0.2, 0.1)
@@ -69,6 +69,6 @@ class _DetailSpace:
         self.encoders = MappingProxyType({"image": _DetailEncoder()})
 
 
-def space() -> Any:
+def detail_space() -> Any:
     """What a worker takes for a space: it "prepares" a picture as its detail."""
     return _DetailSpace()

@@ -73,7 +73,7 @@ def outline(sound: SoundEvidence) -> NDArray[np.uint8]:
     loud = np.maximum(sound.levels, LOUD)
     parts = SLICES if sound.duration_s >= SLICED_S and len(loud) >= SLICES else 1
     means = np.stack([part.mean(axis=0) for part in np.array_split(loud, parts)])
-    return np.asarray(np.rint(np.repeat(means, SLICES // parts, axis=0)), np.uint8).ravel()
+    return np.asarray(np.rint(np.repeat(means, SLICES // parts, axis=0)).ravel(), np.uint8)
 
 
 def may_be_same(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
