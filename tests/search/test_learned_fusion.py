@@ -106,7 +106,7 @@ def test_senseless_fusion_training_and_searches_are_refused(
 ) -> None:
     nothing = folder.parent / "nothing.tsv"
     nothing.write_text("query\trelevant\nred\tmedia/alone.png\n")
-    with pytest.raises(InvalidInput, match=r"no pair of nothing\.tsv asks for a bundle"):
+    with pytest.raises(InvalidInput, match=r"no pair of nothing\.tsv asks for a group of files"):
         filled.train.fusion(nothing)
     with pytest.raises(InvalidInput, match="unknown strategy 'magic'"):
         filled.train.fusion(table(folder), strategy="magic")
