@@ -5,14 +5,12 @@ words (Porter, 1980). A user's words never become its syntax: each is a quoted s
 """
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,7 +21,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    func,
     literal_column,
     null,
     select,
@@ -32,11 +29,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from mmsearch.catalog import layouts
+from mmsearch.catalog import layouts, word_counts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
-from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
+from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
+from mmsearch.catalog.word_counts import WordCounts
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
@@ -49,12 +47,6 @@ WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
 
 NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}
 """Columns that say what an item is about: with these weights bm25 is 0 where only its folder holds a word."""
-
-K1, B = 1.2, 0.75
-"""The constants of FTS5's bm25."""
-
-LEAST_IDF = 1e-6
-"""What FTS5 takes for the logarithm that a word's rarity makes in bm25 where half of all rows or more hold it."""
 
 MAX_TERMS = 32
 """Words and phrases of a query that are looked at; the rest of a pasted page adds nothing but time."""
@@ -104,28 +96,7 @@ class _Row:
     densities: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """How many rows of a table of words there are, and how many hold each term."""
-
-    rows: int
-    holding: dict[str, int]
-
-    def share(self, term: str) -> float:
-        """In [0, 1]. That one row holds it, the one that is looked for, says nothing of how common it is; nor does a
-        share of very few."""
-        return max(self.holding[term] - 1, 0) / (self.rows + _FEW)
-
-    def idf(self, term: str) -> float:
-        """As FTS5's bm25 has it."""
-        held = self.holding[term]
-        return max(math.log((self.rows - held + 0.5) / (held + 0.5)), LEAST_IDF)
-
-
 _NOTHING = _Row()
-
-_FEW = 10
-"""Rows that a share is taken of beyond those there are."""
 
 
 def fold_case(words: str) -> tuple[str, ...]:
@@ -253,11 +224,10 @@ class _Search:
         self.begun: set[int] = set()
         """Items whose names begin with the whole query."""
         self.quoted = bool(asked.phrases)
-        self.item_counts = self._counts("item_words", asked.terms)
-        self.passage_counts = self._counts("passage_words", asked.terms)
-        self.layouts = self.connection.execute(select(func.count(SpaceRow.layout.distinct()))).scalar_one()
-        """How many ways of cutting files into passages there are here: FTS5 counts the passages of all."""
-        passages_here = self.passage_counts if self.layouts == 1 else self._passages_here(asked.terms)
+        self.item_counts = word_counts.counts_of(connection, "item_words", asked.terms)
+        self.passage_counts = word_counts.counts_of(connection, "passage_words", asked.terms)
+        self.alone = word_counts.only_layout(connection)
+        passages_here = self.passage_counts if self.alone else word_counts.active_counts(connection, asked.terms)
         self.terms = {term: self._telling(term) for term in asked.terms}
         self.known = {
             term: (" ".join(fold_case(term)), max(self.item_counts.share(term), passages_here.share(term)))
@@ -276,41 +246,6 @@ class _Search:
             )
             for term, (word, common) in self.known.items()
         )
-
-    def _counts(self, name: str, terms: Iterable[str]) -> _Counts:
-        run = driver(self.connection).execute
-        counted = f"SELECT count(*) FROM {name} WHERE {name} MATCH ?"
-        # What bm25 takes for the number of rows: the first number of FTS5's record of averages.
-        (averages,) = run(f"SELECT block FROM {name}_data WHERE id = 1").fetchone() or (b"",)
-        return _Counts(_first_number(averages), {term: int(run(counted, (term,)).fetchone()[0]) for term in terms})
-
-    def _passages_here(self, terms: Iterable[str]) -> _Counts:
-        """Those of the active space's passages: how common a word is must not depend on what other models are here."""
-        here = select(func.count()).select_from(SegmentRow).where(SegmentRow.layout == layouts.active_layout())
-        rows = self.connection.execute(here.where(SegmentRow.text.is_not(None))).scalar_one()
-        holding = here.join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
-        found = {term: self.connection.execute(holding.where(_match(PASSAGE_WORDS, term))) for term in terms}
-        return _Counts(rows, {term: count.scalar_one() for term, count in found.items()})
-
-    def _as_if_alone(self, ids: Iterable[int]) -> Callable[[int, float], float]:
-        """What makes of a density, for which FTS5 takes all layouts' passages, that among the active space's alone."""
-        if self.layouts == 1:
-            return lambda _, density: density
-        sizes = table("passage_words_docsize", column("id"), column("sz"))
-        own = select(sizes.c.sz).join(SegmentRow, SegmentRow.id == sizes.c.id)
-        own = own.where(SegmentRow.layout == layouts.active_layout())
-        usual = fmean(map(_first_number, self.connection.execute(own).scalars().all() or (b"\1",)))
-        among = select(sizes.c.id, sizes.c.sz).where(_among(sizes.c.id, ids))
-        lengths = {rowid: _first_number(size) for rowid, size in self.connection.execute(among)}
-        (averages,) = driver(self.connection).execute("SELECT block FROM passage_words_data WHERE id = 1").fetchone()
-        of_all = _first_number(averages[_length_of_number(averages) :]) / max(self.passage_counts.rows, 1)
-
-        def alone(rowid: int, density: float) -> float:
-            dampened, own_dampening = (K1 * (1 - B + B * lengths[rowid] / length) for length in (of_all, usual))
-            times = round(density * dampened / (K1 + 1 - density))
-            return times * (K1 + 1) / (times + own_dampening)
-
-        return alone
 
     def _telling(self, term: str) -> str:
         """What to look for in items: not in the folders if most of them hold it, since /home/anna says nothing."""
@@ -364,7 +299,7 @@ class _Search:
 
     def _passage_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
         rows = {rowid: _Row() for rowid in ids}
-        alone = self._as_if_alone(rows)
+        alone = word_counts.as_if_alone(self.connection, None if self.alone else rows, self.passage_counts.rows)
         for term, rowid, score, _ in self._scores("passage_words", self.passage_counts, rows, "NULL"):
             row = rows[rowid]
             row.score -= score
@@ -373,7 +308,7 @@ class _Search:
         return rows
 
     def _scores(
-        self, name: str, counts: _Counts, ids: Collection[int], second: str
+        self, name: str, counts: WordCounts, ids: Collection[int], second: str
     ) -> Iterator[tuple[str, int, float, float]]:
         """Of each term, the candidates that hold it, with their bm25 and a second score."""
         # The + keeps SQLite from running the match anew for every single id.
@@ -416,18 +351,3 @@ def _among(column: InstrumentedAttribute[int] | ColumnClause[Any], ids: Iterable
 
 def _bm25(name: str, weights: Mapping[str, float] = WEIGHTS) -> str:
     return f"bm25({', '.join([name, *map(str, weights.values())])})" if name == "item_words" else f"bm25({name})"
-
-
-def _length_of_number(record: bytes) -> int:
-    """How many bytes the first number of a record of FTS5 takes."""
-    return next((place for place, byte in enumerate(record, 1) if byte < 0x80), len(record))
-
-
-def _first_number(record: bytes) -> int:
-    """Of a record of FTS5: a number in SQLite's variable length, most significant bits first. 0 if there is none."""
-    number = 0
-    for byte in record[:8]:
-        number = number << 7 | byte & 0x7F
-        if byte < 0x80:
-            break
-    return number
