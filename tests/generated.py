@@ -88,3 +88,10 @@ def words(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     return path
+
+
+def distinct_words(count: int) -> str:
+    """Made-up words of letters alone, no two the same: a text that a person may have written."""
+    letters = "abcdefghijklmnopqrst"
+    made = (n // 20**3 % 20 * 20**3 + n % 20**3 + (n // 20**4 + 1) * 20**4 for n in range(count))
+    return " ".join("".join(letters[one // 20**place % 20] for place in range(5)) for one in made)

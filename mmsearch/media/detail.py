@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mmsearch.contracts import Windowing
 from mmsearch.types import Prepared, Segment
@@ -29,6 +28,9 @@ WINDOWING = Windowing(image_side=4096)
 def detail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What a picture loses when it is shrunk to each share of `SHRUNK` and blown up again: the root mean square in
     grey levels, float32 (shares,)."""
+    # Only workers need Pillow for it: a search by words loads none.
+    from PIL import Image
+
     grey = Image.fromarray(pixels).convert("L")
     whole = np.asarray(grey, np.float32)
     lost = []

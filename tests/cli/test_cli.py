@@ -65,15 +65,15 @@ def test_a_query_may_mix_files_and_words(filled: Run, folder: Path) -> None:
     picture(folder.parent / "red", "red")
     assert b"red.png" in filled("query", "red", "-k", "1", "--in", "image", "--paths").stdout
     mixed = json.loads(filled("query", "green", "--image", folder / "red.png", "--in", "image", "--json").stdout)
-    assert [round(hit["score"], 2) for hit in mixed] == [0.71, 0.71]
+    assert [round(hit["cosine"], 2) for hit in mixed] == [0.71, 0.71]
     signed = json.loads(filled("query", "4:green", "-", "3:red", "--in", "image", "--json").stdout)
-    assert [round(hit["score"], 2) for hit in signed] == [0.8, -0.6]
+    assert [round(hit["cosine"], 2) for hit in signed] == [0.8, -0.6]
     with_file = json.loads(
         filled("query", "green", "+", "0.5:" + str(folder / "red.png"), "--in", "image", "--json").stdout
     )
-    assert [round(hit["score"], 2) for hit in with_file] == [0.89, 0.45]
+    assert [round(hit["cosine"], 2) for hit in with_file] == [0.89, 0.45]
     forced = json.loads(filled("query", "--text", "red", "--in", "image", "--json").stdout)
-    assert round(forced[0]["score"], 3) == 1.0
+    assert round(forced[0]["cosine"], 3) == 1.0
 
 
 @pytest.mark.slow

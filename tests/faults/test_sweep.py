@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import shim
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
 
 WHY_NOT = shim.missing()
 

@@ -22,7 +22,7 @@ from mmsearch.types import Space
 from mmsearch.vectors import presets
 from tests import tiny
 from tests.conftest import CHECKOUT
-from tests.generated import words
+from tests.generated import distinct_words, words
 from tests.indexing.filled import SIZE, batch, commit, fill, opening
 from tests.indexing.test_index_presets import EVERY, KEY, check, parts, serving_preset
 
@@ -88,7 +88,7 @@ def test_an_ingest_leaves_building_to_a_running_background_worker(
     open_tiny: Callable[..., Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmsearch.indexing.background.PERIOD_S", WAIT_S)
-    words(tmp_path / "long.txt", " ".join(f"word{n}" for n in range(160 * presets.SMALLEST)))
+    words(tmp_path / "long.txt", distinct_words(160 * presets.SMALLEST))
     library, told = open_tiny(index="ivf"), Told()
     library.index.start_background_indexing(told)
     library.ingest(tmp_path / "long.txt")

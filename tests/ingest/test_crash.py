@@ -21,7 +21,7 @@ from mmsearch.library import Library
 from tests.conftest import CHECKOUT
 from tests.generated import picture, sound, words
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
 
 KILLS = 20
 QUERIES = ("red", "green", "low", "a quiet valley")
@@ -127,7 +127,6 @@ def forking(tmp_path: Path) -> Iterator[Forking]:
         yield process
 
 
-@pytest.mark.slow
 def test_an_ingest_killed_again_and_again_ends_like_an_undisturbed_one(
     many: Path, tmp_path: Path, open_tiny: Callable[..., Library], forking: Forking
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_second_model_answers_like_a_library_made_with_it(open_tiny: OpenTiny,
     assert answers(library) == wide_says, "and it is so for whoever opens it"
     library.model.switch("tiny")
     assert answers(library) == tiny_says
-    with pytest.raises(InvalidInput, match="another model"):
+    with pytest.raises(InvalidInput, match="changed its model since"):
         library.explain("low", hit)
     library.model.drop("wide")
     assert answers(library) == tiny_says and layouts(library) == 1

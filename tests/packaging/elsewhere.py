@@ -13,7 +13,7 @@ import numpy as np
 import mmsearch
 from mmsearch.vectors import ann, presets
 from tests import tiny
-from tests.generated import picture, sound, video, words
+from tests.generated import distinct_words, picture, sound, video, words
 
 
 def main(place: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def main(place: Path) -> dict[str, Any]:
     sound(media / "low.wav", "low")
     video(media / "clip.mp4", "red", "blue")
     words(media / "note.txt", "a red house\r\nby the sea\r\n")
-    words(media / "long.txt", " ".join(f"word{number}" for number in range(6000)))
+    words(media / "long.txt", distinct_words(6000))
     (media / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (place / "library").mkdir()
     (place / "library" / "mmsearch.toml").write_bytes(b'dedup = "off"\r\nsimilarity = "image=0.99"\r\n')
