@@ -1,5 +1,6 @@
 """Fixtures for everybody. No test touches the user's data: the default library lies in a temporary folder."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -41,6 +42,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.fixture(autouse=True)
+def restored_log() -> Iterator[None]:
+    """What a program of ours sets up for its messages ends with the test that runs it."""
+    ours = logging.getLogger("mmsearch")
+    level, handlers = ours.level, list(ours.handlers)
+    yield
+    ours.handlers[:] = handlers
+    if ours.level != level:
+        ours.setLevel(level)
 
 
 @pytest.hookimpl(trylast=True)

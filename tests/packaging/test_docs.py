@@ -86,7 +86,8 @@ def parses(line: str, folder: Path) -> None:
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         _, command, words = command.resolve_command(click.Context(command), words)
     assert command is not None
-    with click.Context(cli) as parent:
+    # As the shell makes it: a command remembers the help options that it was first given.
+    with click.Context(cli, **cli.context_settings) as parent:
         command.make_context(command.name, list(words), parent=parent)
 
 
