@@ -97,10 +97,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
 
         Raises: LibraryNotFound, LibraryEmpty, InvalidInput, NoSharedSpace, MediaError for an unreadable query file.
         """
-        registry.check_modalities(modalities)
-        chosen = filter_of(filter)
-        self._require_items()
-        dedup_on = self.settings.dedup if dedup is None else dedup
+        chosen, dedup_on = self._resolved(modalities, filter, dedup)
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = pipeline.search(query, options, self._context)
         if mode != "keyword":
@@ -130,10 +127,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
 
         Raises: as `search`, for the first query that can't be asked.
         """
-        registry.check_modalities(modalities)
-        chosen = filter_of(filter)
-        self._require_items()
-        dedup_on = self.settings.dedup if dedup is None else dedup
+        chosen, dedup_on = self._resolved(modalities, filter, dedup)
         options = pipeline.SearchOptions(k, offset, modalities, mode, chosen, dedup_on, moments)
         found = batch.search_many(queries, options, self._context)
         if mode != "keyword":
@@ -142,7 +136,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
 
     def embed(self, given: QueryLike | Sequence[QueryLike]) -> Vectors:
         """Vectors of queries in the space that the library searches: float32 of length 1, (dim,) of one query, (n, dim)
-        of a list of n. The dot product of two is their cosine, the score of a hit.
+        of a list of n. The dot product of two is their cosine.
 
         Args:
             given: Words, the path of a medium, a `Query`, a PIL image, or a sound (samples, rate); or several of them.
@@ -217,6 +211,15 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         if plot is not None:
             evaluation.plot.draw_evaluation(found, Path(plot))
         return found
+
+    def _resolved(
+        self, modalities: Collection[Modality] | None, filter: str | Filter | None, dedup: bool | None
+    ) -> tuple[Filter | None, bool]:
+        """The filter as a tree, and whether near-duplicates are folded. Raises: InvalidInput, LibraryEmpty."""
+        registry.check_modalities(modalities)
+        chosen = filter_of(filter)
+        self._require_items()
+        return chosen, self.settings.dedup if dedup is None else dedup
 
     def _require_items(self) -> None:
         catalog = self._context.catalog()
