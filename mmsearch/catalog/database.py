@@ -37,6 +37,9 @@ SQLite's own bound would move them, and wait for the disk, after every one."""
 RELEASED = 2000
 """Pages given back in one transaction."""
 
+IN_MEMORY = 256 * 2**20
+"""Up to this size the copy that rewriting a file takes is in memory."""
+
 CACHE_KIB = 16 * 1024
 """Pages a connection may keep: the inner ones of a catalog of millions, which every lookup passes through."""
 
@@ -210,12 +213,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
         checkpoint(engine, wait_s=READER_S)
 
 
-def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> None:
-    """Move what the log holds into the database and empty the log, as far as its readers let go of it in time."""
+def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> bool:
+    """Move what the log holds into the database and empty the log, as far as its readers let go of it in time. Returns
+    whether all of them did."""
     with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
         connection.execute(f"PRAGMA busy_timeout = {round(1000 * wait_s)}")
         try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
         finally:
             connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_S)}")
 
@@ -234,6 +239,28 @@ def release(engine: Engine) -> int:
             freed += (count - left) * page
     checkpoint(engine)
     return int(freed)
+
+
+def rewrite(engine: Engine) -> tuple[int, bool]:
+    """Write the whole file anew from what it holds, and empty the log, so that neither has anything of deleted rows.
+    Searches go on meanwhile. Returns the bytes that this freed, and whether it came to the end: not where a reader of
+    an old state still needs the log. Raises: LibraryLocked, LibraryError (disk full, for example)."""
+    with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
+        before = _used(connection)
+        connection.execute(f"PRAGMA temp_store = {'MEMORY' if before <= IN_MEMORY else 'FILE'}")
+        try:
+            connection.execute("VACUUM")
+        finally:
+            connection.execute("PRAGMA temp_store = MEMORY")
+        freed = before - _used(connection)
+    return max(freed, 0), checkpoint(engine, wait_s=READER_S)
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    """Bytes of the database."""
+    return int(
+        connection.execute("PRAGMA page_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
+    )
 
 
 @contextmanager
