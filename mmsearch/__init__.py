@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
-    from mmsearch.maintenance.forgetting import Copy, Proof, Trace
+    from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
+        IngestedRoot,
         Item,
         Label,
         Level,
@@ -109,7 +110,6 @@ if TYPE_CHECKING:
         Query,
         QueryLike,
         QueryPart,
-        Root,
         Sound,
         StoredVector,
     )
@@ -135,7 +135,7 @@ _OFFERED = {
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
-    "mmsearch.maintenance.forgetting": "Copy Proof Trace",
+    "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
@@ -152,7 +152,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart Root Sound StoredVector"
+        "QueryLike QueryPart IngestedRoot Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -195,6 +195,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Finding",
+    "ForgettingProof",
     "Forked",
     "Hit",
     "Ids",
@@ -206,6 +207,7 @@ __all__ = [
     "IndexStatus",
     "IngestReport",
     "IngestRun",
+    "IngestedRoot",
     "InvalidInput",
     "Item",
     "Label",
@@ -252,14 +254,12 @@ __all__ = [
     "PillowImage",
     "Prepared",
     "Progress",
-    "Proof",
     "Pruned",
     "Query",
     "QueryLike",
     "QueryOutcome",
     "QueryPart",
     "Region",
-    "Root",
     "SchemaTooNew",
     "Segment",
     "Selection",

@@ -25,7 +25,7 @@ from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import Modality, OnProgress, Root
+from mmsearch.types import IngestedRoot, Modality, OnProgress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -201,13 +201,13 @@ class LibraryIngestion:
 
     # Roots
 
-    def roots(self) -> list[Root]:
+    def roots(self) -> list[IngestedRoot]:
         """The folders and files that were handed to `ingest`, by path, with what is left out below them.
 
         Raises: LibraryNotFound.
         """
         return [
-            Root(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
+            IngestedRoot(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
             for one in self._context.catalog().read(all_roots)
             if not is_media_path(one.path)
         ]

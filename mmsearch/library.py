@@ -306,7 +306,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         Args:
             paths: Paths, or numbers of items (`Hit.item_id`), or ids of media that were handed over in memory. Bytes
                 that were kept for these alone are deleted at once.
-            on_proof: Called with what a search of all bytes of the library's files still finds of it (`Proof`).
+            on_proof: Called with what a search of all bytes of the library's files still finds of it.
 
         Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
         """

@@ -322,7 +322,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class IngestedRoot:
     """A folder or a file that was handed to an ingest."""
 
     path: Path

@@ -154,7 +154,7 @@ class Readers:
                 if connection is not None:
                     with suppress(DatabaseError, sqlite3.Error):
                         connection.close()
-                if isinstance(error, FOREIGN) and not isinstance(error, MmsearchError):
+                if is_of_catalog(error):
                     raise translate(error, Path(self._engine.url.database or "")) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
@@ -285,9 +285,9 @@ def _size(path: str) -> int:
 def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except MmsearchError:
-        raise
     except FOREIGN as error:
+        if not is_of_catalog(error):
+            raise
         raise translate(error, Path(engine.url.database or "")) from error
 
 
@@ -308,6 +308,26 @@ FOREIGN = (
 )  # fmt: skip
 """What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own errors,
 what comes of values that are of another type than was ever written."""
+
+
+_PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
+"""Modules through which callers' own work runs inside a snapshot or a transaction."""
+
+
+def is_of_catalog(error: BaseException) -> bool:
+    """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
+    fault of a program is no damage of the catalog."""
+    if isinstance(error, MmsearchError) or not isinstance(error, FOREIGN):
+        return False
+    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+        return True
+    ours, trace = "", error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("mmsearch.") and module not in _PLUMBING:
+            ours = module
+        trace = trace.tb_next
+    return ours.startswith("mmsearch.catalog.")
 
 
 def damaged(path: Path, what: str) -> CatalogDamaged:

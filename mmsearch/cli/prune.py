@@ -11,7 +11,7 @@ from mmsearch.errors import NotForgotten
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.maintenance.forgetting import Proof
+    from mmsearch.maintenance.forgetting import ForgettingProof
 
 _prove_option = click.option(
     "--prove",
@@ -29,7 +29,7 @@ def remove(paths: tuple[Path, ...], prove: bool, library: Path | None) -> None:
 
     The files themselves are not touched.
     """
-    proofs: list[Proof] = []
+    proofs: list[ForgettingProof] = []
     with open_library(library) as opened:
         forgotten = opened.remove(*paths, on_proof=proofs.append if prove else None)
         click.echo(f"forgot {forgotten} items")
@@ -49,7 +49,7 @@ def prune(
 
     They are looked for on the disk, below FOLDERS if some are named. Ingest never forgets by itself.
     """
-    proofs: list[Proof] = []
+    proofs: list[ForgettingProof] = []
     with open_library(library) as opened:
         prune_and_tell(opened, folders, excluded=excluded, exclude=exclude, proofs=proofs if prove else None)
         _tell(opened, proofs, copies=False)
@@ -61,7 +61,7 @@ def prune_and_tell(
     *,
     excluded: bool,
     exclude: tuple[str, ...] = (),
-    proofs: "list[Proof] | None" = None,
+    proofs: "list[ForgettingProof] | None" = None,
 ) -> None:
     """Forget what is gone, and what is excluded if asked to; say what happened."""
     on_proof = None if proofs is None else proofs.append
@@ -83,7 +83,7 @@ def _name_copies(opened: "Library") -> None:
         show.line(f"may still hold it: the {copy.kind} {copy.path} of {copy.made_at:%Y-%m-%d %H:%M} UTC", err=True)
 
 
-def _tell(opened: "Library", proofs: "list[Proof]", *, copies: bool) -> None:
+def _tell(opened: "Library", proofs: "list[ForgettingProof]", *, copies: bool) -> None:
     """Say what was proved. Raises: NotForgotten."""
     if copies:
         _name_copies(opened)

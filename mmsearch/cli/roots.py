@@ -15,7 +15,7 @@ from mmsearch.errors import LibraryNotFound
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.types import Root
+    from mmsearch.types import IngestedRoot
 
 
 @click.command()
@@ -62,6 +62,6 @@ def _kept(opened: "Library", folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _row(root: "Root") -> tuple[str, ...]:
+def _row(root: "IngestedRoot") -> tuple[str, ...]:
     scanned = "-" if root.scanned is None else f"{root.scanned:%Y-%m-%d %H:%M} UTC"
     return show.shorter(root.path), " ".join(root.exclude) or "-", scanned, str(root.items)

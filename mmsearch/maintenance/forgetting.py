@@ -53,7 +53,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ForgettingProof:
     """What a search of every byte of the library's folder found of what was forgotten."""
 
     words: int
@@ -91,7 +91,7 @@ class Noted:
             self.words.update(_WORDS.findall(one))
 
 
-def proof_of(catalog: Catalog, noted: Noted) -> Proof:
+def proof_of(catalog: Catalog, noted: Noted) -> ForgettingProof:
     """Search the library's files for what was noted and no remaining item holds. Raises: LibraryError."""
     folder = catalog.path.parent
     with catalog.reading() as snapshot:
@@ -107,7 +107,7 @@ def proof_of(catalog: Catalog, noted: Noted) -> Proof:
         } - _in_own_source(suspect)
     left = {name: [one for one in some if one in suspect] for name, some in sorted(found.items())}
     traces = tuple(Trace(folder / name, tuple(some[:SHOWN])) for name, some in left.items() if some)
-    return Proof(len(words), len(noted.paths), files, size, traces)
+    return ForgettingProof(len(words), len(noted.paths), files, size, traces)
 
 
 def _in_own_source(words: set[str]) -> set[str]:

@@ -19,12 +19,12 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core.media_paths import is_id, is_media_path, item_path, media_folder
 from mmsearch.core.paths import is_away
 from mmsearch.errors import InvalidInput
-from mmsearch.maintenance.forgetting import Noted, Proof, proof_of
+from mmsearch.maintenance.forgetting import ForgettingProof, Noted, proof_of
 
 PAGE = 2000
 """Items read at once."""
 
-OnProof: TypeAlias = Callable[[Proof], None]
+OnProof: TypeAlias = Callable[[ForgettingProof], None]
 
 LeavesOut: TypeAlias = Callable[[Path], Callable[[bytes], bool]]
 """From a root: what says of a path below it whether its user leaves it out now."""

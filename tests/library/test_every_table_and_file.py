@@ -55,6 +55,7 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "originals/library.id": "move; made anew beside what a restore or an import brings",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
 }
@@ -66,7 +67,7 @@ HANDED = b"a green valley"
 
 def originals(folder: Path) -> list[bytes]:
     """What every file below a library's originals holds."""
-    return [path.read_bytes() for path in (folder / "originals").rglob("*") if path.is_file()]
+    return [path.read_bytes() for path in (folder / "originals").glob("*/*") if path.is_file()]
 
 
 def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:

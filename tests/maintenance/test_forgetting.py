@@ -19,7 +19,7 @@ from mmsearch.errors import LibraryError
 from mmsearch.ingest.media import Media
 from mmsearch.library import Library
 from mmsearch.maintenance import doctor
-from mmsearch.maintenance.forgetting import Proof
+from mmsearch.maintenance.forgetting import ForgettingProof
 from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, FileFailed, PreparedSegment
 from mmsearch.types import Span
 from tests.conftest import CHECKOUT, Run
@@ -91,7 +91,7 @@ def test_no_planted_word_is_left_after_remove(library: Library, folder: Path) ->
     assert left(library, hidden) == hidden
     library.tag(folder / "private", ["gibberish"])
     library.set_meta(folder / "private", {"note": "gobbledygook"})
-    proofs: list[Proof] = []
+    proofs: list[ForgettingProof] = []
     assert library.remove(folder / "private", on_proof=proofs.append) == 10
     assert left(library, [*hidden, "gibberish", "gobbledygook", "private"]) == []
     (proof,) = proofs
@@ -202,7 +202,7 @@ def test_a_word_that_a_remaining_item_holds_is_no_trace(library: Library, folder
     words(folder / "one.txt", "generation wobbegong")
     words(folder / "two.txt", "a wobbegong again")
     library.ingest(folder)
-    proofs: list[Proof] = []
+    proofs: list[ForgettingProof] = []
     library.remove(folder / "one.txt", on_proof=proofs.append)
     assert proofs[0].traces == ()
     assert proofs[0].words >= 1, "generation is looked for; index files have it in their footers"
@@ -262,7 +262,7 @@ def test_a_file_ingested_by_itself_is_pruned_where_others_are_beside_its_place(l
     assert library.prune().away == ((beside, 1),)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every folder")
 def test_what_nobody_may_look_at_is_not_gone(library: Library, folder: Path) -> None:
     picture(folder / "closed" / "blue.png", "blue")
     picture(folder / "red.png", "red")
