@@ -121,7 +121,8 @@ class Ingest:
         """Try these files of the failure ledger once more."""
         planner = self._planner()
         self._progress.total(len(failures))
-        self._work(_listed(failures, planner, self._options), planner)
+        kept = self._catalog.read(kept_excludes)
+        self._work(_listed(failures, planner, self._options, kept), planner)
         return self.report
 
     def publishing(self) -> None:
@@ -338,7 +339,9 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
     report.seconds["scan"] += perf_counter() - start
 
 
-def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[FileStep]:
+def _listed(
+    failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions, kept: Mapping[bytes, Sequence[str]]
+) -> Iterator[FileStep]:
     for failure in failures:
         if is_media_path(failure.path):
             planner.report.skipped[NOT_KEPT] += 1
@@ -347,8 +350,10 @@ def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestO
             planner.report.skipped[LEADS_OUT] += 1
             continue
         path = Path(os.fsdecode(failure.path))
-        for file in Scan(path, hidden=True).files():
+        scan = Scan(path, hidden=True, kept=kept)
+        for file in scan.files():
             yield from planner.step(file, failure.root)
+        planner.report.skipped.update(scan.skipped)
 
 
 class _Meter:
