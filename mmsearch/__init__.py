@@ -97,10 +97,10 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
-        IngestedRoot,
         Item,
         Label,
         Level,
+        LibraryRoot,
         Location,
         MetaValue,
         Moment,
@@ -152,7 +152,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart IngestedRoot Sound StoredVector"
+        "QueryLike QueryPart LibraryRoot Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -207,7 +207,6 @@ __all__ = [
     "IndexStatus",
     "IngestReport",
     "IngestRun",
-    "IngestedRoot",
     "InvalidInput",
     "Item",
     "Label",
@@ -220,6 +219,7 @@ __all__ = [
     "LibraryModels",
     "LibraryNotFound",
     "LibraryReadOnly",
+    "LibraryRoot",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",

@@ -25,7 +25,7 @@ from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import IngestedRoot, Modality, OnProgress
+from mmsearch.types import LibraryRoot, Modality, OnProgress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -201,15 +201,16 @@ class LibraryIngestion:
 
     # Roots
 
-    def roots(self) -> list[IngestedRoot]:
+    def roots(self) -> list[LibraryRoot]:
         """The folders and files that were handed to `ingest`, by path, with what is left out below them.
 
         Raises: LibraryNotFound.
         """
+        known = self._context.catalog().read(all_roots)
+        places = [(one, Path(os.fsdecode(one.path))) for one in known if not is_media_path(one.path)]
         return [
-            IngestedRoot(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
-            for one in self._context.catalog().read(all_roots)
-            if not is_media_path(one.path)
+            LibraryRoot(one.id, path, one.items, one.missing, os.path.lexists(path), one.exclude, one.scanned_at)
+            for one, path in places
         ]
 
     def set_excludes(self, root: str | os.PathLike[str], globs: Sequence[str]) -> tuple[str, ...]:
