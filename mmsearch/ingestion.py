@@ -17,7 +17,7 @@ from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
-from mmsearch.core.media_paths import is_media_path
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
@@ -227,7 +227,7 @@ class LibraryIngestion:
 
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
-        (place,) = core_paths.checked_roots([root], self.path)
+        (place,) = core_paths.checked_roots([os.fsdecode(item_path(root))], self.path)
         kept = tuple(dict.fromkeys(to_keep(glob, place) for glob in globs))
         with self._context.writing(create=True):
             self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)

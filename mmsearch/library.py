@@ -13,6 +13,7 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
+from mmsearch.core.media_paths import item_path
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
@@ -332,7 +333,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
         leaves_out = self._leaves_out(exclude) if excluded or exclude else None
-        within = tuple(os.fsencode(absolute_path(root)) for root in roots)
+        within = tuple(map(item_path, roots))
         return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def roots(
     folder: Path | None, exclude: tuple[str, ...], include: tuple[str, ...], library: Path | None, as_json: bool
 ) -> None:
-    """List the folders that were ingested, or keep excludes with FOLDER.
+    """List ingested folders, or keep excludes with one.
 
-    Kept excludes count for every ingest at or below it.
+    Excludes that are kept with FOLDER count for every ingest at or below it.
     """
     if folder is None and (exclude or include):
         raise click.UsageError("say of which folder: mmsearch roots FOLDER --exclude GLOB")
