@@ -8,14 +8,17 @@ from typing import TypeVar
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.items import all_roots
 from mmsearch.catalog.spaces import base_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.version import VERSION
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.types import Modality, OnProgress
@@ -81,6 +84,27 @@ class LibraryIngestion:
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def roots(self) -> list[Path]:
+        """The folders and files that were handed to `ingest`, by path, without those that lie below another.
+
+        Raises: LibraryNotFound.
+        """
+        known = self._context.catalog().read(all_roots)
+        paths = [Path(os.fsdecode(path)) for path in known if not is_media_path(path)]
+        return core_paths.checked_roots(paths, self.path) if paths else []
+
+    def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
+        """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.
+
+        Args:
+            paths: Folders or files.
+
+        Raises: InvalidInput for the library itself.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        exists = (self.path / FILE_NAME).exists()
+        return estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
         self,

@@ -134,6 +134,11 @@ def present_files(
     return found
 
 
+def all_roots(connection: Connection) -> list[bytes]:
+    """The folders and files that were handed to ingest, by path."""
+    return list(connection.execute(select(Root.path).order_by(Root.path)).scalars())
+
+
 def add_roots(connection: Connection, paths: Iterable[bytes]) -> dict[bytes, int]:
     """Write folders that were handed to ingest. Returns the ids of all there are."""
     for path in sorted(paths):

@@ -29,8 +29,13 @@ _DOCUMENTS = frozenset(_WRITTEN.split())
 
 def is_media_name(name: str) -> bool:
     """Whether a name ends as those of media and documents do."""
-    suffix = Path(name).suffix[1:].lower()
-    return suffix in _NAMED or suffix in _DOCUMENTS
+    return named_modality(os.fsencode(name)) is not None
+
+
+def named_modality(path: bytes) -> str | None:
+    """What a file seems to be by its name alone; None if the name says nothing."""
+    suffix = os.path.splitext(path)[1][1:].lower().decode("ascii", "replace")
+    return _NAMED.get(suffix) or ("text" if suffix in _DOCUMENTS else None)
 
 
 def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Decoder:

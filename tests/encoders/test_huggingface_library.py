@@ -206,5 +206,4 @@ def test_ingest_and_query_work_with_a_clap_space(run: Run, folder: Path) -> None
     assert done.returncode == 0, done.stderr.decode()
     assert "not embedded by this space: 1" in done.stdout.decode()
     found = json.loads(run("query", "a high tone", "--json", "--mode", "vector").stdout)
-    hits = found["hits"] if isinstance(found, dict) else found
-    assert Path(hits[0]["path"]).name == "5-1.wav"
+    assert Path(found["hits"][0]["path"]).name == "5-1.wav"
