@@ -82,11 +82,8 @@ def build(preset: str | None, recall: float | None, library: Path | None, as_jso
         built = opened.index.build(preset, recall)
     for one in built:
         if preset not in (None, "auto", one.preset):
-            show.line(
-                f"{one.item}/{one.segment} has {one.size:,} vectors, too few for {preset}: comparing all of them is quick"
-                ", and exact",
-                err=True,
-            )
+            why = f"{one.size:,} vectors are too few for {preset}: all are compared, which is exact"
+            show.line(f"{one.item}/{one.segment}: {why}", err=True)
     _tell(built, as_json)
 
 
