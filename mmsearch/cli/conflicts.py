@@ -55,7 +55,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
     "items": (Exclusion("--count", "--json", "--count prints a number"),),
     "doctor": (Exclusion("--paths", "--device --precision", "nothing is computed"),),
     "train projection": (
-        Exclusion("--resume", f"{_RESUMED} --modality --weak --keep --adversarial --radius", _RESUME),
+        Exclusion("--resume", f"{_RESUMED} --modality --weak --keep --adversarial --radius --augment --test", _RESUME),
         Need("--radius", "--adversarial"),
     ),
     "train adapter": (Exclusion("--resume", f"{_RESUMED} --rank --alpha --towers --checkpointing", _RESUME),),
