@@ -13,6 +13,7 @@ from mmsearch.cli import show
 from mmsearch.cli.exit_codes import INTERRUPTED
 from mmsearch.cli.ingest import stoppable
 from mmsearch.cli.progress import progress
+from mmsearch.core.kind_names import kind_name
 from mmsearch.core.paths import absolute_path
 from mmsearch.errors import InvalidInput, LibraryNotFound
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 LONG_S = 60.0
 """Seconds of work that are not begun without asking."""
-
-_KINDS = {"image": "picture", "audio": "sound", "video": "video", "text": "text"}
 
 
 def take_in(opened: "Library", folder: Path | None, *, update: bool, yes: bool) -> None:
@@ -92,7 +91,7 @@ def _agree(opened: "Library", folder: Path | None, found: "IngestEstimate", *, y
 
 def _counted(found: "IngestEstimate") -> str:
     """12 pictures, 1 sound"""
-    return ", ".join(f"{n:,} {_KINDS.get(kind, kind)}{'s' * (n != 1)}" for kind, n in found.kinds.items())
+    return ", ".join(f"{n:,} {kind_name(kind, n)}" for kind, n in found.kinds.items())
 
 
 def _time(seconds: float) -> str:

@@ -50,11 +50,11 @@ def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Dec
             return decoder
     kind = kinds.kind_of(head)
     if kind:
-        raise Unsupported(f"{kind}: no decoder for it")
+        raise Unsupported(f"{kind}: mmsearch does not read it")
     named = _NAMED.get(path.suffix[1:].lower())
     if named:
         raise Corrupt(f"its name says {named}, its content says nothing known")
-    raise Unsupported("no decoder knows this kind of file")
+    raise Unsupported("mmsearch reads no file of this kind")
 
 
 def read_head(path: Path, limits: Limits) -> bytes:

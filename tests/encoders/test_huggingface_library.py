@@ -79,7 +79,7 @@ def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTin
     report = library.ingest(folder)
     assert (report.new, report.not_embedded, report.failed.total()) == (2, 1, 0)
     assert library.search("a low tone", 1, modalities=["video"], mode="vector")[0].matched == "audio"
-    with pytest.raises(NoSharedSpace, match="embeds no image"):
+    with pytest.raises(NoSharedSpace, match="does not know pictures"):
         library.search(Query(image=folder / "red.png"))
 
 
