@@ -13,11 +13,15 @@ from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
-from mmsearch.filters.ast import Filter
-from mmsearch.types import Metadata, Modality
+from mmsearch.filters.ast import FILTER_TEXT, Filter
+from mmsearch.types import Metadata, MetaValue, Modality
 
 KEYWORDS = "keywords"
 """Metadata that becomes tags: words that a person gave, a list of str."""
+
+OWN_FACTS = ("author", "from", "to", "artist", "album", "genre")
+"""Metadata that becomes `meta.KEY` with the first commit of a content, for filters and for its owner to correct: a str,
+or a list of str."""
 
 _LARGEST = sys.float_info.max
 
@@ -143,7 +147,8 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        set_meta(connection, [content_id], content.meta)
+        facts = _own_facts(content.metadata) if content.tags is None else {}
+        set_meta(connection, [content_id], {**facts, **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 
@@ -192,6 +197,16 @@ def _keywords(metadata: Metadata) -> Iterable[str]:
     given = metadata.get(KEYWORDS)
     words = map(_words, given) if isinstance(given, list | tuple) else ()
     return dict.fromkeys(word for word in words if word)
+
+
+def _own_facts(metadata: Metadata) -> dict[str, MetaValue]:
+    found: dict[str, MetaValue] = {}
+    for key in OWN_FACTS:
+        given = metadata.get(key)
+        words = _words(", ".join(map(str, given)) if isinstance(given, list | tuple) else given)
+        if words and "\0" not in words:
+            found[key] = words[:FILTER_TEXT]
+    return found
 
 
 # What a file says of itself may be anything: what a column can't hold is not known.

@@ -82,7 +82,7 @@ def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int
         select(
             SegmentRow.id, SegmentRow.modality, Embedding.vector,
             SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-            SegmentRow.text,
+            SegmentRow.text, SegmentRow.place,
         )
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
         .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
@@ -147,7 +147,7 @@ def _segments(connection: Connection, space: SpaceRecord, ids: Sequence[int]) ->
     query = (
         select(
             row.content_id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end, row.text,
-            Embedding.vector,
+            row.place, Embedding.vector,
         )
         .join(Embedding, Embedding.segment_id == row.id)
         .where(row.content_id.in_(ids), Embedding.space_id == space.id)

@@ -53,6 +53,7 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         members=tuple(map(_path, one.members)),
         part=None if one.part is None else _path(one.part),
         media_id=media_id(one.path),
+        place=span.place,
     )
 
 
