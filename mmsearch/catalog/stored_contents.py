@@ -88,10 +88,8 @@ def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int
         .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
         .order_by(SegmentRow.ordinal)
     )  # fmt: skip
-    return [
-        StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0])
-        for row in connection.execute(query)
-    ]
+    rows: Any = connection.execute(query)
+    return [StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0]) for row in rows]
 
 
 def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
