@@ -87,7 +87,9 @@ class Book:
         archive.parse(self._root, self._package)
 
     def facts(self) -> Metadata:
-        return known(self._package.values)
+        values = self._package.values
+        # What a book is about, a word or two each.
+        return known({**values, "subject": (), "keywords": values.get("subject", ())})
 
     def parts(self) -> Iterator[Part]:
         locked, entries = self._locked(), self._entries()

@@ -24,6 +24,8 @@ _PROGRAMS = frozenset(
 )
 """What stands for an author where nobody said who it is."""
 
+_GENERATED = re.compile(r"generated (?:by|using|with)\b", re.IGNORECASE)
+
 _TAKEN = frozenset(
     {*("title", "creator", "subject", "description", "keywords", "keyword", "created", "creation-date", "date")}
     | {"initial-creator", "language", "publisher"}
@@ -52,7 +54,7 @@ class Properties:
 
 
 def read_properties(archive: Archive, name: str) -> Metadata:
-    """The facts of a file of properties; none if it is missing or damaged. Raises: LimitExceeded is no exception."""
+    """The facts of a file of properties; none if it is missing, damaged or too large."""
     found = Properties()
     with suppress(MediaError):
         archive.parse(name, found)
@@ -72,7 +74,7 @@ def known(values: Mapping[str, Sequence[str]]) -> Metadata:
         "title": title and title[:LONGEST],
         "author": ", ".join(dict.fromkeys(name for name in authors if name.lower() not in _PROGRAMS)),
         "subject": ", ".join(dict.fromkeys(subject))[:LONGEST],
-        "description": first("description"),
+        "description": next((text for text in values.get("description", ()) if not _GENERATED.match(text)), None),
         "publisher": first("publisher"),
         "keywords": list(dict.fromkeys(keywords))[:MOST],
         "created": moment(first("created", "creation-date", "date") or ""),
