@@ -13,9 +13,7 @@ from mmsearch.media import sniff
 from mmsearch.media.documents import facts as documents_facts
 from mmsearch.types import Limits, Metadata
 
-_DATE = re.compile(
-    r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:(Z|[+-]\d\d)'?(\d\d)?'?(?:00'?)?)?)?", re.ASCII
-)
+_DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:(Z|[+-]\d\d)'?(\d\d)?'?(?:00'?)?)?)?", re.ASCII)
 
 
 def is_pdf(head: bytes) -> bool:

@@ -37,10 +37,10 @@ def word(inner: str, before: str = "") -> dict[str, str]:
 
 
 def _zeros(path: Path) -> None:
-    """A file of a gigabyte in one of a megabyte."""
+    """A file of 256 MB in one of 256 kB."""
     package(path, {})
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open("word/document.xml", "w") as inner:
-        for _ in range(1024):
+        for _ in range(256):
             inner.write(bytes(MEGABYTE))
 
 
@@ -101,11 +101,7 @@ def _nested(path: Path) -> None:
             file.writestr(f"{n}.zip", inner.getvalue())
 
 
-LAUGHS = (
-    "<!DOCTYPE a [<!ENTITY a0 'ha'>"
-    + "".join(f"<!ENTITY a{n + 1} '{f'&a{n};' * 10}'>" for n in range(9))
-    + "]>"
-)
+LAUGHS = "<!DOCTYPE a [<!ENTITY a0 'ha'>" + "".join(f"<!ENTITY a{n + 1} '{f'&a{n};' * 10}'>" for n in range(9)) + "]>"
 OUTSIDE = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/hostname'>]>"
 PARAMETERS = "<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://127.0.0.1:9/evil.dtd'> %p;]>"
 QUADRATIC = f"<!DOCTYPE a [<!ENTITY a '{'x' * 100_000}'>]>"
@@ -130,7 +126,11 @@ def _huge_sheet(path: Path) -> None:
 
 
 def _huge_string(path: Path) -> None:
-    _sheet(path, '<row><c t="s"><v>0</v></c></row>', "<si><t>" + "".join(f"{n:x}," for n in range(12_000_000)) + "</t></si>")
+    _sheet(
+        path,
+        '<row><c t="s"><v>0</v></c></row>',
+        "<si><t>" + "".join(f"{n:x}," for n in range(12_000_000)) + "</t></si>",
+    )
 
 
 def _many_parts(path: Path) -> None:
@@ -152,8 +152,7 @@ def _long_header(path: Path) -> None:
     path.write_bytes(HEAD + b"X-Long: " + b"=?utf-8?q?=41?= \n " * 200_000 + b"\n\nwords")
 
 
-def _deep_mails(path: Path) -> None:
-    """Mails in mails, which are looked into three deep; then parts without end."""
+def _endless(path: Path) -> None:
     data = b'Content-Type: multipart/mixed; boundary="x"\n\n' + b"--x\n\nwords\n" * 3000
     path.write_bytes(HEAD + data)
 
@@ -169,7 +168,7 @@ def _book(path: Path, body: str, package_head: str = "") -> None:
 
 
 def _streams(path: Path) -> None:
-    """A message whose ten thousand streams are all the same megabyte."""
+    """A message whose streams are all the same megabyte."""
     ole.write_message(path, "hello", "x" * MEGABYTE)
     data = bytearray(path.read_bytes())
     at = data.find("__substg1.0_1000001F".encode("utf-16-le"))
@@ -186,14 +185,16 @@ def _cell(path: Path) -> None:
 
 
 BOMBS: dict[str, Bomb] = {
-    "zeros": Bomb(".docx", _zeros, "limit", "packed more than 400 times"),
+    "zeros": Bomb(".docx", _zeros, "limit", "bytes of text"),
     "a lie about the size": Bomb(".docx", _lying, "corrupt", "damaged"),
     "many slides": Bomb(".pptx", _many_slides, "limit", "bytes of text"),
     "many files": Bomb(".docx", _many_files, "limit", "more than 20,000 files"),
     "a long list of files": Bomb(".docx", _long_list, "limit", "more than 20,000 files"),
     "files over each other": Bomb(".docx", _overlapping, "limit", "lie over each other"),
     "archives in archives": Bomb(".docx", _nested, "unsupported", "a kind that is not read"),
-    "a billion laughs": Bomb(".docx", lambda path: package(path, word("<p><t>&a9;</t></p>", LAUGHS)), "corrupt", "entities"),
+    "a billion laughs": Bomb(
+        ".docx", lambda path: package(path, word("<p><t>&a9;</t></p>", LAUGHS)), "corrupt", "entities"
+    ),
     "one large entity": Bomb(
         ".docx", lambda path: package(path, word(f"<p><t>{'&a;' * 10_000}</t></p>", QUADRATIC)), "corrupt", "entities"
     ),
@@ -206,18 +207,18 @@ BOMBS: dict[str, Bomb] = {
     "deep elements": Bomb(
         ".docx", lambda path: package(path, word("<a>" * 100_000 + "</a>" * 100_000)), "limit", "nested deeper"
     ),
-    "many elements": Bomb(".docx", lambda path: package(path, word("<a/><b/>" * 2_000_000)), "limit", "packed more than|elements"),
+    "many elements": Bomb(
+        ".docx", lambda path: package(path, word("<a/><b/>" * 2_000_000)), "limit", "packed more than 400 times"
+    ),
     "a huge sheet": Bomb(".xlsx", _huge_sheet, "limit", "elements of XML"),
     "a huge string": Bomb(".xlsx", _huge_string, "limit", "bytes of text"),
-    "laughs in a spreadsheet": Bomb(
-        ".ods", lambda path: _laughing_content(path), "corrupt", "entities"
-    ),
+    "laughs in a spreadsheet": Bomb(".ods", lambda path: _laughing_content(path), "corrupt", "entities"),
     "deep rows": Bomb(".ods", _cell, "limit", "nested deeper"),
     "a mail of 10,000 parts": Bomb(".eml", _many_parts, "limit", "more than 1,000 parts"),
     "parts in parts": Bomb(".eml", _deep_parts, "limit", "nested deeper than 20"),
     "a long header": Bomb(".eml", _long_header, "limit", "headers of more than"),
-    "a mail that never ends": Bomb(".eml", _deep_mails, "limit", "more than 1,000 parts"),
-    "a book of zeros": Bomb(".epub", lambda path: _book(path, "0" * 100 * MEGABYTE), "limit", "packed more than|bytes of text"),
+    "a mail that never ends": Bomb(".eml", _endless, "limit", "more than 1,000 parts"),
+    "a book of zeros": Bomb(".epub", lambda path: _book(path, "0" * 100 * MEGABYTE), "limit", "bytes of text"),
     "a book with laughs": Bomb(".epub", lambda path: _book(path, "<p>x</p>", LAUGHS), "corrupt", "entities"),
     "streams over each other": Bomb(".msg", _streams, "limit", "lie over each other"),
 }  # fmt: skip

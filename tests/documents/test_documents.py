@@ -270,7 +270,9 @@ def test_an_outlook_message(tmp_path: Path) -> None:
     attached = {"bicycle.png": ("image/png", made.picture("red", (200, 200))), "offer.pdf": ("", b"%PDF")}
     path = ole.write_message(tmp_path / "a.msg", "Tramway", "a zebra\r\n" * 600, attached=attached)
     first, last = read(path)[0], read(path)[-1]
-    assert first[3].startswith("Tramway\nFrom: Ada <ada@example.org>\nTo: Bob <bob@example.org>\nDate: 2024-05-01T08:20:30")
+    assert first[3].startswith(
+        "Tramway\nFrom: Ada <ada@example.org>\nTo: Bob <bob@example.org>\nDate: 2024-05-01T08:20:30"
+    )
     assert last == ("image", None, "attachment bicycle.png", "(255, 0, 0)")
     assert facts(path)["from"] == "Ada <ada@example.org>" and facts(path)["title"] == "Tramway"
     assert any("Attached: bicycle.png, offer.pdf" in words for *_, words in read(path))

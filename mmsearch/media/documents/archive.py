@@ -3,7 +3,7 @@
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -48,11 +48,20 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._entries
 
+    def check_room(self, names: Iterable[str]) -> None:
+        """Refuse at once what would not fit in the end. Raises: LimitExceeded."""
+        known = (self._entries.get(name.lower()) for name in names)
+        if sum(entry.file_size for entry in known if entry is not None) > self._left:
+            raise self._too_long()
+
+    def _too_long(self) -> LimitExceeded:
+        return LimitExceeded(f"more than {self._limits.text_bytes:,} bytes of text")
+
     def read(self, name: str) -> bytes:
         """A file of text or XML. Raises: Corrupt if it is missing or damaged, LimitExceeded, Unsupported (password)."""
         data = self._unpacked(name, self._left)
         if data is None:
-            raise LimitExceeded(f"more than {self._limits.text_bytes:,} bytes of text")
+            raise self._too_long()
         self._left -= len(data)
         return data
 
@@ -67,11 +76,6 @@ class Archive:
     def parse(self, name: str, handler: xml.Handler) -> None:
         """Read a file of XML. Raises: as `read` and `xml.parse`."""
         xml.parse(self.read(name), handler, self.budget)
-
-    def mark(self, name: str) -> bytes:
-        """What tells a file in it from another, without unpacking it."""
-        entry = self._entries.get(name.lower())
-        return b"" if entry is None else f"{entry.CRC:08x}{entry.file_size}".encode()
 
     def _unpacked(self, name: str, most: int) -> bytes | None:
         """None if it is larger than that, whatever it says of its size."""

@@ -94,6 +94,7 @@ class Book:
     def parts(self) -> Iterator[Part]:
         locked, entries = self._locked(), self._entries()
         names = [self._package.files[one] for one in self._package.order if one in self._package.files]
+        self._archive.check_room(map(self._inside, names))
         number, name = 0, ""
         for href in names:
             path = self._inside(href)

@@ -39,6 +39,7 @@ class SheetDocument:
         book, strings, styles = _Book(), _Strings(), _Styles()
         self._archive.parse(self._main, book)
         known = relations(self._archive, self._main)
+        self._archive.check_room(one.target for one in known.values() if one.kind in ("worksheet", "sharedStrings"))
         for kind, reader in (("sharedStrings", strings), ("styles", styles)):
             for name in related(known, kind):
                 with suppress(Corrupt):

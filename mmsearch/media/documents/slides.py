@@ -31,6 +31,7 @@ class SlideDocument:
         self._archive.parse(self._main, order)
         known = relations(self._archive, self._main)
         names = [known[one].target for one in order.slides if one in known]
+        self._archive.check_room(names)
         for number, name in enumerate(names[:MOST], 1):
             if name in self._archive:
                 yield self._slide(name, number)

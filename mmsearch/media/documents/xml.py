@@ -9,7 +9,7 @@ from mmsearch.errors import Corrupt, LimitExceeded
 DEEPEST = 256
 """Elements inside each other: a table in a cell is six deeper than the table around it."""
 
-BYTES_EACH = 32
+BYTES_EACH = 48
 """What an element counts for at least of the bytes of text that a file may have: a file of nothing but empty elements
 would take many seconds."""
 
