@@ -233,7 +233,9 @@ def packed(random: Random) -> None:
             for name in (main, *others):
                 if name == main or random.random() < 0.8:
                     file.writestr(name, damaged(random, xml(random, names).encode("utf-8", "replace")))
-        path.write_bytes(damaged(random, path.read_bytes()) if random.random() < 0.4 else path.read_bytes())
+        data, at = path.read_bytes(), random.choice((0, -1000, -200))
+        if random.random() < 0.4:  # the list of files stands at the end
+            path.write_bytes(data[:at] + damaged(random, data[at:]))
         read(path)
 
 

@@ -2,13 +2,12 @@
 
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
+from mmsearch.errors import Corrupt, LimitExceeded, MediaError, Unsupported
 from mmsearch.media import sniff
 from mmsearch.media.documents import xml
 from mmsearch.types import Limits
@@ -95,29 +94,37 @@ class Archive:
                         raise LimitExceeded(f"packed more than {MOST_RATIO} times, as in a ZIP bomb")
         except NotImplementedError as error:
             raise Unsupported("packed in a way that can't be read") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
-            raise Corrupt("a file in it is damaged") from error
+        except MediaError:
+            raise
         except OSError as error:
             damage = Corrupt("a file in it is damaged") if error.errno is None else sniff.from_os_error(error)
             raise damage from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise Corrupt("a file in it is damaged") from error
         return bytes(unpacked)
 
 
 @contextmanager
 def opened_archive(path: Path, limits: Limits) -> Iterator[Archive]:
     """Raises: Corrupt, LimitExceeded, Unsupported."""
-    try:
-        with open(path, "rb") as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "rb"))
             size = os.fstat(file.fileno()).st_size
             _check_directory(file, size)
-            with zipfile.ZipFile(file) as opened:
-                if len(opened.infolist()) > MOST_ENTRIES:
-                    raise _too_many()
-                yield Archive(opened, limits, size)
-    except zipfile.BadZipFile as error:
-        raise Corrupt("its ZIP structure is damaged") from error
-    except OSError as error:
-        raise sniff.from_os_error(error) from error
+            opened = stack.enter_context(zipfile.ZipFile(file))
+        except MediaError:
+            raise
+        except OSError as error:
+            raise sniff.from_os_error(error) from error
+        except Exception as error:
+            # Over a damaged list of files `zipfile` raises nearly anything.
+            raise Corrupt("its ZIP structure is damaged") from error
+        if len(opened.infolist()) > MOST_ENTRIES:
+            raise _too_many()
+        yield Archive(opened, limits, size)
 
 
 def _check_directory(file: IO[bytes], size: int) -> None:
