@@ -294,8 +294,7 @@ class Item:
     labels: tuple[tuple[str, float], ...] = ()
     """What `Library.label` saved, with its confidence in [0, 1]."""
     meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
-    """What `Library.set_meta` gave, and what the file itself says of `author`, `from`, `to`, `artist`, `album` and
-    `genre`."""
+    """What `Library.set_meta` gave, and what the file itself says of its `author`, or who a mail is `from` and `to`."""
     metadata: Metadata = field(default_factory=dict, hash=False)
     """Everything the file says of itself, as a hit has it."""
 

@@ -7,21 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, literal, select, update
 
 from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
-from mmsearch.filters.ast import FILTER_TEXT, Filter
-from mmsearch.types import Metadata, MetaValue, Modality
+from mmsearch.filters.ast import Filter
+from mmsearch.types import Metadata, Modality
 
 KEYWORDS = "keywords"
 """Metadata that becomes tags: words that a person gave, a list of str."""
-
-OWN_FACTS = ("author", "from", "to", "artist", "album", "genre")
-"""Metadata that becomes `meta.KEY` with the first commit of a content, for filters and for its owner to correct: a str,
-or a list of str."""
 
 _LARGEST = sys.float_info.max
 
@@ -147,8 +144,9 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        facts = _own_facts(content.metadata) if content.tags is None else {}
-        set_meta(connection, [content_id], {**facts, **content.meta})
+        # What is imported brings its own.
+        told = told_meta(content.metadata) if content.tags is None else {}
+        set_meta(connection, [content_id], {**told, **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 
@@ -197,16 +195,6 @@ def _keywords(metadata: Metadata) -> Iterable[str]:
     given = metadata.get(KEYWORDS)
     words = map(_words, given) if isinstance(given, list | tuple) else ()
     return dict.fromkeys(word for word in words if word)
-
-
-def _own_facts(metadata: Metadata) -> dict[str, MetaValue]:
-    found: dict[str, MetaValue] = {}
-    for key in OWN_FACTS:
-        given = metadata.get(key)
-        words = _words(", ".join(map(str, given)) if isinstance(given, list | tuple) else given)
-        if words and "\0" not in words:
-            found[key] = words[:FILTER_TEXT]
-    return found
 
 
 # What a file says of itself may be anything: what a column can't hold is not known.

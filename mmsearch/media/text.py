@@ -64,46 +64,54 @@ class TextDecoder:
         """
         head = sniff.read_head(path, self._limits)
         empty, numbers, left_out = True, Numbers(), LeftOut()
-        album = Album(self._windowing.image_side, self._limits)
-        for part in self._parts(path, head, left_out):
-            for start, end in passages(part.text, self._windowing.passage_words, self._windowing.passage_overlap):
-                passage, place = part.text[start:end], part.place_of(start, end)
-                if not _LETTER.search(passage):
+        for segment in self._passages(path, head, left_out):
+            if isinstance(segment.data, str):
+                if not _LETTER.search(segment.data):
                     continue
-                if not numbers.keeps(passage):
-                    left_out.add(passage)
-                else:
-                    empty = False
-                    yield Segment("text", passage, Span(None, None, part.page, start, end, passage, place))
-            for picture in album.pictures(part, lambda digest: left_out.add(digest.hex())):
-                empty = False
-                yield Segment("image", picture, Span(page=part.page, place=part.place))
+                if not numbers.keeps(segment.data):
+                    left_out.add(segment.data)
+                    continue
+            empty = False
+            yield segment
         if empty:
             raise Unsupported("no text in it")
         return left_out.facts()
 
-    def _parts(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Part]:
+    def _passages(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
         if pdf.is_pdf(head):
-            yield from (Part(text, page) for page, text in pdf.pdf_pages(path, self._limits))
+            for page, text in pdf.pdf_pages(path, self._limits):
+                yield from self._cut(Part(text, page))
             return
         if is_document(path, head):
-            yield from self._document_parts(path, head, left_out)
+            yield from self._document(path, head, left_out)
             return
         text = self._text(path)
         if sidecar.is_sidecar(text):
-            yield Part(sidecar.read_sidecar(text).words)
+            yield from self._cut(Part(sidecar.read_sidecar(text).words))
         else:
-            yield Part(without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add))
+            words = html.html_text(text) if html.is_html(text) else text
+            yield from self._cut(Part(without_encoded(words, left_out.add)))
 
-    def _document_parts(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Part]:
-        """What it says of itself, then its parts."""
+    def _document(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
+        """What it says of itself, then its parts with their pictures."""
+        album = Album(self._windowing.image_side, self._limits)
         with opened_document(path, head, self._limits) as document:
             if not document.tells_facts:
-                yield Part(document_facts.words(document.facts()))
+                yield from self._cut(Part(document_facts.words(document.facts())))
             for part in document.parts():
                 for mark in part.marks:
                     left_out.add(mark.hex())
-                yield replace(part, text=without_encoded(part.text, left_out.add) if not part.rows else part.text)
+                # The rows of a sheet are where they are.
+                text = part.text if part.rows else without_encoded(part.text, left_out.add)
+                yield from self._cut(replace(part, text=text))
+                for picture in album.pictures(part, lambda digest: left_out.add(digest.hex())):
+                    yield Segment("image", picture, Span(page=part.page, place=part.place))
+
+    def _cut(self, part: Part) -> Iterator[Segment]:
+        for start, end in passages(part.text, self._windowing.passage_words, self._windowing.passage_overlap):
+            passage = part.text[start:end]
+            place = part.place_of(start, end)
+            yield Segment("text", passage, Span(None, None, part.page, start, end, passage, place))
 
     def _text(self, path: Path) -> str:
         try:

@@ -1,5 +1,6 @@
 """Documents from strangers who mean harm: each is to be refused for its own reason."""
 
+import io
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -92,7 +93,7 @@ def _overlapping(path: Path) -> None:
 
 def _nested(path: Path) -> None:
     """Archives in archives: none is opened."""
-    inner = made.io.BytesIO()
+    inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("zeros", bytes(50 * MEGABYTE))
     with zipfile.ZipFile(path, "w") as file:

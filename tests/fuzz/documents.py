@@ -19,7 +19,7 @@ from tests.fuzz.target import Target
 LARGEST = 100_000
 """Bytes of what is packed, about."""
 
-_WORDS = (
+_WORDS: tuple[str, ...] = (
     "geese",
     " ",
     "\n",

@@ -87,7 +87,7 @@ def said(package: Distribution) -> tuple[str, list[str]]:
     """The licence as an expression or in few words, and the classifiers of it. A whole text in place of a name is left
     out: those name the licences of what was compiled in, too."""
     about = package.metadata
-    named = about.get("License-Expression") or about.get("License") or ""
+    named = next((one for key in ("License-Expression", "License") for one in about.get_all(key) or []), "")
     classifiers = [one for one in about.get_all("Classifier") or [] if one.startswith("License ::")]
     return ("" if len(named) > 200 or "\n" in named.strip() else named), classifiers
 
