@@ -18,6 +18,7 @@ from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
+from mmsearch.catalog.traces import texts_of_items
 from mmsearch.errors import Corrupt, Unsupported
 from mmsearch.library import Library
 from mmsearch.media.documents import outlook
@@ -331,4 +332,6 @@ def test_a_hit_says_the_slide_and_a_picture_finds_its_deck(library: Library, fol
     assert ("image", "slide 2") in [(one.matched, one.place) for one in moments]
     found = library.search("words", filter="meta.from contains 'Jürgen' and taken = 2024-05-01")
     assert [one.path.name for one in found] == ["m.eml"]
+    held = library._context.catalog().read(lambda snapshot: list(texts_of_items(snapshot, [hit.item_id])))
+    assert {"slide 2", "a kestrel", "Ada", "Birds"} <= set(held)
     assert [one.meta for one in library.items(filter="name = 'deck.pptx'")] == [{"author": "Ada"}]
