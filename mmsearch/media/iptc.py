@@ -49,6 +49,8 @@ def _data_sets(data: bytes) -> Iterator[tuple[int, int, bytes]]:
                 return
             length = int.from_bytes(data[at : at + size], "big")
             at += size
+        if at + length > len(data):
+            return
         yield record, name, data[at : at + length]
         at += length
 

@@ -5,6 +5,7 @@ preview all the same. The sensor's own picture is only developed, at half size, 
 """
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -101,8 +102,8 @@ class RawPicture:
             return pixels.turned_array(pixels.upright_rgb(preview, side), turn)
 
     def _developed(self, side: int) -> NDArray[np.uint8]:
-        pixels_here = self.size[0] * self.size[1]
-        if self._file is None or self._path.stat().st_size * 8 < _LEAST_BITS * pixels_here:
+        packed = min(self._path.stat().st_size, self._layout.packed or math.inf)
+        if self._file is None or 8 * packed < _LEAST_BITS * self.size[0] * self.size[1]:
             raise self._unread()
         with _errors_wrapped(self._unread()):
             developed = self._file.postprocess(half_size=True, use_camera_wb=True, user_flip=0, output_bps=8)

@@ -36,7 +36,14 @@ def is_sidecar(text: str) -> bool:
 def read_sidecar(text: str) -> Sidecar:
     """A whole sidecar. Raises: Corrupt, LimitExceeded."""
     written = read_xmp(text) if _is_xmp(text) else _takeout(text)
-    return Sidecar(written.words(), {"sidecar": True, **written.facts()})
+    return Sidecar(written.words() or _numbers(written), {"sidecar": True, **written.facts()})
+
+
+def _numbers(written: Written) -> str:
+    """When, where and how many stars, for a sidecar without words: a file without any text would not be taken in."""
+    place = "" if written.gps is None else "{:g}, {:g}".format(*written.gps)
+    stars = f"rated {written.rating:g}" if written.rating else ""
+    return "\n".join(unique([written.taken or "", place, stars]))
 
 
 def _is_xmp(text: str) -> bool:

@@ -4,7 +4,7 @@ Pillow reads the pictures of a TIFF; which of several is the one a camera took, 
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ _CODES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "B", 7: "B", 8: "H", 9: "I", 13: "I
 
 _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 256, 257, 259, 262
 _STRIPS, _STRIP_BYTES, _SUB, _JPEG, _JPEG_BYTES, _DNG = 273, 279, 330, 513, 514, 50706
+_TILE_BYTES = 325
 _MOSAIC, _LINEAR = 32803, 34892
 """Photometric interpretations of a sensor's picture."""
 _JPEGS = (6, 7, 34892)
@@ -38,8 +39,13 @@ class Layout:
     """Whether one of its pictures is a sensor's."""
     size: tuple[int, int] | None
     """Width and height of the sensor's picture; None if none says so."""
+    packed: int | None
+    """Bytes that the sensor's pictures take; None if none says so."""
     previews: tuple[tuple[int, int], ...]
     """(offset, length) of each JPEG, the longest first."""
+
+
+NOTHING = Layout(False, None, None, ())
 
 
 def layout_of(path: Path) -> Layout:
@@ -51,8 +57,15 @@ def layout_of(path: Path) -> Layout:
     return Layout(
         bool(sensor) or any(_DNG in one for one in found),
         max(sizes, key=lambda size: size[0] * size[1], default=None),
+        _packed(sensor),
         tuple(sorted({place for one in found for place in _jpegs(one)}, key=lambda place: (-place[1], place[0]))),
     )
+
+
+def _packed(sensor: Sequence[Directory]) -> int | None:
+    lengths = [one.get(_STRIP_BYTES) or one.get(_TILE_BYTES) or () for one in sensor]
+    told = bool(lengths) and all(0 < len(one) < MOST_VALUES for one in lengths)
+    return sum(map(sum, lengths)) if told else None
 
 
 def _jpegs(directory: Directory) -> Iterator[tuple[int, int]]:
