@@ -147,7 +147,8 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        set_meta(connection, [content_id], _stars(content.metadata) if content.tags is None else content.meta)
+        stars = _stars(content.metadata) if content.tags is None else {}
+        set_meta(connection, [content_id], {**stars, **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 
