@@ -39,7 +39,7 @@ def written_in(image: Image.Image) -> Written:
     with suppress(Exception):
         main, camera, _ = exif.directories(image)
     with suppress(Exception):
-        written = read(_packet(image), _block(image), main, camera)
+        written = read_written(_packet(image), _block(image), main, camera)
     return written.completed(_of_png(image.info)) if image.format == "PNG" else written
 
 
@@ -50,7 +50,7 @@ def read_tags(main: Any, camera: Any) -> Written:
     )
 
 
-def read(packet: bytes | str | None, block: bytes | None, main: Any, camera: Any) -> Written:
+def read_written(packet: bytes | str | None, block: bytes | None, main: Any, camera: Any) -> Written:
     """What XMP, else IPTC, else EXIF says.
 
     Args:

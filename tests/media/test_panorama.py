@@ -9,7 +9,7 @@ from PIL import Image
 from mmsearch.library import Library
 from mmsearch.media.evidence import EvidenceMaker
 from mmsearch.media.image import ImageDecoder
-from mmsearch.media.panorama import squares
+from mmsearch.media.panorama import boxes, squares
 from mmsearch.types import Limits, Windowing
 from tests.media_files import GREEN, RED
 
@@ -39,6 +39,8 @@ def test_squares_lie_evenly_along_the_longer_side(long: int, short: int, starts:
     wide = squares(strip(long, short))
     assert [one.shape for one in wide] == [(short, short, 3)] * len(starts)
     assert [int(one[0, 0, 0]) for one in wide] == starts
+    assert boxes(long, short) == [(at / long, 0, (at + short) / long, 1) for at in starts]
+    assert boxes(short, long) == [(0, at / long, 1, (at + short) / long) for at in starts]
     high = squares(strip(short, long))
     assert [int(one[0, 0, 0]) for one in high] == starts
 
@@ -70,3 +72,5 @@ def test_what_is_at_one_end_of_a_panorama_is_found(library: Library, folder: Pat
     assert library.ingest(folder).segments == 17
     (hit,) = library.search("green", modalities=["image"])
     assert hit.path.name == "sea.png" and hit.cosine == pytest.approx(1), "the whole has a tenth of it"
+    reason = library.explain("green", hit, overlay=folder.parent / "heat.png")
+    assert reason.score == pytest.approx(1) and reason.shown == (0, 0, 0.1, 1), "the square at that end"
