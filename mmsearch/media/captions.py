@@ -45,9 +45,8 @@ def written_in(image: Image.Image) -> Written:
 
 def read_tags(main: Any, camera: Any) -> Written:
     """What the directories of a TIFF say: EXIF's, in which XMP and IPTC have a tag."""
-    return read(
-        main.get(_XMP), block_of(main.get(_IPTC), ">" if getattr(main, "endian", "<") == ">" else "<"), main, camera
-    )
+    order = ">" if getattr(main, "endian", "<") == ">" else "<"
+    return read_written(main.get(_XMP), block_of(main.get(_IPTC), order), main, camera)
 
 
 def read_written(packet: bytes | str | None, block: bytes | None, main: Any, camera: Any) -> Written:
