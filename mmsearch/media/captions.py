@@ -40,7 +40,7 @@ def written_in(image: Image.Image) -> Written:
         main, camera, _ = exif.directories(image)
     with suppress(Exception):
         written = read_written(_packet(image), _block(image), main, camera)
-    return written.completed(_of_png(image.info)) if image.format == "PNG" else written
+    return written.completed(_of_png(image.info)) if image.format == "PNG" and image.info else written
 
 
 def read_tags(main: Any, camera: Any) -> Written:
@@ -57,11 +57,13 @@ def read_written(packet: bytes | str | None, block: bytes | None, main: Any, cam
         block: IPTC's data sets.
         main, camera: EXIF's directories.
     """
-    readers: list[Callable[[], Written]] = [
-        lambda: _of_xmp(packet),
-        lambda: read_iptc(block[:LARGEST]) if block else Written(),
-        lambda: _of_exif(main, camera),
-    ]
+    readers: list[Callable[[], Written]] = []
+    if packet:
+        readers.append(lambda: _of_xmp(packet))
+    if block:
+        readers.append(lambda: read_iptc(block[:LARGEST]))
+    if main or camera:
+        readers.append(lambda: _of_exif(main, camera))
     written = Written()
     for reader in readers:
         # Whatever a block of metadata has wrong, its picture can be seen.
@@ -70,8 +72,8 @@ def read_written(packet: bytes | str | None, block: bytes | None, main: Any, cam
     return written
 
 
-def _of_xmp(packet: bytes | str | None) -> Written:
-    if not packet or len(packet) > LARGEST:
+def _of_xmp(packet: bytes | str) -> Written:
+    if len(packet) > LARGEST:
         return Written()
     text = packet if isinstance(packet, str) else decoded_text(packet.rstrip(b"\0"))
     return read_xmp(text.strip().strip("\0\ufeff"))

@@ -30,7 +30,8 @@ def film_in(path: Path) -> bytes | None:
         head = file.read(12)
         if not head.startswith(b"\xff\xd8\xff") and head[4:8] != b"ftyp":
             return None
-        data = head + file.read(LARGEST)
+        file.seek(0)
+        data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         return None
     at = data.find(b"ftyp", 12)  # a HEIC itself begins with one
