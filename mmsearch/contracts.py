@@ -106,6 +106,9 @@ class Segment:
     data: str | NDArray[Any]
     span: Span = Span()
     rate: int | None = None
+    part: bool = False
+    """Whether it shows a part of what another segment shows whole, or what is beside it: whether two files are the same
+    thing is told without it."""
 
 
 Metadata: TypeAlias = dict[str, Any]

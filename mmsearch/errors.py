@@ -18,7 +18,7 @@ MmsearchError                    exit  http
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
-├── Forked                          1   503   this process was forked from one that had used what no child can use
+├── Forked                         70   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
@@ -32,10 +32,10 @@ class MmsearchError(Exception):
     """Base class of every error that mmsearch raises on purpose.
 
     `message` says what went wrong and why, and `hint`, if it is not None, what to do. `exit_code` is that of the
-    shell, `http_status` what a server answers.
+    shell, never 1 (`mmsearch.cli.exit_codes`), `http_status` what a server answers.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 70
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:

@@ -23,6 +23,7 @@ from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.scan import LEADS_OUT, Scan, leads_out, size_of
 from mmsearch.media.events import DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.media.sniff import named_modality
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
 NOT_KEPT = "the original was not kept"
@@ -121,7 +122,8 @@ class Ingest:
         """Try these files of the failure ledger once more."""
         planner = self._planner()
         self._progress.total(len(failures))
-        self._work(_listed(failures, planner, self._options), planner)
+        kept = self._catalog.read(kept_excludes)
+        self._work(_listed(failures, planner, self._options, kept), planner)
         return self.report
 
     def publishing(self) -> None:
@@ -264,7 +266,8 @@ class Ingest:
 
 
 def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> IngestReport:
-    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones.
+    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones, of the
+    kind that their names say.
 
     Args:
         catalog: That of the library, if there is one; the planner has none as long as it has no space.
@@ -278,6 +281,8 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, c
             gone.add(step.known.id)
         elif step.action == "fail" and step.error:
             report.failed[step.error.failure] += 1
+        elif options.modalities and named_modality(step.path) not in {None, *options.modalities}:
+            report.other_modality += 1
         else:
             setattr(report, step.kind, getattr(report, step.kind) + 1)
     _account(scans, planner, report)
@@ -338,7 +343,9 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
     report.seconds["scan"] += perf_counter() - start
 
 
-def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[FileStep]:
+def _listed(
+    failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions, kept: Mapping[bytes, Sequence[str]]
+) -> Iterator[FileStep]:
     for failure in failures:
         if is_media_path(failure.path):
             planner.report.skipped[NOT_KEPT] += 1
@@ -347,8 +354,10 @@ def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestO
             planner.report.skipped[LEADS_OUT] += 1
             continue
         path = Path(os.fsdecode(failure.path))
-        for file in Scan(path, hidden=True).files():
+        scan = Scan(path, hidden=True, kept=kept)
+        for file in scan.files():
             yield from planner.step(file, failure.root)
+        planner.report.skipped.update(scan.skipped)
 
 
 class _Meter:

@@ -135,6 +135,8 @@ def _searched(folder: Path, needles: Sequence[str]) -> tuple[dict[str, list[str]
 
     By a process of its own: who opens SQLite's files beside SQLite and closes them, gives its locks away.
     """
+    if not sys.executable:
+        raise LibraryError("nothing can be proved: this Python doesn't know its own executable")
     places = json.dumps([place for place in sys.path if isinstance(place, str)])
     asked = json.dumps({"folder": os.fspath(folder), "needles": needles}).encode()
     done = subprocess.run([sys.executable, "-P", "-c", _BOOT, places], input=asked, capture_output=True, check=False)

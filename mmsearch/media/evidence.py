@@ -58,6 +58,8 @@ class EvidenceMaker:
         self._text = _TextMaker()
 
     def add(self, segment: Segment) -> None:
+        if segment.part:
+            return
         if segment.modality == "image" and isinstance(segment.data, np.ndarray) and self._modality != "text":
             self._add_picture(segment.data)
         elif segment.modality == "audio" and isinstance(segment.data, np.ndarray):

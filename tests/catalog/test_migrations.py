@@ -114,6 +114,8 @@ def test_a_migration_killed_at_any_statement_is_done_by_the_next_who_opens(tmp_p
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert columns(db, "evidence") == EVIDENCE
             assert db.execute("SELECT count(*) FROM evidence").fetchone() == (0,)
+            assert [name for name, *_ in columns(db, "copies")] == ["path", "kind", "made_at"]
+            assert {row[:2] for row in db.execute("SELECT exclude, scanned_at FROM roots")} == {("", None)}
             assert PLACE in columns(db, "segments")
             assert db.execute("SELECT count(*) FROM segments WHERE place IS NOT NULL").fetchone() == (0,)
         at += 1

@@ -117,6 +117,25 @@ def test_no_planted_word_is_left_after_prune_and_of_a_changed_file(library: Libr
     assert left(library, [*hidden, "private"]) == []
 
 
+def test_no_vector_of_what_is_removed_is_left(library: Library, folder: Path) -> None:
+    words(folder / "stays.txt", "an octopus")
+    words(folder / "goes.txt", "a wobbegong")  # no word of an axis: its vector is its own
+    library.ingest(folder)
+    library.close()
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
+        found = "SELECT vector FROM embeddings JOIN segments ON segments.id = segment_id WHERE text LIKE ? || '%'"
+        goes, stays = (db.execute(found, [text]).fetchone()[0] for text in ("a wobbegong", "an octopus"))
+
+    def holders(vector: bytes) -> set[str]:
+        library.close()
+        files = [path for path in library.path.rglob("*") if path.is_file()]
+        return {path.name for path in files if vector in path.read_bytes()}
+
+    assert holders(goes) == holders(stays) == {"catalog.sqlite", "text-text"}
+    library.remove(folder / "goes.txt")
+    assert (holders(goes), holders(stays)) == (set(), {"catalog.sqlite", "text-text"})
+
+
 def test_a_file_that_cannot_be_read_any_more_leaves_no_word(library: Library, folder: Path) -> None:
     kept, broken = picture(folder / "red.png", "red"), words(folder / "note.txt", "the wobbegong sleeps")
     library.ingest(folder)
@@ -315,6 +334,15 @@ def test_kept_excludes_count_for_every_ingest_at_or_below_their_root(library: Li
     library.set_excludes(mixed, ["private/"])
     library.ingest(mixed)
     assert names(library) == ["draft.txt", "red.png"]
+
+
+def test_a_failure_that_is_excluded_now_is_not_tried_again(library: Library, mixed: Path) -> None:
+    broken = words(mixed / "private" / "broken.txt", "\0")
+    library.ingest(mixed)
+    library.set_excludes(mixed, ["private/"])
+    words(broken, "mended")
+    assert library.retry().skipped == {"excluded": 1}
+    assert "broken.txt" not in names(library)
 
 
 def test_a_path_is_kept_as_it_is_below_its_root(
