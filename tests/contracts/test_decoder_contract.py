@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mmsearch.testing.decoders import DecoderCase, DecoderContract
 from tests import media_files
-from tests.documents import made, ole
+from tests.media.documents import made, ole
 
 WORDS = "The kettle whistles while seven geese cross the frozen lake at dawn. "
 

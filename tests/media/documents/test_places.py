@@ -9,7 +9,7 @@ import pytest
 
 from mmsearch.library import Library
 from tests.conftest import Run
-from tests.documents import made, ole
+from tests.media.documents import made, ole
 
 
 def test_the_shell_prints_the_place_and_json_has_it(run: Run, folder: Path) -> None:
