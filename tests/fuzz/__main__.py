@@ -11,6 +11,7 @@ from tests.fuzz.target import Done, Target, fuzz
 TARGETS = {
     "exif": "tests.fuzz.text:EXIF",
     "html": "tests.fuzz.text:HTML",
+    "raw": "tests.fuzz.text:RAW",
     "sidecars": "tests.fuzz.text:SIDECARS",
     "sniffing": "tests.fuzz.text:SNIFFING",
     "text": "tests.fuzz.text:TEXT",
