@@ -26,6 +26,7 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.roots import roots
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
@@ -116,6 +117,7 @@ for command in (
     failures,
     remove,
     prune,
+    roots,
     backup,
     restore,
     export,

@@ -11,6 +11,7 @@ from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
 from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
+from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
     from mmsearch.types import Hit
@@ -113,6 +114,11 @@ def query(
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
+        if found[0].missing:
+            raise Unreadable(
+                f"{best} is not there any more",
+                hint="connect its disk, ingest where it is now, or forget it: mmsearch prune",
+            )
         click.launch(str(best))
     if not answered(found):
         raise SystemExit(NOTHING_FOUND)

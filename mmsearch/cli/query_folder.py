@@ -58,7 +58,7 @@ def in_folder(folder: Path, filter: str | None) -> "Filter":
 
 def _roots(opened: "Library", update: bool) -> list[Path]:
     try:
-        return opened.roots()
+        return [root.path for root in opened.roots()]
     except LibraryNotFound:
         if update:
             raise

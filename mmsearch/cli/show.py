@@ -179,7 +179,7 @@ def _hit_json(hit: "Hit", why: Mapping[int, Any]) -> dict[str, Any]:
 
 def where(hit: "Hit") -> str:
     """The moment, the page and the passage of a hit; of a bundle, which file matched and how many more there are."""
-    parts = []
+    parts = ["(file is not there)"] if hit.missing else []
     if hit.part is not None and hit.part != hit.path:
         parts.append(hit.part.name)
     parts += _place(hit, hit.modality)
@@ -196,8 +196,12 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
         if modality == "video":
             parts.append("sound" if found.matched == "audio" else "picture")
-    if found.page is not None:
+    if found.place is not None:
+        parts.append(found.place)
+    elif found.page is not None:
         parts.append(f"p. {found.page}")
+    if found.place is not None and found.matched == "image":
+        parts.append("picture")
     if found.passage:
         words = " ".join(found.passage.split())
         parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")

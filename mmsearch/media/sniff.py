@@ -19,6 +19,8 @@ _READ = {
     "tak tta wav wave weba wma wv",
     "video": "3g2 3gp asf avi divx dv f4v flv h264 hevc m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogv rm rmvb ts "
     "vob webm wmv wtv y4m",
+    "document": "docm docx dotm dotx epub msg odg odp ods odt otg otp ots ott potm potx ppsm ppsx pptm pptx xlsm xlsx "
+    "xltm xltx",
 }
 _NAMED = {suffix: medium for medium, suffixes in _READ.items() for suffix in suffixes.split()}
 """Suffix -> what a file so named is, of the formats that are read: other content under it is damage."""

@@ -154,9 +154,12 @@ def _prepare_part(
             space.encoders[segment_modality].encode([], query=True)
     with _as_file(modality, value) as path:
         pieces = _decode(path, modality, pool(), space)
+    asked = _SEGMENT_MODALITIES.get(modality)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
-        by_modality.setdefault(piece.modality, []).append(piece.array)
+        if asked is None or piece.modality in asked:
+            # The sound of a motion photo's film is not what its picture is shown for.
+            by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
 
 
