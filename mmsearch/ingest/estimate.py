@@ -9,6 +9,7 @@ from pathlib import Path
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.failures import failures_under
 from mmsearch.catalog.items import items_under
+from mmsearch.catalog.roots import kept_excludes
 from mmsearch.ingest.plan import PAGE
 from mmsearch.ingest.scan import Scan
 from mmsearch.media.sniff import named_modality
@@ -47,9 +48,10 @@ def estimate_ingest(catalog: Catalog | None, roots: Sequence[Path]) -> IngestEst
     """
     kinds: Counter[str] = Counter()
     total, seconds = 0, 0.0
+    kept = {} if catalog is None else catalog.read(kept_excludes)
     for root in roots:
         known = {} if catalog is None else dict(_known(catalog, os.fsencode(root)))
-        for file in Scan(root).files():
+        for file in Scan(root, kept=kept).files():
             modality = named_modality(file.path)
             if modality is None or known.get(file.path) == (file.size, file.mtime_ns):
                 continue
