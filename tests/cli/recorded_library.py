@@ -12,7 +12,7 @@ import mmsearch
 from mmsearch.cli.demo import SAMPLES
 from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
-from mmsearch.types import Hit, Query
+from mmsearch.types import Hit, IngestedRoot, Query
 
 PLACES = ("index", "train", "model")
 """Properties of a library that have methods of their own."""
@@ -52,11 +52,18 @@ COPIES = mmsearch.DuplicateGroup(
     "image", tuple(dataclasses.replace(fake(mmsearch.Duplicate), path=Path(name), there=True) for name in "ab")
 )
 
+
+def _root(path: Path) -> IngestedRoot:
+    return IngestedRoot(path, ("word",), None, 7)
+
+
 ANSWERS: dict[str, Any] = {
     "interpret": lambda word: Query(text=word),
     "search": lambda *_, **__: list(HITS),
     "original": lambda path: path,
-    "roots": [Path("/media")],
+    "roots": lambda: [_root(Path("/")), _root(Path.cwd() / "FOLDER")],
+    "copies": [],
+    "set_excludes": None,
     "estimate": mmsearch.IngestEstimate(1, {"image": 1}, 10, 7.0),
     "ingest": mmsearch.IngestReport(new=1),
     "ingest_media": mmsearch.IngestReport(new=1),
