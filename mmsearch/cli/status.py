@@ -59,4 +59,4 @@ def failures(library: Path | None, retry: str | None, follow_links: bool, as_jso
         show.echo_json([asdict(failure) for failure in found])
         return
     rows = [(f.failure, str(f.attempts), show.shorter(f.path), f.reason) for f in found]
-    show.table(("class", "tries", "path", "reason"), rows, wrap=("path", "reason"))
+    show.table(("class", "tries", "path", "reason"), rows, wrap="reason")
