@@ -175,6 +175,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch config",
         "mmsearch config --library photos.library --json",
     ),
+    "completion": (
+        'eval "$(mmsearch completion bash)"  # in ~/.bashrc',
+        'eval "$(mmsearch completion zsh)"  # in ~/.zshrc, after compinit',
+        "mmsearch completion fish > ~/.config/fish/completions/mmsearch.fish",
+    ),
     "demo": (
         "mmsearch demo",
         "mmsearch demo --device cpu",
