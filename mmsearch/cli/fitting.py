@@ -29,14 +29,18 @@ def shortened_path(path: str, width: int) -> str:
         return _shortened_name(name, width)
     room = width - cell_len(name) - 2  # "…/"
     # The folder nearest to the file says most of it, then where it all begins.
-    first, near = "", ""
-    order = [len(folders) - 1, 0, *range(len(folders) - 2, 0, -1)]
-    for n in dict.fromkeys(order):
+    first, near, joins = "", "", True
+    for n in dict.fromkeys([len(folders) - 1, 0, *range(len(folders) - 2, 0, -1)]):
         part = f"{folders[n]}/"
-        if cell_len(part) > room:
-            break
+        begins, fits = n == 0 and len(folders) > 1, cell_len(part) <= room
+        if fits and begins:
+            first = part
+        elif fits and joins:
+            near = part + near
+        else:
+            joins = joins and begins
+            continue
         room -= cell_len(part)
-        first, near = (first + part, near) if n == 0 and len(folders) > 1 else (first, part + near)
     return f"{first}{GAP}/{near}{name}"
 
 

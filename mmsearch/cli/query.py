@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ _FILE = FilePath()
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @click.option("--explain", is_flag=True, help="Say why each result was found.")
 @click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
+@click.option("--preview", is_flag=True, help="Draw pictures, moments of videos and sounds below their results.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
 @device_options
 @json_option
@@ -87,17 +88,35 @@ def query(
         if options["explain"] or options["overlay"]:
             wanted = found if as_json else shown
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
+        previews = _previews(opened, shown) if _draws(as_json=as_json, **options) else {}
         best = opened.original(found[0].path) if options["show_best"] and found else None
     if options["only_paths"] or options["null"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
     elif as_json:
         show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
     else:
-        show.hits(shown, ids=options["ids"], scores=options["scores"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"], previews=previews)
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
         click.launch(str(best))
+
+
+def _draws(*, preview: bool, only_paths: bool, null: bool, as_json: bool, **_: Any) -> bool:
+    """Whether thumbnails are wanted and can be drawn here."""
+    if not preview:
+        return False
+    if only_paths or null or as_json:
+        raise click.UsageError("--preview draws below a table: leave out --paths, -0 and --json")
+    from mmsearch.cli.preview import wanted
+
+    return wanted()
+
+
+def _previews(opened: "Library", shown: "list[Hit]") -> Mapping[int, Any]:
+    from mmsearch.cli.preview import drawn
+
+    return drawn(opened, shown)
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":

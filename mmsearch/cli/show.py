@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,13 +49,15 @@ def line(text: str, err: bool = False) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = (), empty: str = "none"
-) -> None:
+    columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = (), empty: str = "none",
+    below: Mapping[int, Any] = MappingProxyType({}),
+) -> None:  # fmt: skip
     """Print rows: a line of cells with tabs between them into a pipe, an aligned table on a terminal.
 
     Args:
         wrap: Columns that may be folded where the terminal is too narrow; paths are shortened.
         empty: What a terminal says if there are no rows.
+        below: Place of a row -> what a terminal draws below it.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -63,35 +66,45 @@ def table(
     from mmsearch.cli.table import print_table
 
     if known := list(rows):
-        print_table(columns, known, (wrap,) if isinstance(wrap, str) else wrap)
+        print_table(columns, known, (wrap,) if isinstance(wrap, str) else wrap, below)
     elif empty:
         click.echo(empty)
 
 
-def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> None:
+def hits(
+    found: Sequence["Hit"],
+    *,
+    ids: bool = False,
+    scores: bool = False,
+    previews: Mapping[int, Any] = MappingProxyType({}),
+) -> None:
     """A row for each, and below it one for each of its moments, if any were asked for.
 
     A terminal has `levels` above the table, so only a pipe gets a column of them.
 
     Args:
         scores: Show what the confidence was made of, too.
+        previews: Rank -> what a terminal draws below the hit.
     """
     piped = not sys.stdout.isatty()
     rows: list[tuple[str, ...]] = []
+    below: dict[int, Any] = {}
     for hit in found:
         numbers = (decimal(hit.cosine, 3), decimal(hit.keyword_score, 2)) if scores else ()
         level = (hit.level or "-",) if piped else ()
         shown = (str(hit.rank), *level, sureness(hit.level, decimal(hit.confidence, 2)), *numbers)
         shown += (kind(hit.modality), shorter(hit.path), where(hit))
+        if hit.rank in previews:
+            below[len(rows)] = previews[hit.rank]
         rows.append((*shown, str(hit.item_id)) if ids else shown)
         for one in hit.moments:
             numbers = (decimal(one.cosine, 3), "") if scores else ()
             place = " ".join(_place(one, hit.modality))
-            below = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
-            rows.append((*below, "") if ids else below)
+            moment = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
+            rows.append((*moment, "") if ids else moment)
     first = ("#", "level", "confidence") if piped else ("#", "confidence")
     columns = (*first, *(("cosine", "words") if scores else ()), "kind", "path", "where")
-    table((*columns, "id") if ids else columns, rows, wrap="where", empty="")
+    table((*columns, "id") if ids else columns, rows, wrap="where", empty="", below=below)
 
 
 def levels(found: Sequence["Hit"]) -> str:

@@ -8,11 +8,12 @@ nothing else is cut. Where a path or a text would get less than it takes to be r
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.style import Style
 from rich.text import Text
 
@@ -72,29 +73,44 @@ def terminal() -> Console:
     return Console(file=stream, color_system=color, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str]) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    below: Mapping[int, RenderableType] = MappingProxyType({}),
+) -> None:
     """Print rows on a terminal.
 
     Args:
         texts: Columns that may be folded.
+        below: Place of a row -> what is drawn below it.
     """
     console = terminal()
-    header, lines = laid_out(columns, [[_shown(cell) for cell in row] for row in rows], texts, console.width)
+    header, records = laid_out(columns, [[_shown(cell) for cell in row] for row in rows], texts, console.width)
     linked = _shows_links()
-    whole = [*header, *lines]
+    _print(console, header, linked)
+    for place, lines in enumerate(records):
+        _print(console, lines, linked)
+        if place in below:
+            console.print(below[place])
     # What scrolled out of sight is said again.
-    for line in [*whole, *(header if len(whole) >= console.height else [])]:
+    if len(header) + sum(map(len, records)) >= console.height:
+        _print(console, header, linked)
+
+
+def _print(console: Console, lines: Iterable[Line], linked: bool) -> None:
+    for line in lines:
         console.print(_text(line, linked), soft_wrap=True)
 
 
 def laid_out(
     columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str], width: int
-) -> tuple[list[Line], list[Line]]:
-    """The lines of the header, and those of the rows."""
+) -> tuple[list[Line], list[list[Line]]]:
+    """The lines of the header, and those of each row."""
     layout = _Layout(columns, rows, texts)
     paths = [name for name in columns if name in PATHS]
     if not (paths and width < NARROW) and (widths := layout.fitted(width)) is not None:
-        return layout.header(widths), [line for row in rows for line in layout.row(row, widths)]
+        return layout.header(widths), [[*layout.row(row, widths)] for row in rows]
     return layout.records(width)
 
 
@@ -209,18 +225,20 @@ class _Layout:
             line += [Piece(left), Piece(text, cell, bold), Piece(right)]
         return line
 
-    def records(self, width: int) -> tuple[list[Line], list[Line]]:
+    def records(self, width: int) -> tuple[list[Line], list[list[Line]]]:
         """Each row in a few lines: the columns that fit side by side, and below them its path and its texts."""
         beside = next((some for some in (self._others(), self._fixed) if self._fit(some, width)), None)
         if not self._paths or not beside:
-            return [], [line for row in self._rows for line in self._pairs(row, width)]
+            head = [Piece(self._columns[self._title()], bold=True)]
+            return [head], [[*self._pairs(row, width)] for row in self._rows]
         first = _Layout([self._columns[n] for n in beside], [[row[n] for n in beside] for row in self._rows], ())
         widths = [self._wholes[n] for n in beside]
-        lines: list[Line] = []
-        for row in self._rows:
-            lines += first.row([row[n] for n in beside], widths)
-            lines += self._below(row, width, [n for n in self._texts if n not in beside])
-        return first.header(widths), lines
+        others = [n for n in self._texts if n not in beside]
+        records = [
+            [*first.row([row[n] for n in beside], widths), *self._below(row, width, others)] for row in self._rows
+        ]
+        below = GUTTER.join(self._columns[n] for n in (*self._paths, *others))
+        return [*first.header(widths), [Piece(INDENT), Piece(below, bold=True)]], records
 
     def _others(self) -> list[int]:
         return [n for n in range(len(self._columns)) if n not in self._paths]
@@ -248,10 +266,14 @@ class _Layout:
             if self._columns[n] not in CUT and row[n]:
                 yield from ([Piece(INDENT), Piece(line, row[n])] for line in folded(row[n], room))
 
+    def _title(self) -> int:
+        """The column whose cells begin the records of `_pairs`."""
+        return next((n for n, name in enumerate(self._columns) if name), 0)
+
     def _pairs(self, row: Sequence[str], width: int) -> Iterator[Line]:
         """The first cell, and below it each other one after the name of its column."""
         room = width - len(INDENT)
-        first = self._paths[0] if self._paths and 0 not in self._fixed else 0
+        first = self._title()
         yield [Piece(shortened_path(row[first], width) if first in self._paths else row[first], row[first], True)]
         line: Line = []
         for n, cell in enumerate(row):
