@@ -143,9 +143,10 @@ def answer(group: click.Group, instruction: str) -> None:
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands, options, files and names.
+    """Print a script that makes SHELL complete words.
 
-    Put it where your shell looks: see the examples.
+    It completes commands, options, files, kinds, and the names of models, tags and chapters. Put it where your shell
+    looks: see the examples.
     """
     group = context.find_root().command
     if isinstance(group, click.Group):

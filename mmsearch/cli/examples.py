@@ -176,8 +176,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch config --library photos.library --json",
     ),
     "completion": (
-        'eval "$(mmsearch completion bash)"  # in ~/.bashrc',
-        'eval "$(mmsearch completion zsh)"  # in ~/.zshrc, after compinit',
+        "mmsearch completion bash >> ~/.bashrc",
+        "mmsearch completion zsh > ~/.zfunc/_mmsearch",
         "mmsearch completion fish > ~/.config/fish/completions/mmsearch.fish",
     ),
     "demo": (

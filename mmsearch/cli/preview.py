@@ -1,5 +1,6 @@
 """Thumbnails of hits on a terminal, drawn by textual-image: sixels, kitty's graphics, or half blocks."""
 
+import io
 import logging
 import os
 import sys
@@ -44,12 +45,12 @@ def drawn(opened: "Library", hits: Sequence["Hit"]) -> Mapping[int, Any]:
 def _renderable(still: Any) -> Any:
     if still.ndim == 1:
         return Text("".join(LEVELS[round(float(peak) * (len(LEVELS) - 1))] for peak in still), "magenta")
-    from PIL import Image
-
     height, width, _ = still.shape
     # A line is about twice as high as a column is wide.
     columns = max(1, min(COLUMNS, round(2 * LINES * width / height)))
-    return _drawer()(Image.fromarray(still), width=columns, height="auto")
+    # A PPM file, which whatever reads pictures reads: Pillow is not the shell's affair.
+    file = io.BytesIO(b"P6 %d %d 255\n" % (width, height) + still.tobytes())
+    return _drawer()(file, width=columns, height="auto")
 
 
 def _drawer() -> Any:

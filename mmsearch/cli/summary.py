@@ -61,7 +61,7 @@ def _summary(report: "IngestReport", library: Path) -> Iterator[str]:
     verb = "Would take in" if report.dry_run else "Took in"
     said = [files(*taken[0]), *(f"{n:,} {called}" for n, called in taken[1:])] if taken else ["nothing new"]
     same = f", {report.unchanged:,} unchanged" if report.unchanged else ""
-    yield f"{verb} {', '.join(said)}{same}. Library: {show.shorter(library)}"
+    yield f"{verb} {', '.join(said)}{same}"
     if failed := report.failed.total():
         yield f"{files(failed)} could not be read. See why: mmsearch failures"
     if report.failed_before:
@@ -78,6 +78,7 @@ def _summary(report: "IngestReport", library: Path) -> Iterator[str]:
     if report.missing:
         gone = files(report.missing)
         yield f"{gone} not there any more; the library keeps what it knows of them until: mmsearch prune"
+    yield f"Library: {show.shorter(library)}"
 
 
 def _details(report: "IngestReport") -> Iterator[str]:

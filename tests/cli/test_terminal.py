@@ -315,7 +315,7 @@ def test_a_command_works_without_standard_error(
         assert shell(out, err, "ingest", folder) == 0
         assert shell(out, err, "query", "nothing like it") == 0
         assert shell(out, err, "ingest", folder / "nowhere") == 2
-    assert (tmp_path / "out").read_text("utf-8").startswith("Took in 1 new file, 5 unchanged. Library: library\n")
+    assert (tmp_path / "out").read_text("utf-8").startswith("Took in 1 new file, 5 unchanged\n")
 
 
 def _gone(how: str) -> io.TextIOWrapper:
