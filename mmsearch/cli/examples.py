@@ -176,7 +176,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch config --library photos.library --json",
     ),
     "completion": (
-        "mmsearch completion bash >> ~/.bashrc",
+        "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",
         "mmsearch completion zsh > ~/.zfunc/_mmsearch",
         "mmsearch completion fish > ~/.config/fish/completions/mmsearch.fish",
     ),

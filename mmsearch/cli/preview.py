@@ -31,15 +31,18 @@ def wanted() -> bool:
     that draws them."""
     if find_spec("textual_image") is None:
         raise InvalidInput("--preview needs textual-image", hint="pip install 'mmsearch[preview]'")
-    # What can be drawn is asked of the terminal, and its answer read from standard input.
-    asked = sys.stdout.isatty() and sys.__stdin__ is not None and sys.__stdin__.isatty()
-    return asked and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    # What can be drawn is asked of the terminal, and its answer read from standard input. One that doesn't know its
+    # size can't be drawn on.
+    asked = sys.__stdin__
+    return asked is not None and asked.isatty() and os.get_terminal_size(asked.fileno()).columns > 0
 
 
 def drawn(opened: "Library", hits: Sequence["Hit"]) -> Mapping[int, Any]:
     """Rank -> what is drawn below the hit; nothing for texts, and for files that can't be read any more."""
     found = zip(hits, opened.stills(hits), strict=True)
-    return {hit.rank: Padding(_renderable(still), (0, 0, 0, INDENT)) for hit, still in found if still is not None}
+    return {hit.rank: Padding(_renderable(still), (0, 0, 0, INDENT), expand=False) for hit, still in found if still is not None}
 
 
 def _renderable(still: Any) -> Any:
