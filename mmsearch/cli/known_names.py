@@ -5,11 +5,9 @@ name.
 """
 
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 MOST = 200
 """Names that are offered, at most."""
@@ -74,6 +72,10 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _selected(library: Path, statement: str) -> list[str]:
+    # Only a completion needs them, and every command loads this module.
+    import sqlite3
+    from urllib.parse import quote
+
     place = f"file:{quote(str(library / 'catalog.sqlite'))}?mode=ro"
     try:
         with closing(sqlite3.connect(place, uri=True, timeout=_MILLISECONDS / 1000)) as catalog:

@@ -42,7 +42,11 @@ def wanted() -> bool:
 def drawn(opened: "Library", hits: Sequence["Hit"]) -> Mapping[int, Any]:
     """Rank -> what is drawn below the hit; nothing for texts, and for files that can't be read any more."""
     found = zip(hits, opened.stills(hits), strict=True)
-    return {hit.rank: Padding(_renderable(still), (0, 0, 0, INDENT), expand=False) for hit, still in found if still is not None}
+    return {
+        hit.rank: Padding(_renderable(still), (0, 0, 0, INDENT), expand=False)
+        for hit, still in found
+        if still is not None
+    }
 
 
 def _renderable(still: Any) -> Any:
