@@ -64,8 +64,6 @@ def failures(
             report = opened.retry(None if retry == "all" else retry, shown, cancel, follow_links=follow_links)
         print_report(report, opened.path, told, as_json=as_json)
         return
-    if jobs is not None or nice is not None or verbose or quiet:
-        raise click.UsageError("--jobs, --nice, -v and -q go with --retry")
     with open_library(library) as opened:
         found = opened.failures()
     if as_json:
