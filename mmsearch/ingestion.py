@@ -47,6 +47,7 @@ class LibraryIngestion:
         follow_links: bool = False,
         modalities: Collection[Modality] | None = None,
         dry_run: bool = False,
+        when_idle: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
@@ -63,7 +64,8 @@ class LibraryIngestion:
             follow_links: Follow links that lead out of their folder; they are skipped otherwise.
             modalities: Only these kinds: "text", "image", "audio", "video".
             dry_run: Only report what would happen; decode and write nothing.
-            on_progress: Called now and then with a `Progress`.
+            when_idle: Work only while other programs use less than a quarter of the machine's cores (Linux).
+            on_progress: Called now and then with a `Progress`; its last call has the stage "done".
             cancel: Set it from another thread to stop after the current files.
 
         Returns:
@@ -83,6 +85,7 @@ class LibraryIngestion:
             hidden=hidden,
             follow_links=follow_links,
             modalities=frozenset(modalities) if modalities is not None else None,
+            when_idle=when_idle,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
         )
@@ -198,6 +201,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
+        job.done()
         return report
 
     @staticmethod

@@ -350,9 +350,10 @@ class Progress:
     """Where an ingest stands; handed to `on_progress`."""
 
     stage: str
-    """"scan", "work" or "publish"."""
+    """"scan", "load" (a model), "work", "wait" (for an idle machine), "publish", and at last "done"."""
     files_done: int
     files_total: int
+    """Estimated until every file is planned; at the end it is `files_done`."""
     failed: int
     path: Path | None = None
 
