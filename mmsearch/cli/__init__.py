@@ -28,6 +28,7 @@ from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.cli.warm import warm
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
 
@@ -119,6 +120,7 @@ for command in (
     doctor,
     config,
     demo,
+    warm,
     help_command,
 ):
     cli.add_command(command)

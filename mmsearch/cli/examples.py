@@ -25,6 +25,18 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch duplicates --threshold 0.98 --filter \"path glob '*/2024/*'\"",
         "mmsearch duplicates --paths -0 | xargs -0 ls -l",
     ),
+    "warm": (
+        "mmsearch warm status",
+        "mmsearch warm stop",
+    ),
+    "warm status": (
+        "mmsearch warm status",
+        "mmsearch warm status --json",
+    ),
+    "warm stop": (
+        "mmsearch warm stop",
+        "MMSEARCH_WARM=off mmsearch query a dog on a beach",
+    ),
     "status": (
         "mmsearch status",
         "mmsearch status --library photos.library --json",

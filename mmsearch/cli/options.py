@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmsearch.cli import surroundings
 from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ def split_modalities(_context: click.Context, _parameter: click.Parameter, value
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
 
 
-def open_library(library: Path | None, **settings: Any) -> "Library":
+def open_library(library: Path | None, **settings: Any) -> "AbstractContextManager[Library]":
+    if (kept := surroundings.kept_library()) is not None:
+        return nullcontext(kept)
     from mmsearch.library import open_library
 
     return open_library(library, **settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import show
+from mmsearch.cli import keeping, show, surroundings
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.errors import InvalidInput
@@ -61,6 +61,7 @@ _FILE = FilePath()
 @click.option("--explain", is_flag=True, help="Say why each result was found.")
 @click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
+@click.option("--no-warm", is_flag=True, help="Neither ask a warm process nor leave one behind (see help warm).")
 @device_options
 @json_option
 def query(
@@ -79,6 +80,8 @@ def query(
     settings = {name: options.pop(name) for name in ("device", "precision")}
     with open_library(library, **settings) as opened:
         asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
+        words = all(isinstance(part.value, str) for part in asked.parts)
+        keeping.note_query(opened.path, opened.settings, words=words and not any(settings.values()))
         found = opened.search(asked, k, modalities=modalities, **passed)
         if options["min_confidence"] is not None:
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
@@ -116,7 +119,8 @@ def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -
     """One Query from the bare words, the files among them, and the options."""
     from mmsearch.types import Query
 
-    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video", "like")})
+    image, audio, video = (surroundings.located(options[name]) for name in ("image", "audio", "video"))
+    query = Query(options["text"], image, audio, video, like=options["like"])
     for sign, group in _groups(words):
         weight, group = _weight(group)
         query = query + sign * weight * _meant(opened, group)
@@ -155,7 +159,7 @@ def _meant(opened: "Library", group: list[str]) -> "Query":
 
     query, loose = Query(), list[str]()
     for word in group:
-        (part,) = opened.interpret(word).parts
+        (part,) = opened.interpret(surroundings.located_word(word)).parts
         if isinstance(part.value, str):
             loose.append(part.value)
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import output
+from mmsearch.cli import output, surroundings
 from mmsearch.cli.output import printable
 from mmsearch.core.media_paths import is_media_path
 
@@ -57,7 +57,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tup
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False)
+    console = Console(
+        file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False, _environ=surroundings.terminal()
+    )
     cells = [[printable(cell) for cell in row] for row in rows]
     foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
     made = Table(box=None, header_style="bold", pad_edge=False)
@@ -190,7 +192,7 @@ def clock(seconds: float) -> str:
 
 def shorter(path: Path) -> str:
     """Relative to the present folder where it lies below it."""
-    here = Path.cwd()
+    here = surroundings.working_folder()
     if not path.is_relative_to(here):
         return str(path)
     below = path.relative_to(here)
