@@ -179,7 +179,10 @@ class _Recorder(io.RawIOBase):
         return self._terminal
 
     def write(self, data: Any) -> int:
-        self._pieces.append((self._number, bytes(data)))
+        written = bytes(data)
+        if self._pieces and self._pieces[-1][0] == self._number:
+            written = self._pieces.pop()[1] + written
+        self._pieces.append((self._number, written))
         return len(data)
 
 

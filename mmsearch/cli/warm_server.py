@@ -42,7 +42,7 @@ class WarmServer:
     def __init__(self, base: str, library: "Library", *, stays: bool = False) -> None:
         """`base`: folder and beginning of the names of its files. `stays`: it does not end because nobody asks.
 
-        Raises: OSError if there can be no socket.
+        Raises: OSError if there can be no socket, Refused where nothing would be answered.
         """
         self._base = base
         self._library = library
@@ -177,10 +177,13 @@ def held(base: str) -> Iterator[bool]:
 def answering(base: str, library: "Library") -> Iterator[None]:
     """Meanwhile another thread answers shells about a library that a server has open; nothing if somebody else does."""
     with held(base) as ours:
-        if not ours:
+        try:
+            server = WarmServer(base, library, stays=True) if ours else None
+        except (OSError, Refused):
+            server = None
+        if server is None:
             yield
             return
-        server = WarmServer(base, library, stays=True)
         thread = Thread(target=server.run, name="warm", daemon=True)
         thread.start()
         try:

@@ -202,7 +202,7 @@ class Settings:
 
 
 class SettingsArguments(TypedDict, total=False):
-    """What `mmsearch.open` takes by name: settings but for `models` and `warm`. One that is None counts as not given."""
+    """What `mmsearch.open` takes by name: all but `models` and `warm`. One that is None counts as not given."""
 
     space: str | None
     device: str | None
