@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
@@ -128,7 +128,7 @@ _OFFERED = {
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
-    "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
@@ -276,6 +276,9 @@ __all__ = [
     "UnusedPair",
     "VectorIndex",
     "Vectors",
+    "Watch",
+    "WatchEvent",
+    "WatchTimes",
     "WeightsError",
     "Windowing",
     "__version__",

@@ -42,6 +42,8 @@ class IngestOptions:
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links below a root lead to outside of it."""
+    within: tuple[Path, ...] = ()
+    """Only these parts of the roots; all of the roots if none is named."""
     modalities: frozenset[Modality] | None = None
     """Item modalities to take in."""
     retry: Callable[[KnownFailure], bool] = lambda failure: False
@@ -277,7 +279,10 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -
 
 
 def _scans(roots: Sequence[Path], options: IngestOptions) -> list[Scan]:
-    return [Scan(root, options.exclude, options.hidden, options.follow_links) for root in roots]
+    chosen = (options.exclude, options.hidden, options.follow_links)
+    parts = [(root, one) for root in roots for one in options.within if one != root and one.is_relative_to(root)]
+    whole = [root for root in roots if not options.within or root in options.within]
+    return [*(Scan(root, *chosen) for root in whole), *(Scan(root, *chosen, within=one) for root, one in parts)]
 
 
 def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> None:
@@ -297,7 +302,7 @@ def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> N
 
 def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[FileStep]:
     for scan in scans:
-        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out)
+        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out, scan.within)
         first = next(steps, None)
         _check_root(scan, planner, report)
         if first is not None:

@@ -76,6 +76,7 @@ OWNERS: dict[str, set[str]] = {
     "fastapi": {"server"},
     "lark": {"filters"},
     "pathspec": {"ingest"},
+    "watchfiles": {"ingest"},
     "matplotlib": {"evaluate", "training"},
     **{name: {"testing"} for name in ("pytest", "hypothesis")},
 }
