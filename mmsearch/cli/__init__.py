@@ -24,11 +24,13 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
 from mmsearch.cli.warm import warm
+from mmsearch.cli.watch import watch
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
 
@@ -120,6 +122,8 @@ for command in (
     doctor,
     config,
     demo,
+    watch,
+    service,
     warm,
     help_command,
 ):

@@ -33,6 +33,11 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
 
 
+def echo_json_line(value: Any) -> None:
+    """The same in one line, at once: for who reads along."""
+    click.echo(json.dumps(value, default=str).replace("\x7f", "\\u007f"))
+
+
 def echo_json_list(values: Iterable[Any]) -> None:
     """The same for a list of any length, a value in memory at a time."""
     opening = "["

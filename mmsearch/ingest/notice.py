@@ -59,6 +59,7 @@ class Watchfiles:
         self._roots = [os.fspath(root) for root in roots]
         self._passed_over = passed_over
         self._stop = threading.Event()
+        self._found: set[tuple[object, str]] = set()
         self._start()
 
     def wait(self, seconds: float) -> Changes:
@@ -66,7 +67,7 @@ class Watchfiles:
         end = monotonic() + seconds
         while not self._found and monotonic() < end and not self._stop.is_set():
             try:
-                self._found = next(self._told, set())
+                self._found = set(next(self._told, ()))
             except RuntimeError:
                 # A name that is no text, or a limit of the system: what came with it is gone.
                 self._start()
@@ -93,7 +94,7 @@ class Watchfiles:
         )  # fmt: skip
         try:
             # Only now it begins to watch.
-            self._found = next(self._told, set())
+            self._found = set(next(self._told, ()))
         except (OSError, RuntimeError) as error:
             raise InvalidInput(
                 f"the system watches no more folders: {error}", hint="let folders be scanned in turn"

@@ -110,8 +110,9 @@ def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, mo
 
 
 def test_a_library_s_file_cannot_set_what_concerns_the_machine(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("MMSEARCH_WARM")
     lines = [f"{name} = 1" for name in sorted(MACHINE)]
     written(tmp_path / "mmsearch.toml", "\n".join([*lines, "recall = 0.5"]))
     found = read_configuration(tmp_path)
@@ -166,6 +167,7 @@ def test_an_index_that_is_no_name_is_refused(index: str) -> None:
 
 @pytest.mark.parametrize("value", ["inf", "nan", "1e400", "-1", "1e", "", " ", "True", "0x10", "9" * 5000])
 def test_the_environment_is_checked_too(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MMSEARCH_WARM")
     for name in ("DECODE_S", "PIXELS"):
         monkeypatch.setenv(f"MMSEARCH_{name}", value)
         if value == "":

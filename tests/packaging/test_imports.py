@@ -19,6 +19,8 @@ STANDS_ON: dict[str, str] = {
     "sameness": "types",
     # Samples and docs.
     "resources": "",
+    # Asks a process that is warm already: built-in modules alone, since nothing else loads in time.
+    "warm": "",
     "filters": "types",
     # Four that never import each other.
     "media": "core sameness",
@@ -33,7 +35,7 @@ STANDS_ON: dict[str, str] = {
     "training.serving": "context",
     "search": "training.serving",
     "labels": "training.serving",
-    "maintenance": "training.serving",
+    "maintenance": "training.serving warm",
     "evaluate": "search",
     "training": "evaluate",
     "training.starter": "training",
@@ -45,8 +47,6 @@ STANDS_ON: dict[str, str] = {
     "testing": "library",
     # The package itself: what `import mmsearch` offers.
     "": "library",
-    # Asks a process that is warm already: built-in modules alone, since nothing else loads in time.
-    "warm": "",
     # The shell sees the library, what models there are, the docs, and nothing behind them.
     "cli": "",
     "__main__": "cli warm",
