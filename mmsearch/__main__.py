@@ -19,11 +19,13 @@ def main() -> None:
             os._exit(code)
     from mmsearch.cli import main as run
 
-    run()
-    if arguments[:1] == ["query"]:
-        from mmsearch.cli.keeping import keep_warm
+    try:
+        run()
+    finally:
+        if arguments[:1] == ["query"]:
+            from mmsearch.cli.keeping import keep_warm
 
-        keep_warm()
+            keep_warm()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 ANSWERED = frozenset(
     ("query", "library", "text", "image", "audio", "video", "like", "modalities", "mode", "filter", "k", "offset",
-     "dedup", "min_confidence", "show_all", "moments", "scores", "ids", "only_paths", "null", "as_json")
+     "dedup", "min_confidence", "show_all", "moments", "scores", "ids", "only_paths", "null", "as_json",
+     "as_json_lines")
 )  # fmt: skip
 """Options that a warm process may answer; it refuses those it doesn't know, and those that load or open more."""
 
@@ -148,10 +149,24 @@ class Answering:
         if wanted != self._library.path:
             raise Refused("another library")
         files = (context.params[kind] for kind in ("image", "audio", "video"))
-        for word in (*context.params["query"], *(os.fspath(one) for one in files if one is not None)):
-            real = os.path.realpath(os.path.join(request.folder, word))
-            if real.startswith(("/dev/", "/proc/")):
-                raise Refused("a file of the shell's own")
+        words = [*context.params["query"], *(os.fspath(one) for one in files if one is not None)]
+        _check_files(words, request.folder, told=bool(context.params["as_json"]))
+
+
+def _check_files(words: Iterable[str], folder: str, *, told: bool) -> None:
+    """Raises: Refused for words that name what this process can't open, or a folder, which would be taken in.
+
+    Args:
+        told: Whether the answer tells the path of a file as it was written.
+    """
+    for word in words:
+        path = os.path.join(folder, os.path.expanduser(word))
+        if os.path.realpath(path).startswith(("/dev/", "/proc/")):
+            raise Refused("a file of the shell's own")
+        if (os.sep in word or word.startswith((".", "~"))) and os.path.isdir(path):
+            raise Refused("a folder")
+        if told and os.path.exists(path):
+            raise Refused("a file that the answer tells of")
 
 
 class _Doubts(logging.Handler):

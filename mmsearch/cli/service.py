@@ -15,9 +15,9 @@ name_option = click.option("--name", default="watch", show_default=True, help="T
 
 @click.group()
 def service() -> None:
-    """Watch folders from when you log in, as a service of the system.
+    """Watch folders as a service of the system.
 
-    It is a user unit of systemd on Linux, and an agent of launchd on macOS.
+    It runs from when you log in: a user unit of systemd on Linux, and an agent of launchd on macOS.
     """
 
 

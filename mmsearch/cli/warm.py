@@ -31,7 +31,7 @@ class WarmStatus:
 
 @click.group()
 def warm() -> None:
-    """Show or stop the processes that answer queries in a shell."""
+    """Show or stop the processes that answer queries."""
 
 
 @warm.command()

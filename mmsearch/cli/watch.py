@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
 
 if TYPE_CHECKING:
     from mmsearch import IngestReport, Watch, WatchEvent
@@ -25,15 +25,13 @@ COUNTED = ("new", "changed", "moved", "copied", "restored", "missing")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/.")
 @click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
 @click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
-@click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
-)
+@kinds_option
 @click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
 @click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
 @device_options
 @json_option
 def watch(paths: tuple[Path, ...], library: Path | None, as_json: bool, **options: Any) -> None:
-    """Ingest what changes below folders, until Ctrl-C.
+    """Ingest what changes in folders, until Ctrl-C.
 
     It begins with an ingest of all of them. With --json, each event is a line of JSON.
     """

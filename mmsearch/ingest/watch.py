@@ -47,7 +47,7 @@ class WatchTimes:
 WatchKind: TypeAlias = Literal["watching", "unwatched", "away", "lost", "ingested", "waiting", "rest"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WatchEvent:
     """What a watch does or finds."""
 

@@ -20,7 +20,8 @@ TAKEN_S = 0.5
 ANSWER_S = 20.0
 """Seconds until it has answered: the first picture loads models."""
 
-INTERRUPTED, READER_GONE, FAILED = 130, 141, 1
+INTERRUPTED, READER_GONE, FAILED = 130, 141, 70
+"""As the shell's other commands end, so."""
 
 OFF = ("--no-warm", "--help", "-h")
 

@@ -110,8 +110,11 @@ def test_an_explanation_quotes_the_sentence_that_carries_the_score(library: Libr
     assert len(found.cues) == 1, "without another sentence the score stays"
     words(folder / "b.txt", "seven red words without any full stop")
     library.ingest(folder)
-    hit = next(h for h in library.search("red", mode="vector") if h.path.name == "b.txt")
-    assert library.explain("red", hit).cues[0].text == "red"
+    words(folder / "c.txt", "red")
+    library.ingest(folder)
+    hits = {hit.path.name: hit for hit in library.search("red", mode="vector")}
+    assert library.explain("red", hits["b.txt"]).cues[0].text == "red"
+    assert library.explain("red", hits["c.txt"]).cues == (), "of a single word nothing can be left out"
 
 
 def test_the_shares_of_a_mixed_query_sum_to_the_score(library: Library, folder: Path) -> None:
@@ -167,7 +170,9 @@ def test_query_explain_prints_reasons_as_text_and_json(run: Run, folder: Path) -
     lines = run("query", "red", "--explain", "--in", "text", "--all").stdout.decode().splitlines()
     assert lines[1] == "1: found by vector", "one common word is no evidence"
     assert lines[2].startswith('1: without "A red bus came by!" -')
-    (why,) = [hit["why"] for hit in json.loads(run("query", "red", "--explain", "--json", "--in", "text").stdout)]
+    (why,) = [
+        hit["why"] for hit in json.loads(run("query", "red", "--explain", "--json", "--in", "text").stdout)["hits"]
+    ]
     assert why["cues"][0]["text"] == "A red bus came by!" and why["picture"] is None
     (folder / "red.png").unlink()
     gone = run("query", "red", "--explain", "--in", "image", "--all")
