@@ -10,11 +10,12 @@
 Importing it loads no heavy library: names arrive when they are first used.
 """
 
-import logging
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# Neither typing nor logging: the shell asks a warm process for its answer in less time than loading them takes.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mmsearch import errors as errors
     from mmsearch.contracts import (
         Decoder,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
@@ -131,7 +132,7 @@ _OFFERED = {
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
-    "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
@@ -288,6 +289,9 @@ __all__ = [
     "UnusedPair",
     "VectorIndex",
     "Vectors",
+    "Watch",
+    "WatchEvent",
+    "WatchTimes",
     "WeightsError",
     "Windowing",
     "__version__",
@@ -299,18 +303,16 @@ __all__ = [
 ]
 
 
-# What an application does with our messages is its own affair: nothing is printed unasked, nothing set up for it.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
-
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
     value = globals()[name] = _located(_HOMES[name])
     return value
 
 
-def _located(home: str) -> Any:
+def _located(home: str) -> "Any":
+    from importlib import import_module
+
     module, _, attribute = home.partition(":")
     found = import_module(module)
     return getattr(found, attribute) if attribute else found

@@ -69,6 +69,17 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         """Stop the decoding processes and close the catalog. The library may be used again: it opens anew."""
         self._context.close()
 
+    def rest(self) -> None:
+        """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
+        self._context.rest()
+
+    def identity(self) -> str:
+        """Tells the library from any other, and its catalog from one that was put in its place.
+
+        Raises: LibraryNotFound if it is gone.
+        """
+        return self._context.identity()
+
     # Finding
 
     def search(

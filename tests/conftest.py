@@ -92,6 +92,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) ->
             monkeypatch.delenv(name)
     at_home(monkeypatch, next(homes))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # No test leaves a process behind, or is answered by one of another test.
+    monkeypatch.setenv("MMSEARCH_WARM", "off")
     tiny.reset()
 
 
