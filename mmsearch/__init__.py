@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
+        BodyTooLarge,
         CatalogDamaged,
         Corrupt,
         DecoderCrashed,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         Forked,
         IndexDamaged,
         InvalidInput,
+        ItemChanged,
         LibraryEmpty,
         LibraryError,
         LibraryLocked,
@@ -58,10 +60,15 @@ if TYPE_CHECKING:
         NotEmbedded,
         NotKept,
         OutOfMemory,
+        RequestRefused,
+        RequestTimeout,
         SchemaTooNew,
+        SignInNeeded,
         SpaceChanged,
         SpaceIncomplete,
+        TooManyRequests,
         Transient,
+        UnknownHost,
         UnknownName,
         Unreadable,
         Unsupported,
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
+    from mmsearch.maintenance.item_files import ItemFile, LibraryRoot
     from mmsearch.maintenance.prune import Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
@@ -120,10 +128,11 @@ _OFFERED = {
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
-        "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
-        "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
-        "MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory SchemaTooNew SpaceChanged SpaceIncomplete "
-        "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
+        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
+        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory RequestRefused "
+        "RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests Transient "
+        "UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
@@ -132,6 +141,7 @@ _OFFERED = {
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
+    "mmsearch.maintenance.item_files": "ItemFile LibraryRoot",
     "mmsearch.maintenance.prune": "Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
@@ -166,6 +176,7 @@ __all__ = [
     "And",
     "AvailableModel",
     "BackfillProblem",
+    "BodyTooLarge",
     "Box",
     "CatalogDamaged",
     "Comparison",
@@ -203,6 +214,8 @@ __all__ = [
     "IngestRun",
     "InvalidInput",
     "Item",
+    "ItemChanged",
+    "ItemFile",
     "Label",
     "Level",
     "Library",
@@ -213,6 +226,7 @@ __all__ = [
     "LibraryModels",
     "LibraryNotFound",
     "LibraryReadOnly",
+    "LibraryRoot",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
@@ -251,11 +265,14 @@ __all__ = [
     "QueryOutcome",
     "QueryPart",
     "Region",
+    "RequestRefused",
+    "RequestTimeout",
     "SchemaTooNew",
     "Segment",
     "Selection",
     "Settings",
     "SettingsArguments",
+    "SignInNeeded",
     "Sound",
     "Space",
     "SpaceChanged",
@@ -264,10 +281,12 @@ __all__ = [
     "Status",
     "StoredVector",
     "TextCue",
+    "TooManyRequests",
     "TrainedHead",
     "TrainedModel",
     "TrainingResult",
     "Transient",
+    "UnknownHost",
     "UnknownName",
     "Unreadable",
     "Unsupported",

@@ -22,6 +22,7 @@ from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @checked_methods
-class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
+class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this
@@ -179,9 +180,22 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
             )
         )
 
-    def interpret(self, value: str) -> Query:
-        """The query that a word in a shell stands for: the file of that path if it is a media file, else the words."""
+    def interpret(self, value: str | os.PathLike[str]) -> Query:
+        """The query that a word in a shell stands for: the file of that path if it is a media file, else the words.
+
+        Args:
+            value: A str may be either; a path is the medium in that file, and never words.
+
+        Raises: InvalidInput if there is no such file, MediaError if it is no medium.
+        """
         return search_query.interpret_query(value, self._context.query_decoding)
+
+    def load_encoders(self) -> None:
+        """Load what queries of every kind need, and start their decode worker: no later search waits for it.
+
+        Raises: LibraryNotFound, LibraryEmpty, WeightsError.
+        """
+        search_query.load_encoders(self._context)
 
     def evaluate(
         self,

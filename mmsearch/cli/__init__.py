@@ -24,6 +24,7 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.serve import serve
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
@@ -97,6 +98,7 @@ def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
 for command in (
     ingest,
     query,
+    serve,
     duplicates,
     status,
     failures,

@@ -107,6 +107,13 @@ class DecodePool:
             worker.stop()
         self._watchdog.close()
 
+    def start_idle(self) -> None:
+        """Have a worker that is ready, unless one is."""
+        with self._lock:
+            if self._idle or self._closed:
+                return
+        self.give_back(self.take())
+
     def stop_idle(self) -> None:
         """End the workers that are idle; the next use starts others."""
         with self._lock:

@@ -1,0 +1,131 @@
+"""The files of items, for who serves them to others: opened once, and only if each is what was taken in."""
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.item_files import CataloguedFile, catalogued_file, known_roots
+from mmsearch.context.context import LibraryContext
+from mmsearch.core.arguments import checked_methods
+from mmsearch.core.file_times import size_and_time
+from mmsearch.core.media_paths import is_media_path
+from mmsearch.errors import ItemChanged, UnknownName
+from mmsearch.types import Modality
+
+_AGAIN = "ingest its folder again"
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRoot:
+    """A folder or a file that was handed to ingest."""
+
+    id: int
+    path: Path
+    items: int
+    """Present ones."""
+    missing: int
+    """Items whose file the last ingest did not find."""
+    there: bool
+    """Whether there is such a folder or file now."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemFile:
+    """The file of an item, open for reading, and as it was taken in. Whoever gets it closes `file`."""
+
+    item_id: int
+    path: Path
+    file: BinaryIO
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    sha256: str
+    modality: Modality
+
+
+@checked_methods
+class LibraryFiles:
+    """The part of a library that hands out the files of its items."""
+
+    _context: LibraryContext
+
+    def generation(self) -> int:
+        """How many commits there were that changed what can be found. Raises: LibraryNotFound."""
+        return self._context.catalog().read(current_commit).generation
+
+    def roots(self) -> list[LibraryRoot]:
+        """The folders and files that were handed to ingest, by path. Raises: LibraryNotFound."""
+        found = []
+        for id, path, items, missing in self._context.catalog().read(known_roots):
+            place = Path(os.fsdecode(path))
+            found.append(LibraryRoot(id, place, items - missing, missing, os.path.lexists(place)))
+        return found
+
+    def open_file(self, item_id: int) -> ItemFile:
+        """Open the file of an item, if it is the one that was taken in.
+
+        It is a regular file, lies in the folder that was ingested after all links are followed, and has the size and
+        the time that the catalog has; all this is asked of the open file, so that no swap comes between.
+
+        Raises: UnknownName for an id that no item has, ItemChanged, NotKept.
+        """
+        return open_item_file(self._context, item_id)
+
+
+def open_item_file(context: LibraryContext, item_id: int) -> ItemFile:
+    """As `LibraryFiles.open_file`."""
+    known = context.catalog().read(catalogued_file, item_id)
+    if known is None:
+        raise UnknownName(f"there is no item {item_id}", hint="ids are in the answers to a search, as item_id")
+    path = Path(os.fsdecode(known.path))
+    if not is_media_path(known.path):
+        return _opened(item_id, path, known, path, Path(os.fsdecode(known.root)))
+    original = context.original(path)
+    return _opened(item_id, path, known, original, original.parent)
+
+
+def _opened(item_id: int, path: Path, known: CataloguedFile, place: Path, root: Path) -> ItemFile:
+    """The file at a place within a root; `path` is what the item is called. Raises: ItemChanged."""
+    if known.status != "present":
+        raise ItemChanged(f"the file of item {item_id} is missing", hint=_AGAIN)
+    file = opened_within(place, root)
+    size, mtime_ns = size_and_time(os.fstat(file.fileno()))
+    # What is kept of media from memory is written by this library, under its hash.
+    as_it_was = size == known.size and (mtime_ns == known.mtime_ns or place != path)
+    if not as_it_was:
+        file.close()
+        raise ItemChanged(f"the file of item {item_id} has changed since it was taken in", hint=_AGAIN)
+    return ItemFile(item_id, path, file, size, mtime_ns, known.sha256, known.modality)
+
+
+def opened_within(place: Path, root: Path) -> BinaryIO:
+    """A regular file, open, that lies in a folder (or is it) once all links are followed. Raises: ItemChanged."""
+    refused = ItemChanged("the file of the item is no regular file of its folder any more", hint=_AGAIN)
+    # A pipe without a writer would keep whoever opens it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        if not stat.S_ISREG(os.stat(place).st_mode):
+            raise refused
+        handle = os.open(place, flags | getattr(os, "O_NOCTTY", 0))
+    except (OSError, ValueError) as error:
+        raise refused from error
+    try:
+        opened = os.fstat(handle)
+        # Of what is open, not of what a name may lead to by now.
+        real = os.path.realpath(place)
+        if (
+            stat.S_ISREG(opened.st_mode)
+            and Path(real).is_relative_to(os.path.realpath(root))
+            and os.path.samestat(opened, os.lstat(real))
+        ):
+            return os.fdopen(handle, "rb", buffering=0)
+    except (OSError, ValueError) as error:
+        with suppress(OSError):
+            os.close(handle)
+        raise refused from error
+    os.close(handle)
+    raise refused

@@ -1,0 +1,184 @@
+"""What requests and answers hold, as the API's description has it. What the library returns keeps its own names."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mmsearch import Hit
+from mmsearch.types import Modality
+
+MOST_PARTS, MOST_WORDS, MOST_HITS, DEEPEST = 16, 10_000, 200, 100_000
+
+Kind: TypeAlias = Literal["text", "image", "audio", "video"]
+Words: TypeAlias = Annotated[str, Field(max_length=MOST_WORDS)]
+ItemId: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Given(BaseModel):
+    """What a client sends: no other names than these."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Told(BaseModel):
+    """What the server answers."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ErrorAnswer(Told):
+    """What went wrong."""
+
+    code: str
+    """The class of the error: see the chapter `errors`."""
+    message: str
+    """What went wrong, and why."""
+    hint: str | None
+    """What to do."""
+
+
+class SearchOptions(Given):
+    """What a search asks besides its query; the names are those of `Library.search`."""
+
+    modalities: list[Kind] | None = None
+    """Kinds of item to search; all by default. In an address also `modalities=image,audio`."""
+    mode: Literal["hybrid", "keyword", "vector"] = "hybrid"
+    filter: Words | None = None
+    """Only items that match, such as `taken >= 2024-05 and tag = dog`: see the chapter `filters`."""
+    k: Annotated[int, Field(ge=1, le=MOST_HITS)] = 20
+    offset: Annotated[int, Field(ge=0, le=DEEPEST)] = 0
+    dedup: bool | None = None
+    """Show near-duplicates as one hit; by default as the library's setting says."""
+    moments: bool = False
+    """Say all stretches and passages that match, not just the best."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Leave out hits below this confidence."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_with_commas(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("modalities"), list | str):
+            kinds = [given["modalities"]] if isinstance(given["modalities"], str) else given["modalities"]
+            split = [part for kind in kinds for part in (kind.split(",") if isinstance(kind, str) else [kind])]
+            return {**given, "modalities": [part.strip() if isinstance(part, str) else part for part in split] or None}
+        return given
+
+
+class QuickSearch(SearchOptions):
+    """A search in an address."""
+
+    text: Words | None = None
+    like: ItemId | None = None
+    """The `item_id` of an item: more like it."""
+
+
+class QueryPartGiven(Given):
+    """An ingredient of a query: one of `text`, `like` and `upload`."""
+
+    text: Words | None = None
+    like: ItemId | None = None
+    """The `item_id` of an item."""
+    upload: Annotated[str, Field(max_length=64)] | None = None
+    """The id that `POST /uploads` gave."""
+    weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
+    """Below 0 for what is not wanted."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "QueryPartGiven":
+        if sum(one is not None for one in (self.text, self.like, self.upload)) != 1:
+            raise ValueError("a part is one of text, like and upload")
+        return self
+
+
+class MixedSearch(SearchOptions):
+    """A search by several things, weighted."""
+
+    parts: Annotated[list[QueryPartGiven], Field(min_length=1, max_length=MOST_PARTS)]
+
+
+class ExplainedSearch(MixedSearch):
+    """A search, and one of its hits to explain."""
+
+    item_id: ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLinks:
+    """Addresses of a hit's or an item's media; None where there is no such thing."""
+
+    file: str
+    thumbnail: str | None = None
+    """A still picture, WebP; `?size=` its longer side in pixels."""
+    poster: str | None = None
+    """Of a video: the frame at `?t=` seconds."""
+    sprite: str | None = None
+    """Of a video: many frames in one picture."""
+    waveform: str | None = None
+    """Of a sound or a video with sound: how loud it is, along its time."""
+    clip: str | None = None
+    """Of a sound or a video: `?start=&end=` as WebM, for what a browser can't play itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedHit(Hit):
+    """A hit, as `mmsearch query --json` prints it, with addresses of its media."""
+
+    name: str = ""
+    """The last part of its path."""
+    links: MediaLinks = field(default_factory=lambda: MediaLinks(""))
+
+
+class SearchPage(Told):
+    """A page of hits."""
+
+    hits: list[ServedHit]
+    generation: int
+    """The library's: another one on the next page says that the library changed in between."""
+    offset: int
+    k: int
+    took_ms: float
+    """Milliseconds that the search took in the server."""
+
+
+class UploadAnswer(Told):
+    """A file that was sent to be searched with."""
+
+    id: str
+    """For `upload` in a part of a query."""
+    modality: Modality
+    name: str
+    expires: datetime
+    """UTC; using it moves this on."""
+
+
+class SessionAnswer(Told):
+    """Who asks, and what they may."""
+
+    name: str
+    rights: list[str]
+    """search, tag, manage."""
+    on_this_machine: bool
+    """Whether the caller sits at the machine that serves, and so sees its folders."""
+
+
+class SignIn(Given):
+    """What begins a session."""
+
+    token: Annotated[str, Field(max_length=512)]
+
+
+class ReadyAnswer(Told):
+    """Whether queries of every kind are answered without a wait."""
+
+    ready: bool
+    problem: str | None = None
+    """Why not, if it will not become so by waiting."""
+
+
+class HealthAnswer(Told):
+    """That the server runs."""
+
+    ok: bool = True
+    version: str

@@ -1,0 +1,96 @@
+"""What the routes of one server share."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Depends, Request
+
+from mmsearch import Library
+from mmsearch.errors import LibraryEmpty, LibraryNotFound, MmsearchError, RequestRefused
+from mmsearch.serve.access import Access, Caller, Right
+from mmsearch.serve.guard import caller_of
+from mmsearch.serve.options import ServeOptions
+from mmsearch.serve.slots import Slots
+from mmsearch.serve.uploads import Uploads
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Service:
+    """A library, and what serves it."""
+
+    library: Library
+    options: ServeOptions
+    access: Access
+    uploads: Uploads
+    searches: Slots
+    """Searches, and whatever else a person waits for."""
+    ready: "Readiness"
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set as the server ends: streams that would go on end, too."""
+
+    @classmethod
+    def of(cls, library: Library, options: ServeOptions) -> "Service":
+        limits = options.limits
+        return cls(
+            library, options, Access(options), Uploads(library, limits), Slots(limits.searches, limits.waiting),
+            Readiness(library),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End what goes on."""
+        self.stopping.set()
+        self.uploads.close()
+
+
+class Readiness:
+    """Loads, in the background, what queries of every kind need. Words are answered meanwhile."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._thread: threading.Thread | None = None
+        self.ready = False
+        self.problem: str | None = None
+
+    def begin(self) -> None:
+        """Load, unless that goes on."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._load, name="mmsearch-ready", daemon=True)
+            self._thread.start()
+
+    def _load(self) -> None:
+        try:
+            self._library.load_encoders()
+        except (LibraryNotFound, LibraryEmpty):
+            self.problem = "the library is empty"
+        except MmsearchError as error:
+            _log.warning("not ready: %s", type(error).__name__)
+            self.problem = error.message
+        else:
+            self.ready, self.problem = True, None
+
+
+def service_of(request: Request) -> Service:
+    """What the application of a request shares."""
+    found = request.app.state.service
+    assert isinstance(found, Service)
+    return found
+
+
+def require(right: Right) -> Any:
+    """A route's dependency: who asks has this right. Raises: RequestRefused."""
+
+    def check(request: Request) -> Caller:
+        caller = caller_of(request)
+        if right not in caller.rights:
+            way = "mmsearch serve --manage" if right == "manage" else "mmsearch serve without --read-only"
+            raise RequestRefused("this server lets nobody do that", hint=f"it does if it is started so: {way}")
+        return caller
+
+    return Depends(check)
+
+
+Shared: TypeAlias = Annotated[Service, Depends(service_of)]
