@@ -1,11 +1,13 @@
 """The tree of folders that present items lie in, and the tags that people gave."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, LargeBinary, cast, func, literal, select
 
 from mmsearch.catalog.paths import path_range, separator_of
+from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import ItemRow, Tag
 
 
@@ -62,6 +64,26 @@ def tag_counts(connection: Connection) -> dict[str, int]:
         .order_by(count.desc(), Tag.tag)
     )
     return {tag: items for tag, items in connection.execute(query)}
+
+
+def tags_of_items(connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Item id -> the tags that people gave it, sorted; an item without one is left out."""
+    found: dict[int, list[str]] = {}
+    for item, tag in _TAGS_OF_ITEMS.rows(connection, ids=json_numbers(ids)):
+        found.setdefault(item, []).append(tag)
+    return found
+
+
+# Every page of hits asks this.
+_TAGS_OF_ITEMS = Statement(
+    select(ItemRow.id, Tag.tag)
+    .join(Tag, Tag.content_id == ItemRow.content_id)
+    .where(
+        Tag.confidence.is_(None),
+        ItemRow.id.in_(number_list("ids")),
+    )
+    .order_by(ItemRow.id, Tag.tag)
+)
 
 
 def as_folder(path: str | os.PathLike[str]) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from mmsearch.catalog.folders import as_folder, folders_below, items_in_folder, tag_counts
+from mmsearch.catalog.folders import as_folder, folders_below, items_in_folder, tag_counts, tags_of_items
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.listing import count_items, item_at, item_with_id, items_with_ids, next_items
 from mmsearch.catalog.meta import checked_meta
@@ -112,6 +112,10 @@ class LibraryItems:
     def tags(self) -> dict[str, int]:
         """Every tag that a person gave, with the number of items that have it, the most frequent first."""
         return self._context.catalog().read(tag_counts)
+
+    def tags_of(self, ids: Sequence[int]) -> dict[int, list[str]]:
+        """The tags that people gave items, sorted, by the items' ids; an item without a tag is left out."""
+        return self._context.catalog().read(tags_of_items, ids)
 
     def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
         """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.

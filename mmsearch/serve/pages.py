@@ -45,7 +45,7 @@ async def front(request: Request, place: str) -> Response:
         raise UnknownName("there is nothing at this address", hint="open the page itself")
     if TOKEN not in request.query_params:
         return page_file(PAGE / INDEX, request)
-    service = service_of(request)
+    service = await service_of(request)
     try:
         service.access.prove(request.query_params[TOKEN], address_of(request.scope))
     except RequestRefused as error:

@@ -136,8 +136,8 @@ class ServedHit(Hit):
     height: int | None = None
     duration: float | None = None
     """Seconds."""
-    taken: datetime | None = None
-    """By the clock of the camera."""
+    taken: str | None = None
+    """By the clock of the camera: a day, or a moment without a zone."""
     title: str | None = None
     tags: tuple[str, ...] = ()
     links: MediaLinks = field(default_factory=lambda: MediaLinks(""))

@@ -1,5 +1,6 @@
 """Hits and items as they are answered: with the names that the library has, and the addresses of their media."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,9 +8,12 @@ from mmsearch import Hit, Item, Library
 from mmsearch.serve.answers import plain
 from mmsearch.serve.guard import API
 from mmsearch.serve.media import TYPES
-from mmsearch.serve.schemas import MediaLinks, ServedHit
+from mmsearch.serve.schemas import MediaLinks
 
 HIT_FIELDS = tuple(Hit.__dataclass_fields__)
+
+OF_THE_FILE = ("width", "height", "duration", "taken", "title")
+"""What a hit tells of what its file says of itself."""
 
 PLAYED = {
     "image": frozenset(kind for kind, medium in TYPES.items() if medium.startswith("image/")),
@@ -22,21 +26,18 @@ VIDEO_CODECS = frozenset(("av1", "h264", "libdav1d", "libvpx-vp9", "vp8", "vp9")
 AUDIO_CODECS = frozenset(("aac", "flac", "mp3", "mp3float", "opus", "vorbis", "pcm_s16le", "pcm_u8", "pcm_f32le"))
 
 
-def served_hits(library: Library, hits: list[Hit]) -> list[ServedHit]:
-    """Hits with what is known of their items."""
-    known = library.get_many([hit.item_id for hit in hits])
-    return [_served(hit, known.get(hit.item_id)) for hit in hits]
+def served_hits(library: Library, hits: list[Hit]) -> list[dict[str, Any]]:
+    """Hits as `ServedHit` describes them, with their tags."""
+    tags = library.tags_of([hit.item_id for hit in hits])
+    return [_served(hit, tags.get(hit.item_id, [])) for hit in hits]
 
 
-def _served(hit: Hit, item: Item | None) -> ServedHit:
-    facts = {name: getattr(hit, name) for name in HIT_FIELDS}
-    more: dict[str, Any] = {}
-    if item is not None:
-        more = {name: getattr(item, name) for name in ("width", "height", "duration", "taken", "title", "tags")}
-    return ServedHit(
-        **facts, **more, name=hit.path.name, folder=str(hit.path.parent),
-        links=links(hit.item_id, hit.modality, hit.path.name, hit.metadata),
-    )  # fmt: skip
+def _served(hit: Hit, tags: list[str]) -> dict[str, Any]:
+    folder, _, name = str(hit.path).rpartition(os.sep)
+    facts = {field: plain(getattr(hit, field)) for field in HIT_FIELDS}
+    said = {field: plain(hit.metadata.get(field)) for field in OF_THE_FILE}
+    media = plain(links(hit.item_id, hit.modality, name, hit.metadata))
+    return {**facts, **said, "tags": tags, "name": name, "folder": folder, "links": media}
 
 
 def item_facts(item: Item) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def start(library: Library, options: ServeOptions) -> RunningServer:
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=32_768,
     )
-    # What it says at each start and of each odd request is for nobody's eyes.
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    # What it says of odd requests, and of errors that `answers` has told already, may hold what was asked.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     return RunningServer(options, service, uvicorn.Server(config), listener)
 
 

@@ -94,7 +94,7 @@ class Readiness:
             self.ready, self.problem = True, None
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """What the application of a request shares."""
     found = request.app.state.service
     assert isinstance(found, Service)
@@ -104,7 +104,7 @@ def service_of(request: Request) -> Service:
 def require(right: Right) -> Any:
     """A route's dependency: who asks has this right. Raises: RequestRefused."""
 
-    def check(request: Request) -> Caller:
+    async def check(request: Request) -> Caller:
         caller = caller_of(request)
         if right not in caller.rights:
             way = "mmsearch serve --manage" if right == "manage" else "mmsearch serve without --read-only"

@@ -22,6 +22,7 @@ class Slots:
 
     def __init__(self, running: int, waiting: int) -> None:
         self._limiter = anyio.CapacityLimiter(running)
+        self._threads = anyio.CapacityLimiter(running)
         self._waiting = waiting
 
     @property
@@ -37,12 +38,15 @@ class Slots:
 
         Raises: TooManyRequests at once if too many wait already.
         """
-        if self._limiter.available_tokens <= 0 and self.waiting >= self._waiting:
-            raise TooManyRequests("the server has enough to do")
-        await self._acquired(request)
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(request)
+        except anyio.WouldBlock:
+            if self.waiting >= self._waiting:
+                raise TooManyRequests("the server has enough to do") from None
+            await self._acquired(request)
         try:
             # This thread has a token of this limiter, and needs none of the loop's own.
-            return await to_thread.run_sync(lambda: work(*args, **kwargs), limiter=anyio.CapacityLimiter(1))
+            return await to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._threads)
         finally:
             self._limiter.release_on_behalf_of(request)
 

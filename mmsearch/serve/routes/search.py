@@ -13,13 +13,12 @@ from starlette.responses import Response
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.serve.answers import answer, as_invalid_input
 from mmsearch.serve.schemas import (
+    AskedOptions,
     ExplainedSearch,
     MixedSearch,
     QueryPartGiven,
     QuickSearch,
-    AskedOptions,
     SearchPage,
-    ServedHit,
     UploadAnswer,
 )
 from mmsearch.serve.served import served_hits
@@ -134,7 +133,7 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
         raise InvalidInput("the query is empty", hint="give text, or like")
     query = SearchQuery(mixed=tuple(parts))
 
-    def work() -> tuple[int, list[ServedHit], bool, float]:
+    def work() -> tuple[int, list[dict[str, Any]], bool, float]:
         # Read before: a change meanwhile makes the next page's another one.
         generation, begun = service.library.generation, time.perf_counter()
         hits = service.library.search(query, asked.k + 1, **search_arguments(asked))
@@ -145,7 +144,7 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
 
     generation, hits, more, took = await service.searches.run(request, work)
     told = {
-        "hits": hits, "generation": generation, "level": hits[0].level if hits else None, "more": more,
+        "hits": hits, "generation": generation, "level": hits[0]["level"] if hits else None, "more": more,
         "offset": asked.offset, "k": asked.k, "took_ms": round(took, 1),
     }  # fmt: skip
     return answer(told)
