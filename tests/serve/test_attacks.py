@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from mmsearch.serve.options import ServeLimits
@@ -309,7 +309,7 @@ def started(library: Path, temporary: Path) -> tuple["subprocess.Popen[str]", st
 
 
 def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
+    return list(psutil.Process(process.pid).children(recursive=True))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a kill is POSIX's here")
