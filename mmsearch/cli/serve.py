@@ -54,5 +54,5 @@ def serve(
         shown = server.sign_in if settled.made_token else f"{server.address}/"
         click.echo(f"mmsearch serves {opened.path} at {shown}")
         if open_page:
-            click.launch(server.sign_in)
+            click.launch(str(server.opening_page()))
         server.run()

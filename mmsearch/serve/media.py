@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import BinaryIO
 from urllib.parse import quote
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, create_task_group, to_thread
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -61,8 +61,17 @@ class FileAnswer(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            group.cancel_scope.cancel()
+
         try:
-            await self._answer(scope, Headers(scope=scope), send)
+            # Uvicorn lets who has gone be sent to: without a watch the whole file would be read for nobody.
+            async with create_task_group() as group:
+                group.start_soon(watch)
+                await self._answer(scope, Headers(scope=scope), send)
+                group.cancel_scope.cancel()
         finally:
             with CancelScope(shield=True), suppress(OSError):
                 await to_thread.run_sync(self._file.close, limiter=_reading)

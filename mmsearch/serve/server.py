@@ -1,11 +1,14 @@
 """A running server: its socket, uvicorn, its beginning and its end."""
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from urllib.parse import urlencode
 
 import uvicorn
@@ -42,8 +45,15 @@ class RunningServer:
         token = self.options.token
         return f"{self.address}/" if token is None else f"{self.address}/?{urlencode({'token': token})}"
 
+    def opening_page(self) -> Path:
+        """A file, only its owner's, that leads a browser to `sign_in`: the arguments of a process are everybody's."""
+        path = self.service.uploads.folder / "open.html"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(self.sign_in)}">\n')
+        return path
+
     def run(self) -> None:
-        """Serve until a signal, or `stop`."""
+        """Serve until a signal, or `stop`. A signal to end is no error."""
         self.uvicorn.run([self.listener])
 
     def stop(self) -> None:
@@ -71,7 +81,17 @@ def start(library: Library, options: ServeOptions) -> RunningServer:
     )
     # What it says of odd requests, and of errors that `answers` has told already, may hold what was asked.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    return RunningServer(options, service, uvicorn.Server(config), listener)
+    return RunningServer(options, service, _Server(config), listener)
+
+
+class _Server(uvicorn.Server):
+    """Ends with a signal as it does without one, so that whoever runs it can close what is open."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            getattr(self, "_captured_signals", []).clear()
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """Who may start a server how, and who is let in: clocks and files instead of a network."""
 
+import asyncio
+import io
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import pytest
 
 from mmsearch.errors import InvalidInput, SignInNeeded, TooManyRequests
 from mmsearch.serve.access import FREE_TRIES, TRY_S, Access, Sessions, TriedTokens
-from mmsearch.serve.media import byte_range, media_type
+from mmsearch.serve.media import CHUNK, FileAnswer, byte_range, media_type
 from mmsearch.serve.options import ServeOptions, read_token
 
 TOKEN = "a token of the tests".replace(" ", "-")
@@ -123,6 +126,37 @@ def test_wrong_tokens_cost_time_for_their_address_alone() -> None:
 )
 def test_only_media_are_sent_as_such(name: str, modality: str, kind: str) -> None:
     assert media_type(name, modality) == kind
+
+
+def test_nobody_reads_on_for_who_has_gone() -> None:
+    class Counted(io.BytesIO):
+        read_bytes = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            part = super().read(size)
+            Counted.read_bytes += len(part)
+            return part
+
+    file, sent = Counted(b"x" * 40 * CHUNK), list[str]()
+
+    async def main() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, object]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, object]) -> None:
+            sent.append(str(message["type"]))
+            if len(sent) == 3:
+                gone.set()
+            await asyncio.sleep(0)
+
+        answer = FileAnswer(file, 40 * CHUNK, "etag", "video/mp4", "a.mp4")
+        await answer({"type": "http", "method": "GET", "headers": []}, receive, send)
+
+    asyncio.run(main())
+    assert file.closed and Counted.read_bytes < 10 * CHUNK
 
 
 def test_ranges_of_a_file() -> None:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from mmsearch import DuplicateGroup, Failure, LibraryRoot, SavedSearch, Status
-from mmsearch.errors import UnknownName
+from mmsearch import DuplicateGroup, Failure, Library, LibraryRoot, SavedSearch, Status
+from mmsearch.errors import LibraryNotFound, UnknownName
 from mmsearch.serve.answers import answer, plain
 from mmsearch.serve.guard import caller_of
 from mmsearch.serve.routes.search import body
@@ -25,9 +25,17 @@ Kinds = Annotated[list[Kind] | None, Query(max_length=4)]
 @router.get("/status", response_model=Status)
 async def status(request: Request, service: Shared) -> Response:
     """What the library holds, as `mmsearch status --json` says it; whether it is `empty`, and what the caller `may`."""
-    known = await service.searches.run(request, service.library.status)
+    known = await service.searches.run(request, status_of, service.library)
     more = {"empty": not any(one.items for one in known.counts), "may": sorted(caller_of(request).rights)}
     return answer({**plain(known), **more})
+
+
+def status_of(library: Library) -> Status:
+    """Its status; of one that is not made yet, that it holds nothing."""
+    try:
+        return library.status()
+    except LibraryNotFound:
+        return Status(library.path, library.settings.space, 0, "", 0, (), 0, {}, 0, 0, 0, 0, None, ())
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
