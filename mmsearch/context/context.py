@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
+from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.items import items_at
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
@@ -70,6 +71,10 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
                 hint="hand it over again with keep=True, or restore a backup; see mmsearch doctor",
             )
         raise NotKept(f"the original of {path} was not kept", hint="hand it over again, with keep=True")
+
+    def forget_previews(self) -> None:
+        """Remove what the page was shown of contents that are no more; to be called when some were forgotten."""
+        self.previews.sweep(lambda hashes: set(self.catalog().read(content_ids, hashes)))
 
     def close(self) -> None:
         """Stop the background and decode workers, and close the catalog, which the next use opens anew."""

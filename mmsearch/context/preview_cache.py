@@ -4,7 +4,8 @@ time. A cache that can't be written is none, and nothing else goes wrong."""
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from mmsearch.errors import LibraryError
 _log = logging.getLogger(__name__)
 
 PREVIEW_FOLDER = "previews"
+
+LEFT_S = 60.0
+"""Seconds after which a file that was not finished is one that somebody who died left."""
 
 ROOM = 0.9
 """Share of the limit that is left after what was used least lately has gone."""
@@ -49,6 +53,16 @@ class PreviewCache:
                 known = make()
                 self._keep(path, known)
             return known
+
+    def sweep(self, needed: Callable[[Sequence[str]], Set[str]]) -> None:
+        """Remove the previews of contents that are no more: `needed` gives, of some hashes, those that are."""
+        for folder in sorted(self._folder.glob("??")):
+            with suppress(OSError):
+                there = [path for path in folder.iterdir() if path.is_file()]
+                known = needed(sorted({path.name.partition("-")[0] for path in there}))
+                for path in there:
+                    if path.name.partition("-")[0] not in known:
+                        path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> bytes | None:
         try:
@@ -86,9 +100,12 @@ class PreviewCache:
 
     def _all(self) -> Iterator[_Kept]:
         for folder in self._folder.glob("*"):
-            for path in folder.glob("*") if folder.is_dir() else ():
+            for path in folder.iterdir() if folder.is_dir() else ():
                 with suppress(OSError):
                     status = path.stat()
+                    if path.name.startswith(".") and status.st_mtime < time.time() - LEFT_S:
+                        path.unlink()
+                        continue
                     yield _Kept(status.st_mtime, status.st_size, path)
 
     @contextmanager

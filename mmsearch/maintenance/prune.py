@@ -34,6 +34,7 @@ def remove(context: LibraryContext, items: Sequence[str | os.PathLike[str] | int
             if not forgotten and not failures:
                 raise _unknown(os.fsdecode(path))
             removed += forgotten
+        context.forget_previews()
         _publish(context)
     return removed
 
@@ -82,6 +83,7 @@ def prune(context: LibraryContext) -> Pruned:
         catalog.forget_failures(gone)
         items, _ = catalog.prune()
         freed = catalog.sweep_originals()
+        context.forget_previews()
         _publish(context)
         return Pruned(items, freed + catalog.release())
 

@@ -1,6 +1,7 @@
 """Many clients at one server: `python -m tests.benchmarks.serve_load --seconds 300 --clients 64`.
 
-A library of generated pictures and sounds; clients ask mixed queries, ranges of files and previews, an ingest runs beside.
+A library of generated pictures and sounds; clients ask mixed queries, ranges of files and previews, and an ingest runs
+beside them.
 With `--kills N` the server, its job or one of its workers is killed N times at random moments, and started again.
 Prints answers by status, wrong answers, searches a second with 1, 4 and 16 clients, and the server's memory.
 """
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ import psutil  # type: ignore[import-untyped]
 import mmsearch
 from tests.generated import COLOURS, picture, sound
 
+ASKED = {"k": "5", "mode": "vector", "dedup": "false"}
 API, TOKEN = "/api/v1", "a-token-of-the-benchmark"
 SERVER = """
 import sys
@@ -70,8 +73,8 @@ class Load:
         word = chance.choice(list(COLOURS))
         try:
             if what < 0.6:
-                answer = client.get(f"{API}/search", params={"text": word, "k": 5, "mode": "vector", "dedup": "false"})
-                self._compare(word, answer)
+                answer = client.get(f"{API}/search", params={"text": word, **ASKED})
+                self.compare(word, answer)
             elif what < 0.8:
                 item = chance.choice(self.expected["red"])
                 answer = client.get(f"{API}/items/{item}/file", headers={"range": "bytes=1-3"})
@@ -85,7 +88,7 @@ class Load:
             self.lost += 1
             time.sleep(0.2)
 
-    def _compare(self, word: str, answer: httpx.Response) -> None:
+    def compare(self, word: str, answer: httpx.Response) -> None:
         if answer.status_code == 200:
             found = [hit["item_id"] for hit in answer.json()["hits"]]
             if self.expected.setdefault(word, found) != found:
@@ -148,9 +151,7 @@ def measure(load: Load, asked: argparse.Namespace) -> dict[str, Any]:
     assert load.process is not None
     with load.client() as client:
         for word in COLOURS:
-            load._compare(
-                word, client.get(f"{API}/search", params={"text": word, "k": 5, "mode": "vector", "dedup": "false"})
-            )
+            load.compare(word, client.get(f"{API}/search", params={"text": word, **ASKED}))
     rates = {clients: round(load.run(clients, min(asked.seconds, 10)), 1) for clients in (1, 4, 16)}
     chance, killed = random.Random(1), Counter[str]()
     stop = threading.Event()
@@ -159,11 +160,8 @@ def measure(load: Load, asked: argparse.Namespace) -> dict[str, Any]:
         for turn in range(10**6):
             # What is taken in beside is like nothing that is asked for, so that right answers stay the same.
             sound(load.place / "media" / f"beside-{turn}.wav", "high", seconds=0.5 + turn / 1000)
-            with load.client() as client:
-                try:
-                    client.post(f"{API}/jobs", json={"kind": "ingest"})
-                except httpx.HTTPError:
-                    pass
+            with load.client() as client, suppress(httpx.HTTPError):
+                client.post(f"{API}/jobs", json={"kind": "ingest"})
             if stop.wait(asked.seconds / (asked.kills + 1)):
                 return
             if turn < asked.kills:

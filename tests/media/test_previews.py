@@ -80,6 +80,19 @@ def test_what_was_made_is_shown_though_its_file_is_gone_and_nothing_else_is(libr
         library.open_file(red)
 
 
+def test_what_is_forgotten_is_shown_no_more(library: Library, folder: Path) -> None:
+    ids = {item.path.name: item.id for item in library.items()}
+    library.preview(ids["red.png"])
+    library.preview(ids["steps.wav"], "waveform")
+    library.remove(folder / "red.png")
+    kept = [path.name.partition("-")[2] for path in (library.path / "previews").rglob("*") if path.is_file()]
+    assert kept == ["waveform-320"]
+    (folder / "steps.wav").unlink()
+    library.ingest(folder)
+    library.prune()
+    assert not [path for path in (library.path / "previews").rglob("*") if path.is_file()]
+
+
 def test_media_from_memory_are_served_from_what_is_kept(library: Library, folder: Path) -> None:
     content = picture(folder.parent / "x.png", "green").read_bytes()
     library.ingest_media([Media("kept.png", content, id="a", keep=True), Media("gone.png", content + b"x", id="b")])
