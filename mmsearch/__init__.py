@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         MmsearchError,
         NoSharedSpace,
         NotEmbedded,
+        NotForgotten,
         NotKept,
         OutOfMemory,
         RequestRefused,
@@ -82,10 +83,11 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
+    from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.item_files import ItemFile, LibraryRoot, PreviewKind
     from mmsearch.maintenance.items import Folder
-    from mmsearch.maintenance.prune import Pruned
+    from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
     from mmsearch.models.download import OnBytes, prepare
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
+        IngestedRoot,
         Item,
         Label,
         Level,
@@ -132,9 +135,9 @@ _OFFERED = {
     "mmsearch.errors": (
         "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
         "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
-        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory RequestRefused "
-        "RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests Transient "
-        "UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
+        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
+        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
@@ -145,7 +148,8 @@ _OFFERED = {
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
     "mmsearch.maintenance.item_files": "ItemFile LibraryRoot PreviewKind",
     "mmsearch.maintenance.items": "Folder",
-    "mmsearch.maintenance.prune": "Pruned",
+    "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
+    "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
     "mmsearch.models.download": "OnBytes prepare",
@@ -161,7 +165,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart SavedSearch Sound StoredVector"
+        "QueryLike QueryPart IngestedRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -185,6 +189,7 @@ __all__ = [
     "Comparison",
     "ConceptTie",
     "ConnectionResult",
+    "Copy",
     "Corrupt",
     "DecodeTimeout",
     "Decoder",
@@ -205,6 +210,7 @@ __all__ = [
     "Filter",
     "Finding",
     "Folder",
+    "ForgettingProof",
     "Forked",
     "Hit",
     "Ids",
@@ -216,6 +222,7 @@ __all__ = [
     "IndexStatus",
     "IngestReport",
     "IngestRun",
+    "IngestedRoot",
     "InvalidInput",
     "Item",
     "ItemChanged",
@@ -252,10 +259,12 @@ __all__ = [
     "NoSharedSpace",
     "Not",
     "NotEmbedded",
+    "NotForgotten",
     "NotKept",
     "OnBytes",
     "OnEpoch",
     "OnProgress",
+    "OnProof",
     "Or",
     "OutOfMemory",
     "PartShare",
@@ -288,6 +297,7 @@ __all__ = [
     "StoredVector",
     "TextCue",
     "TooManyRequests",
+    "Trace",
     "TrainedHead",
     "TrainedModel",
     "TrainingResult",

@@ -12,6 +12,7 @@ MmsearchError                    exit  http
 │   ├── SchemaTooNew                3   409   written by a newer release
 │   ├── SpaceChanged                3   409   its vectors were made by other weights or windows
 │   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
+│   ├── NotForgotten                3   500   bytes of what was to be forgotten are still in the library's files
 │   ├── Untrusted                   3   403   what travels names code, or a folder that nobody named here
 │   ├── ItemChanged                 3   409   the file of an item is not the one that was taken in
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
@@ -170,6 +171,14 @@ class ItemChanged(LibraryError):
     """
 
     http_status = 409
+
+
+class NotForgotten(LibraryError):
+    """A search of all bytes of the library's files found some of what was to be forgotten.
+
+    To do: read which files hold it. A catalog whose name ends in `.bak` is a copy that an upgrade or a restore kept:
+    delete it. For others, end searches that still run, and repeat `mmsearch prune --prove`.
+    """
 
 
 class CatalogDamaged(LibraryError):

@@ -249,6 +249,8 @@ class Hit:
     """Of a bundle, the file that matched best: cosine, confidence, moment, page and passage are its own."""
     media_id: str | None = None
     """The id that an application gave to a medium that it handed over in memory."""
+    missing: bool = False
+    """Whether its file was not there when it was found: moved, deleted, or on a disk that isn't mounted."""
 
 
 MetaValue: TypeAlias = str | int | float | bool | date | datetime
@@ -328,6 +330,19 @@ class Failure:
     """corrupt, unsupported, limit, unreadable, timeout, crashed, out-of-memory or transient."""
     reason: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedRoot:
+    """A folder or a file that was handed to an ingest."""
+
+    path: Path
+    exclude: tuple[str, ...]
+    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
+    scanned: datetime | None
+    """When an ingest last came to its end, UTC."""
+    items: int
+    """Known from it."""
 
 
 @dataclass(frozen=True, slots=True)

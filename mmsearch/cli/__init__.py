@@ -24,6 +24,7 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.roots import roots
 from mmsearch.cli.searches import searches
 from mmsearch.cli.serve import serve
 from mmsearch.cli.status import failures, status
@@ -106,6 +107,7 @@ for command in (
     failures,
     remove,
     prune,
+    roots,
     backup,
     restore,
     export,

@@ -45,11 +45,17 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "remove": (
         "mmsearch remove ~/Pictures/private",
-        "mmsearch remove photo.jpg --library photos.library",
+        "mmsearch remove photo.jpg --library photos.library --prove",
     ),
     "prune": (
         "mmsearch prune",
-        "mmsearch prune --library photos.library",
+        "mmsearch prune --excluded --prove",
+        "mmsearch prune ~/Pictures --exclude '*.tmp'",
+    ),
+    "roots": (
+        "mmsearch roots",
+        "mmsearch roots ~/Pictures --exclude private/ --exclude '*.tmp'",
+        "mmsearch roots ~/Pictures --include '*.tmp'",
     ),
     "backup": (
         "mmsearch backup photos.backup",

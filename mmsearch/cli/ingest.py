@@ -14,6 +14,7 @@ import click
 from mmsearch.cli import show
 from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
 from mmsearch.cli.progress import progress
+from mmsearch.cli.prune import prune_and_tell
 
 if TYPE_CHECKING:
     from mmsearch import Media
@@ -55,6 +56,10 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
         else:
             report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
     print_report(report, as_json=as_json)
+    asked = report.left_out and not dry_run and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    if asked and click.confirm(f"Forget the {report.left_out} files that are left out now, but were taken in before?"):
+        with open_library(library) as opened:
+            prune_and_tell(opened, paths, excluded=True, exclude=options["exclude"])
 
 
 def _piped(paths: tuple[Path, ...], given: dict[str, Any], others: bool) -> "Media | None":

@@ -11,7 +11,7 @@ import click
 from mmsearch.cli import show
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import InvalidInput, Unreadable
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -97,6 +97,11 @@ def query(
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
+        if found[0].missing:
+            raise Unreadable(
+                f"{best} is not there any more",
+                hint="connect its disk, ingest where it is now, or forget it: mmsearch prune",
+            )
         click.launch(str(best))
 
 

@@ -156,7 +156,7 @@ def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
 
 def where(hit: "Hit") -> str:
     """The moment, the page and the passage of a hit; of a bundle, which file matched and how many more there are."""
-    parts = []
+    parts = ["(file is not there)"] if hit.missing else []
     if hit.part is not None and hit.part != hit.path:
         parts.append(hit.part.name)
     parts += _place(hit, hit.modality)

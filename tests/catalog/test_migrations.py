@@ -112,5 +112,7 @@ def test_a_migration_killed_at_any_statement_is_done_by_the_next_who_opens(tmp_p
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert columns(db, "evidence") == EVIDENCE
             assert db.execute("SELECT count(*) FROM evidence").fetchone() == (0,)
+            assert [name for name, *_ in columns(db, "copies")] == ["path", "kind", "made_at"]
+            assert {row[:2] for row in db.execute("SELECT exclude, scanned_at FROM roots")} == {("", None)}
         at += 1
     assert at > 5

@@ -28,12 +28,14 @@ LEFT_BY_REMOVE = {
     "lists": OF_SPACES,
     "backgrounds": "what scores are judged by until the next ingest measures anew",
     "searches": "what somebody looks for, whatever there is",
-    "roots": "folders that were handed to ingest once; an empty one costs nothing",
+    "roots": "where media from memory come from: mem:, which says nothing",
+    "copies": "they may still hold what is removed",
 }
 """Table -> why rows stay when every path was removed."""
 
 LEFT_BY_EXPORT = {
     "searches": "they are somebody's own; a backup has them",
+    "copies": "they are of another library",
     "failures": "they are about files, which the next ingest tries for itself",
     "projections": "they come as trained models, and serve once `train apply` made them",
     "tombstones": "of indexes that stay here",
@@ -56,6 +58,7 @@ FILES = {
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
     "previews/*/*": "made anew from the files, when somebody looks at them",
+    "originals/library.id": "move; made anew beside what a restore or an import brings",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
 }
@@ -67,7 +70,7 @@ HANDED = b"a green valley"
 
 def originals(folder: Path) -> list[bytes]:
     """What every file below a library's originals holds."""
-    return [path.read_bytes() for path in (folder / "originals").rglob("*") if path.is_file()]
+    return [path.read_bytes() for path in (folder / "originals").glob("*/*") if path.is_file()]
 
 
 def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -102,6 +105,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     library.save_search("dear ones", "filter=tag = dear")
     (red,) = library.search("red", 1)
     library.preview(red.item_id)
+    library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
