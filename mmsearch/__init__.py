@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
@@ -142,6 +143,7 @@ _OFFERED = {
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
@@ -220,6 +222,7 @@ __all__ = [
     "IndexDamaged",
     "IndexPreset",
     "IndexStatus",
+    "IngestEstimate",
     "IngestReport",
     "IngestRun",
     "IngestedRoot",

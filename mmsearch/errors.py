@@ -19,13 +19,13 @@ MmsearchError                    exit  http
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
-├── Forked                          1   503   this process was forked from one that had used what no child can use
-├── RequestRefused                  1   403   a server does not do what it was asked, for whoever asked it
-│   ├── SignInNeeded                1   401   without a token, or with a wrong or an expired one
-│   ├── RequestTimeout              1   408   the body of a request did not come in time
-│   ├── BodyTooLarge                1   413   the body of a request is larger than the limit
-│   ├── UnknownHost                 1   421   the server does not go by that name
-│   └── TooManyRequests             1   429   the server has enough to do
+├── Forked                         70   503   this process was forked from one that had used what no child can use
+├── RequestRefused                 70   403   a server does not do what it was asked, for whoever asked it
+│   ├── SignInNeeded               70   401   without a token, or with a wrong or an expired one
+│   ├── RequestTimeout             70   408   the body of a request did not come in time
+│   ├── BodyTooLarge               70   413   the body of a request is larger than the limit
+│   ├── UnknownHost                70   421   the server does not go by that name
+│   └── TooManyRequests            70   429   the server has enough to do
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
@@ -39,10 +39,10 @@ class MmsearchError(Exception):
     """Base class of every error that mmsearch raises on purpose.
 
     `message` says what went wrong and why, and `hint`, if it is not None, what to do. `exit_code` is that of the
-    shell, `http_status` what a server answers.
+    shell, never 1 (`mmsearch.cli.exit_codes`), `http_status` what a server answers.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 70
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:

@@ -21,6 +21,7 @@ from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
@@ -88,6 +89,18 @@ class LibraryIngestion:
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
+        """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.
+
+        Args:
+            paths: Folders or files.
+
+        Raises: InvalidInput for the library itself.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        exists = (self.path / FILE_NAME).exists()
+        return estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
         self,

@@ -307,6 +307,15 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
 
     # Knowing and forgetting
 
+    @property
+    def generation(self) -> int:
+        """The number of the last commit that changed what can be found: as long as it stays, so do all answers.
+
+        Raises: LibraryNotFound.
+        """
+        with self._context.catalog().reading() as snapshot:
+            return current_commit(snapshot).generation
+
     def status(self) -> Status:
         """Counts, sizes, models and the last ingest of the library. Raises: LibraryNotFound."""
         return library_status(self._context)

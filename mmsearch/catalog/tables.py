@@ -177,6 +177,8 @@ class SegmentRow(Base):
     char_start: Mapped[int | None]
     char_end: Mapped[int | None]
     text: Mapped[str | None]
+    place: Mapped[str | None]
+    """What its part of a document is called."""
 
 
 class SpaceRow(Base):

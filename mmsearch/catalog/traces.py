@@ -72,14 +72,15 @@ def texts_of_items(connection: Connection, item_ids: Sequence[int]) -> Iterator[
 
 
 def texts_of_contents(connection: Connection, contents: Sequence[int]) -> Iterator[str]:
-    """All text that the catalog holds of contents: tags, metadata and passages."""
+    """All text that the catalog holds of contents: tags, metadata, passages and their places."""
     for part in chunks(contents):
         for (metadata,) in connection.execute(select(Content.meta).where(Content.id.in_(part))):
             yield from _strings(metadata)
         for column, of in ((Tag.tag, Tag.content_id), (Meta.text, Meta.content_id)):
             yield from connection.execute(select(column).where(of.in_(part))).scalars()
-        passages = select(SegmentRow.text).where(SegmentRow.content_id.in_(part), SegmentRow.text.is_not(None))
-        yield from (one for one in connection.execute(passages).scalars() if one is not None)
+        for words in (SegmentRow.text, SegmentRow.place):
+            held = select(words).where(SegmentRow.content_id.in_(part), words.is_not(None))
+            yield from (one for one in connection.execute(held).scalars() if one is not None)
 
 
 def _strings(value: object) -> Iterator[str]:

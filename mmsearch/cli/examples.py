@@ -6,8 +6,8 @@ import click
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
     "": (
-        "mmsearch ingest ~/Pictures ~/Sounds",
-        "mmsearch query a dog on a beach",
+        'mmsearch query "a red bus" ~/Pictures',
+        "mmsearch ingest ~/Sounds ~/Videos",
         "mmsearch help guide",
     ),
     "ingest": (
@@ -16,8 +16,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch ingest ~/Pictures --library new.library --space siglip2-b-16",
     ),
     "query": (
-        "mmsearch query a dog on a beach --in image -k 20",
-        "mmsearch query bark.wav --explain",
+        'mmsearch query "a red bus" ~/Pictures',
+        "mmsearch query bark.wav --in photos -k 20 --explain",
         "mmsearch query beach + sunset.jpg - 0.5:people --filter 'taken >= 2024-05'",
     ),
     "serve": (
@@ -27,7 +27,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "searches": (
         "mmsearch searches",
-        "mmsearch searches --save 'dogs of May' 'text=dog&filter=taken = 2024-05'",
+        "mmsearch searches --save 'dogs of May=text=dog&filter=taken = 2024-05'",
         "mmsearch searches --forget 'dogs of May'",
     ),
     "duplicates": (

@@ -36,8 +36,6 @@ def serve(
 
     It prints the address to open. Ctrl-C ends it.
     """
-    if no_token and token_file is not None:
-        raise click.UsageError("--no-token or --token-file, not both")
     from mmsearch.serve.options import ServeOptions, read_token
     from mmsearch.serve.server import start
 

@@ -23,6 +23,7 @@ from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.scan import LEADS_OUT, Scan, leads_out, size_of
 from mmsearch.media.events import DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.media.sniff import named_modality
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
 NOT_KEPT = "the original was not kept"
@@ -265,7 +266,8 @@ class Ingest:
 
 
 def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> IngestReport:
-    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones.
+    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones, of the
+    kind that their names say.
 
     Args:
         catalog: That of the library, if there is one; the planner has none as long as it has no space.
@@ -279,6 +281,8 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, c
             gone.add(step.known.id)
         elif step.action == "fail" and step.error:
             report.failed[step.error.failure] += 1
+        elif options.modalities and named_modality(step.path) not in {None, *options.modalities}:
+            report.other_modality += 1
         else:
             setattr(report, step.kind, getattr(report, step.kind) + 1)
     _account(scans, planner, report)

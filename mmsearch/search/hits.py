@@ -54,6 +54,7 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         part=None if one.part is None else _path(one.part),
         media_id=media_id(one.path),
         missing=not is_media_path(one.path) and not os.path.lexists(one.path),
+        place=span.place,
     )
 
 

@@ -45,14 +45,14 @@ STANDS_ON: dict[str, str] = {
     "testing": "library",
     # The package itself: what `import mmsearch` offers.
     "": "library",
-    # A server and the shell see the library, what models there are, the docs, and nothing behind them.
+    # A server and the shell see the library, what models there are, filters, the docs, and nothing behind them.
     "serve": "",
     "cli": "serve",
     "__main__": "cli",
 }
 """Room -> the rooms that it stands on: it may import these, and whatever they stand on."""
 
-SEEN_FROM_OUTSIDE = {"", "library", "models", "core", "types", "errors", "resources"}
+SEEN_FROM_OUTSIDE = {"", "library", "models", "filters", "core", "types", "errors", "resources"}
 """Of the package, by what stands around it."""
 
 
@@ -67,7 +67,7 @@ def allowed(room: str) -> set[str]:
 OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
-    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "selectolax")},
+    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "oxmsg", "olefile", "rawpy")},
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},

@@ -51,7 +51,7 @@ def test_searches_are_saved_by_the_command(run: Run, tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "note.txt").write_text("a red house")
     run("ingest", "media")
-    assert run("searches", "--save", "dogs", "?text=dog").stdout == b"dogs\ttext=dog\n"
+    assert run("searches", "--save", "dogs=?text=dog").stdout == b"dogs\ttext=dog\n"
     assert b'"address": "text=dog"' in run("searches", "--json").stdout
     assert run("searches", "--forget", "dogs").stdout == b""
     assert run("searches", "--forget", "dogs").returncode == 2
