@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
+        BodyTooLarge,
         CatalogDamaged,
         Corrupt,
         DecoderCrashed,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Forked,
         IndexDamaged,
         InvalidInput,
+        ItemChanged,
         LibraryEmpty,
         LibraryError,
         LibraryLocked,
@@ -60,10 +62,15 @@ if TYPE_CHECKING:
         NotForgotten,
         NotKept,
         OutOfMemory,
+        RequestRefused,
+        RequestTimeout,
         SchemaTooNew,
+        SignInNeeded,
         SpaceChanged,
         SpaceIncomplete,
+        TooManyRequests,
         Transient,
+        UnknownHost,
         UnknownName,
         Unreadable,
         Unsupported,
@@ -80,6 +87,8 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
+    from mmsearch.maintenance.item_files import ItemFile, PreviewKind
+    from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
@@ -112,6 +121,7 @@ if TYPE_CHECKING:
         Query,
         QueryLike,
         QueryPart,
+        SavedSearch,
         Sound,
         StoredVector,
     )
@@ -125,10 +135,11 @@ _OFFERED = {
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
-        "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
-        "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
-        "MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory SchemaTooNew SpaceChanged "
-        "SpaceIncomplete Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
+        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
+        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
+        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
+        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
@@ -138,6 +149,8 @@ _OFFERED = {
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
+    "mmsearch.maintenance.item_files": "ItemFile PreviewKind",
+    "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -155,7 +168,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart LibraryRoot Sound StoredVector"
+        "QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -173,6 +186,7 @@ __all__ = [
     "And",
     "AvailableModel",
     "BackfillProblem",
+    "BodyTooLarge",
     "Box",
     "CatalogDamaged",
     "Comparison",
@@ -198,6 +212,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Finding",
+    "Folder",
     "ForgettingProof",
     "Forked",
     "Hit",
@@ -213,6 +228,8 @@ __all__ = [
     "IngestRun",
     "InvalidInput",
     "Item",
+    "ItemChanged",
+    "ItemFile",
     "Label",
     "Level",
     "Library",
@@ -257,6 +274,7 @@ __all__ = [
     "Period",
     "PillowImage",
     "Prepared",
+    "PreviewKind",
     "Progress",
     "Pruned",
     "Query",
@@ -264,11 +282,15 @@ __all__ = [
     "QueryOutcome",
     "QueryPart",
     "Region",
+    "RequestRefused",
+    "RequestTimeout",
+    "SavedSearch",
     "SchemaTooNew",
     "Segment",
     "Selection",
     "Settings",
     "SettingsArguments",
+    "SignInNeeded",
     "Sound",
     "Space",
     "SpaceChanged",
@@ -277,11 +299,13 @@ __all__ = [
     "Status",
     "StoredVector",
     "TextCue",
+    "TooManyRequests",
     "Trace",
     "TrainedHead",
     "TrainedModel",
     "TrainingResult",
     "Transient",
+    "UnknownHost",
     "UnknownName",
     "Unreadable",
     "Unsupported",

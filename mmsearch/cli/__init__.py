@@ -29,6 +29,8 @@ from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.roots import roots
+from mmsearch.cli.searches import searches
+from mmsearch.cli.serve import serve
 from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
@@ -136,6 +138,8 @@ def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
 for command in (
     ingest,
     query,
+    serve,
+    searches,
     duplicates,
     status,
     failures,

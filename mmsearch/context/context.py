@@ -7,11 +7,13 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME, Catalog
 from mmsearch.catalog.commits import library_uuid
+from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.items import items_at
 from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
+from mmsearch.context.preview_cache import PreviewCache
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, NotKept
@@ -30,6 +32,7 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         super().__init__(path, settings, requested, trusted)
         self.background_worker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
+        self.previews = PreviewCache(path, settings.preview_bytes)
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent."""
@@ -76,6 +79,10 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
                 hint="hand it over again with keep=True, or restore a backup; see mmsearch doctor",
             )
         raise NotKept(f"the original of {path} was not kept", hint="hand it over again, with keep=True")
+
+    def forget_previews(self) -> None:
+        """Remove what the page was shown of contents that are no more; to be called when some were forgotten."""
+        self.previews.sweep(lambda hashes: set(self.catalog().read(content_ids, hashes)))
 
     def close(self) -> None:
         """Stop the background and decode workers, and close the catalog, which the next use opens anew."""

@@ -96,6 +96,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "commit_s": RealNumbers(_LONG_S),
     "keep_memory": one_of(*get_args(KeepMemory)),
     "warm": one_of(*get_args(Warm)),
+    "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
     "text_bytes": WholeNumbers(1, _MUCH),
@@ -123,6 +124,7 @@ MACHINE = frozenset(
         "batch_size",
         "keep_memory",
         "warm",
+        "preview_bytes",
         *(f.name for f in fields(Limits)),
     )
 )
@@ -185,6 +187,8 @@ class Settings:
     warm: Warm = "auto"
     """Whether a query in a shell leaves a process behind that answers the next ones. auto is on at a terminal of a
     machine with 8 GB of memory or more. No argument: it is about the shell."""
+    preview_bytes: int = 2_000_000_000
+    """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes
@@ -234,6 +238,7 @@ class SettingsArguments(TypedDict, total=False):
     commit_segments: int | None
     commit_s: float | None
     keep_memory: KeepMemory | None
+    preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None
     text_bytes: int | None
