@@ -107,9 +107,9 @@ function Welcome({ may }) {
   const [tags, setTags] = useState([]);
   useEffect(() => {
     call("/status").then(setStatus, () => {});
-    call("/tags").then((told) => setTags(told.tags || []), () => {});
+    call("/tags").then((told) => setTags(told), () => {});
   }, []);
-  const total = Object.values(status?.items || {}).reduce((sum, one) => sum + one, 0);
+  const total = (status?.counts || []).reduce((sum, one) => sum + one.items, 0);
   if (status && total === 0)
     return html`<section class="welcome"><h1>${TEXT.emptyTitle}</h1><p>${TEXT.emptyHint}</p><pre tabindex="0"><code>${TEXT.emptyCommand}</code></pre></section>`;
   return html`<section class="welcome"><h1>${TEXT.welcome}</h1><p>${TEXT.welcomeHint}</p>

@@ -17,9 +17,9 @@ export function Duplicates() {
   };
   return html`<section class="page" aria-labelledby="duplicates-title">
     <h1 id="duplicates-title">${TEXT.duplicates}</h1>
-    <p class="hint">${data.groups.length ? TEXT.duplicatesHint : TEXT.noDuplicates}</p>
+    <p class="hint">${data.length ? TEXT.duplicatesHint : TEXT.noDuplicates}</p>
     <p class="said" role="status">${said}</p>
-    <ol class="groups">${data.groups.map((group, n) => html`<li class="group" key=${n}>
+    <ol class="groups">${data.map((group, n) => html`<li class="group" key=${n}>
       <header><span class="freed">${TEXT.freed(bytes(group.freed))}</span>
         ${group.spare.length > 0 && html`<button type="button" onClick=${() => copy(group)}><${Icon} name="copy" />${TEXT.copyPaths}</button>`}</header>
       <ul class="twins">${group.files.map((file, m) => html`<li key=${file.path} class=${m ? "" : "kept"}>

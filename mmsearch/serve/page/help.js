@@ -11,7 +11,7 @@ export function Help({ state }) {
   const { data, error, loading, again } = useRequest((signal) => call(`/help/${encodeURIComponent(topic)}`, { signal }), topic);
   const made = useMemo(() => (data ? blocks(data.text) : []), [data]);
   return html`<section class="page help">
-    <nav aria-label=${TEXT.help}><ul>${(chapters.data?.chapters || []).map((one) => html`<li key=${one.name}><a data-inside href=${`/help/${one.name}`} aria-current=${one.name === topic ? "page" : undefined}>${one.title}</a></li>`)}</ul></nav>
+    <nav aria-label=${TEXT.help}><ul>${(chapters.data || []).map((one) => html`<li key=${one.name}><a data-inside href=${`/help/${one.name}`} aria-current=${one.name === topic ? "page" : undefined}>${one.title}</a></li>`)}</ul></nav>
     <article>${error ? html`<${Problem} error=${error} retry=${again} />` : loading ? html`<${Loading} />` : made}</article>
   </section>`;
 }

@@ -9,7 +9,7 @@ import { KINDS, LANGUAGE, TEXT, day, roughly } from "./strings.js";
 export function useJobs(events) {
   const [jobs, setJobs] = useState([]);
   const { data } = useRequest((signal) => call("/jobs", { signal }), "jobs");
-  useEffect(() => { if (data) setJobs(data.jobs); }, [data]);
+  useEffect(() => { if (data) setJobs(data); }, [data]);
   useEffect(() => events.on("progress", (job) => setJobs((old) => [job, ...old.filter((one) => one.id !== job.id)])), []);
   return jobs;
 }
@@ -26,19 +26,20 @@ export function Library({ events, may }) {
   if (status.error) return html`<${Problem} error=${status.error} retry=${status.again} />`;
   if (!status.data) return html`<${Loading} />`;
   const told = status.data;
+  const held = Object.fromEntries(told.counts.map((one) => [one.modality, one]));
   return html`<section class="page" aria-labelledby="library-title">
     <h1 id="library-title">${TEXT.library}</h1>
-    <p class="hint"><${Name}>${told.path || told.library}<//></p>
+    <p class="hint"><${Name}>${told.path}<//></p>
     <${Problem} error=${error} />
     <section aria-labelledby="counts-title"><h2 id="counts-title">${TEXT.counts}</h2>
-      <ul class="counts">${Object.entries(KINDS).map(([kind, names]) => html`<li key=${kind}><${Icon} name=${kind} /><strong>${(told.items?.[kind] || 0).toLocaleString(LANGUAGE)}</strong><span>${names.many}</span></li>`)}</ul></section>
+      <ul class="counts">${Object.entries(KINDS).map(([kind, names]) => html`<li key=${kind}><${Icon} name=${kind} /><strong>${(held[kind]?.items || 0).toLocaleString(LANGUAGE)}</strong><span>${names.many}</span></li>`)}</ul></section>
     <section aria-labelledby="jobs-title"><h2 id="jobs-title">${TEXT.jobs}</h2>
       ${may("manage") && html`<div class="buttons"><button type="button" class="primary" onClick=${() => start("ingest")}>${TEXT.updateAll}</button></div>`}
       ${jobs.length ? html`<ul class="jobs">${jobs.map((job) => html`<${Job} key=${job.id} job=${job} may=${may} onError=${setError} />`)}</ul>` : html`<p class="hint">${TEXT.noJobs}</p>`}</section>
     <section aria-labelledby="roots-title"><h2 id="roots-title">${TEXT.roots}</h2>
       <${Problem} error=${roots.error} />
-      ${roots.data?.roots?.length ? html`<ul class="plain">${roots.data.roots.map((root) => html`<li key=${root.path || root}><a data-inside href=${`/folders?folder=${encodeURIComponent(root.path || root)}`}><${Icon} name="folder" /><${Name}>${root.path || root}<//></a>
-        ${root.count != null && html`<span class="count">${TEXT.filesIn(root.count)}</span>`}</li>`)}</ul>` : html`<p class="hint">${TEXT.noRoots}</p>`}</section>
+      ${roots.data?.length ? html`<ul class="plain">${roots.data.map((root) => html`<li key=${root.id}><a data-inside href=${`/folders?folder=${encodeURIComponent(root.path)}`}><${Icon} name="folder" /><${Name}>${root.path}<//></a>
+         <span class="count">${root.there ? TEXT.filesIn(root.items) : TEXT.notThere}</span></li>`)}</ul>` : html`<p class="hint">${TEXT.noRoots}</p>`}</section>
     <section aria-labelledby="failures-title"><h2 id="failures-title">${TEXT.failures}</h2>
       <${Failures} request=${failures} may=${may} onRetry=${() => start("retry")} /></section>
   </section>`;
@@ -46,7 +47,7 @@ export function Library({ events, may }) {
 
 function Failures({ request, may, onRetry }) {
   if (request.error) return html`<${Problem} error=${request.error} retry=${request.again} />`;
-  const all = request.data?.failures || [];
+  const all = request.data || [];
   if (!all.length) return html`<p class="hint">${TEXT.noFailures}</p>`;
   const classes = [...new Set(all.map((one) => one.failure))].sort();
   return html`<div>${may("manage") && html`<div class="buttons"><button type="button" onClick=${onRetry}>${TEXT.retry}</button></div>`}

@@ -15,7 +15,7 @@ export function Models({ may }) {
     <h1 id="models-title">${TEXT.models}</h1>
     <p class="hint">${TEXT.modelsHint}</p>
     <${Problem} error=${problem} />
-    <ul class="models">${data.models.map((model) => html`<li key=${model.name} class=${model.active ? "model active" : "model"}>
+    <ul class="models">${data.map((model) => html`<li key=${model.name} class=${model.active ? "model active" : "model"}>
       <h2><${Name}>${model.name}<//>${model.active && html` <span class="badge-text">${TEXT.active}</span>`}</h2>
       <p>${model.summary || ""}</p>
       <p class="hint">${[

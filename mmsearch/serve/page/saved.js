@@ -10,7 +10,7 @@ export function SavedSearches({ may, current }) {
   const { data, again } = useRequest((signal) => call("/searches", { signal }), "searches");
   const [naming, setNaming] = useState(false);
   const [error, setError] = useState(null);
-  const saved = data?.searches || [];
+  const saved = data || [];
   const save = async (event) => {
     event.preventDefault();
     const name = event.target.name.value.trim();

@@ -167,6 +167,7 @@ export const TEXT = {
   ],
   roots: "Folders that were taken in",
   noRoots: "None yet.",
+  notThere: "not there: an unmounted disk?",
   counts: "What the library holds",
   failures: "Files that could not be read",
   noFailures: "None.",
