@@ -10,6 +10,7 @@ from mmsearch.catalog.items import items_at
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
+from mmsearch.context.preview_cache import PreviewCache
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput, LibraryError, NotKept
@@ -28,6 +29,7 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         super().__init__(path, settings, requested, trusted)
         self.background_worker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
+        self.previews = PreviewCache(path, settings.preview_bytes)
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent."""

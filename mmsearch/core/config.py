@@ -92,6 +92,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "commit_segments": WholeNumbers(1, 2**31),
     "commit_s": RealNumbers(_LONG_S),
     "keep_memory": one_of(*get_args(KeepMemory)),
+    "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
     "text_bytes": WholeNumbers(1, _MUCH),
@@ -116,6 +117,7 @@ MACHINE = frozenset(
         "workers",
         "batch_size",
         "keep_memory",
+        "preview_bytes",
         *(f.name for f in fields(Limits)),
     )
 )
@@ -169,6 +171,8 @@ class Settings:
     keep_memory: KeepMemory = "auto"
     """Whether the C library keeps freed memory for the next batch, in the whole process. auto is on in mmsearch's own
     commands and workers, and off in a program that imports mmsearch."""
+    preview_bytes: int = 2_000_000_000
+    """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes
@@ -215,6 +219,7 @@ class SettingsArguments(TypedDict, total=False):
     commit_segments: int | None
     commit_s: float | None
     keep_memory: KeepMemory | None
+    preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None
     text_bytes: int | None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mmsearch.catalog.items import items_under
-from mmsearch.catalog.listing import count_items, item_at, item_with_id, next_items
+from mmsearch.catalog.listing import count_items, item_at, item_with_id, items_with_ids, next_items
 from mmsearch.catalog.meta import checked_meta
 from mmsearch.catalog.store import FORGOTTEN as TOGETHER
 from mmsearch.catalog.tags import checked_tags
@@ -37,6 +37,10 @@ class LibraryItems:
         Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
         """
         return _known_item(self._context, which)
+
+    def get_many(self, ids: Sequence[int]) -> dict[int, Item]:
+        """The items of these ids, by their ids; an id that no item has is left out. Raises: LibraryNotFound."""
+        return {item.id: item for item in self._context.catalog().read(items_with_ids, list(dict.fromkeys(ids)))}
 
     def items(
         self,

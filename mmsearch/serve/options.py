@@ -35,6 +35,9 @@ class ServeLimits:
     """Searches at once."""
     waiting: int = 32
     """Searches that wait; more are turned away."""
+    previews: int = field(default_factory=lambda: max(1, min(os.cpu_count() or 1, 4)))
+    """Previews made at once, each by a decode worker."""
+    waiting_previews: int = 500
     uploads: int = 200
     """Files of queries that are kept."""
     upload_bytes: int = 1_000_000_000

@@ -1,14 +1,15 @@
-"""The page's own files: those that were there as the server began, and no other."""
+"""The page's own files: those that were there as the server began, and no other. What has no dot
+and is not of the API is a place of the page, which finds out by itself which one."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from mmsearch.errors import RequestRefused
+from mmsearch.errors import RequestRefused, UnknownName
 from mmsearch.serve.guard import address_of
 from mmsearch.serve.routes.session import set_session
 from mmsearch.serve.service import service_of
@@ -28,18 +29,20 @@ TOKEN = "token"
 
 
 def page_routes() -> APIRouter:
-    """`/`, and `/page/NAME` for each file below `page/`."""
+    """`/static/NAME` for each file below `page/`; `/` and every other place, to be added last."""
     router = APIRouter(include_in_schema=False)
-    router.add_api_route("/", front, methods=["GET"])
     found = (path for path in sorted(PAGE.rglob("*")) if path.is_file() and path.suffix in TYPES)
     for path in found:
         name = path.relative_to(PAGE).as_posix()
-        router.add_api_route(f"/page/{name}", _serves(path), methods=["GET"])
+        router.add_api_route(f"/static/{name}", _serves(path), methods=["GET"])
+    router.add_api_route("/{place:path}", front, methods=["GET"])
     return router
 
 
-async def front(request: Request) -> Response:
+async def front(request: Request, place: str) -> Response:
     """The page; an address with a token begins a session, and goes on without the token."""
+    if "." in place or place.startswith(("api/", "static/")):
+        raise UnknownName("there is nothing at this address", hint="open the page itself")
     if TOKEN not in request.query_params:
         return page_file(PAGE / INDEX, request)
     service = service_of(request)
@@ -48,7 +51,9 @@ async def front(request: Request) -> Response:
     except RequestRefused as error:
         return PlainTextResponse(f"{error.message}: {error.hint}\n", error.http_status)
     rest = [pair for pair in parse_qsl(request.url.query) if pair[0] != TOKEN]
-    made = RedirectResponse(f"/?{urlencode(rest)}" if rest else "/", 303, {"cache-control": "no-store"})
+    # Its own path alone: what begins with two slashes would be another host.
+    where = f"/{quote(place.lstrip('/'))}" + (f"?{urlencode(rest)}" if rest else "")
+    made = RedirectResponse(where, 303, {"cache-control": "no-store"})
     set_session(request, service, made)
     return made
 

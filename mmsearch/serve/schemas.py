@@ -109,6 +109,8 @@ class MediaLinks:
     """Addresses of a hit's or an item's media; None where there is no such thing."""
 
     file: str
+    playable: bool = False
+    """Whether a browser shows or plays the file itself."""
     thumbnail: str | None = None
     """A still picture, WebP; `?size=` its longer side in pixels."""
     poster: str | None = None
@@ -127,6 +129,17 @@ class ServedHit(Hit):
 
     name: str = ""
     """The last part of its path."""
+    folder: str = ""
+    """The rest of its path."""
+    width: int | None = None
+    """Pixels, as shown."""
+    height: int | None = None
+    duration: float | None = None
+    """Seconds."""
+    taken: datetime | None = None
+    """By the clock of the camera."""
+    title: str | None = None
+    tags: tuple[str, ...] = ()
     links: MediaLinks = field(default_factory=lambda: MediaLinks(""))
 
 
@@ -134,6 +147,10 @@ class SearchPage(Told):
     """A page of hits."""
 
     hits: list[ServedHit]
+    level: Literal["sure", "likely", "unlikely"] | None
+    """How sure the first one is."""
+    more: bool
+    """Whether there are hits behind these."""
     generation: int
     """The library's: another one on the next page says that the library changed in between."""
     offset: int

@@ -28,6 +28,7 @@ class Service:
     uploads: Uploads
     searches: Slots
     """Searches, and whatever else a person waits for."""
+    previews: Slots
     ready: "Readiness"
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set as the server ends: streams that would go on end, too."""
@@ -37,7 +38,7 @@ class Service:
         limits = options.limits
         return cls(
             library, options, Access(options), Uploads(library, limits), Slots(limits.searches, limits.waiting),
-            Readiness(library),
+            Slots(limits.previews, limits.waiting_previews), Readiness(library),
         )  # fmt: skip
 
     def close(self) -> None:

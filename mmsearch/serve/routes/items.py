@@ -1,29 +1,36 @@
 """Items: what is known of one, and its media."""
 
-from typing import Annotated
+import hashlib
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from mmsearch import Item
 from mmsearch.errors import UnknownName
-from mmsearch.serve.answers import answer, plain
+from mmsearch.serve.answers import answer
 from mmsearch.serve.media import FileAnswer, media_type
-from mmsearch.serve.routes.search import links
-from mmsearch.serve.service import Shared, require
+from mmsearch.serve.served import item_facts
+from mmsearch.serve.service import Service, Shared, require
 
 router = APIRouter(prefix="/items", tags=["items"], dependencies=[require("search")])
 
 Id = Annotated[int, Path(ge=0, le=2**63 - 1)]
+Seconds = Annotated[float, Query(ge=0, le=1e6)]
+
+SIZES = (160, 320, 640, 1280, 2048)
+"""Pixels that a still's longer side may have: the next one is taken, so that few of each are kept."""
+
+Size = Annotated[int, Query(ge=16, le=SIZES[-1], description="Pixels of the longer side, about.")]
 
 
 @router.get("/{item_id}", response_model=Item)
 async def item(request: Request, item_id: Id, service: Shared) -> Response:
-    """All that is known of an item, with `name` and `links` as a hit has them."""
+    """All that is known of an item, with `name`, `folder` and `links` as a hit has them."""
     known = await service.searches.run(request, service.library.get, item_id)
     if known is None:
         raise UnknownName(f"there is no item {item_id}", hint="ids are in the answers to a search, as item_id")
-    return answer(plain(known) | {"name": known.path.name, "links": links(known.id, known.modality)})
+    return answer(item_facts(known))
 
 
 @router.get("/{item_id}/file", response_class=Response)
@@ -33,3 +40,53 @@ async def file(request: Request, item_id: Id, service: Shared) -> Response:
     opened = await service.searches.run(request, service.library.open_file, item_id)
     kind = media_type(opened.path.name, opened.modality)
     return FileAnswer(opened.file, opened.size, opened.sha256, kind, opened.path.name)
+
+
+@router.get("/{item_id}/thumbnail", response_class=Response)
+async def thumbnail(request: Request, item_id: Id, service: Shared, size: Size = 320) -> Response:
+    """A still of a picture or a video, WebP."""
+    return await preview(request, service, item_id, "thumbnail", side=nearest(size))
+
+
+@router.get("/{item_id}/poster", response_class=Response)
+async def poster(request: Request, item_id: Id, service: Shared, t: Seconds = 0, size: Size = 640) -> Response:
+    """The frame of a video at a moment, WebP."""
+    return await preview(request, service, item_id, "poster", side=nearest(size), start=round(t, 1))
+
+
+@router.get("/{item_id}/sprite", response_class=Response)
+async def sprite(request: Request, item_id: Id, service: Shared) -> Response:
+    """36 frames of a video, evenly spaced, in 6 rows of 6; WebP."""
+    return await preview(request, service, item_id, "sprite")
+
+
+@router.get("/{item_id}/waveform", response_class=Response)
+async def waveform(request: Request, item_id: Id, service: Shared) -> Response:
+    """How loud a sound is along its time: `{"seconds", "peaks"}`, 800 whole numbers in [0, 255]."""
+    return await preview(request, service, item_id, "waveform")
+
+
+@router.get("/{item_id}/clip", response_class=Response)
+async def clip(
+    request: Request, item_id: Id, service: Shared, start: Seconds = 0, end: Seconds | None = None
+) -> Response:
+    """A minute at most of a sound or a video as WebM, which every browser plays."""
+    until = None if end is None else round(end, 1)
+    return await preview(request, service, item_id, "clip", start=round(start, 1), end=until)
+
+
+MADE = {"waveform": "application/json", "clip": "video/webm"}
+"""Kind of a preview -> its type, if that is not image/webp."""
+
+
+async def preview(request: Request, service: Service, item_id: int, kind: str, **wanted: Any) -> Response:
+    made = await service.previews.run(request, service.library.preview, item_id, kind, **wanted)
+    etag = f'"{hashlib.sha256(made).hexdigest()[:32]}"'
+    headers = {"etag": etag, "cache-control": "private, max-age=600"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(made, 200, headers, MADE.get(kind, "image/webp"))
+
+
+def nearest(size: int) -> int:
+    return next(one for one in SIZES if one >= size)

@@ -19,7 +19,7 @@ async def status(request: Request, service: Shared) -> Response:
 @router.get("/roots", response_model=list[LibraryRoot])
 async def roots(request: Request, service: Shared) -> Response:
     """The folders that were handed to ingest."""
-    return answer(await service.searches.run(request, service.library.roots))
+    return answer(await service.searches.run(request, service.library.known_roots))
 
 
 @router.get("/failures", response_model=list[Failure])

@@ -10,13 +10,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from mmsearch import Hit
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.serve.answers import answer, as_invalid_input
-from mmsearch.serve.guard import API
 from mmsearch.serve.schemas import (
     ExplainedSearch,
-    MediaLinks,
     MixedSearch,
     QueryPartGiven,
     QuickSearch,
@@ -25,6 +22,7 @@ from mmsearch.serve.schemas import (
     ServedHit,
     UploadAnswer,
 )
+from mmsearch.serve.served import served_hits
 from mmsearch.serve.service import Service, Shared, require
 from mmsearch.serve.uploads import Upload
 from mmsearch.types import Query as SearchQuery
@@ -32,8 +30,6 @@ from mmsearch.types import QueryPart
 
 router = APIRouter(tags=["search"], dependencies=[require("search")])
 Model = TypeVar("Model", bound=BaseModel)
-
-HIT_FIELDS = tuple(Hit.__dataclass_fields__)
 
 FORM = {
     "requestBody": {
@@ -138,19 +134,19 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
         raise InvalidInput("the query is empty", hint="give text, or like")
     query = SearchQuery(mixed=tuple(parts))
 
-    def work() -> tuple[int, list[Hit], float]:
+    def work() -> tuple[int, list[ServedHit], bool, float]:
         # Read before: a change meanwhile makes the next page's another one.
-        generation, begun = service.library.generation(), time.perf_counter()
-        hits = service.library.search(query, asked.k, **search_arguments(asked))
-        return generation, hits, (time.perf_counter() - begun) * 1e3
+        generation, begun = service.library.generation, time.perf_counter()
+        hits = service.library.search(query, asked.k + 1, **search_arguments(asked))
+        took, least = (time.perf_counter() - begun) * 1e3, asked.min_confidence
+        if least is not None:
+            hits = [hit for hit in hits if hit.confidence is None or hit.confidence >= least]
+        return generation, served_hits(service.library, hits[: asked.k]), len(hits) > asked.k, took
 
-    generation, hits, took = await service.searches.run(request, work)
-    if asked.min_confidence is not None:
-        least = asked.min_confidence
-        hits = [hit for hit in hits if hit.confidence is None or hit.confidence >= least]
+    generation, hits, more, took = await service.searches.run(request, work)
     told = {
-        "hits": [served(hit) for hit in hits], "generation": generation, "offset": asked.offset, "k": asked.k,
-        "took_ms": round(took, 1),
+        "hits": hits, "generation": generation, "level": hits[0].level if hits else None, "more": more,
+        "offset": asked.offset, "k": asked.k, "took_ms": round(took, 1),
     }  # fmt: skip
     return answer(told)
 
@@ -158,25 +154,6 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
 def search_arguments(asked: SearchOptions) -> dict[str, Any]:
     """What `Library.search` takes besides the query and k."""
     return asked.model_dump(include={"offset", "modalities", "mode", "filter", "dedup", "moments"})
-
-
-def served(hit: Hit) -> ServedHit:
-    facts = {name: getattr(hit, name) for name in HIT_FIELDS}
-    return ServedHit(**facts, name=hit.path.name, links=links(hit.item_id, hit.modality))
-
-
-def links(item_id: int, modality: str) -> MediaLinks:
-    """Where the media of an item are."""
-    base = f"{API}/items/{item_id}"
-    seen, heard = modality in ("image", "video"), modality in ("audio", "video")
-    return MediaLinks(
-        file=f"{base}/file",
-        thumbnail=f"{base}/thumbnail" if seen else None,
-        poster=f"{base}/poster" if modality == "video" else None,
-        sprite=f"{base}/sprite" if modality == "video" else None,
-        waveform=f"{base}/waveform" if heard else None,
-        clip=f"{base}/clip" if heard else None,
-    )
 
 
 def query_parts(service: Service, given: list[QueryPartGiven]) -> list[QueryPart]:
