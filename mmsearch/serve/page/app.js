@@ -70,7 +70,7 @@ function App() {
   return html`<a class="skip" href="#main">${TEXT.skip}</a>
     <header class="head">
       <div class="head-line">
-        <a class="brand" data-inside href="/"><img src="/page/icon.svg" alt="" width="28" height="28" /><span>${TEXT.product}</span></a>
+        <a class="brand" data-inside href="/"><img src="/static/icon.svg" alt="" width="28" height="28" /><span>${TEXT.product}</span></a>
         <nav aria-label=${TEXT.pages}><ul>${PAGES.filter((page) => page !== "search").map((page) => html`<li key=${page}><a data-inside href=${`/${page}`} aria-current=${state.page === page ? "page" : undefined}>${TEXT[page]}</a></li>`)}</ul></nav>
         <${IconButton} icon="sun" label=${TEXT.theme[theme]} onClick=${nextTheme} />
         <${IconButton} icon="help" label=${TEXT.keys} onClick=${() => setKeys(true)} />

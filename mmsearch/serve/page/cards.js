@@ -57,8 +57,8 @@ function Still({ hit, source }) {
   return html`<img class="face" src=${`${source}${source.includes("?") ? "&" : "?"}size=640`} alt="" loading="lazy" decoding="async" onError=${() => setGone(true)} />`;
 }
 
-/** Frames of a video in one picture, five in a row: they are shown as the pointer moves along, and loaded only then. */
-const COLUMNS = 5, ROWS = 4;
+/** Frames of a video in one picture, six in a row: they are shown as the pointer moves along, and loaded only then. */
+const COLUMNS = 6, ROWS = 6;
 
 function Moving({ hit }) {
   const [frame, setFrame] = useState(null);
@@ -83,7 +83,13 @@ function Moving({ hit }) {
 
 const known = new Map();
 
-/** The peaks of a sound, asked for once: {duration, peaks}. */
+/** The loudest of each stretch, of `count` stretches, in [0, 1]. */
+function coarser(peaks, count) {
+  const step = peaks.length / Math.min(count, peaks.length);
+  return Array.from({ length: Math.round(peaks.length / step) }, (_, n) => Math.max(...peaks.slice(Math.floor(n * step), Math.max(Math.floor(n * step) + 1, Math.floor((n + 1) * step)))) / 255);
+}
+
+/** How loud a sound is along its time, asked for once: {duration, few, many} in [0, 1]; null while it is not known. */
 export function usePeaks(address) {
   const [told, set] = useState(known.get(address) || null);
   useEffect(() => {
@@ -91,7 +97,11 @@ export function usePeaks(address) {
     if (!address) return undefined;
     if (known.has(address)) { set(known.get(address)); return undefined; }
     call(address.replace(/^\/api\/v1/, "")).then(
-      (found) => { known.set(address, found); if (!ended) set(found); },
+      (found) => {
+        const made = found?.peaks?.length ? { duration: found.seconds, few: coarser(found.peaks, 90), many: coarser(found.peaks, 400) } : null;
+        known.set(address, made);
+        if (!ended) set(made);
+      },
       () => {},
     );
     return () => { ended = true; };
@@ -109,7 +119,7 @@ function Sound({ hit }) {
   }, []);
   const told = usePeaks(seen ? hit.links.waveform : null);
   return html`<span class="face sound" ref=${element}>
-    ${told ? html`<${Waveform} peaks=${told.peaks} duration=${told.duration} start=${hit.start} end=${hit.end} />` : html`<${Icon} name="audio" />`}
+    ${told ? html`<${Waveform} peaks=${told.few} duration=${told.duration} start=${hit.start} end=${hit.end} />` : html`<${Icon} name="audio" />`}
     <span class="badge"><${Icon} name="play" />${clock(hit.metadata?.duration)}</span>
   </span>`;
 }

@@ -80,7 +80,7 @@ function QueryParts({ parts, onChange }) {
       const name = part.name || part.value;
       const minus = part.weight < 0;
       return html`<span class=${`chip part ${minus ? "negative" : ""}`} key=${`${part.kind}${part.value}${n}`}>
-        ${part.kind === "like" && html`<img src=${`/api/v1/items/${encodeURIComponent(part.value)}/thumbnail?size=96`} alt="" onError=${(event) => event.target.remove()} />`}
+        ${part.kind === "like" && html`<img src=${`/api/v1/items/${encodeURIComponent(part.value)}/thumbnail?size=160`} alt="" onError=${(event) => event.target.remove()} />`}
         <button type="button" class="chip-sign" aria-pressed=${minus} aria-label=${minus ? TEXT.plus : TEXT.minus} title=${minus ? TEXT.plus : TEXT.minus}
           onClick=${() => changed(n, { weight: -part.weight })}><${Icon} name=${minus ? "minus" : "plus"} /></button>
         <${Name}>${name}<//>

@@ -85,7 +85,7 @@ function Playing({ hit }) {
     ${isVideo ? html`<video ...${given} playsinline poster=${hit.links.poster ? `${hit.links.poster}?t=${hit.start || 0}` : undefined}></video>` : html`<audio ...${given}></audio>`}
     ${clipped && html`<p class="hint">${TEXT.notPlayable}</p>`}
     ${length > 0 && html`<div class="timeline">
-      ${told?.peaks?.length > 0 && html`<${Waveform} peaks=${told.peaks} duration=${length} start=${hit.start} end=${hit.end} played=${at} />`}
+      ${told && html`<${Waveform} peaks=${told.many} duration=${length} start=${hit.start} end=${hit.end} played=${at} />`}
       ${moments.map((moment) => html`<button type="button" class="tick" key=${moment.start} onClick=${() => seek(moment.start)}
         aria-label=${`${TEXT.facts.moment} ${clock(moment.start)}`} title=${`${clock(moment.start)}${moment.passage ? `: ${moment.passage}` : ""}`}
         style=${{ left: `${(moment.start / length) * 100}%`, width: `${Math.max(0.8, (((moment.end ?? moment.start) - moment.start) / length) * 100)}%` }}></button>`)}
