@@ -36,7 +36,7 @@ export const TEXT = {
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
   query: "Search words",
   placeholder: "Describe it, or drop a picture, a sound or a video",
-  placeholderShort: "Words, or drop a file",
+  placeholderShort: "Search",
   submit: "Search",
   attach: "Search with a file",
   record: "Search with the microphone",
