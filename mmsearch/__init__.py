@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.item_files import ItemFile, LibraryRoot
+    from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
@@ -142,6 +143,7 @@ _OFFERED = {
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
     "mmsearch.maintenance.item_files": "ItemFile LibraryRoot",
+    "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.prune": "Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
@@ -201,6 +203,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Finding",
+    "Folder",
     "Forked",
     "Hit",
     "Ids",

@@ -116,9 +116,9 @@ class LibraryFiles:
         """Something small to be shown of an item, made in a decode worker, and kept below the library.
 
         Args:
-            kind: "thumbnail": a still of a picture or a video; "poster": the frame of a video at `start`; "sprite": 6
-                rows of 6 frames, evenly spaced; all as WebP. "waveform": JSON with 800 `peaks` in [0, 255] along the
-                `seconds` of a sound. "clip": WebM from `start` to `end`, a minute at most.
+            kind: "thumbnail": a still of a picture or a video; "poster": the frame of a video at `start`; "sprite": 4
+                rows of 5 frames, evenly spaced; all as WebP. "waveform": JSON with 200 `peaks` in [0, 1] along the
+                `duration` of a sound. "clip": WebM from `start` to `end`, a minute at most.
             side: Pixels of a still's longer side, in [16, 2048].
             start, end: Seconds.
 

@@ -28,10 +28,10 @@ from mmsearch.types import Decoder, Limits, Modality, Space, Windowing
 STILL_QUALITY, STRIP_QUALITY = 80, 60
 """Of WebP, in [0, 100]."""
 
-COLUMNS, ROWS, TILE = 6, 6, 160
+COLUMNS, ROWS, TILE = 5, 4, 240
 """Frames of a strip, across and down, and the longer side of one in pixels."""
 
-PEAKS = 800
+PEAKS = 200
 """Of a waveform."""
 
 CLIP_S, CLIP_SIDE, CLIP_RATE = 60.0, 480, 30
@@ -107,7 +107,7 @@ def _strip(_preview: Preview, path: Path, _decoder: Decoder, limits: Limits) -> 
 
 
 def _waveform(_preview: Preview, path: Path, _decoder: Decoder, limits: Limits) -> bytes:
-    """JSON: {"seconds", "peaks": PEAKS whole numbers in [0, 255]}, each the loudest of an even span."""
+    """JSON: {"duration" in seconds, "peaks": PEAKS numbers in [0, 1]}, each the loudest of an even span."""
     step, loud = 0.02, list[NDArray[np.float32]]()
     block = round(step * _LOUDNESS.audio_rate)
     with files.opened_container(path) as container:
@@ -123,7 +123,7 @@ def _waveform(_preview: Preview, path: Path, _decoder: Decoder, limits: Limits) 
     blocks = np.concatenate(loud) if loud else np.zeros(1, np.float32)
     edges = np.linspace(0, len(blocks), PEAKS + 1)
     peaks = [blocks[int(a) : max(int(a) + 1, math.ceil(b))].max() for a, b in pairwise(edges)]
-    told = {"seconds": round(len(blocks) * step, 3), "peaks": [round(255 * min(1.0, float(peak))) for peak in peaks]}
+    told = {"duration": round(len(blocks) * step, 3), "peaks": [round(min(1.0, float(peak)), 3) for peak in peaks]}
     return json.dumps(told).encode()
 
 

@@ -45,11 +45,11 @@ def media_type(name: str, modality: str) -> str:
 class FileAnswer(Response):
     """A file, or the one range of it that was asked for; closed when it is sent, or the client is gone."""
 
-    def __init__(self, file: BinaryIO, size: int, etag: str, kind: str, name: str) -> None:
+    def __init__(self, file: BinaryIO, size: int, etag: str, kind: str, name: str, *, download: bool = False) -> None:
         self._file = file
         self._size = size
         self._etag = f'"{etag}"'
-        how = "attachment" if kind == "application/octet-stream" else "inline"
+        how = "attachment" if download or kind == "application/octet-stream" else "inline"
         headers = {
             "accept-ranges": "bytes",
             "cache-control": "private, no-cache",

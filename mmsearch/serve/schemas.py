@@ -199,3 +199,59 @@ class HealthAnswer(Told):
 
     ok: bool = True
     version: str
+
+
+class Tagging(Given):
+    """Tags to give and to take away."""
+
+    items: Annotated[list[ItemId], Field(min_length=1, max_length=1000)]
+    add: Annotated[list[Words], Field(max_length=100)] = Field(default_factory=list)
+    remove: Annotated[list[Words], Field(max_length=100)] = Field(default_factory=list)
+
+
+class TagCount(Told):
+    """A tag."""
+
+    name: str
+    count: int
+    """Items that have it."""
+
+
+class FolderName(Told):
+    """A folder on the way to another."""
+
+    path: str
+    name: str
+
+
+class FolderItems(FolderName):
+    """A folder, and how many items lie in it, at any depth."""
+
+    count: int
+
+
+class FolderAnswer(FolderName):
+    """A folder of the library."""
+
+    parents: list[FolderName]
+    """From its root down."""
+    folders: list[FolderItems]
+    items: list[dict[str, Any]]
+    """As `GET /items/{item_id}` has them, with `item_id`."""
+
+
+class ChapterSummary(Told):
+    """A chapter of the docs."""
+
+    name: str
+    title: str
+    summary: str
+
+
+class ChapterText(Told):
+    """A chapter of the docs, whole."""
+
+    name: str
+    title: str
+    text: str
+    """Markdown."""

@@ -2,12 +2,13 @@
 
 import logging
 import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Request
 
-from mmsearch import Library
+from mmsearch import DuplicateGroup, Library
 from mmsearch.errors import LibraryEmpty, LibraryNotFound, MmsearchError, RequestRefused
 from mmsearch.serve.access import Access, Caller, Right
 from mmsearch.serve.guard import caller_of
@@ -29,17 +30,27 @@ class Service:
     searches: Slots
     """Searches, and whatever else a person waits for."""
     previews: Slots
+    surveys: Slots
+    """What goes through the whole library."""
     ready: "Readiness"
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set as the server ends: streams that would go on end, too."""
+    _duplicates: tuple[Hashable, int, list[DuplicateGroup]] | None = None
 
     @classmethod
     def of(cls, library: Library, options: ServeOptions) -> "Service":
         limits = options.limits
         return cls(
             library, options, Access(options), Uploads(library, limits), Slots(limits.searches, limits.waiting),
-            Slots(limits.previews, limits.waiting_previews), Readiness(library),
+            Slots(limits.previews, limits.waiting_previews), Slots(1, 4), Readiness(library),
         )  # fmt: skip
+
+    def known_duplicates(self, asked: Hashable, find: Callable[[], list[DuplicateGroup]]) -> list[DuplicateGroup]:
+        """What was found last for the same question, unless the library has changed. One thread at a time."""
+        generation = self.library.generation
+        if self._duplicates is None or self._duplicates[:2] != (asked, generation):
+            self._duplicates = (asked, generation, find())
+        return self._duplicates[2]
 
     def close(self) -> None:
         """End what goes on."""

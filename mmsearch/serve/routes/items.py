@@ -35,11 +35,11 @@ async def item(request: Request, item_id: Id, service: Shared) -> Response:
 
 @router.get("/{item_id}/file", response_class=Response)
 @router.head("/{item_id}/file", response_class=Response, include_in_schema=False)
-async def file(request: Request, item_id: Id, service: Shared) -> Response:
+async def file(request: Request, item_id: Id, service: Shared, download: bool = False) -> Response:
     """The file itself, whole or a range of it: only if it is the one that was taken in, else 409."""
     opened = await service.searches.run(request, service.library.open_file, item_id)
     kind = media_type(opened.path.name, opened.modality)
-    return FileAnswer(opened.file, opened.size, opened.sha256, kind, opened.path.name)
+    return FileAnswer(opened.file, opened.size, opened.sha256, kind, opened.path.name, download=download)
 
 
 @router.get("/{item_id}/thumbnail", response_class=Response)
@@ -56,23 +56,31 @@ async def poster(request: Request, item_id: Id, service: Shared, t: Seconds = 0,
 
 @router.get("/{item_id}/sprite", response_class=Response)
 async def sprite(request: Request, item_id: Id, service: Shared) -> Response:
-    """36 frames of a video, evenly spaced, in 6 rows of 6; WebP."""
+    """20 frames of a video, evenly spaced, in 4 rows of 5; WebP."""
     return await preview(request, service, item_id, "sprite")
 
 
 @router.get("/{item_id}/waveform", response_class=Response)
 async def waveform(request: Request, item_id: Id, service: Shared) -> Response:
-    """How loud a sound is along its time: `{"seconds", "peaks"}`, 800 whole numbers in [0, 255]."""
+    """How loud a sound is along its time: `{"duration", "peaks"}`, 200 numbers in [0, 1]."""
     return await preview(request, service, item_id, "waveform")
 
 
 @router.get("/{item_id}/clip", response_class=Response)
 async def clip(
-    request: Request, item_id: Id, service: Shared, start: Seconds = 0, end: Seconds | None = None
+    request: Request,
+    item_id: Id,
+    service: Shared,
+    start: Seconds = 0,
+    end: Seconds | None = None,
+    download: bool = False,
 ) -> Response:
     """A minute at most of a sound or a video as WebM, which every browser plays."""
     until = None if end is None else round(end, 1)
-    return await preview(request, service, item_id, "clip", start=round(start, 1), end=until)
+    made = await preview(request, service, item_id, "clip", start=round(start, 1), end=until)
+    if download:
+        made.headers["content-disposition"] = f'attachment; filename="clip-{item_id}.webm"'
+    return made
 
 
 MADE = {"waveform": "application/json", "clip": "video/webm"}
