@@ -19,7 +19,7 @@ from PIL import Image
 from tests.conftest import CHECKOUT
 
 SAMPLES = CHECKOUT / "mmsearch" / "resources" / "samples"
-TOKEN = "a token that only the tests of the page know"
+TOKEN = "a-token-that-only-the-tests-of-the-page-know"
 TAKEN = {
     "photos": ["dog-at-a-laptop.jpg", "gull-over-the-beach.jpg", "pizza-and-wine.jpg", "tennis-serve.jpg",
                "buses-on-a-wet-road.jpg", "cat-in-a-banana-tree.jpg"],
@@ -82,7 +82,7 @@ class Served:
 
     @property
     def sign_in(self) -> str:
-        return f"{self.url}/?token={TOKEN.replace(' ', '+')}"
+        return f"{self.url}/?token={TOKEN}"
 
 
 @contextmanager

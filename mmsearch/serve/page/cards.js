@@ -57,8 +57,8 @@ function Still({ hit, source }) {
   return html`<img class="face" src=${`${source}${source.includes("?") ? "&" : "?"}size=640`} alt="" loading="lazy" decoding="async" onError=${() => setGone(true)} />`;
 }
 
-/** Frames of a video in one picture, six in a row: they are shown as the pointer moves along, and loaded only then. */
-const COLUMNS = 6, ROWS = 6;
+/** Frames of a video in one picture, five in a row: they are shown as the pointer moves along, and loaded only then. */
+const COLUMNS = 5, ROWS = 4;
 
 function Moving({ hit }) {
   const [frame, setFrame] = useState(null);
@@ -86,7 +86,7 @@ const known = new Map();
 /** The loudest of each stretch, of `count` stretches, in [0, 1]. */
 function coarser(peaks, count) {
   const step = peaks.length / Math.min(count, peaks.length);
-  return Array.from({ length: Math.round(peaks.length / step) }, (_, n) => Math.max(...peaks.slice(Math.floor(n * step), Math.max(Math.floor(n * step) + 1, Math.floor((n + 1) * step)))) / 255);
+  return Array.from({ length: Math.round(peaks.length / step) }, (_, n) => Math.max(...peaks.slice(Math.floor(n * step), Math.max(Math.floor(n * step) + 1, Math.floor((n + 1) * step)))));
 }
 
 /** How loud a sound is along its time, asked for once: {duration, few, many} in [0, 1]; null while it is not known. */
@@ -98,7 +98,7 @@ export function usePeaks(address) {
     if (known.has(address)) { set(known.get(address)); return undefined; }
     call(address.replace(/^\/api\/v1/, "")).then(
       (found) => {
-        const made = found?.peaks?.length ? { duration: found.seconds, few: coarser(found.peaks, 90), many: coarser(found.peaks, 400) } : null;
+        const made = found?.peaks?.length ? { duration: found.duration, few: coarser(found.peaks, 90), many: found.peaks } : null;
         known.set(address, made);
         if (!ended) set(made);
       },

@@ -6,7 +6,7 @@ import { Loading, Name, Problem, useRequest } from "./parts.js";
 import { TEXT, clock } from "./strings.js";
 
 export function Reasons({ hit, asked }) {
-  const { data, error, loading, again } = useRequest((signal) => call("/explain", { body: { ...asked, item_id: hit.item_id }, signal }), `${hit.item_id}`);
+  const { data, error, loading, again } = useRequest((signal) => call("/explain", { body: { ...asked, offset: hit.rank - 1, k: 1, item_id: hit.item_id }, signal }), `${hit.item_id}`);
   if (error) return html`<${Problem} error=${error} retry=${again} />`;
   if (loading) return html`<${Loading} />`;
   const most = Math.max(...(data.ties || []).map((tie) => Math.abs(tie.amount)), 1e-9);
