@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
-    from mmsearch.maintenance.item_files import ItemFile, LibraryRoot
+    from mmsearch.maintenance.item_files import ItemFile, LibraryRoot, PreviewKind
     from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
@@ -142,7 +142,7 @@ _OFFERED = {
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
-    "mmsearch.maintenance.item_files": "ItemFile LibraryRoot",
+    "mmsearch.maintenance.item_files": "ItemFile LibraryRoot PreviewKind",
     "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.prune": "Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -261,6 +261,7 @@ __all__ = [
     "Period",
     "PillowImage",
     "Prepared",
+    "PreviewKind",
     "Progress",
     "Pruned",
     "Query",

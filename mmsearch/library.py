@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
@@ -52,6 +53,7 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySafekeeping):
     def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
         self.path = path
         self.settings = chosen
+        self._space = space
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -328,6 +330,23 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySafekeeping):
     def prune(self) -> Pruned:
         """Forget items whose file is missing, and failures whose file is gone; free their space. Searches continue."""
         return maintenance_prune.prune(self._context)
+
+
+def reopening(library: Library) -> dict[str, Any]:
+    """What `open_again` takes to open the same library in another process: JSON."""
+    context = library._context
+    trusted = sorted(context.trust.named)
+    return {
+        "path": os.fspath(library.path),
+        "settings": asdict(library.settings),
+        "space": library._space,
+        "trusted": trusted,
+    }
+
+
+def open_again(path: str, settings: dict[str, Any], space: str | None, trusted: Sequence[str]) -> Library:
+    """The library that another process of ours has open, as it opened it."""
+    return Library(Path(path), Settings(**settings), space, trusted)
 
 
 @checked_arguments

@@ -64,7 +64,7 @@ def _picture(preview: Preview, path: Path, decoder: Decoder, limits: Limits) -> 
     segment = next((one for one in sized.decode(path) if one.modality == "image"), None)
     if segment is None:
         raise Corrupt("no picture in it could be decoded")
-    return _still(segment.data, preview.side)
+    return _still(np.asarray(segment.data), preview.side)
 
 
 def _frame(preview: Preview, path: Path, _decoder: Decoder, limits: Limits) -> bytes:

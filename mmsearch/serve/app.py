@@ -10,7 +10,7 @@ from mmsearch import __version__
 from mmsearch.serve.answers import add_error_answers
 from mmsearch.serve.guard import API, Guard
 from mmsearch.serve.pages import page_routes
-from mmsearch.serve.routes import docs, items, library, search, session
+from mmsearch.serve.routes import docs, items, jobs, library, search, session
 from mmsearch.serve.service import Service
 
 DESCRIPTION = "Search any of your media with any other: type it, show it, or play it."
@@ -20,7 +20,7 @@ def application(service: Service) -> ASGIApp:
     """What uvicorn runs."""
     app = described_application(_lifespan(service))
     app.state.service = service
-    return Guard(app, service.options, service.access, lambda scope, status, seconds: None)
+    return Guard(app, service.options, service.access, service.metrics.observe)
 
 
 def described_application(
@@ -32,7 +32,7 @@ def described_application(
         title="mmsearch", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None,
         openapi_url=f"{API}/openapi.json", lifespan=lifespan, redirect_slashes=False,
     )  # fmt: skip
-    for group in (search, items, library, docs, session):
+    for group in (search, items, library, jobs, docs, session):
         app.include_router(group.router, prefix=API)
     app.include_router(page_routes())
     add_error_answers(app)

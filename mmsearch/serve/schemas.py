@@ -255,3 +255,46 @@ class ChapterText(Told):
     title: str
     text: str
     """Markdown."""
+
+
+class JobAsked(Given):
+    """A job to begin."""
+
+    kind: Literal["ingest", "retry", "prune"]
+    roots: Annotated[list[Annotated[int, Field(ge=0, le=2**63 - 1)]], Field(max_length=1000)] | None = None
+    """Of an ingest: ids of `GET /roots`; all by default."""
+    failure: Annotated[str, Field(max_length=40)] | None = None
+    """Of a retry: only this class of failures."""
+
+
+class ChosenModel(Given):
+    """A model to use."""
+
+    name: Annotated[str, Field(max_length=200)]
+
+
+class ModelAnswer(Told):
+    """A model, as `mmsearch models --json` says it, and what it is to this library."""
+
+    name: str
+    modalities: list[Modality]
+    dim: int | None
+    bytes: int | None
+    """Of its weights."""
+    languages: str | None
+    licence: str | None
+    non_commercial: bool
+    installed: bool
+    problem: str | None
+    speed: dict[str, float]
+    """Segments a second, as last measured on this machine."""
+    device: str | None
+    here: bool
+    """Whether the library has vectors of it."""
+    active: bool
+    lacking: int | None
+    """Contents without its vectors."""
+    needs_s: float | None
+    """Seconds that embedding the whole library would take here; null where nothing was measured yet."""
+    needs_bytes: int | None
+    """Bytes that its vectors of the whole library take."""

@@ -12,6 +12,8 @@ from mmsearch import DuplicateGroup, Library
 from mmsearch.errors import LibraryEmpty, LibraryNotFound, MmsearchError, RequestRefused
 from mmsearch.serve.access import Access, Caller, Right
 from mmsearch.serve.guard import caller_of
+from mmsearch.serve.jobs import Jobs
+from mmsearch.serve.metrics import Metrics
 from mmsearch.serve.options import ServeOptions
 from mmsearch.serve.slots import Slots
 from mmsearch.serve.uploads import Uploads
@@ -33,6 +35,10 @@ class Service:
     surveys: Slots
     """What goes through the whole library."""
     ready: "Readiness"
+    jobs: Jobs
+    metrics: Metrics
+    streams: int = 0
+    """Open streams of events; the event loop alone counts them."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set as the server ends: streams that would go on end, too."""
     _duplicates: tuple[Hashable, int, list[DuplicateGroup]] | None = None
@@ -40,10 +46,12 @@ class Service:
     @classmethod
     def of(cls, library: Library, options: ServeOptions) -> "Service":
         limits = options.limits
-        return cls(
+        made = cls(
             library, options, Access(options), Uploads(library, limits), Slots(limits.searches, limits.waiting),
-            Slots(limits.previews, limits.waiting_previews), Slots(1, 4), Readiness(library),
+            Slots(limits.previews, limits.waiting_previews), Slots(1, 4), Readiness(library), Jobs(library), Metrics(),
         )  # fmt: skip
+        made.metrics.watch(made)
+        return made
 
     def known_duplicates(self, asked: Hashable, find: Callable[[], list[DuplicateGroup]]) -> list[DuplicateGroup]:
         """What was found last for the same question, unless the library has changed. One thread at a time."""
@@ -55,6 +63,7 @@ class Service:
     def close(self) -> None:
         """End what goes on."""
         self.stopping.set()
+        self.jobs.close()
         self.uploads.close()
 
 

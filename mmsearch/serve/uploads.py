@@ -17,9 +17,12 @@ from filelock import FileLock, Timeout
 
 from mmsearch import Library
 from mmsearch.core.paths import TEMPORARY
-from mmsearch.errors import BodyTooLarge, UnknownName
+from mmsearch.errors import BodyTooLarge, MmsearchError, UnknownName
 from mmsearch.serve.options import ServeLimits
-from mmsearch.types import Modality, QueryPart
+from mmsearch.types import Modality, QueryPart, StoredVector, Vectors
+
+NO_ITEM = -1
+"""The number of no item."""
 
 PREFIX = f"{TEMPORARY}serve-"
 LOCK = "in-use.lock"
@@ -37,6 +40,10 @@ class Upload:
     size: int
     used: float
     """When, by the clock of `Uploads`."""
+    generation: int
+    """Of the library, as the vector was made: a model that was switched to since has others."""
+    vector: Vectors
+    """float32 (dim,), unit length."""
 
 
 class Uploads:
@@ -68,10 +75,17 @@ class Uploads:
             with open(path, "xb") as target:
                 shutil.copyfileobj(source, target, 2**20)
             (part,) = self._library.interpret(path).parts
+            generation, vector = self._library.generation, self._library.embed(path)
+        except MmsearchError as error:
+            path.unlink(missing_ok=True)
+            # Where the server keeps it is nobody's affair.
+            said = error.message.replace(str(path), name or "the file").replace(path.name, name or "the file")
+            error.message, error.hint = said, "another file, or words"
+            raise
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        upload = Upload(made, path, name, part.modality, path.stat().st_size, self._clock())
+        upload = Upload(made, path, name, part.modality, path.stat().st_size, self._clock(), generation, vector)
         with self._lock:
             self._known[made] = upload
             self._make_room()
@@ -79,14 +93,19 @@ class Uploads:
                 raise BodyTooLarge("there is no room for this file", hint="send a smaller file")
         return upload
 
-    def part(self, id: str, weight: float) -> QueryPart:
-        """A part of a query. Raises: UnknownName."""
+    def part(self, id: str, weight: float, *, decoded: bool = True) -> QueryPart:
+        """A part of a query: its vector, unless the library changed since or it is to be decoded anew.
+
+        Raises: UnknownName.
+        """
         with self._lock:
             self._make_room()
             upload = self._known.get(id)
             if upload is None:
                 raise UnknownName("there is no such upload, or it has expired", hint="send the file again")
             upload.used = self._clock()
+        if decoded and upload.generation == self._library.generation:
+            return QueryPart(upload.modality, StoredVector(NO_ITEM, upload.path, upload.vector), weight)
         return QueryPart(upload.modality, upload.path, weight)
 
     def expires(self, upload: Upload) -> datetime:

@@ -94,7 +94,8 @@ function Content({ state, may, events }) {
   const asked = request(state);
   if (!asked) return html`<${Welcome} may=${may} />`;
   const current = address({ ...state, open: "" }).split("?")[1] || "";
-  return html`<div class="controls"><${Choices} state=${state} />
+  return html`<h1 class="unseen">${TEXT.searchFor(state.q || state.parts.map((part) => part.name || part.value).join(", "))}</h1>
+    <div class="controls"><${Choices} state=${state} />
       <div class="filter-row"><${FilterChips} filters=${state.filters} onChange=${(filters) => go({ filters, open: "" })} />
         ${state.folder && html`<span class="chip"><${Icon} name="folder" /><${Name}>${state.folder}<//>
           <button type="button" class="chip-remove" aria-label=${TEXT.removeFilter(state.folder)} onClick=${() => go({ folder: "" })}><${Icon} name="close" /></button></span>`}

@@ -38,6 +38,7 @@ export const TEXT = {
   placeholder: "Describe it, or drop a picture, a sound or a video",
   placeholderShort: "Search",
   submit: "Search",
+  searchFor: (words) => `Search: ${words}`,
   attach: "Search with a file",
   record: "Search with the microphone",
   stopRecording: "Stop recording and search",

@@ -1,14 +1,19 @@
 """Items: what is known of one, and its media."""
 
 import hashlib
+import subprocess
+import sys
+from pathlib import Path as PathOnDisk
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from mmsearch import Item
-from mmsearch.errors import UnknownName
+from mmsearch import Item, PreviewKind
+from mmsearch.core import forks
+from mmsearch.errors import RequestRefused, UnknownName
 from mmsearch.serve.answers import answer
+from mmsearch.serve.guard import is_on_this_machine
 from mmsearch.serve.media import FileAnswer, media_type
 from mmsearch.serve.served import item_facts
 from mmsearch.serve.service import Service, Shared, require
@@ -83,11 +88,33 @@ async def clip(
     return made
 
 
+@router.post("/{item_id}/reveal", status_code=204)
+async def reveal(request: Request, item_id: Id, service: Shared) -> Response:
+    """Open the folder of an item in the file manager; only for who sits at the machine that serves."""
+    if not is_on_this_machine(request.scope) or service.options.proxies:
+        raise RequestRefused("folders open only on the machine that serves", hint="copy the path instead")
+    opened = await service.searches.run(request, service.library.open_file, item_id)
+    with opened:
+        show_in_file_manager(opened.place)
+    return Response(status_code=204)
+
+
+def show_in_file_manager(path: PathOnDisk) -> None:
+    """Raises: RequestRefused where there is none."""
+    commands = {"darwin": ["open", "-R", str(path)], "win32": ["explorer", f"/select,{path}"]}
+    command = commands.get(sys.platform, ["xdg-open", str(path.parent)])
+    try:
+        with forks.no_fork():
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        raise RequestRefused("this machine has no file manager", hint="copy the path instead") from error
+
+
 MADE = {"waveform": "application/json", "clip": "video/webm"}
 """Kind of a preview -> its type, if that is not image/webp."""
 
 
-async def preview(request: Request, service: Service, item_id: int, kind: str, **wanted: Any) -> Response:
+async def preview(request: Request, service: Service, item_id: int, kind: PreviewKind, **wanted: Any) -> Response:
     made = await service.previews.run(request, service.library.preview, item_id, kind, **wanted)
     etag = f'"{hashlib.sha256(made).hexdigest()[:32]}"'
     headers = {"etag": etag, "cache-control": "private, max-age=600"}

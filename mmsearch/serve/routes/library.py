@@ -30,6 +30,12 @@ async def status(request: Request, service: Shared) -> Response:
     return answer({**plain(known), **more})
 
 
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(service: Shared) -> Response:
+    """What the server counts, in the text format of Prometheus."""
+    return service.metrics.answer()
+
+
 @router.get("/roots", response_model=list[LibraryRoot])
 async def roots(request: Request, service: Shared) -> Response:
     """The folders that were handed to ingest."""

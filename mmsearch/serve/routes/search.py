@@ -115,7 +115,7 @@ async def upload(request: Request, service: Shared) -> Response:
 async def explain(request: Request, service: Shared) -> Response:
     """Why a hit was found: what `mmsearch query --explain --json` says of it. `heat` has no picture with it."""
     asked = await body(request, ExplainedSearch)
-    query = SearchQuery(mixed=tuple(query_parts(service, asked.parts)))
+    query = SearchQuery(mixed=tuple(query_parts(service, asked.parts, decoded=False)))
 
     def why() -> Any:
         hits = service.library.search(query, asked.k, **search_arguments(asked))
@@ -156,12 +156,12 @@ def search_arguments(asked: SearchOptions) -> dict[str, Any]:
     return asked.model_dump(include={"offset", "modalities", "mode", "filter", "dedup", "moments"})
 
 
-def query_parts(service: Service, given: list[QueryPartGiven]) -> list[QueryPart]:
+def query_parts(service: Service, given: list[QueryPartGiven], *, decoded: bool = True) -> list[QueryPart]:
     """Raises: UnknownName for an upload that is not there."""
     parts = []
     for one in given:
         if one.upload is not None:
-            parts.append(service.uploads.part(one.upload, one.weight))
+            parts.append(service.uploads.part(one.upload, one.weight, decoded=decoded))
         elif one.like is not None:
             parts.append(QueryPart("like", one.like, one.weight))
         else:
