@@ -116,6 +116,7 @@ if TYPE_CHECKING:
         Query,
         QueryLike,
         QueryPart,
+        SavedSearch,
         Sound,
         StoredVector,
     )
@@ -160,7 +161,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart Sound StoredVector"
+        "QueryLike QueryPart SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -271,6 +272,7 @@ __all__ = [
     "Region",
     "RequestRefused",
     "RequestTimeout",
+    "SavedSearch",
     "SchemaTooNew",
     "Segment",
     "Selection",

@@ -27,6 +27,7 @@ from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.prune import Pruned
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
+from mmsearch.maintenance.searches import LibrarySearches
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
 from mmsearch.search import batch, duplicates, pipeline
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @checked_methods
-class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySafekeeping):
+class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this

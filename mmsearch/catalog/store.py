@@ -31,6 +31,7 @@ from mmsearch.catalog.records import (
     SpaceRecord,
 )
 from mmsearch.catalog.runs import add_run, end_run
+from mmsearch.catalog.saved_searches import forget_search, save_search
 from mmsearch.catalog.spaces import (
     activate_space,
     active_space,
@@ -226,6 +227,16 @@ class Catalog:
             remove_tags(connection, contents, remove)
             add_tags(connection, contents, add)
             set_meta(connection, contents, meta or {})
+
+    def save_search(self, name: str, address: str) -> None:
+        """Save a search under a name; nothing that can be found changes."""
+        with writing(self._engine) as connection:
+            save_search(connection, name, address)
+
+    def forget_search(self, name: str) -> bool:
+        """Whether there was a search of this name; it is gone."""
+        with writing(self._engine) as connection:
+            return forget_search(connection, name)
 
     # Forgetting
 

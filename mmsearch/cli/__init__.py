@@ -24,6 +24,7 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.searches import searches
 from mmsearch.cli.serve import serve
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
@@ -99,6 +100,7 @@ for command in (
     ingest,
     query,
     serve,
+    searches,
     duplicates,
     status,
     failures,

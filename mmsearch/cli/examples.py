@@ -25,6 +25,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch serve --port 0 --library photos.library --read-only",
         "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
     ),
+    "searches": (
+        "mmsearch searches",
+        "mmsearch searches --save 'dogs of May' 'text=dog&filter=taken = 2024-05'",
+        "mmsearch searches --forget 'dogs of May'",
+    ),
     "duplicates": (
         "mmsearch duplicates --in image",
         "mmsearch duplicates --threshold 0.98 --filter \"path glob '*/2024/*'\"",

@@ -33,10 +33,14 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
-    def tell(message: Told) -> None:
-        out.write(json.dumps(message, default=str) + "\n")
-
     cancel = threading.Event()
+
+    def tell(message: Told) -> None:
+        try:
+            out.write(json.dumps(message, default=str) + "\n")
+        except OSError:  # nobody listens any more
+            cancel.set()
+
     threading.Thread(target=_cancel_at_end, args=(cancel,), daemon=True).start()
     try:
         with open_again(**asked["library"]) as library:

@@ -217,6 +217,14 @@ class TagCount(Told):
     """Items that have it."""
 
 
+class SearchSaved(Given):
+    """A search to save."""
+
+    name: Annotated[str, Field(max_length=200)]
+    address: Words
+    """What follows the ? of its address: text=dog&modalities=image."""
+
+
 class FolderName(Told):
     """A folder on the way to another."""
 

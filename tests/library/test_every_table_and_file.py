@@ -27,11 +27,13 @@ LEFT_BY_REMOVE = {
     "projections": OF_SPACES,
     "lists": OF_SPACES,
     "backgrounds": "what scores are judged by until the next ingest measures anew",
+    "searches": "what somebody looks for, whatever there is",
     "roots": "folders that were handed to ingest once; an empty one costs nothing",
 }
 """Table -> why rows stay when every path was removed."""
 
 LEFT_BY_EXPORT = {
+    "searches": "they are somebody's own; a backup has them",
     "failures": "they are about files, which the next ingest tries for itself",
     "projections": "they come as trained models, and serve once `train apply` made them",
     "tombstones": "of indexes that stay here",
@@ -53,6 +55,7 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "previews/*/*": "made anew from the files, when somebody looks at them",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
 }
@@ -96,6 +99,9 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
         (content,) = connection.execute(select(ItemRow.content_id).where(ItemRow.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
     library.set_meta(folder / "red.png", {"rating": 5})
+    library.save_search("dear ones", "filter=tag = dear")
+    (red,) = library.search("red", 1)
+    library.preview(red.item_id)
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")

@@ -65,6 +65,7 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("train", "adapter", "pairs.tsv", "--library", "clip.library", "--name", "fitted", *QUICK)
     yield from (
         ("items",),
+        ("searches", "--save", "dogs", "text=dog"),
         ("tag", "media/red-1.png", "--add", "seen"),
         ("help",),
         ("help", "guide"),

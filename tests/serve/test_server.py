@@ -425,3 +425,14 @@ def test_what_is_read_only_changes_nothing(here: Running) -> None:
                 assert ask(here.client, method, path).status_code == 403, (method, path)
     finally:
         access._owner = owner
+
+
+def test_searches_are_saved_under_a_name(here: Running) -> None:
+    asked = {"name": "dogs & cats/2024?", "address": "/?text=dog&modalities=image"}
+    assert here.client.post(f"{API}/searches", json=asked).status_code == 204
+    (saved,) = here.client.get(f"{API}/searches").json()
+    assert (saved["name"], saved["address"]) == ("dogs & cats/2024?", "text=dog&modalities=image")
+    assert here.client.post(f"{API}/searches", json={"name": "a\nb", "address": "x"}).status_code == 400
+    assert here.client.delete(f"{API}/searches/nothing").status_code == 404
+    assert here.client.delete(f"{API}/searches/dogs%20%26%20cats%2F2024%3F").status_code == 204
+    assert here.client.get(f"{API}/searches").json() == []

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from mmsearch import DuplicateGroup, Failure, LibraryRoot, Status
+from mmsearch import DuplicateGroup, Failure, LibraryRoot, SavedSearch, Status
 from mmsearch.errors import UnknownName
 from mmsearch.serve.answers import answer, plain
 from mmsearch.serve.guard import caller_of
 from mmsearch.serve.routes.search import body
-from mmsearch.serve.schemas import DEEPEST, MOST_HITS, FolderAnswer, Kind, TagCount, Tagging, Words
+from mmsearch.serve.schemas import DEEPEST, MOST_HITS, FolderAnswer, Kind, SearchSaved, TagCount, Tagging, Words
 from mmsearch.serve.served import item_facts, links
 from mmsearch.serve.service import Service, Shared, require
 
@@ -132,4 +132,31 @@ async def tag(request: Request, service: Shared) -> Response:
         service.library.tag([known[id].path for id in asked.items], asked.add, asked.remove)
 
     await service.searches.run(request, work)
+    return Response(status_code=204)
+
+
+@router.get("/searches", response_model=list[SavedSearch])
+async def searches(request: Request, service: Shared) -> Response:
+    """The searches that were saved, by name."""
+    return answer(await service.searches.run(request, service.library.saved_searches))
+
+
+@router.post(
+    "/searches",
+    dependencies=[require("tag")],
+    status_code=204,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
+        "schema": {"$ref": "#/components/schemas/SearchSaved"}}}}},
+)  # fmt: skip
+async def save_search(request: Request, service: Shared) -> Response:
+    """Save a search, in the place of another of its name."""
+    asked = await body(request, SearchSaved)
+    await service.searches.run(request, service.library.save_search, asked.name, asked.address)
+    return Response(status_code=204)
+
+
+@router.delete("/searches/{name:path}", dependencies=[require("tag")], status_code=204)
+async def forget_search(request: Request, name: Words, service: Shared) -> Response:
+    """Forget a saved search."""
+    await service.searches.run(request, service.library.forget_search, name)
     return Response(status_code=204)
