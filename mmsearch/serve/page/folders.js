@@ -42,5 +42,5 @@ export function Folders({ state, may }) {
 
 /** The folders that lead to the one that is shown, the root first. */
 function trail(data) {
-  return (data.parents || []).map((one) => (typeof one === "string" ? { path: one, name: one } : one));
+  return data.path ? [...data.parents, { path: data.path, name: data.name }] : data.parents;
 }
