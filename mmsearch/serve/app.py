@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from mmsearch import __version__
 from mmsearch.serve.answers import add_error_answers
+from mmsearch.serve.description import with_bodies
 from mmsearch.serve.guard import API, Guard
 from mmsearch.serve.pages import page_routes
 from mmsearch.serve.routes import docs, items, jobs, library, search, session
@@ -36,6 +37,7 @@ def described_application(
         app.include_router(group.router, prefix=API)
     app.include_router(page_routes())
     add_error_answers(app)
+    app.openapi = with_bodies(app)  # type: ignore[method-assign]
     return app
 
 

@@ -39,7 +39,7 @@ class ErrorAnswer(Told):
     """What to do."""
 
 
-class SearchOptions(Given):
+class AskedOptions(Given):
     """What a search asks besides its query; the names are those of `Library.search`."""
 
     modalities: list[Kind] | None = None
@@ -66,7 +66,7 @@ class SearchOptions(Given):
         return given
 
 
-class QuickSearch(SearchOptions):
+class QuickSearch(AskedOptions):
     """A search in an address."""
 
     text: Words | None = None
@@ -92,7 +92,7 @@ class QueryPartGiven(Given):
         return self
 
 
-class MixedSearch(SearchOptions):
+class MixedSearch(AskedOptions):
     """A search by several things, weighted."""
 
     parts: Annotated[list[QueryPartGiven], Field(min_length=1, max_length=MOST_PARTS)]

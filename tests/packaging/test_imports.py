@@ -203,7 +203,7 @@ def test_the_import_checker_accepts_allowed_imports(module: str, source: str) ->
 
 
 HEAVY = ["torch", "torchaudio", "open_clip", "timm", "transformers", "tokenizers", "faiss", "sqlalchemy", "alembic"]
-HEAVY += ["PIL", "av", "pypdfium2"]
+HEAVY += ["PIL", "av", "pypdfium2", "fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "multipart"]
 HELP = """
 import sys
 sys.argv = ["mmsearch", "--help"]

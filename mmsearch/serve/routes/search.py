@@ -17,7 +17,7 @@ from mmsearch.serve.schemas import (
     MixedSearch,
     QueryPartGiven,
     QuickSearch,
-    SearchOptions,
+    AskedOptions,
     SearchPage,
     ServedHit,
     UploadAnswer,
@@ -128,7 +128,7 @@ async def explain(request: Request, service: Shared) -> Response:
     return answer({name: getattr(told, name) for name in told.__dataclass_fields__ if name != "picture"})
 
 
-async def found(request: Request, service: Service, parts: list[QueryPart], asked: SearchOptions) -> Response:
+async def found(request: Request, service: Service, parts: list[QueryPart], asked: AskedOptions) -> Response:
     """A page of hits."""
     if not parts:
         raise InvalidInput("the query is empty", hint="give text, or like")
@@ -151,7 +151,7 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
     return answer(told)
 
 
-def search_arguments(asked: SearchOptions) -> dict[str, Any]:
+def search_arguments(asked: AskedOptions) -> dict[str, Any]:
     """What `Library.search` takes besides the query and k."""
     return asked.model_dump(include={"offset", "modalities", "mode", "filter", "dedup", "moments"})
 
