@@ -101,9 +101,13 @@ def serving(place: Path, *options: str, filled: bool = True) -> Iterator[Served]
         )
         assert b"broken.jpg" in done.stdout + done.stderr or done.returncode == 0, done.stderr.decode()
     elif not filled:
-        subprocess.run([*command, "ingest", str(place / "none"), "--library", str(library)], env=environment, check=False,
-                       capture_output=True)  # fmt: skip
         media.mkdir(exist_ok=True)
+        subprocess.run(
+            [*command, "ingest", str(media), "--library", str(library)],
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
     token.write_text(TOKEN)
     token.chmod(0o600)
     with log.open("wb") as written:

@@ -192,10 +192,7 @@ def test_a_video_that_the_browser_can_t_play_is_converted(opened: Opener) -> Non
     page = opened("/?q=old+camera.avi&in=video")
     page.locator(".card-link").first.click()
     expect(page.get_by_text("can't play this file itself")).to_be_visible()
-    width = page.locator("video").evaluate(
-        "video => new Promise(done => video.readyState ? done(video.videoWidth) : video.onloadedmetadata = () => done(video.videoWidth))"
-    )
-    assert width == 160
+    expect(page.locator("video")).to_have_js_property("videoWidth", 160)
 
 
 def test_hovering_scrubs_through_a_video_and_leaving_it_ends_that(opened: Opener) -> None:

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.serve.answers import answer, as_invalid_input
 from mmsearch.serve.schemas import (
+    AskedOptions,
     ExplainedSearch,
     MixedSearch,
     QueryPartGiven,
     QuickSearch,
-    AskedOptions,
     SearchPage,
     ServedHit,
     UploadAnswer,
