@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, expect, sync_playwright  # noqa: E402
 
 from tests.serve.browser import HOSTILE, RIGHT_TO_LEFT, SAMPLES, Served, browser_path, picture_bytes, serving  # noqa: E402
 
@@ -50,14 +50,22 @@ def opened(browser: Browser, served: Served) -> Iterator[Opener]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
+    def heard(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            faults.append(said.text)
+
+    def dismissed(dialog: Dialog) -> None:
+        faults.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
     def open_it(place: str = "/", width: int = 1280, height: int = 850, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(SLOW_MS)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda said: said.type == "error" and faults.append(said.text))
+        page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: (faults.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", dismissed)
         page.goto(served.sign_in)
         expect(page.get_by_role("searchbox")).to_be_visible()
         if place != "/":
