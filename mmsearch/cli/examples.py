@@ -22,6 +22,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "serve": (
         "mmsearch serve --open",
+        "mmsearch serve --watch --manage",
         "mmsearch serve --port 0 --library photos.library --read-only",
         "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
     ),
@@ -46,6 +47,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "service install": (
         "mmsearch service install ~/Pictures ~/Sounds",
         "mmsearch service install ~/Work --library work.library --name work",
+        "mmsearch service install --serve --token-file token",
     ),
     "service remove": (
         "mmsearch service remove",

@@ -1,10 +1,17 @@
 """mmsearch serve"""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mmsearch.cli.options import FilePath, device_options, library_option, open_library
+
+if TYPE_CHECKING:
+    from mmsearch.library import Library
 
 HOST, PORT = "127.0.0.1", 8765
 
@@ -22,6 +29,7 @@ HOST, PORT = "127.0.0.1", 8765
 )
 @click.option("--read-only", is_flag=True, help="Change nothing of the library, tags included.")
 @click.option("--manage", is_flag=True, help="Let the page ingest known folders, retry failures and prune.")
+@click.option("--watch", is_flag=True, help="Take in what changes below the folders that the library knows.")
 @device_options
 def serve(
     library: Path | None,
@@ -30,6 +38,7 @@ def serve(
     token_file: Path | None,
     no_token: bool,
     open_page: bool,
+    watch: bool,
     **options: object,
 ) -> None:
     """Serve the library to a browser and to programs.
@@ -50,7 +59,29 @@ def serve(
         opened.index.start_background_indexing()
         server = start(opened, settled)
         shown = server.sign_in if settled.made_token else f"{server.address}/"
-        click.echo(f"mmsearch serves {opened.path} at {shown}")
-        if open_page:
-            click.launch(str(server.opening_page()))
-        server.run()
+        with watching(opened) if watch else nullcontext():
+            click.echo(f"mmsearch serves {opened.path} at {shown}")
+            if open_page:
+                click.launch(str(server.opening_page()))
+            server.run()
+
+
+@contextmanager
+def watching(library: "Library") -> Iterator[None]:
+    """Meanwhile take in, in a thread beside, what changes below the folders that a library knows.
+
+    Raises: InvalidInput if it knows none.
+    """
+    from mmsearch.errors import InvalidInput
+
+    folders = [root.path for root in library.roots()]
+    if not folders:
+        raise InvalidInput("the library knows no folder to watch yet", hint="mmsearch ingest FOLDER")
+    watch = library.watch(*folders)
+    thread = threading.Thread(target=watch.run, name="mmsearch-watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+        thread.join()

@@ -15,26 +15,33 @@ name_option = click.option("--name", default="watch", show_default=True, help="T
 
 @click.group()
 def service() -> None:
-    """Watch folders as a service of the system.
+    """Watch folders, or serve the page, as a service of the system.
 
     It runs from when you log in: a user unit of systemd on Linux, and an agent of launchd on macOS.
     """
 
 
 @service.command()
-@click.argument("paths", nargs=-1, required=True, type=FilePath())
+@click.argument("paths", nargs=-1, type=FilePath())
+@click.option("--serve", is_flag=True, help="Serve the page, too, and watch the folders that the library knows.")
+@click.option("--token-file", type=FilePath(dir_okay=False), help="With --serve: the token of the page, in a file.")
 @library_option
 @name_option
-def install(paths: tuple[Path, ...], library: Path | None, name: str) -> None:
+def install(paths: tuple[Path, ...], serve: bool, token_file: Path | None, library: Path | None, name: str) -> None:
     """Write a service that watches PATHS, and say how to start it.
 
     It gets the MMSEARCH_* variables that are set now.
     """
     folder = default_library(library)
-    for path in paths:
-        if not path.is_dir():
-            raise InvalidInput(f"{path} is no folder", hint="name folders that are there")
-    arguments = ["watch", "--library", str(folder), "--", *(str(absolute_path(path)) for path in paths)]
+    if serve:
+        arguments = _serving(paths, folder, token_file)
+    elif not paths:
+        raise InvalidInput("no folder is named", hint="mmsearch service install FOLDER, or --serve")
+    else:
+        for path in paths:
+            if not path.is_dir():
+                raise InvalidInput(f"{path} is no folder", hint="name folders that are there")
+        arguments = ["watch", "--library", str(folder), "--", *(str(absolute_path(path)) for path in paths)]
     made = service_of(name)
     try:
         made.path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +67,16 @@ def remove(name: str) -> None:
         raise InvalidInput(f"can't delete {made.path}: {error.strerror}", hint="see who owns its folder") from error
     show.line(f"deleted: {made.path}")
     _say("to stop it, if it runs:", made.stop)
+
+
+def _serving(paths: tuple[Path, ...], library: Path, token_file: Path | None) -> list[str]:
+    """The arguments of a service that serves. Raises: InvalidInput for folders, which it takes from the library."""
+    if paths:
+        raise InvalidInput(
+            "with --serve the folders that the library knows are watched", hint="mmsearch ingest FOLDER first"
+        )
+    chosen = [] if token_file is None else ["--token-file", str(absolute_path(token_file))]
+    return ["serve", "--watch", "--library", str(library), *chosen]
 
 
 def _say(what: str, commands: tuple[str, ...]) -> None:

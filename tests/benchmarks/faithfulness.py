@@ -69,7 +69,7 @@ def removed(
         return None
     space, _ = library._context.embedding()
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(
+    prepared, own, *_ = _segment(
         vector, hit, space.encoders[hit.matched or ""], library._context.query_decoding(), hit.path
     )
     boxes = [found.regions[0].box, moved(found.regions[0].box, rng, hit.matched == "audio")]
@@ -84,7 +84,7 @@ def concept_removed(library: Library, query: str, hit: Hit, rng: np.random.Gener
     space, _ = library._context.embedding()
     encoder = space.encoders["audio"]
     vector = words(library, [query])[0].astype(np.float64)
-    prepared, own = _segment(vector, hit, encoder, library._context.query_decoding(), hit.path)
+    prepared, own, *_ = _segment(vector, hit, encoder, library._context.query_decoding(), hit.path)
     parts = encoder.concepts(prepared)  # type: ignore[attr-defined]
     amounts = [weight * float(vector @ one) for _, weight, one in parts]
     best = int(np.argmax(amounts))

@@ -84,3 +84,16 @@ def test_other_systems_are_told_what_to_do_instead() -> None:
 def test_only_folders_that_are_there_are_installed(run: Run, tmp_path: Path) -> None:
     done = run("service", "install", tmp_path / "none")
     assert done.returncode == 2 and b"is no folder" in done.stderr
+
+
+@linux
+def test_a_service_that_serves_watches_what_the_library_knows(run: Run, tmp_path: Path, folder: Path) -> None:
+    done = run("service", "install", "--serve", "--token-file", "token")
+    assert done.returncode == 0, done.stderr
+    unit = Path(done.stdout.decode().splitlines()[0].removeprefix("written: ")).read_text("utf-8")
+    library, token = str(tmp_path / "library"), str(tmp_path / "token")
+    expected = [sys.executable, "-m", "mmsearch", "serve", "--watch", "--library", library, "--token-file", token]
+    assert executed(unit) == expected
+    refused = run("service", "install", "--serve", folder)
+    assert refused.returncode == 2 and b"mmsearch ingest FOLDER" in refused.stderr
+    assert run("service", "install").returncode == 2
