@@ -153,12 +153,11 @@ def errors_wrapped() -> Iterator[None]:
 
 
 def picture_stream(container: InputContainer) -> Any:
-    """The first video stream that isn't cover art or thumbnails; None if there is none."""
+    """The video stream that is shown, the default one or the first; None if all are cover art or thumbnails."""
     covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not stream.disposition & covers:
-            return stream
-    return None
+    shown = [one for one in container.streams.video if one.codec_context is not None and not one.disposition & covers]
+    default = av.stream.Disposition.default
+    return next((stream for stream in shown if stream.disposition & default), shown[0] if shown else None)
 
 
 def tags(container: InputContainer) -> Metadata:
