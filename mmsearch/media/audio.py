@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import container as files
-from mmsearch.media import timeline, tracks
+from mmsearch.media import subtitles, timeline, tracks
 from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
@@ -59,8 +59,8 @@ class AudioDecoder:
             return sound_facts(container) | files.tags(container)
 
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
-        """float32 (samples,), mono in [-1, 1] at `audio_rate`, in windows; span.start and span.end in seconds. Returns
-        the duration where the header's is another."""
+        """float32 (samples,), mono in [-1, 1] at `audio_rate`, in windows; then the lines of text tracks; span.start
+        and span.end in seconds. Returns the duration where the header's is another."""
         with files.opened_container(path) as container:
             if not container.streams.audio:
                 raise Corrupt("no sound in it")
@@ -70,6 +70,9 @@ class AudioDecoder:
                 yield segment
             if not end:
                 raise Corrupt("no sound in it could be decoded")
+            if subtitles.text_tracks(container):
+                with files.opened_container(path) as again:
+                    yield from subtitles.embedded_segments(again, STRAIGHT, timeline.origin(again))
             return tracks.true_duration(files.duration(container), end)
 
 

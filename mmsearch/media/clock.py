@@ -40,7 +40,7 @@ class Clock:
     """What brings the stamps of a file's packets onto one clock."""
 
     shifts: dict[int, tuple[Shift, ...]] = field(default_factory=dict)
-    """Stream index -> its shifts, by position."""
+    """Stream index -> its shifts, by position. Others, of words, go with any of them."""
     ends: dict[int, float] = field(default_factory=dict)
     """Stream index -> where its last packet ends, in seconds on that clock."""
 
@@ -51,8 +51,8 @@ class Clock:
 
     def set(self, packet: Any) -> None:
         """Move the stamps of a packet, which its frames inherit."""
-        shifts = self.shifts.get(packet.stream.index)
-        if not shifts or packet.pos is None or not packet.time_base:
+        shifts = self.shifts.get(packet.stream.index) or next(iter(self.shifts.values()), ())
+        if packet.pos is None or not packet.time_base:
             return
         at = bisect_right(shifts, (packet.pos, float("inf"))) - 1
         if at < 0:

@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff
+from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff, subtitles
+from mmsearch.media.front_matter import front_matter
 from mmsearch.media.machine_text import LeftOut, Numbers, without_encoded
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
@@ -36,7 +37,7 @@ class TextDecoder:
         return pdf.is_pdf(head) or (plaintext.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
-        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`)."""
+        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`), and of front matter."""
         head = sniff.read_head(path, self._limits)
         if pdf.is_pdf(head):
             return pdf.pdf_facts(path)
@@ -44,38 +45,51 @@ class TextDecoder:
         if sidecar.is_sidecar(text):
             return sidecar.read_sidecar(self._text(path)).metadata
         title = html.html_title(text) if html.is_html(text) else heading(text)
-        return {"title": title[:_TITLE_LENGTH]} if title else {}
+        return ({"title": title[:_TITLE_LENGTH]} if title else {}) | front_matter(text)
 
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
-        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. What no person wrote
-        is left out (`media.machine_text`), and its hash returned as {"left_out": ...}.
+        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. Of subtitles each
+        line is a passage, with the time at which it is said. What no person wrote is left out (`media.machine_text`),
+        and its hash returned as {"left_out": ...}.
         """
         head = sniff.read_head(path, self._limits)
         has_text, numbers, left_out = False, Numbers(), LeftOut()
-        for page, text in self._pages(path, head, left_out):
-            for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
-                passage = text[start:end]
-                if not _LETTER.search(passage):
-                    continue
-                if not numbers.keeps(passage):
-                    left_out.add(passage)
-                else:
-                    has_text = True
-                    yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
+        for segment in self._passages(path, head, left_out):
+            passage = str(segment.data)
+            if not _LETTER.search(passage):
+                continue
+            if not numbers.keeps(passage):
+                left_out.add(passage)
+            else:
+                has_text = True
+                yield segment
         if not has_text:
             raise Unsupported("no text in it")
         return left_out.facts()
 
-    def _pages(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[tuple[int | None, str]]:
+    def _passages(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
         if pdf.is_pdf(head):
-            yield from pdf.pdf_pages(path, self._limits)
+            for page, text in pdf.pdf_pages(path, self._limits):
+                yield from self._cut(text, page)
             return
         text = self._text(path)
         if sidecar.is_sidecar(text):
-            yield None, sidecar.read_sidecar(text).words
+            yield from self._cut(sidecar.read_sidecar(text).words)
+            return
+        readable = without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
+        lines = subtitles.lines_of(readable) if subtitles.are_subtitles(readable) else []
+        if lines:
+            # What differs in its times alone is another file.
+            left_out.add(" ".join(f"{line.start} {line.end}" for line in lines))
+            yield from subtitles.subtitle_segments(lines)
         else:
-            yield None, without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
+            yield from self._cut(readable)
+
+    def _cut(self, text: str, page: int | None = None) -> Iterator[Segment]:
+        for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
+            passage = text[start:end]
+            yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
 
     def _text(self, path: Path) -> str:
         try:

@@ -70,18 +70,24 @@ def _promised(container: InputContainer, stream: Any) -> tuple[float | None, boo
     return (None if end is None or end <= start else end - start), rising
 
 
-def frames(container: InputContainer, stream: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
-    """Decoded frames in the order shown; damaged ones are left out, and a damaged container just ends."""
-    packets = container.demux(stream)
+def packets(container: InputContainer, streams: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
+    """The packets of a stream, or of several, set by the clock; a damaged container just ends."""
+    found = container.demux(streams)
     while True:
         try:
-            packet = next(packets, None)
+            packet = next(found, None)
         except av.error.FFmpegError:
             return
         if packet is None:
             return
         if not clock.straight:
             clock.set(packet)
+        yield packet
+
+
+def frames(container: InputContainer, stream: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
+    """Decoded frames in the order shown; damaged ones are left out, and a damaged container just ends."""
+    for packet in packets(container, stream, clock):
         try:
             decoded = packet.decode()
         except av.error.FFmpegError:
@@ -170,17 +176,11 @@ def _last(container: InputContainer, stream: Any) -> tuple[float | None, bool]:
     rising, before = True, float("-inf")
     rate = float(getattr(stream, "average_rate", None) or 0)  # sounds have none
     usual = 1 / rate if 0 < rate < 1000 else 0.0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return end, rising
-        if packet is None:
-            return end, rising
+    for packet in packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and packet.time_base:
             stored = float((stamp if packet.dts is None else packet.dts) * packet.time_base)
             rising, before = rising and stored >= before - BACK_S, max(before, stored)
             until = float(stamp * packet.time_base) + (float((packet.duration or 0) * packet.time_base) or usual)
             end = until if end is None else max(end, until)
+    return end, rising

@@ -12,7 +12,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Transient, Unreadable
-from mmsearch.media import audio, timeline, tracks
+from mmsearch.media import audio, subtitles, timeline, tracks
 from mmsearch.media import container as files
 from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
@@ -52,17 +52,18 @@ class VideoDecoder:
 
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of
-        sound as `AudioDecoder` makes them. span.start and span.end in seconds from the start of the file, on a clock
-        that rises even where the file's own begins anew (`media.clock`). Returns the duration where the header's is
-        another.
+        sound as `AudioDecoder` makes them; then the lines of text tracks. span.start and span.end in seconds from the
+        start of the file, on a clock that rises even where the file's own begins anew (`media.clock`). Returns the
+        duration where the header's is another.
         """
         end: float | None = None
         trouble: MediaError | None = None
         timing = _Timing()
-        for part in (self._frames(path, timing), self._sound(path, timing)):
+        for part in (self._frames(path, timing), self._sound(path, timing), self._words(path, timing)):
             try:
                 for segment in part:
-                    end = max(end or 0.0, segment.span.end or 0.0)
+                    if segment.modality != "text":
+                        end = max(end or 0.0, segment.span.end or 0.0)
                     yield segment
             except (LimitExceeded, OutOfMemory, Transient, Unreadable):
                 raise
@@ -143,6 +144,11 @@ class VideoDecoder:
             if container.streams.audio:
                 origin = timeline.origin(container)
                 yield from audio.sound_segments(path, container, self._windowing, self._limits, origin, timing.clock)
+
+    def _words(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
+        with files.opened_container(path) as container:
+            if subtitles.text_tracks(container):
+                yield from subtitles.embedded_segments(container, timing.clock, timeline.origin(container))
 
 
 @dataclass(slots=True)

@@ -93,7 +93,7 @@ class DecoderContract:
         for segment in decoder.decode(file):
             found.setdefault(segment.modality, []).append(segment)
         for of_one_kind in found.values():
-            spans = [segment.span for segment in of_one_kind]
+            spans: list[Any] = [segment.span for segment in of_one_kind]
             places = [(s.page or 0, s.char_start or 0, s.start or 0.0) for s in spans]
             # Two sound tracks are heard at one time.
             kept = {(place, _bytes(one)) for place, one in zip(places, of_one_kind, strict=True)}

@@ -143,7 +143,7 @@ def test_streams_that_begin_anew_at_one_place_are_one_part() -> None:
 
 def test_a_packet_takes_the_shift_of_its_part() -> None:
     moved = Clock({0: (Shift(0, 0.0), Shift(20, 1.0))})
-    early, late, other = packet(0, 19, 0.5), packet(0, 20, 0.5), packet(1, 30, 0.5)
+    early, late, other = packet(0, 19, 0.5), packet(0, 20, 0.5), packet(1, 18, 0.5)
     for one in (early, late, other):
         moved.set(one)
     assert [one.pts for one in (early, late, other)] == [500, 1500, 500]
