@@ -47,9 +47,9 @@ def film(
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         for stream, samples in zip(streams, sounds, strict=True):
-            frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="fltp", layout="mono")
-            frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), round(at * RATE)
-            container.mux(stream.encode(frame))
+            heard = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="fltp", layout="mono")
+            heard.sample_rate, heard.time_base, heard.pts = RATE, Fraction(1, RATE), round(at * RATE)
+            container.mux(stream.encode(heard))
             container.mux(stream.encode(None))
     return path
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, literal, select, update
 
 from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
@@ -143,7 +144,7 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        set_meta(connection, [content_id], content.meta)
+        set_meta(connection, [content_id], {**told_meta(content.metadata), **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 

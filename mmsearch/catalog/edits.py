@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from mmsearch.catalog.contents import KEYWORDS
+from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.meta import meta_of, set_meta
 from mmsearch.catalog.tables import Content
 from mmsearch.catalog.tags import add_tags, tags_of
@@ -14,14 +15,16 @@ from mmsearch.types import Metadata
 def take_over(connection: Connection, edited: Sequence[tuple[int, int]]) -> None:
     """Give new contents what people said of the ones in whose place they are: (before, after).
 
-    The file's keywords are its own affair, before and after.
+    The file's keywords are its own affair, before and after, and so is what it tells under keys of own metadata.
     """
     before = [old for old, _ in edited]
     tags, meta = tags_of(connection, before), meta_of(connection, before)
     for old, new in edited:
+        if old not in tags and old not in meta:
+            continue
+        metadata: Metadata = connection.execute(select(Content.meta).where(Content.id == old)).scalar_one()
         if old in tags:
-            metadata: Metadata = connection.execute(select(Content.meta).where(Content.id == old)).scalar_one()
             words = metadata.get(KEYWORDS)
             add_tags(connection, [new], [tag for tag in tags[old] if not isinstance(words, list) or tag not in words])
-        if old in meta:
-            set_meta(connection, [new], meta[old])
+        told = told_meta(metadata)
+        set_meta(connection, [new], {key: value for key, value in meta[old].items() if told.get(key) != value})

@@ -155,6 +155,8 @@ def _prepare_part(
         pieces = _decode(path, modality, pool(), space)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
+        if piece.modality not in _SEGMENT_MODALITIES.get(modality, (piece.modality,)):
+            continue  # what is said in a film
         by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
 
@@ -334,4 +336,6 @@ def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None)
             f"there is no item {item_id} in this library, or its model can't take it",
             hint="ids are in the JSON of a search, as item_id",
         )
-    return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(known.vectors)))
+    cut = _SEGMENT_MODALITIES.get(known.modality, tuple(known.vectors))
+    seen = {modality: rows for modality, rows in known.vectors.items() if modality in cut} or known.vectors
+    return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(seen)))
