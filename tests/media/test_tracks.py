@@ -1,7 +1,9 @@
 """Of several tracks the right one is seen, and all that sound different are heard."""
 
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -91,3 +93,47 @@ def test_one_track_is_heard_as_ever(tmp_path: Path) -> None:
         (2.5, 6.0),
     ]
     assert "audio_tracks" not in AudioDecoder(Windowing(), Limits()).describe(path)
+
+
+TAGS = {"title": "So What", "artist": "Miles Davis", "album": "Kind of Blue", "genre": "Jazz", "date": "1959-08-17"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp3", "mp3"), (".m4a", "aac"), (".flac", "flac"), (".ogg", "libopus"), (".mkv", "aac")]
+)
+def test_who_made_a_song_is_told_by_every_container(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = sound(tmp_path / f"x{suffix}", 0.2, codec, tags={**TAGS, "album_artist": "Sextet", "track": "1/5"})
+    facts = AudioDecoder(Windowing(), Limits()).describe(path)
+    expected = {**TAGS, "album_artist": "Sextet", "track": 1, "year": 1959}
+    assert {name: facts.get(name) for name in expected} == expected
+
+
+def test_the_title_of_a_track_is_not_that_of_the_film(tmp_path: Path) -> None:
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["title"] = "Commentary"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert "title" not in DECODER.describe(path)
+
+
+@pytest.mark.parametrize(("count", "video"), [(1, False), (3, True)])
+def test_one_picture_beside_a_sound_is_its_cover(tmp_path: Path, count: int, video: bool) -> None:
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as container:
+        art: Any = container.add_stream("mjpeg", rate=10)
+        art.width, art.height, art.pix_fmt = 16, 16, "yuvj420p"
+        spoken: Any = container.add_stream("aac", rate=RATE, layout="mono")
+        for _ in range(count):
+            picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+            container.mux(art.encode(picture.reformat(format="yuvj420p")))
+        container.mux(art.encode(None))
+        frame = av.AudioFrame.from_ndarray(tone(1, 300).reshape(1, -1), format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        container.mux(spoken.encode(frame))
+        container.mux(spoken.encode(None))
+    head = path.read_bytes()[:8192]
+    assert DECODER.accepts(path, head) is video
+    assert AudioDecoder(Windowing(), Limits()).accepts(path, head) is not video
