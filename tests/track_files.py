@@ -13,6 +13,16 @@ from tests.media_files import RED
 
 RATE = 16_000
 
+SRT = """1
+00:00:01,500 --> 00:00:02,500
+Where is the <i>lighthouse</i>?
+
+2
+00:01:02,000 --> 00:01:04,250 X1:100 X2:200
+{\\an8}- Behind the dunes,
+- as <font color="#fff">ever</font> &amp; always.
+"""
+
 
 def tone(seconds: float, hz: float) -> NDArray[np.float32]:
     """float32 (samples,) at 16 kHz: a sine, or silence for 0 Hz."""
@@ -66,3 +76,41 @@ def joined(path: Path, *parts: Path) -> Path:
     """One file behind the other, byte by byte."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
+
+
+def with_words(path: Path, codec: str, tracks: list[list[tuple[float, float, str]]], *, pictures: bool = True) -> Path:
+    """A film of 5 s, or a sound, with text tracks; times in seconds."""
+    with av.open(str(path), "w") as container:
+        if pictures:
+            main: Any = container.add_stream("vp8" if path.suffix == ".webm" else "mpeg4", rate=10)
+            main.width, main.height, main.pix_fmt = 64, 48, "yuv420p"
+        else:
+            main = container.add_stream("aac", rate=16_000, layout="mono")
+        words: list[Any] = [container.add_mux_stream(codec) for _ in tracks]
+        for stream in words:
+            stream.time_base = Fraction(1, 1000)
+        if pictures:
+            for number in range(50):
+                frame: Any = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 10)
+                container.mux(main.encode(frame))
+        else:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 80_000), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 16_000
+            container.mux(main.encode(frame))
+        container.mux(main.encode(None))
+        for stream, lines in zip(words, tracks, strict=True):
+            for number, (start, end, text) in enumerate(lines):
+                packet = av.Packet(_packet(codec, number, text))
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = round(1000 * start)
+                packet.duration = round(1000 * (end - start))
+                container.mux(packet)
+    return path
+
+
+def _packet(codec: str, number: int, text: str) -> bytes:
+    data = text.encode()
+    if codec == "mov_text":
+        return len(data).to_bytes(2, "big") + data
+    return f"{number},0,Default,,0,0,0,,{text}".encode() if codec == "ass" else data

@@ -135,13 +135,13 @@ def tidy(lines: Iterable[Line]) -> list[Line]:
     """The lines in order of time without markup, and without what a line repeats of the one before it, as captions do
     that roll, and layers of one line."""
     made: list[Line] = []
-    before: list[str] = []
+    before: set[str] = set()
     for line in sorted(lines, key=lambda one: (one.start, one.end)):
         rows = [row for row in map(_plain, line.text.split("\n")) if row]
         touches = bool(made) and line.start <= made[-1].end + 0.05
         fresh = [row for row in rows if row not in before] if touches else rows
         text = " ".join(fresh)[:LONGEST]
-        before = rows or before
+        before = set(rows) or before
         if _LETTER.search(text):
             made.append(Line(round(line.start, 3), round(max(line.start, line.end), 3), text))
         elif touches and rows and not fresh:

@@ -55,7 +55,7 @@ def _slot(window: Segment, windowing: Windowing) -> int:
 
 
 def _spectrum(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Decibels above the floor of the loudest, float32 (steps, bands)."""
+    """Decibels below the loudest, `FLOOR_DB` at most, float32 (steps, bands)."""
     frame = 2 * round(FRAME_S * rate / 2)
     each = max(1, round(COARSE_S / FRAME_S))
     count = max(1, len(samples) // (frame * each))
@@ -67,8 +67,11 @@ def _spectrum(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 
 def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether they are alike where either is heard."""
     steps = min(len(one), len(other))
-    return float(np.abs(one[:steps] - other[:steps]).mean()) <= SAME_DB
+    both = np.stack([one[:steps], other[:steps]])
+    heard = (both > -FLOOR_DB).any(axis=0)
+    return not heard.any() or float(np.abs(both[0] - both[1])[heard].mean()) <= SAME_DB
 
 
 def true_duration(promised: float | None, measured: float) -> Metadata:

@@ -15,6 +15,7 @@ from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Tra
 from mmsearch.media import audio, subtitles, timeline, tracks
 from mmsearch.media import container as files
 from mmsearch.media.clock import STRAIGHT, Clock
+from mmsearch.media.dates import EARLIEST, written_time
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 
@@ -48,7 +49,11 @@ class VideoDecoder:
                 width, height = shown_size(stream.codec_context, stream.sample_aspect_ratio)
                 known |= {"codec": stream.codec_context.name, "width": width, "height": height}
                 known["fps"] = round(rate, 3) if math.isfinite(rate) else None
-            return {name: value for name, value in known.items() if value} | files.tags(container)
+            tags = files.tags(container)
+            local = written_time(str(tags.get("date", "")))
+            if local and not local.endswith("Z") and local[:4] >= str(EARLIEST):
+                tags.setdefault("taken", local)
+            return {name: value for name, value in known.items() if value} | tags
 
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of

@@ -10,10 +10,10 @@ import pytest
 from mmsearch.catalog import Catalog
 from mmsearch.library import Library
 from mmsearch.types import Hit, Query
-from tests.media.test_subtitles import SRT, VTT, with_words
+from tests.media.test_subtitles import VTT
 from tests.media_files import GREEN, RED, clip, photo, sound
 from tests.module_library import ModuleLibrary
-from tests.track_files import film, joined
+from tests.track_files import SRT, film, joined, with_words
 
 LANGUAGES = ["de", "en", "fr", "it", "es", "pt", "nl", "sv", "no", "da", "fi"]
 TAGS = {

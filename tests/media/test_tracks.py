@@ -10,7 +10,7 @@ import pytest
 from mmsearch.media.audio import AudioDecoder
 from mmsearch.media.video import VideoDecoder
 from mmsearch.types import Limits, Segment, Windowing
-from tests.media_files import GREEN, RED, sound
+from tests.media_files import GREEN, RED, clip, sound
 from tests.track_files import RATE, film, tone
 
 DECODER = VideoDecoder(Windowing(), Limits())
@@ -51,6 +51,8 @@ def test_the_tracks_of_a_long_film_come_in_order_of_time(tmp_path: Path) -> None
 def test_a_silent_first_track_hides_no_other(tmp_path: Path) -> None:
     path = film(tmp_path / "x.mkv", [tone(4, 0), tone(4, 3000)])
     assert [hertz for _, _, hertz in heard(decode(path))] == [0, 3000]
+    once = np.concatenate([tone(3.5, 0), tone(0.2, 3000), tone(0.3, 0)])
+    assert [hertz for _, _, hertz in heard(decode(film(tmp_path / "y.mkv", [tone(4, 0), once])))] == [0, 3000]
 
 
 def test_a_silent_second_track_adds_nothing(tmp_path: Path) -> None:
@@ -106,6 +108,23 @@ def test_who_made_a_song_is_told_by_every_container(tmp_path: Path, suffix: str,
     facts = AudioDecoder(Windowing(), Limits()).describe(path)
     expected = {**TAGS, "album_artist": "Sextet", "track": 1, "year": 1959}
     assert {name: facts.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "taken"),
+    [
+        ("2024-05-02T00:30:00+0200", "2024-05-02T00:30:00+0200"),
+        ("2024-05-02 00:30:00", "2024-05-02T00:30:00"),
+        ("2024-05-01T22:30:00Z", None),
+        ("2024-05-02", None),
+        ("1904-01-01 00:00:00", None),
+    ],
+)
+def test_a_date_by_the_clock_of_the_camera_is_when_a_film_was_taken(
+    tmp_path: Path, date: str, taken: str | None
+) -> None:
+    path = clip(tmp_path / "x.mp4", [RED] * 3, tags={"date": date})
+    assert DECODER.describe(path).get("taken") == taken
 
 
 def test_the_title_of_a_track_is_not_that_of_the_film(tmp_path: Path) -> None:
