@@ -144,7 +144,9 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        set_meta(connection, [content_id], {**told_meta(content.metadata), **content.meta})
+        # An import brings what there was, what a person took away not among it.
+        told = told_meta(content.metadata) if content.tags is None else {}
+        set_meta(connection, [content_id], {**told, **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
 

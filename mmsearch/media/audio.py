@@ -239,21 +239,23 @@ class _Track:
 
     def _mono(self) -> Iterator[NDArray[np.float32]]:
         shape: tuple[Any, ...] | None = None
-        gathered, resampler, until = av.AudioFifo(), None, 0.0
+        gathered, resampler, until, starts = av.AudioFifo(), None, 0.0, None
         for frame in timeline.frames(self._container, self._stream, self._clock):
             if not frame.samples:
                 continue
             if not _RATES[0] <= frame.sample_rate <= _RATES[1]:
                 raise Corrupt(f"a sample rate of {frame.sample_rate:,} Hz")
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
-            starts = self._starts(frame, until)
+            # What is said of time costs as much as a frame of 3 ms: only where there are pictures beside it.
+            if self._origin is not None:
+                starts = self._starts(frame, self._origin, until)
+                until += frame.samples / frame.sample_rate
             if now != shape or starts is not None:
                 yield from _drained(gathered, resampler)
                 shape, gathered = now, av.AudioFifo()
                 resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
             if starts is not None:
-                self._start = until = starts
-            until += frame.samples / frame.sample_rate
+                self._start, until = starts, starts + frame.samples / frame.sample_rate
             # Times with holes make FFmpeg complain; sound is counted in samples here.
             frame.pts = None
             gathered.write(frame)
@@ -262,15 +264,14 @@ class _Track:
                 yield from _samples(resampler, in_phase(gathered.read()))
         yield from _drained(gathered, resampler)
 
-    def _starts(self, frame: Any, until: float) -> float | None:
-        """When a new stretch begins with a frame, in seconds from the origin: the first, and one behind a hole, which
-        counts where pictures go on meanwhile; None if it only follows."""
+    def _starts(self, frame: Any, origin: float, until: float) -> float | None:
+        """When a new stretch begins with a frame, in seconds from the origin: the first, and one behind a hole; None if
+        it only follows."""
         if self._start is None:
-            told = frame.time is not None and self._origin is not None
-            return max(0.0, float(frame.time) - self._origin) if told and self._origin is not None else 0.0
-        if self._origin is None or frame.time is None:
+            return 0.0 if frame.time is None else max(0.0, float(frame.time) - origin)
+        if frame.time is None:
             return None
-        at = float(frame.time) - self._origin
+        at = float(frame.time) - origin
         return at if HOLE_S < at - until < LONGEST_HOLE_S else None
 
 

@@ -72,7 +72,7 @@ def _promised(container: InputContainer, stream: Any) -> tuple[float | None, boo
 
 def packets(container: InputContainer, streams: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
     """The packets of a stream, or of several, set by the clock; a damaged container just ends."""
-    found = container.demux(streams)
+    found, straight = container.demux(streams), clock.straight
     while True:
         try:
             packet = next(found, None)
@@ -80,7 +80,7 @@ def packets(container: InputContainer, streams: Any, clock: Clock = STRAIGHT) ->
             return
         if packet is None:
             return
-        if not clock.straight:
+        if not straight:
             clock.set(packet)
         yield packet
 

@@ -88,6 +88,7 @@ class VideoDecoder:
                 raise LimitExceeded(f"frames of {context.width} x {context.height} pixels")
             length, timing.clock = timeline.measured(path, container, stream, self._limits.duration_s)
             timing.length, timing.promised = length, files.duration(container)
+            timing.words = bool(subtitles.text_tracks(container))
             if length is not None and length > self._limits.duration_s:
                 raise LimitExceeded(f"{length:.0f} s long, the limit is {self._limits.duration_s:g} s")
         count = max(self._windowing.min_frames, math.ceil((length or 0) / 60 * self._windowing.frames_per_minute))
@@ -151,20 +152,22 @@ class VideoDecoder:
                 yield from audio.sound_segments(path, container, self._windowing, self._limits, origin, timing.clock)
 
     def _words(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
-        with files.opened_container(path) as container:
-            if subtitles.text_tracks(container):
+        if timing.words:
+            with files.opened_container(path) as container:
                 yield from subtitles.embedded_segments(container, timing.clock, timeline.origin(container))
 
 
 @dataclass(slots=True)
 class _Timing:
-    """What the pass over the pictures finds out about the clock of a file."""
+    """What the pass over the pictures finds out about a file."""
 
     clock: Clock = STRAIGHT
     length: float | None = None
     """Of the pictures, in seconds."""
     promised: float | None = None
     """By the header."""
+    words: bool = True
+    """Whether it may have text tracks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
