@@ -22,7 +22,8 @@ from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.library import Library
 from mmsearch.types import Ids, Vectors
 from mmsearch.vectors import presets, rank
-from tests.indexing.filled import ROWS, SIZE, batch, fill, opening, unit
+from tests import tiny
+from tests.indexing.filled import ROWS, SIZE, batch, commit, fill, opening, unit
 
 pytestmark = pytest.mark.slow
 
@@ -156,14 +157,20 @@ def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
         check(one, left[(left % 10 != 4)])
 
 
-def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(opened: Callable[..., Library]) -> None:
+def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(
+    folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.loaded_index.ROWS", 64)
     catalog, indexes, builder = parts(opened())
-    builder.build_outgrown()
+    (made,) = builder.build_outgrown()
+    assert 0 <= made.seconds < 600
     indexes.publish()
     catalog.remove(b"/p/3")
+    commit(folder, batch(SIZE, SIZE + 200))
     catalog.raise_oldest_replayable_generation(catalog.read(current_commit).generation)
     fresh = parts(opened())[1]
-    check(fresh, EVERY[EVERY % 10 != 3])
+    left = np.arange(SIZE + 200)
+    check(fresh, left[(left >= SIZE) | (left % 10 != 3)])
     assert serving_preset(fresh) == "ivf-sq8", "it need not be built anew"
 
 
@@ -296,7 +303,7 @@ def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Call
     assert indexes.count_wrong_scores(KEY, ids[:3]) == 0
 
 
-def test_tuning_changes_the_search_effort_of_all_processes(opened: Callable[..., Library]) -> None:
+def test_tuning_changes_the_search_effort_of_all_processes(folder: Path, opened: Callable[..., Library]) -> None:
     library = opened()
     parts(library)[2].build_outgrown()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
@@ -309,6 +316,11 @@ def test_tuning_changes_the_search_effort_of_all_processes(opened: Callable[...,
         1.0,
         high.recall,
     )
+    # Codes of a byte a dimension and 16 bytes more; ten vectors that came after the build, in full.
+    commit(folder, batch(SIZE, SIZE + 10))
+    (told,) = opened().index.status()
+    assert (told.size, told.since) == (SIZE + 10, 10)
+    assert told.memory_bytes == SIZE * (tiny.DIM + 16) + 10 * 4 * tiny.DIM
 
 
 def test_the_index_command_builds_tunes_verifies_and_prints_status(

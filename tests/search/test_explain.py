@@ -15,6 +15,7 @@ from mmsearch import Query
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import InvalidInput, Transient
 from mmsearch.library import Library
+from mmsearch.search.explain import _around
 from mmsearch.types import Hit, Prepared, Segment, Space
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
@@ -109,8 +110,11 @@ def test_an_explanation_quotes_the_sentence_that_carries_the_score(library: Libr
     assert len(found.cues) == 1, "without another sentence the score stays"
     words(folder / "b.txt", "seven red words without any full stop")
     library.ingest(folder)
-    hit = next(h for h in library.search("red", mode="vector") if h.path.name == "b.txt")
-    assert library.explain("red", hit).cues[0].text == "red"
+    words(folder / "c.txt", "red")
+    library.ingest(folder)
+    hits = {hit.path.name: hit for hit in library.search("red", mode="vector")}
+    assert library.explain("red", hits["b.txt"]).cues[0].text == "red"
+    assert library.explain("red", hits["c.txt"]).cues == (), "of a single word nothing can be left out"
 
 
 def test_the_shares_of_a_mixed_query_sum_to_the_score(library: Library, folder: Path) -> None:
@@ -131,6 +135,20 @@ def test_an_explanation_gives_the_best_moment_or_the_keywords(library: Library, 
     assert found.start is not None and found.start >= 7.5 and found.score == pytest.approx(1.0)
     named = library.search("long", mode="keyword")[0]
     assert library.explain("long", named).by == ("keywords",)
+    unseen = library.explain("long", replace(named, matched="smell"))
+    assert (unseen.score, unseen.by, unseen.cues, unseen.heat) == (None, ("keywords",), (), None)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        (0.5, 0.5, (0.25, 0.375, 0.75, 0.625)),
+        (0.0, 0.0, (0.0, 0.0, 0.5, 0.25)),
+        (1.0, 1.0, (0.5, 0.75, 1.0, 1.0)),
+    ],
+)
+def test_a_box_at_the_border_is_moved_inside(x: float, y: float, expected: tuple[float, float, float, float]) -> None:
+    assert _around(x, y, 0.5, 0.25) == expected
 
 
 def test_explaining_a_missing_or_changed_file_is_refused(library: Library, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.filters.parser import parse
 from mmsearch.library import Library
 from mmsearch.search import query as search_query
-from mmsearch.search.file_groups import FileGroups
+from mmsearch.search.file_groups import FileGroups, GroupAverages
 from mmsearch.search.kinds import named_kind
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, Stage, deepen
 from mmsearch.search.vector import VectorSearch
@@ -257,6 +257,40 @@ def test_the_average_strategy_counts_all_files_of_a_group(
             assert hit.confidence == pytest.approx(1 - math.exp(-mean), abs=1e-6)
         assert [hit.path for hit in hits] == [hit.path for hit in library.search(query, 100, mode="vector")][:k]
     assert len(hits) == 28 and {len(hit.members) for hit in hits} == {0, 2, 3}
+
+
+class Scored:
+    """Gives each file the evidence it is made with; stands for the search that finds single files."""
+
+    def __init__(self, evidence: dict[int, float]) -> None:
+        self.evidence = evidence
+
+    def score_items(self, items: Iterable[int]) -> dict[int, RankedItem]:
+        return {one: RankedItem(one, one, b"", "image", evidence=self.evidence[one]) for one in items}
+
+
+def test_an_average_is_told_only_where_no_deeper_look_can_change_its_place(catalog: Catalog) -> None:
+    for name in ("a.jpg", "a.png", "b.jpg", "b.png", "c.jpg"):
+        put(catalog, name)
+    with catalog.reading() as snapshot:
+        items = items_under(snapshot, SEP + b"r", None, 20)
+    number = {os.path.basename(item.path).decode(): item.id for item in items}
+    paths = {item.id: item.path for item in items}
+    search = Scored({number["a.png"]: 2.5, number["b.png"]: 0.5})
+    averages = GroupAverages(search, FileGroups(catalog), {"image": 2.0})  # type: ignore[arg-type]
+    met = [("a.jpg", 4.0), ("c.jpg", 3.0), ("b.jpg", 2.0)]
+    hits = [RankedItem(number[name], 1, paths[number[name]], "image", 1.0, "image", value) for name, value in met]
+
+    def told(complete: bool) -> list[tuple[str, float | None]]:
+        found = averages.rerank(Ranking(hits, complete)).items
+        return [(os.path.basename(one.path).decode(), one.evidence) for one in found]
+
+    assert told(complete=True) == [("a.jpg", 3.25), ("c.jpg", 3.0), ("b.jpg", 1.25)]
+    assert told(complete=False) == [("a.jpg", 3.25), ("c.jpg", 3.0)], "b's files may be passed by what is to come"
+    hits = hits[1:]
+    assert told(complete=False) == [("c.jpg", 3.0)]
+    unknown = Ranking([one._replace(evidence=None) for one in hits])
+    assert averages.rerank(unknown) is unknown and averages.rerank(Ranking()).items == ()
 
 
 def test_senseless_fusion_settings_are_refused() -> None:

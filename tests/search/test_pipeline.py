@@ -18,7 +18,8 @@ from mmsearch.catalog import Batch, Catalog, NewContent, Placement
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.types import Hit, Span, Vectors
+from mmsearch.search.moments import join_moments
+from mmsearch.types import Hit, Moment, Span, Vectors
 from tests import tiny
 from tests.conftest import Run
 from tests.generated import agreeing_evidence, grained, picture, sound, video, words
@@ -149,6 +150,19 @@ def test_videos_and_texts_have_moments_and_pictures_have_none(library: Library, 
     assert film[0].end is not None and film[1].start is not None and film[0].end <= 4.1 < 7.9 <= film[1].start
     passages = [m.passage or "" for m in found["text.txt"].moments]
     assert passages and all("red" in passage for passage in passages)
+
+
+def test_moments_that_adjoin_are_one_in_whatever_order_they_come() -> None:
+    def moment(start: float, end: float, matched: str = "image", cosine: float = 0.5) -> Moment:
+        return Moment(start, end, None, None, cosine, None, matched)
+
+    seen = [moment(8, 10), moment(2, 4, cosine=0.9), moment(0, 2), moment(20, 22), moment(4, 6)]
+    heard = [moment(3, 9, "audio")]
+    for order in (seen + heard, heard + seen[::-1]):
+        found = [(one.start, one.end, one.matched, one.cosine) for one in join_moments(order)]
+        assert found == [
+            (0, 6, "image", 0.9), (3, 9, "audio", 0.5), (8, 10, "image", 0.5), (20, 22, "image", 0.5),
+        ]  # fmt: skip
 
 
 def test_moments_are_refused_in_keyword_mode(library: Library, folder: Path) -> None:
