@@ -82,7 +82,7 @@ def with_words(path: Path, codec: str, tracks: list[list[tuple[float, float, str
     """A film of 5 s, or a sound, with text tracks; times in seconds."""
     with av.open(str(path), "w") as container:
         if pictures:
-            main: Any = container.add_stream("vp8" if path.suffix == ".webm" else "mpeg4", rate=10)
+            main: Any = container.add_stream("vp8" if path.suffix == ".webm" else "mpeg4", rate=2)
             main.width, main.height, main.pix_fmt = 64, 48, "yuv420p"
         else:
             main = container.add_stream("aac", rate=16_000, layout="mono")
@@ -90,9 +90,9 @@ def with_words(path: Path, codec: str, tracks: list[list[tuple[float, float, str
         for stream in words:
             stream.time_base = Fraction(1, 1000)
         if pictures:
-            for number in range(50):
+            for number in range(10):
                 frame: Any = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
+                frame.pts, frame.time_base = number, Fraction(1, 2)
                 container.mux(main.encode(frame))
         else:
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 80_000), np.float32), format="fltp", layout="mono")
