@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         MmsearchError,
         NoSharedSpace,
         NotEmbedded,
+        NotForgotten,
         NotKept,
         OutOfMemory,
         SchemaTooNew,
@@ -71,12 +72,14 @@ if TYPE_CHECKING:
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.export import Exported, Imported
+    from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
-    from mmsearch.maintenance.prune import Pruned
+    from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
     from mmsearch.models.download import OnBytes, prepare
@@ -95,6 +98,7 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
+        IngestedRoot,
         Item,
         Label,
         Level,
@@ -122,17 +126,19 @@ _OFFERED = {
     "mmsearch.errors": (
         "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
         "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
-        "MmsearchError NoSharedSpace NotEmbedded NotKept OutOfMemory SchemaTooNew SpaceChanged SpaceIncomplete "
-        "Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory SchemaTooNew SpaceChanged "
+        "SpaceIncomplete Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
-    "mmsearch.maintenance.prune": "Pruned",
+    "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
+    "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
     "mmsearch.models.download": "OnBytes prepare",
@@ -148,7 +154,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart Sound StoredVector"
+        "QueryLike QueryPart IngestedRoot Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -171,6 +177,7 @@ __all__ = [
     "Comparison",
     "ConceptTie",
     "ConnectionResult",
+    "Copy",
     "Corrupt",
     "DecodeTimeout",
     "Decoder",
@@ -190,6 +197,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Finding",
+    "ForgettingProof",
     "Forked",
     "Hit",
     "Ids",
@@ -199,8 +207,10 @@ __all__ = [
     "IndexDamaged",
     "IndexPreset",
     "IndexStatus",
+    "IngestEstimate",
     "IngestReport",
     "IngestRun",
+    "IngestedRoot",
     "InvalidInput",
     "Item",
     "Label",
@@ -234,10 +244,12 @@ __all__ = [
     "NoSharedSpace",
     "Not",
     "NotEmbedded",
+    "NotForgotten",
     "NotKept",
     "OnBytes",
     "OnEpoch",
     "OnProgress",
+    "OnProof",
     "Or",
     "OutOfMemory",
     "PartShare",
@@ -264,6 +276,7 @@ __all__ = [
     "Status",
     "StoredVector",
     "TextCue",
+    "Trace",
     "TrainedHead",
     "TrainedModel",
     "TrainingResult",

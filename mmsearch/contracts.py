@@ -84,12 +84,14 @@ class Span:
     """Seconds."""
     end: float | None = None
     page: int | None = None
-    """1-based page of a paged document."""
+    """1-based number of the page, slide, sheet, chapter or section of a document that has such."""
     char_start: int | None = None
-    """Offset into the document's text (the page's, if paged), in characters."""
+    """Offset into the document's text (that of the page, if it has such), in characters."""
     char_end: int | None = None
     text: str | None = None
     """The passage itself."""
+    place: str | None = None
+    """Where that is in words, unless it is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +107,9 @@ class Segment:
     data: str | NDArray[Any]
     span: Span = Span()
     rate: int | None = None
+    part: bool = False
+    """Whether it shows a part of what another segment shows whole, or what is beside it: whether two files are the same
+    thing is told without it."""
 
 
 Metadata: TypeAlias = dict[str, Any]

@@ -12,12 +12,13 @@ MmsearchError                    exit  http
 │   ├── SchemaTooNew                3   409   written by a newer release
 │   ├── SpaceChanged                3   409   its vectors were made by other weights or windows
 │   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
+│   ├── NotForgotten                3   500   bytes of what was to be forgotten are still in the library's files
 │   ├── Untrusted                   3   403   what travels names code, or a folder that nobody named here
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
-├── Forked                          1   503   this process was forked from one that had used what no child can use
+├── Forked                         70   503   this process was forked from one that had used what no child can use
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
@@ -31,10 +32,10 @@ class MmsearchError(Exception):
     """Base class of every error that mmsearch raises on purpose.
 
     `message` says what went wrong and why, and `hint`, if it is not None, what to do. `exit_code` is that of the
-    shell, `http_status` what a server answers.
+    shell, never 1 (`mmsearch.cli.exit_codes`), `http_status` what a server answers.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = 70
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -153,6 +154,14 @@ class Untrusted(LibraryError):
     """
 
     http_status = 403
+
+
+class NotForgotten(LibraryError):
+    """A search of all bytes of the library's files found some of what was to be forgotten.
+
+    To do: read which files hold it. A catalog whose name ends in `.bak` is a copy that an upgrade or a restore kept:
+    delete it. For others, end searches that still run, and repeat `mmsearch prune --prove`.
+    """
 
 
 class CatalogDamaged(LibraryError):

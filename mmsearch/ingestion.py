@@ -3,22 +3,30 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from mmsearch.catalog import FILE_NAME
+from mmsearch.catalog import FILE_NAME, Catalog
 from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.roots import all_roots, kept_excludes
 from mmsearch.catalog.spaces import base_space
+from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
+from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.version import VERSION
+from mmsearch.errors import LibraryError
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
+from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
-from mmsearch.types import Modality, OnProgress
+from mmsearch.ingest.scan import Scan
+from mmsearch.types import IngestedRoot, Modality, OnProgress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -81,6 +89,18 @@ class LibraryIngestion:
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
+        """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.
+
+        Args:
+            paths: Folders or files.
+
+        Raises: InvalidInput for the library itself.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        exists = (self.path / FILE_NAME).exists()
+        return estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
         self,
@@ -164,17 +184,79 @@ class LibraryIngestion:
             try:
                 report = work(job)
                 state = "interrupted" if report.interrupted else "done"
+                if catalog.marked:
+                    # What changed files held before.
+                    catalog.forget_orphans()
                 job.publishing()
                 with report.timed("calibrate"):
                     self._context.calibrate(space, record)
                 with report.timed("publish"):
                     self._context.indexes().publish()
             finally:
-                catalog.finish_run(run_id, state, job.report.as_dict())
+                catalog.finish_run(run_id, state, job.report.as_dict(), job.scanned)
+            report.warnings += self._wiped(catalog)
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
         return report
+
+    @staticmethod
+    def _wiped(catalog: Catalog) -> list[str]:
+        """Leave nothing of what changed files held before. Returns what to say where that has to wait."""
+        try:
+            catalog.wipe(WIPED_AT_ONCE)
+            why = ""
+        except LibraryError as error:
+            why = f" ({error.message})"
+        if not catalog.marked:
+            return []
+        return [f"words of files as they were before are still in the library's files{why}; mmsearch prune wipes them"]
+
+    # Roots
+
+    def roots(self) -> list[IngestedRoot]:
+        """The folders and files that were handed to `ingest`, by path, with what is left out below them.
+
+        Raises: LibraryNotFound.
+        """
+        return [
+            IngestedRoot(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
+            for one in self._context.catalog().read(all_roots)
+            if not is_media_path(one.path)
+        ]
+
+    def set_excludes(self, root: str | os.PathLike[str], globs: Sequence[str]) -> tuple[str, ...]:
+        """Leave these out of every ingest at or below a root from now on, in place of what was left out.
+
+        What is known of them already stays: `prune(excluded=True)` forgets it.
+
+        Args:
+            root: A folder that was ingested, or will be.
+            globs: As `exclude` of `ingest`; a path from the working folder is kept as it is below the root.
+
+        Returns:
+            The globs as they are kept.
+
+        Raises: InvalidInput for what is no glob, LibraryLocked.
+        """
+        (place,) = core_paths.checked_roots([root], self.path)
+        kept = tuple(dict.fromkeys(to_keep(glob, place) for glob in globs))
+        with self._context.writing(create=True):
+            self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)
+        return kept
+
+    def _leaves_out(self, exclude: Sequence[str]) -> Callable[[Path], Callable[[bytes], bool]]:
+        """From a root: what says of a path below it whether its user leaves it out now."""
+        kept = self._context.catalog().read(kept_excludes)
+
+        @cache
+        def below(root: Path) -> Callable[[bytes], bool]:
+            scan = Scan(root, tuple(exclude), hidden=True, kept=kept)
+            for _ in scan.files():
+                pass  # it reads the ignore files on its way
+            return scan.leaves_out
+
+        return below
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
         exists = (self.path / FILE_NAME).exists()
@@ -186,4 +268,4 @@ class LibraryIngestion:
         planner = Planner(
             catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
         )
-        return plan_only(planner, roots, options)
+        return plan_only(planner, roots, options, catalog)

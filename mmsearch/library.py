@@ -23,7 +23,7 @@ from mmsearch.labels import labelling
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.items import LibraryItems
-from mmsearch.maintenance.prune import Pruned
+from mmsearch.maintenance.prune import OnProof, Pruned
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
@@ -290,6 +290,15 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
 
     # Knowing and forgetting
 
+    @property
+    def generation(self) -> int:
+        """The number of the last commit that changed what can be found: as long as it stays, so do all answers.
+
+        Raises: LibraryNotFound.
+        """
+        with self._context.catalog().reading() as snapshot:
+            return current_commit(snapshot).generation
+
     def status(self) -> Status:
         """Counts, sizes, models and the last ingest of the library. Raises: LibraryNotFound."""
         return library_status(self._context)
@@ -300,20 +309,40 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
             known = failures_to_retry(snapshot, failure)
         return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
 
-    def remove(self, *paths: str | os.PathLike[str] | int) -> int:
+    def remove(self, *paths: str | os.PathLike[str] | int, on_proof: OnProof | None = None) -> int:
         """Forget every item at or below the paths, and return how many. The files are not touched.
 
         Args:
             paths: Paths, or numbers of items (`Hit.item_id`), or ids of media that were handed over in memory. Bytes
                 that were kept for these alone are deleted at once.
+            on_proof: Called with what a search of all bytes of the library's files still finds of it.
 
         Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
         """
-        return maintenance_prune.remove(self._context, paths)
+        return maintenance_prune.remove(self._context, paths, on_proof)
 
-    def prune(self) -> Pruned:
-        """Forget items whose file is missing, and failures whose file is gone; free their space. Searches continue."""
-        return maintenance_prune.prune(self._context)
+    def prune(
+        self,
+        *roots: str | os.PathLike[str],
+        excluded: bool = False,
+        exclude: Sequence[str] = (),
+        on_proof: OnProof | None = None,
+    ) -> Pruned:
+        """Forget items and failures whose file is gone, by a look at the disk; free their space. Searches continue.
+
+        Of a root that is not there, or empty, as where a disk isn't mounted, nothing is forgotten.
+
+        Args:
+            roots: Only what lies at or below these folders.
+            excluded: Forget also what is excluded now: by globs that are kept with a root, or an ignore file.
+            exclude: Forget also what these globs exclude, as for `ingest`.
+            on_proof: As for `remove`.
+
+        Raises: InvalidInput for what is no glob, LibraryLocked.
+        """
+        leaves_out = self._leaves_out(exclude) if excluded or exclude else None
+        within = tuple(os.fsencode(absolute_path(root)) for root in roots)
+        return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
 
 
 @checked_arguments

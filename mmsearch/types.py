@@ -201,6 +201,8 @@ class Moment:
     """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
     """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written."""
+    place: str | None = None
+    """As a hit's."""
 
 
 Level: TypeAlias = Literal["sure", "likely", "unlikely"]
@@ -230,6 +232,7 @@ class Hit:
     """Seconds: the best moment of a sound or a video, up to `end`."""
     end: float | None = None
     page: int | None = None
+    """1-based number of the page, slide, sheet, chapter or section of a document that has such."""
     passage: str | None = None
     """The best passage of a text."""
     matched: Modality | None = None
@@ -250,6 +253,10 @@ class Hit:
     """Of a bundle, the file that matched best: cosine, confidence, moment, page and passage are its own."""
     media_id: str | None = None
     """The id that an application gave to a medium that it handed over in memory."""
+    missing: bool = False
+    """Whether its file was not there when it was found: moved, deleted, or on a disk that isn't mounted."""
+    place: str | None = None
+    """Where in a document it is, unless that is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
 
 
 MetaValue: TypeAlias = str | int | float | bool | date | datetime
@@ -290,7 +297,8 @@ class Item:
     labels: tuple[tuple[str, float], ...] = ()
     """What `Library.label` saved, with its confidence in [0, 1]."""
     meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
-    """What `Library.set_meta` gave, and what a song or a film tells of itself: artist, album, genre, year, ..."""
+    """What `Library.set_meta` gave, and what the file itself says: `artist`, `album`, `genre` or `year` of a song or a
+    film, its `author`, or who a mail is `from` and `to`."""
     metadata: Metadata = field(default_factory=dict, hash=False)
     """Everything the file says of itself, as a hit has it."""
 
@@ -318,6 +326,19 @@ class Failure:
     """corrupt, unsupported, limit, unreadable, timeout, crashed, out-of-memory or transient."""
     reason: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedRoot:
+    """A folder or a file that was handed to an ingest."""
+
+    path: Path
+    exclude: tuple[str, ...]
+    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
+    scanned: datetime | None
+    """When an ingest last came to its end, UTC."""
+    items: int
+    """Known from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Commit, LibraryRow, Tombstone
 from mmsearch.catalog.values import utc_now
+from mmsearch.errors import CatalogDamaged
 
 
 class CommitState(NamedTuple):
@@ -23,9 +25,12 @@ class CommitState(NamedTuple):
 
 
 def current_commit(connection: Connection) -> CommitState:
-    """The last commit of the catalog."""
+    """The last commit of the catalog. Raises: CatalogDamaged."""
     generation, oldest, commit = _CURRENT_COMMIT.rows(connection)[0]
-    return CommitState(generation, oldest, commit or 0)
+    state = CommitState(generation, oldest, commit or 0)
+    if any(type(one) is not int for one in state):
+        raise CatalogDamaged("the catalog is damaged: its last commit is no number", hint=MEND)
+    return state
 
 
 def commit_id(connection: Connection, generation: int) -> int:

@@ -11,16 +11,20 @@ from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
+from mmsearch.catalog.sidecars import RATING
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
 from mmsearch.filters.ast import Filter
-from mmsearch.types import Metadata, Modality
+from mmsearch.types import Metadata, MetaValue, Modality
 
 KEYWORDS = "keywords"
 """Metadata that becomes tags: words that a person gave, a list of str."""
 
 _LARGEST = sys.float_info.max
+
+_MOST_STARS = 100
+"""Programs give up to five; Windows counts to 99 in places."""
 
 FINDABLE = exists().where(ItemRow.content_id == Content.id, ItemRow.status == "present")
 """Whether a content has a present item."""
@@ -144,8 +148,8 @@ def add_contents(connection: Connection, contents: Sequence[NewContent], generat
     insert_rows(connection, Content, rows)
     insert_rows(connection, Tag, tags)
     for content_id, content in fresh.items():
-        # An import brings what there was, what a person took away not among it.
-        told = told_meta(content.metadata) if content.tags is None else {}
+        # What is imported brings its own.
+        told = told_meta(content.metadata) | _stars(content.metadata) if content.tags is None else {}
         set_meta(connection, [content_id], {**told, **content.meta})
     return ids | {content.sha256: content_id for content_id, content in fresh.items()}
 
@@ -195,6 +199,12 @@ def _keywords(metadata: Metadata) -> Iterable[str]:
     given = metadata.get(KEYWORDS)
     words = map(_words, given) if isinstance(given, list | tuple) else ()
     return dict.fromkeys(word for word in words if word)
+
+
+def _stars(metadata: Metadata) -> dict[str, MetaValue]:
+    """A rating in a file is a person's; 0 is none."""
+    stars = _real(metadata.get(RATING))
+    return {} if not stars or abs(stars) > _MOST_STARS else {RATING: int(stars) if stars.is_integer() else stars}
 
 
 # What a file says of itself may be anything: what a column can't hold is not known.

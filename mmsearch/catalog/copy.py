@@ -52,6 +52,12 @@ def inspect_copy(path: Path) -> tuple[str, int]:
         return str(revision), int(items)
 
 
+def owner_of(path: Path) -> str:
+    """The id of the library that a copy is of."""
+    with forks.no_fork(), translated_sqlite(path), closing(opened_copy(path)) as made:
+        return str(made.execute("SELECT uuid FROM library").fetchone()[0])
+
+
 def overwrite(target: Path, source: Path) -> None:
     """Make a catalog what a copy of it was, in one transaction: its readers see the old state or the new one.
 

@@ -37,6 +37,9 @@ SQLite's own bound would move them, and wait for the disk, after every one."""
 RELEASED = 2000
 """Pages given back in one transaction."""
 
+IN_MEMORY = 256 * 2**20
+"""Up to this size the copy that rewriting a file takes is in memory."""
+
 CACHE_KIB = 16 * 1024
 """Pages a connection may keep: the inner ones of a catalog of millions, which every lookup passes through."""
 
@@ -151,7 +154,7 @@ class Readers:
                 if connection is not None:
                     with suppress(DatabaseError, sqlite3.Error):
                         connection.close()
-                if isinstance(error, FOREIGN) and not isinstance(error, MmsearchError):
+                if is_of_catalog(error):
                     raise translate(error, Path(self._engine.url.database or "")) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
@@ -210,12 +213,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
         checkpoint(engine, wait_s=READER_S)
 
 
-def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> None:
-    """Move what the log holds into the database and empty the log, as far as its readers let go of it in time."""
+def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> bool:
+    """Move what the log holds into the database and empty the log, as far as its readers let go of it in time. Returns
+    whether all of them did."""
     with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
         connection.execute(f"PRAGMA busy_timeout = {round(1000 * wait_s)}")
         try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
         finally:
             connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_S)}")
 
@@ -234,6 +239,28 @@ def release(engine: Engine) -> int:
             freed += (count - left) * page
     checkpoint(engine)
     return int(freed)
+
+
+def rewrite(engine: Engine) -> tuple[int, bool]:
+    """Write the whole file anew from what it holds, and empty the log, so that neither has anything of deleted rows.
+    Searches go on meanwhile. Returns the bytes that this freed, and whether it came to the end: not where a reader of
+    an old state still needs the log. Raises: LibraryLocked, LibraryError (disk full, for example)."""
+    with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
+        before = _used(connection)
+        connection.execute(f"PRAGMA temp_store = {'MEMORY' if before <= IN_MEMORY else 'FILE'}")
+        try:
+            connection.execute("VACUUM")
+        finally:
+            connection.execute("PRAGMA temp_store = MEMORY")
+        freed = before - _used(connection)
+    return max(freed, 0), checkpoint(engine, wait_s=READER_S)
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    """Bytes of the database."""
+    return int(
+        connection.execute("PRAGMA page_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
+    )
 
 
 @contextmanager
@@ -258,9 +285,9 @@ def _size(path: str) -> int:
 def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except MmsearchError:
-        raise
     except FOREIGN as error:
+        if not is_of_catalog(error):
+            raise
         raise translate(error, Path(engine.url.database or "")) from error
 
 
@@ -281,6 +308,26 @@ FOREIGN = (
 )  # fmt: skip
 """What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own errors,
 what comes of values that are of another type than was ever written."""
+
+
+_PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
+"""Modules through which callers' own work runs inside a snapshot or a transaction."""
+
+
+def is_of_catalog(error: BaseException) -> bool:
+    """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
+    fault of a program is no damage of the catalog."""
+    if isinstance(error, MmsearchError) or not isinstance(error, FOREIGN):
+        return False
+    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+        return True
+    ours, trace = "", error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("mmsearch.") and module not in _PLUMBING:
+            ours = module
+        trace = trace.tb_next
+    return ours.startswith("mmsearch.catalog.")
 
 
 def damaged(path: Path, what: str) -> CatalogDamaged:

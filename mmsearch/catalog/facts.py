@@ -1,13 +1,14 @@
-"""Facts that files tell of themselves and that filters ask for as they do for a person's own metadata: artist, album
-and the like. Their words are found as those of a title are, by the triggers of migration 0005."""
+"""Facts that files tell of themselves and that filters ask for as they do for a person's own metadata: artist, album,
+author, sender and the like. The words of who made a song are found as those of its title are, by the triggers of
+migration 0007."""
 
 from mmsearch.catalog.meta import LARGEST
 from mmsearch.filters.ast import FILTER_TEXT
 from mmsearch.types import Metadata, MetaValue
 
-TEXTS = ("artist", "album", "album_artist", "composer", "genre")
+TEXTS = ("artist", "album", "album_artist", "composer", "genre", "author", "from", "to")
 NUMBERS = ("year", "track")
-"""Keys of the metadata of files, which are the same in filters: meta.artist, meta.year."""
+"""Keys of the metadata of files, which are the same in filters: meta.artist, meta.author, meta.year."""
 
 
 def told_meta(metadata: Metadata) -> dict[str, MetaValue]:

@@ -10,6 +10,7 @@ from mmsearch.catalog.paths import at_or_below, checked_paths, display_path, pat
 from mmsearch.catalog.records import KnownFailure, NewFailure
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import FailureRow, ItemRow, Root
+from mmsearch.catalog.traces import mark_traces
 from mmsearch.catalog.values import utc_now
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import FAILURES, InvalidInput, NotEmbedded
@@ -79,6 +80,7 @@ def add_failures(
             # What was known of an earlier file at this path no longer describes it.
             known = delete(ItemRow).where(ItemRow.path == failure.path).returning(ItemRow.content_id)
             if (before := connection.execute(known).scalar()) is not None:
+                mark_traces(connection)
                 yield before
         values = {
             "path": failure.path, "display": display_path(failure.path), "root_id": roots[failure.root],

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
+from mmsearch.catalog import sidecars
 from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
 from mmsearch.core.normal_form import normal_form, normal_forms
 from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
@@ -117,6 +118,9 @@ def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
     column = _NULLABLE.get(asked.column)
     if asked.operator == "missing":
         return _missing(asked.column, wanted)
+    if column is not None and asked.column in sidecars.COLUMNS:
+        found = sidecars.completed(column, lambda known: _told(asked, known), scope.few)
+        return found if wanted else not_(found)
     if asked.column == "modality" and scope.modality is not None and asked.operator in ("=", "!=", "in"):
         filter = asked.value if isinstance(asked.value, tuple) else (asked.value,)
         return true() if ((scope.modality in filter) == (asked.operator != "!=")) == wanted else false()
@@ -133,6 +137,8 @@ def _missing(name: str, wanted: bool) -> Clause:
     column = _NULLABLE.get(name)
     if column is None:
         return false() if wanted else true()
+    if name in sidecars.COLUMNS:
+        return sidecars.missing(column) if wanted else not_(sidecars.missing(column))
     return column.is_(None) if wanted else column.is_not(None)
 
 
@@ -141,14 +147,23 @@ def _comparison(asked: Comparison, scope: _Scope) -> Clause:
     values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
     if asked.column.startswith(META):
         return _held(asked.column, _meta(asked.operator, [v for v in values if isinstance(v, MetaOperand)]), scope.few)
-    if asked.column in TIMES:
-        return _any([_when(asked.column, asked.operator, v) for v in values if isinstance(v, Period)])
+    if asked.column == "modified":
+        column = ItemRow.mtime_ns
+        return _any([_at(column, asked.operator, v, _nanoseconds) for v in values if isinstance(v, Period)])
     if asked.column in _NUMBERS:
         return _ordered(_NUMBERS[asked.column], asked.operator, values)
     words = [str(value) for value in values]
     if asked.column == "tag":
         return _tagged(_text(Tag.tag, asked.operator, words), scope.few)
     return _worded(asked.column, asked.operator, words)
+
+
+def _told(asked: Comparison, column: Expression) -> Clause:
+    """A condition on a column that a sidecar may fill, wherever it is read."""
+    values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+    if asked.column not in TIMES:
+        return _ordered(column, asked.operator, values)
+    return _any([_at(column, asked.operator, v, datetime.isoformat) for v in values if isinstance(v, Period)])
 
 
 def _tagged(tag: Clause, few: bool) -> Clause:
@@ -164,10 +179,13 @@ def _tagged(tag: Clause, few: bool) -> Clause:
 
 def _held(name: str, value: Clause, few: bool) -> Clause:
     """Whether the content has own metadata under the key of a column, with such a value."""
-    row = (Meta.key == _clean(name.removeprefix(META)), value)
+    key = _clean(name.removeprefix(META))
+    row = (Meta.key == key, value)
     if few:
-        return exists().where(Meta.content_id == Content.id, *row)
-    return Content.id.in_(select(Meta.content_id).where(*row))
+        held: Clause = exists().where(Meta.content_id == Content.id, *row)
+    else:
+        held = Content.id.in_(select(Meta.content_id).where(*row))
+    return or_(held, sidecars.rated(value, few)) if key == sidecars.RATING else held
 
 
 def _meta(operator: str, values: Sequence[MetaOperand]) -> Clause:
@@ -201,15 +219,8 @@ def _ordered(column: Expression, operator: str, values: Sequence[object]) -> Cla
     return column.in_(values) if operator == "in" else _ORDER[operator](column, values[0])
 
 
-def _when(name: str, operator: str, period: Period) -> Clause:
-    """A moment against a period: before it, in it, or after it."""
-    if name == "taken":
-        return _at(Content.taken, operator, period, datetime.isoformat)
-    return _at(ItemRow.mtime_ns, operator, period, _nanoseconds)
-
-
 def _at(column: Expression, operator: str, period: Period, written: Callable[[datetime], object]) -> Clause:
-    """The same for a column that has moments `written` so."""
+    """A moment, `written` so in a column, against a period: before it, in it, or after it."""
     start, end = written(period.start), written(period.end)
     return {
         "<": column < start, "<=": column < end, ">": column >= end, ">=": column >= start,

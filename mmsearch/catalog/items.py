@@ -17,6 +17,7 @@ from mmsearch.catalog.paths import checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownItem, Placement
 from mmsearch.catalog.statements import Statement, chunks
 from mmsearch.catalog.tables import Content, ItemRow, Root
+from mmsearch.catalog.traces import mark_traces
 from mmsearch.catalog.values import utc_now
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import LibraryError
@@ -61,12 +62,6 @@ def items_under(connection: Connection, root: bytes, after: bytes | None, limit:
 def items_with_content(connection: Connection, sha256: str) -> list[KnownItem]:
     """Every item that holds a content; empty for an unknown one or one that no path holds now."""
     return checked_paths([KnownItem._make(row) for row in _ITEMS_WITH_CONTENT.rows(connection, sha256=sha256)])
-
-
-def missing_items(connection: Connection, after: int, limit: int) -> list[KnownItem]:
-    """The next `limit` items beyond an id whose file is missing, by id."""
-    query = _KNOWN.where(ItemRow.status == "missing", ItemRow.id > after).order_by(ItemRow.id).limit(limit)
-    return checked_paths([KnownItem._make(row) for row in connection.execute(query)])
 
 
 # Statements that every file of a scan asks, or every page of known ones. The root itself is asked for apart from what
@@ -159,6 +154,8 @@ def place_items(
         if place.path in before and place.sha256 in fresh and before[place.path].sha256 != place.sha256
     ]
     take_over(connection, edited)
+    if any(before[p.path].content_id != known[p.sha256] for p in placements if p.path in before and p.sha256 in known):
+        mark_traces(connection)
     for part in chunks([p.moved for p in placements if p.moved is not None]):
         yield from connection.execute(select(ItemRow.content_id).where(ItemRow.id.in_(part))).scalars()
     rows: list[dict[str, object]] = []

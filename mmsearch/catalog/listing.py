@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.meta import meta_of
+from mmsearch.catalog.sidecars import RATING, SidecarFacts, sidecar_facts
 from mmsearch.catalog.tables import Content, ItemRow
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.filters.ast import Filter
@@ -21,9 +23,9 @@ PAGE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COLUMNS: Any = select(
-    ItemRow.id, ItemRow.path, ItemRow.status, ItemRow.size, ItemRow.mtime_ns, ItemRow.seen_at, ItemRow.content_id,
-    Content.modality, Content.sha256, Content.duration, Content.width, Content.height, Content.taken, Content.camera,
-    Content.title, Content.latitude, Content.longitude, Content.meta,
+    ItemRow.id, ItemRow.path, ItemRow.bundle, ItemRow.status, ItemRow.size, ItemRow.mtime_ns, ItemRow.seen_at,
+    ItemRow.content_id, Content.modality, Content.sha256, Content.duration, Content.width, Content.height,
+    Content.taken, Content.camera, Content.title, Content.latitude, Content.longitude, Content.meta,
 ).join(Content, Content.id == ItemRow.content_id)  # fmt: skip
 
 
@@ -81,27 +83,41 @@ def count_items(
 def _records(connection: Connection, rows: Sequence[Any]) -> list[Item]:
     contents = [row.content_id for row in rows]
     tags, labels, meta = tags_of(connection, contents), model_tags(connection, contents), meta_of(connection, contents)
-    return [
-        Item(
-            id=row.id,
-            path=Path(os.fsdecode(row.path)),
-            modality=row.modality,
-            state="present" if row.status == "present" else "missing",
-            size=row.size,
-            modified=_EPOCH + timedelta(microseconds=row.mtime_ns // 1000),
-            ingested=row.seen_at.replace(tzinfo=UTC),
-            sha256=row.sha256,
-            duration=row.duration,
-            width=row.width,
-            height=row.height,
-            taken=None if row.taken is None else datetime.fromisoformat(row.taken),
-            camera=row.camera,
-            gps=None if row.latitude is None or row.longitude is None else (row.latitude, row.longitude),
-            title=row.title,
-            tags=tuple(tags.get(row.content_id, ())),
-            labels=tuple(labels.get(row.content_id, ())),
-            meta=dict(meta.get(row.content_id, {})),
-            metadata=row.metadata,
-        )
-        for row in rows
-    ]
+    beside = sidecar_facts(connection, [row.bundle for row in rows if row.modality != "text"])
+    return [_completed(_item(row, tags, labels, meta), beside.get(row.bundle)) for row in rows]
+
+
+def _completed(item: Item, told: SidecarFacts | None) -> Item:
+    """With what a sidecar says, where the item's own file says nothing."""
+    if told is None or item.modality == "text":
+        return item
+    return replace(
+        item,
+        taken=datetime.fromisoformat(told.taken) if item.taken is None and told.taken is not None else item.taken,
+        gps=told.gps if item.gps is None else item.gps,
+        meta=item.meta if RATING in item.meta or told.rating is None else {**item.meta, RATING: told.rating},
+    )
+
+
+def _item(row: Any, tags: Any, labels: Any, meta: Any) -> Item:
+    return Item(
+        id=row.id,
+        path=Path(os.fsdecode(row.path)),
+        modality=row.modality,
+        state="present" if row.status == "present" else "missing",
+        size=row.size,
+        modified=_EPOCH + timedelta(microseconds=row.mtime_ns // 1000),
+        ingested=row.seen_at.replace(tzinfo=UTC),
+        sha256=row.sha256,
+        duration=row.duration,
+        width=row.width,
+        height=row.height,
+        taken=None if row.taken is None else datetime.fromisoformat(row.taken),
+        camera=row.camera,
+        gps=None if row.latitude is None or row.longitude is None else (row.latitude, row.longitude),
+        title=row.title,
+        tags=tuple(tags.get(row.content_id, ())),
+        labels=tuple(labels.get(row.content_id, ())),
+        meta=dict(meta.get(row.content_id, {})),
+        metadata=row.metadata,
+    )

@@ -2,6 +2,7 @@
 
     originals/ab/ab12...    a file named by its sha256, written once, never changed
     originals/incoming      only while something is being changed: what has not found its place yet
+    originals/library.id    which library they are of: another one's, or a new one's in the same folder, touches none
 
 The catalog says which are needed: those that an item with `kept` has. A file is in its place before the commit that
 needs it, and is removed after the one that needs it no more. Whoever dies in between leaves `incoming` behind; the next
@@ -22,11 +23,12 @@ from sqlalchemy import Connection, select
 
 from mmsearch.catalog.statements import CHUNK, chunks
 from mmsearch.catalog.tables import Content, ItemRow
-from mmsearch.core.atomic import folder_to_disk, make_folder, told
+from mmsearch.core.atomic import folder_to_disk, make_folder, replacing, told
 from mmsearch.errors import LibraryError
 
 FOLDER_NAME = "originals"
 INCOMING_NAME = "incoming"
+OWNER_NAME = "library.id"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 2**20
@@ -35,8 +37,15 @@ _PIECE = 2**20
 class Originals:
     """The kept bytes of one library. One process writes at a time, the one that has the writer's lock."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, owner: Callable[[], str], needed: Callable[[Sequence[str]], Set[str]]) -> None:
+        """
+        Args:
+            owner: Says the id of the library that the catalog is of.
+            needed: Says which of some hashes an item of it needs.
+        """
         self.folder = library / FOLDER_NAME
+        self._owner = owner
+        self._needed = needed
         self._incoming = self.folder / INCOMING_NAME
         self._stuck = False
         """Whether something could not be removed: then `incoming` stays, for the next one to sweep."""
@@ -63,9 +72,31 @@ class Originals:
         """Whether somebody is changing them, or died of it."""
         return self._incoming.is_dir()
 
+    @property
+    def foreign(self) -> bool:
+        """Whether they are another library's: of a catalog that was here before, most likely, and was lost."""
+        try:
+            return (self.folder / OWNER_NAME).read_text().strip() != self._owner()
+        except FileNotFoundError:
+            # Kept by a release that noted no owner: whoever needs one of them is it.
+            known = list(self.hashes())
+            return bool(known) and not any(self._needed(some) for some in _some(iter(known)))
+
+    def claim(self, *, force: bool = False) -> None:
+        """Note whose they are. Raises: LibraryError if they are another library's, unless it is `force`d."""
+        if not force and self.foreign:
+            raise LibraryError(
+                f"the kept originals in {self.folder} are of another library than the catalog beside them",
+                hint="restore a backup of that library, or move the folder away; nothing was changed",
+            )
+        if not (self.folder / OWNER_NAME).exists() or force:
+            with replacing(self.folder / OWNER_NAME) as temporary:
+                temporary.write_text(self._owner() + "\n")
+
     def begin(self) -> None:
         """To be called before anything is written or removed. Raises: LibraryReadOnly, LibraryError."""
         make_folder(self.folder)
+        self.claim()
         make_folder(self._incoming)
 
     def end(self) -> None:
@@ -75,7 +106,10 @@ class Originals:
                 entry.unlink()
             if not self._stuck:
                 self._incoming.rmdir()
-                self.folder.rmdir()  # unless some are kept
+        with suppress(OSError):
+            if [entry.name for entry in self.folder.iterdir()] == [OWNER_NAME]:
+                (self.folder / OWNER_NAME).unlink()
+                self.folder.rmdir()
 
     def receive(self, write: Callable[[BinaryIO], object], sha256: str, suffix: str = "") -> Path:
         """A new file that nobody but this user may read, to be decoded, and kept or forgotten.
@@ -121,17 +155,17 @@ class Originals:
                 self._stuck = self._stuck or path.exists()
         return freed
 
-    def sweep(self, needed: Callable[[Sequence[str]], Set[str]]) -> int:
+    def sweep(self) -> int:
         """Remove all that no item needs, and what somebody who died left. Returns how many bytes of originals.
 
-        Args:
-            needed: Says which of some hashes are.
+        Raises: LibraryError if they are another library's.
         """
         if not self.folder.is_dir():
             return 0
+        self.claim()
         freed, self._stuck = 0, False
         for some in _some(self.hashes()):
-            freed += self.discard(set(some) - needed(some))
+            freed += self.discard(set(some) - self._needed(some))
         self.end()
         return freed
 

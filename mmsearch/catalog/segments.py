@@ -66,7 +66,7 @@ _METADATA = Statement(
 _SPANS = Statement(
     select(
         SegmentRow.id, SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-        SegmentRow.text,
+        SegmentRow.text, SegmentRow.place,
     ).where(SegmentRow.id.in_(number_list("ids")))
 )  # fmt: skip
 
@@ -86,8 +86,8 @@ def _span(row: tuple[Any, ...]) -> Span:
     raise CatalogDamaged("the catalog holds a place that mmsearch never writes", hint=blobs.MEND)
 
 
-_SPAN_TYPES = (int, int, int, str)
-"""Page, two offsets, text."""
+_SPAN_TYPES = (int, int, int, str, str)
+"""Page, two offsets, text, place."""
 
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:
@@ -188,6 +188,7 @@ def segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layou
             "id": segment, "content_id": content_id, "layout": layout, "ordinal": ordinal, "modality": modality,
             "start": span.start, "end": span.end, "page": span.page,
             "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
+            "place": span.place,
         }  # fmt: skip
 
 

@@ -11,13 +11,20 @@ from sqlalchemy import Connection
 from mmsearch.catalog import schema
 from mmsearch.catalog.backgrounds import store_backgrounds
 from mmsearch.catalog.batches import apply_backfill, apply_batch
-from mmsearch.catalog.commits import add_library, has_library, next_generation, raise_oldest_replayable_generation
+from mmsearch.catalog.commits import (
+    add_library,
+    has_library,
+    library_uuid,
+    next_generation,
+    raise_oldest_replayable_generation,
+)
 from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
-from mmsearch.catalog.database import Readers, checkpoint, connect, release, writing
+from mmsearch.catalog.copies import note_copy
+from mmsearch.catalog.database import Readers, checkpoint, connect, release, rewrite, writing
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
-from mmsearch.catalog.items import forget_items, items_under, missing_items
+from mmsearch.catalog.items import forget_items, items_under
 from mmsearch.catalog.lists import copy_lists
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.originals import Originals, needed_originals, originals_of
@@ -30,6 +37,7 @@ from mmsearch.catalog.records import (
     NewUnsupported,
     SpaceRecord,
 )
+from mmsearch.catalog.roots import keep_excludes, note_scans
 from mmsearch.catalog.runs import add_run, end_run
 from mmsearch.catalog.spaces import (
     activate_space,
@@ -42,8 +50,16 @@ from mmsearch.catalog.spaces import (
     mark_backfilled,
 )
 from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
+from mmsearch.catalog.traces import (
+    clear_mark,
+    forget_roots,
+    forget_warnings,
+    mark_traces,
+    merge_words,
+    traces_left,
+)
 from mmsearch.catalog.unsupported import forget_unsupported
-from mmsearch.errors import LibraryNotFound, NotEmbedded
+from mmsearch.errors import LibraryLocked, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
 P = ParamSpec("P")
@@ -53,6 +69,9 @@ FILE_NAME = "catalog.sqlite"
 
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
+
+WIPED_AT_ONCE = 2**30
+"""Bytes of a catalog that is wiped unasked, when files changed: writing a larger one anew waits for `prune`."""
 
 
 class Catalog:
@@ -67,7 +86,9 @@ class Catalog:
         self._engine = connect(path)
         self._readers = Readers(self._engine)
         self._closed = False
-        self.originals = Originals(path.parent)
+        self.originals = Originals(
+            path.parent, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
+        )
         """The bytes that are kept, as the items say."""
 
     @classmethod
@@ -182,10 +203,11 @@ class Catalog:
         with writing(self._engine) as connection:
             return add_run(connection, self.version)
 
-    def finish_run(self, run_id: int, state: str, report: Metadata) -> None:
-        """Record how a run ended, and move what the log holds into the database."""
+    def finish_run(self, run_id: int, state: str, report: Metadata, scanned: Sequence[bytes] = ()) -> None:
+        """Record how a run ended, and which roots it went through, and move what the log holds into the database."""
         with writing(self._engine) as connection:
             end_run(connection, run_id, state, report)
+            note_scans(connection, scanned)
         checkpoint(self._engine)
         if self._closed:
             # In the middle of the run, whose last connection this was.
@@ -227,29 +249,61 @@ class Catalog:
             add_tags(connection, contents, add)
             set_meta(connection, contents, meta or {})
 
+    # Roots and copies
+
+    def keep_excludes(self, root: bytes, globs: Sequence[str]) -> None:
+        """Let every ingest leave these out below a root, in place of what it left out."""
+        with writing(self._engine) as connection:
+            keep_excludes(connection, root, globs)
+
+    def note_copy(self, path: bytes, kind: str) -> None:
+        """Note where a backup or an export was written."""
+        with writing(self._engine) as connection:
+            note_copy(connection, path, kind)
+
     # Forgetting
 
     def remove(self, path: bytes) -> tuple[int, int]:
         """Forget every item and failure at or below a path, and what they held that no other path holds.
 
-        Returns (items, failures). One transaction for every few thousand; nothing outside the library is touched.
+        Returns (items, failures). One transaction for every few thousand; nothing outside the library is touched. What
+        is deleted so is still in the file until `wipe`.
         """
         with writing(self._engine) as connection:
             failures = forget_failures_under(connection, path)
+            if failures:
+                mark_traces(connection)
         removed = 0
         while True:
             with writing(self._engine) as connection:
                 items = items_under(connection, path, None, FORGOTTEN)
                 unneeded, _ = self._forget(connection, items)
+                if len(items) < FORGOTTEN:
+                    forget_roots(connection, [path])
             self.forget_originals(unneeded)
             removed += len(items)
             if len(items) < FORGOTTEN:
                 return removed, failures
 
+    def forget(self, items: Sequence[KnownItem]) -> int:
+        """Forget items, a few thousand at a time, and what they held that no other path holds. Returns how many
+        contents that was."""
+        contents = 0
+        for start in range(0, len(items), FORGOTTEN):
+            part = items[start : start + FORGOTTEN]
+            with writing(self._engine) as connection:
+                unneeded, collected = self._forget(connection, part)
+                forget_roots(connection, [item.path for item in part])
+            self.forget_originals(unneeded)
+            contents += collected
+        return contents
+
     def _forget(self, connection: Connection, items: Sequence[KnownItem]) -> tuple[set[str], int]:
         """Forget items. Returns the hashes of originals that nothing needs any more, and how many contents went."""
         before = originals_of(connection, [item.id for item in items if item.kept])
         contents = forget_items(connection, items)
+        if items:
+            mark_traces(connection)
         unneeded = before - needed_originals(connection, sorted(before))
         if unneeded:
             # Before the commit: who dies after it leaves what the next one sweeps.
@@ -264,27 +318,47 @@ class Catalog:
 
     def sweep_originals(self) -> int:
         """Remove the bytes that no item needs, and what a process that died left behind. Returns how many bytes."""
-        return self.originals.sweep(lambda hashes: self.read(needed_originals, hashes))
+        return self.originals.sweep()
 
-    def prune(self) -> tuple[int, int]:
-        """Forget missing items and contents that no path holds, a few thousand at a time. Returns (items, contents)."""
-        items = contents = last = 0
-        while True:
-            with writing(self._engine) as connection:
-                missing = missing_items(connection, last, FORGOTTEN)
-                contents += self._forget(connection, missing)[1]
-            items += len(missing)
-            if len(missing) < FORGOTTEN:
-                break
-            last = missing[-1].id
-        last = 0
+    def forget_orphans(self) -> int:
+        """Forget contents that no path holds: what changed files held before. Returns how many."""
+        contents = last = 0
         while True:
             with writing(self._engine) as connection:
                 orphans = orphaned_contents(connection, last, FORGOTTEN)
                 contents += collect_orphans(connection, orphans)
+                if orphans:
+                    mark_traces(connection)
             if len(orphans) < FORGOTTEN:
-                return items, contents
+                return contents
             last = orphans[-1]
+
+    @property
+    def marked(self) -> bool:
+        """Whether the file may still hold what was forgotten: words, vectors, paths."""
+        return self.read(traces_left)
+
+    def wipe(self, largest: int | None = None) -> int:
+        """Leave nothing in the catalog's files of what was forgotten: FTS5's indexes and then the whole file are
+        written anew. Nothing happens to one that isn't `marked`, or beyond `largest` bytes; it stays marked where it
+        can't be done, for a reader of an old state or another writer. Returns the bytes that it freed.
+
+        Raises: LibraryError where the disk is full, for example.
+        """
+        if not self.marked or (largest is not None and self.path.stat().st_size > largest):
+            return 0
+        try:
+            with writing(self._engine) as connection:
+                forget_warnings(connection)
+                merge_words(connection)
+            freed, done = rewrite(self._engine)
+            if done:
+                with writing(self._engine) as connection:
+                    clear_mark(connection)
+                checkpoint(self._engine)
+        except LibraryLocked:
+            return 0
+        return freed
 
     def forget_failures(self, paths: Sequence[bytes]) -> int:
         """Drop rows of the failure ledger; returns how many there were."""

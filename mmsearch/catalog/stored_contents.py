@@ -82,16 +82,14 @@ def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int
         select(
             SegmentRow.id, SegmentRow.modality, Embedding.vector,
             SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-            SegmentRow.text,
+            SegmentRow.text, SegmentRow.place,
         )
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
         .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
         .order_by(SegmentRow.ordinal)
     )  # fmt: skip
-    return [
-        StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0])
-        for row in connection.execute(query)
-    ]
+    rows: Any = connection.execute(query)
+    return [StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0]) for row in rows]
 
 
 def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
@@ -147,7 +145,7 @@ def _segments(connection: Connection, space: SpaceRecord, ids: Sequence[int]) ->
     query = (
         select(
             row.content_id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end, row.text,
-            Embedding.vector,
+            row.place, Embedding.vector,
         )
         .join(Embedding, Embedding.segment_id == row.id)
         .where(row.content_id.in_(ids), Embedding.space_id == space.id)

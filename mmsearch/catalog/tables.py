@@ -51,6 +51,21 @@ class Root(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     path: Mapped[bytes] = mapped_column(BytesColumn, unique=True)
+    exclude: Mapped[str] = mapped_column(server_default="")
+    """Globs of what every ingest leaves out below it, one a line."""
+    scanned_at: Mapped[datetime | None]
+    """When an ingest last came to its end."""
+
+
+class CopyRow(Base):
+    """A backup or an export that this library wrote: it may still hold what was forgotten since."""
+
+    __tablename__ = "copies"
+
+    path: Mapped[bytes] = mapped_column(BytesColumn, primary_key=True)
+    kind: Mapped[str]
+    """backup or export."""
+    made_at: Mapped[datetime]
 
 
 class Content(Base):
@@ -162,6 +177,8 @@ class SegmentRow(Base):
     char_start: Mapped[int | None]
     char_end: Mapped[int | None]
     text: Mapped[str | None]
+    place: Mapped[str | None]
+    """What its part of a document is called."""
 
 
 class SpaceRow(Base):

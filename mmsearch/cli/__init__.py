@@ -1,13 +1,15 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
 import sys
+import traceback
 from pathlib import Path
 
 import click
 
-from mmsearch.cli import log, output
+from mmsearch.cli import exit_codes, log, output
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.config import config
+from mmsearch.cli.conflicts import refuse_conflicts
 from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
@@ -24,10 +26,12 @@ from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
+from mmsearch.cli.roots import roots
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.cli.wrong_names import with_right_command, with_right_option
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
 
@@ -59,10 +63,21 @@ class _Shell(click.Group):
                 f"{error.option_name} goes after the command, as in: mmsearch {example} {error.option_name} ...", ctx
             ) from error
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """What other programs call a command is told its name here."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise with_right_command(error, self, args[0]) from error
+
     def invoke(self, ctx: click.Context) -> object:
         """Click would end in silence on any broken pipe; standard output's is a ReaderGone, so this is another's."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise with_right_option(error) from error
         except BrokenPipeError as error:
             raise MmsearchError("a process that mmsearch uses has ended", hint="run the command again") from error
 
@@ -102,6 +117,7 @@ for command in (
     failures,
     remove,
     prune,
+    roots,
     backup,
     restore,
     export,
@@ -126,28 +142,49 @@ for command in (
 train.add_command(train_labels)
 train.add_command(train_fusion)
 add_examples(cli)
+refuse_conflicts(cli)
 
 
 def main() -> None:
-    """Run the command line; what went wrong is said in a line or two, with the error's own exit code."""
+    """Run the command line; what went wrong is said in a line or two, with an exit code of its own (`exit_codes`)."""
     output.guard()
     own_process()
     try:
-        cli(standalone_mode=False)
-        sys.stdout.flush()
+        code = _run()
     except MmsearchError as error:
-        click.echo(_lines(f"Error: {error.message}"), err=True)
-        if error.hint:
-            click.echo(_lines(f"Hint: {error.hint}"), err=True)
+        _say(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        sys.exit(exit_codes.of_usage(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
-        sys.exit(130)
+        sys.exit(exit_codes.INTERRUPTED)
     except output.ReaderGone:
-        sys.exit(141)
+        sys.exit(exit_codes.READER_GONE)
+    except Exception as error:
+        traceback.print_exc()
+        _say(MmsearchError(f"something unexpected: {type(error).__name__}", hint="please report what is printed above"))
+        sys.exit(exit_codes.UNEXPECTED)
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of a command that came to its end. What it printed is written down before that is told."""
+    code = 0
+    try:
+        cli(standalone_mode=False)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    sys.stdout.flush()
+    return code
+
+
+def _say(error: MmsearchError) -> None:
+    click.echo(_lines(f"Error: {error.message}"), err=True)
+    if error.hint:
+        click.echo(_lines(f"Hint: {error.hint}"), err=True)
 
 
 def _lines(message: str) -> str:

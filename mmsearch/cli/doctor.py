@@ -1,6 +1,5 @@
 """mmsearch doctor"""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import show
+from mmsearch.cli.exit_codes import CHECK_FAILED
 from mmsearch.cli.options import device_options, json_option, library_option, open_library
 from mmsearch.types import Location
 
@@ -20,7 +20,7 @@ from mmsearch.types import Location
 def doctor(library: Path | None, device: str | None, precision: str | None, paths: bool, as_json: bool) -> None:
     """Check everything that mmsearch needs.
 
-    Changes nothing. The exit code is 1 if something is wrong.
+    Changes nothing. The exit code is 8 if something is wrong.
     """
     with open_library(library, device=device, precision=precision) as opened:
         if paths:
@@ -33,7 +33,7 @@ def doctor(library: Path | None, device: str | None, precision: str | None, path
         rows = [(f.state, f.subject, f.detail + (f" -> {f.remedy}" if f.remedy else "")) for f in findings]
         show.table(("", "what", "seen"), rows, wrap="seen")
     if any(finding.state == "error" for finding in findings):
-        sys.exit(1)
+        raise SystemExit(CHECK_FAILED)
 
 
 def _show_places(places: Sequence[Location], as_json: bool) -> None:

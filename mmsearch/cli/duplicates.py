@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import json_option, kinds_option, library_option, open_library
 
 if TYPE_CHECKING:
     from mmsearch.search.duplicates import Duplicate
@@ -28,9 +28,7 @@ def _split_kinds(_context: click.Context, _option: click.Parameter, value: str |
     "--threshold", type=float, help="Cosine from which two are compared, e.g. 0.98. Default: the setting similarity."
 )
 @click.option("--kind", "kinds", callback=_split_kinds, metavar="KINDS", help=f"Only these, of: {', '.join(_KINDS)}.")
-@click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
-)
+@kinds_option
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"path glob '*/2024/*'\".")
 @click.option(
     "--paths",

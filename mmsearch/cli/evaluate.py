@@ -62,4 +62,6 @@ def _print(found: "Evaluation") -> None:
         )
         rows = [(name, f"{e.value:.3f}", f"{e.low:.3f}", f"{e.high:.3f}") for name, e in result.metrics.items()]
         show.table(("measure", "value", "95 % from", "to"), rows)
+    for warning in found.warnings:
+        show.line(f"Warning: {warning}", err=True)
     show.unused(found.unused)

@@ -6,8 +6,8 @@ import click
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
     "": (
-        "mmsearch ingest ~/Pictures ~/Sounds",
-        "mmsearch query a dog on a beach",
+        'mmsearch query "a red bus" ~/Pictures',
+        "mmsearch ingest ~/Sounds ~/Videos",
         "mmsearch help guide",
     ),
     "ingest": (
@@ -16,8 +16,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch ingest ~/Pictures --library new.library --space siglip2-b-16",
     ),
     "query": (
-        "mmsearch query a dog on a beach --in image -k 20",
-        "mmsearch query bark.wav --explain",
+        'mmsearch query "a red bus" ~/Pictures',
+        "mmsearch query bark.wav --in photos -k 20 --explain",
         "mmsearch query beach + sunset.jpg - 0.5:people --filter 'taken >= 2024-05'",
     ),
     "duplicates": (
@@ -35,11 +35,17 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "remove": (
         "mmsearch remove ~/Pictures/private",
-        "mmsearch remove photo.jpg --library photos.library",
+        "mmsearch remove photo.jpg --library photos.library --prove",
     ),
     "prune": (
         "mmsearch prune",
-        "mmsearch prune --library photos.library",
+        "mmsearch prune --excluded --prove",
+        "mmsearch prune ~/Pictures --exclude '*.tmp'",
+    ),
+    "roots": (
+        "mmsearch roots",
+        "mmsearch roots ~/Pictures --exclude private/ --exclude '*.tmp'",
+        "mmsearch roots ~/Pictures --include '*.tmp'",
     ),
     "backup": (
         "mmsearch backup photos.backup",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import show
+from mmsearch.cli.exit_codes import CHECK_FAILED
 from mmsearch.cli.options import json_option, library_option, open_library
+from mmsearch.errors import IndexDamaged
 
 if TYPE_CHECKING:
     from mmsearch import IndexBuild
@@ -74,10 +76,15 @@ def tune(recall: float | None, library: Path | None, as_json: bool) -> None:
 def build(preset: str | None, recall: float | None, library: Path | None, as_json: bool) -> None:
     """Build new indexes beside those in use.
 
-    A new index is used only if it reaches the recall; otherwise the exit code is 1.
+    A new index is used only if it reaches the recall; otherwise the exit code is 8.
     """
     with open_library(library) as opened:
-        _tell(opened.index.build(preset, recall), as_json)
+        built = opened.index.build(preset, recall)
+    for one in built:
+        if preset not in (None, "auto", one.preset):
+            why = f"{one.size:,} vectors are too few for {preset}: all are compared, which is exact"
+            show.line(f"{one.item}/{one.segment}: {why}", err=True)
+    _tell(built, as_json)
 
 
 @index.command()
@@ -87,7 +94,7 @@ def build(preset: str | None, recall: float | None, library: Path | None, as_jso
 def verify(repair: bool, library: Path | None, as_json: bool) -> None:
     """Compare every index with the catalog.
 
-    The exit code is 1 if an index is wrong and was not repaired.
+    The exit code is 5 if an index is wrong and was not repaired.
     """
     with open_library(library) as opened:
         found = opened.index.verify(repair=repair)
@@ -97,11 +104,11 @@ def verify(repair: bool, library: Path | None, as_json: bool) -> None:
         state = "repaired: " if one.repaired else ""
         show.line(f"{one.item}/{one.segment}  {one.size:,} vectors  {state}{'; '.join(one.wrong) or 'as the catalog'}")
     if any(one.wrong and not one.repaired for one in found):
-        raise SystemExit(1)
+        raise SystemExit(IndexDamaged.exit_code)
 
 
 def _tell(outcomes: Sequence["IndexBuild"], as_json: bool) -> None:
-    """The exit code is 1 if one misses its target."""
+    """The exit code is 8 if one misses its target."""
     if as_json:
         show.echo_json([asdict(one) for one in outcomes])
     rows = [
@@ -114,7 +121,7 @@ def _tell(outcomes: Sequence["IndexBuild"], as_json: bool) -> None:
     if not as_json:
         show.table(("list", "preset", "vectors", "recall@10 of queries", "", "took"), rows)
     if not all(one.published for one in outcomes):
-        raise SystemExit(1)
+        raise SystemExit(CHECK_FAILED)
 
 
 def _recall(recall: Mapping[str, float]) -> str:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.exit_codes import INTERRUPTED
+from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
 from mmsearch.cli.progress import progress
+from mmsearch.cli.prune import prune_and_tell
 
 if TYPE_CHECKING:
     from mmsearch import Media
     from mmsearch.ingest import IngestReport
-
-INTERRUPTED = 130
 
 
 @click.command()
@@ -28,9 +28,7 @@ INTERRUPTED = 130
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/.")
 @click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
 @click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
-@click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
-)
+@kinds_option
 @click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
 @click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
 @click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
@@ -55,6 +53,10 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
         else:
             report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
     print_report(report, as_json=as_json)
+    asked = report.left_out and not dry_run and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    if asked and click.confirm(f"Forget the {report.left_out} files that are left out now, but were taken in before?"):
+        with open_library(library) as opened:
+            prune_and_tell(opened, paths, excluded=True, exclude=options["exclude"])
 
 
 def _piped(paths: tuple[Path, ...], given: dict[str, Any], others: bool) -> "Media | None":

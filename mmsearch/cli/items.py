@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import FilePath, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import FilePath, json_option, kinds_option, library_option, open_library
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=FilePath())
 @library_option
 @click.option("--filter", metavar="FILTER", help='Only items such as: "tag = dog and meta.rating >= 4".')
-@click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
-)
+@kinds_option
 @click.option("--missing", is_flag=True, help="Items whose files are missing, too.")
 @click.option("--count", is_flag=True, help="Print only how many there are.")
 @json_option

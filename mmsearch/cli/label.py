@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import device_options, json_option, library_option, open_library, split_modalities
+from mmsearch.cli.options import device_options, json_option, kinds_option, library_option, open_library
 
 if TYPE_CHECKING:
     from mmsearch.types import Label
@@ -20,9 +20,7 @@ NONE = "none of these"
 @click.option("--with", "model", metavar="NAME", help="Use the classifier NAME instead: see `mmsearch train labels`.")
 @library_option
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"modality = image and path glob '*/2024/*'\".")
-@click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
-)
+@kinds_option
 @click.option("--save", is_flag=True, help='Keep the labels as tags, for --filter "tag = dog" and keyword search.')
 @click.option("--min-confidence", type=click.FloatRange(0, 1), help=f"Below this confidence, answer {NONE!r}.")
 @device_options

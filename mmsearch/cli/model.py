@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.ingest import INTERRUPTED, stoppable
+from mmsearch.cli.exit_codes import INTERRUPTED
+from mmsearch.cli.ingest import stoppable
 from mmsearch.cli.options import device_options, json_option, library_option, open_library
 from mmsearch.cli.progress import progress
 

@@ -51,6 +51,42 @@ def split_modalities(_context: click.Context, _parameter: click.Parameter, value
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
 
 
+_SYNONYMS = {
+    "image": "images picture pictures photo photos photograph photographs img",
+    "audio": "audios sound sounds music song songs recording recordings",
+    "video": "videos film films movie movies clip clips",
+    "text": "texts note notes document documents doc docs passage passages",
+}
+_MODALITIES = {word: kind for kind, words in _SYNONYMS.items() for word in (kind, *words.split())}
+"""What a kind may be called -> its modality."""
+
+
+def _kinds(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Modalities, each once. Raises: BadParameter for what is no kind."""
+    from mmsearch.core.registry import known_targets
+
+    if not given:
+        return None
+    named = [part.strip().lower() for value in given for part in value.split(",") if part.strip()]
+    modalities = dict.fromkeys(_MODALITIES.get(name, name) for name in named)
+    unknown = [name for name in modalities if name not in known_targets("decoders")]
+    if unknown or not modalities:
+        known = ", ".join(sorted(known_targets("decoders")))
+        what = f"there is no kind {unknown[0]!r}" if unknown else "no kind is named"
+        raise click.BadParameter(f"{what}; the kinds are {known}", context, option)
+    return tuple(modalities)
+
+
+kinds_option = click.option(
+    "--in",
+    "modalities",
+    multiple=True,
+    callback=_kinds,
+    metavar="KINDS",
+    help="Only these kinds, e.g. image,audio or photos; may be repeated.",
+)
+
+
 def open_library(library: Path | None, **settings: Any) -> "Library":
     from mmsearch.library import open_library
 

@@ -1,35 +1,34 @@
 """mmsearch query"""
 
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import show
+from mmsearch.cli import query_folder, show
+from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
-from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, split_modalities
-from mmsearch.errors import InvalidInput
+from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
+from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
+from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
-    from mmsearch.library import Library
-    from mmsearch.types import Hit, Query
+    from mmsearch.types import Hit
 
-PASSED = ("filter", "offset", "dedup", "moments", "mode")
+PASSED = ("offset", "dedup", "moments", "mode")
 """Options that `Library.search` takes as they are."""
+
+FORMATS = ("only_paths", "as_json", "as_json_lines")
+"""Options that print something else than a table."""
 
 WEAK = 3
 """Results shown when none is confident."""
 
-_LESS = re.compile(r"\s-([^\W\d]\S*)")
-"""A word in a phrase with a minus right before it."""
-
 _FILE = FilePath()
 
 
-@click.command()
+@click.command(cls=WordsCommand)
 @click.argument("query", nargs=-1)
 @library_option
 @click.option("--text", help="Words, even if a file has that name.")
@@ -37,9 +36,16 @@ _FILE = FilePath()
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
 @click.option("--like", type=int, metavar="ID", help="Find more like the result with this id (see --ids).")
+@kinds_option
 @click.option(
-    "--in", "modalities", callback=split_modalities, metavar="KINDS", help="Only these kinds, e.g. image,audio."
+    "--in-folder",
+    type=FilePath(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Only results in this folder; it is taken in if it never was. The last word may be a folder, too, written "
+    "with a slash, as . or with ~.",
 )
+@click.option("--update", is_flag=True, help="First take in what is new in the folders of the library.")
+@click.option("--yes", is_flag=True, help="Take in a folder, or what is new, without asking, however long it takes.")
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "keyword", "vector"]),
@@ -63,101 +69,77 @@ _FILE = FilePath()
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
 @device_options
 @json_option
+@click.option("--jsonl", "as_json_lines", is_flag=True, help="Print JSON Lines: a result a line.")
 def query(
     query: tuple[str, ...],
     library: Path | None,
     modalities: tuple[str, ...] | None,
     k: int,
-    as_json: bool,
     **options: Any,
 ) -> None:
     """Search with words, or with the path of a file.
 
     QUERY is words, or a picture, a sound, a video or a document. Join parts with + and -; a number before a colon
-    weights a part, as in 0.5:people.
+    weights a part, as in 0.5:people. The exit code is 1 if nothing likely was found.
     """
     settings = {name: options.pop(name) for name in ("device", "precision")}
+    words, folder = split_folder(query, options["in_folder"])
+    folder = query_folder.absolute(folder)
+    if options["yes"] and folder is None and not options["update"]:
+        raise click.UsageError("--yes goes with a folder or with --update, and says nothing alone")
     with open_library(library, **settings) as opened:
-        asked, passed = _asked(opened, query, options), {n: options[n] for n in PASSED}
-        found = opened.search(asked, k, modalities=modalities, **passed)
+        asked, passed = asked_query(opened, words, options), {n: options[n] for n in PASSED}
+        filter = options["filter"] if folder is None else query_folder.in_folder(folder, options["filter"])
+        if folder is not None or options["update"]:
+            query_folder.take_in(opened, folder, update=options["update"], yes=options["yes"])
+        generation = opened.generation if _as_json(options) else 0
+        found = opened.search(asked, k, modalities=modalities, filter=filter, **passed)
         if options["min_confidence"] is not None:
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
-        shown = _shown(found, {**options, "as_json": as_json})
+        shown = _shown(found, options)
         why = {}
         if options["explain"] or options["overlay"]:
-            wanted = found if as_json else shown
-            why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in wanted}
+            why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
         best = opened.original(found[0].path) if options["show_best"] and found else None
-    if options["only_paths"] or options["null"]:
+    if options["only_paths"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
-    elif as_json:
-        show.hits_json(found, {rank: as_json_able(reason) for rank, reason in why.items()})
+    elif _as_json(options):
+        reasons = {rank: as_json_able(reason) for rank, reason in why.items()}
+        if options["as_json"]:
+            show.answer_json(asked, generation, found, reasons)
+        else:
+            show.hits_json_lines(found, reasons)
     else:
         show.hits(shown, ids=options["ids"], scores=options["scores"])
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
+        if found[0].missing:
+            raise Unreadable(
+                f"{best} is not there any more",
+                hint="connect its disk, ingest where it is now, or forget it: mmsearch prune",
+            )
         click.launch(str(best))
+    if not answered(found):
+        raise SystemExit(NOTHING_FOUND)
+
+
+def answered(found: "list[Hit]") -> bool:
+    """Whether some hit is at least likely, or not known to be unlikely."""
+    return any(hit.level != "unlikely" for hit in found)
+
+
+def _as_json(options: dict[str, Any]) -> bool:
+    return bool(options["as_json"] or options["as_json_lines"])
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
-    """What is printed; of results that are all unlikely, only the first few. How sure they are is said above it."""
-    told = not (options["only_paths"] or options["null"] or options["as_json"])
-    if found and not all(hit.level == "unlikely" for hit in found):
-        if told and sys.stdout.isatty():
+    """What is printed; of results that are all unlikely, a table has the first few. How sure they are is said above."""
+    if any(options[name] for name in FORMATS):
+        return found
+    if answered(found):
+        if sys.stdout.isatty():
             click.echo(show.levels(found), err=True)
         return found
-    if told:
-        click.echo("No confident match. The nearest:" if found else "Nothing found.", err=True)
+    click.echo("No confident match. The nearest:" if found else "Nothing found.", err=True)
     return found if options["show_all"] else found[:WEAK]
-
-
-def _asked(opened: "Library", words: tuple[str, ...], options: dict[str, Any]) -> "Query":
-    """One Query from the bare words, the files among them, and the options."""
-    from mmsearch.types import Query
-
-    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video", "like")})
-    for sign, group in _groups(words):
-        weight, group = _weight(group)
-        query = query + sign * weight * _meant(opened, group)
-    if not query.parts:
-        raise InvalidInput("the query is empty", hint="mmsearch query WORDS, or the path of a picture or a sound")
-    return query
-
-
-def _groups(words: tuple[str, ...]) -> Iterator[tuple[float, list[str]]]:
-    """The words between + and -, each group with its sign."""
-    sign, group = 1.0, list[str]()
-    for word in (*words, "+"):
-        # In a phrase, as search engines have it: "dog -barking".
-        less = _LESS.findall(word)
-        yield from ((-1.0, [one]) for one in less)
-        word = _LESS.sub("", word) if less else word
-        if less and not word:
-            continue
-        if word not in ("+", "-"):
-            group.append(word)
-            continue
-        if group:
-            yield sign, group
-        sign, group = (1.0 if word == "+" else -1.0), []
-
-
-def _weight(group: list[str]) -> tuple[float, list[str]]:
-    """The weight in front of a group, as in 0.5:people; a time of day (2:30) is none."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?):(?!\d)(.+)", group[0], re.DOTALL)
-    return (float(found[1]), [found[2], *group[1:]]) if found else (1.0, group)
-
-
-def _meant(opened: "Library", group: list[str]) -> "Query":
-    """The files of a group, and its other words as one text."""
-    from mmsearch.types import Query
-
-    query, loose = Query(), list[str]()
-    for word in group:
-        (part,) = opened.interpret(word).parts
-        if isinstance(part.value, str):
-            loose.append(part.value)
-        else:
-            query = query + Query(mixed=(part,))
-    return query + Query(text=" ".join(loose)) if loose else query

@@ -16,7 +16,7 @@ from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
     from mmsearch.evaluate import UnusedPair
-    from mmsearch.types import Hit, Modality, Moment
+    from mmsearch.types import Hit, Modality, Moment, Query
 
 PASSAGE = 160
 """Characters of a passage that a table shows."""
@@ -149,14 +149,37 @@ def paths(found: Sequence[Path], end: bytes) -> None:
     output.write_bytes(b"".join(os.fsencode(path) + end for path in found))
 
 
-def hits_json(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
-    """`why`: rank -> the explanation of that hit, if any were asked for."""
-    echo_json([asdict(hit) | ({"why": why[hit.rank]} if hit.rank in why else {}) for hit in found])
+def answer_json(asked: "Query", generation: int, found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
+    """What was asked, how sure the best hit is, which state of the library answered, and the hits.
+
+    Args:
+        why: Rank -> the explanation of that hit, if any were asked for.
+    """
+    best = found[0] if found else None
+    echo_json(
+        {
+            "query": [{"modality": one.modality, "value": one.value, "weight": one.weight} for one in asked.parts],
+            "level": best.level if best else None,
+            "confidence": best.confidence if best else None,
+            "generation": generation,
+            "hits": [_hit_json(hit, why) for hit in found],
+        }
+    )
+
+
+def hits_json_lines(found: Sequence["Hit"], why: Mapping[int, Any]) -> None:
+    """The hits as JSON Lines."""
+    for hit in found:
+        click.echo(json.dumps(_hit_json(hit, why), default=str).replace("\x7f", "\\u007f"))
+
+
+def _hit_json(hit: "Hit", why: Mapping[int, Any]) -> dict[str, Any]:
+    return asdict(hit) | ({"why": why[hit.rank]} if hit.rank in why else {})
 
 
 def where(hit: "Hit") -> str:
     """The moment, the page and the passage of a hit; of a bundle, which file matched and how many more there are."""
-    parts = []
+    parts = ["(file is not there)"] if hit.missing else []
     if hit.part is not None and hit.part != hit.path:
         parts.append(hit.part.name)
     parts += _place(hit, hit.modality)
@@ -173,8 +196,12 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
         if modality == "video":
             parts.append({"audio": "sound", "text": "words"}.get(found.matched or "", "picture"))
-    if found.page is not None:
+    if found.place is not None:
+        parts.append(found.place)
+    elif found.page is not None:
         parts.append(f"p. {found.page}")
+    if found.place is not None and found.matched == "image":
+        parts.append("picture")
     if found.passage:
         words = " ".join(found.passage.split())
         parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")

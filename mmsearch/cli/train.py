@@ -1,5 +1,6 @@
 """mmsearch train"""
 
+import math
 import shlex
 import sys
 from dataclasses import asdict
@@ -36,7 +37,7 @@ _PAIRS = (
     click.option("--name", default="mine", show_default=True, help="Name of the trained model."),
     click.option("--resume", is_flag=True, help="Continue an interrupted training, with its own options."),
     click.option("--valid", type=_FILE, help="Pairs for validation."),
-    click.option("--loss", help="Loss: infonce or sigmoid."),
+    click.option("--loss", help="Loss: infonce, sigmoid, cross-entropy or mse (not for adapters)."),
     click.option("--optimizer", help="Optimizer: adamw, adam or sgd."),
     click.option("--epochs", type=int, help="Maximum number of epochs."),
     click.option("--batch", type=int, help="Number of pairs in a step."),
@@ -67,6 +68,8 @@ def _on_pairs(command: Command) -> Command:
 @click.option("--keep", type=float, help="How strongly other vectors are held in place.")
 @click.option("--adversarial", help="Also learn from the most harmful small changes: fgm or pgd.")
 @click.option("--radius", type=float, help="Size of such a change, as a fraction of a vector's length.")
+@click.option("--test", type=float, help="Share of the pairs that take no part, and measure the result in the end.")
+@click.option("--augment", type=float, help="Move every vector at random by this fraction of its length, each time.")
 def projection(**options: Any) -> None:
     """Train a projection of the library's vectors on PAIRS.
 
@@ -163,7 +166,7 @@ def drop(name: str, library: Path | None) -> None:
 
 
 def _first(measures: dict[str, float]) -> str:
-    return next((f"{name} {value:.3f}" for name, value in measures.items()), "")
+    return next((f"{name} {value:.3f}" for name, value in measures.items()), "-")
 
 
 def _command() -> str:
@@ -174,13 +177,17 @@ def report_epoch(epoch: "EpochReport") -> None:
     """A line of progress."""
     measures = "  ".join(f"{name} {value:.3f}" for name, value in epoch.measures.items())
     loss = f"loss {epoch.loss:.3f}" if epoch.number else "untrained "
-    click.echo(f"epoch {epoch.number:3}  {loss}  {measures}", err=True)
+    if not math.isnan(epoch.validation_loss):
+        measures = f"validation loss {epoch.validation_loss:.3f}  {measures}"
+    click.echo(f"epoch {epoch.number:3}  {loss}  {measures}".rstrip(), err=True)
 
 
 def report_trained(found: "TrainingResult", use: str) -> None:
     """What a training gave, and how to use it."""
     rows = [(name, f"{found.before[name]:.3f}", f"{value:.3f}") for name, value in found.after.items()]
     show.table(("validation", "before", "after"), rows)
+    if found.test:
+        show.table(("test", "after"), [(f"test {name}", f"{value:.3f}") for name, value in found.test.items()])
     show.line(f"epoch {found.best_epoch} of {found.epochs} kept in {show.shorter(found.path)}")
     for warning in found.warnings:
         show.line(f"note: {warning}", err=True)

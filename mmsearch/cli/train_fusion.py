@@ -21,7 +21,7 @@ from mmsearch.cli.train import report_epoch, report_trained
 @click.option("--hide", type=float, help="How often training hides a modality, in [0, 1].")
 @click.option("--attack", help="Train against harmful small changes: none, fgm or pgd.")
 @click.option("--radius", type=float, help="Size of such a change, as a fraction of a vector's length.")
-@click.option("--loss", help="Loss: infonce or sigmoid.")
+@click.option("--loss", help="Loss: infonce, sigmoid, cross-entropy or mse.")
 @click.option("--optimizer", help="Optimizer: adamw, adam or sgd.")
 @click.option("--epochs", type=int, help="Maximum number of epochs.")
 @click.option("--batch", type=int, help="Number of pairs in a step.")

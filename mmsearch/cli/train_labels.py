@@ -9,9 +9,16 @@ import click
 
 from mmsearch.cli import show
 from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library
+from mmsearch.cli.train import report_epoch
 
 if TYPE_CHECKING:
     from mmsearch.training.heads import TrainedHead
+    from mmsearch.training.loop import EpochReport
+
+EVERY = 10
+"""Epochs from one that is told to the next."""
+
+MEASURES = ("fit", "accuracy", "macro-F1")
 
 
 @click.command()
@@ -36,14 +43,20 @@ def labels(table: Path, library: Path | None, name: str, as_json: bool, confusio
     """
     settings = {key: options.pop(key) for key in ("device", "precision")}
     given = {key: value for key, value in options.items() if value is not None}
-    command = " ".join(["mmsearch", *sys.argv[1:]])
+    command, shown = " ".join(["mmsearch", *sys.argv[1:]]), None if as_json else _tell
     with open_library(library, **settings) as opened:
-        learned = opened.train.labels(table, name, confusion=confusion, command=command, **given)
+        learned = opened.train.labels(table, name, confusion=confusion, command=command, on_epoch=shown, **given)
     show.echo_json(asdict(learned)) if as_json else _print(learned)
 
 
+def _tell(epoch: "EpochReport") -> None:
+    if epoch.number % EVERY == 0:
+        report_epoch(epoch)
+
+
 def _print(learned: "TrainedHead") -> None:
-    show.table(("validation", ""), [(name, f"{value:.3f}") for name, value in learned.after.items()])
+    measured = [(name, f"{learned.after[name]:.3f}" if learned.after else "-") for name in MEASURES]
+    show.table(("validation", ""), measured)
     click.echo(f"{len(learned.classes)} names, epoch {learned.best_epoch} of {learned.epochs} kept")
     for warning in learned.warnings:
         show.line(f"note: {warning}", err=True)

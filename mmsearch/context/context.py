@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.items import items_at
+from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
@@ -39,15 +40,21 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         somebody is writing."""
         fresh = self._catalog is None
         opened = super().catalog(create=create)
-        if fresh and opened.originals.unfinished:
+        if fresh and (opened.originals.unfinished or opened.marked):
             with suppress(LibraryError), self.writing(wait=0):
-                opened.sweep_originals()
+                self._sweep(opened)
         return opened
 
     def sweep(self) -> None:
         """The same, for who is writing."""
-        if self.catalog().originals.unfinished:
-            self.catalog().sweep_originals()
+        self._sweep(self.catalog())
+
+    def _sweep(self, opened: Catalog) -> None:
+        if opened.originals.unfinished and not opened.originals.foreign:
+            opened.sweep_originals()
+        if opened.marked:
+            opened.forget_orphans()
+            opened.wipe(WIPED_AT_ONCE)
 
     def original(self, path: str | os.PathLike[str]) -> Path:
         """The file that holds what an item at a path holds. Raises: NotKept, InvalidInput."""

@@ -140,7 +140,7 @@ class Resources:
         if self._requested is None or base is None or registry.target_of("spaces", self._requested) == base.target:
             return
         raise SpaceChanged(
-            f"the library at {self.path} has the space {base.name!r}: {self._requested!r} is another",
+            f"the library at {self.path} has the model {base.name!r}: {self._requested!r} is another",
             hint="leave it out; or make a new library: "
             f"mmsearch ingest FOLDER --library NEW --space {self._requested}; "
             f"or change this one's model: mmsearch model add {self._requested}",

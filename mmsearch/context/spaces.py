@@ -111,7 +111,7 @@ def checked(space: Space, record: SpaceRecord) -> Space:
     if record.fingerprint == space.fingerprint:
         return space
     raise SpaceChanged(
-        f"the vectors in this library were made by another version of the space {record.name!r}",
-        hint="put back the weights or the mmsearch release that made them, or ingest into a new library: "
-        "--library PATH",
+        f"this library was made with another version of the model {record.name!r} than the one here",
+        hint="put back the weights or the mmsearch release that made it, or make a new library: "
+        "mmsearch ingest FOLDER --library NEW",
     )

@@ -39,6 +39,15 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
+def is_away(root: Path) -> bool:
+    """Whether nothing can be told of what lay in a folder: it is not there, or empty, as the place of a disk that isn't
+    mounted is."""
+    try:
+        return not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir()))
+    except OSError:
+        return False
+
+
 def path_in_table(text: str, folder: Path) -> Path:
     """The absolute path that a table in this folder names, whose writer may have used Windows' backslashes.
 

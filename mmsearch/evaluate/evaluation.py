@@ -31,6 +31,7 @@ from mmsearch.search import keywords
 from mmsearch.search.kinds import named_kind
 from mmsearch.search.query import embed_query, resolve_query
 from mmsearch.search.vector import note_lists
+from mmsearch.training.serving.sources import models_that_learned
 from mmsearch.types import Modality, Query, Space, Vectors
 
 RESAMPLES = 1000
@@ -111,8 +112,15 @@ def evaluate(
         raise InvalidInput(f"nothing in {judged.source} can be used{_example(listed)}", hint="ingest the files first")
     return Evaluation(
         judged.source, context.path, subject.record.name, subject.record.fingerprint, tuple(results), listed, counts,
-        SEED, RESAMPLES,
+        SEED, RESAMPLES, tuple(_trained_on(judged, subject)),
     )  # fmt: skip
+
+
+def _trained_on(judged: JudgedPairs, subject: _Subject) -> list[str]:
+    return [
+        f"the model {name!r} was trained on {judged.source.name}: the figures say what it remembers, not what it finds"
+        for name in models_that_learned(judged.source, subject.record, subject.context)
+    ]
 
 
 def _counts(k: Sequence[int]) -> tuple[int, ...]:

@@ -92,3 +92,5 @@ class Evaluation:
     k: tuple[int, ...]
     seed: int
     resamples: int
+    warnings: tuple[str, ...] = ()
+    """What makes the figures better than searches are."""

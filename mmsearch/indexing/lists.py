@@ -164,15 +164,17 @@ class Lists:
             for h in self._loaded.values()
         )
 
-    def publish(self) -> None:
-        """Write every list that differs enough from its file. The caller holds the library's writer lock."""
+    def publish(self, *, every: bool = False) -> None:
+        """Write every list that differs enough from its file, or at all with `every`. The caller holds the library's
+        writer lock."""
         keys = self.refresh()
         for key in keys:
             loaded, path = self._loaded[key], self.path(key)
             if loaded.damaged:
                 with told(path):
                     quarantine(path)
-            if loaded.damaged or loaded.published_generation < 0 or loaded.has_outgrown_file:
+            changed = loaded.unpublished_changes > 0 if every else loaded.has_outgrown_file
+            if loaded.damaged or loaded.published_generation < 0 or changed:
                 self._publish(key, loaded)
         if keys:
             self._catalog.raise_oldest_replayable_generation(
@@ -253,6 +255,13 @@ class Lists:
         with told(self.ann_path(key)):
             self.ann_path(key).unlink(missing_ok=True)
         self._replace(key, self._empty())
+
+    def drop_forgetful(self) -> None:
+        """Remove the ANN indexes whose files hold vectors of what is gone. The caller has the writer's lock."""
+        for key in self.refresh():
+            layers = self._loaded[key].layers
+            if layers is not None and layers.gone:
+                self.remove_ann(key)
 
     def _reload_if_newer(self, key: ListKey, loaded: LoadedIndex) -> None:
         """If another process has built an ANN index, read it beside, and search with the old one until that is done."""

@@ -1,7 +1,7 @@
 """What users leave out: globs as .gitignore means them, `.mmsearchignore` files, and folders with a `.nomedia`."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,11 +31,13 @@ class Rules:
     """Each with what the user wrote."""
     matched: set[str] = field(default_factory=set)
     """What the user wrote that matched something."""
+    above: str = ""
+    """What stands before every path that is asked for: where the globs count from a folder above the root."""
 
     def verdict(self, path: bytes) -> bool | None:
         """Whether a path below the root, a folder's with a slash at its end, is left out (True) or taken back (False);
         None if no glob says. The last that matches decides."""
-        text = normal_form(os.fsdecode(path[len(self.below) :]).replace(os.sep, "/"))
+        text = self.above + normal_form(os.fsdecode(path[len(self.below) :]).replace(os.sep, "/"))
         found: bool | None = None
         for written, pattern in self.patterns:
             if pattern.include is not None and pattern.match_file(text) is not None:
@@ -56,6 +58,30 @@ def excluding(globs: Iterable[str], root: Path) -> Rules:
             (glob, _compiled(glob, _literal(line))) for line in dict.fromkeys([turned, *_seen_from(written, root)])
         ]
     return Rules(b"", made)
+
+
+def kept_for(root: Path, kept: Mapping[bytes, Sequence[str]]) -> list[Rules]:
+    """The rules that are kept with a root or with one above it, for a scan of it. Whoever names a folder or a file in
+    it, gets no more of it."""
+    found = []
+    for path, globs in kept.items():
+        owner = Path(os.fsdecode(path))
+        if root.is_relative_to(owner):
+            rules = excluding(globs, owner)
+            below = root.relative_to(owner).as_posix()
+            if below != ".":
+                rules.above = normal_form(below + "/" * root.is_dir())
+            found.append(rules)
+    return found
+
+
+def to_keep(glob: str, root: Path) -> str:
+    """A glob as it can be kept with a root, without the working folder. Raises: InvalidInput."""
+    if "\n" in glob or not glob.strip():
+        raise InvalidInput(f"{glob!r} is no glob to keep", hint="such as '*.tmp' or 'private/'")
+    excluding([glob], root)
+    written = glob.replace(os.sep, "/")
+    return next(iter(_seen_from(written, root)), "/" + written[2:] if written.startswith("./") else glob)
 
 
 def ignoring(path: bytes, below: bytes) -> Rules:

@@ -37,6 +37,9 @@ class IngestReport:
     """Files left out because of `modalities`."""
     missing: int = 0
     """Items whose file was there before and is not now. They are kept; `prune` forgets them."""
+    left_out: int = 0
+    """Items that were taken in before, and whose files are excluded now. They are kept; `prune` forgets them if asked
+    to."""
     skipped: Counter[str] = field(default_factory=Counter)
     """What the scan skipped, by reason: hidden, excluded, link loop, not a regular file, ..."""
     warnings: list[str] = field(default_factory=list)

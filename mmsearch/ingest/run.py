@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
 from mmsearch.catalog.items import items_under
+from mmsearch.catalog.roots import kept_excludes
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path
+from mmsearch.core.paths import is_away
 from mmsearch.errors import InvalidInput, NotEmbedded
 from mmsearch.ingest.ahead import StepsAhead
 from mmsearch.ingest.embedding import Embedder, FileWork
@@ -21,6 +23,7 @@ from mmsearch.ingest.report import IngestReport
 from mmsearch.ingest.scan import LEADS_OUT, Scan, leads_out, size_of
 from mmsearch.media.events import DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.media.sniff import named_modality
 from mmsearch.types import Modality, OnProgress, Progress, SourceFile, Space, Vectors
 
 NOT_KEPT = "the original was not kept"
@@ -88,6 +91,8 @@ class Ingest:
         self._options = options
         self._derive = derive
         self.report = IngestReport()
+        self.scanned: list[bytes] = []
+        """Roots that were gone through to the end."""
         self._embedder = Embedder(space, options.batch_size, self.report)
         self._batch = Batch()
         self._batched = 0
@@ -105,17 +110,20 @@ class Ingest:
     def run(self, roots: Sequence[Path]) -> IngestReport:
         """Take in everything below the roots. Raises: InvalidInput for a root that never existed."""
         planner = self._planner()
-        scans = _scans(roots, self._options)
+        scans = _scans(roots, self._options, self._catalog)
         self._progress.expect(roots)
         self._work(_scanned(scans, planner, self.report), planner)
         _account(scans, planner, self.report)
+        if not self.report.interrupted:
+            self.scanned = [os.fsencode(root) for root in roots if not is_away(root)]
         return self.report
 
     def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
         """Try these files of the failure ledger once more."""
         planner = self._planner()
         self._progress.total(len(failures))
-        self._work(_listed(failures, planner, self._options), planner)
+        kept = self._catalog.read(kept_excludes)
+        self._work(_listed(failures, planner, self._options, kept), planner)
         return self.report
 
     def publishing(self) -> None:
@@ -257,9 +265,14 @@ class Ingest:
         self._committed_at = monotonic()
 
 
-def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
-    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones."""
-    scans = _scans(roots, options)
+def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> IngestReport:
+    """A dry run: what an ingest would find, without decoding or writing. New files are all taken for good ones, of the
+    kind that their names say.
+
+    Args:
+        catalog: That of the library, if there is one; the planner has none as long as it has no space.
+    """
+    scans = _scans(roots, options, catalog)
     start = perf_counter()
     gone: set[int] = set()
     report = planner.report
@@ -268,6 +281,8 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -
             gone.add(step.known.id)
         elif step.action == "fail" and step.error:
             report.failed[step.error.failure] += 1
+        elif options.modalities and named_modality(step.path) not in {None, *options.modalities}:
+            report.other_modality += 1
         else:
             setattr(report, step.kind, getattr(report, step.kind) + 1)
     _account(scans, planner, report)
@@ -276,8 +291,9 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions) -
     return report
 
 
-def _scans(roots: Sequence[Path], options: IngestOptions) -> list[Scan]:
-    return [Scan(root, options.exclude, options.hidden, options.follow_links) for root in roots]
+def _scans(roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> list[Scan]:
+    kept = catalog.read(kept_excludes) if catalog is not None else {}
+    return [Scan(root, options.exclude, options.hidden, options.follow_links, kept) for root in roots]
 
 
 def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> None:
@@ -288,10 +304,11 @@ def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> N
     unmatched = set.intersection(*(scan.unmatched() for scan in scans)) if scans else set()
     if not report.interrupted:
         report.warnings.extend(f"exclude {glob!r} matched nothing" for glob in sorted(unmatched))
+    report.left_out = planner.kept
     if planner.kept:
         report.warnings.append(
             f"files that are left out now, but were taken in before: {planner.kept}; the library keeps them until you"
-            " forget them (mmsearch remove PATH)"
+            " forget them (mmsearch prune --excluded, with the same --exclude unless it is kept)"
         )
 
 
@@ -310,18 +327,11 @@ def _check_root(scan: Scan, planner: Planner, report: IngestReport) -> None:
     exists = os.path.lexists(scan.root)
     if not exists and not known:
         raise InvalidInput(f"no such file or folder: {scan.root}", hint="check the spelling, or mount the disk")
-    if known and (not exists or _is_empty(scan.root)):
+    if known and is_away(scan.root):
         state = "is empty" if exists else "is not there"
         report.warnings.append(
             f"{scan.root} {state}, although files from it are known: they are kept, marked missing (unmounted disk?)"
         )
-
-
-def _is_empty(root: Path) -> bool:
-    try:
-        return root.is_dir() and not any(root.iterdir())
-    except OSError:
-        return False
 
 
 def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[SourceFile]:
@@ -333,7 +343,9 @@ def _timed(files: Iterator[SourceFile], report: IngestReport) -> Iterator[Source
     report.seconds["scan"] += perf_counter() - start
 
 
-def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions) -> Iterator[FileStep]:
+def _listed(
+    failures: Sequence[KnownFailure], planner: Planner, options: IngestOptions, kept: Mapping[bytes, Sequence[str]]
+) -> Iterator[FileStep]:
     for failure in failures:
         if is_media_path(failure.path):
             planner.report.skipped[NOT_KEPT] += 1
@@ -342,8 +354,10 @@ def _listed(failures: Sequence[KnownFailure], planner: Planner, options: IngestO
             planner.report.skipped[LEADS_OUT] += 1
             continue
         path = Path(os.fsdecode(failure.path))
-        for file in Scan(path, hidden=True).files():
+        scan = Scan(path, hidden=True, kept=kept)
+        for file in scan.files():
             yield from planner.step(file, failure.root)
+        planner.report.skipped.update(scan.skipped)
 
 
 class _Meter:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.core.file_times import size_and_time
-from mmsearch.ingest.excludes import IGNORE_FILE, NO_MEDIA, Rules, excluding, ignoring, left_out
+from mmsearch.ingest.excludes import IGNORE_FILE, NO_MEDIA, Rules, excluding, ignoring, kept_for, left_out
 from mmsearch.types import SourceFile
 
 JUNK = frozenset((b"Thumbs.db", b"desktop.ini", b"$RECYCLE.BIN", b"System Volume Information", b"@eaDir", b"__MACOSX"))
@@ -49,12 +49,16 @@ class Scan:
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links lead to outside of the root."""
+    kept: Mapping[bytes, Sequence[str]] = field(default_factory=dict)
+    """Root -> globs that are kept with it: they count as well where it is this root, or lies above it."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Reason -> how many: hidden, excluded, .nomedia, .mmsearchignore, link loop, link out of the folder, broken link,
     not a regular file, library."""
     blocked: list[Path] = field(default_factory=list)
     """Folders that could not be read: what they held is unknown, not gone."""
     _excluding: Rules = field(init=False)
+    _all: tuple[Rules, ...] = field(init=False)
+    """Those that are kept, then those of this scan."""
     _ignoring: dict[bytes, Rules] = field(default_factory=dict)
     """Folder, as its path below the root -> the rules of its ignore file."""
     _closed: set[bytes] = field(default_factory=set)
@@ -63,6 +67,7 @@ class Scan:
     def __post_init__(self) -> None:
         """Raises: InvalidInput for what is no glob."""
         self._excluding = excluding(self.exclude, self.root)
+        self._all = (*kept_for(self.root, self.kept), *([self._excluding] if self.exclude else []))
 
     def files(self) -> Iterator[SourceFile]:
         """The regular files at or below the root. A link to a folder is never followed to what lies inside the root,
@@ -70,6 +75,8 @@ class Scan:
         root = os.fsencode(self.root)
         if os.path.isdir(root):
             yield from self._walk(root)
+        elif left_out(b"", self._all[: -1 if self.exclude else None]):
+            self.skipped["excluded"] += 1
         elif (found := self._file(root)) is not None:
             yield found
 
@@ -86,7 +93,7 @@ class Scan:
                 return True
             rules += [self._ignoring[below]] if below in self._ignoring else []
             below += name + (b"/" if number + 1 < len(names) else b"")
-            if left_out(below, [self._excluding]) or left_out(below, rules):
+            if left_out(below, self._all) or left_out(below, rules):
                 return True
         return False
 
@@ -142,7 +149,7 @@ class Scan:
 
     def _refused(self, name: bytes, folder: _Folder, is_folder: bool) -> str | None:
         path = folder.below + name + b"/" * is_folder
-        excluded = bool(self.exclude) and left_out(path, [self._excluding])
+        excluded = bool(self._all) and left_out(path, self._all)
         if not self.hidden and (name.startswith(b".") or name in JUNK):
             return "hidden"
         if excluded:

@@ -100,7 +100,9 @@ def label_zero_shot(
     Raises: NoSharedSpace if the space has no words, LibraryError if the library was never calibrated.
     """
     if "text" not in space.encoders:
-        raise NoSharedSpace(f"the space {space.name!r} embeds no text", hint="labels need a space with words")
+        raise NoSharedSpace(
+            f"the model {space.name!r} knows no words, which labels need", hint="choose another: mmsearch models"
+        )
     with catalog.reading() as snapshot:
         keys = [k for k in list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
         chosen: dict[int, _Choice] = {}

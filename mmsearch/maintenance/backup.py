@@ -57,8 +57,10 @@ def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> in
     with told(live):
         staged.unlink(missing_ok=True)
         catalog_copy.copy_catalog(source, staged)
-        originals = Originals(folder)
+        originals = Originals(folder, lambda: catalog_copy.owner_of(staged), lambda hashes: set(hashes))
         try:
+            if originals.folder.is_dir():
+                originals.claim(force=live.exists())
             # Before the catalog that needs them. Those of the catalog that was here stay until `prune`.
             packed_originals.unpack(staged, originals)
             _replace(live, staged)

@@ -102,6 +102,9 @@ def _originals(context: LibraryContext) -> Finding | None:
         some = ", ".join(lost[:3]) + ("..." if len(lost) > 3 else "")
         remedy = "hand them over again with keep=True, or restore a backup; searching works without"
         return Finding("originals", "error", f"{len(lost)} of {count} are missing or damaged: {some}", remedy)
+    if catalog.originals.foreign:
+        remedy = "restore a backup of that library, or move the folder originals away"
+        return Finding("originals", "error", "those in the folder are of another library", remedy)
     if catalog.originals.unfinished:
         return Finding("originals", "warning", "an ingest is running, or was killed", "the next command repairs it")
     return Finding("originals", "ok", f"{count} kept, {size / 1e6:.1f} MB") if count else None

@@ -45,7 +45,8 @@ DEEPEST = 16
 """Lists and objects inside each other in a content's metadata."""
 
 _REALS, _WHOLES = ("start", "end"), ("page", "char_start", "char_end")
-_PLACES = (*_REALS, *_WHOLES, "text")
+_TEXTS = ("text", "place")
+_PLACES = (*_REALS, *_WHOLES, *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +244,9 @@ def _span(record: Mapping[str, Any]) -> Span:
     for name in _WHOLES:
         if name in place and not is_count(place[name]):
             raise WrongValue(f"a segment's {name!r} is {shown(place[name])}, not a whole number from 0 on")
-    if "text" in place and not is_text(place["text"]):
-        raise WrongValue(f"a segment's text is {shown(place['text'])}")
+    for name in _TEXTS:
+        if name in place and not is_text(place[name]):
+            raise WrongValue(f"a segment's {name} is {shown(place[name])}")
     return Span(**place)
 
 

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
+from mmsearch.errors import LibraryError
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
 from mmsearch.maintenance.export import Exported, Imported
+from mmsearch.maintenance.forgetting import Copy, copies_there
 from mmsearch.maintenance.locations import used_locations
 from mmsearch.types import Finding, Location
 
@@ -49,7 +52,9 @@ class LibrarySafekeeping:
 
         Raises: LibraryNotFound, InvalidInput if the file exists and may not be replaced.
         """
-        return backup.back_up(self._context.catalog(), Path(path), overwrite=overwrite)
+        size = backup.back_up(self._context.catalog(), Path(path), overwrite=overwrite)
+        self._note_copy(path, "backup")
+        return size
 
     def export(self, folder: str | os.PathLike[str]) -> Exported:
         """Write items and vectors into a new folder that any program can read (JSON Lines, .npy), while others go on.
@@ -62,7 +67,23 @@ class LibrarySafekeeping:
 
         Raises: LibraryNotFound, InvalidInput if the folder exists.
         """
-        return maintenance_export.export_library(self._context, Path(folder))
+        done = maintenance_export.export_library(self._context, Path(folder))
+        self._note_copy(folder, "export")
+        return done
+
+    def _note_copy(self, path: str | os.PathLike[str], kind: str) -> None:
+        # Of a library that can't be written, copies are made all the same.
+        with suppress(LibraryError):
+            self._context.catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
+
+    def copies(self) -> list[Copy]:
+        """The backups and exports that this library wrote, as far as they are where they were written.
+
+        They may hold what it forgot since. What other programs copied, and what was moved, is not known.
+
+        Raises: LibraryNotFound.
+        """
+        return copies_there(self._context.catalog())
 
     def import_(
         self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()

@@ -4,6 +4,7 @@ Only local files of listed formats are opened: playlists, scripts and network fo
 something else, are refused (protocol and format whitelists).
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -136,7 +137,20 @@ def _is_cover(container: InputContainer, stream: Any) -> bool:
 def opened_container(path: Path) -> Iterator[InputContainer]:
     """An open container. Foreign exceptions inside become MediaErrors."""
     # "file:" keeps a name such as "concat:a|b" from being a protocol.
-    with errors_wrapped(), av.open(f"file:{path}", options=_OPTIONS, **_LENIENT) as container:
+    with _opened(f"file:{path}") as container:
+        yield container
+
+
+@contextmanager
+def opened_bytes(data: bytes) -> Iterator[InputContainer]:
+    """The same of a file that lies inside another one."""
+    with _opened(io.BytesIO(data)) as container:
+        yield container
+
+
+@contextmanager
+def _opened(source: str | io.BytesIO) -> Iterator[InputContainer]:
+    with errors_wrapped(), av.open(source, options=_OPTIONS, **_LENIENT) as container:
         for stream in container.streams:
             if isinstance(stream, VideoStream | AudioStream) and stream.codec_context is not None:
                 # One worker a core already; and one thread decodes damaged streams the same way every time.

@@ -12,6 +12,7 @@ _NAMED = re.compile(
     r"(?:(?:[-_ .T]|\s+at\s+)(\d\d)([-_.:]?)(\d\d)\6(\d\d)(?:\d{3})?)?(?!\d)",
     re.ASCII,
 )
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)([+-]\d{4})?)?", re.ASCII)
 
 EARLIEST = 1980
 """Before it there were no digital cameras: clocks that were never set say 1904 or 1970."""
@@ -21,6 +22,12 @@ def written_time(text: str) -> str | None:
     """A moment as EXIF has it (2019:06:30 12:34:56), or with dashes or slashes, as ISO 8601; None for what is none."""
     found = _WRITTEN.fullmatch(text.strip("\x00 "))
     return _moment(*found.groups()[:6], zone=found[7] or "") if found and found[4] else None
+
+
+def compact_time(text: str) -> str | None:
+    """A day or a moment as IPTC has it (20190630, 20190630123456+0200), as ISO 8601; None for what is none."""
+    found = _COMPACT.fullmatch(text)
+    return _moment(*found.groups()[:6], zone=found[7] or "") if found else None
 
 
 def time_in_name(name: str) -> str | None:

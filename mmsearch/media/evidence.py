@@ -58,7 +58,9 @@ class EvidenceMaker:
         self._text = _TextMaker()
 
     def add(self, segment: Segment) -> None:
-        if segment.modality == "image" and isinstance(segment.data, np.ndarray):
+        if segment.part:
+            return
+        if segment.modality == "image" and isinstance(segment.data, np.ndarray) and self._modality != "text":
             self._add_picture(segment.data)
         elif segment.modality == "audio" and isinstance(segment.data, np.ndarray):
             self._sound.add(segment.data, segment.rate or 16_000, segment.span.start or 0.0)

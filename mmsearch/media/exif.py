@@ -28,24 +28,36 @@ def orientation(image: Image.Image) -> int:
 def camera_facts(image: Image.Image) -> Metadata:
     """taken (ISO 8601), make, model, lens, gps [latitude, longitude] in degrees; what is broken is left out."""
     with suppress(Exception):
-        main = _exif(image)
-        if not main:
-            return {}
-        camera: dict[int, Any] = {}
-        place: dict[int, Any] = {}
-        with suppress(Exception):
-            camera = main.get_ifd(ExifTags.IFD.Exif)
-        with suppress(Exception):
-            place = main.get_ifd(ExifTags.IFD.GPSInfo)
-        facts = {
-            "taken": _taken(camera, main),
-            "make": _text(main.get(ExifTags.Base.Make)),
-            "model": _text(main.get(ExifTags.Base.Model)),
-            "lens": _text(camera.get(ExifTags.Base.LensModel)),
-            "gps": _position(place),
-        }
-        return {name: value for name, value in facts.items() if value}
+        return exif_facts(*directories(image))
     return {}
+
+
+def directories(image: Image.Image) -> tuple[Any, Any, Any]:
+    """Tags and values of the main directory, of the camera's and of the place's; what is broken is empty."""
+    return directories_of(_exif(image))
+
+
+def directories_of(main: Image.Exif) -> tuple[Any, Any, Any]:
+    """The same of EXIF itself."""
+    camera: dict[int, Any] = {}
+    place: dict[int, Any] = {}
+    with suppress(Exception):
+        camera = main.get_ifd(ExifTags.IFD.Exif)
+    with suppress(Exception):
+        place = main.get_ifd(ExifTags.IFD.GPSInfo)
+    return main, camera, place
+
+
+def exif_facts(main: Any, camera: Any, place: Any) -> Metadata:
+    """What `camera_facts` gives, of three directories."""
+    facts = {
+        "taken": _taken(camera, main),
+        "make": _text(main.get(ExifTags.Base.Make)),
+        "model": _text(main.get(ExifTags.Base.Model)),
+        "lens": _text(camera.get(ExifTags.Base.LensModel)),
+        "gps": _position(place),
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _exif(image: Image.Image) -> Image.Exif:

@@ -4,15 +4,18 @@ import io
 import re
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, Unsupported
-from mmsearch.media import exif, kinds, pixels, sniff
+from mmsearch.media import captions, exif, kinds, motion, panorama, pixels, raw, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 Image.init()
@@ -56,12 +59,21 @@ class ImageDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        return bool(formats_of(path, head))
+        return bool(formats_of(path, head)) or raw.raw_kind(path, head) is not None
 
     def describe(self, path: Path) -> Metadata:
-        """width and height as shown, format, frames, taken, make, model, lens, gps (degrees north and east)."""
-        with pixels.guarded(self._limits), _open(path, self._limits) as image:
-            facts = exif.camera_facts(image)
+        """width and height as shown, format, frames, taken, make, model, lens, gps (degrees north and east), and what a
+        person wrote into it: title, keywords, people, places, rating."""
+        with pixels.guarded(self._limits):
+            kind = raw.raw_kind(path, sniff.read_head(path, self._limits))
+            if kind is not None:
+                with raw.opened_raw(path, kind, self._limits) as picture:
+                    return picture.describe()
+            return self._described(path)
+
+    def _described(self, path: Path) -> Metadata:
+        with _open(path, self._limits) as image:
+            facts = captions.written_in(image).facts() | exif.camera_facts(image)
             width, height = image.size
             if exif.orientation(image) >= 5:
                 width, height = height, width
@@ -76,34 +88,52 @@ class ImageDecoder:
         A frame of an animation spans its time on the screen. Frames after the first that are damaged are left out.
         Of a file without its last bytes, what is there is shown, as viewers do, and {"cut_off": True} returned; one of
         which most is missing is corrupt.
+
+        The words of the first are what a person wrote into the picture, title and keywords apart. Squares out of a
+        panorama follow (`media.panorama`), and the film of a motion photo with its sound (`media.motion`).
         """
         found: Metadata
         with pixels.guarded(self._limits):
+            kind = raw.raw_kind(path, sniff.read_head(path, self._limits))
             try:
-                with _open(path, self._limits) as image:
-                    segments = self._segments(image)
-                    # Its decoder needs no end, and misses none.
-                    found = {"cut_off": True} if image.format == "PNG" and not _png_ends(path) else {}
+                if kind is not None:
+                    segments, words, found = self._raw(path, kind)
+                else:
+                    segments, words, found = self._picture(path)
             except Exception as error:
-                if not pixels.is_cut_off(error):
+                if kind is not None or not pixels.is_cut_off(error):
                     raise
-                segments, found = [self._rest(path)], {"cut_off": True}
-        yield from segments
+                segments, words, found = self._rest(path), "", {"cut_off": True}
+        yield replace(segments[0], span=replace(segments[0].span, text=words or None))
+        yield from segments[1:]
+        if kind is None:
+            yield from motion.film_segments(path, self._windowing, self._limits)
         return found
+
+    def _picture(self, path: Path) -> tuple[list[Segment], str, Metadata]:
+        with _open(path, self._limits) as image:
+            segments = self._segments(image)
+            # Its decoder needs no end, and misses none.
+            cut_off = image.format == "PNG" and not _png_ends(path)
+            return segments, captions.written_in(image).words(whole=False), {"cut_off": True} if cut_off else {}
+
+    def _raw(self, path: Path, kind: str) -> tuple[list[Segment], str, Metadata]:
+        with raw.opened_raw(path, kind, self._limits) as picture:
+            return _with_squares(picture.shown(self._windowing.image_side)), picture.words(), {}
 
     def _segments(self, image: Image.Image) -> list[Segment]:
         count = _frame_count(image)
         if count > 1:
             taken = min(self._windowing.animation_frames, count)
             return self._frames(image, [(2 * i + 1) * count // (2 * taken) for i in range(taken)])
-        return [Segment("image", pixels.upright_rgb(image, self._windowing.image_side))]
+        return _with_squares(pixels.upright_rgb(image, self._windowing.image_side))
 
-    def _rest(self, path: Path) -> Segment:
+    def _rest(self, path: Path) -> list[Segment]:
         """What is left of a picture that is cut off."""
         with pixels.lenient(), _open(path, self._limits, ended=True) as image:
             shown = pixels.upright_rgb(image, self._windowing.image_side)
             pixels.check_mostly_there(image)
-        return Segment("image", shown)
+        return _with_squares(shown)
 
     def _frames(self, image: Image.Image, indexes: list[int]) -> list[Segment]:
         segments: list[Segment] = []
@@ -129,6 +159,10 @@ class ImageDecoder:
     def _first(self, image: Image.Image) -> Segment:
         image.seek(0)
         return Segment("image", pixels.upright_rgb(image, self._windowing.image_side))
+
+
+def _with_squares(shown: NDArray[np.uint8]) -> list[Segment]:
+    return [Segment("image", shown), *(Segment("image", part, part=True) for part in panorama.squares(shown))]
 
 
 class _Clock:

@@ -1,5 +1,6 @@
 """PDF documents through PDFium, page by page."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,10 @@ import pypdfium2 as pdfium
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import sniff
+from mmsearch.media.documents import facts as documents_facts
 from mmsearch.types import Limits, Metadata
+
+_DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:(Z|[+-]\d\d)'?(\d\d)?'?(?:00'?)?)?)?", re.ASCII)
 
 
 def is_pdf(head: bytes) -> bool:
@@ -18,14 +22,25 @@ def is_pdf(head: bytes) -> bool:
 
 
 def pdf_facts(path: Path) -> Metadata:
-    """pages, title, author."""
+    """pages, title, author, created (ISO 8601, UTC if it says where)."""
     with _opened(path) as document:
         known: Metadata = {"pages": len(document)}
         for name in ("Title", "Author"):
             value = " ".join("".join(c if c.isprintable() else " " for c in document.get_metadata_value(name)).split())
             if value:
                 known[name.lower()] = value[:200]
-        return known
+        moment = _DATE.fullmatch(document.get_metadata_value("CreationDate").strip())
+        created = moment and documents_facts.moment(_iso(moment))
+        return {**known, "created": created} if created else known
+
+
+def _iso(moment: re.Match[str]) -> str:
+    """D:20240501102030+02'00' as ISO 8601."""
+    year, month, day, hour, minute, second, zone, zone_minutes = moment.groups()
+    if hour is None:
+        return f"{year}-{month}-{day}"
+    where = "" if zone is None else "+00:00" if zone == "Z" else f"{zone}:{zone_minutes or '00'}"
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{where}"
 
 
 def pdf_pages(path: Path, limits: Limits) -> Iterator[tuple[int, str]]:

@@ -224,6 +224,11 @@ _TURNS = {
 }
 
 
+def turned_array(shown: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Pixels, uint8 (height, width, 3), turned as an EXIF orientation says."""
+    return shown if orientation == 1 else np.asarray(_turned(Image.fromarray(shown), orientation))
+
+
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)

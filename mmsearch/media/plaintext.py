@@ -106,6 +106,14 @@ def _wide(data: bytes) -> str | None:
     return encoding if text and _sane(text) else None
 
 
+def is_charset(name: str) -> bool:
+    """Whether that is the name of an encoding of characters."""
+    try:
+        return _CHARSETS.fullmatch(codecs.lookup(name).name) is not None
+    except (LookupError, ValueError):
+        return False
+
+
 def has_mark(data: bytes) -> bool:
     """Whether a byte order mark says what it is."""
     return _marked(data) is not None

@@ -19,6 +19,8 @@ _READ = {
     "tak tta wav wave weba wma wv",
     "video": "3g2 3gp asf avi divx dv f4v flv h264 hevc m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogv rm rmvb ts "
     "vob webm wmv wtv y4m",
+    "document": "docm docx dotm dotx epub msg odg odp ods odt otg otp ots ott potm potx ppsm ppsx pptm pptx xlsm xlsx "
+    "xltm xltx",
 }
 _NAMED = {suffix: medium for medium, suffixes in _READ.items() for suffix in suffixes.split()}
 """Suffix -> what a file so named is, of the formats that are read: other content under it is damage."""
@@ -29,8 +31,13 @@ _DOCUMENTS = frozenset(_WRITTEN.split())
 
 def is_media_name(name: str) -> bool:
     """Whether a name ends as those of media and documents do."""
-    suffix = Path(name).suffix[1:].lower()
-    return suffix in _NAMED or suffix in _DOCUMENTS
+    return named_modality(os.fsencode(name)) is not None
+
+
+def named_modality(path: bytes) -> str | None:
+    """What a file seems to be by its name alone; None if the name says nothing."""
+    suffix = os.path.splitext(path)[1][1:].lower().decode("ascii", "replace")
+    return _NAMED.get(suffix) or ("text" if suffix in _DOCUMENTS else None)
 
 
 def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Decoder:
@@ -45,11 +52,11 @@ def open_decoder(path: Path, decoders: Sequence[Decoder], limits: Limits) -> Dec
             return decoder
     kind = kinds.kind_of(head)
     if kind:
-        raise Unsupported(f"{kind}: no decoder for it")
+        raise Unsupported(f"{kind}: mmsearch does not read it")
     named = _NAMED.get(path.suffix[1:].lower())
     if named:
         raise Corrupt(f"its name says {named}, its content says nothing known")
-    raise Unsupported("no decoder knows this kind of file")
+    raise Unsupported("mmsearch reads no file of this kind")
 
 
 def read_head(path: Path, limits: Limits) -> bytes:

@@ -109,7 +109,7 @@ def embedded_segments(container: InputContainer, clock: Clock, origin: float) ->
         seen.update((round(line.start), line.text) for line in fresh)
         for segment in subtitle_segments(bounded(fresh), begin):
             begin = (segment.span.char_end or 0) + 1
-            yield segment
+            yield replace(segment, part=True)
 
 
 def _codec(stream: Any) -> str:

@@ -1,12 +1,17 @@
-"""Documents: passages of plain text, Markdown, web pages and PDFs, with the place each was found at."""
+"""Documents: passages of texts, web pages, PDFs, office files, e-books and mails, with the place each was found at."""
 
 import re
 from collections import deque
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
 from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff, subtitles
+from mmsearch.media.documents import facts as document_facts
+from mmsearch.media.documents.album import Album
+from mmsearch.media.documents.formats import is_document, opened_document
+from mmsearch.media.documents.parts import Part
 from mmsearch.media.front_matter import front_matter
 from mmsearch.media.machine_text import LeftOut, Numbers, without_encoded
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
@@ -25,7 +30,8 @@ _TITLE_BYTES = 2**16  # divisible by four, for UTF-32
 
 
 class TextDecoder:
-    """Plain text of any kind (Markdown, reStructuredText, CSV, JSON, source code, ...), HTML, and PDF by page."""
+    """Plain text of any kind (Markdown, reStructuredText, CSV, JSON, source code, ...), HTML, PDF by page, and what
+    `media.documents` reads, with the pictures in it."""
 
     modality: Modality = "text"
 
@@ -34,13 +40,17 @@ class TextDecoder:
         self._limits = limits
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        return pdf.is_pdf(head) or (plaintext.is_text(head) and kinds.kind_of(head) is None)
+        return pdf.is_pdf(head) or is_document(path, head) or (plaintext.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
-        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`), and of front matter."""
+        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`), and of front matter and
+        documents too (`media.documents`)."""
         head = sniff.read_head(path, self._limits)
         if pdf.is_pdf(head):
             return pdf.pdf_facts(path)
+        if is_document(path, head):
+            with opened_document(path, head, self._limits) as document:
+                return document.facts()
         text = _beginning(path)
         if sidecar.is_sidecar(text):
             return sidecar.read_sidecar(self._text(path)).metadata
@@ -51,45 +61,65 @@ class TextDecoder:
         """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
         extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. Of subtitles each
         line is a passage, with the time at which it is said. What no person wrote is left out (`media.machine_text`),
-        and its hash returned as {"left_out": ...}.
+        and its hash returned as {"left_out": ...}. Pictures in documents are uint8 (height, width, 3), sRGB, after the
+        passages of their page, slide or chapter.
         """
         head = sniff.read_head(path, self._limits)
-        has_text, numbers, left_out = False, Numbers(), LeftOut()
+        empty, numbers, left_out = True, Numbers(), LeftOut()
         for segment in self._passages(path, head, left_out):
-            passage = str(segment.data)
-            if not _LETTER.search(passage):
-                continue
-            if not numbers.keeps(passage):
-                left_out.add(passage)
-            else:
-                has_text = True
-                yield segment
-        if not has_text:
+            if isinstance(segment.data, str):
+                if not _LETTER.search(segment.data):
+                    continue
+                if not numbers.keeps(segment.data):
+                    left_out.add(segment.data)
+                    continue
+            empty = False
+            yield segment
+        if empty:
             raise Unsupported("no text in it")
         return left_out.facts()
 
     def _passages(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
         if pdf.is_pdf(head):
             for page, text in pdf.pdf_pages(path, self._limits):
-                yield from self._cut(text, page)
+                yield from self._cut(Part(text, page))
+            return
+        if is_document(path, head):
+            yield from self._document(path, head, left_out)
             return
         text = self._text(path)
         if sidecar.is_sidecar(text):
-            yield from self._cut(sidecar.read_sidecar(text).words)
+            yield from self._cut(Part(sidecar.read_sidecar(text).words))
             return
-        readable = without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
-        lines = subtitles.lines_of(readable) if subtitles.are_subtitles(readable) else []
+        words = without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
+        lines = subtitles.lines_of(words) if subtitles.are_subtitles(words) else []
         if lines:
             # What differs in its times alone is another file.
             left_out.add(" ".join(f"{line.start} {line.end}" for line in lines))
             yield from subtitles.subtitle_segments(lines)
         else:
-            yield from self._cut(readable)
+            yield from self._cut(Part(words))
 
-    def _cut(self, text: str, page: int | None = None) -> Iterator[Segment]:
-        for start, end in passages(text, self._windowing.passage_words, self._windowing.passage_overlap):
-            passage = text[start:end]
-            yield Segment("text", passage, Span(page=page, char_start=start, char_end=end, text=passage))
+    def _document(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
+        """What it says of itself, then its parts with their pictures."""
+        album = Album(self._windowing.image_side, self._limits)
+        with opened_document(path, head, self._limits) as document:
+            if not document.tells_facts:
+                yield from self._cut(Part(document_facts.words(document.facts())))
+            for part in document.parts():
+                for mark in part.marks:
+                    left_out.add(mark.hex())
+                # The rows of a sheet are where they are.
+                text = part.text if part.rows else without_encoded(part.text, left_out.add)
+                yield from self._cut(replace(part, text=text))
+                for picture in album.pictures(part, lambda digest: left_out.add(digest.hex())):
+                    yield Segment("image", picture, Span(page=part.page, place=part.place))
+
+    def _cut(self, part: Part) -> Iterator[Segment]:
+        for start, end in passages(part.text, self._windowing.passage_words, self._windowing.passage_overlap):
+            passage = part.text[start:end]
+            place = part.place_of(start, end)
+            yield Segment("text", passage, Span(None, None, part.page, start, end, passage, place))
 
     def _text(self, path: Path) -> str:
         try:

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, repeat
 from typing import Any
 
@@ -45,7 +46,7 @@ def distinct_windows(sounds: Sequence[Iterator[Segment]], windowing: Windowing) 
             decibels = _spectrum(np.asarray(window.data), window.rate or windowing.audio_rate)
             fresh = float(np.abs(window.data).max()) > SILENT and not any(_same(decibels, one) for one in heard)
             heard.append(decibels)
-            kept += [window] if number == 0 or fresh else []
+            kept += [window] if number == 0 else [replace(window, part=True)] if fresh else []
         yield from sorted(kept, key=lambda one: one.span.start or 0.0)
 
 

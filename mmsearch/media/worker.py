@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mmsearch.core import registry
 from mmsearch.core.file_times import size_and_time
+from mmsearch.core.kind_names import kind_names
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import protocol, sniff
 from mmsearch.media.dates import time_in_name
@@ -149,7 +150,7 @@ class _Server:
         if not seen:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
-            raise NotEmbedded(f"this space embeds no {' or '.join(sorted(seen))}")
+            raise NotEmbedded(f"the library's model does not know {kind_names(seen, 'or')}")
         return _dated({**metadata, **found}, decoder.modality, path.name)
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch, found: Metadata) -> Iterator[Segment]:

@@ -175,7 +175,7 @@ class LibraryModels:
         space = context.space_of(record)
         if missing := self._count_missing(record):
             raise SpaceIncomplete(
-                f"{missing} distinct files have no vectors of {record.name!r} yet",
+                f"the model {record.name!r} has not looked at {missing} of the library's files yet",
                 hint=f"add them: mmsearch model add {record.name}, or mmsearch model switch {record.name} "
                 "--when-complete; for files that moved or changed, mmsearch ingest their folders first; hand over "
                 "again, with keep=True, media that were not kept",

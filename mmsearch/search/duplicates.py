@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.contents import contents_to_keep_first, copied_contents
 from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
 from mmsearch.catalog.evidence import first_files
 from mmsearch.catalog.items import present_files
 from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.detail import is_finer
@@ -303,7 +304,9 @@ class _Search:
 
     def _looked_up(self, key: ListKey, probes: Sequence[_Probe], k: int) -> list[tuple[list[int], bool]]:
         queries = np.stack([probe.vector for probe in probes])
-        neighbours = self._lists.search(queries, k, [key.item])[0][key]
+        neighbours = self._lists.search(queries, k, [key.item])[0].get(key)
+        if neighbours is None:
+            raise CatalogDamaged(f"the catalog has files of the kind {key.item!r}, and no list of them", hint=MEND)
         close = neighbours.scores >= self._thresholds[key.segment] - SLACK
         full = neighbours.ids.shape[1] == k
         return [(ids[row].tolist(), bool(full and row[-1])) for ids, row in zip(neighbours.ids, close, strict=True)]

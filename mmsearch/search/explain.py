@@ -21,7 +21,7 @@ from mmsearch.catalog.segments import layout_of_segment
 from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import FAILURES, InvalidInput, MediaError
-from mmsearch.media import overlay
+from mmsearch.media import overlay, panorama
 from mmsearch.media.events import DecodeJob, FileFailed, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -114,18 +114,37 @@ def explain_hit(
         return Explanation(score=hit.cosine, by=hit.by)  # the words of its name brought it
     encoder = space.encoders[hit.matched]
     file = original(hit.part or hit.path)
-    prepared, own = _segment(query, hit, encoder, pool, file)
+    prepared, own, place = _segment(query, hit, encoder, pool, file)
     ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
     heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
-    return _made(query, own, hit, parts, ties=ties, heat=heat, regions=regions, picture=picture)
+    shown = _square(hit, place)
+    if shown is not None:
+        regions = tuple(replace(region, box=_inside(shown, region.box)) for region in regions)
+    return _made(query, own, hit, parts, ties=ties, heat=heat, regions=regions, picture=picture, shown=shown)
+
+
+def _square(hit: Hit, place: int) -> Box | None:
+    """The square of a panorama that a segment is, the first of the pictures of that hit being the whole."""
+    width, height = hit.metadata.get("width"), hit.metadata.get("height")
+    if hit.matched != "image" or hit.start is not None or hit.page is not None or not (width and height):
+        return None
+    found = panorama.boxes(width, height)
+    return found[place - 1] if 0 < place <= len(found) else None
+
+
+def _inside(outer: Box, inner: Box) -> Box:
+    """A box in a part of a picture, as one of the whole."""
+    left, top, right, bottom = outer
+    width, height = right - left, bottom - top
+    return left + inner[0] * width, top + inner[1] * height, left + inner[2] * width, top + inner[3] * height
 
 
 def draw_overlay(explanation: Explanation, metadata: Metadata, target: Path) -> bool:
     """Write the picture with the heat over it as a PNG; False if the hit is no picture or has no heat map."""
     if explanation.heat is None or explanation.picture is None:
         return False
-    size = metadata.get("width"), metadata.get("height")
+    size = (metadata.get("width"), metadata.get("height")) if explanation.shown is None else (None, None)
     overlay.write_overlay(explanation.picture, explanation.heat, size, target)
     return True
 
@@ -141,8 +160,9 @@ def _made(query: Any, own: Any, hit: Hit, parts: Sequence[tuple[str, Vectors]], 
 
 def _segment(
     query: Any, hit: Hit, encoder: Encoder, pool: DecodePool, file: Path
-) -> tuple[Prepared, NDArray[np.float32]]:
-    """The segment that matched, decoded once more, and its vector, float32 (dim,)."""
+) -> tuple[Prepared, NDArray[np.float32], int]:
+    """The segment that matched, decoded once more, its vector, float32 (dim,), and its number among those of its place
+    in time."""
     pieces: list[Prepared] = []
     path = hit.part or hit.path
     for event in pool.run([DecodeJob(file)]):
@@ -157,7 +177,7 @@ def _segment(
         raise InvalidInput(f"{path.name} changed since it was found", hint="ingest its folder again")
     vectors = np.concatenate([encoder.encode([one]) for one in pieces])
     best = int((vectors @ query).argmax())
-    return pieces[best], vectors[best]
+    return pieces[best], vectors[best], best
 
 
 def _ties(query: Any, concepts: Sequence[tuple[str, float, NDArray[np.float32]]]) -> tuple[ConceptTie, ...]:

@@ -71,3 +71,6 @@ class Explanation:
     """(rows, columns): score drop as that part of the picture (or, in one row, of the sound) is hidden."""
     picture: NDArray[np.uint8] | None = None
     """(height, width, 3): the picture as the encoder saw it."""
+    shown: tuple[float, float, float, float] | None = None
+    """Which part of the picture that is, and `heat` is of, where a square of a panorama matched: left, top, right and
+    bottom in [0, 1]. None: all of it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.segments import hit_details
-from mmsearch.core.media_paths import media_id
+from mmsearch.core.media_paths import is_media_path, media_id
 from mmsearch.search.ranking import RankedItem
 from mmsearch.types import Hit, Level, Metadata, Span
 
@@ -53,6 +53,8 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         members=tuple(map(_path, one.members)),
         part=None if one.part is None else _path(one.part),
         media_id=media_id(one.path),
+        missing=not is_media_path(one.path) and not os.path.lexists(one.path),
+        place=span.place,
     )
 
 

@@ -19,6 +19,7 @@ from mmsearch.catalog.items import items_at
 from mmsearch.catalog.stored_contents import stored_item
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
+from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
@@ -153,11 +154,12 @@ def _prepare_part(
             space.encoders[segment_modality].encode([], query=True)
     with _as_file(modality, value) as path:
         pieces = _decode(path, modality, pool(), space)
+    asked = _SEGMENT_MODALITIES.get(modality)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
-        if piece.modality not in _SEGMENT_MODALITIES.get(modality, (piece.modality,)):
-            continue  # what is said in a film
-        by_modality.setdefault(piece.modality, []).append(piece.array)
+        if asked is None or piece.modality in asked:
+            # What is said in a film, or the sound of a motion photo's, is not what it is shown for.
+            by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
 
 
@@ -179,11 +181,10 @@ def _encoder(space: Space, modality: Modality) -> Any:
 
 
 def _not_embedded(space: Space, modality: Modality) -> NoSharedSpace:
-    known = ", ".join(sorted(space.encoders))
     return NoSharedSpace(
-        f"the space {space.name!r} embeds no {modality}, so nothing can be found by it",
-        hint=f"it embeds {known}: describe in words what you look for, or ingest into a library of a space with "
-        f"{modality}, such as starter: --space starter --library PATH",
+        f"the model {space.name!r} does not know {kind_name(modality, 2)}, so nothing can be found by one",
+        hint=f"it knows {kind_names(space.encoders)}: describe in words what you look for, or make a library with "
+        "another model, such as: mmsearch ingest FOLDER --library NEW --space starter",
     )
 
 
@@ -205,7 +206,7 @@ def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> l
             kind = FAILURES.get(event.failure, MediaError)
             raise kind(f"can't read the query {path.name}: {event.reason}", hint="try another file, or words")
         elif isinstance(event, FileSkipped) or event.modality != modality:
-            raise InvalidInput(f"{path.name} is of modality {event.modality}, not {modality}")
+            raise InvalidInput(f"{path.name} is a {kind_name(event.modality)}, not a {kind_name(modality)}")
     return pieces
 
 
@@ -334,7 +335,7 @@ def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None)
     if known is None:
         raise InvalidInput(
             f"there is no item {item_id} in this library, or its model can't take it",
-            hint="ids are in the JSON of a search, as item_id",
+            hint="see the ids of results: mmsearch query WORDS --ids (item_id in JSON)",
         )
     cut = _SEGMENT_MODALITIES.get(known.modality, tuple(known.vectors))
     seen = {modality: rows for modality, rows in known.vectors.items() if modality in cut} or known.vectors

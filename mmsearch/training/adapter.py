@@ -73,6 +73,11 @@ def adapter_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, LoraOptions]:
     recipe: dict[str, Any] = {**RECIPE, **{name: value for name, value in chosen.items() if name in of_recipe}}
     if recipe.get("loss", "infonce") not in LOSSES:
         raise InvalidInput(f"unknown loss {recipe['loss']!r}", hint=f"known: {', '.join(LOSSES)}")
+    if recipe.get("loss") == "mse":
+        raise InvalidInput(
+            "with mse alone both towers would learn to make the same vector of everything",
+            hint="choose a loss that tells wrong answers apart: infonce, sigmoid or cross-entropy",
+        )
     if recipe.get("optimizer", "adamw") not in OPTIMISERS:
         raise InvalidInput(f"unknown optimizer {recipe['optimizer']!r}", hint=f"known: {', '.join(OPTIMISERS)}")
     return Recipe(**recipe), LoraOptions(**{name: value for name, value in chosen.items() if name in of_low})

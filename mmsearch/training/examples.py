@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,25 @@ class PairExamples:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def without_test(self, share: float, seed: int) -> tuple["PairExamples", Ints]:
+        """The examples without whole groups that hold about `share` of the pairs that train, and the pairs of these,
+        (t, 2): they take no part in the training, nor in the choice of an epoch.
+
+        Raises: InvalidInput for a share that leaves nothing on one side.
+        """
+        if not 0 <= share < 1:
+            raise InvalidInput(f"the share of pairs to test with is at least 0 and below 1, not {share}")
+        tested = np.zeros(len(self.pairs), np.bool_)
+        if share:
+            tested[~self.held] = splits.split_held_back(_numbered(self.groups[~self.held]), share, seed)
+        kept = {name: getattr(self, name)[~tested] for name in ("pairs", "groups", "held")}
+        return replace(self, **kept), self.pairs[tested]
+
+
+def _numbered(groups: Ints) -> Ints:
+    """The same groups as 0, 1, 2, ..."""
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

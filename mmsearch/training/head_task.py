@@ -1,5 +1,6 @@
 """Training a head: named examples in, a head with calibrated confidence out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,11 @@ class LabelledVectors:
     held: NDArray[np.bool_]
     """(n,): those that validate."""
 
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """(n,): those that validate, and have a class."""
+        return self.held & (self.labels >= 0)
+
 
 def split_classes(labels: Ints, groups: Ints, share: float, seed: int) -> NDArray[np.bool_]:
     """(n,): which examples are held back: whole groups, about `share` of each class, none where it has few groups.
@@ -113,17 +119,21 @@ class HeadTask:
         return F.cross_entropy(self.module(self._vectors[rows]), self._labels[rows], self._weights)
 
     def validate(self) -> dict[str, float]:
-        """ "fit", minus the cross-entropy, then accuracy and macro-F1; on the training side where nothing is held back.
+        """ "fit", minus the cross-entropy, then accuracy and macro-F1; on the training side where nothing is held back:
+        enough to choose an epoch, and nothing to tell anybody.
 
         Accuracy alone would not tell one epoch from the next on a few examples.
         """
-        judged = self.examples.held & (self.examples.labels >= 0)
+        judged = self.examples.judged
         judged = judged if judged.any() else ~self.examples.held
         logits = self.module(torch.from_numpy(self.examples.vectors[judged]))
         labels = self.examples.labels[judged]
         predicted = logits.argmax(dim=1).numpy()
         fit = -float(F.cross_entropy(logits, torch.from_numpy(labels)))
         return {"fit": fit, "accuracy": float(np.mean(predicted == labels)), "macro-F1": macro_f1(labels, predicted)}
+
+    def validation_loss(self) -> float:
+        return -self.validate()["fit"] if self.examples.judged.any() else math.nan
 
 
 def train_head(
@@ -150,7 +160,7 @@ def train_head(
 def calibrated(head: Head, examples: LabelledVectors) -> Head:
     """The head with a temperature, if enough was held back, and a least nearness: from what was held back, or, where
     nothing was, from each training example's cosine to the mean of the others of its class."""
-    judged = examples.held & (examples.labels >= 0)
+    judged = examples.judged
     if not judged.any():
         return head.calibrated(1.0, _least(_others(examples)))
     vectors, labels = examples.vectors[judged], examples.labels[judged]

@@ -33,7 +33,8 @@ class TrainedHead:
     best_epoch: int
     epochs: int
     after: dict[str, float] = field(hash=False)
-    """Measures on the validation side: "accuracy", "macro-F1", "fit" (minus the cross-entropy)."""
+    """Measures on the validation side: "accuracy", "macro-F1", "fit" (minus the cross-entropy); empty where nothing was
+    held out, since those of the training examples would say nothing."""
     temperature: float
     least: float
     """Cosine to a class's mean from which its name fits."""
@@ -82,13 +83,26 @@ def learn_head(
     with folder.writing():
         data: Arrays = {"vectors": examples.vectors, "labels": examples.labels, "held": examples.held}
         folder.begin(plan, data)
-        head, fitted = head_task.train_head(shape, examples, facts, recipe, on_epoch)
+        judged = bool(examples.judged.any())
+        head, fitted = head_task.train_head(shape, examples, facts, recipe, _reporting(on_epoch, judged))
+        fitted = fitted if judged else _unmeasured(fitted)
         head = replace(head, fusion=fusion)
         _keep(folder, plan, head, fitted, recipe)
     return TrainedHead(
         name, folder.path, gathered.classes, fitted.best, len(fitted.history) - 1, fitted.measures,
         head.facts.temperature, head.facts.least, _confusion(head, examples), gathered.unused, gathered.warnings,
     )  # fmt: skip
+
+
+def _reporting(on_epoch: OnEpoch | None, judged: bool) -> OnEpoch | None:
+    """The callback, told no measures where they are of training examples."""
+    if on_epoch is None or judged:
+        return on_epoch
+    return lambda epoch: on_epoch(replace(epoch, measures={}))
+
+
+def _unmeasured(fitted: FitResult) -> FitResult:
+    return FitResult(fitted.best, [replace(epoch, measures={}) for epoch in fitted.history])
 
 
 def draw_confusion(learned: TrainedHead, path: Path) -> None:
@@ -110,10 +124,7 @@ def _settled(chosen: Mapping[str, Any]) -> tuple[head_task.HeadShape, Recipe]:
 def _keep(folder: ModelFolder, plan: HeadPlan, head: Head, fitted: FitResult, recipe: Recipe) -> None:
     content = dump_head(head)
     checkpoint.write_whole(content, folder.path / HEAD)
-    history = [
-        {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
-        for e in fitted.history
-    ]
+    history = [epoch.as_row() for epoch in fitted.history]
     rule = {"classes": len(plan.classes), "temperature": head.facts.temperature, "least": head.facts.least}
     written = card.ModelCard(
         plan.name, KIND, plan.base, plan.fingerprint, [card.TrainingSource(**one) for one in plan.sources], plan.splits,
@@ -124,7 +135,7 @@ def _keep(folder: ModelFolder, plan: HeadPlan, head: Head, fitted: FitResult, re
 
 
 def _confusion(head: Head, examples: head_task.LabelledVectors) -> list[list[int]]:
-    judged = examples.held & (examples.labels >= 0)
+    judged = examples.judged
     predicted = head.judge(examples.vectors[judged]).best
     counts: list[list[int]] = head_task.confusion(examples.labels[judged], predicted, len(head.facts.classes)).tolist()
     return counts

@@ -174,10 +174,7 @@ def train_fusion(folder: ModelFolder, on_epoch: OnEpoch | None) -> FitResult:
     facts = FusionFacts(shape.strategy, items.vectors.shape[2], items.modalities, plan["base"], plan["fingerprint"])
     content = dump_fusion(task.fusion, facts)
     checkpoint.write_whole(content, folder.path / FUSION)
-    history = [
-        {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
-        for e in fitted.history
-    ]
+    history = [epoch.as_row() for epoch in fitted.history]
     written = card.ModelCard(
         plan["name"], KIND, plan["base"], plan["fingerprint"], [card.TrainingSource(**one) for one in plan["sources"]],
         plan["splits"], recipe, plan["command"], fitted.history[0].measures, fitted.measures, fitted.best, history,

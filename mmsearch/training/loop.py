@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -44,6 +44,15 @@ class TrainingTask(Protocol):
         ...
 
 
+@runtime_checkable
+class ValidatedByLoss(Protocol):
+    """A task that says what its loss is where it doesn't learn."""
+
+    def validation_loss(self) -> float:
+        """The loss of the examples that validate; NaN if there are none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EpochReport:
     """What one epoch gave. Epoch 0 is the state before training."""
@@ -53,6 +62,14 @@ class EpochReport:
     """Mean over the steps; NaN for epoch 0."""
     measures: dict[str, float] = field(hash=False)
     seconds: float
+    validation_loss: float = math.nan
+    """Of the examples that validate; NaN where the training has none, or doesn't measure it."""
+
+    def as_row(self) -> dict[str, float]:
+        """For a model card, which knows no NaN."""
+        losses = {"loss": self.loss, "validation loss": self.validation_loss}
+        known = {name: value for name, value in losses.items() if not math.isnan(value)}
+        return {"epoch": self.number, **known, **self.measures, "seconds": round(self.seconds, 3)}
 
 
 @dataclass(slots=True)
@@ -113,7 +130,8 @@ def fit_task(
             break
         start = perf_counter()
         loss = _epoch(task, recipe, number, parts, device, half)
-        history.append(EpochReport(number, loss, _validated(task), perf_counter() - start))
+        measures, validation_loss = _validated(task)
+        history.append(EpochReport(number, loss, measures, perf_counter() - start, validation_loss))
         if _goal(history[-1]) > _goal(history[state.fitted.best]):
             state.fitted.best, state.best = number, _weights(task)
         if keep is not None:
@@ -176,9 +194,9 @@ def _step(task: TrainingTask, loss: Tensor, parts: Mapping[str, Any], clip: floa
     return value
 
 
-def _validated(task: TrainingTask) -> dict[str, float]:
+def _validated(task: TrainingTask) -> tuple[dict[str, float], float]:
     with torch.inference_mode():
-        return task.validate()
+        return task.validate(), task.validation_loss() if isinstance(task, ValidatedByLoss) else math.nan
 
 
 def _goal(epoch: EpochReport) -> float:
@@ -192,14 +210,15 @@ def _weights(task: TrainingTask) -> dict[str, dict[str, Tensor]]:
 def _begun(task: TrainingTask, on_epoch: OnEpoch | None) -> _State:
     for module in task.modules.values():
         module.eval()
-    first = EpochReport(0, math.nan, _validated(task), 0.0)
+    measures, validation_loss = _validated(task)
+    first = EpochReport(0, math.nan, measures, 0.0, validation_loss)
     if on_epoch is not None:
         on_epoch(first)
     return _State(FitResult(0, [first]), _weights(task))
 
 
 def _keep(path: Path, task: TrainingTask, parts: Mapping[str, Any], recipe: Recipe, state: _State) -> None:
-    history = [[e.number, e.loss, dict(e.measures), e.seconds] for e in state.fitted.history]
+    history = [[e.number, e.loss, dict(e.measures), e.seconds, e.validation_loss] for e in state.fitted.history]
     checkpoint.save_checkpoint(
         {
             "recipe": repr(recipe), "examples": len(task), "weights": _weights(task), "best_weights": state.best,

@@ -57,10 +57,50 @@ class Sigmoid(nn.Module):
         return -F.logsigmoid(signs * logits).masked_fill(_others(related), 0.0).sum() / len(logits)
 
 
+class CrossEntropy(nn.Module):
+    """Which item of the batch belongs to this query? Asked in this direction only, at a fixed temperature.
+
+    Henderson et al., "Efficient Natural Language Response Suggestion for Smart Reply" (2017): the other answers of the
+    batch are the wrong ones.
+    """
+
+    def __init__(self, temperature: float = 0.05) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(1 / temperature))
+        self.scale: Tensor
+
+    def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
+        """Mean over the batch; see `InfoNCE.forward`."""
+        logits = (self.scale * queries @ items.T).float().masked_fill(_others(related), float("-inf"))
+        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+
+
+class MeanSquaredError(nn.Module):
+    """How far is the item from its query? Nothing is told apart from anything, so something else must keep all vectors
+    from becoming one: a projection is held by the library's other vectors.
+
+    As Reimers and Gurevych, "Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation" (EMNLP
+    2020), bring the sentences of one language to those of another.
+    """
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        """`temperature` is of the other losses: a distance has none."""
+        super().__init__()
+
+    def forward(self, queries: Tensor, items: Tensor, related: Tensor) -> Tensor:
+        """Squared distance, in [0, 4], mean over the batch; see `InfoNCE.forward`."""
+        return (queries.float() - items.float()).square().sum(dim=1).mean()
+
+
 def _others(related: Tensor) -> Tensor:
     """Pairs beside the diagonal that are neither right nor wrong."""
     return related & ~torch.eye(len(related), dtype=torch.bool, device=related.device)
 
 
-LOSSES: Mapping[str, type[InfoNCE] | type[Sigmoid]] = {"infonce": InfoNCE, "sigmoid": Sigmoid}
+LOSSES: Mapping[str, type[InfoNCE | Sigmoid | CrossEntropy | MeanSquaredError]] = {
+    "infonce": InfoNCE,
+    "sigmoid": Sigmoid,
+    "cross-entropy": CrossEntropy,
+    "mse": MeanSquaredError,
+}
 """Name -> module, made with a temperature; called with (queries, items, related)."""

@@ -6,7 +6,8 @@ and the weights kept are those of the best validation, epoch 0 (nothing changed)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from mmsearch.evaluate import metrics
 from mmsearch.training.attack import Attack, hardened
 from mmsearch.training.examples import Ints, PairExamples
 from mmsearch.training.losses import LOSSES
+from mmsearch.training.optimisers import OPTIMISERS
+from mmsearch.training.serving.recipe import Recipe
 from mmsearch.training.serving.records import KINDS
 from mmsearch.types import Modality, Vectors
 
@@ -28,6 +31,9 @@ K = (1, 5, 10)
 BATCH = 64
 RATES: Mapping[str, float] = {"adamw": 3e-4, "adam": 3e-4, "sgd": 3e-2}
 """Pairs of a step, and learning rates by optimiser: what a few hundred pairs need, unless something else is chosen."""
+
+MOST_VALIDATING = 2048
+"""Pairs that the validation loss is made of: it compares all of them with each other."""
 
 REPLAYED = 256
 """Other vectors of each modality that a step looks at."""
@@ -48,6 +54,9 @@ class ProjectionShape:
     """Learn from the small changes of queries and segments that hurt most, too: see `mmsearch.training.attack`."""
     radius: float = 0.3
     """L2 norm of such a change."""
+    augment: float = 0.0
+    """L2 norm of a random change that every vector of a training pair gets each time: augmentation of the data in the
+    space of features (DeVries and Taylor, "Dataset Augmentation in Feature Space", ICLR workshop 2017)."""
 
     def __post_init__(self) -> None:
         """Raises: InvalidInput."""
@@ -59,10 +68,28 @@ class ProjectionShape:
             or self.hidden < 1
             or not 0 <= self.dropout < 1
             or self.keep < 0
+            or not 0 <= self.augment < 2
             or self.temperature <= 0
         ):
-            raise InvalidInput("a projection needs a modality, hidden >= 1, 0 <= dropout < 1, keep >= 0")
+            raise InvalidInput(
+                "a projection needs a modality, hidden >= 1, 0 <= dropout < 1, keep >= 0, 0 <= augment < 2"
+            )
         Attack(self.adversarial, self.radius)
+
+
+def projection_settings(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, and what is chosen of the shape. Raises: InvalidInput for anything unknown."""
+    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, ProjectionShape))
+    if unknown := set(chosen) - of_recipe - of_shape:
+        raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
+    recipe = Recipe(**{"batch": BATCH, **{name: value for name, value in chosen.items() if name in of_recipe}})
+    if recipe.loss not in LOSSES:
+        raise InvalidInput(f"unknown loss {recipe.loss!r}", hint=f"known: {', '.join(LOSSES)}")
+    if recipe.optimizer not in OPTIMISERS:
+        raise InvalidInput(f"unknown optimizer {recipe.optimizer!r}", hint=f"known: {', '.join(OPTIMISERS)}")
+    if not recipe.lr:
+        recipe = replace(recipe, lr=RATES[recipe.optimizer])
+    return recipe, {name: value for name, value in chosen.items() if name in of_shape}
 
 
 class ProjectionTask:
@@ -109,13 +136,31 @@ class ProjectionTask:
             return value
 
         both = torch.stack([_taken(self._queries, queries), _taken(self._segments, segments)])  # (2, n, dim)
-        made = hardened(contrast, both, self._attack, draw)
+        made = hardened(contrast, self._augmented(both, draw), self._attack, draw)
         for modality, vectors in self._replay.items():
             if len(vectors):
                 some = vectors[torch.from_numpy(draw.integers(0, len(vectors), REPLAYED)).to(self._device)]
                 moved = 1 - (self.projection(some, modality) * some).sum(dim=1)
                 made = made + self.shape.keep * moved.mean()
         return made
+
+    def _augmented(self, vectors: Tensor, draw: np.random.Generator) -> Tensor:
+        """Unit rows (..., dim), each moved at random by the length that the shape says."""
+        if not self.shape.augment:
+            return vectors
+        change = torch.from_numpy(draw.standard_normal(tuple(vectors.shape), np.float32)).to(self._device)
+        return nn.functional.normalize(vectors + self.shape.augment * nn.functional.normalize(change, dim=-1), dim=-1)
+
+    def validation_loss(self) -> float:
+        """The loss of the pairs that validate, with the first segment of each item and no change of any vector."""
+        examples = self.examples
+        queries, items = examples.pairs[examples.held][:MOST_VALIDATING].T
+        segments = self._starts[items]
+        groups = examples.groups[examples.held][:MOST_VALIDATING]
+        related = (groups[:, None] == groups) | (queries[:, None] == queries)
+        a = self._projected(_taken(self._queries, queries), examples.query_kinds[queries])
+        b = self._projected(_taken(self._segments, segments), examples.segment_kinds[segments])
+        return float(self.criterion(a, b, torch.from_numpy(related).to(self._device)))
 
     def _related(self, chosen: Ints, queries: Ints) -> NDArray[np.bool_]:
         """(n, n): pairs of one group or of one query."""
@@ -134,8 +179,16 @@ class ProjectionTask:
 
     def validate(self) -> dict[str, float]:
         """Mean recall@1, 5 and 10 over the queries that validate, among all items; and each of the three."""
+        return self.measure(self.examples.pairs[self.examples.held])
+
+    def test(self, pairs: Ints) -> dict[str, float]:
+        """The measures of pairs that were set aside, (n, 2), by the maps as they are; nothing without any."""
+        with torch.inference_mode():
+            return self.measure(pairs) if len(pairs) else {}
+
+    def measure(self, held: Ints) -> dict[str, float]:
+        """The same of some pairs, int64 (n, 2), that take no part in the training."""
         examples = self.examples
-        held = examples.pairs[examples.held]
         validating = np.unique(held[:, 0])
         queries = self._projected(_taken(self._queries, validating), examples.query_kinds[validating])
         segments = self._projected(self._segments, examples.segment_kinds)

@@ -24,6 +24,9 @@ class TrainingResult:
     warnings: tuple[str, ...]
     space: str | None = None
     """What `--space` takes to ingest with it; None: `apply` it to the library."""
+    test: dict[str, float] = field(default_factory=dict, hash=False)
+    """Measure -> value on pairs that took no part in the training, nor in the choice of an epoch; empty if none were
+    set aside."""
 
 
 @dataclass(frozen=True, slots=True)

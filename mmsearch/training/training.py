@@ -1,8 +1,8 @@
 """What `Library.train` offers: training from your own pairs, and using what was learned."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,10 @@ from mmsearch.search.query import embed_file
 from mmsearch.training import adapter as adapting
 from mmsearch.training import heads, learned_fusion, plot
 from mmsearch.training import weak as weakly
-from mmsearch.training.examples import PairExamples, gather_examples
+from mmsearch.training.examples import Ints, PairExamples, gather_examples
 from mmsearch.training.loop import FitResult, OnEpoch, fit_task
 from mmsearch.training.lora import LoraOptions
-from mmsearch.training.losses import LOSSES
-from mmsearch.training.optimisers import OPTIMISERS
-from mmsearch.training.projection import BATCH, RATES, ProjectionShape, ProjectionTask
+from mmsearch.training.projection import ProjectionShape, ProjectionTask, projection_settings
 from mmsearch.training.results import ActiveSpace, TrainingResult
 from mmsearch.training.serving import apply as applying
 from mmsearch.training.serving import card, checkpoint
@@ -60,6 +58,7 @@ class LibraryTraining:
         *,
         weak: Sequence[str] = (),
         valid: str | os.PathLike[str] | None = None,
+        test: float = 0.0,
         modality: Sequence[Modality] = (),
         plot: str | os.PathLike[str] | None = None,
         on_epoch: OnEpoch | None = None,
@@ -73,18 +72,19 @@ class LibraryTraining:
             name: Name of the model.
             weak: Sources of pairs in the library itself: "names", "folders", "sidecars", "tags".
             valid: Pairs for validation; by default a fifth of all pairs is held out, by whole groups of files.
+            test: Share of the other pairs that take no part, and measure the result in the end.
             modality: Modalities whose vectors get a map; by default those of items other than text, if there are any.
             plot: Draw the curves of recall into this .png, .svg or .pdf file.
             on_epoch: Called after each epoch.
             command: What the model card says it was made with.
             chosen: Options of the training: loss, optimizer, epochs, batch, lr, patience, seed, adversarial, radius,
-                hidden, dropout, keep.
+                augment, hidden, dropout, keep.
 
         Raises: InvalidInput for a name that is taken, too few or unusable pairs, or unknown options; LibraryLocked.
         """
         folder = self._new(name)
         _check_plot(plot)
-        recipe, shaped = _settled(chosen)
+        recipe, shaped = projection_settings(chosen)
         training = evaluation.pairs.read_pairs(Path(pairs)) if pairs is not None else None
         validating = evaluation.pairs.read_pairs(Path(valid)) if valid is not None else None
         base, record = self._context.base()
@@ -94,6 +94,7 @@ class LibraryTraining:
             lambda path: embed_file(path, self._context, base, record), recipe.seed,
         )  # fmt: skip
         shape = ProjectionShape(tuple(modality) or _modalities(gathered.examples), **shaped)
+        examples, tested = gathered.examples.without_test(test, recipe.seed)
         missing = [one for one in shape.modalities if one not in base.encoders]
         if missing:
             raise InvalidInput(f"the space {base.name!r} embeds no {', '.join(missing)}")
@@ -101,11 +102,13 @@ class LibraryTraining:
         plan = TrainingPlan(
             name, base.name, base.fingerprint, command, asdict(recipe), asdict(shape),
             tuple(asdict(_source(one, used)) for one, used in (*judged, asked.weak) if one is not None),
-            _splits(gathered.examples), (*asked.notes, *gathered.warnings),
+            _splits(examples, tested), (*asked.notes, *gathered.warnings),
         )  # fmt: skip
         with folder.writing():
             replay = self._replay(record, base, shape, gathered.contents)
-            folder.begin(plan, {**gathered.examples.arrays(), **{f"replay.{m}": rows for m, rows in replay.items()}})
+            folder.begin(
+                plan, {**examples.arrays(), "tested": tested, **{f"replay.{m}": rows for m, rows in replay.items()}}
+            )
             return replace(self._train(folder, plot, on_epoch), unused=gathered.unused)
 
     def adapter(
@@ -293,18 +296,22 @@ class LibraryTraining:
         shape, recipe = folder.settings(ProjectionShape, plan["shape"]), folder.settings(Recipe, plan["recipe"])
         with folder.making_sense():
             replay = {m: arrays.pop(f"replay.{m}") for m in shape.modalities}
+            tested = arrays.pop("tested", np.empty((0, 2), np.int64))
             examples = PairExamples(**arrays)
         device, dtype = resolve(self._context.settings.device, self._context.settings.precision)
         task = ProjectionTask(shape, examples, replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT
         fitted = fit_task(task, recipe, keep=keep, device=device, half=half, on_epoch=on_epoch)
-        self._finish(folder, plan, task.projection.cpu(), fitted, recipe, shape)
+        measured = task.test(tested)
+        told = [f"on the test pairs: {', '.join(f'{k} {v:.3f}' for k, v in measured.items())}"] if measured else []
+        noted = {**plan, "warnings": [*plan["warnings"], *told]}
+        self._finish(folder, noted, task.projection.cpu(), fitted, recipe, shape)
         _draw(fitted, plot)
         warnings = list(plan["warnings"])
         if fitted.best == 0:
             warnings.append("no epoch was better than changing nothing: more pairs may help, or --modality with text")
-        return _result(folder, fitted, warnings)
+        return replace(_result(folder, fitted, warnings), test=measured)
 
     def _finish(
         self,
@@ -326,10 +333,7 @@ def _write_card(
     shape: dict[str, Any],
 ) -> None:  # fmt: skip
     """With it the model is finished."""
-    history = [
-        {"epoch": e.number, **({"loss": e.loss} if e.number else {}), **e.measures, "seconds": round(e.seconds, 3)}
-        for e in fitted.history
-    ]
+    history = [epoch.as_row() for epoch in fitted.history]
     written = card.ModelCard(
         plan["name"], kind, plan["base"], plan["fingerprint"],
         [card.TrainingSource(**one) for one in plan["sources"]], plan["splits"], recipe, plan["command"],
@@ -337,21 +341,6 @@ def _write_card(
     )  # fmt: skip
     card.write_card(written, folder.path)
     (folder.path / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _settled(chosen: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe, and what is chosen of the shape. Raises: InvalidInput for anything unknown."""
-    of_recipe, of_shape = ({one.name for one in fields(kind)} for kind in (Recipe, ProjectionShape))
-    if unknown := set(chosen) - of_recipe - of_shape:
-        raise InvalidInput(f"unknown training settings: {', '.join(sorted(unknown))}")
-    recipe = Recipe(**{"batch": BATCH, **{name: value for name, value in chosen.items() if name in of_recipe}})
-    if recipe.loss not in LOSSES:
-        raise InvalidInput(f"unknown loss {recipe.loss!r}", hint=f"known: {', '.join(LOSSES)}")
-    if recipe.optimizer not in OPTIMISERS:
-        raise InvalidInput(f"unknown optimizer {recipe.optimizer!r}", hint=f"known: {', '.join(OPTIMISERS)}")
-    if not recipe.lr:
-        recipe = replace(recipe, lr=RATES[recipe.optimizer])
-    return recipe, {name: value for name, value in chosen.items() if name in of_shape}
 
 
 def _active(record: SpaceRecord) -> ActiveSpace:
@@ -389,11 +378,12 @@ def _modalities(examples: PairExamples) -> tuple[Modality, ...]:
     return tuple(sorted(seen - {"text"})) or ("text",)
 
 
-def _splits(examples: PairExamples) -> dict[str, int]:
+def _splits(examples: PairExamples, tested: Ints) -> dict[str, int]:
     held = examples.held
     return {
         "training pairs": int((~held).sum()),
         "validation pairs": int(held.sum()),
+        **({"test pairs": len(tested)} if len(tested) else {}),
         "training groups": len(np.unique(examples.groups[~held])),
         "validation groups": len(np.unique(examples.groups[held])),
     }

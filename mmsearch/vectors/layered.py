@@ -80,6 +80,11 @@ class LayeredIndex:
         return 0 if self.ann is None else len(self._exact) + len(self._gone) - self._left - len(self.ann.absent)
 
     @property
+    def gone(self) -> int:
+        """Vectors that the ANN index's file holds, and that were removed or replaced since it was built."""
+        return 0 if self.ann is None else len(self._gone) - self._left - len(self.ann.absent)
+
+    @property
     def needs_fetch(self) -> bool:
         """Whether `search` has to be given the catalog's vectors."""
         return self.ann is not None and self.ann.preset.coded

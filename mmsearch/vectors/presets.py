@@ -117,7 +117,8 @@ def preset_named(name: str) -> IndexPreset:
 def suited_preset(size: int, kind: str = AUTO, serving: str = FLAT) -> IndexPreset:
     """The one for a list of so many vectors that has `serving` now, where `kind` is asked for: "auto" or a name."""
     if kind != AUTO:
-        return preset_named(kind if size >= SMALLEST else FLAT)
+        named = preset_named(kind)
+        return named if size >= SMALLEST else preset_named(FLAT)
     automatic = [preset for preset in PRESETS if preset.from_size is not None]
     best = max((one for one in automatic if size >= (one.from_size or 0)), key=lambda one: one.from_size or 0)
     for preset in automatic:

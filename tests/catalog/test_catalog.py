@@ -104,7 +104,7 @@ def test_changes_list_what_happened_after_a_generation(catalog: Catalog) -> None
     assert changed(catalog, 2) == ([], [], []), "the item has another path by now"
     catalog.commit(Batch(missing=[(item.id, b"/r/a")]), 1)
     assert changed(catalog, 3) == ([], [], [1, 2])
-    assert catalog.prune() == (1, 1)
+    assert catalog.forget([item]) == 1
     assert changed(catalog, 0) == ([3], [2], [1, 2])
     catalog.raise_oldest_replayable_generation(4)
     assert catalog.read(current_commit)[:2] == (5, 4)

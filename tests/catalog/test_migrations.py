@@ -27,6 +27,8 @@ def facts(path: Path) -> list[tuple[object, ...]]:
 EVIDENCE = [("content_id", "INTEGER", 1, 1), ("data", "BLOB", 1, 0)]
 """Name, type, whether it must have a value, place in the key."""
 
+PLACE = ("place", "VARCHAR", 0, 0)
+
 
 def columns(db: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
     return db.execute("SELECT name, type, [notnull], pk FROM pragma_table_info(?)", [table]).fetchall()
@@ -112,5 +114,9 @@ def test_a_migration_killed_at_any_statement_is_done_by_the_next_who_opens(tmp_p
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert columns(db, "evidence") == EVIDENCE
             assert db.execute("SELECT count(*) FROM evidence").fetchone() == (0,)
+            assert [name for name, *_ in columns(db, "copies")] == ["path", "kind", "made_at"]
+            assert {row[:2] for row in db.execute("SELECT exclude, scanned_at FROM roots")} == {("", None)}
+            assert PLACE in columns(db, "segments")
+            assert db.execute("SELECT count(*) FROM segments WHERE place IS NOT NULL").fetchone() == (0,)
         at += 1
     assert at > 5

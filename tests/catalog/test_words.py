@@ -268,7 +268,7 @@ def test_the_word_index_follows_a_changed_file(catalog: Catalog, tmp_path: Path)
     put(catalog, "/r/a.txt", "chestnut", title="Shrubs")
     assert [found(catalog, word) for word in ("walnut", "trees")] == [[], []]
     assert [found(catalog, word) for word in ("chestnut", "shrubs")] == [["/r/a.txt"]] * 2
-    catalog.prune()
+    assert catalog.forget_orphans() == 1
     check(tmp_path)
     catalog.commit(Batch(failures=[NewFailure(b"/r/a.txt", ROOT, 1, 2, "corrupt", "cut")]), 1)
     assert found(catalog, "chestnut") == []

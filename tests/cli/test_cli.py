@@ -56,7 +56,7 @@ def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
     ]
     found = filled("query", folder / "red.png", "-k", "1", "--paths", "-0", "--in", "image").stdout
     assert found == os.fsencode(folder / "red.png") + b"\0"
-    hit = json.loads(filled("query", "low", "--in", "audio", "--json").stdout)[0]
+    hit = json.loads(filled("query", "low", "--in", "audio", "--json").stdout)["hits"][0]
     assert (hit["path"], hit["start"], hit["end"]) == (str(folder / "low.wav"), 0.0, 2.5)
 
 
@@ -64,15 +64,17 @@ def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
 def test_a_query_may_mix_files_and_words(filled: Run, folder: Path) -> None:
     picture(folder.parent / "red", "red")
     assert b"red.png" in filled("query", "red", "-k", "1", "--in", "image", "--paths").stdout
-    mixed = json.loads(filled("query", "green", "--image", folder / "red.png", "--in", "image", "--json").stdout)
+    mixed = json.loads(filled("query", "green", "--image", folder / "red.png", "--in", "image", "--json").stdout)[
+        "hits"
+    ]
     assert [round(hit["cosine"], 2) for hit in mixed] == [0.71, 0.71]
-    signed = json.loads(filled("query", "4:green", "-", "3:red", "--in", "image", "--json").stdout)
+    signed = json.loads(filled("query", "4:green", "-", "3:red", "--in", "image", "--json").stdout)["hits"]
     assert [round(hit["cosine"], 2) for hit in signed] == [0.8, -0.6]
     with_file = json.loads(
         filled("query", "green", "+", "0.5:" + str(folder / "red.png"), "--in", "image", "--json").stdout
-    )
+    )["hits"]
     assert [round(hit["cosine"], 2) for hit in with_file] == [0.89, 0.45]
-    forced = json.loads(filled("query", "--text", "red", "--in", "image", "--json").stdout)
+    forced = json.loads(filled("query", "--text", "red", "--in", "image", "--json").stdout)["hits"]
     assert round(forced[0]["cosine"], 3) == 1.0
 
 
@@ -130,7 +132,7 @@ def test_an_error_is_printed_and_sets_the_exit_code(run: Run, arguments: list[st
 
 def test_a_minus_before_a_word_of_a_phrase_takes_it_away(filled: Run) -> None:
     def answer(*words: str) -> bytes:
-        return filled("query", *words, "--in", "image", "--json").stdout
+        return filled("query", *words, "--in", "image", "--jsonl").stdout
 
     assert answer("green -red") == answer("green", "-", "red") != answer("green red")
     assert answer("green well-red -4") == answer("--text", "green well-red -4")

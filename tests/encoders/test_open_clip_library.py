@@ -110,7 +110,7 @@ def test_sounds_count_as_not_embedded_and_not_as_failed(open_tiny: OpenTiny, fol
     assert (status.not_embedded, sum(status.failures.values())) == (1, 1)
     assert library.search("a red square", modalities=["text"])[0].path.name == "note.txt"
     for query in (Query(audio=tone), Query("a dog") + Query(audio=tone)):
-        with pytest.raises(NoSharedSpace, match="embeds no audio") as caught:
+        with pytest.raises(NoSharedSpace, match="does not know sounds") as caught:
             library.search(query)
         assert caught.value.hint is not None and "--space" in caught.value.hint
 
@@ -159,6 +159,6 @@ def test_ingest_query_and_status_work_with_an_open_clip_space(run: Run, folder: 
     status = json.loads(run("status", "--json").stdout)
     assert (status["space"], status["not_embedded"], status["failures"]) == ("local-dir:shapes", 1, {})
     query = run("query", "--audio", folder / "tone.wav")
-    assert query.returncode == 2 and "embeds no audio" in query.stderr.decode()
+    assert query.returncode == 2 and "does not know sounds" in query.stderr.decode()
     missing = run("ingest", folder, "--space", "siglip2-b-16", "--library", folder.parent / "other")
     assert missing.returncode == 6 and "mmsearch prepare" in missing.stderr.decode()

@@ -313,7 +313,7 @@ def wrong_originals(library: Library, cut: bool) -> list[str]:
         needed = {
             one for (one,) in db.execute("SELECT sha256 FROM items JOIN contents c ON c.id = content_id AND kept")
         }
-    files = [path for path in (library.path / "originals").rglob("*") if path.is_file()]
+    files = [path for path in (library.path / "originals").glob("*/*") if path.is_file()]
     whole = {path.name for path in files if hashlib.sha256(path.read_bytes()).hexdigest() == path.name}
     found = [f"the original {one[:8]} is lost" for one in needed - whole]
     return found if cut else found + [f"{one} is left" for one in {path.name for path in files} - needed]

@@ -9,6 +9,7 @@ from importlib import import_module
 from tests.fuzz.target import Done, Target, fuzz
 
 TARGETS = {
+    "documents": "tests.fuzz.documents:DOCUMENTS",
     "exif": "tests.fuzz.text:EXIF",
     "html": "tests.fuzz.text:HTML",
     "sidecars": "tests.fuzz.text:SIDECARS",

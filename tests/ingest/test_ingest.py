@@ -300,6 +300,9 @@ def test_a_dry_run_writes_nothing(library: Library, folder: Path) -> None:
     report = library.ingest(folder, dry_run=True)
     assert (report.moved, report.missing) == (1, 0)
     assert names(library, "red") == ["a.png"]
+    words(folder / "new.txt", "a red house")
+    report = library.ingest(folder, dry_run=True, modalities=["image"])
+    assert (report.new, report.moved, report.other_modality) == (0, 1, 1)
 
 
 @pytest.mark.slow

@@ -27,11 +27,13 @@ LEFT_BY_REMOVE = {
     "projections": OF_SPACES,
     "lists": OF_SPACES,
     "backgrounds": "what scores are judged by until the next ingest measures anew",
-    "roots": "folders that were handed to ingest once; an empty one costs nothing",
+    "roots": "where media from memory come from: mem:, which says nothing",
+    "copies": "they may still hold what is removed",
 }
 """Table -> why rows stay when every path was removed."""
 
 LEFT_BY_EXPORT = {
+    "copies": "they are of another library",
     "failures": "they are about files, which the next ingest tries for itself",
     "projections": "they come as trained models, and serve once `train apply` made them",
     "tombstones": "of indexes that stay here",
@@ -53,6 +55,7 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "originals/library.id": "move; made anew beside what a restore or an import brings",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
 }
@@ -64,7 +67,7 @@ HANDED = b"a green valley"
 
 def originals(folder: Path) -> list[bytes]:
     """What every file below a library's originals holds."""
-    return [path.read_bytes() for path in (folder / "originals").rglob("*") if path.is_file()]
+    return [path.read_bytes() for path in (folder / "originals").glob("*/*") if path.is_file()]
 
 
 def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -96,6 +99,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
         (content,) = connection.execute(select(ItemRow.content_id).where(ItemRow.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
     library.set_meta(folder / "red.png", {"rating": 5})
+    library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")

@@ -71,7 +71,7 @@ def test_a_damaged_catalog_is_an_error(library: Library, open_tiny: Open, folder
     finding = by_subject(open_tiny())["catalog"]
     assert finding.state == "error" and "damaged" in finding.detail and finding.remedy
     done = run("doctor", "--json")
-    assert done.returncode == 1
+    assert done.returncode == 8
     assert "error" in {f["state"] for f in json.loads(done.stdout) if f["subject"] == "catalog"}
 
 

@@ -20,7 +20,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
 from mmsearch.types import Span
 from tests.conftest import Run
-from tests.generated import picture
+from tests.generated import picture, words
 
 KEY = ListKey("tiny", "image", "image")
 MANY = 3000
@@ -56,13 +56,13 @@ def findable(catalog: Catalog, since: int = -1) -> tuple[list[int], list[int]]:
 def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     with catalog.reading() as snapshot:
-        gone = [(item.id, item.path) for item in items_under(snapshot, b"/r", None, MANY)[1:]]
-    catalog.commit(Batch(missing=gone), 1)
+        items = items_under(snapshot, b"/r", None, MANY)[1:]
+    catalog.commit(Batch(missing=[(item.id, item.path) for item in items]), 1)
     database.checkpoint(catalog._engine)
     before = path.stat().st_size
     with catalog.reading() as snapshot:
         assert len(items_under(snapshot, b"/r", None, MANY)) == MANY
-        assert catalog.prune() == (MANY - 1, MANY - 1)
+        assert catalog.forget(items) == MANY - 1
         freed = catalog.release()
         assert len(items_under(snapshot, b"/r", None, MANY)) == MANY, "a search sees what it saw"
     assert catalog.release() == 0
@@ -86,8 +86,8 @@ def test_prune_deletes_the_old_content_of_a_changed_file(catalog: Catalog, monke
     monkeypatch.setattr(store, "FORGOTTEN", 3)
     placed = [Placement(b"/r/%05d" % n, b"/r", f"{20:064x}", 1, 3) for n in range(7)]
     catalog.commit(Batch(placements=placed), 1)
-    assert catalog.prune() == (0, 7)
-    assert catalog.prune() == (0, 0)
+    assert catalog.forget_orphans() == 7
+    assert catalog.forget_orphans() == 0
     assert findable(catalog)[0] == list(range(8, MANY + 1))
 
 
@@ -146,7 +146,7 @@ def test_the_prune_command_prints_what_was_freed(library: Library, folder: Path,
     library.ingest(folder)
     for n in range(40):
         (folder / f"{n}.png").unlink()
-    library.ingest(folder)
+    words(folder / "note.txt", "red")
     assert re.fullmatch(rb"forgot 40 missing items, freed [\d.]+ kB\n", run("prune").stdout)
     assert run("prune").stdout == b"forgot 0 missing items, freed 0 B\n"
 

@@ -186,7 +186,7 @@ def test_files_of_modalities_not_asked_for_are_skipped(calm: DecodePool, tmp_pat
 def test_a_file_the_space_cannot_embed_fails_as_not_embedded(tmp_path: Path) -> None:
     with make_pool(space=hostile_decoder.TEXT_ONLY) as pool:
         failed = only_failure(list(pool.run([DecodeJob(script(tmp_path, "x", "piece 2"))])))
-    assert (failed.failure, failed.reason) == ("not-embedded", "this space embeds no image")
+    assert (failed.failure, failed.reason) == ("not-embedded", "the library's model does not know pictures")
 
 
 def test_a_file_without_segments_is_corrupt(calm: DecodePool, tmp_path: Path) -> None:

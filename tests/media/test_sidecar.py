@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
-from mmsearch.media import sidecar
+from mmsearch.media import sidecar, written
 from mmsearch.media.text import TextDecoder
 from mmsearch.types import Limits, Windowing
 
@@ -98,12 +98,12 @@ def test_hostile_sidecars_are_refused(
 
 
 def test_a_huge_sidecar_keeps_a_bounded_number_of_values() -> None:
-    items = "".join(f"<rdf:li>k{n} {'x' * 300}</rdf:li>" for n in range(sidecar.MOST + 5))
+    items = "".join(f"<rdf:li>k{n} {'x' * 300}</rdf:li>" for n in range(written.MOST + 5))
     found = sidecar.read_sidecar(
         xmp(f"<rdf:Description><dc:subject><rdf:Bag>{items}</rdf:Bag></dc:subject></rdf:Description>")
     )
-    assert len(found.metadata["keywords"]) == sidecar.MOST
-    assert {len(keyword) for keyword in found.metadata["keywords"]} == {sidecar.LONGEST}
+    assert len(found.metadata["keywords"]) == written.MOST
+    assert {len(keyword) for keyword in found.metadata["keywords"]} == {written.LONGEST}
 
 
 def test_a_sidecar_over_the_text_limit_is_refused(tmp_path: Path) -> None:

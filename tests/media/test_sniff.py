@@ -29,7 +29,7 @@ def refusal(path: Path, limits: Limits = LIMITS) -> MediaError:
         (b"{\\rtf1\\ansi}", "RTF"),
         (b"%!PS-Adobe-3.0", "PostScript"),
         (b'<?xml version="1.0"?><svg viewBox="0 0 1 1">', "SVG"),
-        (b"\x01\x02\x03\x04", "no decoder knows"),
+        (b"\x01\x02\x03\x04", "mmsearch reads no file"),
         (b"\xff\x0a\x08\x04", "JPEG XL"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (b"II\xbc\x01\x20\0\0\0", "JPEG XR"),

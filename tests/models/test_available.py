@@ -332,6 +332,6 @@ def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: 
     picture(folder / "red.png", "red")
     assert run("ingest", folder, "--space", NAME).returncode == 0
     other = run("ingest", folder, "--space", "starter")
-    assert other.returncode == 3 and f"has the space '{NAME}'" in other.stderr.decode()
+    assert other.returncode == 3 and f"has the model '{NAME}'" in other.stderr.decode()
     with mmsearch.open(folder.parent / "library") as library:
         assert library.status().space == NAME

@@ -269,7 +269,7 @@ def test_senseless_model_commands_are_refused(open_tiny: OpenTiny, media: Path, 
     assert first(library) == "red"
     library.model.drop("wide")
     assert library.model.add(WIDE).completed == 11
-    with pytest.raises(SpaceChanged, match="has the space 'tiny'") as caught:
+    with pytest.raises(SpaceChanged, match="has the model 'tiny'") as caught:
         open_tiny(space=WIDE).ingest(media)
     assert caught.value.hint is not None and "mmsearch model add" in caught.value.hint
 

@@ -70,8 +70,9 @@ def commands(model: str) -> Iterator[Arguments]:
         ("help", "guide"),
         ("doctor",),
         ("doctor", "--paths", "--json"),
+        ("roots", "media", "--exclude", "private/"),
         ("remove", "media/red-1.png"),
-        ("prune",),
+        ("prune", "--prove"),
     )
 
 

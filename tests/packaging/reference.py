@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from mmsearch import errors
 from mmsearch.cli import cli
 from mmsearch.cli.examples import commands
+from mmsearch.cli.exit_codes import MEANINGS
 from mmsearch.core.config import DOMAINS, MACHINE, Settings
 from mmsearch.errors import MediaError, MmsearchError
 from mmsearch.resources.chapters import CONTENTS, DOCS, chapters
@@ -36,8 +37,19 @@ ERRORS = """\
 Every error that mmsearch raises, its exit code in the shell, and what to do about it.
 
 All of them are subclasses of `mmsearch.MmsearchError`. `message` says what went wrong and why; `hint`, if it is not
-None, says what to do. The shell prints both and ends with the exit code. Bad usage of a command ends with 2, Ctrl-C
-with 130, and a closed pipe with 141.
+None, says what to do. The shell prints both and ends with the exit code.
+
+## Exit codes
+
+| code | what it says |
+|---|---|
+{codes}
+
+```sh
+if mmsearch query "a red bus" --paths > found.txt; then cat found.txt; fi
+```
+
+## Errors in general
 
 `python -m tests.packaging.reference` writes this chapter from `mmsearch/errors.py`.
 """
@@ -86,7 +98,10 @@ def error_chapter() -> str:
         else:
             facts = f"{kind.__bases__[0].__name__}, exit code {kind.exit_code}, HTTP {kind.http_status}"
             general.append(f"- **`{kind.__name__}`** ({facts}): {told}")
-    return "\n".join([ERRORS, *general, "", FAILURES.format(code=MediaError.exit_code), *of_files, ""])
+    codes = "\n".join(f"| {code} | {meaning} |" for code, meaning in MEANINGS.items())
+    return "\n".join(
+        [ERRORS.format(codes=codes), *general, "", FAILURES.format(code=MediaError.exit_code), *of_files, ""]
+    )
 
 
 def in_order(kind: type[MmsearchError]) -> list[type[MmsearchError]]:

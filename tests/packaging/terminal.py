@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 from rich.console import Console
 from rich.text import Text
 
+from mmsearch.cli.exit_codes import NOTHING_FOUND
+
 CHECKOUT = Path(__file__).parents[2]
 PICTURE = CHECKOUT / "tests/assets/terminal.svg"
 WIDTH = 118
@@ -51,7 +53,7 @@ def on_terminal(command: str, shell: dict[str, str]) -> str:
         os.close(theirs)
         output = b"".join(_pieces(ours))
     os.close(ours)
-    if process.returncode:
+    if process.returncode not in (0, NOTHING_FOUND):
         raise RuntimeError(f"{command}: exit code {process.returncode}\n{output.decode()}")
     return output.decode().replace("\r\n", "\n").replace(str(shell["MMSEARCH_LIBRARY"]), "indexes/default")
 

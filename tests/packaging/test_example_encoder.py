@@ -57,9 +57,8 @@ def test_an_installed_encoder_is_listed_fills_a_library_and_is_searched(shell: S
         picture(folder / f"{colour}.png", colour)
     words(folder / "note.txt", "something green")
     shell("ingest", folder, "--library", "colours", "--space", "colours")
-    printed = shell("query", "a blue thing", "--library", "colours", "--mode", "vector", "--all", "--json")
-    hits = json.loads(printed)
-    hits = hits["hits"] if isinstance(hits, dict) else hits
+    printed = shell("query", "a blue thing", "--library", "colours", "--mode", "vector", "--json")
+    hits = json.loads(printed)["hits"]
     pictures = [Path(hit["path"]).name for hit in hits if hit["modality"] == "image"]
     assert pictures[0] == "blue.png"
     printed = shell("query", "--image", folder / "green.png", "--library", "colours", "--in", "text", "--all")

@@ -45,13 +45,13 @@ STANDS_ON: dict[str, str] = {
     "testing": "library",
     # The package itself: what `import mmsearch` offers.
     "": "library",
-    # The shell sees the library, what models there are, the docs, and nothing behind them.
+    # The shell sees the library, what models there are, filters, the docs, and nothing behind them.
     "cli": "",
     "__main__": "cli",
 }
 """Room -> the rooms that it stands on: it may import these, and whatever they stand on."""
 
-SEEN_BY_THE_SHELL = {"", "library", "models", "core", "types", "errors", "resources"}
+SEEN_BY_THE_SHELL = {"", "library", "models", "filters", "core", "types", "errors", "resources"}
 
 
 def allowed(room: str) -> set[str]:
@@ -65,7 +65,7 @@ def allowed(room: str) -> set[str]:
 OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
-    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "selectolax")},
+    **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "oxmsg", "olefile", "rawpy")},
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},

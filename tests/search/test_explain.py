@@ -170,7 +170,9 @@ def test_query_explain_prints_reasons_as_text_and_json(run: Run, folder: Path) -
     lines = run("query", "red", "--explain", "--in", "text", "--all").stdout.decode().splitlines()
     assert lines[1] == "1: found by vector", "one common word is no evidence"
     assert lines[2].startswith('1: without "A red bus came by!" -')
-    (why,) = [hit["why"] for hit in json.loads(run("query", "red", "--explain", "--json", "--in", "text").stdout)]
+    (why,) = [
+        hit["why"] for hit in json.loads(run("query", "red", "--explain", "--json", "--in", "text").stdout)["hits"]
+    ]
     assert why["cues"][0]["text"] == "A red bus came by!" and why["picture"] is None
     (folder / "red.png").unlink()
     gone = run("query", "red", "--explain", "--in", "image", "--all")

@@ -24,7 +24,7 @@ def filled(run: Run, folder: Path) -> Run:
 
 
 def best(run: Run, *arguments: str | Path) -> dict[str, object]:
-    found = json.loads(run("query", *arguments, "-k", "1", "--json").stdout)[0]
+    found = json.loads(run("query", *arguments, "-k", "1", "--json").stdout)["hits"][0]
     return {name: found[name] for name in ("path", "part", "modality", "matched", "members")}
 
 
@@ -36,7 +36,7 @@ def test_a_group_is_found_by_any_file_and_shown_once(filled: Run, folder: Path) 
     assert best(filled, "green") == whole | {"part": str(folder / "IMG_1.txt"), "matched": "text"}
     assert best(filled, "low") == whole | {"part": str(folder / "IMG_1.wav"), "matched": "audio"}
     assert best(filled, "holiday")["part"] == str(folder / "IMG_1.png.xmp")
-    (why,) = (hit["why"] for hit in json.loads(filled("query", "low", "-k", "1", "--json", "--explain").stdout))
+    (why,) = (hit["why"] for hit in json.loads(filled("query", "low", "-k", "1", "--json", "--explain").stdout)["hits"])
     assert (why["matched"], round(why["score"], 3)) == ("audio", 1.0), "the part is explained, not the lead"
     lines = filled("query", "green", "--all").stdout.decode().splitlines()
     assert [line.split("\t")[3:] for line in lines] == [
@@ -51,7 +51,7 @@ def test_modalities_and_filters_choose_which_file_of_a_group_is_shown(filled: Ru
     assert sounds == [str(folder / "IMG_1.wav")]
     texts = best(filled, "green", "--filter", "modality = text")
     assert texts["path"] == texts["part"] == str(folder / "IMG_1.txt")
-    tagged = filled("query", "red", "--filter", "tag = holiday", "--paths", "--all").stdout.decode().split()
+    tagged = filled("query", "red", "--filter", "tag = holiday", "--paths").stdout.decode().split()
     assert tagged == [str(folder / "IMG_1.png")]
 
 
@@ -80,6 +80,6 @@ def test_with_fusion_off_every_file_is_a_hit_of_its_own(
     filled: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder.parent / "library" / "mmsearch.toml").write_text('fusion = "off"\n', "utf-8")
-    found = json.loads(filled("query", "green", "--json").stdout)
+    found = json.loads(filled("query", "green", "--json").stdout)["hits"]
     assert len(found) == 5 and all(hit["members"] == [] and hit["part"] is None for hit in found)
     assert found[0]["path"] == str(folder / "IMG_1.txt")

@@ -309,7 +309,7 @@ def test_the_query_command_hides_duplicates_unless_told_not_to(filled: Path, run
     folded = run("query", "red", "--in", "image", "--dedup").stdout.decode().splitlines()
     assert len(folded) == 2 and folded[0].endswith("\t+2 alike")
     assert len(run("query", "red", "--in", "image", "--no-dedup").stdout.splitlines()) == 4
-    found = json.loads(run("query", "red", "--in", "image", "--dedup", "--json").stdout)
+    found = json.loads(run("query", "red", "--in", "image", "--dedup", "--json").stdout)["hits"]
     assert sorted(Path(path).name for path in [found[0]["path"], *found[0]["duplicates"]]) == [
         "a.png",
         "b.png",
@@ -337,7 +337,7 @@ def test_the_query_command_prints_moments_and_takes_an_item_id(filled: Path, run
     lines = run("query", "low", "--in", "audio", "--moments", "--all").stdout.decode().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["1", "", ""]
     assert [line.split("\t")[-1] for line in lines[1:]] == ["0:00.0-0:10.0", "0:20.0-0:30.0"]
-    (found,) = json.loads(run("query", "low", "--in", "audio", "--moments", "--json", "--all").stdout)
+    (found,) = json.loads(run("query", "low", "--in", "audio", "--moments", "--json").stdout)["hits"]
     assert [(m["start"], m["end"]) for m in found["moments"]] == [(0.0, 10.0), (20.0, 30.0)]
     first = run("query", "green", "--in", "image", "--ids", "-k", "1").stdout.decode().strip().split("\t")
     assert first[4].endswith("d.png")

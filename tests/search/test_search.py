@@ -220,7 +220,7 @@ def test_a_space_with_other_weights_is_refused(filled: Library, monkeypatch: pyt
     monkeypatch.setenv("MMSEARCH_SPACE", "tests.tiny:other_weights")
     with mmsearch.open(path, workers=1) as changed:
         for use in (lambda: changed.search("red"), lambda: changed.ingest(path.parent / "media")):
-            with pytest.raises(SpaceChanged, match="another version of the space 'tiny'"):
+            with pytest.raises(SpaceChanged, match="another version of the model 'tiny'"):
                 use()
 
 
@@ -230,7 +230,7 @@ def test_an_existing_library_keeps_its_space(filled: Library, monkeypatch: pytes
     with mmsearch.open(filled.path, space="starter") as again:
         assert again.search("red", 1, modalities=("image",))[0].path.name == "red.png"
         for dry_run in (False, True):
-            with pytest.raises(SpaceChanged, match="has the space 'tiny': 'starter' is another") as caught:
+            with pytest.raises(SpaceChanged, match="has the model 'tiny': 'starter' is another") as caught:
                 again.ingest(filled.path.parent / "media", dry_run=dry_run)
             assert caught.value.hint is not None and "--library NEW --space starter" in caught.value.hint
     with mmsearch.open(filled.path, space="tests.tiny:space") as again:

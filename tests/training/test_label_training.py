@@ -146,13 +146,24 @@ def test_a_head_of_another_space_is_refused(filled: Library, folder: Path, open_
 def test_the_train_labels_and_label_commands_use_a_head(run: Run, folder: Path) -> None:
     done = run("train", "labels", table(folder, "gone.png\tlawn"), "--seed", "3", "--head", "mlp")
     assert done.returncode == 0, done.stderr
-    assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"train" not in done.stderr
+    assert b"3 names" in done.stdout and b"no such file" in done.stdout and b"mmsearch train" not in done.stderr
     named = run("label", "--with", "names", "--filter", "name = blue3.png", "--json")
     assert [one["label"] for one in json.loads(named.stdout)] == ["sea or sky"]
     listed = run("train", "list")
-    assert b"labels" in listed.stdout and b"accuracy" in listed.stdout
+    assert listed.stdout == b"names\tlabels\t\t-\n", "nothing was held out to measure"
     for wrong in ([], ["--as", "a,b", "--with", "names"]):
         assert run("label", *wrong).returncode == 2
+
+
+def test_figures_of_training_examples_are_not_told(run: Run, filled: Library, folder: Path) -> None:
+    known: list[dict[str, float]] = []
+    learned = filled.train.labels(table(folder), "few", epochs=20, on_epoch=lambda epoch: known.append(epoch.measures))
+    assert learned.after == {} and len(known) == 21 and not any(known)
+    done = run("train", "labels", table(folder), "--name", "few2", "--epochs", "20")
+    assert done.stdout.decode().splitlines()[:3] == ["fit\t-", "accuracy\t-", "macro-F1\t-"]
+    epochs = [line.split()[1] for line in done.stderr.decode().splitlines() if line.startswith("epoch")]
+    assert epochs == ["0", "10", "20"] and "accuracy" not in done.stderr.decode()
+    assert run("train", "list").stdout.decode().splitlines()[0].split("\t")[3] == "-"
 
 
 def test_a_confusion_matrix_is_drawn(filled: Library, folder: Path, tmp_path: Path) -> None:

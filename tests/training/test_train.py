@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 Open = Callable[..., Library]
 
 COUNT = 24
+SIDES = ("training", "validation", "test")
 
 
 def colours() -> list[tuple[int, int, int]]:
@@ -241,6 +242,25 @@ def test_the_train_commands_train_apply_list_and_drop(run: Run, library: Library
     assert run("train", "drop", "mine").returncode == 0
     assert run("train", "apply", "mine").returncode == 2
     assert run("train", "projection").returncode == 2
+
+
+def test_a_share_of_the_pairs_tests_and_evaluate_says_what_was_trained_on(
+    run: Run, library: Library, pairs: Path
+) -> None:
+    options = ("--loss", "mse", "--test", "0.25", "--augment", "0.05", "--epochs", "2")
+    trained = run("train", "projection", pairs, *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "test recall@10\t" in trained.stdout.decode() and "validation loss " in trained.stderr.decode()
+    card = json.loads((library.path / "training" / "mine" / "model.json").read_text("utf-8"))
+    assert card["splits"]["test pairs"] == 5 and sum(card["splits"][f"{side} pairs"] for side in SIDES) == COUNT
+    assert card["notes"][-1].startswith("on the test pairs: recall ") and "validation loss" in card["history"][0]
+    assert run("evaluate", pairs).stderr == b"", "the model is not in use"
+    run("train", "apply", "mine")
+    assert "the model 'mine' was trained on pairs.tsv" in run("evaluate", pairs).stderr.decode()
+    other = pairs.with_name("other.tsv")
+    other.write_text("query\trelevant\nword 1\t01.png\n", "utf-8")
+    assert run("evaluate", other).stderr == b""
+    assert run("train", "projection", pairs, "--name", "a", "--test", "1").returncode == 2
 
 
 def test_the_train_command_takes_the_radius_of_an_attack(run: Run, library: Library, pairs: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.training import splits
 from mmsearch.training.loop import EpochReport, FitResult, fit_task
-from mmsearch.training.losses import LOSSES, InfoNCE, Sigmoid
+from mmsearch.training.losses import LOSSES, CrossEntropy, InfoNCE, MeanSquaredError, Sigmoid
 from mmsearch.training.optimisers import OPTIMISERS, SCHEDULES, schedule
 from mmsearch.training.serving import checkpoint
 from mmsearch.training.serving.recipe import Recipe
@@ -45,7 +45,20 @@ def test_the_sigmoid_loss_of_orthogonal_pairs_equals_the_value_worked_out_by_han
     assert loss(torch.eye(3), torch.eye(3), ALONE).item() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+def test_cross_entropy_asks_for_the_item_of_a_query_only() -> None:
+    queries, items = torch.eye(2), torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    none = torch.eye(2, dtype=torch.bool)
+    first, second = math.log(1 + math.exp((0.6 - 1) / 0.5)), math.log(1 + math.exp(-0.8 / 0.5))
+    assert CrossEntropy(temperature=0.5)(queries, items, none).item() == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+def test_the_mean_squared_error_is_the_mean_squared_distance() -> None:
+    items = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
+    found = MeanSquaredError()(torch.eye(2), items, torch.eye(2, dtype=torch.bool))
+    assert found.item() == pytest.approx((0 + 4) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES.keys() - {"mse"})
 def test_related_pairs_are_no_negatives(name: str) -> None:
     loss = LOSSES[name]()
     queries = items = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])

@@ -52,6 +52,21 @@ def test_a_projection_learns_the_rotation_common_to_all_pairs() -> None:
     assert untrained.validate()["recall@10"] < 0.15 < 0.6 < task.validate()["recall@10"]
 
 
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_a_projection_learns_by_every_loss_and_tells_that_of_validation(loss: str) -> None:
+    examples, test = rotated(np.arange(ITEMS)).without_test(0.2, 0)
+    trained_on = set(map(tuple, examples.pairs.tolist()))
+    assert len(test) + len(trained_on) == ITEMS and not trained_on & set(map(tuple, test.tolist()))
+    assert examples.held.sum() == 80, "those that validate stay"
+    task = ProjectionTask(replace(SHAPE, augment=0.1), examples, {}, loss, 0, torch.device("cpu"))
+    before = task.test(test)
+    history = fit_task(task, replace(RECIPE, epochs=8)).history
+    assert history[-1].validation_loss < history[0].validation_loss
+    assert list(before) == ["recall", "recall@1", "recall@5", "recall@10"]
+    assert task.test(test)["recall@10"] > before["recall@10"]
+    assert task.test(np.empty((0, 2), np.int64)) == {}
+
+
 @pytest.mark.slow
 def test_shuffled_pairs_train_to_chance() -> None:
     shuffled = np.random.default_rng(1).permutation(ITEMS)

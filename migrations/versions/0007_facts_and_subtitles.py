@@ -1,7 +1,7 @@
 """Artist, album and genre are words and filters; subtitles with a language belong to their video.
 
-Revision: 0005
-Revises: 0004
+Revision: 0007
+Revises: 0006
 
 What files say of themselves lies in contents.metadata; here the words of some of it join those of the title, and its
 values become rows of meta, unless a person gave others. film.en.srt gets the group key of film.mp4.
@@ -12,8 +12,8 @@ from alembic import op
 
 from mmsearch.catalog.group_key import SUBTITLES, group_key
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
