@@ -99,7 +99,8 @@ class Segment:
     """One piece of a file, as an encoder's `prepare` takes it.
 
     `data` is a str for "text", uint8 (height, width, 3) sRGB for "image", float32 (samples,) mono in [-1, 1] for
-    "audio" at `rate` Hz. A video yields "image" and "audio" segments.
+    "audio" at `rate` Hz. A video yields "image" and "audio" segments, and "text" for
+    what is said.
     """
 
     modality: Modality

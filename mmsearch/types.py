@@ -200,7 +200,7 @@ class Moment:
     confidence: float | None
     """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
-    """Segment modality: "image" for what is seen, "audio" for what is heard."""
+    """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written."""
     place: str | None = None
     """As a hit's."""
 
@@ -236,7 +236,8 @@ class Hit:
     passage: str | None = None
     """The best passage of a text."""
     matched: Modality | None = None
-    """Segment modality that matched: a video may be found by its picture ("image") or its sound ("audio")."""
+    """Segment modality that matched: a video may be found by its picture ("image"), its sound ("audio") or what is said
+    in it ("text")."""
     item_id: int = -1
     segment_id: int = -1
     metadata: Metadata = field(default_factory=dict, hash=False)
@@ -296,7 +297,8 @@ class Item:
     labels: tuple[tuple[str, float], ...] = ()
     """What `Library.label` saved, with its confidence in [0, 1]."""
     meta: Mapping[str, MetaValue] = field(default_factory=dict, hash=False)
-    """What `Library.set_meta` gave, and what the file itself says of its `author`, or who a mail is `from` and `to`."""
+    """What `Library.set_meta` gave, and what the file itself says: `artist`, `album`, `genre` or `year` of a song or a
+    film, its `author`, or who a mail is `from` and `to`."""
     metadata: Metadata = field(default_factory=dict, hash=False)
     """Everything the file says of itself, as a hit has it."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from mmsearch.catalog.contents import KEYWORDS
+from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.meta import meta_of, set_meta
 from mmsearch.catalog.sidecars import RATING
 from mmsearch.catalog.tables import Content
@@ -15,7 +16,7 @@ from mmsearch.types import Metadata
 def take_over(connection: Connection, edited: Sequence[tuple[int, int]]) -> None:
     """Give new contents what people said of the ones in whose place they are: (before, after).
 
-    The file's keywords and stars are its own affair, before and after.
+    The file's keywords and stars are its own affair, before and after, and so is what it tells of its maker.
     """
     before = [old for old, _ in edited]
     tags, meta = tags_of(connection, before), meta_of(connection, before)
@@ -26,7 +27,6 @@ def take_over(connection: Connection, edited: Sequence[tuple[int, int]]) -> None
         words = metadata.get(KEYWORDS)
         given = [tag for tag in tags.get(old, ()) if not isinstance(words, list) or tag not in words]
         add_tags(connection, [new], given)
-        told = {
-            key: value for key, value in meta.get(old, {}).items() if (key, value) != (RATING, metadata.get(RATING))
-        }
-        set_meta(connection, [new], told)
+        told = {**told_meta(metadata), RATING: metadata.get(RATING)}
+        kept = {key: value for key, value in meta.get(old, {}).items() if told.get(key) != value}
+        set_meta(connection, [new], kept)

@@ -116,7 +116,8 @@ def file_texts(connection: Connection) -> list[FileText]:
     """By path. Text files describe others; they are not among them."""
     here = SegmentRow.layout == layouts.active_layout()
     kinds: dict[int, set[Modality]] = defaultdict(set)
-    for content, kind in connection.execute(select(SegmentRow.content_id, SegmentRow.modality).where(here).distinct()):
+    seen = select(SegmentRow.content_id, SegmentRow.modality).where(here, SegmentRow.modality != "text").distinct()
+    for content, kind in connection.execute(seen):
         kinds[content].add(kind)
     first: dict[int, str] = {}
     passages = select(SegmentRow.content_id, SegmentRow.text).join(Content, Content.id == SegmentRow.content_id)
@@ -141,5 +142,5 @@ def file_texts(connection: Connection) -> list[FileText]:
     return [
         FileText(path, content, frozenset(kinds[content]), tuple(texts[bundle]), tuple(tags[bundle]))
         for path, bundle, content, modality in rows
-        if modality != "text" and kinds[content]
+        if kinds[content]
     ]

@@ -17,6 +17,25 @@ RAW = frozenset(b"3fr arw cr2 cr3 crw dng erf iiq nef nrw orf pef raf rw2 rwl sr
 SIDECARS = frozenset((b"xmp", b"json"))
 """Suffixes of files that only speak about another one."""
 
+SUBTITLES = frozenset((b"srt", b"vtt", b"ass", b"ssa"))
+"""Suffixes of files that say what is said in the film beside them."""
+
+_MARKS = frozenset(
+    b"aa ab af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
+    b"es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv "
+    b"ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd "
+    b"ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr "
+    b"ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu afr alb "
+    b"sqi ara arm hye aze baq eus bel ben bos bul bur mya cat chi zho cze ces dan dut nld eng est fil fin fre fra geo "
+    b"kat ger deu gre ell guj heb hin hrv hun ice isl ind ita jpn kan kaz khm kor kur lao lav lit mac mkd mal mar may "
+    b"msa mon nob nor nno pan per fas pol por pob rum ron rus slo slk slv spa srp swa swe tam tel tgl tha tur ukr urd "
+    b"uzb vie wel cym arabic bulgarian chinese croatian czech danish dutch english finnish french german greek hebrew "
+    b"hindi hungarian indonesian italian japanese korean norwegian persian polish portuguese romanian russian serbian "
+    b"spanish swedish thai turkish ukrainian vietnamese forced sdh cc full default auto commentary orig ".split()
+)
+"""Languages, and what else stands between the stem of a video and the suffix of its subtitles: film.en.forced.srt,
+film.pt-BR.vtt. Part of what a library has stored: a change is a migration."""
+
 ALONE = b"/"
 """Ends the key of a file that belongs to none: no stem ends so."""
 
@@ -48,5 +67,16 @@ def _stem(name: bytes) -> bytes:
     stem, dot, last = name.rpartition(b".")
     if not stem or not last:
         return b""
+    if last.lower() in SUBTITLES:
+        stem = _unmarked(stem)
     inner, dot, kind = stem.rpartition(b".")
     return inner if dot and inner and kind.lower() in MEDIA else stem
+
+
+def _unmarked(stem: bytes) -> bytes:
+    """The stem of subtitles without their language."""
+    while True:
+        rest, _, mark = stem.rpartition(b".")
+        if not rest or re.split(rb"[-_]", mark.lower())[0] not in _MARKS:
+            return stem
+        stem = rest

@@ -17,10 +17,12 @@ _LEADS: tuple[Modality, ...] = ("image", "video", "audio")
 
 
 def ordered_group(files: Sequence[GroupFile]) -> tuple[GroupFile, ...]:
-    """The files of one group key, the one that leads them first; empty if they are no file group."""
-    if not 2 <= len(files) <= MOST or all(file.modality == "text" for file in files):
+    """The files of one group key, the one that leads them first; empty if they are no file group. Subtitles, of which a
+    film may have many, don't count, and belong to the film rather than to its poster."""
+    subtitles = [file for file in files if group_key.suffix(file.path) in group_key.SUBTITLES]
+    if len(files) < 2 or len(files) - len(subtitles) > MOST or all(file.modality == "text" for file in files):
         return ()
-    return tuple(sorted(files, key=_lead))
+    return tuple(sorted(files, key=lambda file: (bool(subtitles) and file.modality != "video", *_lead(file))))
 
 
 def _lead(file: GroupFile) -> tuple[int, bool, bytes]:

@@ -21,15 +21,18 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
+    exists,
+    func,
     literal_column,
     null,
+    or_,
     select,
     table,
     text,
 )
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from mmsearch.catalog import layouts, word_counts
+from mmsearch.catalog import group_key, layouts, word_counts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
@@ -143,7 +146,7 @@ def search_words(
         return []
     allowed = [ItemRow.status == "present"]
     if modalities is not None:
-        allowed.append(row_by_row(Content.modality.in_(sorted(modalities))))
+        allowed.append(row_by_row(_of_kinds(modalities)))
     if filter is not None:
         allowed.append(filter_clause(filter, few=True))
     found = _Search(connection, asked, max(k * OVER, POOL), allowed)
@@ -151,6 +154,19 @@ def search_words(
     for held in sorted((_held(row, asked, found) for row in found.resolved()), key=_order):
         best.setdefault(held.item_id, held)
     return [_match_of(held, found) for held in islice(best.values(), k)]
+
+
+def _of_kinds(modalities: Collection[Modality]) -> ColumnElement[bool]:
+    """Whether an item is of these kinds, or says what is said in one beside it that is."""
+    wanted = Content.modality.in_(sorted(modalities))
+    spoken = {"video", "audio"} & set(modalities)
+    if not spoken or "text" in modalities:
+        return wanted
+    near, film = aliased(ItemRow), aliased(Content)
+    beside = exists().where(near.bundle == ItemRow.bundle, near.status == "present", film.id == near.content_id)
+    ends = [f".{suffix.decode()}" for suffix in sorted(group_key.SUBTITLES)]
+    subtitles = and_(Content.modality == "text", func.lower(func.substr(ItemRow.name, -4)).in_(ends))
+    return or_(wanted, and_(subtitles, beside.where(film.modality.in_(sorted(spoken)))))
 
 
 class _Held(NamedTuple):

@@ -196,7 +196,7 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
     if found.start is not None and found.end is not None:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
         if modality == "video":
-            parts.append("sound" if found.matched == "audio" else "picture")
+            parts.append({"audio": "sound", "text": "words"}.get(found.matched or "", "picture"))
     if found.place is not None:
         parts.append(found.place)
     elif found.page is not None:

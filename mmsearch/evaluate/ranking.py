@@ -42,7 +42,7 @@ class Judge:
 
     def meaning(self, key: ListKey, cosine: float) -> float:
         """Of a cosine in a list."""
-        return self.kind.meaning(key.item) * softplus(self.calibrator.logit(key, cosine))
+        return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

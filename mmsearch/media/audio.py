@@ -1,6 +1,9 @@
 """Sounds: mono windows of fixed length at fixed starts, streamed, so that hours of sound need seconds of memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import container as files
-from mmsearch.media import timeline
+from mmsearch.media import subtitles, timeline, tracks
+from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 _GATHERED = 2**15
@@ -27,6 +31,9 @@ that have nothing to do with each other keep 0.5, and one channel alone 0.25."""
 
 _COMPARED = 7
 """Of so many samples one is enough to see that."""
+
+HOLE_S, LONGEST_HOLE_S = 1.0, 3600.0
+"""Seconds without sound in a video, beyond the rounding of time stamps and short of broken ones."""
 
 
 class AudioDecoder:
@@ -51,23 +58,31 @@ class AudioDecoder:
         with files.opened_container(path) as container:
             return sound_facts(container) | files.tags(container)
 
-    def decode(self, path: Path) -> Iterator[Segment]:
-        """float32 (samples,), mono in [-1, 1] at `audio_rate`, in windows; span.start and span.end in seconds."""
+    def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
+        """float32 (samples,), mono in [-1, 1] at `audio_rate`, in windows; then the lines of text tracks; span.start
+        and span.end in seconds. Returns the duration where the header's is another."""
         with files.opened_container(path) as container:
             if not container.streams.audio:
                 raise Corrupt("no sound in it")
-            decoded = False
+            end = 0.0
             for segment in sound_segments(path, container, self._windowing, self._limits):
-                decoded = True
+                end = max(end, segment.span.end or 0.0)
                 yield segment
-            if not decoded:
+            if not end:
                 raise Corrupt("no sound in it could be decoded")
+            if subtitles.text_tracks(container):
+                with files.opened_container(path) as again:
+                    yield from subtitles.embedded_segments(again, STRAIGHT, timeline.origin(again))
+            return tracks.true_duration(files.duration(container), end)
 
 
 def sound_facts(container: InputContainer) -> Metadata:
-    """duration, codec, sample_rate and channels as the header has them."""
+    """duration, codec, sample_rate and channels as the header has them, of the main track; and how many tracks there
+    are, if several."""
     known: Metadata = {"duration": files.duration(container)}
-    for stream in container.streams.audio[:1]:
+    if len(container.streams.audio) > 1:
+        known["audio_tracks"] = len(container.streams.audio)
+    for stream in [*tracks.sound_streams(container), *container.streams.audio][:1]:
         if stream.codec_context is not None:
             known |= {
                 "codec": stream.codec_context.name,
@@ -78,40 +93,64 @@ def sound_facts(container: InputContainer) -> Metadata:
 
 
 def sound_segments(
-    path: Path, container: InputContainer, windowing: Windowing, limits: Limits, origin: float | None = None
+    path: Path,
+    container: InputContainer,
+    windowing: Windowing,
+    limits: Limits,
+    origin: float | None = None,
+    clock: Clock = STRAIGHT,
 ) -> Iterator[Segment]:
-    """Windows of the first sound track that has a decoder, of a file that has been opened. Times count from its first
-    sample, or, in a video, from `origin` on the container's clock (seconds).
+    """Windows of the sound tracks of a file that has been opened, in order of time: of the main one all, of others what
+    it doesn't have. Times count from its first sample, or, in a video, from `origin` on the clock (seconds).
 
     A sound over the limit is refused before it is decoded, or, if its header says less than there is, as soon as more
     has come. Raises: LimitExceeded, Unsupported, and PyAV's own errors.
     """
-    stream, rate = _stream(container), windowing.audio_rate
+    main, *others = _streams(container)
     promised = files.duration(container)
-    if promised is None or promised > limits.duration_s:
+    if promised is None or promised > limits.duration_s or not clock.straight:
         _check_length(path, limits)
         promised = None
-    track = _Track(container, stream, rate, _Bounds(path, limits, promised))
-    for begin, samples in windows(
-        track.chunks(), round(windowing.audio_window_s * rate), round(windowing.audio_hop_s * rate)
-    ):
-        start = track.offset(origin) + begin / rate
-        span = Span(start=round(start, 3), end=round(start + len(samples) / rate, 3))
-        yield Segment("audio", _in_range(samples), span, rate)
+
+    def windows_of(opened: InputContainer, stream: Any) -> Iterator[Segment]:
+        bounds = _Bounds(path, limits, promised)
+        return _track_windows(_Track(opened, stream, windowing.audio_rate, bounds, origin, clock), windowing)
+
+    if not others:
+        yield from windows_of(container, main)
+        return
+    with ExitStack() as stack:
+        beside = [
+            windows_of(again, again.streams[stream.index])
+            for stream in others
+            for again in [stack.enter_context(files.opened_container(path))]
+        ]
+        yield from tracks.distinct_windows([windows_of(container, main), *beside], windowing)
 
 
-def _stream(container: InputContainer) -> Any:
-    """The first sound track that has a decoder. Raises: Unsupported."""
-    stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    if stream is None:
+def _track_windows(track: "_Track", windowing: Windowing) -> Iterator[Segment]:
+    """Windows of one track, each stretch without a hole for itself."""
+    rate = windowing.audio_rate
+    length, hop = round(windowing.audio_window_s * rate), round(windowing.audio_hop_s * rate)
+    for start_s, stretch in groupby(track.chunks(), key=itemgetter(0)):
+        for begin, samples in windows((chunk for _, chunk in stretch), length, hop):
+            start = start_s + begin / rate
+            span = Span(start=round(start, 3), end=round(start + len(samples) / rate, 3))
+            yield Segment("audio", _in_range(samples), span, rate)
+
+
+def _streams(container: InputContainer) -> list[Any]:
+    """The sound tracks that have a decoder, the main one first. Raises: Unsupported if there are none."""
+    streams = tracks.sound_streams(container)
+    if not streams:
         raise Unsupported("no decoder for this codec")
-    return stream
+    return streams
 
 
 def _check_length(path: Path, limits: Limits) -> None:
     """Measure a sound by the times of its packets, undecoded. Raises: LimitExceeded."""
     with files.opened_container(path) as container:
-        length = timeline.true_length(container, _stream(container))
+        length, _ = timeline.measured(path, container, _streams(container)[0], limits.duration_s)
     if length is not None and length > limits.duration_s:
         raise _too_long(limits)
 
@@ -178,40 +217,45 @@ def windows(chunks: Iterator[NDArray[np.float32]], length: int, hop: int) -> Ite
 class _Track:
     """One sound stream as mono samples, chunk after chunk."""
 
-    def __init__(self, container: InputContainer, stream: Any, rate: int, bounds: _Bounds) -> None:
+    def __init__(
+        self, container: InputContainer, stream: Any, rate: int, bounds: _Bounds, origin: float | None, clock: Clock
+    ) -> None:
         self._container = container
         self._stream = stream
         self._rate = rate
         self._bounds = bounds
-        self._first: float | None = None
+        self._origin = origin
+        self._clock = clock
+        self._start: float | None = None
+        """Seconds from the origin to the first sample of this stretch."""
 
-    def offset(self, origin: float | None) -> float:
-        """Seconds from `origin` to the first decoded sample; 0 if the file doesn't say or the sound began earlier."""
-        return max(0.0, self._first - origin) if self._first is not None and origin is not None else 0.0
-
-    def chunks(self) -> Iterator[NDArray[np.float32]]:
-        """Raises: LimitExceeded."""
+    def chunks(self) -> Iterator[tuple[float, NDArray[np.float32]]]:
+        """(when the stretch that it belongs to begins, samples). Raises: LimitExceeded."""
         total = 0
         for samples in self._mono():
             total += len(samples)
             self._bounds.check(total / self._rate)
-            yield samples
+            yield self._start or 0.0, samples
 
     def _mono(self) -> Iterator[NDArray[np.float32]]:
         shape: tuple[Any, ...] | None = None
-        gathered, resampler = av.AudioFifo(), None
-        for frame in timeline.frames(self._container, self._stream):
+        gathered, resampler, until, starts = av.AudioFifo(), None, 0.0, None
+        for frame in timeline.frames(self._container, self._stream, self._clock):
             if not frame.samples:
                 continue
             if not _RATES[0] <= frame.sample_rate <= _RATES[1]:
                 raise Corrupt(f"a sample rate of {frame.sample_rate:,} Hz")
-            if self._first is None and frame.time is not None:
-                self._first = float(frame.time)
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if now != shape:
+            # What is said of time costs as much as a frame of 3 ms: only where there are pictures beside it.
+            if self._origin is not None:
+                starts = self._starts(frame, self._origin, until)
+                until += frame.samples / frame.sample_rate
+            if now != shape or starts is not None:
                 yield from _drained(gathered, resampler)
                 shape, gathered = now, av.AudioFifo()
                 resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
+            if starts is not None:
+                self._start, until = starts, starts + frame.samples / frame.sample_rate
             # Times with holes make FFmpeg complain; sound is counted in samples here.
             frame.pts = None
             gathered.write(frame)
@@ -219,6 +263,16 @@ class _Track:
             if gathered.samples >= _GATHERED:
                 yield from _samples(resampler, in_phase(gathered.read()))
         yield from _drained(gathered, resampler)
+
+    def _starts(self, frame: Any, origin: float, until: float) -> float | None:
+        """When a new stretch begins with a frame, in seconds from the origin: the first, and one behind a hole; None if
+        it only follows."""
+        if self._start is None:
+            return 0.0 if frame.time is None else max(0.0, float(frame.time) - origin)
+        if frame.time is None:
+            return None
+        at = float(frame.time) - origin
+        return at if HOLE_S < at - until < LONGEST_HOLE_S else None
 
 
 def in_phase(frame: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mmsearch.errors import Corrupt, MediaError, OutOfMemory, Unsupported
 from mmsearch.media import kinds, sniff
 from mmsearch.media.dates import EARLIEST
 from mmsearch.media.exif import position
+from mmsearch.media.music import music_facts
 from mmsearch.types import Metadata
 
 av.logging.set_level(None)
@@ -64,12 +66,15 @@ _SUFFIXES = (
 )
 
 _TAGS = {
-    "title": "title", "artist": "artist", "album": "album", "date": "date", "creation_time": "created",
+    "creation_time": "created",
     "com.apple.quicktime.creationdate": "taken", "location": "gps", "location-eng": "gps",
     "com.apple.quicktime.location.iso6709": "gps", "make": "make", "com.apple.quicktime.make": "make",
     "com.android.manufacturer": "make", "model": "model", "com.apple.quicktime.model": "model",
     "com.android.model": "model",
 }  # fmt: skip
+
+_STILL = frozenset({"mjpeg", "png", "bmp", "webp", "tiff", "gif", "jpeg2000", "mjpegb", "ljpeg"})
+"""Codecs of pictures."""
 
 _PLACE = re.compile(
     r"([+-])(\d\d|\d{4}|\d{6})(\.\d+)?([+-])(\d{3}|\d{5}|\d{7})(\.\d+)?(?:[+-][\d.]+)?(?:CRS\w+)?/?", re.ASCII
@@ -116,7 +121,16 @@ def stream_facts(path: Path) -> Streams:
 def _streams(path: Path, size: int, mtime_ns: int) -> Streams:
     # Sniffing asks twice, and opening may mean decoding the beginning.
     with opened_container(path) as container:
-        return Streams(video=picture_stream(container) is not None, audio=bool(container.streams.audio))
+        shown, audio = picture_stream(container), bool(container.streams.audio)
+        return Streams(video=shown is not None and not (audio and _is_cover(container, shown)), audio=audio)
+
+
+def _is_cover(container: InputContainer, stream: Any) -> bool:
+    """Whether a track beside a sound is one picture, which some programs don't mark as the cover that it is."""
+    if stream.codec_context.name not in _STILL:
+        return False
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    return next(islice(packets, 1, None), None) is None
 
 
 @contextmanager
@@ -167,18 +181,16 @@ def errors_wrapped() -> Iterator[None]:
 
 
 def picture_stream(container: InputContainer) -> Any:
-    """The first video stream that isn't cover art or thumbnails; None if there is none."""
+    """The video stream that is shown, the default one or the first; None if all are cover art or thumbnails."""
     covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not stream.disposition & covers:
-            return stream
-    return None
+    shown = [one for one in container.streams.video if one.codec_context is not None and not one.disposition & covers]
+    default = av.stream.Disposition.default
+    return next((stream for stream in shown if stream.disposition & default), shown[0] if shown else None)
 
 
 def tags(container: InputContainer) -> Metadata:
-    """title, artist, album, date, created, taken (the camera's clock), make, model, gps: from the file, or from its
-    first stream where Ogg keeps them."""
-    metadata: Metadata = {}
+    """What `music_facts` has, and created, taken (the camera's clock), make, model, gps."""
+    metadata = music_facts(container)
     for source in (container.metadata, *(stream.metadata for stream in container.streams)):
         for name, value in source.items():
             ours = _TAGS.get(name.lower())

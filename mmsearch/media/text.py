@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmsearch.errors import LimitExceeded, MediaError, Unsupported
-from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff
+from mmsearch.media import html, kinds, pdf, plaintext, sidecar, sniff, subtitles
 from mmsearch.media.documents import facts as document_facts
 from mmsearch.media.documents.album import Album
 from mmsearch.media.documents.formats import is_document, opened_document
 from mmsearch.media.documents.parts import Part
+from mmsearch.media.front_matter import front_matter
 from mmsearch.media.machine_text import LeftOut, Numbers, without_encoded
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
@@ -42,8 +43,8 @@ class TextDecoder:
         return pdf.is_pdf(head) or is_document(path, head) or (plaintext.is_text(head) and kinds.kind_of(head) is None)
 
     def describe(self, path: Path) -> Metadata:
-        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`), and of documents too
-        (`media.documents`)."""
+        """title; for PDFs author and pages; of a sidecar what it says (`media.sidecar`), and of front matter and
+        documents too (`media.documents`)."""
         head = sniff.read_head(path, self._limits)
         if pdf.is_pdf(head):
             return pdf.pdf_facts(path)
@@ -54,13 +55,14 @@ class TextDecoder:
         if sidecar.is_sidecar(text):
             return sidecar.read_sidecar(self._text(path)).metadata
         title = html.html_title(text) if html.is_html(text) else heading(text)
-        return {"title": title[:_TITLE_LENGTH]} if title else {}
+        return ({"title": title[:_TITLE_LENGTH]} if title else {}) | front_matter(text)
 
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Passages of `passage_words` words; neighbours share `passage_overlap`. Offsets count characters of the
-        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. What no person wrote
-        is left out (`media.machine_text`), and its hash returned as {"left_out": ...}. Pictures in documents are
-        uint8 (height, width, 3), sRGB, after the passages of their page, slide or chapter.
+        extracted text, of the page's in a PDF, and span.text == data == text[char_start:char_end]. Of subtitles each
+        line is a passage, with the time at which it is said. What no person wrote is left out (`media.machine_text`),
+        and its hash returned as {"left_out": ...}. Pictures in documents are uint8 (height, width, 3), sRGB, after the
+        passages of their page, slide or chapter.
         """
         head = sniff.read_head(path, self._limits)
         empty, numbers, left_out = True, Numbers(), LeftOut()
@@ -88,9 +90,15 @@ class TextDecoder:
         text = self._text(path)
         if sidecar.is_sidecar(text):
             yield from self._cut(Part(sidecar.read_sidecar(text).words))
+            return
+        words = without_encoded(html.html_text(text) if html.is_html(text) else text, left_out.add)
+        lines = subtitles.lines_of(words) if subtitles.are_subtitles(words) else []
+        if lines:
+            # What differs in its times alone is another file.
+            left_out.add(" ".join(f"{line.start} {line.end}" for line in lines))
+            yield from subtitles.subtitle_segments(lines)
         else:
-            words = html.html_text(text) if html.is_html(text) else text
-            yield from self._cut(Part(without_encoded(words, left_out.add)))
+            yield from self._cut(Part(words))
 
     def _document(self, path: Path, head: bytes, left_out: LeftOut) -> Iterator[Segment]:
         """What it says of itself, then its parts with their pictures."""

@@ -2,10 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
+
+from mmsearch.media import container as files
+from mmsearch.media.clock import BACK_S, JOINED, STRAIGHT, Clock, measured_clock
 
 _FAR_S = 4.0
 """Without an index: seeking pays from this many seconds ahead."""
@@ -21,11 +25,29 @@ def since(frame: Any, start: float) -> float:
     return 0.0 if frame.time is None else max(0.0, float(frame.time) - start)
 
 
-def true_length(container: InputContainer, stream: Any) -> float | None:
-    """Seconds from the origin to the end of the last packet of a stream; None if no packet has a time.
+def measured(path: Path, container: InputContainer, stream: Any, longest: float) -> tuple[float | None, Clock]:
+    """Seconds from the origin to the end of the last packet of a stream, None if no packet has a time; and the clock
+    that its packets have to be set by.
 
     The header is believed if the packets near its end bear it out; otherwise the file is read through, undecoded.
+
+    Args:
+        container: Opened from the path.
+        longest: Seconds; what promises more has a broken clock, or is too long.
     """
+    if container.format.name not in JOINED:
+        length, rising = _promised(container, stream)
+        if rising and (length is None or length <= longest):
+            return length, STRAIGHT
+    # Opened again: going back leads to the beginning of the part that it is in.
+    with files.opened_container(path) as again:
+        clock = measured_clock(again)
+    end = clock.ends.get(stream.index)
+    return (None if end is None or end <= origin(container) else end - origin(container)), clock
+
+
+def _promised(container: InputContainer, stream: Any) -> tuple[float | None, bool]:
+    """The length of a stream whose clock rises, and whether it does as far as it was read."""
     promised = stream.duration * stream.time_base if stream.duration and stream.time_base else None
     if promised is None and container.duration:
         promised = container.duration / 1_000_000
@@ -34,30 +56,38 @@ def true_length(container: InputContainer, stream: Any) -> float | None:
         target = start + max(0.0, float(promised) * 0.95 - 1.0)
         try:
             container.seek(round(target / stream.time_base), stream=stream)
-            end = _last(container, stream)
+            end, rising = _last(container, stream)
         except (av.error.FFmpegError, OverflowError, ValueError, ZeroDivisionError):
-            end = None
+            end, rising = None, True
         # The last packet may not say how long it lasts.
         if end is not None and end - start >= float(promised) - max(0.2, 0.02 * float(promised)):
-            return max(end - start, float(promised))
+            return max(end - start, float(promised)), rising
     try:
         container.seek(0)
     except av.error.FFmpegError:
-        return None
-    end = _last(container, stream)
-    return None if end is None or end <= start else end - start
+        return None, True
+    end, rising = _last(container, stream)
+    return (None if end is None or end <= start else end - start), rising
 
 
-def frames(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Decoded frames in the order shown; damaged ones are left out, and a damaged container just ends."""
-    packets = container.demux(stream)
+def packets(container: InputContainer, streams: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
+    """The packets of a stream, or of several, set by the clock; a damaged container just ends."""
+    found, straight = container.demux(streams), clock.straight
     while True:
         try:
-            packet = next(packets, None)
+            packet = next(found, None)
         except av.error.FFmpegError:
             return
         if packet is None:
             return
+        if not straight:
+            clock.set(packet)
+        yield packet
+
+
+def frames(container: InputContainer, stream: Any, clock: Clock = STRAIGHT) -> Iterator[Any]:
+    """Decoded frames in the order shown; damaged ones are left out, and a damaged container just ends."""
+    for packet in packets(container, stream, clock):
         try:
             decoded = packet.decode()
         except av.error.FFmpegError:
@@ -68,14 +98,15 @@ def frames(container: InputContainer, stream: Any) -> Iterator[Any]:
 class Reader:
     """Frames at rising moments; seeks where a key frame lies between, reads on where none does."""
 
-    def __init__(self, container: InputContainer, stream: Any) -> None:
+    def __init__(self, container: InputContainer, stream: Any, clock: Clock = STRAIGHT) -> None:
         self._container = container
         self._stream = stream
-        self._frames = frames(container, stream)
+        self._frames = frames(container, stream, clock)
         self._shown: Any = None
         self._next: Any = None
         self._keys = _key_times(stream)
-        self._seekable = True
+        # Who seeks by stamps lands in the first part that has them.
+        self._seekable = clock.straight
 
     def shown_at(self, moment: float) -> Any:
         """The last frame with a time up to `moment` (container's clock, seconds), or the first there is; None if
@@ -139,20 +170,17 @@ def _key_times(stream: Any) -> list[float]:
     return sorted(times) if len(times) > 1 else []
 
 
-def _last(container: InputContainer, stream: Any) -> float | None:
-    """The end, in seconds, of the packets from here on."""
+def _last(container: InputContainer, stream: Any) -> tuple[float | None, bool]:
+    """The end, in seconds, of the packets from here on, and whether their stamps rise."""
     end: float | None = None
+    rising, before = True, float("-inf")
     rate = float(getattr(stream, "average_rate", None) or 0)  # sounds have none
     usual = 1 / rate if 0 < rate < 1000 else 0.0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return end
-        if packet is None:
-            return end
+    for packet in packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and packet.time_base:
+            stored = float((stamp if packet.dts is None else packet.dts) * packet.time_base)
+            rising, before = rising and stored >= before - BACK_S, max(before, stored)
             until = float(stamp * packet.time_base) + (float((packet.duration or 0) * packet.time_base) or usual)
             end = until if end is None else max(end, until)
+    return end, rising

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Transient, Unreadable
-from mmsearch.media import audio, timeline
+from mmsearch.media import audio, subtitles, timeline, tracks
 from mmsearch.media import container as files
+from mmsearch.media.clock import STRAIGHT, Clock
+from mmsearch.media.dates import EARLIEST, written_time
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 
@@ -40,33 +42,43 @@ class VideoDecoder:
         with files.opened_container(path) as container:
             sound = audio.sound_facts(container)
             known: Metadata = {"duration": files.duration(container), "audio_codec": sound.get("codec")}
+            known["audio_tracks"] = sound.get("audio_tracks")
             stream = files.picture_stream(container)
             if stream is not None:
                 rate = float(stream.average_rate or 0)
                 width, height = shown_size(stream.codec_context, stream.sample_aspect_ratio)
                 known |= {"codec": stream.codec_context.name, "width": width, "height": height}
                 known["fps"] = round(rate, 3) if math.isfinite(rate) else None
-            return {name: value for name, value in known.items() if value} | files.tags(container)
+            tags = files.tags(container)
+            local = written_time(str(tags.get("date", "")))
+            if local and not local.endswith("Z") and local[:4] >= str(EARLIEST):
+                tags.setdefault("taken", local)
+            return {name: value for name, value in known.items() if value} | tags
 
-    def decode(self, path: Path) -> Iterator[Segment]:
+    def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of
-        sound as `AudioDecoder` makes them. span.start and span.end in seconds from the start of the file.
+        sound as `AudioDecoder` makes them; then the lines of text tracks. span.start and span.end in seconds from the
+        start of the file, on a clock that rises even where the file's own begins anew (`media.clock`). Returns the
+        duration where the header's is another.
         """
-        decoded = False
+        end: float | None = None
         trouble: MediaError | None = None
-        for part in (self._frames(path), self._sound(path)):
+        timing = _Timing()
+        for part in (self._frames(path, timing), self._sound(path, timing), self._words(path, timing)):
             try:
                 for segment in part:
-                    decoded = True
+                    if segment.modality != "text":
+                        end = max(end or 0.0, segment.span.end or 0.0)
                     yield segment
             except (LimitExceeded, OutOfMemory, Transient, Unreadable):
                 raise
             except MediaError as error:
                 trouble = trouble or error
-        if not decoded:
+        if end is None:
             raise trouble or Corrupt("neither a frame nor a sound in it could be decoded")
+        return tracks.true_duration(timing.promised, max(end, timing.length or 0.0))
 
-    def _frames(self, path: Path) -> Iterator[Segment]:
+    def _frames(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
         with files.opened_container(path) as container:
             stream = files.picture_stream(container)
             if stream is None:
@@ -74,26 +86,28 @@ class VideoDecoder:
             context = stream.codec_context
             if context.width * context.height > self._limits.pixels:
                 raise LimitExceeded(f"frames of {context.width} x {context.height} pixels")
-            length = timeline.true_length(container, stream)
+            length, timing.clock = timeline.measured(path, container, stream, self._limits.duration_s)
+            timing.length, timing.promised = length, files.duration(container)
+            timing.words = bool(subtitles.text_tracks(container))
             if length is not None and length > self._limits.duration_s:
                 raise LimitExceeded(f"{length:.0f} s long, the limit is {self._limits.duration_s:g} s")
         count = max(self._windowing.min_frames, math.ceil((length or 0) / 60 * self._windowing.frames_per_minute))
         # A short clip is looked through twice rather than shown by fewer frames than it has.
         few = count <= self._windowing.min_frames
-        shots = self._sampled(path, length, count) if length else iter(())
+        shots = self._sampled(path, length, count, timing.clock) if length else iter(())
         if few:
             taken = list(shots)
             if len(taken) < count:
-                taken = list(self._few(path, count)) or taken
+                taken = list(self._few(path, count, timing.clock)) or taken
             shots = iter(taken)
         for shot in shots:
             yield Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
 
-    def _sampled(self, path: Path, length: float, count: int) -> Iterator["_Shot"]:
+    def _sampled(self, path: Path, length: float, count: int, clock: Clock) -> Iterator["_Shot"]:
         """The frame in the middle of each of `count` even spans."""
         with files.opened_container(path) as container:
             stream = files.picture_stream(container)
-            reader = timeline.Reader(container, stream)
+            reader = timeline.Reader(container, stream, clock)
             origin = timeline.origin(container)
             step = length / count
             pending: _Shot | None = None
@@ -110,17 +124,18 @@ class VideoDecoder:
             if pending is not None:
                 yield pending
 
-    def _few(self, path: Path, count: int) -> Iterator["_Shot"]:
+    def _few(self, path: Path, count: int, clock: Clock) -> Iterator["_Shot"]:
         """`count` frames, or all if there are fewer, of a clip whose frames lie too unevenly for `_sampled`.
 
         The file is read through twice.
         """
         with files.opened_container(path) as container:
             origin = timeline.origin(container)
-            times = [timeline.since(f, origin) for f in timeline.frames(container, files.picture_stream(container))]
+            stream = files.picture_stream(container)
+            times = [timeline.since(frame, origin) for frame in timeline.frames(container, stream, clock)]
         chosen = spread(times, count)
         with files.opened_container(path) as container:
-            for number, frame in enumerate(timeline.frames(container, files.picture_stream(container))):
+            for number, frame in enumerate(timeline.frames(container, files.picture_stream(container), clock)):
                 if number in chosen:
                     start = times[number]
                     yield self._shot(frame, start, max(start, *times[number + 1 : number + 2], start))
@@ -130,11 +145,29 @@ class VideoDecoder:
             raise LimitExceeded(f"a frame of {frame.width} x {frame.height} pixels")
         return _Shot(frame.pts, upright_rgb(frame, self._windowing.image_side), start, end)
 
-    def _sound(self, path: Path) -> Iterator[Segment]:
+    def _sound(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
         with files.opened_container(path) as container:
             if container.streams.audio:
                 origin = timeline.origin(container)
-                yield from audio.sound_segments(path, container, self._windowing, self._limits, origin)
+                yield from audio.sound_segments(path, container, self._windowing, self._limits, origin, timing.clock)
+
+    def _words(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
+        if timing.words:
+            with files.opened_container(path) as container:
+                yield from subtitles.embedded_segments(container, timing.clock, timeline.origin(container))
+
+
+@dataclass(slots=True)
+class _Timing:
+    """What the pass over the pictures finds out about a file."""
+
+    clock: Clock = STRAIGHT
+    length: float | None = None
+    """Of the pictures, in seconds."""
+    promised: float | None = None
+    """By the header."""
+    words: bool = True
+    """Whether it may have text tracks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from typing import Literal, TypeAlias, get_args
 
-from mmsearch.catalog import Catalog
+from mmsearch.catalog import Catalog, group_key
 from mmsearch.catalog.records import KeywordMatch
 from mmsearch.catalog.words import search_words
 from mmsearch.errors import InvalidInput
@@ -136,6 +136,11 @@ def retrieve_keywords(
     return Ranking(list(ranked.values()), complete=len(found) < size)
 
 
+def _is_said(match: KeywordMatch) -> bool:
+    """Whether it is what is said in the film beside it."""
+    return match.modality == "text" and group_key.suffix(match.path) in group_key.SUBTITLES
+
+
 def _keyword_item(match: KeywordMatch, kind: KindOfAnswer) -> RankedItem:
     """An item by its words alone."""
     evidence = word_evidence(match, kind.words)
@@ -145,7 +150,7 @@ def _keyword_item(match: KeywordMatch, kind: KindOfAnswer) -> RankedItem:
         path=match.path,
         modality=match.modality,
         matched="text" if match.segment_id is not None else None,
-        evidence=evidence * kind.weight(match.modality),
+        evidence=evidence * kind.weight("video" if _is_said(match) else match.modality),
         keyword_score=probability(evidence),
         by=(KEYWORDS,),
     )

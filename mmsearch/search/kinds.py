@@ -51,9 +51,11 @@ class KindOfAnswer:
         """What the evidence of an item counts for, in (0, 1]."""
         return 1.0 if not self.modalities or modality in self.modalities else OTHER_KIND
 
-    def meaning(self, modality: Modality) -> float:
-        """What the part of the evidence that is its meaning counts for, in (0, 1]."""
-        return self.weight(modality) * (1 - self.name * (1 - OF_NAMES.get(modality, 1.0)))
+    def meaning(self, modality: Modality, segment: Modality) -> float:
+        """What the part of the evidence that is the meaning of an item's segment counts for, in (0, 1]. The lines of a
+        film are as many as passages are."""
+        of_name = OF_NAMES.get("text" if segment == "text" else modality, 1.0)
+        return self.weight(modality) * (1 - self.name * (1 - of_name))
 
 
 ANY_KIND = KindOfAnswer()

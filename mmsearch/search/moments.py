@@ -78,7 +78,7 @@ def join_moments(moments: Iterable[Moment]) -> list[Moment]:
 
 def _touching(one: Moment, later: Moment) -> bool:
     return (
-        one.matched == later.matched
+        one.matched == later.matched != "text"
         and one.end is not None
         and later.start is not None
         and later.start <= one.end + TOUCHING_S

@@ -158,7 +158,7 @@ def _prepare_part(
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         if asked is None or piece.modality in asked:
-            # The sound of a motion photo's film is not what its picture is shown for.
+            # What is said in a film, or the sound of a motion photo's, is not what it is shown for.
             by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
 
@@ -345,4 +345,6 @@ def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None)
             f"there is no item {item_id} in this library, or its model can't take it",
             hint="see the ids of results: mmsearch query WORDS --ids (item_id in JSON)",
         )
-    return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(known.vectors)))
+    cut = _SEGMENT_MODALITIES.get(known.modality, tuple(known.vectors))
+    seen = {modality: rows for modality, rows in known.vectors.items() if modality in cut} or known.vectors
+    return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(seen)))

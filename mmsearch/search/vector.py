@@ -92,7 +92,7 @@ class VectorSearch:
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
-        return self.kind.meaning(key.item) * softplus(self.calibrator.logit(key, cosine))
+        return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
 
     def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mmsearch.testing.decoders import DecoderCase, DecoderContract
-from tests import media_files
+from tests import media_files, track_files
 from tests.media.documents import made, ole
 
 WORDS = "The kettle whistles while seven geese cross the frozen lake at dawn. "
@@ -42,6 +42,13 @@ CASES = (
     DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30, sound_s=3.0), ".mp4", 3.2),
     DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".avi", 3.2),
     DecoderCase("video", lambda path: media_files.clip(path, [media_files.RED] * 30), ".mkv", 3.2),
+    DecoderCase(
+        "video", lambda path: track_files.film(path, [track_files.tone(6, 300), track_files.tone(6, 900)]), ".mkv", 6.2
+    ),
+    DecoderCase(
+        "video", lambda path: track_files.with_words(path, "mov_text", [[(1, 2, WORDS), (3, 4, "No.")]]), ".mp4", 5.2
+    ),
+    DecoderCase("text", lambda path: path.write_text(track_files.SRT, "utf-8"), ".srt", 64.25),
     DecoderCase("text", lambda path: path.write_text(WORDS * 40, "utf-8"), ".txt"),
     DecoderCase("text", lambda path: path.write_text("# Geese\n\n" + WORDS * 40, "utf-8"), ".md"),
     DecoderCase("text", lambda path: path.write_text(f"<!doctype html><p>{WORDS * 40}", "utf-8"), ".html"),

@@ -242,6 +242,7 @@ def test_metadata_has_tags_and_stream_facts(tmp_path: Path) -> None:
         "artist": "Artist",
         "album": "Album",
         "date": "1999",
+        "year": 1999,
     }
 
 

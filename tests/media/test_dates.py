@@ -83,7 +83,9 @@ def test_a_video_tells_place_camera_and_local_time(tmp_path: Path) -> None:
         "com.apple.quicktime.location.ISO6709": "+59.9139+010.7522+012.0/", "com.apple.quicktime.make": "Acme",
         "com.apple.quicktime.model": "Phone 1",
     }  # fmt: skip
-    said: Any = SimpleNamespace(metadata=apple, streams=[SimpleNamespace(metadata={"encoder": "x"})])
+    said: Any = SimpleNamespace(
+        format=SimpleNamespace(name="mov"), metadata=apple, streams=[SimpleNamespace(metadata={"encoder": "x"})]
+    )
     assert filter_columns(tags(said)) == {
         "duration": None, "width": None, "height": None, "title": None, "camera": "Acme Phone 1",
         "taken": "2024-05-02T00:30:00", "latitude": 59.9139, "longitude": 10.7522,

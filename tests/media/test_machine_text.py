@@ -84,7 +84,7 @@ def telemetry(frames: int) -> str:
 def test_of_rows_of_numbers_a_few_passages_are_kept(tmp_path: Path, text: str) -> None:
     passages = decoded(tmp_path / "x.txt", text)
     assert 1 <= len(passages) <= 3
-    assert text.startswith(passages[0][:30])
+    assert text.index(passages[0][:30]) < 50  # of subtitles without number and times
 
 
 def test_a_name_late_in_a_track_is_kept(tmp_path: Path) -> None:
