@@ -302,6 +302,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """A search that somebody saved under a name."""
+
+    name: str
+    address: str
+    """What is asked, as the query of an address, with the names of `Library.search`: text=dog&modalities=image."""
+    saved: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """What `Library.label` says of one item."""
 
@@ -350,9 +361,10 @@ class Progress:
     """Where an ingest stands; handed to `on_progress`."""
 
     stage: str
-    """"scan", "work" or "publish"."""
+    """"scan", "load" (a model), "work", "wait" (for an idle machine), "publish", and at last "done"."""
     files_done: int
     files_total: int
+    """Estimated until every file is planned; at the end it is `files_done`."""
     failed: int
     path: Path | None = None
 
