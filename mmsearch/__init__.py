@@ -98,10 +98,10 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
-        IngestedRoot,
         Item,
         Label,
         Level,
+        LibraryRoot,
         Location,
         MetaValue,
         Moment,
@@ -154,7 +154,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart IngestedRoot Sound StoredVector"
+        "QueryLike QueryPart LibraryRoot Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -210,7 +210,6 @@ __all__ = [
     "IngestEstimate",
     "IngestReport",
     "IngestRun",
-    "IngestedRoot",
     "InvalidInput",
     "Item",
     "Label",
@@ -223,6 +222,7 @@ __all__ = [
     "LibraryModels",
     "LibraryNotFound",
     "LibraryReadOnly",
+    "LibraryRoot",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",

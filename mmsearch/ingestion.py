@@ -17,7 +17,7 @@ from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
-from mmsearch.core.media_paths import is_media_path
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import LibraryError
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
@@ -26,7 +26,7 @@ from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import IngestedRoot, Modality, OnProgress
+from mmsearch.types import LibraryRoot, Modality, OnProgress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -47,6 +47,7 @@ class LibraryIngestion:
         follow_links: bool = False,
         modalities: Collection[Modality] | None = None,
         dry_run: bool = False,
+        when_idle: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
@@ -63,7 +64,8 @@ class LibraryIngestion:
             follow_links: Follow links that lead out of their folder; they are skipped otherwise.
             modalities: Only these kinds: "text", "image", "audio", "video".
             dry_run: Only report what would happen; decode and write nothing.
-            on_progress: Called now and then with a `Progress`.
+            when_idle: Work only while other programs use less than a quarter of the machine's cores (Linux).
+            on_progress: Called now and then with a `Progress`; its last call has the stage "done".
             cancel: Set it from another thread to stop after the current files.
 
         Returns:
@@ -83,6 +85,7 @@ class LibraryIngestion:
             hidden=hidden,
             follow_links=follow_links,
             modalities=frozenset(modalities) if modalities is not None else None,
+            when_idle=when_idle,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
         )
@@ -198,6 +201,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
+        job.done()
         return report
 
     @staticmethod
@@ -214,15 +218,16 @@ class LibraryIngestion:
 
     # Roots
 
-    def roots(self) -> list[IngestedRoot]:
+    def roots(self) -> list[LibraryRoot]:
         """The folders and files that were handed to `ingest`, by path, with what is left out below them.
 
         Raises: LibraryNotFound.
         """
+        known = self._context.catalog().read(all_roots)
+        places = [(one, Path(os.fsdecode(one.path))) for one in known if not is_media_path(one.path)]
         return [
-            IngestedRoot(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
-            for one in self._context.catalog().read(all_roots)
-            if not is_media_path(one.path)
+            LibraryRoot(one.id, path, one.items, one.missing, os.path.lexists(path), one.exclude, one.scanned_at)
+            for one, path in places
         ]
 
     def set_excludes(self, root: str | os.PathLike[str], globs: Sequence[str]) -> tuple[str, ...]:
@@ -239,7 +244,7 @@ class LibraryIngestion:
 
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
-        (place,) = core_paths.checked_roots([root], self.path)
+        (place,) = core_paths.checked_roots([os.fsdecode(item_path(root))], self.path)
         kept = tuple(dict.fromkeys(to_keep(glob, place) for glob in globs))
         with self._context.writing(create=True):
             self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)

@@ -146,6 +146,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "MMSEARCH_SPACE": "tests.tiny:space",
         "MMSEARCH_DEDUP": "off",
         "MMSEARCH_WORKERS": "1",
+        "MMSEARCH_NICE": "0",
         "MMSEARCH_LIBRARY": str(tmp_path / "library"),
     }
 

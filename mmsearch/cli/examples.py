@@ -181,6 +181,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch config",
         "mmsearch config --library photos.library --json",
     ),
+    "completion": (
+        "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",
+        "mmsearch completion zsh > ~/.zfunc/_mmsearch",
+        "mmsearch completion fish > ~/.config/fish/completions/mmsearch.fish",
+    ),
     "demo": (
         "mmsearch demo",
         "mmsearch demo --device cpu",

@@ -46,6 +46,21 @@ def device_options(command: Command) -> Command:
     return click.option("--device", help="Compute on auto, cpu, cuda, cuda:N or mps.")(command)
 
 
+def manners_options(command: Command) -> Command:
+    """--jobs and --nice."""
+    command = click.option(
+        "--nice",
+        type=click.IntRange(0, 19),
+        help="Step back behind other programs: 0 not at all, 19 most.  [default: 5]",
+    )(command)
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Take at most N CPU cores, all work together.  [default: all]",
+    )(command)
+
+
 def split_modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """The parts of a comma-separated list."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else None
@@ -85,6 +100,15 @@ kinds_option = click.option(
     metavar="KINDS",
     help="Only these kinds, e.g. image,audio or photos; may be repeated.",
 )
+
+
+def open_for_work(library: Path | None, **settings: Any) -> "Library":
+    """The library for a long run: this process and those it starts keep to the settings `jobs` and `nice`."""
+    from mmsearch.core.manners import bound_process
+
+    opened = open_library(library, **settings)
+    bound_process(opened.settings.jobs, opened.settings.nice)
+    return opened
 
 
 def open_library(library: Path | None, **settings: Any) -> "Library":

@@ -1,6 +1,7 @@
 """mmsearch query"""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
+    from mmsearch.library import Library
     from mmsearch.types import Hit
 
 PASSED = ("offset", "dedup", "moments", "mode")
@@ -66,6 +68,7 @@ _FILE = FilePath()
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @click.option("--explain", is_flag=True, help="Say why each result was found.")
 @click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
+@click.option("--preview", is_flag=True, help="Draw pictures, moments of videos and sounds below their results.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
 @device_options
 @json_option
@@ -100,6 +103,7 @@ def query(
         why = {}
         if options["explain"] or options["overlay"]:
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
+        previews = _previews(opened, shown) if options["preview"] else {}
         best = opened.original(found[0].path) if options["show_best"] and found else None
     if options["only_paths"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
@@ -110,7 +114,7 @@ def query(
         else:
             show.hits_json_lines(found, reasons)
     else:
-        show.hits(shown, ids=options["ids"], scores=options["scores"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"], previews=previews)
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
@@ -131,6 +135,13 @@ def answered(found: "list[Hit]") -> bool:
 
 def _as_json(options: dict[str, Any]) -> bool:
     return bool(options["as_json"] or options["as_json_lines"])
+
+
+def _previews(opened: "Library", shown: "list[Hit]") -> Mapping[int, Any]:
+    """Rank -> its thumbnail, where this terminal can draw."""
+    from mmsearch.cli.preview import drawn, wanted
+
+    return drawn(opened, shown) if wanted() else {}
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":

@@ -76,6 +76,8 @@ DOMAINS: Mapping[str, ValueRange] = {
     "index_device": one_of(*get_args(IndexDevice)),
     "recall": RealNumbers(1),
     "workers": WholeNumbers(0, 1024),
+    "jobs": WholeNumbers(0, 1024),
+    "nice": WholeNumbers(0, 19),
     "batch_size": WholeNumbers(0, 2**20),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
@@ -114,6 +116,8 @@ MACHINE = frozenset(
         "models",
         "index_device",
         "workers",
+        "jobs",
+        "nice",
         "batch_size",
         "keep_memory",
         *(f.name for f in fields(Limits)),
@@ -142,6 +146,12 @@ class Settings:
     """Fraction of the ten nearest that an index must find before it is used."""
     workers: int = 0
     """Number of decoding processes; 0 means one per CPU core, at most 8."""
+    jobs: int = 0
+    """Number of CPU cores that an ingest takes at most, all its threads and processes together; 0 means all. In a
+    program that imports mmsearch it bounds the decoding processes alone."""
+    nice: int = 5
+    """How far a long run of the mmsearch command steps back behind other programs, from 0 to 19; nothing in a program
+    that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
     false_accepts: float = 0.05
@@ -192,7 +202,8 @@ class Settings:
 
     @property
     def decode_workers(self) -> int:
-        return self.workers or min(os.cpu_count() or 1, 8)
+        workers = self.workers or min(os.cpu_count() or 1, 8)
+        return min(workers, self.jobs) if self.jobs else workers
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -205,6 +216,8 @@ class SettingsArguments(TypedDict, total=False):
     index_device: IndexDevice | None
     recall: float | None
     workers: int | None
+    jobs: int | None
+    nice: int | None
     batch_size: int | None
     false_accepts: float | None
     fusion: str | None

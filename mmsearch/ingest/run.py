@@ -13,6 +13,7 @@ from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailur
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import kept_excludes
 from mmsearch.core.config import Settings
+from mmsearch.core.manners import IdleWait
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.paths import is_away
 from mmsearch.errors import InvalidInput, NotEmbedded
@@ -50,6 +51,8 @@ class IngestOptions:
     retry: Callable[[KnownFailure], bool] = lambda failure: False
     """Which files of the failure ledger to try again although nothing changed."""
     on_progress: OnProgress | None = None
+    when_idle: bool = False
+    """Whether to work only while other programs leave the machine idle."""
     cancel: threading.Event = field(default_factory=threading.Event)
     """Set it to stop after the files in hand; what was committed stays."""
     batch_size: int = 0
@@ -93,7 +96,9 @@ class Ingest:
         self.report = IngestReport()
         self.scanned: list[bytes] = []
         """Roots that were gone through to the end."""
-        self._embedder = Embedder(space, options.batch_size, self.report)
+        self._progress = _Meter(options.on_progress, self.report)
+        self._idle = IdleWait(options.cancel) if options.when_idle else None
+        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading)
         self._batch = Batch()
         self._batched = 0
         """Segments in the batch."""
@@ -105,7 +110,6 @@ class Ingest:
         self._gone: set[int] = set()
         self._works: dict[int, FileWork] = {}
         self._keys = count(1)
-        self._progress = _Meter(options.on_progress, self.report)
 
     def run(self, roots: Sequence[Path]) -> IngestReport:
         """Take in everything below the roots. Raises: InvalidInput for a root that never existed."""
@@ -130,6 +134,10 @@ class Ingest:
         """Say that all files are done, and that what searches need is being written."""
         self._progress.publishing()
 
+    def done(self) -> None:
+        """Say that everything is done, and how much it was."""
+        self._progress.done()
+
     def _planner(self) -> Planner:
         options = self._options
         version = self._catalog.version
@@ -143,6 +151,7 @@ class Ingest:
         events = self._pool.run(self._jobs(ahead))
         try:
             for event in events:
+                self._yield()
                 self._take(event)
                 self._settle()
                 if self._options.cancel.is_set():
@@ -159,9 +168,14 @@ class Ingest:
             self.report.interrupted = self._options.cancel.is_set()
             self.report.wall_s += perf_counter() - start
 
+    def _yield(self) -> None:
+        if self._idle is not None:
+            self._idle.wait(self._progress.waiting)
+
     def _jobs(self, steps: Iterable[FileStep]) -> Iterator[DecodeJob]:
         """Carry out what needs no decoding; hand the rest to the pool."""
         for step in steps:
+            self._yield()
             self._progress.at(step.path)
             if step.action == "decode":
                 work = self._embedder.begin(step)
@@ -172,6 +186,8 @@ class Ingest:
                 yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.modalities)
             else:
                 self._carry_out(step)
+        followers = sum(map(len, self._in_flight.values()))
+        self._progress.total(self.report.files + self._embedder.files + followers)
 
     def _carry_out(self, step: FileStep) -> None:
         if step.action == "missing" and step.known:
@@ -219,6 +235,11 @@ class Ingest:
     def _finish(self, work: FileWork) -> None:
         step = work.step
         followers = self._in_flight.pop(step.sha256, [])
+        self._hand_over(work, step, followers)
+        self._progress.at(step.path)
+
+    def _hand_over(self, work: FileWork, step: FileStep, followers: Sequence[FileStep]) -> None:
+        """What came of a file goes into the batch, for it and for others with the same content."""
         if work.failure is not None:
             self._given_up[step.sha256] = work.failure
             for each in (step, *followers):
@@ -375,12 +396,23 @@ class _Meter:
         self._tell("scan", None)
 
     def total(self, files: int) -> None:
-        """For what needs no scan."""
+        """How many files it will be, as far as is known now."""
         self._total = files
         self._tell("work", None)
 
+    def loading(self) -> None:
+        self._tell("load", None)
+
+    def waiting(self) -> None:
+        self._tell("wait", None)
+
     def publishing(self) -> None:
         self._tell("publish", None)
+
+    def done(self) -> None:
+        if not self._report.interrupted:
+            self._total = self._report.files
+        self._tell("done", None)
 
     def at(self, path: bytes) -> None:
         if self._on_progress is not None:

@@ -69,6 +69,7 @@ def commands(model: str) -> Iterator[Arguments]:
         ("help",),
         ("help", "guide"),
         ("doctor",),
+        ("completion", "bash"),
         ("doctor", "--paths", "--json"),
         ("roots", "media", "--exclude", "private/"),
         ("remove", "media/red-1.png"),
