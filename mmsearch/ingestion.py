@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from mmsearch.catalog import FILE_NAME, Catalog
 from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import all_roots, kept_excludes
 from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
@@ -19,8 +20,8 @@ from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
-from mmsearch.errors import LibraryError
-from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.ingest import Ingest, IngestOptions, IngestReport, Watch, WatchEvent, WatchTimes, plan_only
 from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
@@ -92,6 +93,52 @@ class LibraryIngestion:
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def watch(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        follow_links: bool = False,
+        modalities: Collection[Modality] | None = None,
+        times: WatchTimes | None = None,
+        on_event: Callable[[WatchEvent], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Watch:
+        """Take in what changes below folders, as `ingest` does, from when the result's `run` is called.
+
+        Args:
+            paths: Folders. One that is not there now is watched once it is.
+            exclude, hidden, follow_links, modalities, on_progress: As in `ingest`.
+            times: How long to wait for quiet, and how often to scan everything.
+            on_event: Called with what is done and found, in the thread of `run`.
+
+        Returns:
+            A `Watch`: its `run` goes on until its `stop` is called, from any thread.
+
+        Raises: InvalidInput for a path that is no folder.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        registry.check_modalities(modalities)
+        for root in roots:
+            if root.exists() and not root.is_dir():
+                raise InvalidInput(f"{root} is no folder", hint="name the folder that it is in")
+        kinds = frozenset(modalities) if modalities is not None else None
+
+        def take_in(there: Sequence[Path], within: Sequence[Path], cancel: threading.Event) -> IngestReport:
+            options = IngestOptions.of(
+                self.settings, exclude=tuple(exclude), hidden=hidden, follow_links=follow_links, modalities=kinds,
+                within=tuple(within), on_progress=on_progress, cancel=cancel,
+            )  # fmt: skip
+            return self._ingest(options, lambda job: job.run(there), Ingest)
+
+        return Watch(roots, self.path, take_in, self._is_known, times or WatchTimes(), on_event or (lambda event: None))
+
+    def _is_known(self, root: Path) -> bool:
+        """Whether files below a folder are in the library."""
+        if not (self.path / FILE_NAME).exists():
+            return False
+        return bool(self._context.catalog().read(items_under, os.fsencode(root), None, 1))
 
     def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
         """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.

@@ -302,6 +302,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """A search that somebody saved under a name."""
+
+    name: str
+    address: str
+    """What is asked, as the query of an address, with the names of `Library.search`: text=dog&modalities=image."""
+    saved: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """What `Library.label` says of one item."""
 

@@ -5,6 +5,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import mmsearch
 from mmsearch.cli.demo import SAMPLES
 from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
-from mmsearch.types import Hit, IngestedRoot, Query
+from mmsearch.types import Hit, Query
 
 PLACES = ("index", "train", "model")
 """Properties of a library that have methods of their own."""
@@ -53,8 +54,8 @@ COPIES = mmsearch.DuplicateGroup(
 )
 
 
-def _root(path: Path) -> IngestedRoot:
-    return IngestedRoot(path, ("word",), None, 7)
+def _root(path: Path) -> mmsearch.LibraryRoot:
+    return mmsearch.LibraryRoot(1, path, 7, 0, True, ("word",), None)
 
 
 ANSWERS: dict[str, Any] = {
@@ -64,6 +65,9 @@ ANSWERS: dict[str, Any] = {
     "roots": lambda: [_root(Path("/")), _root(Path.cwd() / "FOLDER")],
     "copies": [],
     "set_excludes": None,
+    "saved_searches": [mmsearch.SavedSearch("dogs", "text=dog", datetime(2026, 1, 2, tzinfo=UTC))],
+    "save_search": None,
+    "forget_search": None,
     "estimate": mmsearch.IngestEstimate(1, {"image": 1}, 10, 7.0),
     "ingest": mmsearch.IngestReport(new=1),
     "ingest_media": mmsearch.IngestReport(new=1),
