@@ -140,6 +140,9 @@ def test_a_minus_before_a_word_of_a_phrase_takes_it_away(filled: Run) -> None:
 
     assert answer("green -red") == answer("green", "-", "red") != answer("green red")
     assert answer("green well-red -4") == answer("--text", "green well-red -4")
+    assert answer('green -"red"') == answer("green -red"), "a quoted phrase, too"
+    first = filled("query", "--in", "image", "--jsonl", "--", "-red", "green").stdout
+    assert first == answer("green -red"), "at the beginning, too"
 
 
 def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, folder: Path) -> None:
