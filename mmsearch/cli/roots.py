@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def roots(
     folder: Path | None, exclude: tuple[str, ...], include: tuple[str, ...], library: Path | None, as_json: bool
 ) -> None:
-    """List the folders that were ingested, or keep excludes with FOLDER.
+    """List the ingested folders, or what is left out of one.
 
     Kept excludes count for every ingest at or below it.
     """

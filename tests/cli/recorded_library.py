@@ -57,7 +57,7 @@ ANSWERS: dict[str, Any] = {
     "interpret": lambda word: Query(text=word),
     "search": lambda *_, **__: list(HITS),
     "original": lambda path: path,
-    "roots": [Path("/media")],
+    "roots": [dataclasses.replace(fake(mmsearch.IngestedRoot), path=Path("/media"))],
     "estimate": mmsearch.IngestEstimate(1, {"image": 1}, 10, 7.0),
     "ingest": mmsearch.IngestReport(new=1),
     "ingest_media": mmsearch.IngestReport(new=1),

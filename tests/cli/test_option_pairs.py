@@ -92,7 +92,9 @@ def outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
         key = tuple(arguments)
         if key not in known:
             calls.clear()
-            done = CliRunner().invoke(command, arguments, input="words")
+            # click keeps the names of --help from the first context that a command is in.
+            names = ["-h", "--help"]
+            done = CliRunner().invoke(command, arguments, input="words", help_option_names=names)
             code, said = done.exit_code, done.stderr
             if isinstance(done.exception, MmsearchError):
                 code, said = done.exception.exit_code, f"{said}Error: {done.exception}"
