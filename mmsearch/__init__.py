@@ -10,11 +10,12 @@
 Importing it loads no heavy library: names arrive when they are first used.
 """
 
-import logging
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# Neither typing nor logging: the shell asks a warm process for its answer in less time than loading them takes.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mmsearch import errors as errors
     from mmsearch.contracts import (
         Decoder,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
+        BodyTooLarge,
         CatalogDamaged,
         Corrupt,
         DecoderCrashed,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         Forked,
         IndexDamaged,
         InvalidInput,
+        ItemChanged,
         LibraryEmpty,
         LibraryError,
         LibraryLocked,
@@ -59,10 +62,15 @@ if TYPE_CHECKING:
         NotForgotten,
         NotKept,
         OutOfMemory,
+        RequestRefused,
+        RequestTimeout,
         SchemaTooNew,
+        SignInNeeded,
         SpaceChanged,
         SpaceIncomplete,
+        TooManyRequests,
         Transient,
+        UnknownHost,
         UnknownName,
         Unreadable,
         Unsupported,
@@ -71,7 +79,7 @@ if TYPE_CHECKING:
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
@@ -79,6 +87,8 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
+    from mmsearch.maintenance.item_files import ItemFile, PreviewKind
+    from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
@@ -98,10 +108,10 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
-        IngestedRoot,
         Item,
         Label,
         Level,
+        LibraryRoot,
         Location,
         MetaValue,
         Moment,
@@ -111,6 +121,7 @@ if TYPE_CHECKING:
         Query,
         QueryLike,
         QueryPart,
+        SavedSearch,
         Sound,
         StoredVector,
     )
@@ -124,19 +135,22 @@ _OFFERED = {
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
-        "CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged InvalidInput "
-        "LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly LimitExceeded MediaError "
-        "MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory SchemaTooNew SpaceChanged "
-        "SpaceIncomplete Transient UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
+        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
+        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
+        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
+        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
-    "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
+    "mmsearch.maintenance.item_files": "ItemFile PreviewKind",
+    "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -154,7 +168,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart IngestedRoot Sound StoredVector"
+        "QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -172,6 +186,7 @@ __all__ = [
     "And",
     "AvailableModel",
     "BackfillProblem",
+    "BodyTooLarge",
     "Box",
     "CatalogDamaged",
     "Comparison",
@@ -197,6 +212,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Finding",
+    "Folder",
     "ForgettingProof",
     "Forked",
     "Hit",
@@ -210,9 +226,10 @@ __all__ = [
     "IngestEstimate",
     "IngestReport",
     "IngestRun",
-    "IngestedRoot",
     "InvalidInput",
     "Item",
+    "ItemChanged",
+    "ItemFile",
     "Label",
     "Level",
     "Library",
@@ -223,6 +240,7 @@ __all__ = [
     "LibraryModels",
     "LibraryNotFound",
     "LibraryReadOnly",
+    "LibraryRoot",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
@@ -256,6 +274,7 @@ __all__ = [
     "Period",
     "PillowImage",
     "Prepared",
+    "PreviewKind",
     "Progress",
     "Pruned",
     "Query",
@@ -263,11 +282,15 @@ __all__ = [
     "QueryOutcome",
     "QueryPart",
     "Region",
+    "RequestRefused",
+    "RequestTimeout",
+    "SavedSearch",
     "SchemaTooNew",
     "Segment",
     "Selection",
     "Settings",
     "SettingsArguments",
+    "SignInNeeded",
     "Sound",
     "Space",
     "SpaceChanged",
@@ -276,11 +299,13 @@ __all__ = [
     "Status",
     "StoredVector",
     "TextCue",
+    "TooManyRequests",
     "Trace",
     "TrainedHead",
     "TrainedModel",
     "TrainingResult",
     "Transient",
+    "UnknownHost",
     "UnknownName",
     "Unreadable",
     "Unsupported",
@@ -288,6 +313,9 @@ __all__ = [
     "UnusedPair",
     "VectorIndex",
     "Vectors",
+    "Watch",
+    "WatchEvent",
+    "WatchTimes",
     "WeightsError",
     "Windowing",
     "__version__",
@@ -299,18 +327,16 @@ __all__ = [
 ]
 
 
-# What an application does with our messages is its own affair: nothing is printed unasked, nothing set up for it.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
-
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
     value = globals()[name] = _located(_HOMES[name])
     return value
 
 
-def _located(home: str) -> Any:
+def _located(home: str) -> "Any":
+    from importlib import import_module
+
     module, _, attribute = home.partition(":")
     found = import_module(module)
     return getattr(found, attribute) if attribute else found

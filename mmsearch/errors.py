@@ -14,11 +14,18 @@ MmsearchError                    exit  http
 │   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
 │   ├── NotForgotten                3   500   bytes of what was to be forgotten are still in the library's files
 │   ├── Untrusted                   3   403   what travels names code, or a folder that nobody named here
+│   ├── ItemChanged                 3   409   the file of an item is not the one that was taken in
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
 ├── IndexDamaged                    5   500   an index file fails its checksum (the caller rebuilds it)
 ├── EncodeError                     6   500   an encoder gave vectors that can't be used
 │   └── WeightsError                6   503   weights missing, or not the recorded ones
 ├── Forked                         70   503   this process was forked from one that had used what no child can use
+├── RequestRefused                 70   403   a server does not do what it was asked, for whoever asked it
+│   ├── SignInNeeded               70   401   without a token, or with a wrong or an expired one
+│   ├── RequestTimeout             70   408   the body of a request did not come in time
+│   ├── BodyTooLarge               70   413   the body of a request is larger than the limit
+│   ├── UnknownHost                70   421   the server does not go by that name
+│   └── TooManyRequests            70   429   the server has enough to do
 └── MediaError                      7   422   one file can't be decoded; `failure` is its class
     ├── Corrupt  Unsupported  LimitExceeded  Unreadable  NotEmbedded
     ├── DecodeTimeout  DecoderCrashed  OutOfMemory  Transient
@@ -156,6 +163,16 @@ class Untrusted(LibraryError):
     http_status = 403
 
 
+class ItemChanged(LibraryError):
+    """The file of an item is gone, or is not the one that was taken in: another size, another time, or a link that
+    leads out of its folder.
+
+    To do: ingest its folder again. A file that `--follow-links` took in from elsewhere: ingest its own folder.
+    """
+
+    http_status = 409
+
+
 class NotForgotten(LibraryError):
     """A search of all bytes of the library's files found some of what was to be forgotten.
 
@@ -205,6 +222,64 @@ class Forked(MmsearchError):
     """
 
     http_status = 503
+
+
+class RequestRefused(MmsearchError):
+    """A server does not do what it was asked: the caller may not, or another site's page asked.
+
+    To do: see the hint; `mmsearch help security` says what is allowed to whom.
+    """
+
+    http_status = 403
+
+
+class SignInNeeded(RequestRefused):
+    """The request has no token and no session, or a wrong or an expired one.
+
+    To do: open the address that `mmsearch serve` printed, or send the header `Authorization: Bearer TOKEN`.
+    """
+
+    http_status = 401
+
+
+class RequestTimeout(RequestRefused):
+    """The body of a request did not come in time.
+
+    To do: send it again.
+    """
+
+    http_status = 408
+
+
+class BodyTooLarge(RequestRefused):
+    """The body of a request is larger than the server takes.
+
+    To do: send a smaller file, such as a part of a video.
+    """
+
+    http_status = 413
+
+
+class UnknownHost(RequestRefused):
+    """The request is for a name that the server does not go by.
+
+    To do: use the address that was printed, or name the other one: `mmsearch serve --allow-host NAME`.
+    """
+
+    http_status = 421
+
+
+class TooManyRequests(RequestRefused):
+    """The server has as much to do as it takes on, or had too many wrong tokens.
+
+    To do: wait for as many seconds as the header `Retry-After` says.
+    """
+
+    http_status = 429
+
+    def __init__(self, message: str, *, hint: str | None = None, wait_s: int = 2) -> None:
+        super().__init__(message, hint=hint or f"try again in {wait_s} s")
+        self.wait_s = wait_s
 
 
 class MediaError(MmsearchError):

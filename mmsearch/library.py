@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
@@ -13,6 +14,7 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
+from mmsearch.core.media_paths import item_path
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
@@ -22,9 +24,11 @@ from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.prune import OnProof, Pruned
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
+from mmsearch.maintenance.searches import LibrarySearches
 from mmsearch.maintenance.status import Status, library_status
 from mmsearch.models.switch import LibraryModels
 from mmsearch.search import batch, duplicates, pipeline
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @checked_methods
-class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
+class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, LibrarySafekeeping):
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this
@@ -51,6 +55,7 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
     def __init__(self, path: Path, chosen: Settings, space: str | None = None, trusted: Sequence[str] = ()) -> None:
         self.path = path
         self.settings = chosen
+        self._space = space
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -67,6 +72,17 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
     def close(self) -> None:
         """Stop the decoding processes and close the catalog. The library may be used again: it opens anew."""
         self._context.close()
+
+    def rest(self) -> None:
+        """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
+        self._context.rest()
+
+    def identity(self) -> str:
+        """Tells the library from any other, and its catalog from one that was put in its place.
+
+        Raises: LibraryNotFound if it is gone.
+        """
+        return self._context.identity()
 
     # Finding
 
@@ -179,9 +195,22 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
             )
         )
 
-    def interpret(self, value: str) -> Query:
-        """The query that a word in a shell stands for: the file of that path if it is a media file, else the words."""
+    def interpret(self, value: str | os.PathLike[str]) -> Query:
+        """The query that a word in a shell stands for: the file of that path if it is a media file, else the words.
+
+        Args:
+            value: A str may be either; a path is the medium in that file, and never words.
+
+        Raises: InvalidInput if there is no such file, MediaError if it is no medium.
+        """
         return search_query.interpret_query(value, self._context.query_decoding)
+
+    def load_encoders(self) -> None:
+        """Load what queries of every kind need, and start their decode worker: no later search waits for it.
+
+        Raises: LibraryNotFound, LibraryEmpty, WeightsError.
+        """
+        search_query.load_encoders(self._context)
 
     def evaluate(
         self,
@@ -352,8 +381,25 @@ class Library(LibraryIngestion, LibraryItems, LibrarySafekeeping):
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
         leaves_out = self._leaves_out(exclude) if excluded or exclude else None
-        within = tuple(os.fsencode(absolute_path(root)) for root in roots)
+        within = tuple(map(item_path, roots))
         return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
+
+
+def reopening(library: Library) -> dict[str, Any]:
+    """What `open_again` takes to open the same library in another process: JSON."""
+    context = library._context
+    trusted = sorted(context.trust.named)
+    return {
+        "path": os.fspath(library.path),
+        "settings": asdict(library.settings),
+        "space": library._space,
+        "trusted": trusted,
+    }
+
+
+def open_again(path: str, settings: dict[str, Any], space: str | None, trusted: Sequence[str]) -> Library:
+    """The library that another process of ours has open, as it opened it."""
+    return Library(Path(path), Settings(**settings), space, trusted)
 
 
 @checked_arguments

@@ -302,6 +302,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedSearch:
+    """A search that somebody saved under a name."""
+
+    name: str
+    address: str
+    """What is asked, as the query of an address, with the names of `Library.search`: text=dog&modalities=image."""
+    saved: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """What `Library.label` says of one item."""
 
@@ -327,16 +338,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestedRoot:
+class LibraryRoot:
     """A folder or a file that was handed to an ingest."""
 
+    id: int
+    """Never given to another one while this one is known."""
     path: Path
-    exclude: tuple[str, ...]
-    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
-    scanned: datetime | None
-    """When an ingest last came to its end, UTC."""
     items: int
-    """Known from it."""
+    """Present ones."""
+    missing: int
+    """Items whose file the last ingest did not find any more."""
+    there: bool
+    """Whether it is on the disk now; a disk that isn't mounted, is not."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
+    scanned: datetime | None = None
+    """When an ingest last came to its end, UTC."""
 
 
 @dataclass(frozen=True, slots=True)

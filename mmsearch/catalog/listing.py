@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, func, select
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.sidecars import RATING, SidecarFacts, sidecar_facts
+from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Content, ItemRow
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.filters.ast import Filter
@@ -32,6 +33,14 @@ _COLUMNS: Any = select(
 def item_with_id(connection: Connection, item_id: int) -> Item | None:
     """The item of an id, present or missing; None if there is no such."""
     return _first(connection, _COLUMNS.where(ItemRow.id == item_id))
+
+
+def items_with_ids(connection: Connection, ids: Sequence[int]) -> list[Item]:
+    """The items of these ids, present or missing, in no order; ids of none are left out."""
+    found: list[Item] = []
+    for part in chunks(ids):
+        found += _records(connection, connection.execute(_COLUMNS.where(ItemRow.id.in_(part))).all())
+    return found
 
 
 def item_at(connection: Connection, path: bytes) -> Item | None:

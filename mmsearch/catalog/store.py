@@ -39,6 +39,7 @@ from mmsearch.catalog.records import (
 )
 from mmsearch.catalog.roots import keep_excludes, note_scans
 from mmsearch.catalog.runs import add_run, end_run
+from mmsearch.catalog.saved_searches import forget_search, save_search
 from mmsearch.catalog.spaces import (
     activate_space,
     active_space,
@@ -113,6 +114,10 @@ class Catalog:
         self._closed = True
         self._readers.close()
         self._engine.dispose()
+
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next use opens them anew."""
+        self._readers.disconnect()
 
     def _ensure_library(self) -> None:
         if self.read(has_library):
@@ -248,6 +253,16 @@ class Catalog:
             remove_tags(connection, contents, remove)
             add_tags(connection, contents, add)
             set_meta(connection, contents, meta or {})
+
+    def save_search(self, name: str, address: str) -> None:
+        """Save a search under a name; nothing that can be found changes."""
+        with writing(self._engine) as connection:
+            save_search(connection, name, address)
+
+    def forget_search(self, name: str) -> bool:
+        """Whether there was a search of this name; it is gone."""
+        with writing(self._engine) as connection:
+            return forget_search(connection, name)
 
     # Roots and copies
 

@@ -241,6 +241,17 @@ class EvidenceRow(Base):
     """Empty: nothing can be told of it."""
 
 
+class SearchRow(Base):
+    """A search that somebody saved under a name."""
+
+    __tablename__ = "searches"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    address: Mapped[str]
+    """What is asked, as the query of an address: text=dog&modalities=image."""
+    saved_at: Mapped[datetime]
+
+
 class ListRow(Base):
     """A list of vectors that are ranked together; known here so that no query has to look for them."""
 

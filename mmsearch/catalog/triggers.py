@@ -8,7 +8,8 @@ from typing import Any
 from mmsearch.errors import CatalogDamaged
 
 DIGESTS = dict.fromkeys(
-    ("0001", "0002", "0003", "0004", "0005", "0006"), "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a"
+    ("0001", "0002", "0003", "0004", "0005", "0006", "0008"),
+    "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a",
 )
 """Revision -> `digest` of what its migrations made; a test compares."""
 

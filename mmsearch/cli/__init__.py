@@ -29,10 +29,15 @@ from mmsearch.cli.options import FilePath
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.roots import roots
+from mmsearch.cli.searches import searches
+from mmsearch.cli.serve import serve
+from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.cli.warm import warm
+from mmsearch.cli.watch import watch
 from mmsearch.cli.wrong_names import with_right_command, with_right_option
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
@@ -133,6 +138,8 @@ def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
 for command in (
     ingest,
     query,
+    serve,
+    searches,
     duplicates,
     status,
     failures,
@@ -157,6 +164,9 @@ for command in (
     config,
     completion,
     demo,
+    watch,
+    service,
+    warm,
     help_command,
 ):
     cli.add_command(command)

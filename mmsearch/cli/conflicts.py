@@ -58,6 +58,10 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("-q", "-v --json", _FORMS),
         Exclusion("-v", "--json", _IN_JSON),
     ),
+    "serve": (
+        Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
+        Exclusion("--read-only", "--manage", "who only reads has nothing to manage"),
+    ),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),
     "doctor": (Exclusion("--paths", "--device --precision", "nothing is computed"),),
     "train projection": (

@@ -20,10 +20,48 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch query bark.wav --in photos -k 20 --explain",
         "mmsearch query beach + sunset.jpg - 0.5:people --filter 'taken >= 2024-05'",
     ),
+    "serve": (
+        "mmsearch serve --open",
+        "mmsearch serve --port 0 --library photos.library --read-only",
+        "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
+    ),
+    "searches": (
+        "mmsearch searches",
+        "mmsearch searches --save 'dogs of May=text=dog&filter=taken = 2024-05'",
+        "mmsearch searches --forget 'dogs of May'",
+    ),
     "duplicates": (
         "mmsearch duplicates --in image",
         "mmsearch duplicates --threshold 0.98 --filter \"path glob '*/2024/*'\"",
         "mmsearch duplicates --paths -0 | xargs -0 ls -l",
+    ),
+    "watch": (
+        "mmsearch watch ~/Pictures ~/Sounds",
+        "mmsearch watch ~/Media --exclude '*.tmp' --library photos.library",
+    ),
+    "service": (
+        "mmsearch service install ~/Pictures",
+        "mmsearch service remove",
+    ),
+    "service install": (
+        "mmsearch service install ~/Pictures ~/Sounds",
+        "mmsearch service install ~/Work --library work.library --name work",
+    ),
+    "service remove": (
+        "mmsearch service remove",
+        "mmsearch service remove --name work",
+    ),
+    "warm": (
+        "mmsearch warm status",
+        "mmsearch warm stop",
+    ),
+    "warm status": (
+        "mmsearch warm status",
+        "mmsearch warm status --json",
+    ),
+    "warm stop": (
+        "mmsearch warm stop",
+        "mmsearch query a dog on a beach --no-warm",
     ),
     "status": (
         "mmsearch status",

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmsearch.cli import surroundings
 from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
@@ -105,13 +107,16 @@ kinds_option = click.option(
 def open_for_work(library: Path | None, **settings: Any) -> "Library":
     """The library for a long run: this process and those it starts keep to the settings `jobs` and `nice`."""
     from mmsearch.core.manners import bound_process
+    from mmsearch.library import open_library
 
     opened = open_library(library, **settings)
     bound_process(opened.settings.jobs, opened.settings.nice)
     return opened
 
 
-def open_library(library: Path | None, **settings: Any) -> "Library":
+def open_library(library: Path | None, **settings: Any) -> "AbstractContextManager[Library]":
+    if (kept := surroundings.kept_library()) is not None:
+        return nullcontext(kept)
     from mmsearch.library import open_library
 
     return open_library(library, **settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import query_folder, show
+from mmsearch.cli import keeping, query_folder, show
 from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
@@ -70,6 +70,7 @@ _FILE = FilePath()
 @click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
 @click.option("--preview", is_flag=True, help="Draw pictures, moments of videos and sounds below their results.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
+@click.option("--no-warm", is_flag=True, help="Neither ask a warm process nor leave one behind (see help warm).")
 @device_options
 @json_option
 @click.option("--jsonl", "as_json_lines", is_flag=True, help="Print JSON Lines: a result a line.")
@@ -97,6 +98,8 @@ def query(
             query_folder.take_in(opened, folder, update=options["update"], yes=options["yes"])
         generation = opened.generation if _as_json(options) else 0
         found = opened.search(asked, k, modalities=modalities, filter=filter, **passed)
+        by_words = all(isinstance(part.value, str) for part in asked.parts)
+        keeping.note_query(opened.path, opened.settings, words=by_words and not any(settings.values()))
         if options["min_confidence"] is not None:
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import output
+from mmsearch.cli import output, surroundings
 from mmsearch.cli.cells import Cell
 from mmsearch.cli.output import printable
 from mmsearch.core.media_paths import is_media_path
@@ -31,6 +31,11 @@ STATE_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 def echo_json(value: Any) -> None:
     """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped. All is ASCII."""
     click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
+
+
+def echo_json_line(value: Any) -> None:
+    """The same in one line, at once: for who reads along."""
+    click.echo(json.dumps(value, default=str).replace("\x7f", "\\u007f"))
 
 
 def echo_json_list(values: Iterable[Any]) -> None:
@@ -220,7 +225,7 @@ def shorter(path: Path) -> Cell:
 
 
 def _below_here(path: Path) -> str:
-    here = Path.cwd()
+    here = surroundings.working_folder()
     if not path.is_relative_to(here):
         return str(path)
     below = path.relative_to(here)
@@ -230,7 +235,7 @@ def _below_here(path: Path) -> str:
 
 def _shortest(path: Path) -> str:
     """Of the path from here, from the home folder, and from the root; no more than two folders up."""
-    here, home = Path.cwd(), Path.home()
+    here, home = surroundings.working_folder(), Path.home()
     ways = [_below_here(path)]
     if path.is_absolute() and not path.is_relative_to(here):
         ways += [os.path.relpath(path, here)] if path.is_relative_to(_above(here, 2)) else []

@@ -5,19 +5,19 @@ nothing else is cut. Where a path or a text would get less than it takes to be r
 `NARROW` columns, each row becomes a record: its short cells in a line, then its path and its texts.
 """
 
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from mmsearch.cli import output
+from mmsearch.cli import output, surroundings
 from mmsearch.cli.cells import Cell
 from mmsearch.cli.fitting import beginning, cut_lines, folded, shortened_path
 from mmsearch.cli.output import printable
@@ -68,9 +68,9 @@ Line = list[Piece]
 def terminal() -> Console:
     """Standard output for tables; without colours and links where NO_COLOR is set or the terminal has none."""
     stream = output.bar(sys.stdout)
-    plain = bool(os.environ.get("NO_COLOR"))
-    color = None if plain else "auto"
-    return Console(file=stream, color_system=color, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+    environment = surroundings.terminal()
+    color: Literal["auto"] | None = None if environment.get("NO_COLOR") else "auto"
+    return Console(file=stream, color_system=color, highlight=False, markup=False, emoji=False, _environ=environment)
 
 
 def print_table(
@@ -123,14 +123,15 @@ def _shown(cell: str) -> str:
 
 def _steered() -> bool:
     """Whether the terminal takes more than text."""
-    term = os.environ.get("TERM", "")
+    term = surroundings.terminal().get("TERM", "")
     return bool(term) and term not in PLAIN
 
 
 def _shows_links() -> bool:
-    if not _steered() or os.environ.get("NO_COLOR"):
+    environment = surroundings.terminal()
+    if not _steered() or environment.get("NO_COLOR"):
         return False
-    return not os.environ["TERM"].startswith("screen") or "TMUX" in os.environ
+    return not environment["TERM"].startswith("screen") or "TMUX" in environment
 
 
 def _text(line: Line, linked: bool) -> Text:

@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from mmsearch.catalog import Catalog
+from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog.commits import library_uuid
+from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.items import items_at
 from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
+from mmsearch.context.preview_cache import PreviewCache
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.errors import InvalidInput, LibraryError, NotKept
+from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, NotKept
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.indexing.tuning import IndexTuner
 
@@ -29,6 +32,7 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         super().__init__(path, settings, requested, trusted)
         self.background_worker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
+        self.previews = PreviewCache(path, settings.preview_bytes)
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent."""
@@ -76,6 +80,10 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
             )
         raise NotKept(f"the original of {path} was not kept", hint="hand it over again, with keep=True")
 
+    def forget_previews(self) -> None:
+        """Remove what the page was shown of contents that are no more; to be called when some were forgotten."""
+        self.previews.sweep(lambda hashes: set(self.catalog().read(content_ids, hashes)))
+
     def close(self) -> None:
         """Stop the background and decode workers, and close the catalog, which the next use opens anew."""
         with self._mutex:
@@ -83,6 +91,21 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         if background_worker is not None:
             background_worker.stop()
         self.let_go()
+
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next use opens them anew."""
+        with self._mutex:
+            catalog = self._catalog
+        if catalog is not None:
+            catalog.rest()
+
+    def identity(self) -> str:
+        """Of the library and of its catalog's file. Raises: LibraryNotFound."""
+        try:
+            status = os.stat(self.path / FILE_NAME)
+        except OSError as error:
+            raise LibraryNotFound(f"there is no library at {self.path}", hint="was it moved or deleted?") from error
+        return f"{self.catalog().read(library_uuid)}-{status.st_dev}-{status.st_ino}"
 
     def start_background_worker(self, start: Callable[[], BackgroundWorker]) -> None:
         """Have one from now on, until `close`, unless there is one."""

@@ -1,5 +1,6 @@
 """What a library is made of: catalog, spaces, lists and decode workers, each opened when it is first needed."""
 
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,12 +20,16 @@ from mmsearch.encoders.projected import ProjectedEncoder
 from mmsearch.errors import LibraryEmpty, SpaceChanged, WeightsError
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.pool import DecodePool
-from mmsearch.types import Modality, Space, Vectors
+from mmsearch.types import Modality, Space, Vectors, Windowing
 
 if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu
 
 INDEX_FOLDER = "indexes"
+
+PREVIEW_SPACE = "mmsearch.media.previews:empty_space"
+PREVIEW_WORKERS = max(1, min(os.cpu_count() or 1, 4))
+"""Processes that make previews."""
 
 
 class Resources:
@@ -51,6 +56,7 @@ class Resources:
         self._catalog: Catalog | None = None
         self._spaces = Spaces(settings, lambda record: self.catalog().read(projection_weights, record), self.trust)
         self._active: SpaceRecord | None = None
+        self._previews: DecodePool | None = None
         self._lists: dict[SpaceRecord, Lists] = {}
         self._former_lists: list[Lists] = []
         """Of spaces that serve no more; they may still be reading a file."""
@@ -72,12 +78,15 @@ class Resources:
         """Stop the decode workers and close the catalog; the next use opens them anew."""
         with self._mutex:
             catalog, lists = self._catalog, [*self._lists.values(), *self._former_lists]
+            previews, self._previews = self._previews, None
             self._catalog = self._active = None
             self._lists, self._former_lists = {}, []
             self.proofs = Proofs()
         for one in lists:
             one.close()
         self._spaces.close()
+        if previews is not None:
+            previews.close()
         if catalog is not None:
             catalog.close()
 
@@ -192,6 +201,13 @@ class Resources:
     def decoding(self) -> DecodePool:
         """The decode workers of an ingest."""
         return self._spaces.pool(self.embedding()[1], self.settings.decode_workers)
+
+    def preview_decoding(self) -> DecodePool:
+        """The decode workers of previews; they load no model."""
+        with self._mutex:
+            if self._previews is None:
+                self._previews = DecodePool(PREVIEW_SPACE, Windowing(), self.settings.limits, PREVIEW_WORKERS)
+            return self._previews
 
     def query_decoding(self, record: SpaceRecord | None = None) -> DecodePool:
         """The one decode worker of queries, for a space; for the active one if none is named."""

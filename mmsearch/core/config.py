@@ -42,6 +42,7 @@ Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 IndexDevice: TypeAlias = Literal["cpu", "gpu"]
 Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
+Warm: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -94,6 +95,8 @@ DOMAINS: Mapping[str, ValueRange] = {
     "commit_segments": WholeNumbers(1, 2**31),
     "commit_s": RealNumbers(_LONG_S),
     "keep_memory": one_of(*get_args(KeepMemory)),
+    "warm": one_of(*get_args(Warm)),
+    "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
     "text_bytes": WholeNumbers(1, _MUCH),
@@ -120,6 +123,8 @@ MACHINE = frozenset(
         "nice",
         "batch_size",
         "keep_memory",
+        "warm",
+        "preview_bytes",
         *(f.name for f in fields(Limits)),
     )
 )
@@ -179,6 +184,11 @@ class Settings:
     keep_memory: KeepMemory = "auto"
     """Whether the C library keeps freed memory for the next batch, in the whole process. auto is on in mmsearch's own
     commands and workers, and off in a program that imports mmsearch."""
+    warm: Warm = "auto"
+    """Whether a query in a shell leaves a process behind that answers the next ones. auto is on at a terminal of a
+    machine with 8 GB of memory or more. No argument: it is about the shell."""
+    preview_bytes: int = 2_000_000_000
+    """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
     file_bytes: int = _LIMITS.file_bytes
     text_bytes: int = _LIMITS.text_bytes
@@ -207,7 +217,7 @@ class Settings:
 
 
 class SettingsArguments(TypedDict, total=False):
-    """What `mmsearch.open` takes by name: the settings but for `models`. One that is None counts as not given."""
+    """What `mmsearch.open` takes by name: all but `models` and `warm`. One that is None counts as not given."""
 
     space: str | None
     device: str | None
@@ -228,6 +238,7 @@ class SettingsArguments(TypedDict, total=False):
     commit_segments: int | None
     commit_s: float | None
     keep_memory: KeepMemory | None
+    preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None
     text_bytes: int | None
@@ -268,6 +279,8 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     """As `settings`, with what is known of each. Raises: InvalidInput, UnknownName."""
     path = folder / FILE_NAME if folder else None
     given = {name: value for name, value in arguments.items() if value is not None}
+    if "warm" in given:
+        raise InvalidInput("warm cannot be an argument: it is about the shell", hint="set MMSEARCH_WARM")
     if "models" in given:
         raise InvalidInput(
             "models cannot be an argument: a process has one models folder",

@@ -46,6 +46,8 @@ class IngestOptions:
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links below a root lead to outside of it."""
+    within: tuple[Path, ...] = ()
+    """Parts of the roots, if not all of them is to be gone through."""
     modalities: frozenset[Modality] | None = None
     """Item modalities to take in."""
     retry: Callable[[KnownFailure], bool] = lambda failure: False
@@ -59,6 +61,11 @@ class IngestOptions:
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+
+    def parts_of(self, root: Path) -> list[Path | None]:
+        """What of a root is gone through; None stands for all of it."""
+        whole = not self.within or root in self.within
+        return [None] if whole else [one for one in self.within if one.is_relative_to(root)]
 
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> "IngestOptions":
@@ -119,7 +126,7 @@ class Ingest:
         self._work(_scanned(scans, planner, self.report), planner)
         _account(scans, planner, self.report)
         if not self.report.interrupted:
-            self.scanned = [os.fsencode(root) for root in roots if not is_away(root)]
+            self.scanned = [os.fsencode(r) for r in roots if None in self._options.parts_of(r) and not is_away(r)]
         return self.report
 
     def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
@@ -314,7 +321,8 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, c
 
 def _scans(roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> list[Scan]:
     kept = catalog.read(kept_excludes) if catalog is not None else {}
-    return [Scan(root, options.exclude, options.hidden, options.follow_links, kept) for root in roots]
+    chosen = (options.exclude, options.hidden, options.follow_links, kept)
+    return [Scan(root, *chosen, within=part) for root in roots for part in options.parts_of(root)]
 
 
 def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> None:
@@ -335,7 +343,7 @@ def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> N
 
 def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[FileStep]:
     for scan in scans:
-        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out)
+        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out, scan.within)
         first = next(steps, None)
         _check_root(scan, planner, report)
         if first is not None:

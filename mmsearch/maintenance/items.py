@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from mmsearch.catalog.folders import as_folder, folders_below, items_in_folder, tag_counts, tags_of_items
 from mmsearch.catalog.items import items_under
-from mmsearch.catalog.listing import count_items, item_at, item_with_id, next_items
+from mmsearch.catalog.listing import count_items, item_at, item_with_id, items_with_ids, next_items
 from mmsearch.catalog.meta import checked_meta
 from mmsearch.catalog.store import FORGOTTEN as TOGETHER
 from mmsearch.catalog.tags import checked_tags
@@ -18,6 +20,21 @@ from mmsearch.errors import InvalidInput
 from mmsearch.filters import filter_of
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Item, MetaValue, Modality
+
+MOST_FOLDERS = 2000
+"""Folders that are listed of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the library."""
+
+    path: Path
+    folders: Mapping[Path, int] = field(hash=False)
+    """Folders right below it that hold items -> how many, at any depth; the first 2,000 by name."""
+    items: tuple[Item, ...]
+    """Items right in it, by path."""
+
 
 Paths: TypeAlias = str | os.PathLike[str] | Collection[str | os.PathLike[str]]
 """Files or folders: one, or several."""
@@ -37,6 +54,10 @@ class LibraryItems:
         Raises: LibraryNotFound, InvalidInput for what is neither an id nor a path.
         """
         return _known_item(self._context, which)
+
+    def get_many(self, ids: Sequence[int]) -> dict[int, Item]:
+        """The items of these ids, by their ids; an id that no item has is left out. Raises: LibraryNotFound."""
+        return {item.id: item for item in self._context.catalog().read(items_with_ids, list(dict.fromkeys(ids)))}
 
     def items(
         self,
@@ -67,6 +88,34 @@ class LibraryItems:
     ) -> int:
         """How many items `items` would go through with the same arguments. Raises: as `items`."""
         return _item_count(self._context, filter_of(filter), modalities, missing)
+
+    def folder(self, path: str | os.PathLike[str], *, offset: int = 0, k: int = 100) -> Folder:
+        """What of the library lies right in a folder, as the catalog has it; the folder itself is not looked at.
+
+        Args:
+            path: Of a folder.
+            offset: Items to pass over.
+            k: Items at most.
+
+        Raises: LibraryNotFound, InvalidInput.
+        """
+        if k < 1 or offset < 0:
+            raise InvalidInput(f"k must be at least 1 and offset at least 0, not {k} and {offset}")
+        place = as_folder(path)
+        with self._context.catalog().reading() as snapshot:
+            below = folders_below(snapshot, place, MOST_FOLDERS)
+            ids = items_in_folder(snapshot, place, offset, k)
+            known = {item.id: item for item in items_with_ids(snapshot, ids)}
+        folders = {Path(os.fsdecode(one.path)): one.items for one in below}
+        return Folder(Path(os.fsdecode(place)), folders, tuple(known[id] for id in ids if id in known))
+
+    def tags(self) -> dict[str, int]:
+        """Every tag that a person gave, with the number of items that have it, the most frequent first."""
+        return self._context.catalog().read(tag_counts)
+
+    def tags_of(self, ids: Sequence[int]) -> dict[int, list[str]]:
+        """The tags that people gave items, sorted, by the items' ids; an item without a tag is left out."""
+        return self._context.catalog().read(tags_of_items, ids)
 
     def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
         """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.

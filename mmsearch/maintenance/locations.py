@@ -11,11 +11,14 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME
 from mmsearch.context.locks import ADDING_NAME, LOCK_NAME
+from mmsearch.context.preview_cache import PREVIEW_FOLDER
 from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import config
 from mmsearch.core.paths import TEMPORARY, cache_folder, data_folder
+from mmsearch.core.service_files import service_files
 from mmsearch.encoders.model_store import hub_cache
 from mmsearch.types import Location
+from mmsearch.warm import address
 
 
 def used_locations(library: Path) -> list[Location]:
@@ -34,6 +37,7 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "library", library, "all that is known of your files; they themselves are elsewhere"
     yield "catalog", library / f"{FILE_NAME}*", "items, vectors, words; copies that end in .bak"
     yield "indexes", library / INDEX_FOLDER, "made from the catalog, and made again if removed"
+    yield "previews", library / PREVIEW_FOLDER, "small pictures for the page; made again if removed"
     yield "training", library / FOLDER, "models that you trained"
     yield "locks", library / "*.lock", f"{LOCK_NAME} and {ADDING_NAME}; empty"
     yield "data", data_folder(), "the default library, and models unless the setting `models` says otherwise"
@@ -41,6 +45,9 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "settings", config.user_file().parent, f"yours, {config.FILE_NAME}, and the folders that you named"
     yield "cache", cache_folder(), "checksums of weights, and how fast models were; made again if removed"
     yield "temporary", Path(tempfile.gettempdir()) / f"{TEMPORARY}*", "queries in memory, the demo's library: removed"
+    if address.SUPPORTED:
+        yield "warm", Path(address.folder()), "sockets of processes that answer a shell's queries: mmsearch warm status"
+    yield "services", service_files(), "what mmsearch service installed"
     yield "hub", hub_cache(), "Hugging Face's own cache, other programs' too: models are looked for there"
 
 

@@ -73,6 +73,7 @@ def remove(
             if not forgotten and not failures:
                 raise _unknown(os.fsdecode(path))
             removed += forgotten
+        context.forget_previews()
         _publish(context, on_proof is not None)
         catalog.wipe()
         if on_proof is not None:
@@ -143,6 +144,7 @@ def prune(context: LibraryContext, options: PruneOptions) -> Pruned:
         catalog.forget(found.items)
         catalog.forget_orphans()
         freed = catalog.sweep_originals()
+        context.forget_previews()
         _publish(context, options.on_proof is not None)
         freed += catalog.wipe() + catalog.release()
         if options.on_proof is not None:

@@ -7,6 +7,19 @@ from typing import Any, TypeAlias
 from mmsearch.types import Metadata, Modality, Prepared, Span
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is to be shown of a medium (`mmsearch.media.previews`), instead of its segments."""
+
+    kind: str
+    """thumbnail, poster, sprite, waveform or clip."""
+    side: int = 320
+    """Pixels of a still's longer side."""
+    start: float | None = None
+    """Seconds."""
+    end: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodeJob:
     """A file to decode. `key` and `payload` are the caller's own and come back with every event."""
@@ -19,6 +32,8 @@ class DecodeJob:
     modalities: frozenset[Modality] | None = None
     """Item modalities to decode; None: those of the pool."""
     payload: Any = None
+    preview: Preview | None = None
+    """What is to be made of it instead of segments."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +51,7 @@ class PreparedSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileDone:
-    """The file is complete, with at least one segment."""
+    """The file is complete, with at least one segment, or with the preview that was asked for."""
 
     job: DecodeJob
     modality: Modality
@@ -46,6 +61,8 @@ class FileDone:
     prepare_s: float
     evidence: bytes = b""
     """What tells whether another content is the same (`mmsearch.sameness.evidence`); empty: nothing does."""
+    preview: bytes = b""
+    """What was asked for instead of segments."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -107,6 +107,13 @@ class DecodePool:
             worker.stop()
         self._watchdog.close()
 
+    def start_idle(self) -> None:
+        """Have a worker that is ready, unless one is."""
+        with self._lock:
+            if self._idle or self._closed:
+                return
+        self.give_back(self.take())
+
     def stop_idle(self) -> None:
         """End the workers that are idle; the next use starts others."""
         with self._lock:
@@ -294,6 +301,7 @@ class _Queue:
             "size": job.size,
             "mtime_ns": job.mtime_ns,
             "modalities": None if modalities is None else sorted(modalities),
+            "preview": None if job.preview is None else asdict(job.preview),
         }
         while True:
             worker = self._pool.take()
@@ -349,6 +357,8 @@ def _end(job: DecodeJob, message: protocol.Message, evidence: Prepared | None) -
     seconds = (message["decode_s"], message["prepare_s"])
     if message["kind"] == "done":
         kept = b"" if evidence is None else evidence.tobytes()
+        if job.preview is not None:
+            return FileDone(job, message["modality"], message["metadata"], *seconds, preview=kept)
         return FileDone(job, message["modality"], message["metadata"], *seconds, evidence=kept)
     return FileFailed(job, message["failure"], message["reason"], message["modality"], *seconds)
 

@@ -24,6 +24,7 @@ from mmsearch.core.kind_names import kind_names
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import protocol, sniff
 from mmsearch.media.dates import time_in_name
+from mmsearch.media.events import Preview
 from mmsearch.media.evidence import EvidenceMaker
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
@@ -111,6 +112,11 @@ class _Server:
             if modalities is not None and modality not in modalities:
                 self._end(watch, {"kind": "skipped", "modality": modality})
                 return
+            if request["preview"] is not None:
+                made = self._preview(Preview(**request["preview"]), path, decoder, watch)
+                _check_unchanged(path, request)
+                self._end(watch, {"kind": "done", "modality": modality, "metadata": {}}, np.frombuffer(made, np.uint8))
+                return
             kept = _Keeper(modality)
             metadata = self._decode(decoder, path, watch, kept)
             _check_unchanged(path, request)
@@ -125,6 +131,12 @@ class _Server:
             reason = one_line(failure.message, path)
             end = {"kind": "failed", "failure": failure.failure, "reason": reason, "modality": modality}
             self._end(watch, end)
+
+    def _preview(self, preview: Preview, path: Path, decoder: Decoder, watch: _Stopwatch) -> bytes:
+        from mmsearch.media import previews
+
+        made: bytes = self._timed(watch, lambda: previews.make_preview(preview, path, decoder, self.limits))
+        return made
 
     def _decode(self, decoder: Decoder, path: Path, watch: _Stopwatch, kept: "_Keeper") -> Metadata:
         metadata: Metadata = self._timed(watch, lambda: decoder.describe(path))

@@ -262,8 +262,16 @@ def _write_wave(path: Path, samples: Any, rate: float) -> None:
         file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
 
 
-def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
-    """What a shell's word means: an existing media file is that medium, anything else is words.
+def load_encoders(context: LibraryContext) -> None:
+    """Let every encoder of the space that serves read its weights, and a decode worker be ready."""
+    space, record = context.serving(None)
+    for encoder in space.encoders.values():
+        encoder.encode([], query=True)
+    context.query_decoding(record).start_idle()
+
+
+def interpret_query(value: str | os.PathLike[str], pool: Callable[[], DecodePool]) -> Query:
+    """What a shell's word means: an existing media file is that medium, anything else is words; a path is no words.
 
     Args:
         pool: Asked only if the word names a file, which is looked into where a hostile one does no harm.
@@ -271,7 +279,7 @@ def interpret_query(value: str, pool: Callable[[], DecodePool]) -> Query:
     Raises: InvalidInput for the path of a medium that isn't there, and for an address; MediaError if there is such a
         file, but it is no medium.
     """
-    if _is_file(Path(value)):
+    if not isinstance(value, str) or _is_file(Path(value)):
         return _medium_at(Path(value), pool)
     words = f"for the words themselves: --text {value!r}"
     if _ADDRESS.match(value):

@@ -22,6 +22,7 @@ COMMANDS = {path: command for path, command in commands(cli) if not isinstance(c
 UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
+    "serve": "it serves until it is ended; tests/serve run it",
 }
 
 AGREEING = {"--yes", "--force"}
@@ -33,12 +34,13 @@ ON_A_TERMINAL = {"--preview"}
 VALUES = {
     "--in": "image", "--kind": "copy", "--meta": "a=b", "--root": "a=b", "--k": "2,3", "--min-confidence": "0.045",
     "--retry": "corrupt", "--device": "cpu", "--precision": "fp32", "--threshold": "0.5",
-    "--filter": "size > 1",
+    "--filter": "size > 1", "--save": "dogs=text=dog",
 }  # fmt: skip
 """What an option is given, where not every value of its type will do."""
 
 ARGUMENTS: dict[str, list[str]] = {
-    "query": ["words"], "ingest": ["FOLDER"], "remove": ["FOLDER"], "backup": ["new"], "restore": ["FILE"],
+    "query": ["words"], "ingest": ["FOLDER"], "remove": ["FOLDER"], "roots": ["FOLDER"],
+    "backup": ["new"], "restore": ["FILE"],
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
     "model drop": ["name"], "connect": ["a", "b", "--name", "c"],

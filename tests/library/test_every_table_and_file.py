@@ -27,12 +27,14 @@ LEFT_BY_REMOVE = {
     "projections": OF_SPACES,
     "lists": OF_SPACES,
     "backgrounds": "what scores are judged by until the next ingest measures anew",
+    "searches": "what somebody looks for, whatever there is",
     "roots": "where media from memory come from: mem:, which says nothing",
     "copies": "they may still hold what is removed",
 }
 """Table -> why rows stay when every path was removed."""
 
 LEFT_BY_EXPORT = {
+    "searches": "they are somebody's own; a backup has them",
     "copies": "they are of another library",
     "failures": "they are about files, which the next ingest tries for itself",
     "projections": "they come as trained models, and serve once `train apply` made them",
@@ -55,6 +57,7 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "previews/*/*": "made anew from the files, when somebody looks at them",
     "originals/library.id": "move; made anew beside what a restore or an import brings",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
     "mmsearch.toml": "settings of this place, for a person to copy; move",
@@ -99,6 +102,9 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
         (content,) = connection.execute(select(ItemRow.content_id).where(ItemRow.name == "red.png")).scalars()
         connection.execute(insert(Tag), [{"content_id": content, "tag": "dear", "confidence": 0.5}])
     library.set_meta(folder / "red.png", {"rating": 5})
+    library.save_search("dear ones", "filter=tag = dear")
+    (red,) = library.search("red", 1)
+    library.preview(red.item_id)
     library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)

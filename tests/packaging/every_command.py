@@ -65,8 +65,13 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("train", "adapter", "pairs.tsv", "--library", "clip.library", "--name", "fitted", *QUICK)
     yield from (
         ("items",),
+        ("searches", "--save", "dogs=text=dog"),
         ("tag", "media/red-1.png", "--add", "seen"),
         ("help",),
+        ("warm", "status"),
+        ("warm", "stop"),
+        ("service", "install", "media"),
+        ("service", "remove"),
         ("help", "guide"),
         ("doctor",),
         ("completion", "bash"),

@@ -1,6 +1,6 @@
 """The table of names in the shipped docs, made from the code: `python -m tests.packaging.name_table` writes it anew.
 
-One concept has one name in Python, in the shell, in settings and in JSON; what is served over HTTP takes the same.
+One concept has one name in Python, in the shell, in settings, in JSON and over HTTP.
 """
 
 import inspect
@@ -16,19 +16,20 @@ from mmsearch.cli import cli
 from mmsearch.core.config import Settings
 from mmsearch.library import Library
 from mmsearch.types import Hit, Label, Moment, Query
+from tests.packaging.http_reference import http_names
 
 DOCS = Path(__file__).resolve().parents[2] / "mmsearch" / "resources" / "docs" / "names.md"
 
 INTRODUCTION = """\
 # Names
 
-What each concept is called in Python, in the shell, in settings and in JSON.
+What each concept is called in Python, in the shell, in settings, in JSON and over HTTP.
 
 A concept has one name, wherever it is met: as an argument in Python, as an option in the shell (with hyphens), as a
-setting in `mmsearch.toml` and in a variable `MMSEARCH_...`, and as a key in JSON. Some options are shorter.
+setting in `mmsearch.toml` and in a variable `MMSEARCH_...`, as a key in JSON, and over HTTP. Some options are shorter.
 
-| name | Python | shell | setting | JSON |
-|---|---|---|---|---|
+| name | Python | shell | setting | JSON | HTTP |
+|---|---|---|---|---|---|
 """
 
 OURS = ("self", "context", "kind", "error", "trace")
@@ -87,18 +88,18 @@ def in_json() -> dict[str, list[str]]:
 
 
 def table() -> str:
-    """Every name that two of the four know."""
-    python, shell, keys = in_python(), in_the_shell(), in_json()
+    """Every name that two of the five know."""
+    python, shell, keys, http = in_python(), in_the_shell(), in_json(), http_names()
     settings = {field.name for field in fields(Settings)}
     rows = []
-    for name in sorted({*python, *shell, *settings, *keys}):
-        places = [name in python, name in shell, name in settings, name in keys]
+    for name in sorted({*python, *shell, *settings, *keys, *http}):
+        places = [name in python, name in shell, name in settings, name in keys, name in http]
         if sum(places) < 2:
             continue
         typed = "; ".join(f"`{option}` ({', '.join(used)})" for option, used in sorted(shell.get(name, {}).items()))
         cells = [
             f"`{name}`", ", ".join(python.get(name, ())), typed, f"`{name}`" if name in settings else "",
-            ", ".join(keys.get(name, ())),
+            ", ".join(keys.get(name, ())), ", ".join(http.get(name, ())),
         ]  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     return INTRODUCTION + "\n".join(rows) + "\n"

@@ -15,7 +15,7 @@ from mmsearch.core.config import DOMAINS, MACHINE, Settings
 from mmsearch.errors import MediaError, MmsearchError
 from mmsearch.resources.chapters import CONTENTS, DOCS, chapters
 from mmsearch.types import Limits
-from tests.packaging import api_reference, name_table
+from tests.packaging import api_reference, http_reference, name_table
 from tests.packaging.docstrings import class_fields, doc
 
 WIDTH = 76
@@ -158,6 +158,8 @@ GENERATED = {
     "errors.md": error_chapter,
     "settings.md": settings,
     name_table.DOCS.name: name_table.table,
+    "openapi.json": http_reference.openapi,
+    "api_http.md": http_reference.chapter,
     f"{CONTENTS}.md": contents,
 }
 """File -> what makes its text; the list of chapters last, since it reads the others."""

@@ -18,7 +18,11 @@ from tests.cli.test_terminal import leaves
 from tests.conftest import CHECKOUT, Run
 from tests.packaging.every_command import commands
 
-ELSEWHERE = {("demo",): "it takes long; .ci/run runs it from the wheel, without network"}
+ELSEWHERE = {
+    ("demo",): "it takes long; .ci/run runs it from the wheel, without network",
+    ("watch",): "it goes on until it is stopped",
+    ("serve",): "it opens a socket, and serves until it is ended; tests/serve run it",
+}
 """Commands that are not run here, and why."""
 
 RESERVED = re.compile(r'(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?|.*[<>:"|?*\\\x00-\x1f].*|.*[. ]')

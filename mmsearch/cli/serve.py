@@ -1,0 +1,56 @@
+"""mmsearch serve"""
+
+from pathlib import Path
+
+import click
+
+from mmsearch.cli.options import FilePath, device_options, library_option, open_library
+
+HOST, PORT = "127.0.0.1", 8765
+
+
+@click.command()
+@library_option
+@click.option("--host", default=HOST, show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Port; 0: any free one.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@click.option("--token-file", type=FilePath(dir_okay=False), help="A file with the token; needed where others can ask.")
+@click.option("--no-token", is_flag=True, help="Let in whoever reaches the port, every user of this machine included.")
+@click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A further name of this server.")
+@click.option(
+    "--behind-proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy's address: it says who asks, and how."
+)
+@click.option("--read-only", is_flag=True, help="Change nothing of the library, tags included.")
+@click.option("--manage", is_flag=True, help="Let the page ingest known folders, retry failures and prune.")
+@device_options
+def serve(
+    library: Path | None,
+    device: str | None,
+    precision: str | None,
+    token_file: Path | None,
+    no_token: bool,
+    open_page: bool,
+    **options: object,
+) -> None:
+    """Serve the library to a browser and to programs.
+
+    It prints the address to open. Ctrl-C ends it.
+    """
+    from mmsearch.serve.options import ServeOptions, read_token
+    from mmsearch.serve.server import start
+
+    chosen: dict[str, object] = {**options}
+    if no_token:
+        chosen |= {"token": None}
+        click.echo("Without a token every user and every program of this machine can see these files.", err=True)
+    elif token_file is not None:
+        chosen |= {"token": read_token(token_file), "made_token": False}
+    settled = ServeOptions(**chosen)  # type: ignore[arg-type]
+    with open_library(library, device=device, precision=precision) as opened:
+        opened.index.start_background_indexing()
+        server = start(opened, settled)
+        shown = server.sign_in if settled.made_token else f"{server.address}/"
+        click.echo(f"mmsearch serves {opened.path} at {shown}")
+        if open_page:
+            click.launch(str(server.opening_page()))
+        server.run()
