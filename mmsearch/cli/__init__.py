@@ -47,11 +47,11 @@ EPILOG = """
 """
 
 SECTIONS = {
-    "Search": "query duplicates label",
-    "Library": "ingest status roots failures items tag remove prune backup restore export import",
+    "Search": "query searches serve duplicates label",
+    "Library": "ingest watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor config completion help demo",
+    "Upkeep": "index doctor config service warm completion help demo",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
