@@ -200,4 +200,6 @@ class Jobs:
                 error = message.get("error") or {"message": "the job's process ended unexpectedly", "hint": None}
                 job.problem, job.hint = error["message"], error["hint"]
             job.report = message.get("done")
+            if job.state == "done":
+                job.done = job.total
             self._tell()
