@@ -10,11 +10,12 @@
 Importing it loads no heavy library: names arrive when they are first used.
 """
 
-import logging
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# Neither typing nor logging: the shell asks a warm process for its answer in less time than loading them takes.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mmsearch import errors as errors
     from mmsearch.contracts import (
         Decoder,
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.ingest import BackfillProblem, IngestReport
+    from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
@@ -86,7 +87,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
-    from mmsearch.maintenance.item_files import ItemFile, LibraryRoot, PreviewKind
+    from mmsearch.maintenance.item_files import ItemFile, PreviewKind
     from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
@@ -107,10 +108,10 @@ if TYPE_CHECKING:
         Failure,
         Finding,
         Hit,
-        IngestedRoot,
         Item,
         Label,
         Level,
+        LibraryRoot,
         Location,
         MetaValue,
         Moment,
@@ -142,13 +143,13 @@ _OFFERED = {
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
-    "mmsearch.ingest": "BackfillProblem IngestReport",
+    "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",
     "mmsearch.library": "Library",
     "mmsearch.maintenance.export": "Exported Imported",
     "mmsearch.maintenance.index": "IndexBuild IndexCheck IndexStatus LibraryIndex",
-    "mmsearch.maintenance.item_files": "ItemFile LibraryRoot PreviewKind",
+    "mmsearch.maintenance.item_files": "ItemFile PreviewKind",
     "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
@@ -167,7 +168,7 @@ _OFFERED = {
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
         "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart IngestedRoot SavedSearch Sound StoredVector"
+        "QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -225,7 +226,6 @@ __all__ = [
     "IngestEstimate",
     "IngestReport",
     "IngestRun",
-    "IngestedRoot",
     "InvalidInput",
     "Item",
     "ItemChanged",
@@ -313,6 +313,9 @@ __all__ = [
     "UnusedPair",
     "VectorIndex",
     "Vectors",
+    "Watch",
+    "WatchEvent",
+    "WatchTimes",
     "WeightsError",
     "Windowing",
     "__version__",
@@ -324,18 +327,16 @@ __all__ = [
 ]
 
 
-# What an application does with our messages is its own affair: nothing is printed unasked, nothing set up for it.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
-
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
     value = globals()[name] = _located(_HOMES[name])
     return value
 
 
-def _located(home: str) -> Any:
+def _located(home: str) -> "Any":
+    from importlib import import_module
+
     module, _, attribute = home.partition(":")
     found = import_module(module)
     return getattr(found, attribute) if attribute else found

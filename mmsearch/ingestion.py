@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from mmsearch.catalog import FILE_NAME, Catalog
 from mmsearch.catalog.failures import failures_to_retry
+from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import all_roots, kept_excludes
 from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
@@ -17,16 +18,16 @@ from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
-from mmsearch.core.media_paths import is_media_path
+from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
-from mmsearch.errors import LibraryError
-from mmsearch.ingest import Ingest, IngestOptions, IngestReport, plan_only
+from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.ingest import Ingest, IngestOptions, IngestReport, Watch, WatchEvent, WatchTimes, plan_only
 from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import IngestedRoot, Modality, OnProgress
+from mmsearch.types import LibraryRoot, Modality, OnProgress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -47,6 +48,7 @@ class LibraryIngestion:
         follow_links: bool = False,
         modalities: Collection[Modality] | None = None,
         dry_run: bool = False,
+        when_idle: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
@@ -63,7 +65,8 @@ class LibraryIngestion:
             follow_links: Follow links that lead out of their folder; they are skipped otherwise.
             modalities: Only these kinds: "text", "image", "audio", "video".
             dry_run: Only report what would happen; decode and write nothing.
-            on_progress: Called now and then with a `Progress`.
+            when_idle: Work only while other programs use less than a quarter of the machine's cores (Linux).
+            on_progress: Called now and then with a `Progress`; its last call has the stage "done".
             cancel: Set it from another thread to stop after the current files.
 
         Returns:
@@ -83,12 +86,59 @@ class LibraryIngestion:
             hidden=hidden,
             follow_links=follow_links,
             modalities=frozenset(modalities) if modalities is not None else None,
+            when_idle=when_idle,
             on_progress=on_progress,
             cancel=cancel or threading.Event(),
         )
         if dry_run:
             return self._plan(roots, options)
         return self._ingest(options, lambda job: job.run(roots), Ingest)
+
+    def watch(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        follow_links: bool = False,
+        modalities: Collection[Modality] | None = None,
+        times: WatchTimes | None = None,
+        on_event: Callable[[WatchEvent], None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Watch:
+        """Take in what changes below folders, as `ingest` does, from when the result's `run` is called.
+
+        Args:
+            paths: Folders. One that is not there now is watched once it is.
+            exclude, hidden, follow_links, modalities, on_progress: As in `ingest`.
+            times: How long to wait for quiet, and how often to scan everything.
+            on_event: Called with what is done and found, in the thread of `run`.
+
+        Returns:
+            A `Watch`: its `run` goes on until its `stop` is called, from any thread.
+
+        Raises: InvalidInput for a path that is no folder.
+        """
+        roots = core_paths.checked_roots(paths, self.path)
+        registry.check_modalities(modalities)
+        for root in roots:
+            if root.exists() and not root.is_dir():
+                raise InvalidInput(f"{root} is no folder", hint="name the folder that it is in")
+        kinds = frozenset(modalities) if modalities is not None else None
+
+        def take_in(there: Sequence[Path], within: Sequence[Path], cancel: threading.Event) -> IngestReport:
+            options = IngestOptions.of(
+                self.settings, exclude=tuple(exclude), hidden=hidden, follow_links=follow_links, modalities=kinds,
+                within=tuple(within), on_progress=on_progress, cancel=cancel,
+            )  # fmt: skip
+            return self._ingest(options, lambda job: job.run(there), Ingest)
+
+        return Watch(roots, self.path, take_in, self._is_known, times or WatchTimes(), on_event or (lambda event: None))
+
+    def _is_known(self, root: Path) -> bool:
+        """Whether files below a folder are in the library."""
+        if not (self.path / FILE_NAME).exists():
+            return False
+        return bool(self._context.catalog().read(items_under, os.fsencode(root), None, 1))
 
     def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
         """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.
@@ -198,6 +248,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
+        job.done()
         return report
 
     @staticmethod
@@ -214,15 +265,16 @@ class LibraryIngestion:
 
     # Roots
 
-    def roots(self) -> list[IngestedRoot]:
+    def roots(self) -> list[LibraryRoot]:
         """The folders and files that were handed to `ingest`, by path, with what is left out below them.
 
         Raises: LibraryNotFound.
         """
+        known = self._context.catalog().read(all_roots)
+        places = [(one, Path(os.fsdecode(one.path))) for one in known if not is_media_path(one.path)]
         return [
-            IngestedRoot(Path(os.fsdecode(one.path)), one.exclude, one.scanned_at, one.items)
-            for one in self._context.catalog().read(all_roots)
-            if not is_media_path(one.path)
+            LibraryRoot(one.id, path, one.items, one.missing, os.path.lexists(path), one.exclude, one.scanned_at)
+            for one, path in places
         ]
 
     def set_excludes(self, root: str | os.PathLike[str], globs: Sequence[str]) -> tuple[str, ...]:
@@ -239,7 +291,7 @@ class LibraryIngestion:
 
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
-        (place,) = core_paths.checked_roots([root], self.path)
+        (place,) = core_paths.checked_roots([os.fsdecode(item_path(root))], self.path)
         kept = tuple(dict.fromkeys(to_keep(glob, place) for glob in globs))
         with self._context.writing(create=True):
             self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)

@@ -14,6 +14,7 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
+from mmsearch.core.media_paths import item_path
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
@@ -36,7 +37,7 @@ from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
 from mmsearch.search.witnesses import MediaFiles
-from mmsearch.types import Failure, Hit, Label, Modality, Query, QueryLike, Vectors
+from mmsearch.types import Failure, Hit, Label, Modality, Prepared, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
@@ -71,6 +72,17 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
     def close(self) -> None:
         """Stop the decoding processes and close the catalog. The library may be used again: it opens anew."""
         self._context.close()
+
+    def rest(self) -> None:
+        """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
+        self._context.rest()
+
+    def identity(self) -> str:
+        """Tells the library from any other, and its catalog from one that was put in its place.
+
+        Raises: LibraryNotFound if it is gone.
+        """
+        return self._context.identity()
 
     # Finding
 
@@ -261,6 +273,17 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
 
         return explain.explain(query, hit, self._context, None if overlay is None else Path(overlay))
 
+    def stills(self, hits: Sequence[Hit]) -> list[Prepared | None]:
+        """What can be shown of hits in a few square centimetres. Each file is decoded once more, in another process.
+
+        Returns:
+            For each hit, in order: a picture, or the frame of a video at its moment, uint8 (height, width, 3); how
+            loud a sound is along its moment, float32 (64,) in [0, 1]; None for a text or a file that can't be read.
+        """
+        from mmsearch.search import stills
+
+        return stills.stills_of(hits, self._context)
+
     def label(
         self,
         names: Sequence[str] = (),
@@ -358,7 +381,7 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
         leaves_out = self._leaves_out(exclude) if excluded or exclude else None
-        within = tuple(os.fsencode(absolute_path(root)) for root in roots)
+        within = tuple(map(item_path, roots))
         return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
 
 

@@ -338,16 +338,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestedRoot:
+class LibraryRoot:
     """A folder or a file that was handed to an ingest."""
 
+    id: int
+    """Never given to another one while this one is known."""
     path: Path
-    exclude: tuple[str, ...]
-    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
-    scanned: datetime | None
-    """When an ingest last came to its end, UTC."""
     items: int
-    """Known from it."""
+    """Present ones."""
+    missing: int
+    """Items whose file the last ingest did not find any more."""
+    there: bool
+    """Whether it is on the disk now; a disk that isn't mounted, is not."""
+    exclude: tuple[str, ...] = ()
+    """Globs of what every ingest leaves out below it (`Library.set_excludes`)."""
+    scanned: datetime | None = None
+    """When an ingest last came to its end, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,9 +361,10 @@ class Progress:
     """Where an ingest stands; handed to `on_progress`."""
 
     stage: str
-    """"scan", "work" or "publish"."""
+    """"scan", "load" (a model), "work", "wait" (for an idle machine), "publish", and at last "done"."""
     files_done: int
     files_total: int
+    """Estimated until every file is planned; at the end it is `files_done`."""
     failed: int
     path: Path | None = None
 

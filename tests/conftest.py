@@ -34,11 +34,10 @@ collect_ignore = ["assets"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `extras` run where `-m` names the mark, or the command line their file."""
-    if "extras" in config.option.markexpr:
-        return
+    """Tests marked `extras` or `browser` run where `-m` names the mark, or the command line their file."""
     named = {Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args}
-    left_out = [item for item in items if item.get_closest_marker("extras") and item.path not in named]
+    unasked = [mark for mark in ("extras", "browser") if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(map(item.get_closest_marker, unasked)) and item.path not in named]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
@@ -92,6 +91,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) ->
             monkeypatch.delenv(name)
     at_home(monkeypatch, next(homes))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # No test leaves a process behind, or is answered by one of another test.
+    monkeypatch.setenv("MMSEARCH_WARM", "off")
     tiny.reset()
 
 
@@ -146,6 +147,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "MMSEARCH_SPACE": "tests.tiny:space",
         "MMSEARCH_DEDUP": "off",
         "MMSEARCH_WORKERS": "1",
+        "MMSEARCH_NICE": "0",
         "MMSEARCH_LIBRARY": str(tmp_path / "library"),
     }
 

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, select
 
 from mmsearch.catalog.tables import Content, ItemRow, Root
-from mmsearch.core.media_paths import is_media_path
 from mmsearch.types import Modality
 
 
@@ -23,15 +22,6 @@ class CataloguedFile(NamedTuple):
     mtime_ns: int
 
 
-class KnownRoot(NamedTuple):
-    """A folder or a file that was handed to ingest, and how many items came from there."""
-
-    id: int
-    path: bytes
-    items: int
-    missing: int
-
-
 def catalogued_file(connection: Connection, item_id: int) -> CataloguedFile | None:
     """The file of an item; None if there is no such item."""
     query = (
@@ -44,15 +34,3 @@ def catalogued_file(connection: Connection, item_id: int) -> CataloguedFile | No
     )
     row = connection.execute(query).first()
     return None if row is None else CataloguedFile(*row)
-
-
-def known_roots(connection: Connection) -> list[KnownRoot]:
-    """Every root, by path; not those of media that were handed over in memory."""
-    missing = func.coalesce(func.sum(case((ItemRow.status == "missing", 1), else_=0)), 0)
-    query = (
-        select(Root.id, Root.path, func.count(ItemRow.id), missing)
-        .outerjoin(ItemRow, ItemRow.root_id == Root.id)
-        .group_by(Root.id)
-        .order_by(Root.path)
-    )
-    return [KnownRoot(*row) for row in connection.execute(query) if not is_media_path(row[1])]

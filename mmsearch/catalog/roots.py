@@ -25,13 +25,21 @@ class RootRecord(NamedTuple):
     scanned_at: datetime | None
     """UTC: when an ingest last came to its end."""
     items: int
+    """Present ones."""
+    missing: int
 
 
 def all_roots(connection: Connection) -> list[RootRecord]:
     """Every root, by path."""
-    counted = select(func.count(ItemRow.id)).where(ItemRow.root_id == Root.id).scalar_subquery()
-    query = select(Root.id, Root.path, Root.exclude, Root.scanned_at, counted).order_by(Root.path)
-    rows = [RootRecord(one, path, _globs(exclude), *rest) for one, path, exclude, *rest in connection.execute(query)]
+    grouped = select(ItemRow.root_id, ItemRow.status, func.count()).group_by(ItemRow.root_id, ItemRow.status)
+    counts = {(root, status): count for root, status, count in connection.execute(grouped)}
+    query = select(Root.id, Root.path, Root.exclude, Root.scanned_at).order_by(Root.path)
+    rows = [
+        RootRecord(
+            one, path, _globs(exclude), scanned_at, counts.get((one, "present"), 0), counts.get((one, "missing"), 0)
+        )
+        for one, path, exclude, scanned_at in connection.execute(query)
+    ]
     if all(type(row.path) is bytes for row in rows):
         return rows
     raise CatalogDamaged("the catalog holds a path that mmsearch never writes", hint=MEND)

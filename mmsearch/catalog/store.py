@@ -115,6 +115,10 @@ class Catalog:
         self._readers.close()
         self._engine.dispose()
 
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next use opens them anew."""
+        self._readers.disconnect()
+
     def _ensure_library(self) -> None:
         if self.read(has_library):
             return

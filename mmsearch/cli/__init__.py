@@ -1,5 +1,6 @@
 """The `mmsearch` command. Parses, calls `mmsearch.open(...)`, prints; nothing else happens here."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -8,6 +9,7 @@ import click
 
 from mmsearch.cli import exit_codes, log, output
 from mmsearch.cli.backup import backup, export, import_folder, restore
+from mmsearch.cli.completion import VARIABLE, add_completion, answer, completion
 from mmsearch.cli.config import config
 from mmsearch.cli.conflicts import refuse_conflicts
 from mmsearch.cli.connect import connect
@@ -29,18 +31,29 @@ from mmsearch.cli.query import query
 from mmsearch.cli.roots import roots
 from mmsearch.cli.searches import searches
 from mmsearch.cli.serve import serve
+from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
+from mmsearch.cli.warm import warm
+from mmsearch.cli.watch import watch
 from mmsearch.cli.wrong_names import with_right_command, with_right_option
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
 
 EPILOG = """
-Completion: bash, zsh and fish complete commands and options after
-`eval "$(_MMSEARCH_COMPLETE=bash_source mmsearch)"` (or zsh_source, fish_source) in the shell's start-up file.
+`mmsearch help` lists the chapters of the docs, `mmsearch COMMAND --help` explains a command.
 """
+
+SECTIONS = {
+    "Search": "query duplicates label",
+    "Library": "ingest status roots failures items tag remove prune backup restore export import",
+    "Models": "models prepare model connect",
+    "Training": "train evaluate",
+    "Upkeep": "index doctor config completion help demo",
+}
+"""How `--help` groups the commands; those that no section names come last."""
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -64,6 +77,17 @@ class _Shell(click.Group):
             raise click.UsageError(
                 f"{error.option_name} goes after the command, as in: mmsearch {example} {error.option_name} ...", ctx
             ) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands in sections."""
+        named = {name for names in SECTIONS.values() for name in names.split()}
+        others = [name for name in self.commands if name not in named]
+        room = formatter.width - 6 - max(map(len, self.commands))
+        for section, names in (*SECTIONS.items(), ("More", " ".join(others))):
+            rows = [(name, self.commands[name].get_short_help_str(room)) for name in names.split()]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -138,7 +162,11 @@ for command in (
     connect,
     doctor,
     config,
+    completion,
     demo,
+    watch,
+    service,
+    warm,
     help_command,
 ):
     cli.add_command(command)
@@ -146,6 +174,7 @@ for command in (
 train.add_command(train_labels)
 train.add_command(train_fusion)
 add_examples(cli)
+add_completion(cli)
 refuse_conflicts(cli)
 
 
@@ -178,7 +207,10 @@ def _run() -> int:
     """The exit code of a command that came to its end. What it printed is written down before that is told."""
     code = 0
     try:
-        cli(standalone_mode=False)
+        if instruction := os.environ.get(VARIABLE):
+            answer(cli, instruction)
+        else:
+            cli(standalone_mode=False)
     except SystemExit as end:
         code = int(end.code or 0)
     sys.stdout.flush()

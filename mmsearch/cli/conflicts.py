@@ -47,11 +47,17 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("--paths", "--json --jsonl", _FORMS),
         Exclusion("--json", "--jsonl", _FORMS),
         Exclusion("--json --jsonl", "--scores --ids --all", _IN_JSON),
+        Exclusion("--preview", "--paths --json --jsonl", "thumbnails stand below the rows of a table"),
         Exclusion("--paths", "--scores --ids --all --moments --explain", "--paths prints all paths, and nothing else"),
         _NULL,
     ),
     "duplicates": (Exclusion("--paths", "--json", _FORMS), _NULL),
-    "failures": (Need("--follow-links", "--retry"),),
+    "ingest": (Exclusion("--quiet", "--verbose --json", _FORMS), Exclusion("--verbose", "--json", _IN_JSON)),
+    "failures": (
+        Need("--follow-links --jobs --nice --verbose --quiet", "--retry"),
+        Exclusion("--quiet", "--verbose --json", _FORMS),
+        Exclusion("--verbose", "--json", _IN_JSON),
+    ),
     "serve": (
         Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
         Exclusion("--read-only", "--manage", "who only reads has nothing to manage"),

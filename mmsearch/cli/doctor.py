@@ -30,7 +30,7 @@ def doctor(library: Path | None, device: str | None, precision: str | None, path
     if as_json:
         show.echo_json([asdict(finding) for finding in findings])
     else:
-        rows = [(f.state, f.subject, f.detail + (f" -> {f.remedy}" if f.remedy else "")) for f in findings]
+        rows = [(show.state(f.state), f.subject, f.detail + (f" -> {f.remedy}" if f.remedy else "")) for f in findings]
         show.table(("", "what", "seen"), rows, wrap="seen")
     if any(finding.state == "error" for finding in findings):
         raise SystemExit(CHECK_FAILED)

@@ -63,7 +63,7 @@ def duplicates(
         show.echo_json([asdict(group) | {"freed": group.freed} for group in groups])
     else:
         rows = [_row(n, file) for n, group in enumerate(groups, 1) for file in group.files]
-        show.table(("group", "what", "proof", "size", "pixels", "path"), rows, wrap="path")
+        show.table(("group", "what", "proof", "size", "pixels", "path"), rows, wrap=("what", "proof"))
         more = sum(file.kind in _SAME for group in groups for file in group.files)
         freed = sum(group.freed for group in groups)
         click.echo(f"{len(groups)} groups, {more} files more than needed, {show.size(freed)}", err=True)

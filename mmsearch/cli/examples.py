@@ -35,6 +35,34 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch duplicates --threshold 0.98 --filter \"path glob '*/2024/*'\"",
         "mmsearch duplicates --paths -0 | xargs -0 ls -l",
     ),
+    "watch": (
+        "mmsearch watch ~/Pictures ~/Sounds",
+        "mmsearch watch ~/Media --exclude '*.tmp' --library photos.library",
+    ),
+    "service": (
+        "mmsearch service install ~/Pictures",
+        "mmsearch service remove",
+    ),
+    "service install": (
+        "mmsearch service install ~/Pictures ~/Sounds",
+        "mmsearch service install ~/Work --library work.library --name work",
+    ),
+    "service remove": (
+        "mmsearch service remove",
+        "mmsearch service remove --name work",
+    ),
+    "warm": (
+        "mmsearch warm status",
+        "mmsearch warm stop",
+    ),
+    "warm status": (
+        "mmsearch warm status",
+        "mmsearch warm status --json",
+    ),
+    "warm stop": (
+        "mmsearch warm stop",
+        "mmsearch query a dog on a beach --no-warm",
+    ),
     "status": (
         "mmsearch status",
         "mmsearch status --library photos.library --json",
@@ -190,6 +218,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "config": (
         "mmsearch config",
         "mmsearch config --library photos.library --json",
+    ),
+    "completion": (
+        "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",
+        "mmsearch completion zsh > ~/.zfunc/_mmsearch",
+        "mmsearch completion fish > ~/.config/fish/completions/mmsearch.fish",
     ),
     "demo": (
         "mmsearch demo",

@@ -13,9 +13,19 @@ import click
 
 from mmsearch.cli import show
 from mmsearch.cli.exit_codes import INTERRUPTED
-from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
+from mmsearch.cli.options import (
+    FilePath,
+    device_options,
+    json_option,
+    kinds_option,
+    library_option,
+    manners_options,
+    open_for_work,
+    open_library,
+)
 from mmsearch.cli.progress import progress
 from mmsearch.cli.prune import prune_and_tell
+from mmsearch.cli.summary import Told, print_summary, told_options
 
 if TYPE_CHECKING:
     from mmsearch import Media
@@ -35,7 +45,10 @@ if TYPE_CHECKING:
 @click.option("--name", help="With - for PATHS: the name of the medium on standard input.")
 @click.option("--id", "media_id", metavar="ID", help="With -: your own id for it.")
 @click.option("--keep", is_flag=True, help="With -: keep its bytes in the library.")
+@manners_options
+@click.option("--when-idle", is_flag=True, help="Work only while other programs use less than a quarter of the cores.")
 @device_options
+@told_options
 @json_option
 def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run: bool, **options: Any) -> None:
     """Add new and changed files below PATHS to the library.
@@ -44,16 +57,18 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     stops after the current files; run the command again to continue.
     With - for PATHS and a --name, one medium is read from standard input.
     """
-    settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
+    told = Told(options.pop("verbose"), options.pop("quiet"))
+    settings = {name: options.pop(name) for name in ("space", "workers", "jobs", "nice", "device", "precision")}
     given = {name: options.pop(name) for name in ("name", "media_id", "keep")}
     medium = _piped(paths, given, dry_run or any(options.values()))
-    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json or dry_run) as shown:
+    silent = as_json or dry_run or told.quiet
+    with open_for_work(library, **settings) as opened, stoppable() as cancel, progress(silent) as shown:
         if medium is not None:
             report = opened.ingest_media(medium, on_progress=shown, cancel=cancel)
         else:
             report = opened.ingest(*paths, dry_run=dry_run, on_progress=shown, cancel=cancel, **options)
-    print_report(report, as_json=as_json)
-    asked = report.left_out and not dry_run and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    print_report(report, opened.path, told, as_json=as_json)
+    asked = report.left_out and not (dry_run or as_json or told.quiet) and sys.stdin.isatty() and sys.stdout.isatty()
     if asked and click.confirm(f"Forget the {report.left_out} files that are left out now, but were taken in before?"):
         with open_library(library) as opened:
             prune_and_tell(opened, paths, excluded=True, exclude=options["exclude"])
@@ -91,33 +106,11 @@ def stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def print_report(report: "IngestReport", *, as_json: bool = False) -> None:
-    """What happened to the files, and where the time went. Ends the command where Ctrl-C ended the run."""
-    show.echo_json(report.as_dict()) if as_json else _print_counts(report)
+def print_report(report: "IngestReport", library: Path, told: Told, *, as_json: bool = False) -> None:
+    """What happened to the files. Ends the command where Ctrl-C ended the run."""
+    if as_json:
+        show.echo_json(report.as_dict())
+    else:
+        print_summary(report, library, told)
     if report.interrupted:
         raise SystemExit(INTERRUPTED)
-
-
-def _print_counts(report: "IngestReport") -> None:
-    counted = [(name, getattr(report, name)) for name in ("new", "changed", "moved", "copied", "restored", "unchanged")]
-    failed = {f"failed ({kind})": n for kind, n in sorted(report.failed.items())}
-    rest = {
-        "failed before, not tried again": report.failed_before,
-        "of another kind": report.other_modality,
-        "not embedded by this space": report.not_embedded,
-        "missing": report.missing,
-        **failed,
-        **{f"skipped ({reason})": n for reason, n in sorted(report.skipped.items())},
-    }
-    click.echo("would be " * report.dry_run + ", ".join(f"{name} {n}" for name, n in counted))
-    for name, n in rest.items():
-        if n:
-            show.line(f"{name}: {n}")
-    for warning in report.warnings:
-        show.line(f"Warning: {warning}", err=True)
-    stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in report.seconds.items() if spent >= 0.05)
-    click.echo(f"{report.files} files, {report.embedded} segments embedded in {report.wall_s:.1f} s ({stages or '-'})")
-    if report.failed or report.failed_before:
-        click.echo("See why: mmsearch failures")
-    if report.interrupted:
-        click.echo("Interrupted: what was done is kept, the same command goes on from here.", err=True)

@@ -41,7 +41,7 @@ def items(paths: tuple[Path, ...], library: Path | None, as_json: bool, count: b
         if as_json:
             show.echo_json_list(map(_as_json_able, found))
         else:
-            show.table(("id", "kind", "path", "tags", "metadata"), map(_row, found), wrap=("path", "tags", "metadata"))
+            show.table(("id", "kind", "path", "tags", "metadata"), map(_row, found), wrap=("tags", "metadata"))
 
 
 def _at(library: "Library", paths: tuple[Path, ...]) -> "Iterator[Item]":
@@ -55,7 +55,7 @@ def _at(library: "Library", paths: tuple[Path, ...]) -> "Iterator[Item]":
 def _row(item: "Item") -> tuple[str, ...]:
     tags = [*item.tags, *(f"{name} ({confidence:.2f})" for name, confidence in item.labels)]
     meta = [f"{key}={_written(value)}" for key, value in item.meta.items()]
-    return str(item.id), item.modality, show.shorter(item.path), ", ".join(tags), ", ".join(meta)
+    return str(item.id), show.kind(item.modality), show.shorter(item.path), ", ".join(tags), ", ".join(meta)
 
 
 def _as_json_able(item: "Item") -> dict[str, Any]:

@@ -34,12 +34,12 @@ def label(names: str | None, library: Path | None, as_json: bool, device: Any, p
     if as_json:
         show.echo_json([asdict(one) for one in found])
         return
-    show.table(("label", "confidence", "or", "kind", "path"), [_row(one) for one in found], wrap="path")
+    show.table(("label", "confidence", "or", "kind", "path"), [_row(one) for one in found], wrap=("label", "or"))
     click.echo(_summary(found, options["save"]), err=True)
 
 
 def _row(one: "Label") -> tuple[str, ...]:
-    return one.label or NONE, f"{one.confidence:.2f}", one.runner_up, one.modality, show.shorter(one.path)
+    return one.label or NONE, f"{one.confidence:.2f}", one.runner_up, show.kind(one.modality), show.shorter(one.path)
 
 
 def _summary(found: "list[Label]", saved: bool) -> str:

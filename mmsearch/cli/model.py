@@ -10,7 +10,14 @@ import click
 from mmsearch.cli import show
 from mmsearch.cli.exit_codes import INTERRUPTED
 from mmsearch.cli.ingest import stoppable
-from mmsearch.cli.options import device_options, json_option, library_option, open_library
+from mmsearch.cli.options import (
+    device_options,
+    json_option,
+    library_option,
+    manners_options,
+    open_for_work,
+    open_library,
+)
 from mmsearch.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ def list_models(library: Path | None, as_json: bool) -> None:
 @library_option
 @click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
 @click.option("--retry", is_flag=True, help="Try again the files that failed before.")
+@manners_options
 @device_options
 @json_option
 def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings: Any) -> None:
@@ -73,7 +81,7 @@ def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings:
     Searching and ingesting continue. Ctrl-C or a kill loses at most the current files; run the command again to
     continue.
     """
-    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
+    with open_for_work(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
         done = opened.model.add(name, retry=retry, on_progress=shown, cancel=cancel)
     show.echo_json(asdict(done)) if as_json else _print_added(done)
     if done.interrupted:
@@ -84,6 +92,7 @@ def add(name: str, library: Path | None, retry: bool, as_json: bool, **settings:
 @click.argument("name")
 @library_option
 @click.option("--when-complete", is_flag=True, help="First add missing vectors, after a running ingest.")
+@manners_options
 @device_options
 @json_option
 def switch(name: str, library: Path | None, when_complete: bool, as_json: bool, **settings: Any) -> None:
@@ -91,7 +100,7 @@ def switch(name: str, library: Path | None, when_complete: bool, as_json: bool, 
 
     The model used before is kept.
     """
-    with open_library(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
+    with open_for_work(library, **settings) as opened, stoppable() as cancel, progress(as_json, "model add") as shown:
         done = opened.model.switch(name, when_complete=when_complete, on_progress=shown, cancel=cancel)
     if done is None:
         click.echo("Interrupted: what was done is kept, nothing was switched.", err=True)

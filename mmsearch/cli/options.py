@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mmsearch.cli import surroundings
 from mmsearch.core.media_paths import is_media_path
 
 if TYPE_CHECKING:
@@ -44,6 +46,21 @@ def device_options(command: Command) -> Command:
     """--device and --precision."""
     command = click.option("--precision", help="Compute in auto, fp32, fp16 or bf16.")(command)
     return click.option("--device", help="Compute on auto, cpu, cuda, cuda:N or mps.")(command)
+
+
+def manners_options(command: Command) -> Command:
+    """--jobs and --nice."""
+    command = click.option(
+        "--nice",
+        type=click.IntRange(0, 19),
+        help="Step back behind other programs: 0 not at all, 19 most.  [default: 5]",
+    )(command)
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Take at most N CPU cores, all work together.  [default: all]",
+    )(command)
 
 
 def split_modalities(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -87,7 +104,19 @@ kinds_option = click.option(
 )
 
 
-def open_library(library: Path | None, **settings: Any) -> "Library":
+def open_for_work(library: Path | None, **settings: Any) -> "Library":
+    """The library for a long run: this process and those it starts keep to the settings `jobs` and `nice`."""
+    from mmsearch.core.manners import bound_process
+    from mmsearch.library import open_library
+
+    opened = open_library(library, **settings)
+    bound_process(opened.settings.jobs, opened.settings.nice)
+    return opened
+
+
+def open_library(library: Path | None, **settings: Any) -> "AbstractContextManager[Library]":
+    if (kept := surroundings.kept_library()) is not None:
+        return nullcontext(kept)
     from mmsearch.library import open_library
 
     return open_library(library, **settings)

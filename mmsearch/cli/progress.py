@@ -1,5 +1,6 @@
 """Ingest progress: a bar on a terminal, a plain line now and then in a pipe; always on standard error."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ EVERY_S = 5.0
 """Seconds between two plain lines."""
 
 
+STAGES = {"scan": "looking for files", "load": "loading the model", "wait": "waiting for an idle machine"}
+"""What is said of a stage that moves no count."""
+
+
 @contextmanager
 def progress(quiet: bool, doing: str = "ingest") -> Iterator["OnProgress | None"]:
     """A callback for `Library.ingest` and the like; None if nothing is to be shown."""
@@ -29,43 +34,82 @@ def progress(quiet: bool, doing: str = "ingest") -> Iterator["OnProgress | None"
         yield _Lines()
 
 
+class _Rate:
+    """Files a second, without the time in which no file could be done."""
+
+    def __init__(self) -> None:
+        self._worked = 0.0
+        self._last = monotonic()
+
+    def of(self, now: "Progress") -> float:
+        at = monotonic()
+        if now.stage not in STAGES:
+            self._worked += at - self._last
+        self._last = at
+        return now.files_done / max(self._worked, 1e-6)
+
+
 @contextmanager
 def _bar(doing: str) -> Iterator["OnProgress"]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[failed]}", style="yellow"),
+        TextColumn("{task.fields[left]}"), TextColumn("{task.fields[failed]}", style="yellow"),
     )  # fmt: skip
-    console = Console(file=output.bar(sys.stderr))
+    console = Console(file=output.bar(sys.stderr), no_color=bool(os.environ.get("NO_COLOR")) or None)
     with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         output.guard()  # what is printed meanwhile comes above the bar, by a stream of rich's
-        task = bar.add_task(doing, total=None, rate="", failed="")
-        start = monotonic()
+        task = bar.add_task(STAGES["scan"], total=None, rate="", left="", failed="")
+        rate = _Rate()
 
         def show(now: "Progress") -> None:
-            rate = f"{now.files_done / max(monotonic() - start, 1e-6):.1f} files/s"
-            failed = f"{now.failed} failed" if now.failed else ""
-            said = now.stage if now.stage == "publish" else doing
+            speed = rate.of(now)
+            said = STAGES.get(now.stage) or ("writing the index" if now.stage == "publish" else doing)
+            moves = bool(now.files_done) and now.stage not in STAGES
             bar.update(
-                task, description=said, total=now.files_total, completed=now.files_done, rate=rate, failed=failed
+                task,
+                description=said,
+                total=now.files_total or None,
+                completed=now.files_done,
+                rate=f"{speed:.1f} files/s" if moves else "",
+                left=_left(now, speed) if moves else "",
+                failed=f"{now.failed} failed" if now.failed else "",
             )
 
         yield show
 
 
 class _Lines:
+    """A line when a model is loaded, one now and then, and the last one when all is done."""
+
     def __init__(self) -> None:
-        self._start = self._last = monotonic()
+        self._rate = _Rate()
+        self._last = monotonic()
+        self._told = set[str]()
+        self._counted: int | None = None
 
     def __call__(self, now: "Progress") -> None:
-        if monotonic() - self._last < EVERY_S or not now.files_done:
+        speed = self._rate.of(now)
+        if now.stage in ("load", "wait"):
+            if now.stage not in self._told:
+                self._told.add(now.stage)
+                click.echo(STAGES[now.stage], err=True)
             return
-        self._last = monotonic()
-        rate = now.files_done / (self._last - self._start)
-        left = (now.files_total - now.files_done) / rate
+        due = monotonic() - self._last >= EVERY_S and now.files_done
+        last = now.stage == "done" and self._counted not in (None, now.files_done)
+        if not (due or last) or self._counted == now.files_done:
+            return
+        self._counted, self._last = now.files_done, monotonic()
         failed = f", {now.failed} failed" if now.failed else ""
-        message = f"{now.files_done}/{now.files_total} files, {rate:.1f} files/s, {left:.0f} s left{failed}"
-        click.echo(message, err=True)
+        left = f", {_left(now, speed)}" if now.files_done < now.files_total else ""
+        click.echo(f"{now.files_done}/{now.files_total} files, {speed:.1f} files/s{left}{failed}", err=True)
+
+
+def _left(now: "Progress", speed: float) -> str:
+    seconds = round((now.files_total - now.files_done) / max(speed, 1e-6))
+    if seconds < 90:
+        return f"{seconds} s left"
+    return f"{seconds // 60} min left" if seconds < 5400 else f"{seconds // 3600} h {seconds // 60 % 60} min left"

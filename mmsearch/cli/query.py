@@ -1,12 +1,13 @@
 """mmsearch query"""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import query_folder, show
+from mmsearch.cli import keeping, query_folder, show
 from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
@@ -14,6 +15,7 @@ from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
+    from mmsearch.library import Library
     from mmsearch.types import Hit
 
 PASSED = ("offset", "dedup", "moments", "mode")
@@ -66,7 +68,9 @@ _FILE = FilePath()
 @click.option("-0", "null", is_flag=True, help="With --paths: end each with a null, for xargs -0.")
 @click.option("--explain", is_flag=True, help="Say why each result was found.")
 @click.option("--overlay", type=_FILE, metavar="DIR", help="Draw what counted over the pictures, as PNG files.")
+@click.option("--preview", is_flag=True, help="Draw pictures, moments of videos and sounds below their results.")
 @click.option("--open", "show_best", is_flag=True, help="Open the best result.")
+@click.option("--no-warm", is_flag=True, help="Neither ask a warm process nor leave one behind (see help warm).")
 @device_options
 @json_option
 @click.option("--jsonl", "as_json_lines", is_flag=True, help="Print JSON Lines: a result a line.")
@@ -94,12 +98,15 @@ def query(
             query_folder.take_in(opened, folder, update=options["update"], yes=options["yes"])
         generation = opened.generation if _as_json(options) else 0
         found = opened.search(asked, k, modalities=modalities, filter=filter, **passed)
+        by_words = all(isinstance(part.value, str) for part in asked.parts)
+        keeping.note_query(opened.path, opened.settings, words=by_words and not any(settings.values()))
         if options["min_confidence"] is not None:
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, options)
         why = {}
         if options["explain"] or options["overlay"]:
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
+        previews = _previews(opened, shown) if options["preview"] else {}
         best = opened.original(found[0].path) if options["show_best"] and found else None
     if options["only_paths"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
@@ -110,7 +117,7 @@ def query(
         else:
             show.hits_json_lines(found, reasons)
     else:
-        show.hits(shown, ids=options["ids"], scores=options["scores"])
+        show.hits(shown, ids=options["ids"], scores=options["scores"], previews=previews)
         if options["explain"]:
             print_reasons(shown, why)
     if best is not None:
@@ -131,6 +138,13 @@ def answered(found: "list[Hit]") -> bool:
 
 def _as_json(options: dict[str, Any]) -> bool:
     return bool(options["as_json"] or options["as_json_lines"])
+
+
+def _previews(opened: "Library", shown: "list[Hit]") -> Mapping[int, Any]:
+    """Rank -> its thumbnail, where this terminal can draw."""
+    from mmsearch.cli.preview import drawn, wanted
+
+    return drawn(opened, shown) if wanted() else {}
 
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":

@@ -58,7 +58,8 @@ def in_folder(folder: Path, filter: str | None) -> "Filter":
 
 def _roots(opened: "Library", update: bool) -> list[Path]:
     try:
-        return [root.path for root in opened.roots()]
+        # One that only has excludes was never looked at.
+        return [root.path for root in opened.roots() if root.items or root.scanned is not None]
     except LibraryNotFound:
         if update:
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmsearch.cli import surroundings
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def asked_query(opened: "Library", words: Sequence[str], options: Mapping[str, A
     """One Query from the bare words, the files among them, and the options. Raises: InvalidInput for an empty one."""
     from mmsearch.types import Query
 
-    query = Query(**{name: options[name] for name in ("text", "image", "audio", "video", "like")})
+    image, audio, video = (surroundings.located(options[name]) for name in ("image", "audio", "video"))
+    query = Query(options["text"], image, audio, video, like=options["like"])
     for sign, group in _groups(words):
         weight, group = _weight(group)
         query = query + sign * weight * _meant(opened, group)
@@ -125,7 +127,7 @@ def _meant(opened: "Library", group: list[str]) -> "Query":
 
     query, loose = Query(), list[str]()
     for word in group:
-        (part,) = opened.interpret(word).parts
+        (part,) = opened.interpret(surroundings.located_word(word)).parts
         if isinstance(part.value, str):
             loose.append(part.value)
         else:

@@ -15,7 +15,7 @@ from mmsearch.errors import LibraryNotFound
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
-    from mmsearch.types import IngestedRoot
+    from mmsearch.types import LibraryRoot
 
 
 @click.command()
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def roots(
     folder: Path | None, exclude: tuple[str, ...], include: tuple[str, ...], library: Path | None, as_json: bool
 ) -> None:
-    """List the folders that were ingested, or keep excludes with FOLDER.
+    """List ingested folders, or keep excludes with one.
 
-    Kept excludes count for every ingest at or below it.
+    Excludes that are kept with FOLDER count for every ingest at or below it.
     """
     if folder is None and (exclude or include):
         raise click.UsageError("say of which folder: mmsearch roots FOLDER --exclude GLOB")
@@ -45,8 +45,8 @@ def roots(
         if as_json:
             show.echo_json([asdict(root) for root in found])
             return
-        show.table(("path", "excluded", "last scan", "items"), map(_row, found), wrap=("path", "excluded"))
-        if folder is not None and exclude and any(root.items for root in found):
+        show.table(("path", "excluded", "last scan", "items", "state"), map(_row, found), wrap=("path", "excluded"))
+        if folder is not None and exclude and any(root.items + root.missing for root in found):
             if sys.stdin.isatty() and sys.stdout.isatty():
                 if click.confirm("Forget what is known already of what is left out now?"):
                     prune_and_tell(opened, (folder,), excluded=True)
@@ -62,6 +62,12 @@ def _kept(opened: "Library", folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _row(root: "IngestedRoot") -> tuple[str, ...]:
+def _row(root: "LibraryRoot") -> tuple[str, ...]:
     scanned = "-" if root.scanned is None else f"{root.scanned:%Y-%m-%d %H:%M} UTC"
-    return show.shorter(root.path), " ".join(root.exclude) or "-", scanned, str(root.items)
+    return (
+        show.shorter(root.path),
+        " ".join(root.exclude) or "-",
+        scanned,
+        str(root.items),
+        "" if root.there else "not there",
+    )

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmsearch.cli import output
+from mmsearch.cli import output, surroundings
+from mmsearch.cli.cells import Cell
 from mmsearch.cli.output import printable
 from mmsearch.core.media_paths import is_media_path
 
@@ -21,16 +23,19 @@ if TYPE_CHECKING:
 PASSAGE = 160
 """Characters of a passage that a table shows."""
 
-PATHS = ("path", "file")
-"""Columns that stay whole while the others that may be folded have ROOM."""
-
-ROOM, LEAST = 20, 4
-"""Characters that a folded column has at least, before other columns are folded too."""
+KIND_COLOURS = {"text": "cyan", "image": "green", "audio": "magenta", "video": "blue"}
+LEVEL_COLOURS = {"sure": "green", "likely": "yellow", "unlikely": "bright_black"}
+STATE_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def echo_json(value: Any) -> None:
     """Paths become strings; bytes that are no text stay recognisable as lone surrogates, escaped. All is ASCII."""
     click.echo(json.dumps(value, default=str, indent=2).replace("\x7f", "\\u007f"))
+
+
+def echo_json_line(value: Any) -> None:
+    """The same in one line, at once: for who reads along."""
+    click.echo(json.dumps(value, default=str).replace("\x7f", "\\u007f"))
 
 
 def echo_json_list(values: Iterable[Any]) -> None:
@@ -48,67 +53,63 @@ def line(text: str, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = ()) -> None:
-    """Print rows; `wrap` names the columns that are folded first where the terminal is too narrow."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], wrap: str | tuple[str, ...] = (), empty: str = "none",
+    below: Mapping[int, Any] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Print rows: a line of cells with tabs between them into a pipe, an aligned table on a terminal.
+
+    Args:
+        wrap: Columns that may be folded where the terminal is too narrow; paths are shortened.
+        empty: What a terminal says if there are no rows.
+        below: Place of a row -> what a terminal draws below it.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(printable(cell) for cell in row))
         return
-    from rich.console import Console
-    from rich.table import Table
+    from mmsearch.cli.table import print_table
 
-    console = Console(file=output.bar(sys.stdout), highlight=False, markup=False, emoji=False)
-    cells = [[printable(cell) for cell in row] for row in rows]
-    foldable = _foldable(columns, cells, (wrap,) if isinstance(wrap, str) else wrap, console.width)
-    made = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        numeric = column in ("#", "confidence", "cosine", "words")
-        made.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=column not in foldable)
-    for row in cells:
-        made.add_row(*row)
-    console.print(made)
+    if known := list(rows):
+        print_table(columns, known, (wrap,) if isinstance(wrap, str) else wrap, below)
+    elif empty:
+        click.echo(empty)
 
 
-def _foldable(columns: Sequence[str], rows: Sequence[Sequence[str]], wrap: Sequence[str], width: int) -> Sequence[str]:
-    """Of `wrap` those that are no paths; all of them where these get too little room; then all columns.
-
-    What a column has no room for, and isn't folded, isn't shown.
-    """
-    from rich.cells import cell_len
-
-    widths = {name: max(map(cell_len, cells)) for name, *cells in zip(columns, columns, *rows, strict=True)}
-    room = width - 2 * (len(columns) - 1)
-    for names, enough in (([name for name in wrap if name not in PATHS], ROOM), (wrap, LEAST)):
-        needed = sum(min(size, enough) if name in names else size for name, size in widths.items())
-        if names and needed <= room:
-            return names
-    return columns
-
-
-def hits(found: Sequence["Hit"], *, ids: bool = False, scores: bool = False) -> None:
+def hits(
+    found: Sequence["Hit"],
+    *,
+    ids: bool = False,
+    scores: bool = False,
+    previews: Mapping[int, Any] = MappingProxyType({}),
+) -> None:
     """A row for each, and below it one for each of its moments, if any were asked for.
 
     A terminal has `levels` above the table, so only a pipe gets a column of them.
 
     Args:
         scores: Show what the confidence was made of, too.
+        previews: Rank -> what a terminal draws below the hit.
     """
     piped = not sys.stdout.isatty()
     rows: list[tuple[str, ...]] = []
+    below: dict[int, Any] = {}
     for hit in found:
         numbers = (decimal(hit.cosine, 3), decimal(hit.keyword_score, 2)) if scores else ()
         level = (hit.level or "-",) if piped else ()
-        shown = (str(hit.rank), *level, decimal(hit.confidence, 2), *numbers)
-        shown += (hit.modality, shorter(hit.path), where(hit))
+        shown = (str(hit.rank), *level, sureness(hit.level, decimal(hit.confidence, 2)), *numbers)
+        shown += (kind(hit.modality), shorter(hit.path), where(hit))
+        if hit.rank in previews:
+            below[len(rows)] = previews[hit.rank]
         rows.append((*shown, str(hit.item_id)) if ids else shown)
         for one in hit.moments:
             numbers = (decimal(one.cosine, 3), "") if scores else ()
             place = " ".join(_place(one, hit.modality))
-            below = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
-            rows.append((*below, "") if ids else below)
+            moment = ("", *("" for _ in level), decimal(one.confidence, 2), *numbers, "", "", place)
+            rows.append((*moment, "") if ids else moment)
     first = ("#", "level", "confidence") if piped else ("#", "confidence")
     columns = (*first, *(("cosine", "words") if scores else ()), "kind", "path", "where")
-    table((*columns, "id") if ids else columns, rows, wrap=("path", "where"))
+    table((*columns, "id") if ids else columns, rows, wrap="where", empty="", below=below)
 
 
 def levels(found: Sequence["Hit"]) -> str:
@@ -136,7 +137,7 @@ def unused(lines: Sequence["UnusedPair"]) -> None:
         table(
             ("file", "line", "why"),
             [(shorter(one.file), str(one.line), one.why) for one in lines],
-            wrap=("file", "why"),
+            wrap="why",
         )
 
 
@@ -215,14 +216,52 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
-def shorter(path: Path) -> str:
-    """Relative to the present folder where it lies below it."""
-    here = Path.cwd()
+def shorter(path: Path) -> Cell:
+    """Relative to the present folder where it lies below it. A terminal gets the shortest way to say it, and a link."""
+    if not sys.stdout.isatty():
+        return Cell(_below_here(path))
+    in_memory = is_media_path(os.fsencode(path))
+    return Cell(_below_here(path), link=None if in_memory or not path.is_absolute() else path, short=_shortest(path))
+
+
+def _below_here(path: Path) -> str:
+    here = surroundings.working_folder()
     if not path.is_relative_to(here):
         return str(path)
     below = path.relative_to(here)
     # So begin the paths of media from memory.
     return os.path.join(".", below) if is_media_path(os.fsencode(below)) else str(below)
+
+
+def _shortest(path: Path) -> str:
+    """Of the path from here, from the home folder, and from the root; no more than two folders up."""
+    here, home = surroundings.working_folder(), Path.home()
+    ways = [_below_here(path)]
+    if path.is_absolute() and not path.is_relative_to(here):
+        ways += [os.path.relpath(path, here)] if path.is_relative_to(_above(here, 2)) else []
+        ways += [os.path.join("~", path.relative_to(home))] if path.is_relative_to(home) else []
+    return min(ways, key=len)
+
+
+def _above(folder: Path, levels: int) -> Path:
+    """The folder so many levels up, but not the root itself."""
+    above = [folder, *folder.parents][:-1]
+    return above[min(levels, len(above) - 1)] if above else folder
+
+
+def kind(modality: "Modality") -> Cell:
+    """A kind of medium in its colour."""
+    return Cell(modality, KIND_COLOURS.get(modality, ""))
+
+
+def state(name: str) -> Cell:
+    """What came of a look at something, in its colour."""
+    return Cell(name, STATE_COLOURS.get(name, ""))
+
+
+def sureness(level: str | None, text: str) -> Cell:
+    """A confidence in the colour of its level."""
+    return Cell(text, LEVEL_COLOURS.get(level or "", ""))
 
 
 def size(count: int) -> str:

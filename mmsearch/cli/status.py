@@ -7,8 +7,9 @@ import click
 
 from mmsearch.cli import show
 from mmsearch.cli.ingest import print_report, stoppable
-from mmsearch.cli.options import json_option, library_option, open_library
+from mmsearch.cli.options import json_option, library_option, manners_options, open_for_work, open_library
 from mmsearch.cli.progress import progress
+from mmsearch.cli.summary import Told, told_options
 
 
 @click.command()
@@ -45,18 +46,28 @@ def status(library: Path | None, as_json: bool) -> None:
 @library_option
 @click.option("--retry", is_flag=False, flag_value="all", metavar="[CLASS]", help="Try them again: all, or one class.")
 @click.option("--follow-links", is_flag=True, help="With --retry: follow links that lead out of their folder.")
+@manners_options
+@told_options
 @json_option
-def failures(library: Path | None, retry: str | None, follow_links: bool, as_json: bool) -> None:
+def failures(
+    library: Path | None, retry: str | None, follow_links: bool, jobs: int | None, nice: int | None,
+    verbose: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
     """List the files that could not be read, and why."""
+    if retry is not None:
+        told = Told(verbose, quiet)
+        with (
+            open_for_work(library, jobs=jobs, nice=nice) as opened,
+            stoppable() as cancel,
+            progress(as_json or quiet) as shown,
+        ):
+            report = opened.retry(None if retry == "all" else retry, shown, cancel, follow_links=follow_links)
+        print_report(report, opened.path, told, as_json=as_json)
+        return
     with open_library(library) as opened:
-        if retry is not None:
-            with stoppable() as cancel, progress(as_json) as shown:
-                report = opened.retry(None if retry == "all" else retry, shown, cancel, follow_links=follow_links)
-            print_report(report, as_json=as_json)
-            return
         found = opened.failures()
     if as_json:
         show.echo_json([asdict(failure) for failure in found])
         return
     rows = [(f.failure, str(f.attempts), show.shorter(f.path), f.reason) for f in found]
-    show.table(("class", "tries", "path", "reason"), rows, wrap=("path", "reason"))
+    show.table(("class", "tries", "path", "reason"), rows, wrap="reason")

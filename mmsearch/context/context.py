@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from mmsearch.catalog import Catalog
+from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog.commits import library_uuid
 from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.items import items_at
 from mmsearch.catalog.store import WIPED_AT_ONCE
@@ -15,7 +16,7 @@ from mmsearch.context.locks import FolderLocks
 from mmsearch.context.preview_cache import PreviewCache
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.errors import InvalidInput, LibraryError, NotKept
+from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, NotKept
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.indexing.tuning import IndexTuner
 
@@ -90,6 +91,21 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         if background_worker is not None:
             background_worker.stop()
         self.let_go()
+
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next use opens them anew."""
+        with self._mutex:
+            catalog = self._catalog
+        if catalog is not None:
+            catalog.rest()
+
+    def identity(self) -> str:
+        """Of the library and of its catalog's file. Raises: LibraryNotFound."""
+        try:
+            status = os.stat(self.path / FILE_NAME)
+        except OSError as error:
+            raise LibraryNotFound(f"there is no library at {self.path}", hint="was it moved or deleted?") from error
+        return f"{self.catalog().read(library_uuid)}-{status.st_dev}-{status.st_ino}"
 
     def start_background_worker(self, start: Callable[[], BackgroundWorker]) -> None:
         """Have one from now on, until `close`, unless there is one."""

@@ -42,6 +42,7 @@ Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 IndexDevice: TypeAlias = Literal["cpu", "gpu"]
 Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
+Warm: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -76,6 +77,8 @@ DOMAINS: Mapping[str, ValueRange] = {
     "index_device": one_of(*get_args(IndexDevice)),
     "recall": RealNumbers(1),
     "workers": WholeNumbers(0, 1024),
+    "jobs": WholeNumbers(0, 1024),
+    "nice": WholeNumbers(0, 19),
     "batch_size": WholeNumbers(0, 2**20),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
@@ -92,6 +95,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "commit_segments": WholeNumbers(1, 2**31),
     "commit_s": RealNumbers(_LONG_S),
     "keep_memory": one_of(*get_args(KeepMemory)),
+    "warm": one_of(*get_args(Warm)),
     "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
@@ -115,8 +119,11 @@ MACHINE = frozenset(
         "models",
         "index_device",
         "workers",
+        "jobs",
+        "nice",
         "batch_size",
         "keep_memory",
+        "warm",
         "preview_bytes",
         *(f.name for f in fields(Limits)),
     )
@@ -144,6 +151,12 @@ class Settings:
     """Fraction of the ten nearest that an index must find before it is used."""
     workers: int = 0
     """Number of decoding processes; 0 means one per CPU core, at most 8."""
+    jobs: int = 0
+    """Number of CPU cores that an ingest takes at most, all its threads and processes together; 0 means all. In a
+    program that imports mmsearch it bounds the decoding processes alone."""
+    nice: int = 5
+    """How far a long run of the mmsearch command steps back behind other programs, from 0 to 19; nothing in a program
+    that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
     false_accepts: float = 0.05
@@ -171,6 +184,9 @@ class Settings:
     keep_memory: KeepMemory = "auto"
     """Whether the C library keeps freed memory for the next batch, in the whole process. auto is on in mmsearch's own
     commands and workers, and off in a program that imports mmsearch."""
+    warm: Warm = "auto"
+    """Whether a query in a shell leaves a process behind that answers the next ones. auto is on at a terminal of a
+    machine with 8 GB of memory or more. No argument: it is about the shell."""
     preview_bytes: int = 2_000_000_000
     """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
@@ -196,11 +212,12 @@ class Settings:
 
     @property
     def decode_workers(self) -> int:
-        return self.workers or min(os.cpu_count() or 1, 8)
+        workers = self.workers or min(os.cpu_count() or 1, 8)
+        return min(workers, self.jobs) if self.jobs else workers
 
 
 class SettingsArguments(TypedDict, total=False):
-    """What `mmsearch.open` takes by name: the settings but for `models`. One that is None counts as not given."""
+    """What `mmsearch.open` takes by name: all but `models` and `warm`. One that is None counts as not given."""
 
     space: str | None
     device: str | None
@@ -209,6 +226,8 @@ class SettingsArguments(TypedDict, total=False):
     index_device: IndexDevice | None
     recall: float | None
     workers: int | None
+    jobs: int | None
+    nice: int | None
     batch_size: int | None
     false_accepts: float | None
     fusion: str | None
@@ -260,6 +279,8 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     """As `settings`, with what is known of each. Raises: InvalidInput, UnknownName."""
     path = folder / FILE_NAME if folder else None
     given = {name: value for name, value in arguments.items() if value is not None}
+    if "warm" in given:
+        raise InvalidInput("warm cannot be an argument: it is about the shell", hint="set MMSEARCH_WARM")
     if "models" in given:
         raise InvalidInput(
             "models cannot be an argument: a process has one models folder",

@@ -31,7 +31,6 @@ from mmsearch.search import keywords
 from mmsearch.search.kinds import named_kind
 from mmsearch.search.query import embed_query, resolve_query
 from mmsearch.search.vector import note_lists
-from mmsearch.training.serving.sources import models_that_learned
 from mmsearch.types import Modality, Query, Space, Vectors
 
 RESAMPLES = 1000
@@ -117,6 +116,9 @@ def evaluate(
 
 
 def _trained_on(judged: JudgedPairs, subject: _Subject) -> list[str]:
+    # It loads torch, which a search by this library may not need.
+    from mmsearch.training.serving.sources import models_that_learned
+
     return [
         f"the model {name!r} was trained on {judged.source.name}: the figures say what it remembers, not what it finds"
         for name in models_that_learned(judged.source, subject.record, subject.context)

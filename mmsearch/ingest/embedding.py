@@ -1,7 +1,7 @@
 """Batches across files: prepared segments in, vectors out, files completed in the order they came."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -43,8 +43,13 @@ class FileWork:
 class Embedder:
     """Collects prepared segments until a batch is full; hands completed files back in the order of `begin`."""
 
-    def __init__(self, space: Space, batch_size: int, report: IngestReport) -> None:
+    def __init__(
+        self, space: Space, batch_size: int, report: IngestReport, on_load: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_load` is called before each encoder's first batch, for which its model is loaded."""
         self._space = space
+        self._on_load = on_load
+        self._used = set[Modality]()
         self._report = report
         self._sizes = {m: batch_size or encoder.spec.batch_size for m, encoder in space.encoders.items()}
         self._waiting: dict[Modality, list[tuple[FileWork, int, Prepared]]] = {m: [] for m in space.encoders}
@@ -78,6 +83,11 @@ class Embedder:
             waiting[:] = [entry for entry in waiting if entry[0] is not work]
 
     @property
+    def files(self) -> int:
+        """Files that are not completed yet."""
+        return len(self._order)
+
+    @property
     def stuck(self) -> bool:
         """Whether the file whose turn it is only waits for its batch to fill."""
         return bool(self._order) and self._order[0].ended and not self._order[0].complete
@@ -98,6 +108,9 @@ class Embedder:
         waiting, self._waiting[modality] = self._waiting[modality], []
         if not waiting:
             return
+        if modality not in self._used:
+            self._used.add(modality)
+            self._on_load()
         start = perf_counter()
         try:
             self._encode(modality, waiting)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.core.normal_form import normal_form
+from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -77,11 +78,19 @@ def kept_for(root: Path, kept: Mapping[bytes, Sequence[str]]) -> list[Rules]:
 
 def to_keep(glob: str, root: Path) -> str:
     """A glob as it can be kept with a root, without the working folder. Raises: InvalidInput."""
-    if "\n" in glob or not glob.strip():
-        raise InvalidInput(f"{glob!r} is no glob to keep", hint="such as '*.tmp' or 'private/'")
+    if "\n" in glob or "\0" in glob or not glob.strip() or not _is_unicode(glob):
+        raise InvalidInput(f"{brief_repr(glob)} is no glob to keep", hint="such as '*.tmp' or 'private/'")
     excluding([glob], root)
     written = glob.replace(os.sep, "/")
     return next(iter(_seen_from(written, root)), "/" + written[2:] if written.startswith("./") else glob)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def ignoring(path: bytes, below: bytes) -> Rules:

@@ -79,11 +79,13 @@ class Planner:
         files: Iterable[SourceFile],
         blocked: list[Path],
         leaves_out: Callable[[bytes], bool] = lambda path: False,
+        within: Path | None = None,
     ) -> Iterator[FileStep]:
-        """Merge a scan (in byte order of paths) with the known items under the root (in the same order)."""
-        base = os.fsencode(root)
-        items = self._paged(base, items_under)
-        failures = self._paged(base, failures_under)
+        """Merge a scan (in byte order of paths) with the known items under the root (in the same order), or with those
+        within a part of it that alone was scanned."""
+        base, scanned = os.fsencode(root), os.fsencode(within or root)
+        items = self._paged(scanned, items_under)
+        failures = self._paged(scanned, failures_under)
         item, failure = next(items, None), next(failures, None)
         # A million unchanged files come through here: what is done for each of them counts.
         for file in files:

@@ -13,6 +13,7 @@ from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailur
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import kept_excludes
 from mmsearch.core.config import Settings
+from mmsearch.core.manners import IdleWait
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.paths import is_away
 from mmsearch.errors import InvalidInput, NotEmbedded
@@ -45,17 +46,26 @@ class IngestOptions:
     hidden: bool = False
     follow_links: bool = False
     """Whether to take what links below a root lead to outside of it."""
+    within: tuple[Path, ...] = ()
+    """Parts of the roots, if not all of them is to be gone through."""
     modalities: frozenset[Modality] | None = None
     """Item modalities to take in."""
     retry: Callable[[KnownFailure], bool] = lambda failure: False
     """Which files of the failure ledger to try again although nothing changed."""
     on_progress: OnProgress | None = None
+    when_idle: bool = False
+    """Whether to work only while other programs leave the machine idle."""
     cancel: threading.Event = field(default_factory=threading.Event)
     """Set it to stop after the files in hand; what was committed stays."""
     batch_size: int = 0
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+
+    def parts_of(self, root: Path) -> list[Path | None]:
+        """What of a root is gone through; None stands for all of it."""
+        whole = not self.within or root in self.within
+        return [None] if whole else [one for one in self.within if one.is_relative_to(root)]
 
     @classmethod
     def of(cls, settings: Settings, **given: Any) -> "IngestOptions":
@@ -93,7 +103,9 @@ class Ingest:
         self.report = IngestReport()
         self.scanned: list[bytes] = []
         """Roots that were gone through to the end."""
-        self._embedder = Embedder(space, options.batch_size, self.report)
+        self._progress = _Meter(options.on_progress, self.report)
+        self._idle = IdleWait(options.cancel) if options.when_idle else None
+        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading)
         self._batch = Batch()
         self._batched = 0
         """Segments in the batch."""
@@ -105,7 +117,6 @@ class Ingest:
         self._gone: set[int] = set()
         self._works: dict[int, FileWork] = {}
         self._keys = count(1)
-        self._progress = _Meter(options.on_progress, self.report)
 
     def run(self, roots: Sequence[Path]) -> IngestReport:
         """Take in everything below the roots. Raises: InvalidInput for a root that never existed."""
@@ -115,7 +126,7 @@ class Ingest:
         self._work(_scanned(scans, planner, self.report), planner)
         _account(scans, planner, self.report)
         if not self.report.interrupted:
-            self.scanned = [os.fsencode(root) for root in roots if not is_away(root)]
+            self.scanned = [os.fsencode(r) for r in roots if None in self._options.parts_of(r) and not is_away(r)]
         return self.report
 
     def again(self, failures: Sequence[KnownFailure]) -> IngestReport:
@@ -130,6 +141,10 @@ class Ingest:
         """Say that all files are done, and that what searches need is being written."""
         self._progress.publishing()
 
+    def done(self) -> None:
+        """Say that everything is done, and how much it was."""
+        self._progress.done()
+
     def _planner(self) -> Planner:
         options = self._options
         version = self._catalog.version
@@ -143,6 +158,7 @@ class Ingest:
         events = self._pool.run(self._jobs(ahead))
         try:
             for event in events:
+                self._yield()
                 self._take(event)
                 self._settle()
                 if self._options.cancel.is_set():
@@ -159,9 +175,14 @@ class Ingest:
             self.report.interrupted = self._options.cancel.is_set()
             self.report.wall_s += perf_counter() - start
 
+    def _yield(self) -> None:
+        if self._idle is not None:
+            self._idle.wait(self._progress.waiting)
+
     def _jobs(self, steps: Iterable[FileStep]) -> Iterator[DecodeJob]:
         """Carry out what needs no decoding; hand the rest to the pool."""
         for step in steps:
+            self._yield()
             self._progress.at(step.path)
             if step.action == "decode":
                 work = self._embedder.begin(step)
@@ -172,6 +193,8 @@ class Ingest:
                 yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.modalities)
             else:
                 self._carry_out(step)
+        followers = sum(map(len, self._in_flight.values()))
+        self._progress.total(self.report.files + self._embedder.files + followers)
 
     def _carry_out(self, step: FileStep) -> None:
         if step.action == "missing" and step.known:
@@ -219,6 +242,11 @@ class Ingest:
     def _finish(self, work: FileWork) -> None:
         step = work.step
         followers = self._in_flight.pop(step.sha256, [])
+        self._hand_over(work, step, followers)
+        self._progress.at(step.path)
+
+    def _hand_over(self, work: FileWork, step: FileStep, followers: Sequence[FileStep]) -> None:
+        """What came of a file goes into the batch, for it and for others with the same content."""
         if work.failure is not None:
             self._given_up[step.sha256] = work.failure
             for each in (step, *followers):
@@ -293,7 +321,8 @@ def plan_only(planner: Planner, roots: Sequence[Path], options: IngestOptions, c
 
 def _scans(roots: Sequence[Path], options: IngestOptions, catalog: Catalog | None) -> list[Scan]:
     kept = catalog.read(kept_excludes) if catalog is not None else {}
-    return [Scan(root, options.exclude, options.hidden, options.follow_links, kept) for root in roots]
+    chosen = (options.exclude, options.hidden, options.follow_links, kept)
+    return [Scan(root, *chosen, within=part) for root in roots for part in options.parts_of(root)]
 
 
 def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> None:
@@ -314,7 +343,7 @@ def _account(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> N
 
 def _scanned(scans: Sequence[Scan], planner: Planner, report: IngestReport) -> Iterator[FileStep]:
     for scan in scans:
-        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out)
+        steps = planner.steps(scan.root, _timed(scan.files(), report), scan.blocked, scan.leaves_out, scan.within)
         first = next(steps, None)
         _check_root(scan, planner, report)
         if first is not None:
@@ -375,12 +404,23 @@ class _Meter:
         self._tell("scan", None)
 
     def total(self, files: int) -> None:
-        """For what needs no scan."""
+        """How many files it will be, as far as is known now."""
         self._total = files
         self._tell("work", None)
 
+    def loading(self) -> None:
+        self._tell("load", None)
+
+    def waiting(self) -> None:
+        self._tell("wait", None)
+
     def publishing(self) -> None:
         self._tell("publish", None)
+
+    def done(self) -> None:
+        if not self._report.interrupted:
+            self._total = self._report.files
+        self._tell("done", None)
 
     def at(self, path: bytes) -> None:
         if self._on_progress is not None:

@@ -51,6 +51,8 @@ class Scan:
     """Whether to take what links lead to outside of the root."""
     kept: Mapping[bytes, Sequence[str]] = field(default_factory=dict)
     """Root -> globs that are kept with it: they count as well where it is this root, or lies above it."""
+    within: Path | None = None
+    """Only what is at or below this path, which the rules of all folders above it count for; else all of the root."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Reason -> how many: hidden, excluded, .nomedia, .mmsearchignore, link loop, link out of the folder, broken link,
     not a regular file, library."""
@@ -106,6 +108,8 @@ class Scan:
             name, entry = next(folder.rest, (b"", None))
             if entry is None:
                 open_folders.pop()
+            elif self.within is not None and not self._leads_within(name, entry.path):
+                continue
             elif reason := self._refused(entry.name, folder, name.endswith(_SEPARATOR)):
                 self.skipped[reason] += 1
             elif not name.endswith(_SEPARATOR):
@@ -155,6 +159,13 @@ class Scan:
         if excluded:
             return "excluded"
         return os.fsdecode(IGNORE_FILE) if folder.rules and left_out(path, folder.rules) else None
+
+    def _leads_within(self, name: bytes, path: bytes) -> bool:
+        """Whether an entry is within, or a folder that it lies in."""
+        within = os.fsencode(self.within or self.root)
+        if path == within or path.startswith(within + _SEPARATOR):
+            return True
+        return name.endswith(_SEPARATOR) and within.startswith(path + _SEPARATOR)
 
     def _loops(self, entry: "os.DirEntry[bytes]", above: list[_Folder]) -> bool:
         """Whether a folder is a link to one above it, or to one that is found under its own name."""

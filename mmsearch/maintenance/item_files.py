@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, TypeAlias
 
-from mmsearch.catalog.commits import current_commit
-from mmsearch.catalog.item_files import CataloguedFile, catalogued_file, known_roots
+from mmsearch.catalog.item_files import CataloguedFile, catalogued_file
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.file_times import size_and_time
@@ -26,20 +25,6 @@ SIDES = (16, 2048)
 LATEST_S = 1e6
 
 _AGAIN = "ingest its folder again"
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryRoot:
-    """A folder or a file that was handed to ingest."""
-
-    id: int
-    path: Path
-    items: int
-    """Present ones."""
-    missing: int
-    """Items whose file the last ingest did not find."""
-    there: bool
-    """Whether there is such a folder or file now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,19 +65,6 @@ class LibraryFiles:
     """The part of a library that hands out the files of its items."""
 
     _context: LibraryContext
-
-    @property
-    def generation(self) -> int:
-        """How many commits there were that changed what can be found. Raises: LibraryNotFound."""
-        return self._context.catalog().read(current_commit).generation
-
-    def known_roots(self) -> list[LibraryRoot]:
-        """The folders and files that were handed to ingest, by path. Raises: LibraryNotFound."""
-        found = []
-        for id, path, items, missing in self._context.catalog().read(known_roots):
-            place = Path(os.fsdecode(path))
-            found.append(LibraryRoot(id, place, items - missing, missing, os.path.lexists(place)))
-        return found
 
     def open_file(self, item_id: int) -> ItemFile:
         """Open the file of an item, if it is the one that was taken in.

@@ -15,8 +15,10 @@ from mmsearch.context.preview_cache import PREVIEW_FOLDER
 from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import config
 from mmsearch.core.paths import TEMPORARY, cache_folder, data_folder
+from mmsearch.core.service_files import service_files
 from mmsearch.encoders.model_store import hub_cache
 from mmsearch.types import Location
+from mmsearch.warm import address
 
 
 def used_locations(library: Path) -> list[Location]:
@@ -43,6 +45,9 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "settings", config.user_file().parent, f"yours, {config.FILE_NAME}, and the folders that you named"
     yield "cache", cache_folder(), "checksums of weights, and how fast models were; made again if removed"
     yield "temporary", Path(tempfile.gettempdir()) / f"{TEMPORARY}*", "queries in memory, the demo's library: removed"
+    if address.SUPPORTED:
+        yield "warm", Path(address.folder()), "sockets of processes that answer a shell's queries: mmsearch warm status"
+    yield "services", service_files(), "what mmsearch service installed"
     yield "hub", hub_cache(), "Hugging Face's own cache, other programs' too: models are looked for there"
 
 

@@ -58,7 +58,7 @@ _NAMES: tuple[tuple[bytes, str], ...] = (
     (rb".{4}\x57\x90\x75\x36", "an Audible book"),
     (rb"BIK[a-k]|KB2[a-k]|SMK[24]", "a video of a game (Bink, Smacker)"),
     # Documents
-    (rb"PK\x03\x04", "a ZIP archive or an office document"),
+    (rb"PK\x03\x04", "a ZIP archive"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document"),
     (rb"\{\\rtf", "an RTF document"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),

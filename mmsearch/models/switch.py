@@ -205,6 +205,7 @@ class LibraryModels:
         with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
+        job.done()
         return ModelAdded(
             record.name, report.completed, report.embedded, self._count_missing(record), report.not_embedded,
             tuple(job.problems), report.interrupted, report.seconds, report.wall_s,

@@ -53,14 +53,21 @@ COPIES = mmsearch.DuplicateGroup(
     "image", tuple(dataclasses.replace(fake(mmsearch.Duplicate), path=Path(name), there=True) for name in "ab")
 )
 
+
+def _root(path: Path) -> mmsearch.LibraryRoot:
+    return mmsearch.LibraryRoot(1, path, 7, 0, True, ("word",), None)
+
+
 ANSWERS: dict[str, Any] = {
     "interpret": lambda word: Query(text=word),
     "search": lambda *_, **__: list(HITS),
     "original": lambda path: path,
+    "roots": lambda: [_root(Path("/")), _root(Path.cwd() / "FOLDER")],
+    "copies": [],
+    "set_excludes": None,
     "saved_searches": [mmsearch.SavedSearch("dogs", "text=dog", datetime(2026, 1, 2, tzinfo=UTC))],
     "save_search": None,
     "forget_search": None,
-    "roots": [Path("/media")],
     "estimate": mmsearch.IngestEstimate(1, {"image": 1}, 10, 7.0),
     "ingest": mmsearch.IngestReport(new=1),
     "ingest_media": mmsearch.IngestReport(new=1),

@@ -30,12 +30,16 @@ def filled(run: Run, folder: Path) -> Run:
 def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> None:
     picture(folder / "red.png", "red")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    done = run("ingest", folder)
+    done = run("ingest", folder, "-v")
     lines = done.stdout.decode().splitlines()
-    assert lines[0] == "new 1, changed 0, moved 0, copied 0, restored 0, unchanged 0"
-    assert lines[1] == "failed (corrupt): 1"
-    assert lines[2].startswith("2 files, 1 segments embedded in ")
-    assert lines[3] == "See why: mmsearch failures"
+    assert lines[0] == "Took in 1 new file"
+    assert lines[1] == "1 file could not be read. See why: mmsearch failures"
+    assert lines[2] == "Library: library"
+    assert lines[3].startswith("new 1, changed 0, moved 0, copied 0, restored 0, unchanged 0, ")
+    assert lines[4] == "failed (corrupt): 1"
+    assert lines[5].startswith("2 files, 1 segments embedded in ")
+    assert done.stderr.decode() == "loading the model\n"
+    assert (run("ingest", folder, "-q").stdout, run("ingest", folder, "-q").stderr) == (b"", b"")
     report = json.loads(run("ingest", folder, "--json").stdout)
     assert (report["unchanged"], report["failed_before"], report["files"]) == (1, 1, 2)
 

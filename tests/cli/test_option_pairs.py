@@ -36,7 +36,8 @@ VALUES = {
 """What an option is given, where not every value of its type will do."""
 
 ARGUMENTS: dict[str, list[str]] = {
-    "query": ["words"], "ingest": ["FOLDER"], "remove": ["FOLDER"], "backup": ["new"], "restore": ["FILE"],
+    "query": ["words"], "ingest": ["FOLDER"], "remove": ["FOLDER"], "roots": ["FOLDER"],
+    "backup": ["new"], "restore": ["FILE"],
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
     "model drop": ["name"], "connect": ["a", "b", "--name", "c"],

@@ -74,7 +74,11 @@ def test_what_is_new_is_taken_in_first_where_that_is_asked_for(run: Run, picture
         "also red.png", "green.png", "new.png", "red.png",
     ]  # fmt: skip
     assert done.stderr.decode().startswith("New in the folders of the library ")
-    assert run("query", "red", "--update").stderr == b"", "nothing is new"
+    (pictures / "private").mkdir()
+    picture(pictures / "private" / "secret.png", "red", mark=3)
+    assert run("roots", pictures, "--exclude", "private/").returncode == 0
+    assert run("query", "red", "--update").stderr == b"", "nothing is new but what is left out for good"
+    assert "secret.png" not in paths(run, "red", pictures)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,9 @@ def test_the_default_of_every_setting_is_in_its_domain() -> None:
 def test_an_editor_is_shown_every_setting_that_may_be_an_argument() -> None:
     assert not SettingsArguments.__total__
     types = get_type_hints(Settings)
-    # The models' folder is the process's: `mmsearch.open` refuses it.
-    assert get_type_hints(SettingsArguments) == {name: types[name] | None for name in DOMAINS if name != "models"}
+    # The models' folder is the process's, and `warm` is the shell's: `mmsearch.open` refuses them.
+    refused = {"models", "warm"}
+    assert get_type_hints(SettingsArguments) == {name: types[name] | None for name in DOMAINS if name not in refused}
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,9 @@ def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, mo
 
 
 def test_a_library_s_file_cannot_set_what_concerns_the_machine(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("MMSEARCH_WARM")
     lines = [f"{name} = 1" for name in sorted(MACHINE)]
     written(tmp_path / "mmsearch.toml", "\n".join([*lines, "recall = 0.5"]))
     found = read_configuration(tmp_path)
@@ -165,6 +167,7 @@ def test_an_index_that_is_no_name_is_refused(index: str) -> None:
 
 @pytest.mark.parametrize("value", ["inf", "nan", "1e400", "-1", "1e", "", " ", "True", "0x10", "9" * 5000])
 def test_the_environment_is_checked_too(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MMSEARCH_WARM")
     for name in ("DECODE_S", "PIXELS"):
         monkeypatch.setenv(f"MMSEARCH_{name}", value)
         if value == "":

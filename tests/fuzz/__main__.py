@@ -12,6 +12,7 @@ TARGETS = {
     "documents": "tests.fuzz.documents:DOCUMENTS",
     "exif": "tests.fuzz.text:EXIF",
     "html": "tests.fuzz.text:HTML",
+    "raw": "tests.fuzz.text:RAW",
     "sidecars": "tests.fuzz.text:SIDECARS",
     "sniffing": "tests.fuzz.text:SNIFFING",
     "text": "tests.fuzz.text:TEXT",

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mmsearch.errors import MediaError
 from mmsearch.media.text import TextDecoder
 from mmsearch.types import Limits, Windowing
-from tests.documents import made, ole
-from tests.documents.bombs import HEAD, LAUGHS, OFFICE, TYPES
 from tests.fuzz.target import Target
+from tests.media.documents import made, ole
+from tests.media.documents.bombs import HEAD, LAUGHS, OFFICE, TYPES
 
 LARGEST = 100_000
 """Bytes of what is packed, about."""

@@ -22,6 +22,7 @@ from mmsearch.media import sniff as sniffing
 from mmsearch.media import text as documents
 from mmsearch.types import Decoder, Limits, Windowing
 from tests.fuzz.target import Target
+from tests.raw_files import raw_file
 
 LARGEST = 100_000
 """Bytes of an input, about."""
@@ -238,17 +239,50 @@ def sidecar(random: Random) -> None:
 
 
 def exif(random: Random) -> None:
-    """A photograph whose EXIF and XMP blocks are damaged."""
+    """A photograph whose EXIF, XMP and IPTC blocks are damaged."""
     block = _damaged(random, _exif(random))[:60_000]
     data = bytearray(_photo())
     packet = _some(random, _XMP).encode("utf-8", "replace")[:60_000]
-    for kind, body in ((b"Exif\0\0", block), (b"http://ns.adobe.com/xap/1.0/\0", packet)):
-        data[2:2] = b"\xff\xe1" + struct.pack(">H", len(kind) + len(body) + 2) + kind + body
+    sets = _damaged(random, _iptc(random))[:60_000]
+    resource = b"8BIM\4\4\0\0" + struct.pack(">I", len(sets)) + sets
+    for mark, kind, body in (
+        (0xE1, b"Exif\0\0", block),
+        (0xE1, b"http://ns.adobe.com/xap/1.0/\0", packet),
+        (0xED, b"Photoshop 3.0\0", resource),
+    ):
+        data[2:2] = bytes([0xFF, mark]) + struct.pack(">H", len(kind) + len(body) + 2) + kind + body
     with _file(random, bytes(data), ".jpg") as path:
         decoder = image.ImageDecoder(Windowing(), Limits())
         with suppress(MediaError):
             _check([], decoder.describe(path))
             list(decoder.decode(path))
+
+
+def raw(random: Random) -> None:
+    """A raw picture whose directories, and little else, are damaged."""
+    data = bytearray(_raw_picture())
+    tail = _damaged(random, bytes(data[-900:]))
+    with _file(random, bytes(data[:-900]) + tail, ".dng") as path:
+        decoder = image.ImageDecoder(Windowing(), Limits(pixels=1_000_000))
+        with suppress(MediaError):
+            _check([], decoder.describe(path))
+            list(decoder.decode(path))
+
+
+@cache
+def _raw_picture() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return raw_file(Path(folder, "x.dng"), size=(80, 60), preview=(64, 48), thumbnail=(16, 12)).read_bytes()
+
+
+def _iptc(random: Random) -> bytes:
+    made = b""
+    for _ in range(random.randint(0, 30)):
+        value = random.choice((b"dog", b"\xff\xfe", b"20240501", b"x" * 500, b"\x1b%G", b""))
+        name = random.choice((5, 25, 55, 60, 90, 120, random.randrange(256)))
+        length = random.choice((len(value), 0x8004, random.randrange(65536))) if random.random() < 0.2 else len(value)
+        made += struct.pack(">BBBH", 0x1C, random.choice((1, 2, 2, 2)), name, length) + value
+    return made
 
 
 def _some(random: Random, pieces: Sequence[AnyStr]) -> AnyStr:
@@ -355,4 +389,4 @@ def _target(step: Callable[[Random], object]) -> Target:
     return Target(st.integers(0, 2**63), lambda seed: step(Random(seed)))
 
 
-SNIFFING, TEXT, HTML, SIDECARS, EXIF = map(_target, (sniff, text, html, sidecar, exif))
+SNIFFING, TEXT, HTML, SIDECARS, EXIF, RAW = map(_target, (sniff, text, html, sidecar, exif, raw))

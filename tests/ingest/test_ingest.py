@@ -214,8 +214,27 @@ def test_progress_reports_scan_every_file_and_publishing(library: Library, folde
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
     library.ingest(folder, on_progress=seen.append)
-    assert [one.stage for one in seen] == ["scan", "work", "work", "publish"]
-    assert seen[-1] == Progress("publish", 2, 2, 0)
+    stages = [one.stage for one in seen]
+    assert [stage for n, stage in enumerate(stages) if [stage] != stages[n - 1 : n]] == [
+        "scan", "work", "load", "work", "publish", "done",
+    ]  # fmt: skip
+    assert seen[-1] == Progress("done", 2, 2, 0)
+    assert [one.files_done for one in seen] == sorted(one.files_done for one in seen)
+
+
+def test_the_last_call_of_progress_says_all_whatever_was_left_out(library: Library, folder: Path) -> None:
+    seen: list[Progress] = []
+    for mark, name in enumerate(("a.png", "b.png", ".hidden.png", "private/c.png", "d.tmp")):
+        picture(folder / name, "red", mark=mark)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    report = library.ingest(folder, exclude=["private/", "*.tmp"], on_progress=seen.append)
+    assert (report.new, report.failed.total()) == (2, 1)
+    assert seen[0].files_total == 6
+    assert seen[-1] == Progress("done", 3, 3, 1)
+    library.ingest(folder, exclude=["private/", "*.tmp"], on_progress=seen.append)
+    assert seen[-1] == Progress("done", 3, 3, 0)
+    library.retry(on_progress=seen.append)
+    assert seen[-1] == Progress("done", 1, 1, 1)
 
 
 def test_a_repaired_file_is_no_failure_any_more(library: Library, folder: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +261,8 @@ def test_a_root_that_is_away_forgets_nothing(library: Library, folder: Path, sta
     if state == "not there":
         folder.rmdir()
     library.ingest(folder)
+    (away,) = [root for root in library.roots() if root.path == folder]
+    assert (away.items, away.missing, away.there) == (0, 1, state == "emptied")
     done = library.prune()
     assert (done.items, done.away) == (0, ((folder, 1),))
     assert [item.path for item in library.items(missing=True)] == [gone, stays]
@@ -329,7 +331,8 @@ def test_kept_excludes_count_for_every_ingest_at_or_below_their_root(library: Li
     library.ingest(mixed / "draft.txt")
     assert names(library) == ["red.png"]
     (root,) = library.roots()
-    assert (root.path, root.exclude, root.items) == (mixed, ("private/", "*.txt"), 1)
+    assert (root.path, root.exclude, root.items, root.missing) == (mixed, ("private/", "*.txt"), 1, 0)
+    assert root.there
     assert root.scanned is not None
     library.set_excludes(mixed, ["private/"])
     library.ingest(mixed)
@@ -387,6 +390,30 @@ def test_the_roots_command_lists_and_keeps(library: Library, mixed: Path, run: R
     assert run("roots", mixed, "--include", "private/").returncode == 2
     assert run("roots", "--exclude", "*.txt").returncode == 2
     assert b'"exclude": [\n      "*.txt"' in run("roots", "--json").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminal on this platform")
+@pytest.mark.parametrize(("answer", "left"), [(b"y\n", ["red.png"]), (b"\n", ["blue.png", "draft.txt", "red.png"])])
+def test_ingest_asks_on_a_terminal_whether_to_forget_what_is_left_out_now(
+    library: Library, mixed: Path, environment: dict[str, str], answer: bytes, left: list[str]
+) -> None:
+    library.ingest(mixed)
+    library.set_excludes(mixed, ["*.txt"])
+    library.close()
+    controller, end = os.openpty()
+    command = [sys.executable, "-m", "mmsearch", "ingest", os.fspath(mixed), "--exclude", "private/"]
+    known = {**os.environ, **environment, "PYTHONPATH": str(CHECKOUT), "TERM": "dumb"}
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=known) as child:
+        os.close(end)
+        os.write(controller, answer)
+        seen = b""
+        with suppress(OSError):
+            while data := os.read(controller, 65536):
+                seen += data
+    os.close(controller)
+    assert (child.returncode, b"Forget the 2 files that are left out now" in seen) == (0, True), seen
+    assert names(library) == left
 
 
 # Originals

@@ -110,6 +110,30 @@ def test_a_thumbnail_is_never_taken_for_the_picture(tmp_path: Path) -> None:
         list(DECODER.decode(path))
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x18ftypcrx ", "CR3"),
+        (b"II\x1a\0\0\0HEAPCCDR", "CRW"),
+        (b"FUJIFILMCCD-RAW 0201\0", "RAF"),
+        (b"FOVb\x03\0\x02\0", "X3F"),
+        (b"\0MRM\0\0\x0a\x0c", "MRW"),
+        (b"IIU\0\x18\0\0\0", "RW2"),
+        (b"IIRO\x08\0\0\0", "ORF"),
+        (b"II*\0\x10\0\0\0CR\x02\0\0\0\0\0", "CR2"),
+    ],
+)
+def test_a_raw_picture_of_which_nothing_can_be_read_is_unsupported_by_name(
+    tmp_path: Path, head: bytes, kind: str
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(head + bytes(2000))
+    assert DECODER.accepts(path, path.read_bytes())
+    with pytest.raises(Unsupported, match=kind):
+        DECODER.describe(path)
+        list(DECODER.decode(path))
+
+
 def test_a_tiff_that_no_sensor_made_is_a_tiff(tmp_path: Path) -> None:
     Image.fromarray(mosaic(64, 48).astype(np.uint8)).save(tmp_path / "x.tif")
     assert seen(tmp_path / "x.tif")[0] == {"width": 64, "height": 48, "format": "TIFF"}

@@ -86,7 +86,7 @@ def test_a_log_file_has_events_without_paths_and_queries(run: Run, folder: Path,
 
 
 def test_commands_print_logged_warnings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def warns(*_: object) -> Pruned:
+    def warns(*_: object, **__: object) -> Pruned:
         logging.getLogger("mmsearch.encoders.lazy").warning("%s goes on on the CPU", "it")
         return Pruned(0, 0)
 

@@ -191,7 +191,7 @@ def test_a_broken_query_file_is_an_error_that_says_why(filled: Library, tmp_path
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(Corrupt, match=r"broken\.png"):
         filled.search(Query(image=broken))
-    with pytest.raises(InvalidInput, match="of modality image, not audio"):
+    with pytest.raises(InvalidInput, match="is a picture, not a sound"):
         filled.search(Query(audio=picture(tmp_path / "p.png", "red")))
     with pytest.raises(InvalidInput, match="k must be at least 1"):
         filled.search("red", k=0)

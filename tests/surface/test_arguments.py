@@ -37,7 +37,7 @@ NEEDED: dict[str, Any] = {
     "query": "red", "value": "red", "names": ["red", "green"], "name": "mine", "pairs": "pairs.tsv",
     "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
     "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter",
-    "b": "tests.tiny:space",
+    "b": "tests.tiny:space", "root": "media", "globs": ["*.tmp"],
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip
 """What stands for the parameters that are not wrong and have no default."""

@@ -41,7 +41,7 @@ async def begin(request: Request, service: Shared) -> Response:
     asked = await body(request, JobAsked)
     if asked.kind != "ingest":
         return answer(service.jobs.begin(asked.kind, failure=asked.failure), 202)
-    known = {one.id: one.path for one in await service.searches.run(request, service.library.known_roots)}
+    known = {one.id: one.path for one in await service.searches.run(request, service.library.roots)}
     wanted = list(known) if asked.roots is None else asked.roots
     if unknown := [id for id in wanted if id not in known]:
         raise UnknownName(f"there is no root {unknown[0]}", hint="GET /api/v1/roots lists them")

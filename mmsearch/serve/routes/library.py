@@ -47,7 +47,7 @@ async def metrics(service: Shared) -> Response:
 @router.get("/roots", response_model=list[LibraryRoot])
 async def roots(request: Request, service: Shared) -> Response:
     """The folders that were handed to ingest."""
-    return answer(await service.searches.run(request, service.library.known_roots))
+    return answer(await service.searches.run(request, service.library.roots))
 
 
 @router.get("/failures", response_model=list[Failure])
@@ -64,7 +64,7 @@ async def folders(request: Request, service: Shared, path: Words = "", k: Count 
 
 def folder_facts(service: Service, path: str, k: int, offset: int) -> dict[str, Any]:
     """Raises: UnknownName for a folder outside of every root."""
-    known = service.library.known_roots()
+    known = service.library.roots()
     if not path:
         found = [{"path": one.path, "name": one.path.name or str(one.path), "count": one.items} for one in known]
         return {"path": "", "name": "", "parents": [], "folders": found, "items": []}

@@ -25,7 +25,7 @@ from mmsearch.media.documents import outlook
 from mmsearch.media.documents.parts import Part
 from mmsearch.media.text import TextDecoder
 from mmsearch.types import Limits, Metadata, Segment, Windowing
-from tests.documents import made, ole
+from tests.media.documents import made, ole
 from tests.media_files import pdf
 
 DECODER = TextDecoder(Windowing(), Limits())

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tests.documents import made, ole
+from tests.media.documents import made, ole
 
 _ADJECTIVES = ("amber", "brisk", "crooked", "dappled", "eerie", "frosty", "gilded", "hollow", "ivory", "jagged")
 _NOUNS = ("abacus", "beacon", "cobbler", "dulcimer", "ember", "falcon", "gondola", "harpoon", "inkwell", "kestrel")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.library import Library
-from tests.documents.planted import Planted, agrees, plant
+from tests.media.documents.planted import Planted, agrees, plant
 
 
 def missed(library: Library, planted: list[Planted]) -> list[tuple[object, ...]]:

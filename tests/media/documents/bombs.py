@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.documents import made, ole
+from tests.media.documents import made, ole
 
 TYPES = '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -12,8 +12,8 @@ from mmsearch.errors import MediaError
 from mmsearch.library import Library
 from mmsearch.media.text import TextDecoder
 from mmsearch.types import Limits, Windowing
-from tests.documents import made
-from tests.documents.bombs import BOMBS, OUTSIDE, Bomb, package, word
+from tests.media.documents import made
+from tests.media.documents.bombs import BOMBS, OUTSIDE, Bomb, package, word
 
 HEAVY = frozenset(
     {*("zeros", "a lie about the size", "many slides", "many files", "a huge sheet", "a huge string", "many elements")}

@@ -1,0 +1,103 @@
+"""After a query in a shell: leave a process behind that answers the next ones."""
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+from mmsearch.core.config import Settings
+from mmsearch.warm.address import LOCK, SUPPORTED, library_named, made_folder, name_of
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+ENOUGH_BYTES = 8 * 10**9 * 0.9
+"""Of a machine's memory, for `auto`: what is sold as 8 GB shows as a little less."""
+
+AGAIN_S = 30.0
+"""Seconds between two starts: a process that ends at once is not started with every query."""
+
+BOOT = """
+import sys
+sys.path[:0] = [] if sys.argv[1] in sys.path else [sys.argv[1]]
+from mmsearch.cli.warm_process import main
+main(*sys.argv[2:])
+"""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What was searched with words alone, in this process."""
+
+    library: Path | None = None
+    warm: str = "off"
+
+
+_asked = _Asked()
+
+
+def note_query(library: Path, settings: Settings, *, words: bool) -> None:
+    """Remember that a query with words alone was answered from this library, as its settings say."""
+    _asked.library, _asked.warm = (library, settings.warm) if words else (None, "off")
+
+
+def keep_warm() -> None:
+    """Start a warm process for the library of the last query, if that is wanted here."""
+    arguments = sys.argv[1:]
+    if _asked.library is None or not is_wanted(_asked.warm, arguments):
+        return
+    folder = made_folder()
+    if folder is None:
+        return
+    base = os.path.join(folder, name_of(library_named(arguments)))
+    with suppress(OSError):
+        if _started_lately(base):
+            return
+        start(base, _asked.library)
+
+
+def is_wanted(warm: str, arguments: list[str]) -> bool:
+    """Whether a query leaves a process behind; `warm` is the setting."""
+    if not SUPPORTED or warm == "off" or "--no-warm" in arguments:
+        return False
+    if warm == "on":
+        return True
+    terminal = any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    return terminal and not os.environ.get("CI") and _memory_bytes() >= ENOUGH_BYTES
+
+
+def start(base: str, library: Path) -> "Popen[bytes]":
+    """Start a warm process; it ends at once if there is one at this address. Raises: OSError."""
+    import subprocess
+
+    package = str(Path(__file__).resolve().parents[2])
+    # -P: a module that lies in the working folder is not imported.
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", BOOT, package, base, os.fspath(library)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=os.path.dirname(base),
+        start_new_session=True,
+    )
+
+
+def _started_lately(base: str) -> bool:
+    try:
+        return 0 <= time() - os.stat(base + LOCK).st_mtime < AGAIN_S
+    except OSError:
+        return False
+
+
+def _memory_bytes() -> float:
+    """Of the machine, or of the container that this is."""
+    try:
+        machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError):
+        return 0.0
+    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+        return min(machine, float(file.read()))
+    return machine

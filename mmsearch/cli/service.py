@@ -1,0 +1,68 @@
+"""mmsearch service"""
+
+from pathlib import Path
+
+import click
+
+from mmsearch.cli import show
+from mmsearch.cli.options import FilePath, library_option
+from mmsearch.core.paths import absolute_path, default_library
+from mmsearch.core.service_files import service_of
+from mmsearch.errors import InvalidInput
+
+name_option = click.option("--name", default="watch", show_default=True, help="Tells several services apart.")
+
+
+@click.group()
+def service() -> None:
+    """Watch folders as a service of the system.
+
+    It runs from when you log in: a user unit of systemd on Linux, and an agent of launchd on macOS.
+    """
+
+
+@service.command()
+@click.argument("paths", nargs=-1, required=True, type=FilePath())
+@library_option
+@name_option
+def install(paths: tuple[Path, ...], library: Path | None, name: str) -> None:
+    """Write a service that watches PATHS, and say how to start it.
+
+    It gets the MMSEARCH_* variables that are set now.
+    """
+    folder = default_library(library)
+    for path in paths:
+        if not path.is_dir():
+            raise InvalidInput(f"{path} is no folder", hint="name folders that are there")
+    arguments = ["watch", "--library", str(folder), "--", *(str(absolute_path(path)) for path in paths)]
+    made = service_of(name)
+    try:
+        made.path.parent.mkdir(parents=True, exist_ok=True)
+        made.path.write_bytes(made.content(arguments))
+    except OSError as error:
+        why = f"can't write {made.path}: {error.strerror}"
+        raise InvalidInput(why, hint="see that its folder can be written") from error
+    show.line(f"written: {made.path}")
+    _say("to start it, now and whenever you log in:", made.start)
+
+
+@service.command()
+@name_option
+def remove(name: str) -> None:
+    """Delete the service's file, and say how to stop one that runs."""
+    made = service_of(name)
+    try:
+        made.path.unlink()
+    except FileNotFoundError as error:
+        why = f"there is no service {name!r}: {made.path}"
+        raise InvalidInput(why, hint="mmsearch service install FOLDER makes one") from error
+    except OSError as error:
+        raise InvalidInput(f"can't delete {made.path}: {error.strerror}", hint="see who owns its folder") from error
+    show.line(f"deleted: {made.path}")
+    _say("to stop it, if it runs:", made.stop)
+
+
+def _say(what: str, commands: tuple[str, ...]) -> None:
+    click.echo(what)
+    for command in commands:
+        show.line(f"  {command}")
