@@ -1,10 +1,18 @@
 """mmsearch serve"""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mmsearch.cli.options import FilePath, device_options, library_option, open_library
+from mmsearch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mmsearch.library import Library
 
 HOST, PORT = "127.0.0.1", 8765
 
@@ -22,6 +30,7 @@ HOST, PORT = "127.0.0.1", 8765
 )
 @click.option("--read-only", is_flag=True, help="Change nothing of the library, tags included.")
 @click.option("--manage", is_flag=True, help="Let the page ingest known folders, retry failures and prune.")
+@click.option("--watch", is_flag=True, help="Take in what changes in the library's folders.")
 @device_options
 def serve(
     library: Path | None,
@@ -30,6 +39,7 @@ def serve(
     token_file: Path | None,
     no_token: bool,
     open_page: bool,
+    watch: bool,
     **options: object,
 ) -> None:
     """Serve the library to a browser and to programs.
@@ -53,4 +63,21 @@ def serve(
         click.echo(f"mmsearch serves {opened.path} at {shown}")
         if open_page:
             click.launch(str(server.opening_page()))
-        server.run()
+        with _watching(opened) if watch else nullcontext():
+            server.run()
+
+
+@contextmanager
+def _watching(opened: "Library") -> Iterator[None]:
+    """Take in what changes in the folders that the library knows, beside what is served."""
+    folders = [root.path for root in opened.roots() if root.path.is_dir() or not root.there]
+    if not folders:
+        raise InvalidInput("the library knows no folder to watch", hint="mmsearch ingest FOLDER, once")
+    watching = opened.watch(*folders)
+    thread = threading.Thread(target=watching.run, name="mmsearch-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        watching.stop()
+        thread.join()
