@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
@@ -383,23 +382,6 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
         leaves_out = self._leaves_out(exclude) if excluded or exclude else None
         within = tuple(map(item_path, roots))
         return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
-
-
-def reopening(library: Library) -> dict[str, Any]:
-    """What `open_again` takes to open the same library in another process: JSON."""
-    context = library._context
-    trusted = sorted(context.trust.named)
-    return {
-        "path": os.fspath(library.path),
-        "settings": asdict(library.settings),
-        "space": library._space,
-        "trusted": trusted,
-    }
-
-
-def open_again(path: str, settings: dict[str, Any], space: str | None, trusted: Sequence[str]) -> Library:
-    """The library that another process of ours has open, as it opened it."""
-    return Library(Path(path), Settings(**settings), space, trusted)
 
 
 @checked_arguments

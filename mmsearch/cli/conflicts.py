@@ -60,7 +60,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
     ),
     "serve": (
         Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
-        Exclusion("--read-only", "--manage --watch", "who only reads has nothing to manage"),
+        Exclusion("--read-only", "--manage --watch", "who only reads changes nothing"),
     ),
     "service install": (Need("--token-file", "--serve"),),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),

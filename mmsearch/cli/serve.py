@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli.options import FilePath, device_options, library_option, open_library
+from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -72,9 +73,7 @@ def watching(library: "Library") -> Iterator[None]:
 
     Raises: InvalidInput if it knows none.
     """
-    from mmsearch.errors import InvalidInput
-
-    folders = [root.path for root in library.roots()]
+    folders = [root.path for root in library.roots() if root.path.is_dir() or not root.there]
     if not folders:
         raise InvalidInput("the library knows no folder to watch yet", hint="mmsearch ingest FOLDER")
     watch = library.watch(*folders)

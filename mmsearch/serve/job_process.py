@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from mmsearch.core.config import own_process
+from mmsearch.core.config import Settings, own_process
 from mmsearch.errors import MmsearchError
-from mmsearch.library import Library, open_again
+from mmsearch.library import Library
 from mmsearch.types import Progress
 
 EVERY_S = 0.2
@@ -43,10 +44,22 @@ def main() -> None:
 
     threading.Thread(target=_cancel_at_end, args=(cancel,), daemon=True).start()
     try:
-        with open_again(**asked["library"]) as library:
+        with _opened(**asked["library"]) as library:
             tell({"done": JOBS[asked["kind"]](library, asked, _Reporter(tell), cancel)})
     except MmsearchError as error:
         tell({"error": {"code": type(error).__name__, "message": error.message, "hint": error.hint}})
+
+
+def as_opened(library: Library) -> Told:
+    """What opens the same library in another process, with the same settings and the same trust."""
+    return {
+        "path": os.fspath(library.path), "settings": asdict(library.settings), "space": library._space,
+        "trusted": sorted(library._context.trust.named),
+    }  # fmt: skip
+
+
+def _opened(path: str, settings: dict[str, Any], space: str | None, trusted: list[str]) -> Library:
+    return Library(Path(path), Settings(**settings), space, trusted)
 
 
 def _cancel_at_end(cancel: threading.Event) -> None:

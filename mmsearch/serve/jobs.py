@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from mmsearch import Library
 from mmsearch.core import forks
 from mmsearch.errors import TooManyRequests, UnknownName
-from mmsearch.library import reopening
+from mmsearch.serve.job_process import as_opened
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Jobs:
         return next((one for one in self._known.values() if one.state == "queued"), None)
 
     def _run(self, job: Job) -> None:
-        asked = {**self._asked.pop(job.id), "library": reopening(self._library)}
+        asked = {**self._asked.pop(job.id), "library": as_opened(self._library)}
         ended: dict[str, Any] = {}
         try:
             process = self._started(asked)
@@ -200,4 +200,6 @@ class Jobs:
                 error = message.get("error") or {"message": "the job's process ended unexpectedly", "hint": None}
                 job.problem, job.hint = error["message"], error["hint"]
             job.report = message.get("done")
+            if job.state == "done":
+                job.done = job.total
             self._tell()

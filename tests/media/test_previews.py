@@ -66,7 +66,7 @@ def test_of_every_kind_something_is_shown(library: Library) -> None:
         library.preview(10**6)
     for wrong in ({"side": 5}, {"side": 10**6}, {"start": -1.0}, {"start": 3.0, "end": 2.0}):
         with pytest.raises(InvalidInput):
-            library.preview(ids["clip.mp4"], "clip", **wrong)  # type: ignore[arg-type]
+            library.preview(ids["clip.mp4"], "clip", **wrong)
 
 
 def test_what_was_made_is_shown_though_its_file_is_gone_and_nothing_else_is(library: Library, folder: Path) -> None:

@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.conftest import CHECKOUT, Run
+from tests.generated import words
 from tests.serve.running import API, filled
 
 
@@ -35,6 +37,29 @@ def test_the_command_prints_where_it_serves_and_ends_with_a_signal(tmp_path: Pat
             process.send_signal(ending)
             assert process.wait(60) == 0
     assert list(tmp_path.glob("mmsearch-*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.extras
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process of its own there")
+def test_a_server_that_watches_shows_what_comes(tmp_path: Path, environment: dict[str, str]) -> None:
+    filled(tmp_path).close()
+    known = {**os.environ, **environment, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "mmsearch", "serve", "--port", "0", "--watch"]
+    with subprocess.Popen(command, env=known, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().rpartition(" ")[2].strip()
+        words(tmp_path / "media" / "come.txt", "a lighthouse")
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
+            base = str(browser.get(address).url).rstrip("/")
+            for _ in range(600):
+                found = browser.get(f"{base}{API}/search?text=lighthouse&mode=keyword").json()["hits"]
+                if found:
+                    break
+                time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert [hit["name"] for hit in found] == ["come.txt"]
 
 
 def test_what_would_let_others_in_is_refused_by_the_command(run: Run, tmp_path: Path) -> None:
