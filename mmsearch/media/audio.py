@@ -116,7 +116,8 @@ def sound_segments(
         bounds = _Bounds(path, limits, promised)
         return _track_windows(_Track(opened, stream, windowing.audio_rate, bounds, origin, clock), windowing)
 
-    if not others:
+    # What lies inside another file can't be opened again by its path.
+    if not others or container.name != f"file:{path}":
         yield from windows_of(container, main)
         return
     with ExitStack() as stack:

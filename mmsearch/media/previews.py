@@ -85,11 +85,12 @@ def _strip(_preview: Preview, path: Path, _decoder: Decoder, limits: Limits) -> 
     count = COLUMNS * ROWS
     with files.opened_container(path) as container:
         stream = _picture_stream(container, limits)
-        length = timeline.true_length(container, stream) or files.duration(container) or 0.0
+        measured, clock = timeline.measured(path, container, stream, limits.duration_s)
+        length = measured or files.duration(container) or 0.0
         if length > limits.duration_s:
             raise LimitExceeded(f"{length:.0f} s long, the limit is {limits.duration_s:g} s")
     with files.opened_container(path) as container:
-        reader = timeline.Reader(container, files.picture_stream(container))
+        reader = timeline.Reader(container, files.picture_stream(container), clock)
         origin, tiles = timeline.origin(container), list[Image.Image]()
         for index in range(count):
             frame = reader.shown_at(origin + (index + 0.5) * length / count)
