@@ -22,7 +22,11 @@ COMMANDS = {path: command for path, command in commands(cli) if not isinstance(c
 UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
+    "watch": "it goes on until it is stopped",
 }
+
+ELSEWHERE = {"--no-warm"}
+"""What is about other processes than the one that answers."""
 
 AGREEING = {"--yes", "--force"}
 """What agrees beforehand to a question that is not always asked; whatever else is said, it may change nothing."""
@@ -38,7 +42,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "query": ["words"], "ingest": ["FOLDER"], "remove": ["FOLDER"], "backup": ["new"], "restore": ["FILE"],
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
-    "model drop": ["name"], "connect": ["a", "b", "--name", "c"],
+    "model drop": ["name"], "connect": ["a", "b", "--name", "c"], "service install": ["FOLDER"], "watch": ["FOLDER"],
 }  # fmt: skip
 """What a command is given besides the pair. FILE and FOLDER are there."""
 
@@ -117,7 +121,7 @@ def options_of(command: click.Command) -> dict[str, list[str]]:
     return {
         one.opts[0]: _given(one)
         for one in command.params
-        if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING)
+        if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING, *ELSEWHERE)
     }
 
 
