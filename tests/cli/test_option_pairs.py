@@ -23,6 +23,8 @@ UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
     "watch": "it goes on until it is stopped",
+    "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",
+    "service remove": "its only option names a file",
 }
 
 ELSEWHERE = {"--no-warm"}
