@@ -19,10 +19,10 @@ from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.filters import filter_of
 from mmsearch.filters.ast import Filter
-from mmsearch.ingestion import LibraryIngestion
 from mmsearch.labels import labelling
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
+from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.prune import OnProof, Pruned
@@ -170,13 +170,13 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
     ) -> list[DuplicateGroup]:
         """Copies, other versions and what resembles, those that take most space first. Deletes nothing.
 
-        A cosine proposes two files; only what their pixels, spectra or words prove (`mmsearch.sameness`) is told. What
+        A cosine proposes two files; only what their pixels, spectra or words prove (`media.sameness`) is told. What
         an older release took in without that evidence gets it now, where its file is there.
 
         Args:
             threshold: Cosine in (0, 1] from which two pictures, windows or passages are compared; by default what the
                 setting `similarity` says of each kind, and whatever is alike by its evidence.
-            kinds: Of `mmsearch.sameness.proof.KINDS`, all by default.
+            kinds: Of `mmsearch.media.sameness.proof.KINDS`, all by default.
             filter, modalities: Only such items, as in `search`.
 
         Raises: InvalidInput for a senseless threshold or kind, LibraryEmpty.

@@ -1,4 +1,5 @@
-"""Evidence of contents, by which they are told to be the same (`mmsearch.sameness`): its bytes, as they were made."""
+"""Evidence of contents, by which they are told to be the same (`mmsearch.media.sameness`): its bytes, as they were
+made."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -64,7 +64,7 @@ class NewContent:
     meta: Mapping[str, MetaValue] = field(default_factory=dict)
     """A person's own metadata."""
     evidence: bytes | None = None
-    """What tells whether another content is the same (`mmsearch.sameness.evidence`); None: it was not made."""
+    """What tells whether another content is the same (`mmsearch.media.sameness.evidence`); None: it was not made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Embedding(Base):
 
 
 class EvidenceRow(Base):
-    """What is kept of a content to tell whether another is the same (`mmsearch.sameness.evidence`)."""
+    """What is kept of a content to tell whether another is the same (`mmsearch.media.sameness.evidence`)."""
 
     __tablename__ = "evidence"
 

@@ -63,7 +63,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "warm stop": (
         "mmsearch warm stop",
-        "mmsearch query a dog on a beach --no-warm",
+        "mmsearch warm stop && mmsearch warm status",
     ),
     "status": (
         "mmsearch status",

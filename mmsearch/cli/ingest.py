@@ -25,7 +25,7 @@ from mmsearch.cli.options import (
 )
 from mmsearch.cli.progress import progress
 from mmsearch.cli.prune import prune_and_tell
-from mmsearch.cli.summary import Told, print_summary, told_options
+from mmsearch.cli.summary import IngestSummary, print_summary, told_options
 
 if TYPE_CHECKING:
     from mmsearch import Media
@@ -57,7 +57,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     stops after the current files; run the command again to continue.
     With - for PATHS and a --name, one medium is read from standard input.
     """
-    told = Told(options.pop("verbose"), options.pop("quiet"))
+    told = IngestSummary(options.pop("verbose"), options.pop("quiet"))
     settings = {name: options.pop(name) for name in ("space", "workers", "jobs", "nice", "device", "precision")}
     given = {name: options.pop(name) for name in ("name", "media_id", "keep")}
     medium = _piped(paths, given, dry_run or any(options.values()))
@@ -106,7 +106,7 @@ def stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def print_report(report: "IngestReport", library: Path, told: Told, *, as_json: bool = False) -> None:
+def print_report(report: "IngestReport", library: Path, told: IngestSummary, *, as_json: bool = False) -> None:
     """What happened to the files. Ends the command where Ctrl-C ended the run."""
     if as_json:
         show.echo_json(report.as_dict())

@@ -8,11 +8,12 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from mmsearch.core.config import Settings
 from mmsearch.warm.address import LOCK, SUPPORTED, library_named, made_folder, name_of
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+    from mmsearch.library import Library
 
 ENOUGH_BYTES = 8 * 10**9 * 0.9
 """Of a machine's memory, for `auto`: what is sold as 8 GB shows as a little less."""
@@ -32,22 +33,22 @@ main(*sys.argv[2:])
 class _Asked:
     """What was searched with words alone, in this process."""
 
-    library: Path | None = None
-    warm: str = "off"
+    library: "Library | None" = None
 
 
 _asked = _Asked()
 
 
-def note_query(library: Path, settings: Settings, *, words: bool) -> None:
-    """Remember that a query with words alone was answered from this library, as its settings say."""
-    _asked.library, _asked.warm = (library, settings.warm) if words else (None, "off")
+def note_query(library: "Library", *, words: bool) -> None:
+    """Remember that a query was answered from this library, with words alone or not."""
+    _asked.library = library if words else None
 
 
 def keep_warm() -> None:
     """Start a warm process for the library of the last query, if that is wanted here."""
     arguments = sys.argv[1:]
-    if _asked.library is None or not is_wanted(_asked.warm, arguments):
+    library = _asked.library
+    if library is None or not is_wanted(library.settings.warm, arguments):
         return
     folder = made_folder()
     if folder is None:
@@ -56,7 +57,7 @@ def keep_warm() -> None:
     with suppress(OSError):
         if _started_lately(base):
             return
-        start(base, _asked.library)
+        start(base, library.path)
 
 
 def is_wanted(warm: str, arguments: list[str]) -> bool:

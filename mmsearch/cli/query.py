@@ -99,7 +99,7 @@ def query(
         generation = opened.generation if _as_json(options) else 0
         found = opened.search(asked, k, modalities=modalities, filter=filter, **passed)
         by_words = all(isinstance(part.value, str) for part in asked.parts)
-        keeping.note_query(opened.path, opened.settings, words=by_words and not any(settings.values()))
+        keeping.note_query(opened, words=by_words and not any(settings.values()))
         if options["min_confidence"] is not None:
             found = [hit for hit in found if hit.confidence is None or hit.confidence >= options["min_confidence"]]
         shown = _shown(found, options)

@@ -9,7 +9,7 @@ from mmsearch.cli import show
 from mmsearch.cli.ingest import print_report, stoppable
 from mmsearch.cli.options import json_option, library_option, manners_options, open_for_work, open_library
 from mmsearch.cli.progress import progress
-from mmsearch.cli.summary import Told, told_options
+from mmsearch.cli.summary import IngestSummary, told_options
 
 
 @click.command()
@@ -55,7 +55,7 @@ def failures(
 ) -> None:  # fmt: skip
     """List the files that could not be read, and why."""
     if retry is not None:
-        told = Told(verbose, quiet)
+        told = IngestSummary(verbose, quiet)
         with (
             open_for_work(library, jobs=jobs, nice=nice) as opened,
             stoppable() as cancel,

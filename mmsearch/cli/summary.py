@@ -24,7 +24,7 @@ DONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class IngestSummary:
     """How much a command tells."""
 
     verbose: bool = False
@@ -39,7 +39,7 @@ def told_options(command: Command) -> Command:
     )
 
 
-def print_summary(report: "IngestReport", library: Path, told: Told) -> None:
+def print_summary(report: "IngestReport", library: Path, told: IngestSummary) -> None:
     """Nothing of it with -q but the warnings."""
     for text in () if told.quiet else _summary(report, library):
         show.line(text)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from mmsearch.catalog import Snapshot
 from mmsearch.catalog.evidence import StoredEvidence, stored_evidence
 from mmsearch.core import forks
-from mmsearch.sameness.evidence import Evidence, unpack
-from mmsearch.sameness.proof import Facts, Proof, Witness, same
+from mmsearch.media.sameness.evidence import Evidence, unpack
+from mmsearch.media.sameness.proof import Facts, Proof, Witness, same
 
 WITNESSES = 256
 """Contents whose evidence is kept unpacked: 16 MB at most."""

@@ -16,7 +16,7 @@ PASSED_ON = ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "H
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SystemService:
     """A service of this user on one kind of system."""
 
     path: Path
@@ -28,7 +28,7 @@ class Service:
     stop: tuple[str, ...]
 
 
-def service_of(name: str, system: str = sys.platform) -> Service:
+def service_of(name: str, system: str = sys.platform) -> SystemService:
     """The service of a name, on a system as `sys.platform` tells it.
 
     Raises: InvalidInput for a name that can't be a file's, and for other systems than Linux and macOS.
@@ -39,7 +39,7 @@ def service_of(name: str, system: str = sys.platform) -> Service:
         label = f"mmsearch.{name}"
         path = Path.home() / "Library" / "LaunchAgents" / f"{label}.plist"
         log = Path.home() / "Library" / "Logs" / f"{label}.log"
-        return Service(
+        return SystemService(
             path,
             lambda arguments: _agent(label, arguments, log),
             (f"launchctl bootstrap gui/$(id -u) {shlex.quote(str(path))}",),
@@ -48,7 +48,7 @@ def service_of(name: str, system: str = sys.platform) -> Service:
     if system == "linux":
         unit = f"mmsearch-{name}.service"
         settings = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-        return Service(
+        return SystemService(
             Path(settings) / "systemd" / "user" / unit,
             lambda arguments: _unit(name, arguments).encode(),
             ("systemctl --user daemon-reload", f"systemctl --user enable --now {unit}"),
@@ -83,7 +83,7 @@ def _unit(name: str, arguments: Sequence[str]) -> str:
         "[Unit]",
         f"Description=mmsearch {arguments[0]} ({name})",
         "",
-        "[Service]",
+        "[SystemService]",
         "ExecStart=" + " ".join(_quoted(one.replace("$", "$$")) for one in _command(arguments)),
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in _environment().items()),
         # Searches and whatever else the user does come first.

@@ -36,7 +36,7 @@ from mmsearch.maintenance.import_values import (
     required_text,
     shown,
 )
-from mmsearch.sameness.evidence import LARGEST
+from mmsearch.media.sameness.evidence import LARGEST
 from mmsearch.types import Metadata, MetaValue, Modality, Span
 
 MANIFEST_BYTES = 256 * 2**20

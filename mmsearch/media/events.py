@@ -60,7 +60,7 @@ class FileDone:
     decode_s: float
     prepare_s: float
     evidence: bytes = b""
-    """What tells whether another content is the same (`mmsearch.sameness.evidence`); empty: nothing does."""
+    """What tells whether another content is the same (`mmsearch.media.sameness.evidence`); empty: nothing does."""
     preview: bytes = b""
     """What was asked for instead of segments."""
 

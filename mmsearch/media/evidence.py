@@ -1,4 +1,4 @@
-"""What is kept of a content to tell whether another one is the same (`mmsearch.sameness`), made while it is decoded."""
+"""What is kept of a content to tell whether another one is the same (`media.sameness`), made while it is decoded."""
 
 import hashlib
 import unicodedata
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmsearch.sameness.evidence import (
+from mmsearch.media.sameness.evidence import (
     BANDS,
     COLOURS,
     HASHES,

@@ -1,6 +1,6 @@
 """The dedup stage: near-duplicates among the results become one, which names the others.
 
-Greedy by rank: an item that is proved to be the same thing as one above it (`mmsearch.sameness`), of the same modality,
+Greedy by rank: an item that is proved to be the same thing as one above it (`media.sameness`), of the same modality,
 becomes a duplicate of the first such. A cosine only proposes which two to compare (`search.similarity`): pages that
 differ in one number are as near to each other as copies are. It looks no further up than `REACH` places, counted from
 the last duplicate of that one: so what is a duplicate depends only on a bounded stretch of the ranking, and a page

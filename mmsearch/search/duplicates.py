@@ -1,7 +1,7 @@
 """Copies and near-duplicates of a whole library, as groups; nothing is ever deleted.
 
 Greedy by leader: contents are taken in the order in which one would keep them (more pixels, then more bytes, then
-older), and each that is in no group yet takes all that are proved to be the same (`mmsearch.sameness`) and in no group
+older), and each that is in no group yet takes all that are proved to be the same (`media.sameness`) and in no group
 either. So every file of a group is proved against its first one; a chain of slow change, whose ends have nothing in
 common, is not one group, as connected components would have it. Then those that are left, and the first ones, are
 grouped once more, by what only resembles: crops, other colours, bursts.
@@ -34,7 +34,7 @@ from mmsearch.errors import CatalogDamaged, InvalidInput
 from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.detail import is_finer
-from mmsearch.sameness.proof import COPY, KINDS, SAME, Kind, Proof
+from mmsearch.media.sameness.proof import COPY, KINDS, SAME, Kind, Proof
 from mmsearch.search.similarity import SLACK, ContentProfile, similarity
 from mmsearch.search.standing import StandingFile, standing_files
 from mmsearch.search.witnesses import MediaFiles, Witnesses
@@ -57,7 +57,7 @@ class Duplicate:
     similarity: float
     """The smallest cosine of two segments that meet, its own and the first file's, in [-1, 1]; 1 for a copy."""
     kind: Kind | None
-    """What it is of the first file (`mmsearch.sameness.proof`); None for the first one."""
+    """What it is of the first file (`mmsearch.media.sameness.proof`); None for the first one."""
     method: str | None
     """What proves it."""
     figure: float | None

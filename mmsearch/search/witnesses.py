@@ -18,9 +18,9 @@ from mmsearch.errors import LibraryError
 from mmsearch.media import detail
 from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
 from mmsearch.media.pool import DecodePool
-from mmsearch.sameness.pictures import ROUGHLY
-from mmsearch.sameness.proof import SAME, Proof, Witness, prove
-from mmsearch.sameness.sounds import LENGTH_S, LENGTH_SHARE, may_be_same, outline
+from mmsearch.media.sameness.pictures import ROUGHLY
+from mmsearch.media.sameness.proof import SAME, Proof, Witness, prove
+from mmsearch.media.sameness.sounds import LENGTH_S, LENGTH_SHARE, may_be_same, outline
 from mmsearch.types import Ids, Modality
 
 HELD = 512

@@ -19,7 +19,7 @@ from time import perf_counter
 
 import mmsearch
 from mmsearch.library import Library
-from mmsearch.sameness.proof import SAME
+from mmsearch.media.sameness.proof import SAME
 from tests.benchmarks import sameness_data as data
 
 NEEDED = {"q60": 0.99, "half": 0.95, "crop": 0.8, "grey": 0.95, "mp3": 0.95, "opus": 0.95, "video": 0.95}

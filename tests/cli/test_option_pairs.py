@@ -23,7 +23,13 @@ UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
     "serve": "it serves until it is ended; tests/serve run it",
+    "watch": "it goes on until it is stopped",
+    "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",
+    "service remove": "its only option names a file",
 }
+
+ELSEWHERE = {"--no-warm"}
+"""What is about other processes than the one that answers."""
 
 AGREEING = {"--yes", "--force"}
 """What agrees beforehand to a question that is not always asked; whatever else is said, it may change nothing."""
@@ -43,7 +49,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "backup": ["new"], "restore": ["FILE"],
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
-    "model drop": ["name"], "connect": ["a", "b", "--name", "c"],
+    "model drop": ["name"], "connect": ["a", "b", "--name", "c"], "service install": ["FOLDER"], "watch": ["FOLDER"],
 }  # fmt: skip
 """What a command is given besides the pair. FILE and FOLDER are there."""
 
@@ -124,7 +130,7 @@ def options_of(command: click.Command) -> dict[str, list[str]]:
     return {
         one.opts[0]: _given(one)
         for one in command.params
-        if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING)
+        if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING, *ELSEWHERE)
     }
 
 

@@ -10,9 +10,9 @@ import pytest
 from mmsearch.media.events import DecodeJob, FileDone
 from mmsearch.media.machine_text import MOST, Numbers, without_encoded
 from mmsearch.media.pool import DecodePool
+from mmsearch.media.sameness.evidence import Evidence, unpack
+from mmsearch.media.sameness.proof import Facts, Proof, Witness, prove
 from mmsearch.media.text import TextDecoder
-from mmsearch.sameness.evidence import Evidence, unpack
-from mmsearch.sameness.proof import Facts, Proof, Witness, prove
 from mmsearch.types import Limits, Windowing
 
 DECODER = TextDecoder(Windowing(), Limits())

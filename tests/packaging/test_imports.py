@@ -16,33 +16,31 @@ STANDS_ON: dict[str, str] = {
     "types": "errors contracts",
     "core": "types",
     # What contents prove of each other: numpy alone.
-    "sameness": "types",
+    "media.sameness": "types",
     # Samples and docs.
     "resources": "",
     # Asks a process that is warm already: built-in modules alone, since nothing else loads in time.
     "warm": "",
     "filters": "types",
     # Four that never import each other.
-    "media": "core sameness",
+    "media": "core media.sameness",
     "encoders": "core",
     "vectors": "core",
     "catalog": "core filters",
     "ingest": "media catalog",
     "calibration": "catalog",
     "indexing": "calibration vectors",
-    "context": "indexing media encoders sameness",
+    "context": "indexing media encoders",
     # What serves of a trained model: a search goes no further into training.
     "training.serving": "context",
     "search": "training.serving",
     "labels": "training.serving",
-    "maintenance": "training.serving warm",
+    "maintenance": "training.serving ingest warm",
     "evaluate": "search",
     "training": "evaluate",
     "training.starter": "training",
     "models": "maintenance search ingest",
-    # What a library takes in; the rest of `Library` stands in the rooms that do it.
-    "ingestion": "context ingest",
-    "library": "models labels training ingestion",
+    "library": "models labels training",
     # Suites of tests for those who write parts.
     "testing": "library",
     # The package itself: what `import mmsearch` offers.

@@ -10,7 +10,7 @@ import pytest
 from mmsearch.catalog.contents import contents_to_keep_first
 from mmsearch.catalog.evidence import first_files
 from mmsearch.library import Library
-from mmsearch.sameness.pictures import ROUGHLY
+from mmsearch.media.sameness.pictures import ROUGHLY
 from mmsearch.search.witnesses import RESEMBLES, MediaFiles, Witnesses
 from tests.generated import pattern, picture, sound, video, words
 from tests.module_library import ModuleLibrary

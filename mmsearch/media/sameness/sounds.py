@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.sameness.evidence import BANDS, SoundEvidence
+from mmsearch.media.sameness.evidence import BANDS, SoundEvidence
 
 SAME_DB = 1.3
 """What the loud bands may differ by in the mean, in decibels."""

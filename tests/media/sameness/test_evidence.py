@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mmsearch.media.evidence import EvidenceMaker, band_power
-from mmsearch.sameness.evidence import Evidence, pack, unpack
-from mmsearch.sameness.proof import Facts, Proof, Witness, prove
-from mmsearch.sameness.sounds import may_be_same, outline
+from mmsearch.media.sameness.evidence import Evidence, pack, unpack
+from mmsearch.media.sameness.proof import Facts, Proof, Witness, prove
+from mmsearch.media.sameness.sounds import may_be_same, outline
 from mmsearch.types import Segment, Span
 from tests.generated import agreeing_evidence
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.sameness.evidence import PictureEvidence
+from mmsearch.media.sameness.evidence import PictureEvidence
 
 Grey: TypeAlias = NDArray[np.float32]
 PictureChange: TypeAlias = Literal["same", "recoloured", "cropped", "burst"]

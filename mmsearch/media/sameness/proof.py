@@ -5,9 +5,9 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from mmsearch.sameness.evidence import Evidence, PictureEvidence
-from mmsearch.sameness.pictures import BLANK, PictureShape, reduced, related_picture, same_picture
-from mmsearch.sameness.sounds import same_sound
+from mmsearch.media.sameness.evidence import Evidence, PictureEvidence
+from mmsearch.media.sameness.pictures import BLANK, PictureShape, reduced, related_picture, same_picture
+from mmsearch.media.sameness.sounds import same_sound
 from mmsearch.types import Modality
 
 Kind: TypeAlias = Literal["copy", "saved again", "resized", "transcoded", "cropped", "recoloured", "burst", "revised"]

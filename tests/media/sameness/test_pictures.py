@@ -9,8 +9,8 @@ from PIL import Image
 
 from mmsearch.media.evidence import EvidenceMaker
 from mmsearch.media.pixels import upright_rgb
-from mmsearch.sameness.evidence import Evidence, unpack
-from mmsearch.sameness.proof import Facts, Proof, Witness, prove, same
+from mmsearch.media.sameness.evidence import Evidence, unpack
+from mmsearch.media.sameness.proof import Facts, Proof, Witness, prove, same
 from mmsearch.types import Segment
 from tests.benchmarks.sameness_data import logo, page, sign
 
