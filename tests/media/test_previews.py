@@ -42,6 +42,8 @@ def tmp_path(module_library: ModuleLibrary) -> Path:
     return module_library.restored()
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_of_every_kind_something_is_shown(library: Library) -> None:
     ids = {item.path.name: item.id for item in library.items()}
     still = seen(library.preview(ids["red.png"], side=100))
@@ -80,6 +82,8 @@ def test_what_was_made_is_shown_though_its_file_is_gone_and_nothing_else_is(libr
         library.open_file(red)
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_what_is_forgotten_is_shown_no_more(library: Library, folder: Path) -> None:
     ids = {item.path.name: item.id for item in library.items()}
     library.preview(ids["red.png"])
@@ -93,6 +97,8 @@ def test_what_is_forgotten_is_shown_no_more(library: Library, folder: Path) -> N
     assert not [path for path in (library.path / "previews").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_media_from_memory_are_served_from_what_is_kept(library: Library, folder: Path) -> None:
     content = picture(folder.parent / "x.png", "green").read_bytes()
     library.ingest_media([Media("kept.png", content, id="a", keep=True), Media("gone.png", content + b"x", id="b")])
