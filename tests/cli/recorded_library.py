@@ -11,6 +11,7 @@ from typing import Any
 
 import mmsearch
 from mmsearch.cli.demo import SAMPLES
+from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
 from mmsearch.types import Hit, Query
@@ -113,6 +114,7 @@ class RecordedLibrary:
 
     path = Path("/library")
     generation = 7
+    settings = Settings()
 
     def __init__(self, calls: list[str], place: str = "") -> None:
         self._calls = calls

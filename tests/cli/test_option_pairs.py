@@ -22,11 +22,15 @@ COMMANDS = {path: command for path, command in commands(cli) if not isinstance(c
 UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
+    "watch": "it watches until it is ended",
+    "service install": "it changes what the user's session starts",
+    "service remove": "it changes what the user's session starts",
     "serve": "it serves until it is ended; tests/serve run it",
 }
 
-AGREEING = {"--yes", "--force"}
-"""What agrees beforehand to a question that is not always asked; whatever else is said, it may change nothing."""
+AGREEING = {"--yes", "--force", "--no-warm"}
+"""What agrees beforehand to a question that is not always asked, or asks no process that is not always there: whatever
+else is said, it may change nothing."""
 
 VALUES = {
     "--in": "image", "--kind": "copy", "--meta": "a=b", "--root": "a=b", "--k": "2,3", "--min-confidence": "0.045",
@@ -84,6 +88,9 @@ def outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.setattr(mmsearch.library, "open_library", recording(calls))
     monkeypatch.setattr(click, "launch", lambda path: calls.append(f"launch {path}"))
     monkeypatch.setattr(mmsearch, "connect", _connected(calls), raising=False)
+    monkeypatch.setattr("mmsearch.core.manners.bound_process", lambda *_: None)
+    monkeypatch.setattr("mmsearch.cli.preview.wanted", lambda: True)
+    monkeypatch.setattr("mmsearch.cli.preview.drawn", lambda *_: calls.append("drawn") or {})
     monkeypatch.setattr(sys, "argv", ["mmsearch"])
     known: dict[tuple[str, ...], Outcome] = {}
 
@@ -117,14 +124,14 @@ def _connected(calls: list[str]) -> Callable[..., Any]:
 def options_of(command: click.Command) -> dict[str, list[str]]:
     """Option -> the words that give it on a command line."""
     return {
-        one.opts[0]: _given(one)
+        max(one.opts, key=len): _given(one)
         for one in command.params
         if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING)
     }
 
 
 def _given(option: click.Option) -> list[str]:
-    name = option.opts[0]
+    name = max(option.opts, key=len)
     if option.is_flag:
         return [name]
     if name in VALUES:
