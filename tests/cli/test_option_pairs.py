@@ -93,6 +93,9 @@ def outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.setattr(mmsearch.library, "open_library", recording(calls))
     monkeypatch.setattr(click, "launch", lambda path: calls.append(f"launch {path}"))
     monkeypatch.setattr(mmsearch, "connect", _connected(calls), raising=False)
+    monkeypatch.setattr("mmsearch.core.manners.bound_process", lambda *_: None)
+    monkeypatch.setattr("mmsearch.cli.preview.wanted", lambda: True)
+    monkeypatch.setattr("mmsearch.cli.preview.drawn", lambda *_: calls.append("drawn") or {})
     monkeypatch.setattr(sys, "argv", ["mmsearch"])
     known: dict[tuple[str, ...], Outcome] = {}
 
@@ -128,14 +131,14 @@ def _connected(calls: list[str]) -> Callable[..., Any]:
 def options_of(command: click.Command) -> dict[str, list[str]]:
     """Option -> the words that give it on a command line."""
     return {
-        one.opts[0]: _given(one)
+        max(one.opts, key=len): _given(one)
         for one in command.params
         if isinstance(one, click.Option) and one.opts[0] not in ("--help", *AGREEING, *ELSEWHERE)
     }
 
 
 def _given(option: click.Option) -> list[str]:
-    name = option.opts[0]
+    name = max(option.opts, key=len)
     if option.is_flag:
         return [name]
     if name in VALUES:
