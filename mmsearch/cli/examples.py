@@ -23,7 +23,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "serve": (
         "mmsearch serve --open",
         "mmsearch serve --watch --manage",
-        "mmsearch serve --port 0 --library photos.library --read-only",
         "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
     ),
     "searches": (

@@ -15,7 +15,7 @@ name_option = click.option("--name", default="watch", show_default=True, help="T
 
 @click.group()
 def service() -> None:
-    """Watch folders, or serve the page, as a service of the system.
+    """Watch folders or serve the page as a service.
 
     It runs from when you log in: a user unit of systemd on Linux, and an agent of launchd on macOS.
     """
