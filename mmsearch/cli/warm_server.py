@@ -32,6 +32,9 @@ LOOK_S = 10.0
 """Seconds without a query until the library's files are closed, so that its disk can be unmounted; and between looks
 at whether library, program and settings are still there."""
 
+MOST_ANSWERS = 5000
+"""Answers until a process ends: it grows by some 16 kB with each, and the next query by words starts another one."""
+
 REQUEST_S = 2.0
 """Seconds that a shell may take to say what it wants."""
 
@@ -58,7 +61,7 @@ class WarmServer:
     def run(self, alive: Callable[[], None] = lambda: None) -> None:
         """Answer until the end. `alive` is called every ten seconds, and before every request."""
         try:
-            while not self._end.is_set() and self._left() > 0:
+            while not self._end.is_set() and self._left() > 0 and (self._stays or self._answered < MOST_ANSWERS):
                 alive()
                 ready, _, _ = select.select([self._socket, self._woken], [], [], min(LOOK_S, max(self._left(), 0)))
                 if self._socket in ready:

@@ -83,7 +83,7 @@ def _unit(name: str, arguments: Sequence[str]) -> str:
         "[Unit]",
         f"Description=mmsearch {arguments[0]} ({name})",
         "",
-        "[SystemService]",
+        "[Service]",
         "ExecStart=" + " ".join(_quoted(one.replace("$", "$$")) for one in _command(arguments)),
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in _environment().items()),
         # Searches and whatever else the user does come first.

@@ -110,11 +110,12 @@ def test_new_and_changed_files_and_tags_are_found_at_once(
 def test_a_relative_path_is_the_shell_s(ask: Callable[..., Answer | None], tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     picture(elsewhere / "red.txt.png", "red")
-    by_words = ask("query", "red.txt.png", "--json")
-    by_picture = ask("query", "red.txt.png", "--json", folder=str(elsewhere))
+    by_words = ask("query", "red.txt.png", "--scores")
+    by_picture = ask("query", "red.txt.png", "--scores", folder=str(elsewhere))
     assert by_words is not None and by_picture is not None and by_words[1] != by_picture[1]
-    named = ask("query", "--image", "red.txt.png", "--json", folder=str(elsewhere))
-    assert named == by_picture
+    assert ask("query", "--image", "red.txt.png", "--scores", folder=str(elsewhere)) == by_picture
+    assert ask("query", "red.txt.png", "--json", folder=str(elsewhere)) is None, "it would tell another path"
+    assert ask("query", "red", "./elsewhere") is None, "a folder would be taken in"
     shown = ask("query", "green", "-k", "1", folder=str(tmp_path / "media"))
     assert shown is not None and b"/" not in shown[1], "paths are told from where the shell stands"
 

@@ -134,7 +134,7 @@ def test_fifty_command_lines_are_the_same_cold_and_warm(shell: Shell) -> None:
             assert shell(*line) == shell(*line, MMSEARCH_WARM="off"), line
         else:
             assert shell.on_terminal(*line) == shell.on_terminal(*line, MMSEARCH_WARM="off"), line
-    assert shell.answered() >= 35
+    assert shell.answered() >= 25, "the others are wrong, or tell the path of a file"
 
 
 def test_the_first_query_leaves_a_process_behind_and_ends_do_not_linger(shell: Shell) -> None:
