@@ -75,8 +75,10 @@ def _serving(paths: tuple[Path, ...], library: Path, token_file: Path | None) ->
         raise InvalidInput(
             "with --serve the folders that the library knows are watched", hint="mmsearch ingest FOLDER first"
         )
-    chosen = [] if token_file is None else ["--token-file", str(absolute_path(token_file))]
-    return ["serve", "--watch", "--library", str(library), *chosen]
+    if token_file is None:
+        why = "without --token-file the token would be another one each time, and stand in the system's log"
+        raise InvalidInput(why, hint="write 16 characters or more into a file that only you can read, and name it")
+    return ["serve", "--watch", "--library", str(library), "--token-file", str(absolute_path(token_file))]
 
 
 def _say(what: str, commands: tuple[str, ...]) -> None:

@@ -96,4 +96,4 @@ def test_a_service_that_serves_watches_what_the_library_knows(run: Run, tmp_path
     assert executed(unit) == expected
     refused = run("service", "install", "--serve", folder)
     assert refused.returncode == 2 and b"mmsearch ingest FOLDER" in refused.stderr
-    assert run("service", "install").returncode == 2
+    assert run("service", "install").returncode == run("service", "install", "--serve").returncode == 2
