@@ -194,7 +194,7 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
             )
         )
 
-    def interpret(self, value: str | os.PathLike[str]) -> Query:
+    def interpret(self, value: str | Path) -> Query:
         """The query that a word in a shell stands for: the file of that path if it is a media file, else the words.
 
         Args:

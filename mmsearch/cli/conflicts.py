@@ -52,11 +52,11 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         _NULL,
     ),
     "duplicates": (Exclusion("--paths", "--json", _FORMS), _NULL),
-    "ingest": (Exclusion("-q", "-v --json", _FORMS), Exclusion("-v", "--json", _IN_JSON)),
+    "ingest": (Exclusion("--quiet", "--verbose --json", _FORMS), Exclusion("--verbose", "--json", _IN_JSON)),
     "failures": (
-        Need("--follow-links --jobs --nice -v -q", "--retry"),
-        Exclusion("-q", "-v --json", _FORMS),
-        Exclusion("-v", "--json", _IN_JSON),
+        Need("--follow-links --jobs --nice --verbose --quiet", "--retry"),
+        Exclusion("--quiet", "--verbose --json", _FORMS),
+        Exclusion("--verbose", "--json", _IN_JSON),
     ),
     "serve": (
         Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),

@@ -39,7 +39,9 @@ def roots(
         if folder is not None and (exclude or include):
             before = _kept(opened, folder)
             if unknown := set(include) - set(before):
-                raise click.UsageError(f"nothing is left out by {', '.join(sorted(unknown))}: see mmsearch roots")
+                raise click.UsageError(
+                    f"nothing is left out by {', '.join(map(repr, sorted(unknown)))}: see mmsearch roots"
+                )
             opened.set_excludes(folder, [*(glob for glob in before if glob not in include), *exclude])
         found = [root for root in opened.roots() if folder is None or root.path == absolute_path(folder)]
         if as_json:

@@ -116,7 +116,9 @@ def evaluate(
 
 
 def _trained_on(judged: JudgedPairs, subject: _Subject) -> list[str]:
-    # It loads torch, which a search by this library may not need.
+    # It loads torch, which a library without a model of its own does not need.
+    if not ((subject.context.path / "training").is_dir() or subject.record.name.startswith("adapter:")):
+        return []
     from mmsearch.training.serving.sources import models_that_learned
 
     return [

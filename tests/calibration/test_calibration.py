@@ -55,7 +55,7 @@ def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path)
     picture(folder / "red.png", "red")
     run("ingest", folder)
     unsure = run("query", "an unknown thing", "--mode", "vector")
-    assert unsure.returncode == 0
+    assert unsure.returncode == 1, "nothing is at least likely"
     assert unsure.stderr.decode() == "No confident match. The nearest:\n"
     rows = [line.split("\t") for line in unsure.stdout.decode().splitlines()]
     assert len(rows) == 3 and all(row[1] == "unlikely" for row in rows)

@@ -97,10 +97,10 @@ def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, pr
     status = process("status").stdout.decode()
     assert "image    2 items, 2 segments, 2 vectors" in status and "failures corrupt 1" in status
     assert filled("failures").stdout.decode().split("\t")[:3] == ["corrupt", "1", "media/broken.png"]
-    assert b"failed (corrupt): 1" in filled("failures", "--retry").stdout
+    assert b"1 file could not be read" in filled("failures", "--retry").stdout
     assert json.loads(filled("failures", "--json").stdout)[0]["attempts"] == 2
     picture(folder / "broken.png", "blue")
-    assert b"new 1," in filled("failures", "--retry", "corrupt").stdout
+    assert b"Took in 1 new file" in filled("failures", "--retry", "corrupt").stdout
     (folder / "green.png").unlink()
     filled("ingest", folder)
     assert filled("prune").stdout == b"forgot 1 missing items, freed 0 B\n"
@@ -203,7 +203,7 @@ def test_ctrl_c_ends_a_retry_after_the_files_in_hand(
         done = run("failures", "--retry")
     assert done.returncode == 130 and b"Stopping after the files in hand" in done.stderr
     assert signal.getsignal(signal.SIGINT) == before
-    assert b"new 3," in run("failures", "--retry").stdout
+    assert b"Took in 3 new files" in run("failures", "--retry").stdout
 
 
 def test_every_command_has_help_and_the_version_is_printed(run: Run, process: Run) -> None:

@@ -131,8 +131,9 @@ def leaves(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[t
             yield (*before, name), command
 
 
-COMMANDS = {names: command for names, command in leaves(cli) if names != ("demo",)}
-"""All but the demo, which prints words and samples of our own and takes long."""
+ENDLESS = ("demo",), ("serve",), ("watch",)
+COMMANDS = {names: command for names, command in leaves(cli) if names not in ENDLESS}
+"""All but the demo, which prints words and samples of our own and takes long, and what goes on until it is stopped."""
 LAST = ("remove", "prune", "restore")
 """Commands after which there is less to print."""
 ORDER = sorted(COMMANDS, key=lambda names: names[0] in LAST)

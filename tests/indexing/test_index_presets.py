@@ -345,6 +345,6 @@ def test_the_index_command_builds_tunes_verifies_and_prints_status(
     assert "as the catalog" in run("verify")
     path = next(folder.rglob("*.built"))
     path.write_bytes(path.read_bytes()[:-1])
-    assert "not a complete index file" in run("verify", code=1)
+    assert "not a complete index file" in run("verify", code=5)
     assert "repaired" in run("verify", "--repair")
     assert "as the catalog" in run("verify")

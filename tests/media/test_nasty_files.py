@@ -25,7 +25,7 @@ KNOWN = {
     "file-type/fixture.rtf": "unsupported",
     "file-type/fixture.tar.gz": "unsupported",
     "file-type/fixture.sqlite": "unsupported",
-    "file-type/fixture-office365.docx": "unsupported",
+    "file-type/fixture-office365.docx": "text",
     "mutagen/emptyfile.mp3": "corrupt",
     "mutagen/truncated-64bit.mp4": "corrupt",
     "mutagen/apev2-lyricsv2.mp3": "audio",

@@ -125,7 +125,7 @@ def test_an_ingest_may_run_while_a_model_is_added(open_tiny: OpenTiny, media: Pa
     library.model.add(WIDE, on_progress=ingest)
     picture(media / "late" / "blue8.png", "blue", mark=8)
     assert library.ingest(media).new == 1, "it went to the model that searches use"
-    with pytest.raises(SpaceIncomplete, match="1 distinct files") as caught:
+    with pytest.raises(SpaceIncomplete, match="not looked at 1 of the library's files") as caught:
         library.model.switch("wide")
     assert caught.value.hint is not None and "--when-complete" in caught.value.hint
     assert {m.name: m.lacking for m in library.status().models} == {"tiny": 0, "wide": 1}

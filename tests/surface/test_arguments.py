@@ -37,7 +37,7 @@ NEEDED: dict[str, Any] = {
     "query": "red", "value": "red", "names": ["red", "green"], "name": "mine", "pairs": "pairs.tsv",
     "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
     "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter",
-    "b": "tests.tiny:space", "root": "media", "globs": ["*.tmp"],
+    "b": "tests.tiny:space", "root": "media", "globs": ["*.tmp"], "item_id": 1, "address": "text=dog", "ids": [1],
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip
 """What stands for the parameters that are not wrong and have no default."""
@@ -136,7 +136,7 @@ def takes(annotation: Any, value: Any) -> bool:
     if inner and origin is not np.ndarray and origin is not os.PathLike:
         if origin is collections.abc.Iterable and isinstance(value, collections.abc.Iterator):
             return True
-        listed = isinstance(value, list | tuple | set | frozenset | np.ndarray)
+        listed = isinstance(value, list | tuple | set | frozenset | range | np.ndarray)
         return listed and all(takes(inner[0], one) for one in value)
     return isinstance(value, typing.cast(Any, origin))
 

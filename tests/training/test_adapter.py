@@ -276,7 +276,7 @@ def test_the_train_adapter_command_makes_a_space(run: Run, tmp_path: Path, folde
     space = f"adapter:{tmp_path / 'library' / 'training' / 'words'}"
     assert f"--space {space}" in done.stdout.decode()
     again = run("ingest", folder, "--space", space, "--library", tmp_path / "second")
-    assert again.returncode == 0 and again.stdout.startswith(b"new 2"), again.stderr.decode()
+    assert again.returncode == 0 and again.stdout.startswith(b"Took in 2 new files"), again.stderr.decode()
     listed = json.loads(run("train", "list", "--json").stdout)
     assert [(model["name"], model["kind"]) for model in listed] == [("words", "adapter")]
 
