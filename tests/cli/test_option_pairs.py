@@ -90,12 +90,17 @@ def outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "FILE").write_text("a word\n", "utf-8")
+
+    def drawn(*_: object) -> dict[int, object]:
+        calls.append("drawn")
+        return {}
+
     monkeypatch.setattr(mmsearch.library, "open_library", recording(calls))
     monkeypatch.setattr(click, "launch", lambda path: calls.append(f"launch {path}"))
     monkeypatch.setattr(mmsearch, "connect", _connected(calls), raising=False)
     monkeypatch.setattr("mmsearch.core.manners.bound_process", lambda *_: None)
     monkeypatch.setattr("mmsearch.cli.preview.wanted", lambda: True)
-    monkeypatch.setattr("mmsearch.cli.preview.drawn", lambda *_: calls.append("drawn") or {})
+    monkeypatch.setattr("mmsearch.cli.preview.drawn", drawn)
     monkeypatch.setattr(sys, "argv", ["mmsearch"])
     known: dict[tuple[str, ...], Outcome] = {}
 
