@@ -98,6 +98,7 @@ def migrated(folder: Path, dies_at: int) -> bool:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.slow
+@pytest.mark.extras
 def test_a_migration_killed_at_any_statement_is_done_by_the_next_who_opens(tmp_path: Path) -> None:
     before, done, at = facts(ASSETS / "catalog.sqlite"), False, 0
     while not done:

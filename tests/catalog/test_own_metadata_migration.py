@@ -49,6 +49,7 @@ def test_an_old_library_takes_tags_and_own_metadata(old: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed by forking one")
 @pytest.mark.slow
+@pytest.mark.extras
 def test_an_upgrade_that_is_killed_at_any_statement_leaves_a_library_of_before_or_after(old: Path) -> None:
     seen, statement = set(), 0
     while True:

@@ -152,6 +152,7 @@ def test_a_second_ingest_is_refused_while_one_runs(tmp_path: Path) -> None:
             assert not wrong_answers(library, {root / name: content for name, content in FIRST.items()})
 
 
+@pytest.mark.extras
 def test_a_reader_keeps_its_generation_for_as_long_as_it_reads(tmp_path: Path) -> None:
     root, home = tmp_path / "media", tmp_path / "library"
     with closing(open_library(home)) as library:

@@ -26,6 +26,8 @@ from mmsearch.filters.parser import parse
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Span, Vectors
 
+pytestmark = pytest.mark.extras
+
 DIM = 4
 ROOTS = ("/r", "/r/s", "/*")
 

@@ -191,6 +191,7 @@ download.prepare_model(download.plan_download(sys.argv[1], Path(sys.argv[2])), c
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 @pytest.mark.slow
+@pytest.mark.extras
 def test_a_killed_preparation_leaves_no_model_and_is_cleared_by_the_next(source: Path) -> None:
     total = download.plan_download(NAME, source).bytes
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
@@ -242,6 +243,7 @@ main()
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
 @pytest.mark.slow
+@pytest.mark.extras
 def test_a_write_that_fails_midway_says_what_to_do(source: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, "prepare", NAME, "--from", source],

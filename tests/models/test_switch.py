@@ -93,6 +93,7 @@ class Searching:
                 self._changed.notify_all()
 
 
+@pytest.mark.extras
 def test_searches_during_a_switch_answer_from_one_model(open_tiny: OpenTiny, media: Path) -> None:
     library, other = open_tiny(), open_tiny()
     library.ingest(media)
@@ -173,6 +174,7 @@ def asked(library: Library) -> list[object]:
     return [[(h.path.name, round(h.cosine or 0, 5), h.start, h.passage, h.confidence) for h in hits] for hits in found]
 
 
+@pytest.mark.extras
 def test_a_switch_killed_at_any_step_can_be_resumed(open_tiny: OpenTiny, media: Path) -> None:
     undisturbed, library = open_tiny("undisturbed"), open_tiny("killed")
     for one in (undisturbed, library):

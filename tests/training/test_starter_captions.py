@@ -21,7 +21,7 @@ from mmsearch.training.starter.imagined import imagined
 from mmsearch.training.starter.starter_data import CaptionedPhotos, CaptionWords, OtherPictures, StarterData
 from mmsearch.types import Segment, Vectors
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
 
 GOLDEN = Path(__file__).parents[1] / "assets" / "starter" / "lite2.npz"
 
