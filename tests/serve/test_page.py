@@ -150,6 +150,8 @@ def test_a_file_that_is_no_medium_says_so(served: Served, browser: Browser) -> N
     context = browser.new_context()
     page = context.new_page()
     page.goto(served.sign_in)
+    expect(page.get_by_role("link", name="a dog on a beach")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     hand_over(page, "nothing.jpg", b"\xff\xd8\xff nothing", "drop")
     expect(page.get_by_role("alert")).to_contain_text("nothing.jpg")
     expect(page.locator(".chip.part")).to_have_count(0)

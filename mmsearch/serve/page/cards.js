@@ -18,13 +18,11 @@ const spoken = (hit) => {
   return `${hit.rank}. ${KINDS[hit.modality]?.one || hit.modality} ${hit.name}${level}`;
 };
 
-export function Card({ hit, index, row, selected, onSelect, onOpen, focused }) {
+export function Card({ hit, index, row, selected, onSelect, onOpen }) {
   const kind = hit.modality;
-  const element = useRef(null);
   const size = ratio(hit);
-  useEffect(() => { if (focused) element.current?.querySelector("a")?.focus({ preventScroll: false }); }, [focused]);
   const shape = row ? {} : { flexGrow: size, flexBasis: `calc(var(--card-height) * ${size})`, aspectRatio: String(size) };
-  return html`<li ref=${element} class=${`card card-${kind} ${row ? "row" : ""} ${selected ? "selected" : ""}`} style=${shape}>
+  return html`<li class=${`card card-${kind} ${row ? "row" : ""} ${selected ? "selected" : ""}`} style=${shape}>
     <a class="card-link" href=${onOpen.address(hit)} data-index=${index} aria-label=${spoken(hit)}
       onClick=${(event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); onOpen(index); } }}>
       <${Face} hit=${hit} row=${row} />

@@ -75,11 +75,10 @@ export function ordered(hits, sort) {
 export function Results({ state, may }) {
   const found = useHits(state);
   const [selected, setSelected] = useState(new Set());
-  const [cursor, setCursor] = useState(-1);
   const [showRest, setShowRest] = useState(false);
   const anchor = useRef(-1);
   const key = JSON.stringify(found.asked);
-  useEffect(() => { setSelected(new Set()); setCursor(-1); setShowRest(false); anchor.current = -1; }, [key]);
+  useEffect(() => { setSelected(new Set()); setShowRest(false); anchor.current = -1; }, [key]);
 
   const { surer, rest } = useMemo(() => ordered(found.hits, state.sort), [found.hits, state.sort]);
   const divided = rest.length > 0;
@@ -112,10 +111,11 @@ export function Results({ state, may }) {
     const pressed = (event) => {
       const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox";
       if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      const last = shown.length - 1;
-      const focused = Number(document.activeElement?.dataset?.index ?? cursor);
-      if (event.key === "j" || event.key === "ArrowRight") setCursor(Math.min(last, focused + 1));
-      else if (event.key === "k" || event.key === "ArrowLeft") setCursor(Math.max(0, focused - 1));
+      const focused = Number(document.activeElement?.dataset?.index ?? -1);
+      // At once, not with the next drawing: keys may come faster than that.
+      const move = (to) => document.querySelector(`.card-link[data-index="${Math.min(shown.length - 1, Math.max(0, to))}"]`)?.focus();
+      if (event.key === "j" || event.key === "ArrowRight") move(focused + 1);
+      else if (event.key === "k" || event.key === "ArrowLeft") move(focused - 1);
       else if (event.key.toLowerCase() === "x" && focused >= 0) select(focused, event.shiftKey);
       else if (event.key === "s" && focused >= 0) similar(shown[focused]);
       else if (event.key === "Escape" && selected.size) setSelected(new Set());
@@ -132,7 +132,7 @@ export function Results({ state, may }) {
 
   const card = (hit, row) => {
     const index = shown.indexOf(hit);
-    return html`<${Card} key=${hit.item_id} hit=${hit} index=${index} row=${row} selected=${selected.has(hit.item_id)} focused=${cursor === index} onSelect=${select} onOpen=${open} />`;
+    return html`<${Card} key=${hit.item_id} hit=${hit} index=${index} row=${row} selected=${selected.has(hit.item_id)} onSelect=${select} onOpen=${open} />`;
   };
   const chosen = found.hits.filter((hit) => selected.has(hit.item_id));
   return html`<section class="results" aria-label=${TEXT.search}>

@@ -8,6 +8,8 @@ import { startRecording } from "./record.js";
 import { KINDS, TEXT } from "./strings.js";
 
 const WEIGHTS = [0.25, 0.5, 1, 2, 4];
+/** Names of what has a still; a sound or a text has none to show. */
+const PICTURED = /\.(jpe?g|png|gif|webp|hei[cf]|avif|tiff?|bmp|mp4|m4v|mov|webm|mkv|avi|dng|nef|cr[23]|arw|raf|orf|rw2)$/i;
 const DRAGS_FILES = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
 
 export function SearchBar({ state, inputRef }) {
@@ -80,7 +82,7 @@ function QueryParts({ parts, onChange }) {
       const name = part.name || part.value;
       const minus = part.weight < 0;
       return html`<span class=${`chip part ${minus ? "negative" : ""}`} key=${`${part.kind}${part.value}${n}`}>
-        ${part.kind === "like" && html`<img src=${`/api/v1/items/${encodeURIComponent(part.value)}/thumbnail?size=160`} alt="" onError=${(event) => event.target.remove()} />`}
+        ${part.kind === "like" && PICTURED.test(name) && html`<img src=${`/api/v1/items/${encodeURIComponent(part.value)}/thumbnail?size=160`} alt="" onError=${(event) => event.target.remove()} />`}
         <button type="button" class="chip-sign" aria-pressed=${minus} aria-label=${minus ? TEXT.plus : TEXT.minus} title=${minus ? TEXT.plus : TEXT.minus}
           onClick=${() => changed(n, { weight: -part.weight })}><${Icon} name=${minus ? "minus" : "plus"} /></button>
         <${Name}>${name}<//>
