@@ -117,7 +117,9 @@ class Answering:
 
     def _run(self, request: Request, pieces: Pieces) -> int:
         """The exit code. Raises: Refused, and what the command raises."""
-        context = query.make_context("mmsearch query", request.arguments[1:])
+        # click keeps the names of --help from the first context that a command is in.
+        names = ["-h", "--help"]
+        context = query.make_context("mmsearch query", request.arguments[1:], help_option_names=names)
         self._check_options(context, request)
         terminal = dict(entry.split("=", 1) for entry in request.terminal)
         there = surroundings.Surroundings(Path(request.folder), terminal, self._library)

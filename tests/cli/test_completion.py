@@ -84,7 +84,7 @@ def test_every_name_of_the_tables_is_a_parameter_or_a_command() -> None:
     assert set(BY_COMMAND) <= known
     sections = [name for names in SECTIONS.values() for name in names.split()]
     assert set(sections) <= set(cli.commands) and len(sections) == len(set(sections))
-    with click.Context(cli, info_name="mmsearch") as context:
+    with click.Context(cli, info_name="mmsearch", **cli.context_settings) as context:
         shown = cli.get_help(context)
     assert all(f"\n  {name} " in shown for name in cli.commands)
     assert [section for section in SECTIONS if f"\n{section}:\n" in shown] == [*SECTIONS]

@@ -43,9 +43,11 @@ def test_kinds_have_the_names_that_people_give_them(run: Run) -> None:
 
     def kinds(*given: str) -> tuple[str, ...]:
         words = [word for one in given for word in ("--in", one)]
-        made: tuple[str, ...] = query.make_context("query", ["dog", *words]).params["modalities"]
+        made: tuple[str, ...] = query.make_context("query", ["dog", *words], **cli.context_settings).params[
+            "modalities"
+        ]
         return made
 
     assert kinds("photos", "Sounds,films", "image") == ("image", "audio", "video")
     assert kinds("notes, documents") == ("text",)
-    assert query.make_context("query", ["dog"]).params["modalities"] is None
+    assert query.make_context("query", ["dog"], **cli.context_settings).params["modalities"] is None
