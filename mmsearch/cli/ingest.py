@@ -17,11 +17,11 @@ from mmsearch.cli.options import (
     FilePath,
     device_options,
     json_option,
-    kinds_option,
     library_option,
     manners_options,
     open_for_work,
     open_library,
+    scan_options,
 )
 from mmsearch.cli.progress import progress
 from mmsearch.cli.prune import prune_and_tell
@@ -35,12 +35,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/.")
-@click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
-@click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
-@kinds_option
-@click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
-@click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
+@scan_options
 @click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
 @click.option("--name", help="With - for PATHS: the name of the medium on standard input.")
 @click.option("--id", "media_id", metavar="ID", help="With -: your own id for it.")

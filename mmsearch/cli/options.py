@@ -104,6 +104,27 @@ kinds_option = click.option(
 )
 
 
+_SCAN = (
+    click.option(
+        "--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/."
+    ),
+    click.option("--hidden", is_flag=True, help="Include hidden files and folders."),
+    click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder."),
+    kinds_option,
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8."
+    ),
+    click.option("--space", metavar="NAME", help="Model of a new library. Default: starter."),
+)
+
+
+def scan_options(command: Command) -> Command:
+    """What an ingest and a watch take in, and with which model."""
+    for option in reversed(_SCAN):
+        command = option(command)
+    return command
+
+
 def open_for_work(library: Path | None, **settings: Any) -> "Library":
     """The library for a long run: this process and those it starts keep to the settings `jobs` and `nice`."""
     from mmsearch.core.manners import bound_process

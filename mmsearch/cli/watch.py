@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
+from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, scan_options
 
 if TYPE_CHECKING:
     from mmsearch import IngestReport, Watch, WatchEvent
@@ -22,12 +22,7 @@ COUNTED = ("new", "changed", "moved", "copied", "restored", "missing")
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore: *.tmp, private/.")
-@click.option("--hidden", is_flag=True, help="Include hidden files and folders.")
-@click.option("--follow-links", is_flag=True, help="Follow links that lead out of their folder.")
-@kinds_option
-@click.option("--workers", type=click.IntRange(min=1), help="Decoding processes. Default: one per CPU core, at most 8.")
-@click.option("--space", metavar="NAME", help="Model of a new library. Default: starter.")
+@scan_options
 @device_options
 @json_option
 def watch(paths: tuple[Path, ...], library: Path | None, as_json: bool, **options: Any) -> None:

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from urllib.parse import unquote
 
 from mmsearch.errors import Corrupt
@@ -66,3 +66,16 @@ def package_facts(archive: Archive) -> Metadata:
     """As `facts.known` has them. Raises: LimitExceeded."""
     name = next(related(relations(archive, ""), "core-properties"), "docProps/core.xml")
     return read_properties(archive, name)
+
+
+class OfficePackage:
+    """What reads a DOCX, PPTX or XLSX begins with: its files, the main one, and what it says of itself."""
+
+    tells_facts: ClassVar[bool] = False
+
+    def __init__(self, archive: Archive, main: str) -> None:
+        self._archive = archive
+        self._main = main
+
+    def facts(self) -> Metadata:
+        return package_facts(self._archive)

@@ -5,16 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar
 
 from mmsearch.errors import Corrupt
-from mmsearch.media.documents.archive import Archive
 from mmsearch.media.documents.flow import Flow
-from mmsearch.media.documents.packages import Relation, package_facts, related, relations
+from mmsearch.media.documents.packages import OfficePackage, Relation, related, relations
 from mmsearch.media.documents.parts import Part, label
 from mmsearch.media.documents.slides import chart_words
 from mmsearch.media.documents.xml import attribute
-from mmsearch.types import Metadata
 
 MOST = 1000
 """Sheets."""
@@ -25,16 +22,7 @@ _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
 _LONGEST_FORMAT = 255
 
 
-class SheetDocument:
-    tells_facts: ClassVar[bool] = False
-
-    def __init__(self, archive: Archive, main: str) -> None:
-        self._archive = archive
-        self._main = main
-
-    def facts(self) -> Metadata:
-        return package_facts(self._archive)
-
+class SheetDocument(OfficePackage):
     def parts(self) -> Iterator[Part]:
         book, strings, styles = _Book(), _Strings(), _Styles()
         self._archive.parse(self._main, book)

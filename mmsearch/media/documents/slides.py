@@ -3,29 +3,18 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar
 
 from mmsearch.errors import Corrupt
 from mmsearch.media.documents.archive import Archive
 from mmsearch.media.documents.flow import Flow
-from mmsearch.media.documents.packages import package_facts, related, relations
+from mmsearch.media.documents.packages import OfficePackage, related, relations
 from mmsearch.media.documents.parts import Part
-from mmsearch.types import Metadata
 
 MOST = 5000
 """Slides."""
 
 
-class SlideDocument:
-    tells_facts: ClassVar[bool] = False
-
-    def __init__(self, archive: Archive, main: str) -> None:
-        self._archive = archive
-        self._main = main
-
-    def facts(self) -> Metadata:
-        return package_facts(self._archive)
-
+class SlideDocument(OfficePackage):
     def parts(self) -> Iterator[Part]:
         order = _Order()
         self._archive.parse(self._main, order)

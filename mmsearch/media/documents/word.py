@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar
 
 from mmsearch.errors import Corrupt
-from mmsearch.media.documents.archive import Archive
 from mmsearch.media.documents.flow import Flow
-from mmsearch.media.documents.packages import Relation, package_facts, related, relations
+from mmsearch.media.documents.packages import OfficePackage, Relation, related, relations
 from mmsearch.media.documents.parts import Part
 from mmsearch.media.documents.xml import attribute
-from mmsearch.types import Metadata
 
 _BESIDE = {
     "footnotes": "footnotes", "endnotes": "endnotes", "comments": "comments", "header": "header", "footer": "footer",
@@ -19,16 +16,7 @@ _BESIDE = {
 """Kind of relation -> place."""
 
 
-class WordDocument:
-    tells_facts: ClassVar[bool] = False
-
-    def __init__(self, archive: Archive, main: str) -> None:
-        self._archive = archive
-        self._main = main
-
-    def facts(self) -> Metadata:
-        return package_facts(self._archive)
-
+class WordDocument(OfficePackage):
     def parts(self) -> Iterator[Part]:
         known = relations(self._archive, self._main)
         styles = _Styles()
