@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 EVERY_S = 5.0
 """Seconds between two plain lines."""
 
+ENOUGH = 10
+"""Files after which the time that is left can be told."""
 
 STAGES = {"scan": "looking for files", "load": "loading the model", "wait": "waiting for an idle machine"}
 """What is said of a stage that moves no count."""
@@ -104,11 +106,15 @@ class _Lines:
             return
         self._counted, self._last = now.files_done, monotonic()
         failed = f", {now.failed} failed" if now.failed else ""
-        left = f", {_left(now, speed)}" if now.files_done < now.files_total else ""
+        left = _left(now, speed) if now.files_done < now.files_total else ""
+        left = left and f", {left}"
         click.echo(f"{now.files_done}/{now.files_total} files, {speed:.1f} files/s{left}{failed}", err=True)
 
 
 def _left(now: "Progress", speed: float) -> str:
+    """Nothing before `ENOUGH` files are done: what the first ones took says little of the others."""
+    if now.files_done < ENOUGH:
+        return ""
     seconds = round((now.files_total - now.files_done) / max(speed, 1e-6))
     if seconds < 90:
         return f"{seconds} s left"
