@@ -23,6 +23,12 @@ PAGE = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+
+def utc_time(ns: int) -> datetime:
+    """Nanoseconds since 1970, which may be before it, or further than the system's own functions go."""
+    return _EPOCH + timedelta(microseconds=ns // 1000)
+
+
 _COLUMNS: Any = select(
     ItemRow.id, ItemRow.path, ItemRow.bundle, ItemRow.status, ItemRow.size, ItemRow.mtime_ns, ItemRow.seen_at,
     ItemRow.content_id, Content.modality, Content.sha256, Content.duration, Content.width, Content.height,
@@ -115,7 +121,7 @@ def _item(row: Any, tags: Any, labels: Any, meta: Any) -> Item:
         modality=row.modality,
         state="present" if row.status == "present" else "missing",
         size=row.size,
-        modified=_EPOCH + timedelta(microseconds=row.mtime_ns // 1000),
+        modified=utc_time(row.mtime_ns),
         ingested=row.seen_at.replace(tzinfo=UTC),
         sha256=row.sha256,
         duration=row.duration,

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from mmsearch.catalog.folders import as_folder, folders_below, items_in_folder, tag_counts, tags_of_items
+from mmsearch.catalog.folders import as_folder, change_times, folders_below, items_in_folder, tag_counts, tags_of_items
 from mmsearch.catalog.items import items_under
-from mmsearch.catalog.listing import count_items, item_at, item_with_id, items_with_ids, next_items
+from mmsearch.catalog.listing import count_items, item_at, item_with_id, items_with_ids, next_items, utc_time
 from mmsearch.catalog.meta import checked_meta
 from mmsearch.catalog.store import FORGOTTEN as TOGETHER
 from mmsearch.catalog.tags import checked_tags
@@ -116,6 +117,11 @@ class LibraryItems:
     def tags_of(self, ids: Sequence[int]) -> dict[int, list[str]]:
         """The tags that people gave items, sorted, by the items' ids; an item without a tag is left out."""
         return self._context.catalog().read(tags_of_items, ids)
+
+    def modified_of(self, ids: Sequence[int]) -> dict[int, datetime]:
+        """When the files of items last changed, UTC, by the items' ids; an id that no item has is left out."""
+        found = self._context.catalog().read(change_times, ids)
+        return {item: utc_time(time) for item, time in found.items()}
 
     def tag(self, paths: Paths, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
         """Give items tags of a person, and take tags away. Filters (`tag = dog`) and searched words know them at once.

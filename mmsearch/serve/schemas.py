@@ -139,6 +139,8 @@ class ServedHit(Hit):
     taken: str | None = None
     """By the clock of the camera: a day, or a moment without a zone."""
     title: str | None = None
+    modified: datetime | None = None
+    """When the file last changed, UTC."""
     tags: tuple[str, ...] = ()
     links: MediaLinks = field(default_factory=lambda: MediaLinks(""))
 

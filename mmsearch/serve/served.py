@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from mmsearch import Hit, Item, Library
@@ -27,17 +28,18 @@ AUDIO_CODECS = frozenset(("aac", "flac", "mp3", "mp3float", "opus", "vorbis", "p
 
 
 def served_hits(library: Library, hits: list[Hit]) -> list[dict[str, Any]]:
-    """Hits as `ServedHit` describes them, with their tags."""
-    tags = library.tags_of([hit.item_id for hit in hits])
-    return [_served(hit, tags.get(hit.item_id, [])) for hit in hits]
+    """Hits as `ServedHit` describes them, with their tags and the times of their files."""
+    ids = [hit.item_id for hit in hits]
+    tags, modified = library.tags_of(ids), library.modified_of(ids)
+    return [_served(hit, tags.get(hit.item_id, []), modified.get(hit.item_id)) for hit in hits]
 
 
-def _served(hit: Hit, tags: list[str]) -> dict[str, Any]:
+def _served(hit: Hit, tags: list[str], modified: datetime | None) -> dict[str, Any]:
     folder, _, name = str(hit.path).rpartition(os.sep)
     facts = {field: plain(getattr(hit, field)) for field in HIT_FIELDS}
     said = {field: plain(hit.metadata.get(field)) for field in OF_THE_FILE}
     media = plain(links(hit.item_id, hit.modality, name, hit.metadata))
-    return {**facts, **said, "tags": tags, "name": name, "folder": folder, "links": media}
+    return {**facts, **said, "tags": tags, "modified": plain(modified), "name": name, "folder": folder, "links": media}
 
 
 def item_facts(item: Item) -> dict[str, Any]:

@@ -341,3 +341,13 @@ def test_what_cannot_be_kept_is_said_in_a_line(library: Library, folder: Path) -
         with pytest.raises(InvalidInput) as raised:
             call()
         assert raised.value.message == message
+
+
+def test_the_times_of_many_items_are_those_of_each(library: Library, folder: Path) -> None:
+    words(folder / "red.txt", "red")
+    words(folder / "old.txt", "green")
+    os.utime(folder / "old.txt", ns=(1, -1_500))
+    library.ingest(folder)
+    known = {item.id: item.modified for item in library.items()}
+    assert library.modified_of([*known, 10**9]) == known and len(known) == 6
+    assert min(known.values()) == datetime(1969, 12, 31, 23, 59, 59, 999998, tzinfo=UTC)

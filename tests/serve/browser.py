@@ -52,6 +52,9 @@ def fill(folder: Path) -> None:
     shutil.copy(SAMPLES / "photos" / "dog-at-a-laptop.jpg", folder / "photos" / "the same dog.jpg")
     (folder / "notes" / f"{HOSTILE.replace('/', '')}.txt").write_text(f"{HOSTILE} a script about lighthouses")
     (folder / "notes" / RIGHT_TO_LEFT).write_text("a short note on lighthouses")
+    # Of what a dog is sure to find, the surest is the oldest.
+    for years, name in enumerate(("dog-barking-george.ogg", "dog-barking-sharply.ogg")):
+        os.utime(folder / "sounds" / name, (1e9 + years, 1e9 + years))
     (folder / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no picture")
     unplayable(folder / "videos" / "old camera.avi")
 

@@ -41,7 +41,7 @@ function useHits(state) {
       (told) => set((old) => ({
         key,
         hits: offset ? [...before, ...told.hits] : told.hits,
-        more: told.hits.length === PAGE,
+        more: told.more,
         loading: false,
         error: null,
         changed: offset ? old.changed || old.generation !== told.generation : false,
@@ -66,7 +66,7 @@ export function ordered(hits, sort) {
   const surer = hits.filter((hit) => hit.level == null || DIVIDED.includes(hit.level));
   const rest = hits.filter((hit) => !surer.includes(hit));
   if (sort === "date") {
-    const date = (hit) => hit.metadata?.taken || hit.metadata?.modified || "";
+    const date = (hit) => hit.taken || hit.modified || "";
     surer.sort((a, b) => (date(a) < date(b) ? 1 : date(a) > date(b) ? -1 : a.rank - b.rank));
   }
   return { surer, rest };
