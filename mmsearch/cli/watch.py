@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmsearch.cli import show
-from mmsearch.cli.options import FilePath, device_options, json_option, library_option, open_library, scan_options
+from mmsearch.cli.options import (
+    FilePath,
+    device_options,
+    json_option,
+    library_option,
+    manners_options,
+    open_for_work,
+    scan_options,
+)
 
 if TYPE_CHECKING:
     from mmsearch import IngestReport, Watch, WatchEvent
@@ -23,6 +31,7 @@ COUNTED = ("new", "changed", "moved", "copied", "restored", "missing")
 @click.argument("paths", nargs=-1, required=True, type=FilePath())
 @library_option
 @scan_options
+@manners_options
 @device_options
 @json_option
 def watch(paths: tuple[Path, ...], library: Path | None, as_json: bool, **options: Any) -> None:
@@ -30,8 +39,8 @@ def watch(paths: tuple[Path, ...], library: Path | None, as_json: bool, **option
 
     It begins with an ingest of all of them. With --json, each event is a line of JSON.
     """
-    settings = {name: options.pop(name) for name in ("space", "workers", "device", "precision")}
-    with open_library(library, **settings) as opened:
+    settings = {name: options.pop(name) for name in ("space", "workers", "jobs", "nice", "device", "precision")}
+    with open_for_work(library, **settings) as opened:
         watching = opened.watch(*paths, on_event=_print_json if as_json else _print, **options)
         with _stopped_by_signals(watching):
             watching.run()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmsearch.core.config import Settings, own_process
+from mmsearch.core.manners import bound_process
 from mmsearch.errors import MmsearchError
 from mmsearch.library import Library
 from mmsearch.types import Progress
@@ -59,7 +60,10 @@ def as_opened(library: Library) -> Told:
 
 
 def _opened(path: str, settings: dict[str, Any], space: str | None, trusted: list[str]) -> Library:
-    return Library(Path(path), Settings(**settings), space, trusted)
+    library = Library(Path(path), Settings(**settings), space, trusted)
+    # As an ingest in a shell: behind what serves, and in no more cores than it may have.
+    bound_process(library.settings.jobs, library.settings.nice)
+    return library
 
 
 def _cancel_at_end(cancel: threading.Event) -> None:

@@ -37,3 +37,23 @@ def test_one_job_uses_no_more_than_a_core(environment: dict[str, str], folder: P
     used, report = cores_used(environment, folder, "--jobs", "1")
     assert report["new"] == 40
     assert used <= ALLOWED
+
+
+def test_a_watch_and_a_server_s_job_step_back(environment: dict[str, str], folder: Path, tmp_path: Path) -> None:
+    known = {**os.environ, **environment, "PYTHONPATH": str(CHECKOUT), "MMSEARCH_SPACE": "starter"}
+    command = [sys.executable, "-m", "mmsearch", "watch", str(folder), "--json", "--nice", "7", "--jobs", "1"]
+    with subprocess.Popen(command, env=known, stdout=subprocess.PIPE) as watch:
+        assert watch.stdout is not None and b'"watching"' in watch.stdout.readline()
+        assert (os.getpriority(os.PRIO_PROCESS, watch.pid), len(os.sched_getaffinity(watch.pid))) == (7, 1)
+        watch.terminate()
+        watch.wait(60)
+    job = """
+import json, os, sys
+from mmsearch.serve.job_process import _opened
+_opened(sys.argv[1], {"nice": 9, "jobs": 1}, None, [])
+print(os.getpriority(os.PRIO_PROCESS, 0), len(os.sched_getaffinity(0)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", job, str(tmp_path / "library")], env=known, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"9", b"1"]
