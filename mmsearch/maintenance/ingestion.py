@@ -20,7 +20,9 @@ from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
-from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked
+from mmsearch.extract.extractors import wanted_extractors
+from mmsearch.extract.library_extraction import LibraryExtraction
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, Watch, WatchEvent, WatchTimes, plan_only
 from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
@@ -220,6 +222,23 @@ class LibraryIngestion:
             known = failures_to_retry(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known), Ingest)
 
+    @property
+    def extract(self) -> LibraryExtraction:
+        """What is said and written in the library's files: extract it, see what there is, forget it."""
+        return LibraryExtraction(self._context)
+
+    def _extract(self, options: IngestOptions, report: IngestReport) -> None:
+        """Look for words in what was taken in, as the settings `speech` and `ocr` say, or as far as was asked for."""
+        for name in wanted_extractors(self.settings):
+            if options.cancel.is_set():
+                break
+            try:
+                with report.timed(name):
+                    self.extract.add(name, cancel=options.cancel)
+            except LibraryLocked:
+                report.warnings.append(f"{name}: something is being extracted already, it goes on with these files")
+        report.interrupted = options.cancel.is_set()
+
     def _ingest(
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
@@ -248,6 +267,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
+        self._extract(options, report)
         job.done()
         return report
 
