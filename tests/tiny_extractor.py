@@ -63,7 +63,7 @@ class _Tiny:
 class TinyOcr(_Tiny):
     name = "tiny-ocr"
     source = "written"
-    modalities = ("image", "video")
+    modalities = ("image", "video", "text")
 
 
 class TinySpeech(_Tiny):

@@ -27,7 +27,8 @@ al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2023, section
 LEAST_SCORE = 0.8
 """Gate of written text: the mean probability of a line's characters."""
 
-_WORD = re.compile(r"\w\w")
+_WORD, _CHARACTER = re.compile(r"\w\w"), re.compile(r"\w")
+"""A line has one in it: of what is written, since single letters are mostly read into ornaments; of what is said."""
 
 
 def passes(line: Line) -> bool:
@@ -37,7 +38,7 @@ def passes(line: Line) -> bool:
         scores.get("logprob", 0.0) > LEAST_LOGPROB
         and scores.get("compression", 0.0) < MOST_COMPRESSION
         and scores.get("score", 1.0) >= LEAST_SCORE
-        and _WORD.search(line.text) is not None
+        and (_WORD if "score" in scores else _CHARACTER).search(line.text) is not None
     )
 
 

@@ -61,9 +61,16 @@ def wanted_extractors(settings: Settings) -> list[str]:
     return found
 
 
-def estimate_cost(extractor: Extractor, amounts: Mapping[Modality, tuple[int, float]]) -> ExtractionEstimate:
-    """Of contents by item modality: how many, and their seconds of sound or video."""
-    cpu = 0.0
+SCANNED = 5.0
+"""Seconds of CPU that a scanned document takes, about: three pages."""
+
+
+def estimate_cost(
+    extractor: Extractor, amounts: Mapping[Modality, tuple[int, float]], scanned: int = 0
+) -> ExtractionEstimate:
+    """Of contents by item modality: how many, and their seconds of sound or video; and of scanned documents."""
+    cpu = SCANNED * scanned
+    amounts = {**amounts, "text": (amounts.get("text", (0, 0.0))[0] + scanned, 0.0)} if scanned else amounts
     for modality, (count, seconds) in amounts.items():
         each = extractor.cost.get(modality, 0.0)
         cpu += each * (seconds if modality in ("audio", "video") else count)

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -15,20 +16,20 @@ from time import monotonic
 import numpy as np
 
 from mmsearch.catalog import Catalog, MissingEmbeddings, SpaceRecord
+from mmsearch.catalog.extraction_cuts import NewCut, store_cuts, uncut_extractions
 from mmsearch.catalog.extractions import (
-    ExtractorRecord,
-    NewCut,
     NewExtraction,
+    Wanted,
     has_subtitles,
     pending_amounts,
     pending_contents,
-    store_cuts,
     store_extractions,
-    uncut_extractions,
 )
 from mmsearch.catalog.spaces import all_spaces
+from mmsearch.errors import LibraryLocked
 from mmsearch.extract.cuts import CUT, cut_lines
 from mmsearch.extract.process import Extracted, ExtractionJob, ExtractionPool
+from mmsearch.extract.scanned import jobs_of, scanned_documents, take_scanned
 from mmsearch.ingest.present import LEFT_OUT, present_file
 from mmsearch.types import Modality, OnProgress, Progress, Segment, Space, Span, Vectors
 
@@ -46,6 +47,8 @@ SUBTITLES = "it has subtitles"
 
 _PASSES = frozenset(("transient", "unreadable"))
 """Failure classes that say nothing about a content: it is looked at again."""
+
+WriterLock = Callable[[], AbstractContextManager[None]]
 
 DeriveVectors = Callable[[Vectors, Sequence[Modality]], Mapping[int, Vectors]]
 """From base vectors and their segments' modalities: space id -> what projections make of them."""
@@ -82,13 +85,13 @@ class Extraction:
     def __init__(
         self,
         catalog: Catalog,
-        extractor: ExtractorRecord,
+        wanted: Wanted,
         spaces: Callable[[SpaceRecord], Space],
         derive: Callable[[SpaceRecord], DeriveVectors],
         on_progress: OnProgress | None,
         cancel: threading.Event,
     ) -> None:
-        self._catalog, self._extractor = catalog, extractor
+        self._catalog, self._wanted, self._extractor = catalog, wanted, wanted.extractor
         self._spaces, self._derive = spaces, derive
         self._on_progress, self._cancel = on_progress, cancel
         self._total = 0
@@ -97,22 +100,41 @@ class Extraction:
         self._jobs: dict[int, MissingEmbeddings] = {}
         self.tally = ExtractionTally()
 
-    def run(self, pool: Callable[[], ExtractionPool], *, retry: bool = False) -> ExtractionTally:
-        """Extract what is missing, and cut what is not cut. The pool is made if there is something to look at."""
-        amounts = self._catalog.read(pending_amounts, self._extractor, retry=retry, version=self._catalog.version)
-        self._total = sum(n for n, _ in amounts.values())
+    def read_scanned(self, workers: ExtractionPool, record: SpaceRecord, writing: WriterLock) -> None:
+        """Take in scanned documents that an ingest refused; where somebody else writes, another time."""
+        documents = scanned_documents(self._catalog, self._wanted)
+        for found in workers.run(jobs_of(documents)):
+            if self._cancel.is_set():
+                return
+            self.tally.files += 1
+            with suppress(LibraryLocked), writing():
+                lines = take_scanned(self._catalog, self._wanted, record, documents[found.job.key], found)
+                self.tally.with_lines += bool(lines)
+                self.tally.lines += len(lines)
+            self._tell(found.job.path)
+
+    def run(self, pool: Callable[[], ExtractionPool], record: SpaceRecord, writing: WriterLock) -> ExtractionTally:
+        """Extract what is missing, and cut what is not cut. The pool is made if there is something to look at.
+
+        Args:
+            record: The space that takes scanned documents in.
+            writing: Holds the writer's lock, for these.
+        """
+        amounts = self._catalog.read(pending_amounts, self._wanted)
+        self._total = sum(n for n, _ in amounts.values()) + len(scanned_documents(self._catalog, self._wanted))
         if self._total:
             with pool() as workers:
-                for found in workers.run(self._to_do(retry)):
+                for found in workers.run(self._to_do()):
                     self._take(found)
                     if self._cancel.is_set():
                         break
+                self.read_scanned(workers, record, writing)
         self._commit()
         self._tell(None)
         return self.tally
 
-    def _to_do(self, retry: bool) -> Iterator[ExtractionJob]:
-        for content in self._pending(retry):
+    def _to_do(self) -> Iterator[ExtractionJob]:
+        for content in self._pending():
             if self._cancel.is_set():
                 return
             found = present_file(content, self._catalog.originals)
@@ -128,10 +150,10 @@ class Extraction:
                 path = found.source or Path(os.fsdecode(found.path))
                 yield ExtractionJob(content.content_id, path, found.size, found.mtime_ns)
 
-    def _pending(self, retry: bool) -> Iterator[MissingEmbeddings]:
-        after, version = -1, self._catalog.version
+    def _pending(self) -> Iterator[MissingEmbeddings]:
+        after = -1
         while True:
-            page = self._catalog.read(pending_contents, self._extractor, after, PAGE, retry=retry, version=version)
+            page = self._catalog.read(pending_contents, self._wanted, after, PAGE)
             yield from page
             if len(page) < PAGE:
                 return

@@ -1,23 +1,37 @@
 """What `Library.extract` offers: extractors run over the files that are here, and what they left."""
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Literal
 
-from mmsearch.catalog.extractions import ExtractionCounts, extraction_counts, forget_extractions, pending_amounts
+from mmsearch.catalog.extraction_cuts import forget_extractions
+from mmsearch.catalog.extractions import (
+    ExtractionCounts,
+    Wanted,
+    extraction_counts,
+    pending_amounts,
+    spoken_lines,
+)
+from mmsearch.catalog.items import items_at
 from mmsearch.catalog.spaces import active_space, base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
+from mmsearch.core.media_paths import item_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked
+from mmsearch.extract.cuts import passes
 from mmsearch.extract.extractors import ExtractionEstimate, estimate_cost, make_extractor, record_of
 from mmsearch.extract.job import DeriveVectors, Extraction, ExtractionProblem, fill_cuts
 from mmsearch.extract.process import ExtractionPool
-from mmsearch.types import Modality, OnProgress, Vectors
+from mmsearch.extract.scanned import scanned_documents
+from mmsearch.extract.transcripts import as_srt, as_vtt
+from mmsearch.types import Extractor, Line, Modality, OnProgress, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +75,20 @@ class LibraryExtraction:
         """What extractors left in the library."""
         return self._context.catalog().read(extraction_counts)
 
-    def estimate(self, name: str, *, retry: bool = False) -> ExtractionEstimate:
+    def estimate(
+        self, name: str, path: str | os.PathLike[str] | None = None, *, retry: bool = False
+    ) -> ExtractionEstimate:
         """What `add` would take. Raises: UnknownName, WeightsError if the extractor can't run here, LibraryEmpty."""
         self._require_space()
         extractor = make_extractor(name, self._context.settings.limits)
-        amounts = self._context.catalog().read(pending_amounts, record_of(extractor), retry=retry, version=VERSION)
-        return estimate_cost(extractor, amounts)
+        wanted, catalog = _wanted(extractor, path, retry), self._context.catalog()
+        scanned = len(scanned_documents(catalog, wanted))
+        return estimate_cost(extractor, catalog.read(pending_amounts, wanted), scanned)
 
     def add(
         self,
         name: str,
+        path: str | os.PathLike[str] | None = None,
         *,
         retry: bool = False,
         on_progress: OnProgress | None = None,
@@ -80,6 +98,7 @@ class LibraryExtraction:
 
         Args:
             name: "speech", "ocr", or that of another package's extractor.
+            path: Only files at or below it.
             retry: Try again the files that failed in an earlier run.
             on_progress: Called now and then with a `Progress`.
             cancel: Set it from another thread to stop after the current files.
@@ -90,11 +109,13 @@ class LibraryExtraction:
         self._require_space()
         context, stop, start = self._context, cancel or threading.Event(), perf_counter()
         settings = context.settings
-        extractor = record_of(make_extractor(name, settings.limits))
+        wanted = _wanted(make_extractor(name, settings.limits), path, retry)
+        extractor = wanted.extractor
         target = registry.target_of("extractors", name)
         with context.extracting():
-            job = Extraction(context.catalog(), extractor, context.space_of, self._derived, on_progress, stop)
-            done = job.run(lambda: ExtractionPool(target, settings.limits, settings.decode_workers), retry=retry)
+            job = Extraction(context.catalog(), wanted, context.space_of, self._derived, on_progress, stop)
+            pool = ExtractionPool.maker(target, settings.limits, settings.decode_workers)
+            done = job.run(pool, context.base()[1], context.writing)
         if done.segments:
             self._publish()
         return ExtractionAdded(
@@ -130,11 +151,34 @@ class LibraryExtraction:
         source = sources.get(name) or make_extractor(name, context.settings.limits).source
         with context.writing(), context.extracting():
             catalog = context.catalog()
-            contents, segments = catalog.write(forget_extractions, source)
+            contents, segments, empty = catalog.write(forget_extractions, source)
+            # Documents that were taken in by these lines alone: the next ingest refuses them again.
+            catalog.forget(empty)
             if contents or segments:
                 self._measured()
             freed = catalog.wipe(WIPED_AT_ONCE)
         return ExtractionDropped(contents, segments, freed)
+
+    def transcript(self, path: str | os.PathLike[str]) -> tuple[Line, ...]:
+        """What is said in a file of the library, in order: its subtitles, or what was heard and is worth being found.
+
+        Raises: InvalidInput if nothing is known at the path, or of what is said there.
+        """
+        address = item_path(path)
+        with self._context.catalog().reading() as snapshot:
+            if not items_at(snapshot, [address]):
+                raise InvalidInput(f"nothing is known at {path}", hint="see what is: mmsearch items")
+            lines = tuple(line for line in spoken_lines(snapshot, address) if passes(line))
+        if not lines:
+            raise InvalidInput(
+                f"nothing is known of what is said in {path}", hint="listen to it: mmsearch extract add speech"
+            )
+        return lines
+
+    def subtitles(self, path: str | os.PathLike[str], form: Literal["srt", "vtt"]) -> str:
+        """`transcript` as a file of subtitles. Raises: as `transcript`."""
+        lines = self.transcript(path)
+        return as_srt(lines) if form == "srt" else as_vtt(lines)
 
     def _require_space(self) -> None:
         if self._context.catalog().read(active_space) is None:
@@ -153,6 +197,10 @@ class LibraryExtraction:
         space, record = self._context.embedding()
         self._context.calibrate(space, record)
         self._context.indexes().publish()
+
+
+def _wanted(extractor: Extractor, path: str | os.PathLike[str] | None, retry: bool) -> Wanted:
+    return Wanted(record_of(extractor), VERSION, retry, None if path is None else item_path(path))
 
 
 def _derive_nothing(_vectors: Vectors, _modalities: Sequence[Modality]) -> Mapping[int, Vectors]:

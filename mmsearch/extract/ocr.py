@@ -20,7 +20,7 @@ from mmsearch.media.image import ImageDecoder
 from mmsearch.media.pdf import is_pdf, scanned_pages
 from mmsearch.media.sniff import open_decoder, read_head
 from mmsearch.media.video import VideoDecoder
-from mmsearch.types import Box, Limits, Line, Modality, Windowing
+from mmsearch.types import Box, Decoder, Limits, Line, Modality, Windowing
 
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
@@ -74,7 +74,7 @@ class OcrExtractor:
             yield from self._pages(path)
             return
         windowing = Windowing(image_side=READ_SIDE)
-        decoders = [ImageDecoder(windowing, self._limits), VideoDecoder(windowing, self._limits)]
+        decoders: list[Decoder] = [ImageDecoder(windowing, self._limits), VideoDecoder(windowing, self._limits)]
         try:
             decoder = open_decoder(path, decoders, self._limits)
         except Unsupported:
@@ -126,7 +126,7 @@ class OcrExtractor:
         result = engine(np.ascontiguousarray(pixels[:, :, ::-1]), use_det=True, use_cls=True, use_rec=True)
         if getattr(result, "txts", None) is None or result.boxes is None:
             return []
-        found = []
+        found: list[_Found] = []
         for corners, text, score in zip(result.boxes, result.txts, result.scores, strict=True):
             xs, ys = np.asarray(corners)[:, 0] / pixels.shape[1], np.asarray(corners)[:, 1] / pixels.shape[0]
             left, top, right, bottom = area
@@ -207,7 +207,8 @@ def _model_files() -> dict[str, Path]:
     files = {stage: Path(spec.origin).parent / "models" / name for stage, name in MODELS.items()}
     if missing := [path.name for path in files.values() if not path.is_file()]:
         raise WeightsError(
-            f"this rapidocr lacks its models: {', '.join(missing)}", hint="pip install --force-reinstall 'rapidocr>=3.10'"
+            f"this rapidocr lacks its models: {', '.join(missing)}",
+            hint="pip install --force-reinstall 'rapidocr>=3.10'",
         )
     return files
 

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +55,11 @@ class ExtractionPool:
         self._own = threading.local()
         self._workers: set[DecodeWorker] = set()
         self._mutex = threading.Lock()
+
+    @classmethod
+    def maker(cls, target: str, limits: Limits, workers: int) -> Callable[[], "ExtractionPool"]:
+        """What makes one, where it is needed."""
+        return lambda: cls(target, limits, workers)
 
     def __enter__(self) -> "ExtractionPool":
         return self

@@ -29,7 +29,7 @@ from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import LibraryRoot, Modality, OnProgress
+from mmsearch.types import LibraryRoot, Modality, OnProgress, Progress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -227,14 +227,19 @@ class LibraryIngestion:
         """What is said and written in the library's files: extract it, see what there is, forget it."""
         return LibraryExtraction(self._context)
 
-    def _extract(self, options: IngestOptions, report: IngestReport) -> None:
-        """Look for words in what was taken in, as the settings `speech` and `ocr` say, or as far as was asked for."""
-        for name in wanted_extractors(self.settings):
+    def _extract(self, names: Sequence[str], options: IngestOptions, report: IngestReport) -> None:
+        """Look for words in what the library has. The last word of the progress is the ingest's own."""
+
+        def shown(progress: Progress) -> None:
+            if options.on_progress is not None and progress.stage != "done":
+                options.on_progress(progress)
+
+        for name in names:
             if options.cancel.is_set():
                 break
             try:
-                with report.timed(name):
-                    self.extract.add(name, cancel=options.cancel)
+                with report.timed("extract"):
+                    self.extract.add(name, on_progress=shown, cancel=options.cancel)
             except LibraryLocked:
                 report.warnings.append(f"{name}: something is being extracted already, it goes on with these files")
         report.interrupted = options.cancel.is_set()
@@ -242,6 +247,7 @@ class LibraryIngestion:
     def _ingest(
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
+        extractors = wanted_extractors(self.settings)
         with self._context.writing(create=True):
             catalog = self._context.catalog(create=True)
             self._context.sweep()
@@ -267,7 +273,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
-        self._extract(options, report)
+        self._extract(extractors, options, report)
         job.done()
         return report
 

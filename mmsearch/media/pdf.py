@@ -59,7 +59,7 @@ def pdf_pages(path: Path, limits: Limits) -> Iterator[tuple[int, str]]:
 
 
 SCANNED_LETTERS = 20
-"""A page with fewer letters and digits in its text layer is taken for a picture of one: a scanner's stamp is no text."""
+"""A page with fewer letters and digits in its text layer is taken for a picture of one: a stamp is no text."""
 
 
 def scanned_pages(path: Path, limits: Limits, side: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
