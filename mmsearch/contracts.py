@@ -160,7 +160,7 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A line of text that an extractor made out of a sound or a picture, as the model gave it."""
 
     text: str
@@ -209,7 +209,7 @@ class Extractor(Protocol):
         """CPU seconds that a second of sound or video, a picture or a page takes, about, by item modality."""
         ...
 
-    def extract(self, path: Path) -> Iterator[Line | None]:
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
         """The lines of a file, in the order of time or of reading; none if there are none.
 
         None stands for a step of work without a line: a worker that yields nothing for long is taken to be stuck. The

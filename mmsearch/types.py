@@ -22,7 +22,6 @@ from mmsearch.contracts import EncoderSpec as EncoderSpec
 from mmsearch.contracts import Extractor as Extractor
 from mmsearch.contracts import Ids as Ids
 from mmsearch.contracts import Limits as Limits
-from mmsearch.contracts import Line as Line
 from mmsearch.contracts import Metadata as Metadata
 from mmsearch.contracts import Modality as Modality
 from mmsearch.contracts import Neighbours as Neighbours
@@ -32,6 +31,7 @@ from mmsearch.contracts import Selection as Selection
 from mmsearch.contracts import SourceFile as SourceFile
 from mmsearch.contracts import Space as Space
 from mmsearch.contracts import Span as Span
+from mmsearch.contracts import TextLine as TextLine
 from mmsearch.contracts import VectorIndex as VectorIndex
 from mmsearch.contracts import Vectors as Vectors
 from mmsearch.contracts import Windowing as Windowing

@@ -1,7 +1,7 @@
 """Extractors that read lines which a file itself brings: quick, exact, and no model.
 
 The lines stand at the end of a PNG or a WAV file, where nothing else looks: a mark and a JSON list of objects with the
-fields of `mmsearch.contracts.Line`. `with_lines` puts them there. A file whose lines are the word "broken" fails.
+fields of `mmsearch.contracts.TextLine`. `with_lines` puts them there. A file whose lines are the word "broken" fails.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from mmsearch.core import registry
 from mmsearch.errors import Corrupt
-from mmsearch.types import Limits, Line, Modality
+from mmsearch.types import Limits, Modality, TextLine
 
 MARK = b"\nmmsearch-lines:"
 
@@ -47,7 +47,7 @@ class _Tiny:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
 
-    def extract(self, path: Path) -> Iterator[Line | None]:
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
         time.sleep(float(os.environ.get(SLOW, "0")))
         _, mark, raw = path.read_bytes().rpartition(MARK)
         yield None
@@ -57,7 +57,7 @@ class _Tiny:
             if fields["text"] == "crash":
                 os._exit(9)
             box = fields.pop("box", None)
-            yield Line(**fields, box=None if box is None else tuple(box))
+            yield TextLine(**fields, box=None if box is None else tuple(box))
 
 
 class TinyOcr(_Tiny):

@@ -26,7 +26,7 @@ from mmsearch.catalog.tables import (
     SpaceRow,
 )
 from mmsearch.catalog.traces import mark_traces
-from mmsearch.types import Line, Span, Vectors
+from mmsearch.types import Span, TextLine, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class StoredExtraction:
 
     content_id: int
     source: str
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from mmsearch.catalog.tables import (
     ItemRow,
     SegmentRow,
 )
-from mmsearch.types import Line, Modality
+from mmsearch.types import Modality, TextLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class NewExtraction:
     sha256: str
     state: str
     """done, failed or skipped."""
-    lines: Sequence[Line] = ()
+    lines: Sequence[TextLine] = ()
     reason: str | None = None
 
 
@@ -74,7 +74,7 @@ def _of(extractor: ExtractorRecord, retry: bool, version: str) -> ColumnElement[
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExtractionScope:
     """Which contents a run looks at."""
 
     extractor: ExtractorRecord
@@ -86,7 +86,7 @@ class Wanted:
     """Only what has an item at or below this path."""
 
 
-def _pending(wanted: Wanted) -> ColumnElement[bool]:
+def _pending(wanted: ExtractionScope) -> ColumnElement[bool]:
     kinds = Content.modality.in_(wanted.extractor.modalities)
     if wanted.within is None:
         here: ColumnElement[bool] = FINDABLE
@@ -96,7 +96,9 @@ def _pending(wanted: Wanted) -> ColumnElement[bool]:
     return and_(kinds, here, not_(_of(wanted.extractor, wanted.retry, wanted.version)))
 
 
-def pending_contents(connection: Connection, wanted: Wanted, after: int, limit: int) -> list[MissingEmbeddings]:
+def pending_contents(
+    connection: Connection, wanted: ExtractionScope, after: int, limit: int
+) -> list[MissingEmbeddings]:
     """The next findable contents beyond an id that an extractor has not looked at, by id."""
     query = select(Content.id, Content.sha256).where(Content.id > after, _pending(wanted))
     found = connection.execute(query.order_by(Content.id).limit(limit)).all()
@@ -109,7 +111,7 @@ def pending_contents(connection: Connection, wanted: Wanted, after: int, limit: 
     return [MissingEmbeddings(content_id, sha256, tuple(files[content_id])) for content_id, sha256 in found]
 
 
-def pending_amounts(connection: Connection, wanted: Wanted) -> dict[Modality, tuple[int, float]]:
+def pending_amounts(connection: Connection, wanted: ExtractionScope) -> dict[Modality, tuple[int, float]]:
     """Item modality -> how many contents an extractor has not looked at, and their seconds of sound or video."""
     query = (
         select(Content.modality, func.count(), func.coalesce(func.sum(Content.duration), 0.0))
@@ -136,7 +138,7 @@ def has_subtitles(connection: Connection, content_id: int) -> bool:
     return any(connection.execute(query.limit(1)).first() for query in (inside, beside))
 
 
-def spoken_lines(connection: Connection, path: bytes) -> tuple[Line, ...]:
+def spoken_lines(connection: Connection, path: bytes) -> tuple[TextLine, ...]:
     """What is said in the item at a path, as subtitles in it or beside it say, or as an extractor heard; in order."""
     row, near = SegmentRow, aliased(ItemRow)
     columns = select(row.text, row.start, row.end).where(
@@ -152,7 +154,7 @@ def spoken_lines(connection: Connection, path: bytes) -> tuple[Line, ...]:
     for query in (inside, beside):
         found: Any = connection.execute(query.order_by(row.start, row.id)).all()
         if found:
-            return tuple(Line(text or "", start, end) for text, start, end in found)
+            return tuple(TextLine(text or "", start, end) for text, start, end in found)
     content = connection.execute(select(ItemRow.content_id).where(ItemRow.path == path)).scalar()
     return () if content is None else lines_of(connection, content, "said")
 
@@ -187,7 +189,7 @@ def store_extractions(
         connection.execute(insert(ExtractionLine), lines)
 
 
-def lines_of(connection: Connection, content_id: int, source: str) -> tuple[Line, ...]:
+def lines_of(connection: Connection, content_id: int, source: str) -> tuple[TextLine, ...]:
     """The lines of a content, as the model gave them; none if it was not looked at."""
     row = ExtractionLine
     query = (
@@ -197,7 +199,7 @@ def lines_of(connection: Connection, content_id: int, source: str) -> tuple[Line
     )
     rows: Any = connection.execute(query)
     return tuple(
-        Line(text, start, end, page, boxes.read_box(box), scores, language)
+        TextLine(text, start, end, page, boxes.read_box(box), scores, language)
         for text, start, end, page, box, scores, language in rows
     )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from mmsearch.types import Box, Line, Span
+from mmsearch.types import Box, Span, TextLine
 
 CUT = "1"
 """Changed with whatever below changes the segments of the same lines: they are cut anew, and no model runs."""
@@ -31,7 +31,7 @@ _WORD, _CHARACTER = re.compile(r"\w\w"), re.compile(r"\w")
 """A line has one in it: of what is written, since single letters are mostly read into ornaments; of what is said."""
 
 
-def passes(line: Line) -> bool:
+def passes(line: TextLine) -> bool:
     """Whether a line is worth being found. A score that the model didn't give is no hurdle."""
     scores = line.scores
     return (
@@ -42,7 +42,7 @@ def passes(line: Line) -> bool:
     )
 
 
-def cut_lines(lines: Sequence[Line], source: str) -> list[Span]:
+def cut_lines(lines: Sequence[TextLine], source: str) -> list[Span]:
     """The segments of a content, in order; none if no line passes."""
     kept = [line for line in lines if passes(line)]
     return [
@@ -53,14 +53,14 @@ def cut_lines(lines: Sequence[Line], source: str) -> list[Span]:
     ]
 
 
-def _place(line: Line) -> tuple[object, ...]:
+def _place(line: TextLine) -> tuple[object, ...]:
     """What lines of one segment have in common: a page, or what a frame shows; of speech nothing."""
     return (line.page, line.start, line.end) if line.box is not None else (line.page,)
 
 
-def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
+def _runs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
     """Lines without a pause between them."""
-    run: list[Line] = []
+    run: list[TextLine] = []
     for line in lines:
         if run and _gap(run[-1], line) >= PAUSE_S:
             yield run
@@ -70,14 +70,14 @@ def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
         yield run
 
 
-def _gap(one: Line, later: Line) -> float:
+def _gap(one: TextLine, later: TextLine) -> float:
     """Seconds from the end of one line to the next; 0 for what stands in a picture."""
     if one.end is None or later.start is None or later.box is not None:
         return 0.0
     return abs(later.start - one.end)
 
 
-def _parts(run: Sequence[Line]) -> Iterator[Sequence[Line]]:
+def _parts(run: Sequence[TextLine]) -> Iterator[Sequence[TextLine]]:
     """Some lines after some, each but the first beginning with the last line before, if there is room for it."""
     first = 0
     while first < len(run):
@@ -90,12 +90,12 @@ def _parts(run: Sequence[Line]) -> Iterator[Sequence[Line]]:
         first = end - 1 if end - 1 > first and _fits(run[end - 1 : end + 1]) else end
 
 
-def _fits(lines: Sequence[Line]) -> bool:
+def _fits(lines: Sequence[TextLine]) -> bool:
     words = sum(len(line.text.split()) for line in lines)
     return words <= MOST_WORDS and (lines[-1].end or 0.0) - (lines[0].start or 0.0) <= LONGEST_S
 
 
-def _joined(lines: Sequence[Line], source: str) -> Span:
+def _joined(lines: Sequence[TextLine], source: str) -> Span:
     boxes = [line.box for line in lines if line.box is not None]
     return Span(
         start=lines[0].start,

@@ -18,8 +18,8 @@ import numpy as np
 from mmsearch.catalog import Catalog, MissingEmbeddings, SpaceRecord
 from mmsearch.catalog.extraction_cuts import NewCut, store_cuts, uncut_extractions
 from mmsearch.catalog.extractions import (
+    ExtractionScope,
     NewExtraction,
-    Wanted,
     has_subtitles,
     pending_amounts,
     pending_contents,
@@ -85,7 +85,7 @@ class Extraction:
     def __init__(
         self,
         catalog: Catalog,
-        wanted: Wanted,
+        wanted: ExtractionScope,
         spaces: Callable[[SpaceRecord], Space],
         derive: Callable[[SpaceRecord], DeriveVectors],
         on_progress: OnProgress | None,

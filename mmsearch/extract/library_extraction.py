@@ -11,7 +11,7 @@ from typing import Literal
 from mmsearch.catalog.extraction_cuts import forget_extractions
 from mmsearch.catalog.extractions import (
     ExtractionCounts,
-    Wanted,
+    ExtractionScope,
     extraction_counts,
     pending_amounts,
     spoken_lines,
@@ -31,7 +31,7 @@ from mmsearch.extract.job import DeriveVectors, Extraction, ExtractionProblem, f
 from mmsearch.extract.process import ExtractionPool
 from mmsearch.extract.scanned import scanned_documents
 from mmsearch.extract.transcripts import as_srt, as_vtt
-from mmsearch.types import Extractor, Line, Modality, OnProgress, Vectors
+from mmsearch.types import Extractor, Modality, OnProgress, TextLine, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class LibraryExtraction:
             freed = catalog.wipe(WIPED_AT_ONCE)
         return ExtractionDropped(contents, segments, freed)
 
-    def transcript(self, path: str | os.PathLike[str]) -> tuple[Line, ...]:
+    def transcript(self, path: str | os.PathLike[str]) -> tuple[TextLine, ...]:
         """What is said in a file of the library, in order: its subtitles, or what was heard and is worth being found.
 
         Raises: InvalidInput if nothing is known at the path, or of what is said there.
@@ -199,8 +199,8 @@ class LibraryExtraction:
         self._context.indexes().publish()
 
 
-def _wanted(extractor: Extractor, path: str | os.PathLike[str] | None, retry: bool) -> Wanted:
-    return Wanted(record_of(extractor), VERSION, retry, None if path is None else item_path(path))
+def _wanted(extractor: Extractor, path: str | os.PathLike[str] | None, retry: bool) -> ExtractionScope:
+    return ExtractionScope(record_of(extractor), VERSION, retry, None if path is None else item_path(path))
 
 
 def _derive_nothing(_vectors: Vectors, _modalities: Sequence[Modality]) -> Mapping[int, Vectors]:

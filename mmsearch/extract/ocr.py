@@ -20,7 +20,7 @@ from mmsearch.media.image import ImageDecoder
 from mmsearch.media.pdf import is_pdf, scanned_pages
 from mmsearch.media.sniff import open_decoder, read_head
 from mmsearch.media.video import VideoDecoder
-from mmsearch.types import Box, Decoder, Limits, Line, Modality, Windowing
+from mmsearch.types import Box, Decoder, Limits, Modality, TextLine, Windowing
 
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
@@ -68,7 +68,7 @@ class OcrExtractor:
         digests = [_digest(path) for path in _model_files().values()]
         return hashlib.sha256("|".join([VERSION, *digests]).encode()).hexdigest()
 
-    def extract(self, path: Path) -> Iterator[Line | None]:
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
         head = read_head(path, self._limits)
         if is_pdf(head):
             yield from self._pages(path)
@@ -89,16 +89,16 @@ class OcrExtractor:
             found = self._lines(segment.data)
             span = segment.span
             if span.start is None:
-                yield from (Line(text, page=span.page, box=box, scores=scores) for text, box, scores in found)
+                yield from (TextLine(text, page=span.page, box=box, scores=scores) for text, box, scores in found)
             else:
                 yield from frames.ended(found, span.start, span.end or span.start)
         yield from frames.rest()
 
-    def _pages(self, path: Path) -> Iterator[Line | None]:
+    def _pages(self, path: Path) -> Iterator[TextLine | None]:
         for number, pixels in scanned_pages(path, self._limits, PAGE_SIDE):
             yield None
             for text, box, scores in self._lines(pixels):
-                yield Line(text, page=number, box=box, scores=scores)
+                yield TextLine(text, page=number, box=box, scores=scores)
 
     def _lines(self, pixels: NDArray[np.uint8]) -> list["_Found"]:
         """What stands in a picture, uint8 (height, width, 3), in reading order."""
@@ -164,23 +164,23 @@ class _Frames:
     """The lines of a video: one that neighbouring frames show is one line, from the first to the last of them."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, Line] = {}
+        self._shown: dict[str, TextLine] = {}
 
-    def ended(self, found: Sequence[_Found], start: float, end: float) -> Iterator[Line]:
+    def ended(self, found: Sequence[_Found], start: float, end: float) -> Iterator[TextLine]:
         """What no longer stands in a frame that is shown from start to end, in seconds."""
-        shown: dict[str, Line] = {}
+        shown: dict[str, TextLine] = {}
         for text, box, scores in found:
             before = self._shown.pop(text, None)
             if before is None or before.end is None or start - before.end > _NEXT_S:
                 if before is not None:
                     yield before
-                shown[text] = Line(text, start=start, end=end, box=box, scores=scores)
+                shown[text] = TextLine(text, start=start, end=end, box=box, scores=scores)
             else:
-                shown[text] = Line(text, start=before.start, end=end, box=before.box, scores=before.scores)
+                shown[text] = TextLine(text, start=before.start, end=end, box=before.box, scores=before.scores)
         yield from self._shown.values()
         self._shown = shown
 
-    def rest(self) -> Iterator[Line]:
+    def rest(self) -> Iterator[TextLine]:
         yield from self._shown.values()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from mmsearch.errors import DecoderCrashed, DecodeTimeout, OutOfMemory
 from mmsearch.media.process import DecodeWorker, Watchdog
 from mmsearch.media.protocol import ProtocolError
-from mmsearch.types import Limits, Line
+from mmsearch.types import Limits, TextLine
 
 MODULE = "mmsearch.extract.worker"
 
@@ -38,7 +38,7 @@ class Extracted:
     """What came of it: its lines, or the class of a failure and a reason."""
 
     job: ExtractionJob
-    lines: tuple[Line, ...] = ()
+    lines: tuple[TextLine, ...] = ()
     failure: str | None = None
     reason: str = ""
 
@@ -95,7 +95,7 @@ class ExtractionPool:
         worker = self._worker()
         try:
             worker.send({"path": os.fspath(job.path), "size": job.size, "mtime_ns": job.mtime_ns})
-            lines: list[Line] = []
+            lines: list[TextLine] = []
             while True:
                 message, _ = worker.receive(PATIENCE * self._limits.decode_s)
                 if message["kind"] == "line":
@@ -128,6 +128,6 @@ class ExtractionPool:
         return worker
 
 
-def _line(fields: dict[str, Any]) -> Line:
+def _line(fields: dict[str, Any]) -> TextLine:
     box = fields.pop("box")
-    return Line(**fields, box=None if box is None else tuple(box))
+    return TextLine(**fields, box=None if box is None else tuple(box))

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from mmsearch.catalog import Batch, Catalog, KnownFailure, NewContent, NewFailure, Placement, SpaceRecord
-from mmsearch.catalog.extractions import NewExtraction, Wanted, store_extractions
+from mmsearch.catalog.extractions import ExtractionScope, NewExtraction, store_extractions
 from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.catalog.paths import path_range
 from mmsearch.errors import MediaError, Unsupported
 from mmsearch.extract.cuts import cut_lines
 from mmsearch.extract.process import Extracted, ExtractionJob
 from mmsearch.ingest.plan import content_hash
-from mmsearch.types import Line, SourceFile
+from mmsearch.types import SourceFile, TextLine
 
 WITHOUT_TEXT = "no text in it"
 """The reason of a decoder for a document of pictures."""
@@ -24,7 +24,7 @@ NOT_READ = "no text in it, nor in the pictures of its pages"
 SUFFIX = b".pdf"
 
 
-def scanned_documents(catalog: Catalog, wanted: Wanted) -> list[KnownFailure]:
+def scanned_documents(catalog: Catalog, wanted: ExtractionScope) -> list[KnownFailure]:
     """Files of the failure ledger that may be scans, by path, as they were when an ingest refused them."""
     if "text" not in wanted.extractor.modalities or wanted.extractor.source != "written":
         return []
@@ -50,8 +50,8 @@ def jobs_of(documents: Sequence[KnownFailure]) -> Iterator[ExtractionJob]:
 
 
 def take_scanned(
-    catalog: Catalog, wanted: Wanted, record: SpaceRecord, document: KnownFailure, found: Extracted
-) -> tuple[Line, ...]:
+    catalog: Catalog, wanted: ExtractionScope, record: SpaceRecord, document: KnownFailure, found: Extracted
+) -> tuple[TextLine, ...]:
     """Take a document in by the lines of its pages, or note that there are none. Returns its lines.
 
     The caller holds the writer's lock. A file that changed meanwhile is left to the next ingest.

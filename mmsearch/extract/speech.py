@@ -21,7 +21,7 @@ from mmsearch.extract.whisper_models import WEIGHTS, speech_folder
 from mmsearch.media.audio import AudioDecoder
 from mmsearch.media.sniff import open_decoder
 from mmsearch.media.video import VideoDecoder
-from mmsearch.types import Limits, Line, Modality, Segment, Windowing
+from mmsearch.types import Limits, Modality, Segment, TextLine, Windowing
 
 VERSION = "1"
 """Changed with whatever here changes the lines of a file."""
@@ -60,7 +60,7 @@ class SpeechExtractor:
         _require()
         return hashlib.sha256(f"{VERSION}|{sha256(speech_folder() / WEIGHTS)}".encode()).hexdigest()
 
-    def extract(self, path: Path) -> Iterator[Line | None]:
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
         windowing = Windowing(audio_window_s=WINDOW_S, audio_hop_s=WINDOW_S, audio_rate=RATE)
         audio, video = AudioDecoder(windowing, self._limits), VideoDecoder(windowing, self._limits)
         try:
@@ -72,7 +72,7 @@ class SpeechExtractor:
             yield None
             yield from self._lines(samples, start)
 
-    def _lines(self, samples: NDArray[np.float32], start: float) -> Iterator[Line]:
+    def _lines(self, samples: NDArray[np.float32], start: float) -> Iterator[TextLine]:
         """Of a stretch that begins so many seconds into the file."""
         from faster_whisper.transcribe import restore_speech_timestamps
         from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
@@ -93,7 +93,7 @@ class SpeechExtractor:
             for words in sentences(segment.words or ()):
                 text = "".join(word.word for word in words).strip()
                 begin, end = start + float(words[0].start), start + float(words[-1].end)
-                yield Line(text, round(begin, 3), round(end, 3), scores=scores, language=facts.language)
+                yield TextLine(text, round(begin, 3), round(end, 3), scores=scores, language=facts.language)
 
     def _loaded(self) -> Any:
         if self._model is None:

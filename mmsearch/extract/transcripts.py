@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from mmsearch.types import Line
+from mmsearch.types import TextLine
 
 SHORTEST_S = 0.2
 """Seconds that a line stands at least."""
 
 
-def as_srt(lines: Sequence[Line]) -> str:
+def as_srt(lines: Sequence[TextLine]) -> str:
     """SubRip, as most players take it."""
     return "\n".join(
         f"{number}\n{_time(line.start, ',')} --> {_time(_end(line), ',')}\n{_words(line)}\n"
@@ -16,7 +16,7 @@ def as_srt(lines: Sequence[Line]) -> str:
     )
 
 
-def as_vtt(lines: Sequence[Line]) -> str:
+def as_vtt(lines: Sequence[TextLine]) -> str:
     """WebVTT, as browsers take it."""
     escaped = [_words(line).replace("&", "&amp;").replace("<", "&lt;") for line in lines]
     return "WEBVTT\n" + "".join(
@@ -25,12 +25,12 @@ def as_vtt(lines: Sequence[Line]) -> str:
     )
 
 
-def _words(line: Line) -> str:
+def _words(line: TextLine) -> str:
     """In one line: an empty one would end it."""
     return " ".join(line.text.split()).replace("-->", "->")
 
 
-def _end(line: Line) -> float:
+def _end(line: TextLine) -> float:
     start = line.start or 0.0
     return max(line.end or 0.0, start + SHORTEST_S)
 

@@ -18,7 +18,7 @@ LEFT_OUT = {
 """Why none can."""
 
 
-class PresentFile(NamedTuple):
+class ReadableFile(NamedTuple):
     """A file that is as it was taken in."""
 
     path: bytes
@@ -29,7 +29,7 @@ class PresentFile(NamedTuple):
     """What to read, where that is not the path: the kept bytes of a medium that was handed over in memory."""
 
 
-def present_file(missing: MissingEmbeddings, originals: Originals) -> PresentFile | str:
+def present_file(missing: MissingEmbeddings, originals: Originals) -> ReadableFile | str:
     """The first of a content's files that is as it was taken in, or a key of `LEFT_OUT`. Copies hold the same."""
     gone = in_memory = 0
     for path, size, mtime_ns in missing.files:
@@ -37,7 +37,7 @@ def present_file(missing: MissingEmbeddings, originals: Originals) -> PresentFil
             in_memory += 1
             if originals.is_whole(missing.sha256):
                 kept = originals.path(missing.sha256)
-                return PresentFile(path, *size_and_time(kept.stat()), kept)
+                return ReadableFile(path, *size_and_time(kept.stat()), kept)
             continue
         try:
             status = os.stat(path)
@@ -45,7 +45,7 @@ def present_file(missing: MissingEmbeddings, originals: Originals) -> PresentFil
             gone += 1
             continue
         if size_and_time(status) == (size, mtime_ns):
-            return PresentFile(path, size, mtime_ns, None)
+            return ReadableFile(path, size, mtime_ns, None)
     if in_memory == len(missing.files):
         return "not-kept"
     return "missing" if gone + in_memory == len(missing.files) else "changed"
