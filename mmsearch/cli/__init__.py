@@ -18,6 +18,7 @@ from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.examples import add_examples
+from mmsearch.cli.extract import extract, transcript
 from mmsearch.cli.help import help_command
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
@@ -47,8 +48,8 @@ EPILOG = """
 """
 
 SECTIONS = {
-    "Search": "query searches serve duplicates label",
-    "Library": "ingest watch status roots failures items tag remove prune backup restore export import",
+    "Search": "query searches serve duplicates label transcript",
+    "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
     "Upkeep": "index doctor config service warm completion help demo",
@@ -137,6 +138,8 @@ def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
 
 for command in (
     ingest,
+    extract,
+    transcript,
     query,
     serve,
     searches,

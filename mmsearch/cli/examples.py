@@ -199,6 +199,27 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch model list",
         "mmsearch model list --json",
     ),
+    "extract": (
+        "mmsearch extract add speech",
+        "mmsearch extract add ocr ~/Scans",
+        "mmsearch extract list",
+    ),
+    "extract add": (
+        "mmsearch extract add speech --dry-run",
+        "mmsearch extract add ocr ~/Scans --workers 4",
+    ),
+    "extract list": (
+        "mmsearch extract list",
+        "mmsearch extract list --json",
+    ),
+    "extract drop": (
+        "mmsearch extract drop ocr",
+        "mmsearch extract drop speech --library talks.library",
+    ),
+    "transcript": (
+        "mmsearch transcript talk.mp4",
+        "mmsearch transcript talk.mp4 --srt > talk.srt",
+    ),
     "models": (
         "mmsearch models",
         "mmsearch models --json",

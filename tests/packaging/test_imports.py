@@ -31,11 +31,13 @@ STANDS_ON: dict[str, str] = {
     "calibration": "catalog",
     "indexing": "calibration vectors",
     "context": "indexing media encoders",
+    # Words of sounds and pictures; its workers stand on media alone.
+    "extract": "context ingest",
     # What serves of a trained model: a search goes no further into training.
     "training.serving": "context",
     "search": "training.serving",
     "labels": "training.serving",
-    "maintenance": "training.serving ingest warm",
+    "maintenance": "training.serving ingest extract warm",
     "evaluate": "search",
     "training": "evaluate",
     "training.starter": "training",
@@ -68,6 +70,7 @@ OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
     **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
     **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "oxmsg", "olefile", "rawpy")},
+    **{name: {"extract"} for name in ("faster_whisper", "ctranslate2", "rapidocr", "onnxruntime")},
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},
