@@ -109,6 +109,7 @@ def terms_held(connection: Connection) -> set[str]:
 
 _HOLDERS = (
     "items WHERE instr(path, CAST(:word AS BLOB)) OR instr(display, :word)",
+    "item_words WHERE instr(name, :word) OR instr(folder, :word) OR instr(title, :word) OR instr(tags, :word)",
     "segments WHERE instr(text, :word)",
     "contents WHERE instr(metadata, :word) OR instr(metadata, :escaped) OR instr(title, :word) OR instr(camera, :word)",
     "tags WHERE instr(tag, :word)",
