@@ -23,6 +23,7 @@ from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.items import items, tag
 from mmsearch.cli.label import label
+from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
@@ -47,7 +48,7 @@ EPILOG = """
 """
 
 SECTIONS = {
-    "Search": "query searches serve duplicates label",
+    "Search": "query searches serve mcp duplicates label",
     "Library": "ingest watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
@@ -139,6 +140,7 @@ for command in (
     ingest,
     query,
     serve,
+    mcp,
     searches,
     duplicates,
     status,
