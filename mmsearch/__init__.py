@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
+    from mmsearch.catalog.extractions import ExtractionCounts
     from mmsearch.contracts import (
         Decoder,
         Encoder,
         EncoderSpec,
+        Extractor,
         Ids,
         Limits,
         Metadata,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         Selection,
         Space,
         Span,
+        TextBox,
+        TextLine,
         VectorIndex,
         Vectors,
         Windowing,
@@ -78,6 +82,9 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
+    from mmsearch.extract.extractors import ExtractionEstimate
+    from mmsearch.extract.job import ExtractionProblem
+    from mmsearch.extract.library_extraction import ExtractionAdded, ExtractionDropped, LibraryExtraction
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
@@ -129,8 +136,8 @@ if TYPE_CHECKING:
 
 _OFFERED = {
     "mmsearch.contracts": (
-        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
-        "VectorIndex Vectors Windowing"
+        "Decoder Encoder EncoderSpec Extractor Ids Limits Metadata Modality Neighbours Prepared Segment Selection "
+        "Space Span TextBox TextLine VectorIndex Vectors Windowing"
     ),
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
@@ -142,6 +149,10 @@ _OFFERED = {
         "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
+    "mmsearch.catalog.extractions": "ExtractionCounts",
+    "mmsearch.extract.extractors": "ExtractionEstimate",
+    "mmsearch.extract.job": "ExtractionProblem",
+    "mmsearch.extract.library_extraction": "ExtractionAdded ExtractionDropped LibraryExtraction",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
@@ -209,6 +220,12 @@ __all__ = [
     "Evaluation",
     "Explanation",
     "Exported",
+    "ExtractionAdded",
+    "ExtractionCounts",
+    "ExtractionDropped",
+    "ExtractionEstimate",
+    "ExtractionProblem",
+    "Extractor",
     "Failure",
     "Filter",
     "Finding",
@@ -235,6 +252,7 @@ __all__ = [
     "Library",
     "LibraryEmpty",
     "LibraryError",
+    "LibraryExtraction",
     "LibraryIndex",
     "LibraryLocked",
     "LibraryModels",
@@ -298,7 +316,9 @@ __all__ = [
     "Span",
     "Status",
     "StoredVector",
+    "TextBox",
     "TextCue",
+    "TextLine",
     "TooManyRequests",
     "Trace",
     "TrainedHead",
