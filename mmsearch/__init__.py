@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
-    from mmsearch.catalog.extractions import ExtractionCounts
     from mmsearch.contracts import (
         Decoder,
         Encoder,
@@ -84,7 +83,12 @@ if TYPE_CHECKING:
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
     from mmsearch.extract.extractors import ExtractionEstimate
     from mmsearch.extract.job import ExtractionProblem
-    from mmsearch.extract.library_extraction import ExtractionAdded, ExtractionDropped, LibraryExtraction
+    from mmsearch.extract.library_extraction import (
+        ExtractionAdded,
+        ExtractionCounts,
+        ExtractionDropped,
+        LibraryExtraction,
+    )
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
@@ -149,10 +153,9 @@ _OFFERED = {
         "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
-    "mmsearch.catalog.extractions": "ExtractionCounts",
     "mmsearch.extract.extractors": "ExtractionEstimate",
     "mmsearch.extract.job": "ExtractionProblem",
-    "mmsearch.extract.library_extraction": "ExtractionAdded ExtractionDropped LibraryExtraction",
+    "mmsearch.extract.library_extraction": "ExtractionAdded ExtractionCounts ExtractionDropped LibraryExtraction",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
