@@ -108,11 +108,11 @@ class OcrExtractor:
         down, step = height > width, max(2 * min(height, width), DRAWN_SIDE // 2)
         found: list[_Found] = []
         for start in range(0, max(height, width), step):
-            # Each piece reaches into the next; what begins beyond it belongs to that.
-            end, reach = start + step, start + step + step // 8
-            piece = pixels[start:reach] if down else pixels[:, start:reach]
-            size = max(height, width)
-            area = (0.0, start / size, 1.0, min(reach, size) / size)
+            # Each piece reaches into its neighbours, so that no line is cut; where it begins decides whose it is.
+            size, end = max(height, width), start + step
+            first, last = max(start - step // 8, 0), min(end + step // 8, size)
+            piece = pixels[first:last] if down else pixels[:, first:last]
+            area = (0.0, first / size, 1.0, last / size)
             area = area if down else (area[1], 0.0, area[3], 1.0)
             lines = self._read(piece, area)
             found += [one for one in lines if start <= one[1][1 if down else 0] * size < end]
