@@ -63,6 +63,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("--read-only", "--manage --watch", "who only reads changes nothing"),
     ),
     "service install": (Need("--token-file", "--serve"),),
+    "transcript": (Exclusion("--srt", "--vtt", _FORMS), Exclusion("--json", "--srt --vtt", _FORMS)),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),
     "doctor": (Exclusion("--paths", "--device --precision", "nothing is computed"),),
     "train projection": (
