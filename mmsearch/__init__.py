@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Decoder,
         Encoder,
         EncoderSpec,
+        Extractor,
         Ids,
         Limits,
         Metadata,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         Selection,
         Space,
         Span,
+        TextBox,
+        TextLine,
         VectorIndex,
         Vectors,
         Windowing,
@@ -78,6 +81,14 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from mmsearch.evaluate import DirectionResult, Estimate, Evaluation, QueryOutcome, UnusedPair
+    from mmsearch.extract.extractors import ExtractionEstimate
+    from mmsearch.extract.job import ExtractionProblem
+    from mmsearch.extract.library_extraction import (
+        ExtractionAdded,
+        ExtractionCounts,
+        ExtractionDropped,
+        LibraryExtraction,
+    )
     from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
@@ -129,8 +140,8 @@ if TYPE_CHECKING:
 
 _OFFERED = {
     "mmsearch.contracts": (
-        "Decoder Encoder EncoderSpec Ids Limits Metadata Modality Neighbours Prepared Segment Selection Space Span "
-        "VectorIndex Vectors Windowing"
+        "Decoder Encoder EncoderSpec Extractor Ids Limits Metadata Modality Neighbours Prepared Segment Selection "
+        "Space Span TextBox TextLine VectorIndex Vectors Windowing"
     ),
     "mmsearch.core.config": "Settings SettingsArguments",
     "mmsearch.encoders.explaining": "Box",
@@ -142,6 +153,9 @@ _OFFERED = {
         "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
+    "mmsearch.extract.extractors": "ExtractionEstimate",
+    "mmsearch.extract.job": "ExtractionProblem",
+    "mmsearch.extract.library_extraction": "ExtractionAdded ExtractionCounts ExtractionDropped LibraryExtraction",
     "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
@@ -209,6 +223,12 @@ __all__ = [
     "Evaluation",
     "Explanation",
     "Exported",
+    "ExtractionAdded",
+    "ExtractionCounts",
+    "ExtractionDropped",
+    "ExtractionEstimate",
+    "ExtractionProblem",
+    "Extractor",
     "Failure",
     "Filter",
     "Finding",
@@ -235,6 +255,7 @@ __all__ = [
     "Library",
     "LibraryEmpty",
     "LibraryError",
+    "LibraryExtraction",
     "LibraryIndex",
     "LibraryLocked",
     "LibraryModels",
@@ -298,7 +319,9 @@ __all__ = [
     "Span",
     "Status",
     "StoredVector",
+    "TextBox",
     "TextCue",
+    "TextLine",
     "TooManyRequests",
     "Trace",
     "TrainedHead",

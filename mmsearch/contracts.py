@@ -22,7 +22,7 @@ Ids: TypeAlias = NDArray[np.int64]
 Vectors: TypeAlias = NDArray[np.float32]
 """(n, dim), rows of L2 norm 1."""
 
-Box: TypeAlias = tuple[float, float, float, float]
+TextBox: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of a picture, as shares of its width and height, in [0, 1]."""
 
 Prepared: TypeAlias = NDArray[Any]
@@ -97,7 +97,7 @@ class Span:
     """Where that is in words, unless it is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
     source: str | None = None
     """"said" or "written" where an extractor made the words out of a sound or a picture."""
-    box: Box | None = None
+    box: TextBox | None = None
     """Where in the picture, the frame or the page they stand."""
 
 
@@ -169,7 +169,7 @@ class TextLine:
     end: float | None = None
     page: int | None = None
     """1-based number of the page of a document."""
-    box: Box | None = None
+    box: TextBox | None = None
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """What the model says of itself, by name; what they have to be is in `mmsearch.extract.cuts`."""
     language: str | None = None

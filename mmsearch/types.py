@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from numpy.typing import NDArray
 
 from mmsearch.contracts import MODALITIES as MODALITIES
-from mmsearch.contracts import Box as Box
 from mmsearch.contracts import Decoder as Decoder
 from mmsearch.contracts import Encoder as Encoder
 from mmsearch.contracts import EncoderSpec as EncoderSpec
@@ -31,6 +30,7 @@ from mmsearch.contracts import Selection as Selection
 from mmsearch.contracts import SourceFile as SourceFile
 from mmsearch.contracts import Space as Space
 from mmsearch.contracts import Span as Span
+from mmsearch.contracts import TextBox as TextBox
 from mmsearch.contracts import TextLine as TextLine
 from mmsearch.contracts import VectorIndex as VectorIndex
 from mmsearch.contracts import Vectors as Vectors
@@ -264,7 +264,7 @@ class Hit:
     """Where in a document it is, unless that is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
     source: str | None = None
     """"said" or "written" where the passage was made out of a sound or a picture (`mmsearch help extract`)."""
-    box: Box | None = None
+    box: TextBox | None = None
     """Where in the picture it is written: left, top, right, bottom, in [0, 1]."""
 
 

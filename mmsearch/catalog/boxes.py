@@ -4,15 +4,15 @@ import json
 
 from mmsearch.catalog import blobs
 from mmsearch.errors import CatalogDamaged
-from mmsearch.types import Box
+from mmsearch.types import TextBox
 
 
-def write_box(box: Box | None) -> str | None:
+def write_box(box: TextBox | None) -> str | None:
     """To four decimals: a thousandth of a page is a stroke."""
     return None if box is None else json.dumps([round(one, 4) for one in box])
 
 
-def read_box(stored: str | None) -> Box | None:
+def read_box(stored: str | None) -> TextBox | None:
     """Raises: CatalogDamaged for what no release wrote."""
     if stored is None:
         return None

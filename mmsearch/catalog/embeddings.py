@@ -13,8 +13,10 @@ from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
 from mmsearch.catalog.segments import DECODED, bury_segments, rows_of, same_cut, segment_rows, segments_by_content
+from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
+from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Vectors
 
 VECTORS = Statement(
@@ -96,10 +98,16 @@ def vectors_by_content(
 
 
 def item_vectors(
-    connection: Connection, space: SpaceRecord, item_ids: Iterable[int]
+    connection: Connection, space: SpaceRecord, item_ids: Iterable[int], filter: Filter | None = None
 ) -> tuple[list[ResolvedSegment], Vectors]:
-    """Every segment of some items that has a vector, and the vectors, float32 (n, dim)."""
+    """Every segment of some items that has a vector, and the vectors, float32 (n, dim); as far as a filter lets
+    segments count."""
     rows = _OF_ITEMS.rows(connection, space=space.id, ids=json_numbers(item_ids))
+    if (own := of_sources(filter)) is not None:
+        kept = select(SegmentRow.id).join(Content, Content.id == SegmentRow.content_id).where(own)
+        listed = kept.where(SegmentRow.id.in_(number_list("ids")))
+        counting = set(connection.execute(listed, {"ids": json_numbers(row[0] for row in rows)}).scalars())
+        rows = [row for row in rows if row[0] in counting]
     found = checked_paths([ResolvedSegment._make(row[:-1]) for row in rows])
     return found, blobs.decode([row[-1] for row in rows], space.dim)
 

@@ -7,7 +7,7 @@ model of vectors, cost no second look at a file.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, not_, or_, select
 from sqlalchemy.orm import aliased
@@ -50,8 +50,7 @@ class NewExtraction:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractionCounts:
+class ExtractionTotals(NamedTuple):
     """What an extractor left in a library."""
 
     extractor: str
@@ -204,7 +203,7 @@ def lines_of(connection: Connection, content_id: int, source: str) -> tuple[Text
     )
 
 
-def extraction_counts(connection: Connection) -> list[ExtractionCounts]:
+def extraction_counts(connection: Connection) -> list[ExtractionTotals]:
     """What each extractor left, by source."""
     row = ExtractionRow
     states: dict[tuple[str, str], dict[str, int]] = {}
@@ -223,7 +222,7 @@ def extraction_counts(connection: Connection) -> list[ExtractionCounts]:
         )
     }
     return [
-        ExtractionCounts(
+        ExtractionTotals(
             name, source, of.get("done", 0), *cut.get((source, name), (0, 0)), of.get("failed", 0), of.get("skipped", 0)
         )
         for (source, name), of in sorted(states.items())

@@ -31,6 +31,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import False_, Grouping, True_
 
 from mmsearch.catalog import sidecars
+from mmsearch.catalog.sources import SOURCE, holds_source
 from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
 from mmsearch.core.normal_form import normal_form, normal_forms
 from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
@@ -116,6 +117,8 @@ def _grouped(clause: Clause) -> Clause:
 
 def _leaf(asked: Comparison, wanted: bool, scope: _Scope) -> Clause:
     column = _NULLABLE.get(asked.column)
+    if asked.column == SOURCE:
+        return holds_source(asked) if wanted else not_(holds_source(asked))
     if asked.operator == "missing":
         return _missing(asked.column, wanted)
     if column is not None and asked.column in sidecars.COLUMNS:

@@ -10,6 +10,7 @@ from mmsearch.catalog import layouts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import Clause, filter_clause, row_by_row
 from mmsearch.catalog.records import ListKey
+from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.filters.ast import Filter
@@ -57,14 +58,16 @@ def _size(ids: Ids | None) -> int:
 
 
 def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
-    clause = filter_clause(filter, key.item)
-    if isinstance(clause, True_):
+    clause, own = filter_clause(filter, key.item), of_sources(filter)
+    if isinstance(clause, True_) and own is None:
         return None
     if isinstance(clause, False_):
         return np.empty(0, np.int64)
     # First the contents, then their segments: a condition is not tried again for every segment of a long file.
     contents = _present(clause).where(Content.modality == key.item)
     query = select(SegmentRow.id).where(*_listed(key), SegmentRow.content_id.in_(contents))
+    if own is not None:
+        query = query.join(Content, Content.id == SegmentRow.content_id).where(own)
     # The driver's own rows: SQLAlchemy's would cost a fifth of it all.
     rows: Any = snapshot.execute(query).cursor
     return np.sort(np.fromiter((row[0] for row in rows), np.int64))
@@ -72,12 +75,13 @@ def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
 
 def matching_segments(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
     """Those of the given segments of a list that `selected` would hold: int64 (n,), sorted, unique."""
-    clause = filter_clause(filter, key.item, few=True)
-    if isinstance(clause, True_ | False_):
+    clause, own = filter_clause(filter, key.item, few=True), of_sources(filter)
+    if isinstance(clause, False_) or (isinstance(clause, True_) and own is None):
         return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
     found: list[int] = []
     for part in chunks(segment_ids.tolist()):
         query = _present(clause).join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id.in_(part))
+        query = query if own is None else query.where(own)
         found.extend(snapshot.execute(query.with_only_columns(SegmentRow.id)).scalars())
     return np.unique(np.array(found, np.int64))
 

@@ -38,6 +38,7 @@ from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
 from mmsearch.catalog.signs import SHIFTED, cut_signs, joined_signs
+from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
 from mmsearch.catalog.word_counts import WordCounts
 from mmsearch.filters.ast import Filter
@@ -158,9 +159,11 @@ def search_words(
         allowed.append(row_by_row(_of_kinds(modalities)))
     if filter is not None:
         allowed.append(filter_clause(filter, few=True))
-    found = _Search(connection, asked, max(k * OVER, POOL), allowed)
+    own = of_sources(filter)
+    found = _Search(connection, asked, max(k * OVER, POOL), allowed, own)
     best: dict[int, _Held] = {}
-    for held in sorted((_held(row, asked, found) for row in found.resolved()), key=_order):
+    rows = (row for row in found.resolved() if own is None or row[4] is not None)
+    for held in sorted((_held(row, asked, found) for row in rows), key=_order):
         best.setdefault(held.item_id, held)
     return [_match_of(held, found) for held in islice(best.values(), k)]
 
@@ -241,8 +244,15 @@ class _Search:
     """The statements of one search, over one snapshot."""
 
     def __init__(
-        self, connection: Connection, asked: KeywordQuery, limit: int, allowed: Sequence[ColumnElement[bool]]
+        self,
+        connection: Connection,
+        asked: KeywordQuery,
+        limit: int,
+        allowed: Sequence[ColumnElement[bool]],
+        own: ColumnElement[bool] | None = None,
     ) -> None:
+        """`own`: what holds of passages; what stands elsewhere then counts for nothing."""
+        self.own = [] if own is None else [own]
         self.connection = connection
         self.limit = limit
         self.allowed = allowed
@@ -297,7 +307,10 @@ class _Search:
 
     def _passage_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
         here = (
-            select(ItemRow.id).join(Content).where(ItemRow.content_id == SegmentRow.content_id, *self.allowed).exists()
+            select(ItemRow.id)
+            .join(Content)
+            .where(ItemRow.content_id == SegmentRow.content_id, *self.allowed, *self.own)
+            .exists()
         )
         found: set[int] = set()
         for match in (" OR ".join(asked.terms), phrases):

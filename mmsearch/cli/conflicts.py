@@ -67,6 +67,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
     ),
     "service install": (Need("--token-file", "--serve"),),
+    "transcript": (Exclusion("--srt", "--vtt", _FORMS), Exclusion("--json", "--srt --vtt", _FORMS)),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),
     "doctor": (Exclusion("--paths", "--device --precision", "nothing is computed"),),
     "train projection": (

@@ -105,13 +105,12 @@ def transcript(file: Path, library: Path | None, form: Literal["srt", "vtt"] | N
     Its subtitles are used where it has some, else what `extract add speech` heard.
     """
     with open_library(library) as opened:
-        lines = opened.extract.transcript(file)
+        lines = opened.extract.transcript(file) if form is None else ()
         subtitles = "" if form is None else opened.extract.subtitles(file, form)
+    for line in subtitles.splitlines():
+        show.line(line)
     if as_json:
         show.echo_json([{**asdict(line), "scores": dict(line.scores)} for line in lines])
-    elif form is not None:
-        for line in subtitles.splitlines():
-            show.line(line)
     else:
         for one in lines:
             show.line(f"{show.clock(one.start or 0.0)}\t{' '.join(one.text.split())}")

@@ -15,6 +15,7 @@ from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
+    from mmsearch.filters.ast import Filter
     from mmsearch.library import Library
     from mmsearch.types import Hit
 
@@ -56,6 +57,11 @@ _FILE = FilePath()
     help="Search by meaning and words, by words only, or by meaning only.",
 )
 @click.option("--filter", metavar="FILTER", help="Only items such as: \"duration > 10 and path glob '*/2024/*'\".")
+@click.option(
+    "--source",
+    type=click.Choice(["said", "written", "seen", "heard"]),
+    help="Only what is said in sounds and videos, written in pictures and texts, seen, or heard.",
+)
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Number of results.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Number of results to skip, for the next page.")
 @click.option("--dedup/--no-dedup", default=None, help="Show near-duplicates as one result, or each as its own.")
@@ -94,6 +100,7 @@ def query(
     with open_library(library, **settings) as opened:
         asked, passed = asked_query(opened, words, options), {n: options[n] for n in PASSED}
         filter = options["filter"] if folder is None else query_folder.in_folder(folder, options["filter"])
+        filter = _with_source(filter, options["source"])
         if folder is not None or options["update"]:
             query_folder.take_in(opened, folder, update=options["update"], yes=options["yes"])
         generation = opened.generation if _as_json(options) else 0
@@ -134,6 +141,17 @@ def query(
 def answered(found: "list[Hit]") -> bool:
     """Whether some hit is at least likely, or not known to be unlikely."""
     return any(hit.level != "unlikely" for hit in found)
+
+
+def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Filter | None":
+    """The filter, and what of an item is to match."""
+    if source is None:
+        return filter
+    from mmsearch.filters import filter_of
+    from mmsearch.filters.ast import And, Comparison
+
+    wanted, others = Comparison("source", "=", source), filter_of(filter)
+    return wanted if others is None else And((wanted, others))
 
 
 def _as_json(options: dict[str, Any]) -> bool:

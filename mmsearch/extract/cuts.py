@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from mmsearch.types import Box, Span, TextLine
+from mmsearch.types import Span, TextBox, TextLine
 
 CUT = "1"
 """Changed with whatever below changes the segments of the same lines: they are cut anew, and no model runs."""
@@ -107,7 +107,7 @@ def _joined(lines: Sequence[TextLine], source: str) -> Span:
     )
 
 
-def around(boxes: Sequence[Box]) -> Box:
+def around(boxes: Sequence[TextBox]) -> TextBox:
     """The smallest box around some, as the catalog keeps one."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     left, top, right, bottom = (round(one, 4) for one in (min(lefts), min(tops), max(rights), max(bottoms)))

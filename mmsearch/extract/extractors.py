@@ -1,7 +1,7 @@
 """The extractors that there are, whether they can run here, and what running them takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmsearch.catalog.extractions import ExtractorRecord
 from mmsearch.core import registry
@@ -18,7 +18,7 @@ class ExtractionEstimate:
     """What a run would take."""
 
     extractor: str
-    contents: Mapping[Modality, int]
+    contents: Mapping[Modality, int] = field(hash=False)
     """Item modality -> distinct files to look at."""
     seconds: float
     """Of sound and video among them."""

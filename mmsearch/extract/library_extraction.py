@@ -10,7 +10,6 @@ from typing import Literal
 
 from mmsearch.catalog.extraction_cuts import forget_extractions
 from mmsearch.catalog.extractions import (
-    ExtractionCounts,
     ExtractionScope,
     extraction_counts,
     pending_amounts,
@@ -55,6 +54,22 @@ class ExtractionAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractionCounts:
+    """What an extractor left in a library."""
+
+    extractor: str
+    source: str
+    """said or written."""
+    contents: int
+    """Distinct files that it was through with, with text or without."""
+    with_text: int
+    segments: int
+    """Passages that can be found."""
+    failed: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractionDropped:
     """What `drop` forgot."""
 
@@ -73,7 +88,7 @@ class LibraryExtraction:
 
     def list(self) -> Sequence[ExtractionCounts]:
         """What extractors left in the library."""
-        return self._context.catalog().read(extraction_counts)
+        return [ExtractionCounts(*one) for one in self._context.catalog().read(extraction_counts)]
 
     def estimate(
         self, name: str, path: str | os.PathLike[str] | None = None, *, retry: bool = False

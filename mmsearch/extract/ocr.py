@@ -20,7 +20,7 @@ from mmsearch.media.image import ImageDecoder
 from mmsearch.media.pdf import is_pdf, scanned_pages
 from mmsearch.media.sniff import open_decoder, read_head
 from mmsearch.media.video import VideoDecoder
-from mmsearch.types import Box, Decoder, Limits, Modality, TextLine, Windowing
+from mmsearch.types import Decoder, Limits, Modality, TextBox, TextLine, Windowing
 
 MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
@@ -45,7 +45,7 @@ FLAT, FLAT_SHARE = 2, 0.7
 """A picture is drawn where so many neighbours differ by no more than this, in levels of 255."""
 
 LONG = 3.0
-"""Ratio of the sides beyond which a picture is looked at in pieces."""
+"""Ratio of the sides beyond which a picture that is large, too, is looked at in pieces."""
 
 _LETTERS = re.compile(r"\w\w")
 
@@ -103,22 +103,22 @@ class OcrExtractor:
     def _lines(self, pixels: NDArray[np.uint8]) -> list["_Found"]:
         """What stands in a picture, uint8 (height, width, 3), in reading order."""
         height, width = pixels.shape[:2]
-        if max(height, width) <= LONG * min(height, width):
+        if max(height, width) <= max(LONG * min(height, width), DRAWN_SIDE):
             return self._read(pixels, (0.0, 0.0, 1.0, 1.0))
-        down, step = height > width, 2 * min(height, width)
+        down, step = height > width, max(2 * min(height, width), DRAWN_SIDE // 2)
         found: list[_Found] = []
         for start in range(0, max(height, width), step):
-            # Each piece reaches into the next; what begins beyond it belongs to that.
-            end, reach = start + step, start + step + step // 8
-            piece = pixels[start:reach] if down else pixels[:, start:reach]
-            size = max(height, width)
-            area = (0.0, start / size, 1.0, min(reach, size) / size)
+            # Each piece reaches into its neighbours, so that no line is cut; where it begins decides whose it is.
+            size, end = max(height, width), start + step
+            first, last = max(start - step // 8, 0), min(end + step // 8, size)
+            piece = pixels[first:last] if down else pixels[:, first:last]
+            area = (0.0, first / size, 1.0, last / size)
             area = area if down else (area[1], 0.0, area[3], 1.0)
             lines = self._read(piece, area)
             found += [one for one in lines if start <= one[1][1 if down else 0] * size < end]
         return found
 
-    def _read(self, pixels: NDArray[np.uint8], area: Box) -> list["_Found"]:
+    def _read(self, pixels: NDArray[np.uint8], area: TextBox) -> list["_Found"]:
         """Of a piece of a picture that covers this area of it."""
         engine = self._loaded()
         engine.text_det.limit_side_len = DRAWN_SIDE if is_drawn(pixels) else PHOTO_SIDE
@@ -156,7 +156,7 @@ class OcrExtractor:
         return self._engine
 
 
-_Found = tuple[str, Box, Mapping[str, float]]
+_Found = tuple[str, TextBox, Mapping[str, float]]
 """A text, where it stands, and its score."""
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from mmsearch.errors import InvalidInput
 
 Column: TypeAlias = Literal[
-    "path", "name", "folder", "root", "modality", "camera", "title", "tag",
+    "path", "name", "folder", "root", "modality", "camera", "title", "tag", "source",
     "taken", "modified",
     "size", "duration", "width", "height", "latitude", "longitude",
 ]  # fmt: skip
@@ -37,9 +37,12 @@ class Period:
             raise InvalidInput("a period is two local times without a zone, the first before the second")
 
 
-TEXTS = frozenset({"path", "name", "folder", "root", "modality", "camera", "title", "tag"})
+TEXTS = frozenset({"path", "name", "folder", "root", "modality", "camera", "title", "tag", "source"})
 TIMES = frozenset({"taken", "modified"})
 NUMBERS = frozenset({"size", "duration", "width", "height", "latitude", "longitude"})
+
+SOURCES = ("said", "written", "seen", "heard")
+"""What of an item may be asked for; the words of a recording, for example, without its sound."""
 
 _ORDER: tuple[Operator, ...] = ("=", "!=", "<", "<=", ">", ">=", "in", "missing")
 _WORDS: tuple[Operator, ...] = ("=", "!=", "in", "contains", "glob", "missing")
@@ -48,6 +51,7 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     **dict.fromkeys(sorted(TIMES | NUMBERS), _ORDER),
     # "Some tag is another one" is never what is meant: it is said with Not.
     "tag": ("=", "in", "contains", "glob", "missing"),
+    "source": ("=", "in"),
 }
 """Column -> the operators it takes."""
 
@@ -156,6 +160,8 @@ class Comparison:
 def _operand_of(column: str, value: object, operator: Operator = "=") -> bool:
     if isinstance(value, MetaOperand):
         return column.startswith(META) and value.suits(operator)
+    if column == "source":
+        return value in SOURCES
     if column in TEXTS:
         return isinstance(value, str) and len(value) <= FILTER_TEXT and "\0" not in value
     if column in TIMES:

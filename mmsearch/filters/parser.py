@@ -11,6 +11,7 @@
 | modality             | image, audio, video or text                                    | text                       |
 | camera, title        | what the file says of itself                                   | text                       |
 | tag                  | any of the tags it was given                                   | text                       |
+| source               | what of it is to match, and nothing else of it                 | said, written, seen, heard |
 | taken                | when, by the clock of the camera, without regard to zones      | 2024, 2024-05, 2024-05-01, |
 | modified             | when the file last changed, by the clock of this computer      | 2024-05-01T12:00[:30]      |
 | size                 | bytes                                                          | 10MB (B kB MB GB TB, KiB…) |
@@ -25,6 +26,8 @@
 - Texts: `=`, `!=`, `in (a, b)`, `contains`, `glob`, all with upper and lower case told apart. `=` takes the whole text.
   In a glob `*` is any run of characters (separators too), `?` any one, `[abc]`, `[a-z]` and `[^a-z]` one of or outside
   a class; `[*]` is the character itself. A tag takes no `!=`: say `not tag = dog`.
+- `source = said` finds by what is said alone, `source in (seen, heard)` by all but words. In `not` and `or` it asks of
+  items whether they have such.
 - `meta.KEY` takes all of these operators. The value is read as what the item has there: `meta.year = 2024` is true of
   the number 2024, of the text "2024" and of a date in that year. Where the two can't be compared, such as a text by
   `<`, it is false.
@@ -54,6 +57,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.filters.ast import (
     META,
     META_KEY,
+    SOURCES,
     TEXTS,
     TIMES,
     And,
@@ -210,6 +214,8 @@ def _operand(column: Column | str, token: Token, operator: Operator = "=") -> Op
         raise _Misread(token, "the class opened by [ is not closed", "for the character itself: [[]")
     if column.startswith(META):
         return _meta_operand(column, token, operator)
+    if column == "source" and text not in SOURCES:
+        raise _Misread(token, f"source takes {', '.join(SOURCES)}, not {_shortened(text)!r}")
     if column in TEXTS:
         if column in ("root", "folder") and operator in ("=", "!=") and len(text) > 1:
             return text.rstrip(os.sep) or os.sep

@@ -38,7 +38,7 @@ from mmsearch.maintenance.import_values import (
     shown,
 )
 from mmsearch.media.sameness.evidence import LARGEST
-from mmsearch.types import Box, Metadata, MetaValue, Modality, Span
+from mmsearch.types import Metadata, MetaValue, Modality, Span, TextBox
 
 MANIFEST_BYTES = 256 * 2**20
 """A manifest names every file; that of a million is half as large."""
@@ -255,7 +255,7 @@ def _span(record: Mapping[str, Any]) -> Span:
     return Span(**place)
 
 
-def _box(value: object) -> Box:
+def _box(value: object) -> TextBox:
     if not isinstance(value, list) or len(value) != 4 or not all(is_real(one) and 0 <= one <= 1 for one in value):
         raise WrongValue(f"a segment's box is {shown(value)}, not four shares of a picture's sides")
     (left, top, right, bottom) = map(float, value)

@@ -97,7 +97,7 @@ class VectorSearch:
     def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
         with self.catalog.reading() as snapshot:
-            segments, vectors = item_vectors(snapshot, self.space, item_ids)
+            segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
         best = _merge(
             _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)

@@ -1,4 +1,4 @@
-"""Suites of tests for those who write an encoder, a decoder or a vector index: what each promises, held to the letter.
+"""Suites of tests for those who write an encoder, a decoder, an extractor or an index: what each promises.
 
 A test module of the package that brings the part inherits the suite and names its cases:
 
@@ -11,6 +11,7 @@ A test module of the package that brings the part inherits the suite and names i
 |---|---|
 | `encoders.EncoderContract` | `mmsearch.Encoder`, and its `mmsearch.Space` |
 | `decoders.DecoderContract` | `mmsearch.Decoder` |
+| `extractors.ExtractorContract` | `mmsearch.Extractor` |
 | `indexes.IndexContract`, `indexes.SavedIndexContract` | `mmsearch.VectorIndex` |
 
 Needs pytest and hypothesis: pip install 'mmsearch[testing]'. Nothing else of mmsearch imports this package.
@@ -19,4 +20,6 @@ Needs pytest and hypothesis: pip install 'mmsearch[testing]'. Nothing else of mm
 import pytest
 
 # So that a failed comparison shows both sides, as in anybody's own tests.
-pytest.register_assert_rewrite("mmsearch.testing.encoders", "mmsearch.testing.decoders", "mmsearch.testing.indexes")
+pytest.register_assert_rewrite(
+    *(f"mmsearch.testing.{part}" for part in ("encoders", "decoders", "extractors", "indexes"))
+)

@@ -16,7 +16,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
 from mmsearch.types import Hit, Query
 
-PLACES = ("index", "train", "model")
+PLACES = ("index", "train", "model", "extract")
 """Properties of a library that have methods of their own."""
 
 HITS = tuple(
@@ -99,6 +99,12 @@ ANSWERS: dict[str, Any] = {
     "model.add": fake(mmsearch.ModelAdded),
     "model.switch": fake(mmsearch.ModelSwitched),
     "model.drop": 7,
+    "extract.estimate": fake(mmsearch.ExtractionEstimate),
+    "extract.add": fake(mmsearch.ExtractionAdded),
+    "extract.list": [fake(mmsearch.ExtractionCounts)],
+    "extract.drop": fake(mmsearch.ExtractionDropped),
+    "extract.transcript": (mmsearch.TextLine("Good morning.", 0.5, 2.0),),
+    "extract.subtitles": lambda path, form: f"as {form}",
     "train.models": [fake(mmsearch.TrainedModel)],
     "train.labels": fake(mmsearch.TrainedHead),
     "train.apply": fake(mmsearch.ActiveSpace),

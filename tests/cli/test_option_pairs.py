@@ -49,7 +49,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "backup": ["new"], "restore": ["FILE"],
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
-    "model drop": ["name"], "connect": ["a", "b", "--name", "c"], "service install": ["FOLDER"], "watch": ["FOLDER"],
+    "model drop": ["name"], "extract add": ["name"], "extract drop": ["name"], "transcript": ["FILE"],
+    "connect": ["a", "b", "--name", "c"], "service install": ["FOLDER"], "watch": ["FOLDER"],
 }  # fmt: skip
 """What a command is given besides the pair. FILE and FOLDER are there."""
 

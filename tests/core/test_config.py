@@ -29,6 +29,13 @@ from mmsearch.vectors import presets
 from tests.conftest import Run
 
 
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests switch off is as nobody set it."""
+    monkeypatch.delenv("MMSEARCH_SPEECH")
+    monkeypatch.delenv("MMSEARCH_OCR")
+
+
 def written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -46,8 +53,8 @@ def test_the_default_of_every_setting_is_in_its_domain() -> None:
 def test_an_editor_is_shown_every_setting_that_may_be_an_argument() -> None:
     assert not SettingsArguments.__total__
     types = get_type_hints(Settings)
-    # The models' folder is the process's, and `warm` is the shell's: `mmsearch.open` refuses them.
-    refused = {"models", "warm"}
+    # The models' folder and the speech model are the process's, `warm` is the shell's: `mmsearch.open` refuses.
+    refused = {"models", "speech_model", "warm"}
     assert get_type_hints(SettingsArguments) == {name: types[name] | None for name in DOMAINS if name not in refused}
 
 

@@ -81,6 +81,15 @@ def test_what_is_written_and_said_is_found_with_its_place_and_forgotten_without_
     assert talk.passage == "The sea is blue."
     (talk, *_) = library.search("blue", modalities=["audio"], moments=True)
     assert [(one.start, one.source) for one in talk.moments if one.source] == [(4.0, "said")]
+    for source, names in (
+        ("said", ["talk.wav"]), ("written", ["sign.png", "note.txt"]), ("seen", ["plain.png", "sign.png"]),
+        ("heard", ["talk.wav"]),
+    ):  # fmt: skip
+        found = library.search("blue", filter=f"source = {source}")
+        assert sorted(hit.path.name for hit in found) == sorted(names)
+        assert all(hit.source in (source, None) for hit in found)
+    assert [hit.path.name for hit in library.search("talk", mode="keyword")] == ["talk.wav"]
+    assert library.search("talk", mode="keyword", filter="source = said") == []
     counts = {one.extractor: (one.source, one.contents, one.with_text, one.segments) for one in library.extract.list()}
     assert counts == {"tiny-speech": ("said", 1, 1, 2), "tiny-ocr": ("written", 3, 1, 1)}
     assert library.extract.add("tiny-ocr").files == 0, "nothing is looked at twice"
