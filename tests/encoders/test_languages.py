@@ -24,7 +24,8 @@ ENGLISH = (
     "a birthday cake", "a train at the station", "two children playing football",
 )  # fmt: skip
 SAID = {
-    "ar": "كلب|قطة|حصان في مرج|سيارة حمراء|البحر|زهرة صفراء|ثلج على جبل|كعكة عيد ميلاد|قطار في المحطة|طفلان يلعبان كرة القدم",
+    "ar": "كلب|قطة|حصان في مرج|سيارة حمراء|البحر|زهرة صفراء"
+    "|ثلج على جبل|كعكة عيد ميلاد|قطار في المحطة|طفلان يلعبان كرة القدم",
     "de": "ein Hund|eine Katze|ein Pferd auf einer Wiese|ein rotes Auto|das Meer|eine gelbe Blume|Schnee auf einem Berg"
     "|eine Geburtstagstorte|ein Zug am Bahnhof|zwei Kinder spielen Fußball",
     "es": "un perro|un gato|un caballo en un prado|un coche rojo|el mar|una flor amarilla|nieve en una montaña"
@@ -99,7 +100,7 @@ def test_passages_are_read_as_before() -> None:
     encoder = StarterText("cpu")
     passage = encoder.encode([encoder.prepare(Segment("text", "ein Hund"))])
     assert encoder.prepare(Segment("text", "ein Hund")).dtype == np.int64
-    assert float(passage[0] @ asked("ein Hund")[0]) < 0.5
+    assert 0.4 < float(passage[0] @ asked("ein Hund")[0]) < 0.8, "found by words of its own language, too"
 
 
 def test_the_open_space_has_learned_nothing_from_captions() -> None:

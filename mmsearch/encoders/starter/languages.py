@@ -1,10 +1,11 @@
 """Queries in other languages than English: from the space of `universal` into that of all-MiniLM-L6-v2.
 
 all-MiniLM-L6-v2 reads English. Another encoder, which reads sixteen languages, is taken into its space by a linear map
-that was fitted on English captions (ridge regression: Hoerl and Kennard, 1970). Where both agree on a query it is
-English, and stays as it was; where they do not, the other one knows better. A query of English words alone is
-not even asked: single words say little, and the other encoder takes a quarter of a second to load. Only queries are read so: no vector of a
-library changes. How it was made: `mmsearch/training/starter/languages.py`; how good it is: LANGUAGES.md.
+that was learned from English captions. Where both agree on a query it is English, and stays as it was; where they do
+not, the other one knows better. Of a query whose
+words are English it is not even asked: single and rare words say little, and the other encoder takes a quarter of a
+second to load. Only queries are read so: no vector of a library changes. How it
+was made: `mmsearch/training/starter/languages.py`; how good it is: LANGUAGES.md.
 """
 
 import re
@@ -29,17 +30,29 @@ MAP = WeightFile(
     "mmsearch",
 )
 DIM = 384
+OWN = 0.5
+"""What a query's own MiniLM vector counts for where it is not English, next to the mapped one: passages of a library
+were read as if they were English, and a German question still looks like a German passage there."""
 LEVELS = 127
 """Steps either way from 0 that a stored value has."""
 
 OTHER_WORDS = frozenset(
     re.findall(
         r"\w+",
-        "al am das dem den der des die du ein eine einem einen einer eines el em en et ett gli het il im la las le les lo "
-        "los mit na nel o os sur um uma un una und une uno van von w z zum zur",
+        "al am das dem den der des die du een ein eine einem einen einer eines el em en et ett gli het il im la las le "
+        "les lo los mit na nel o os sur um uma un una und une uno van von w z zum zur",
     )
 )
 """Words that other languages begin with, though an English text may have them."""
+
+ENGLISH_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "and are does for from how its of our that the their these this those what when where which who whose why "
+        "with you your",
+    )
+)
+"""Words that mark a text as English, whatever rare words it has."""
 
 # Not what stands in a file's name: IMG_2041.jpg is of no language.
 _WORD = re.compile(r"(?<![\w.])[a-z]+(?!\w)")
@@ -54,7 +67,7 @@ class LanguageMap:
     constant: NDArray[np.float32]
     """(384,)"""
     threshold: float
-    """Cosine of a query's two vectors below which it is not English."""
+    """Cosine of a query's two vectors below which it is not English. In (-1, 1)."""
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """float32 (n, 384), unit rows, of those of `universal`, (n, 512)."""
@@ -81,7 +94,7 @@ def read_map(content: bytes) -> LanguageMap:
 
 
 def is_english(words: str, known: Callable[[str], object]) -> bool:
-    """Whether all of a query's words are English ones, so that nothing has to be loaded to tell.
+    """Whether the words of a query show that it is English, so that nothing has to be loaded to tell.
 
     Args:
         known: Whether all-MiniLM-L6-v2 has a lower-case word in its vocabulary: not None.
@@ -89,7 +102,9 @@ def is_english(words: str, known: Callable[[str], object]) -> bool:
     if not words.isascii() and any(sign.isalpha() and not sign.isascii() for sign in words):
         return False
     found = _WORD.findall(words.lower())
-    return all(known(word) is not None for word in found) and OTHER_WORDS.isdisjoint(found)
+    if not OTHER_WORDS.isdisjoint(found):
+        return False
+    return not ENGLISH_WORDS.isdisjoint(found) or all(known(word) is not None for word in found)
 
 
 def mapped(words: str) -> Vectors:
@@ -99,9 +114,11 @@ def mapped(words: str) -> Vectors:
 
 
 def better(english: Vectors, other: Vectors) -> Vectors:
-    """float32 (n, 384): of each query the vector as English where it agrees with `mapped`'s, else that."""
+    """float32 (n, 384): of each query the vector as English where it agrees with `mapped`'s, else both together."""
     differ = (english * other).sum(1) < _shipped().threshold
-    return np.where(differ[:, np.newaxis], other, english)
+    both = other + OWN * english
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    return np.where(differ[:, np.newaxis], both, english)
 
 
 @cache

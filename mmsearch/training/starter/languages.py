@@ -65,7 +65,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def caption_vectors(captions: Sequence[Sequence[str]], kept: Path) -> tuple[Vectors, Vectors]:
     """Of each photo's captions, (photos, captions, 512) in the space of many languages and (photos, captions, 384) in
-    the starter's; out of the file `kept`, which is made if need be. Raises: InvalidInput, WeightsError, LibraryError."""
+    the starter's; out of the file `kept`, which is made if need be.
+
+    Raises: InvalidInput, WeightsError, LibraryError.
+    """
     texts = [text for some in captions for text in some]
     if not kept.exists():
         _log.info("encoding %d captions", len(texts))
