@@ -12,7 +12,7 @@ connection (f, g). A kind of segment that both embed, other than words, is left 
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from mmsearch.encoders import connection
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.connection import Connection
 from mmsearch.encoders.explaining import Box, OccludesRegions
+from mmsearch.encoders.queries import prepared_query
 from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors, Windowing
 
@@ -142,10 +143,10 @@ class _Words:
 
     def prepare(self, segment: Segment) -> Prepared:
         """uint8 (n,): what each member takes, as NumPy writes arrays, one after the other."""
-        written = io.BytesIO()
-        for member in self._members:
-            np.save(written, member.prepare(segment), allow_pickle=False)
-        return np.frombuffer(written.getvalue(), np.uint8)
+        return _together(member.prepare(segment) for member in self._members)
+
+    def prepare_query(self, words: str) -> Prepared:
+        return _together(prepared_query(member, words) for member in self._members)
 
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the members' encoders."""
@@ -160,6 +161,13 @@ class _Words:
     def _taken_apart(self, prepared: Prepared) -> list[Prepared]:
         read = io.BytesIO(prepared.tobytes())
         return [np.load(read, allow_pickle=False) for _ in self._members]
+
+
+def _together(arrays: Iterable[Prepared]) -> Prepared:
+    written = io.BytesIO()
+    for array in arrays:
+        np.save(written, array, allow_pickle=False)
+    return np.frombuffer(written.getvalue(), np.uint8)
 
 
 def _spec(members: Sequence[EncoderSpec], link: Connection) -> EncoderSpec:

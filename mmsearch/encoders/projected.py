@@ -11,6 +11,7 @@ from mmsearch.core import forks
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import import_torch, torch_runs
 from mmsearch.encoders.explaining import Box, OccludesRegions
+from mmsearch.encoders.queries import prepared_query
 from mmsearch.errors import WeightsError
 from mmsearch.types import Encoder, EncoderSpec, Modality, Prepared, Segment, Space, Vectors
 
@@ -78,6 +79,9 @@ class ProjectedEncoder:
 
     def prepare(self, segment: Segment) -> Prepared:
         return self.base.prepare(segment)
+
+    def prepare_query(self, words: str) -> Prepared:
+        return prepared_query(self.base, words)
 
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), dim), rows of L2 norm 1. Raises: as the base's encoder, WeightsError."""

@@ -7,6 +7,7 @@ nothing of what a file is about, so that no file is found by them.
 
 import csv
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -72,7 +73,9 @@ def named_kind(text: str) -> KindOfAnswer:
 
 @cache
 def _table() -> tuple[tuple[Modality, re.Pattern[str]], ...]:
-    lines = files("mmsearch.search").joinpath("kinds.tsv").read_text("utf-8").splitlines()
+    written = files("mmsearch.search").joinpath("kinds.tsv").read_text("utf-8")
+    # As folded words are: Hangul in its letters.
+    lines = unicodedata.normalize("NFKD", written).splitlines()
     rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     return tuple(
         (row["kind"], re.compile(rf"(?P<kind>{row['begin']}) .+" if row["begin"] else rf".+? ?(?P<kind>{row['end']})"))

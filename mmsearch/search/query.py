@@ -22,6 +22,7 @@ from mmsearch.core.arguments import checked
 from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.paths import TEMPORARY
+from mmsearch.encoders.queries import prepared_query
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media import sniff
@@ -36,7 +37,6 @@ from mmsearch.types import (
     Query,
     QueryLike,
     QueryPart,
-    Segment,
     Sound,
     Space,
     StoredVector,
@@ -147,7 +147,7 @@ def _prepare_part(
     if modality == "text" and isinstance(value, str):
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
-        return {"text": [_encoder(space, "text").prepare(Segment("text", value))]}
+        return {"text": [prepared_query(_encoder(space, "text"), value)]}
     for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.embeddings import segment_vectors
 from mmsearch.encoders import starter
+from mmsearch.encoders.queries import ReadsQueries, prepared_query
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
 from mmsearch.training.serving.records import KINDS
 from mmsearch.training.serving.units import items_at_paths
-from mmsearch.types import Modality, Segment, Space, Vectors
+from mmsearch.types import Modality, Space, Vectors
 
 HELD_BACK = 0.2
 """Share of the pairs that only validate, where no others are given for that."""
@@ -134,7 +135,7 @@ def embedded(
     words = [pair for pair in pairs if isinstance(pair.query, str)]
     if words and "text" in space.encoders:
         encoder = space.encoders["text"]
-        rows = encoder.encode([encoder.prepare(Segment("text", str(pair.query))) for pair in words], query=True)
+        rows = encoder.encode([prepared_query(encoder, str(pair.query)) for pair in words], query=True)
         vectors = {id(pair): ("text", row) for pair, row in zip(words, rows, strict=True)}
     for pair in pairs:
         if isinstance(pair.query, Path):
@@ -232,7 +233,7 @@ def _check_finite(
 
 def _warnings(links: Sequence[tuple[Pair, int, bool]], space: Space) -> tuple[str, ...]:
     foreign = sorted({pair.line for pair, _, _ in links if isinstance(pair.query, str) and _foreign(pair.query)})
-    if not foreign or space.name not in starter.FILES:
+    if not foreign or space.name not in starter.FILES or isinstance(space.encoders["text"], ReadsQueries):
         return ()
     return (
         f"{len(foreign)} queries are in another script than the Latin one (first: line {foreign[0]}): "

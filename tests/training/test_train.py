@@ -273,7 +273,7 @@ def test_the_train_command_takes_the_radius_of_an_attack(run: Run, library: Libr
 
 
 def test_the_train_command_warns_of_captions_in_another_script(folder: Path, tmp_path: Path) -> None:
-    """Over the starter, whose text encoder knows English alone; most captions here are Russian, Greek and Chinese."""
+    """Over starter-open, whose text encoder knows English alone; most captions here are Russian, Greek and Chinese."""
     lines = ["query\trelevant", "a plain colour\t00.png"]
     for number, colour in enumerate(colours()):
         Image.new("RGB", (16, 16), colour).save(folder / f"{number:02d}.png")
@@ -281,7 +281,7 @@ def test_the_train_command_warns_of_captions_in_another_script(folder: Path, tmp
     pairs = folder / "pairs.tsv"
     pairs.write_text("\n".join(lines) + "\n", "utf-8")
     asked = ("--library", str(tmp_path / "starter"), "--device", "cpu")
-    with mmsearch.open(tmp_path / "starter", space="starter", device="cpu", workers=1) as library:
+    with mmsearch.open(tmp_path / "starter", space="starter-open", device="cpu", workers=1) as library:
         library.ingest(folder)
     command = [sys.executable, "-m", "mmsearch", "train", "projection", str(pairs), *asked, "--epochs", "1"]
     trained = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False)

@@ -12,7 +12,7 @@ from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import sent
 from mmsearch.encoders.lazy import LazyEncoder
-from mmsearch.encoders.starter import quick
+from mmsearch.encoders.starter import languages, quick
 from mmsearch.encoders.tensors import mapped_tensors
 from mmsearch.encoders.tokenizer import whole
 from mmsearch.encoders.weights import WeightFile, recorded
@@ -46,8 +46,8 @@ TOKENS_AT_ONCE = 4096
 _TOKENIZER_LOCK = forks.ForkSafeLock()
 
 
-class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
-    """Passages and queries -> (n, 384)."""
+class OpenStarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
+    """Passages and queries in English -> (n, 384)."""
 
     @property
     def spec(self) -> EncoderSpec:
@@ -86,6 +86,35 @@ class StarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
                 out = module(sent(ids, device), sent(~real, device))
                 vectors[rows] = out.cpu().numpy()
         return vectors
+
+
+class StarterText(OpenStarterText):
+    """The same, with queries in more languages: see `languages`."""
+
+    def prepare_query(self, words: str) -> Prepared:
+        """Token ids as `prepare` gives them; of words that may not be English a record (1,) of these and of the vector
+        of what the words mean in any language. Raises: WeightsError."""
+        ids = self._prepare(words, None)
+        with _TOKENIZER_LOCK:
+            english = languages.is_english(words, _tokenizer().token_to_id)
+        if english:
+            return ids
+        both = np.zeros(1, [("ids", ids.dtype, ids.shape), ("mapped", np.float32, (self.spec.dim,))])
+        both["ids"], both["mapped"] = ids, languages.mapped(words)
+        return both
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """float32 (len(batch), 384), rows of L2 norm 1, in input order, also of what `prepare_query` gave.
+
+        Raises: as `OpenStarterText.encode`.
+        """
+        unsure = [row for row, one in enumerate(batch) if one.dtype.names]
+        if not unsure:
+            return super().encode(batch, query=query)
+        vectors = super().encode([one["ids"][0] if one.dtype.names else one for one in batch], query=query)
+        mapped = np.stack([batch[row]["mapped"][0] for row in unsure])
+        vectors[unsure] = languages.better(vectors[unsure], mapped)
+        return checked_output(vectors, len(batch), self.spec)
 
 
 @cache

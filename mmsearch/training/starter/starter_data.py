@@ -131,7 +131,7 @@ def captioned_photos(data: Path, split: str, limit: int | None, kept: Path) -> C
     captions = read_captions(data, split, limit)
     if not kept.exists():
         _log.info("encoding %d photos of %s", len(captions), split)
-        vectors = _embedded([one for some in captions.values() for one in some])
+        vectors = embedded_words([one for some in captions.values() for one in some])
         features, classes = features_of([data / "images" / name for name in captions], None)
         arrays: dict[str, NDArray[Any]] = {
             "features": features.astype(np.float16),
@@ -159,10 +159,10 @@ def caption_words(captions: Mapping[str, Sequence[str]]) -> CaptionWords:
     mentions = np.zeros((len(by_photo), len(known)), np.bool_)
     for row, some in enumerate(by_photo):
         mentions[row, [columns[word] for word in some if word in columns]] = True
-    return CaptionWords(_embedded(known), mentions)
+    return CaptionWords(embedded_words(known), mentions)
 
 
-def _embedded(texts: Sequence[str]) -> Vectors:
+def embedded_words(texts: Sequence[str]) -> Vectors:
     """(n, 384)"""
     encoder = StarterText("cpu", "fp32")
     if not texts:

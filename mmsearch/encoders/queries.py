@@ -1,0 +1,21 @@
+"""What an encoder of words may do with a query that it does not do with a passage."""
+
+from typing import Protocol, runtime_checkable
+
+from mmsearch.types import Encoder, Prepared, Segment
+
+
+@runtime_checkable
+class ReadsQueries(Protocol):
+    """An encoder that reads a query otherwise than a passage; optional."""
+
+    def prepare_query(self, words: str) -> Prepared:
+        """The model's input for the words of a query, as `prepare` has it for a segment."""
+        ...
+
+
+def prepared_query(encoder: Encoder, words: str) -> Prepared:
+    """What an encoder of words takes for a query of them. Raises: WeightsError."""
+    if isinstance(encoder, ReadsQueries):
+        return encoder.prepare_query(words)
+    return encoder.prepare(Segment("text", words))
