@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import mmsearch.library
 from mmsearch.cli import cli
 from mmsearch.cli.conflicts import RULES, Exclusion, Need
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 from mmsearch.errors import MmsearchError
 from tests.cli.recorded_library import recording
 

@@ -147,6 +147,8 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[st
 
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted(PACKAGE.rglob("*.py")):
+        if not (path.parent / "__init__.py").exists():
+            continue  # an example: a program of its own
         names = path.relative_to(PACKAGE.parent).with_suffix("").parts
         yield ".".join(names[:-1] if names[-1] == "__init__" else names), path
 
