@@ -15,8 +15,7 @@ from mmsearch.errors import InvalidInput, UnknownName
 def examples(name: str | None, folder: Path | None) -> None:
     """List applications that use mmsearch, or copy one.
 
-    It is copied into FOLDER, by default one of its name here, with the media it needs. Its page: mmsearch help
-    example_NAME.
+    It is copied into FOLDER, by default one of its name here, with the media it needs. Each has a page in the docs.
     """
     from mmsearch.resources.examples import EXAMPLES, copy_example
 
