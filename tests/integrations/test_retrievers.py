@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_tests.integration_tests import RetrieversIntegrationTests
+from llama_index.core.schema import MetadataMode
 
 import mmsearch
 from mmsearch.errors import LibraryNotFound
@@ -122,7 +123,7 @@ def test_nodes_of_llama_index_have_what_is_to_be_cited(library: Library, tmp_pat
     assert Path(first.metadata["path"]).name == "talk.wav" and first.text == "talk.wav, 0:05-0:10"
     assert (first.metadata["start"], first.metadata["end"]) == (5.0, 10.0)
     assert first.score is not None and first.score > 0.5 > (second.score or 0.0)
-    read = first.node.get_content("llm")
+    read = first.node.get_content(MetadataMode.LLM)
     assert "start: 5.0" in read and "confidence" not in read
     assert [node.node_id for node in asyncio.run(retriever.aretrieve("high"))] == [first.node_id, second.node_id]
 
