@@ -142,6 +142,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.part:
         part, folder = given.part[0], Path(given.part[1])
+        parts: dict[str, Callable[[Path], dict[str, list[float]]]]
         parts = {"first": first_search, "threads": threads, "many": lambda at: many_libraries(at, given.libraries)}
         print(json.dumps(parts[part](folder)))
         return

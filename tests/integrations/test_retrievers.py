@@ -138,11 +138,11 @@ def test_a_moment_is_shown_as_on_a_clock(seconds: float | None, shown: str) -> N
 def test_llm_embeds_words_and_media_with_a_space_of_ours(tmp_path: Path) -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"]["llm"] == {"mmsearch": "mmsearch.integrations.llm"}
-    llm.plugins.load_plugins()
+    llm.plugins.load_plugins()  # type: ignore[no-untyped-call]
     if "mmsearch/starter" not in llm.get_embedding_model_aliases():  # of an older installation
         llm.plugins.pm.register(plugin)
     assert {"mmsearch/starter", "mmsearch/starter-open"} <= set(llm.get_embedding_model_aliases())
-    model = llm.get_embedding_model("mmsearch/starter")
+    model = llm.get_embedding_model("mmsearch/starter")  # type: ignore[no-untyped-call]
     photo = (Path(mmsearch.__file__).parent / "resources" / "samples" / "photos" / "dog-at-a-laptop.jpg").read_bytes()
     dog, sea, seen = np.array(list(model.embed_multi(["a dog", "the sea", photo])))
     assert np.allclose(np.linalg.norm([dog, sea, seen], axis=1), 1, atol=1e-5)

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import av
+import numpy as np
 from PIL import Image
 
 import mmsearch
@@ -32,8 +33,8 @@ def record(photo: Path, clip: Path) -> None:
         stream = file.add_stream("mpeg4", rate=8, options={"qscale": "4"})
         stream.width, stream.height = 320, 240
         for number in range(24):
-            frame = av.VideoFrame.from_image(picture.crop((number, 0, number + 320, 240)))
-            file.mux(stream.encode(frame))
+            shown = np.asarray(picture.crop((number, 0, number + 320, 240)))
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
         file.mux(stream.encode(None))
 
 

@@ -28,7 +28,7 @@ def fill(library: mmsearch.Library) -> None:
         library.set_meta([picture, picture.with_suffix(".txt")], facts)
 
 
-async def ask(library: mmsearch.Library, within: str | None, *questions: dict[str, object]) -> None:
+async def ask(library: mmsearch.Library, within: str | None, *questions: dict[str, str]) -> None:
     """What an assistant gets from a server with this bound."""
     async with Client(mcp_server(library, within)) as client:
         for question in questions:
