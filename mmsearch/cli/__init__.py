@@ -17,9 +17,10 @@ from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
-from mmsearch.cli.examples import add_examples
+from mmsearch.cli.examples import examples
 from mmsearch.cli.extract import extract, transcript
 from mmsearch.cli.help import help_command
+from mmsearch.cli.help_examples import add_examples
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.items import items, tag
@@ -53,7 +54,7 @@ SECTIONS = {
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor config service warm completion help demo",
+    "Upkeep": "index doctor config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -169,6 +170,7 @@ for command in (
     config,
     completion,
     demo,
+    examples,
     watch,
     service,
     warm,

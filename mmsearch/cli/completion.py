@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem, ShellComplete, get_completion
 from click.types import StringParamType
 
 from mmsearch.cli import known_names
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_MMSEARCH_COMPLETE"

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 
 
 @dataclass(frozen=True, slots=True)

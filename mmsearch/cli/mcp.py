@@ -28,7 +28,7 @@ def mcp(
     no_token: bool,
     **options: object,
 ) -> None:
-    """Let an assistant search the library (Model Context Protocol).
+    """Let assistants search the library (MCP).
 
     Its program starts this command and talks to it over standard input and output; with --http it asks an address. It
     can search, look and ask why, and change nothing. Needs the extra mcp.

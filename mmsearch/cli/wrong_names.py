@@ -24,7 +24,8 @@ COMMANDS: Mapping[str, str] = {
         "backup": "save dump snapshot",
         "restore": "recover",
         "help": "docs man manual",
-        "demo": "example examples try",
+        "demo": "try",
+        "examples": "example samples templates",
     }.items()
     for wrong in words.split()
 }

@@ -8,22 +8,24 @@
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
-import llm
+from llm import hookimpl
+from llm.errors import ModelError
+from llm.models import EmbeddingModel
 
 from mmsearch import Library, Media, available_models
 from mmsearch import open as open_library
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import MediaError, MmsearchError
-from mmsearch.types import Query, QueryLike
+from mmsearch.types import Query, QueryLike, Vectors
 
 BATCH = 64
 
 
-class MmsearchEmbeddingModel(llm.EmbeddingModel):
+class MmsearchEmbeddingModel(EmbeddingModel):
     """The vectors of one space: of words, and of pictures, sounds and documents as bytes.
 
     Embedding a file decodes it in a process of its own, as for a search. The vectors are those of queries: a video or a
@@ -32,7 +34,7 @@ class MmsearchEmbeddingModel(llm.EmbeddingModel):
 
     supports_text = True
     supports_binary = True
-    batch_size = BATCH
+    batch_size: int | None = BATCH
 
     def __init__(self, space: str) -> None:
         self.model_id = f"mmsearch/{space}"
@@ -42,7 +44,7 @@ class MmsearchEmbeddingModel(llm.EmbeddingModel):
         self._numbers = count()
 
     def embed_batch(self, items: Iterable[str | bytes], *, key: str | None = None) -> Iterator[list[float]]:
-        """Unit vectors, as lists of `dim` numbers, in order. Raises: llm.ModelError, with the hint of ours."""
+        """Unit vectors, as lists of `dim` numbers, in order. Raises: ModelError, with the hint of ours."""
         given = list(items)
         if not given:
             return
@@ -50,12 +52,12 @@ class MmsearchEmbeddingModel(llm.EmbeddingModel):
             with self._lock:
                 vectors = self._embedded(given)
         except MediaError as error:
-            raise llm.ModelError("the bytes are no medium that mmsearch reads: see mmsearch help files") from error
+            raise ModelError("the bytes are no medium that mmsearch reads: see mmsearch help files") from error
         except MmsearchError as error:
-            raise llm.ModelError(f"{error.message}; {error.hint}" if error.hint else error.message) from error
+            raise ModelError(f"{error.message}; {error.hint}" if error.hint else error.message) from error
         yield from vectors.tolist()
 
-    def _embedded(self, given: list[str | bytes]):  # type: ignore[no-untyped-def]
+    def _embedded(self, given: list[str | bytes]) -> Vectors:
         folder, library = self._library()
         files: list[Path] = []
         try:
@@ -91,8 +93,8 @@ class MmsearchEmbeddingModel(llm.EmbeddingModel):
                 folder.cleanup()
 
 
-@llm.hookimpl
-def register_embedding_models(register):  # type: ignore[no-untyped-def]
+@hookimpl
+def register_embedding_models(register: Callable[[EmbeddingModel], None]) -> None:
     """The spaces whose weights are on this machine."""
     for model in available_models():
         if model.installed and model.problem is None and "text" in model.modalities:

@@ -14,7 +14,7 @@ from click.shell_completion import ShellComplete
 
 from mmsearch.cli import SECTIONS, cli
 from mmsearch.cli.completion import BY_COMMAND, SHELLS, VARIABLE, script
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 from mmsearch.library import Library
 from tests.conftest import CHECKOUT, Run
 from tests.generated import picture, sound

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import mmsearch.library
 from mmsearch.cli import cli
 from mmsearch.cli.conflicts import RULES, Exclusion, Need
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 from mmsearch.errors import MmsearchError
 from tests.cli.recorded_library import recording
 
@@ -22,6 +22,8 @@ COMMANDS = {path: command for path, command in commands(cli) if not isinstance(c
 UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
+    "examples": "no options",
+    "mcp": "it answers until its client goes; tests/integrations run it",
     "serve": "it serves until it is ended; tests/serve run it",
     "watch": "it goes on until it is stopped",
     "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",

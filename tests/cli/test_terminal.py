@@ -131,7 +131,7 @@ def leaves(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[t
             yield (*before, name), command
 
 
-ENDLESS = ("demo",), ("serve",), ("watch",)
+ENDLESS = ("demo",), ("mcp",), ("serve",), ("watch",)
 COMMANDS = {names: command for names, command in leaves(cli) if names not in ENDLESS}
 """All but the demo, which prints words and samples of our own and takes long, and what goes on until it is stopped."""
 LAST = ("remove", "prune", "restore")

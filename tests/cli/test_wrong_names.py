@@ -3,7 +3,7 @@
 import pytest
 
 from mmsearch.cli import cli
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 from mmsearch.cli.wrong_names import COMMANDS, OPTIONS
 from tests.conftest import Run
 

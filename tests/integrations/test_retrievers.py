@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_tests.integration_tests import RetrieversIntegrationTests
+from llama_index.core.schema import MetadataMode
 
 import mmsearch
 from mmsearch.errors import LibraryNotFound
@@ -122,7 +123,7 @@ def test_nodes_of_llama_index_have_what_is_to_be_cited(library: Library, tmp_pat
     assert Path(first.metadata["path"]).name == "talk.wav" and first.text == "talk.wav, 0:05-0:10"
     assert (first.metadata["start"], first.metadata["end"]) == (5.0, 10.0)
     assert first.score is not None and first.score > 0.5 > (second.score or 0.0)
-    read = first.node.get_content("llm")
+    read = first.node.get_content(MetadataMode.LLM)
     assert "start: 5.0" in read and "confidence" not in read
     assert [node.node_id for node in asyncio.run(retriever.aretrieve("high"))] == [first.node_id, second.node_id]
 
@@ -137,11 +138,11 @@ def test_a_moment_is_shown_as_on_a_clock(seconds: float | None, shown: str) -> N
 def test_llm_embeds_words_and_media_with_a_space_of_ours(tmp_path: Path) -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"]["llm"] == {"mmsearch": "mmsearch.integrations.llm"}
-    llm.plugins.load_plugins()
+    llm.plugins.load_plugins()  # type: ignore[no-untyped-call]
     if "mmsearch/starter" not in llm.get_embedding_model_aliases():  # of an older installation
         llm.plugins.pm.register(plugin)
     assert {"mmsearch/starter", "mmsearch/starter-open"} <= set(llm.get_embedding_model_aliases())
-    model = llm.get_embedding_model("mmsearch/starter")
+    model = llm.get_embedding_model("mmsearch/starter")  # type: ignore[no-untyped-call]
     photo = (Path(mmsearch.__file__).parent / "resources" / "samples" / "photos" / "dog-at-a-laptop.jpg").read_bytes()
     dog, sea, seen = np.array(list(model.embed_multi(["a dog", "the sea", photo])))
     assert np.allclose(np.linalg.norm([dog, sea, seen], axis=1), 1, atol=1e-5)

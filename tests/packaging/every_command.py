@@ -79,6 +79,8 @@ def commands(model: str) -> Iterator[Arguments]:
         ("service", "install", "media"),
         ("service", "remove"),
         ("help", "guide"),
+        ("examples",),
+        ("examples", "shop"),
         ("doctor",),
         ("completion", "bash"),
         ("doctor", "--paths", "--json"),

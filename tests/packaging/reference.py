@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from mmsearch import errors
 from mmsearch.cli import cli
-from mmsearch.cli.examples import commands
+from mmsearch.cli.help_examples import commands
 from mmsearch.cli.exit_codes import MEANINGS
 from mmsearch.core.config import DOMAINS, MACHINE, Settings
 from mmsearch.errors import MediaError, MmsearchError

@@ -11,7 +11,7 @@ import pytest
 
 import mmsearch
 from mmsearch.cli import cli
-from mmsearch.cli.examples import EXAMPLES, commands
+from mmsearch.cli.help_examples import EXAMPLES, commands
 from mmsearch.core.config import Settings
 from mmsearch.resources import chapters as shipped
 from tests.conftest import CHECKOUT

@@ -2,7 +2,7 @@
 
 | module | what it holds |
 |---|---|
-| `tools` | what can be asked, and what is answered |
-| `server` | the tools as a server of the package `mcp`, over standard input and output |
+| `answers` | what can be asked, and what is answered |
+| `server` | that as the tools of a server of the package `mcp`, over standard input and output |
 | `http` | the same over HTTP, behind the guard of `mmsearch.serve` |
 """

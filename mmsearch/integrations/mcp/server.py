@@ -10,7 +10,7 @@ from pydantic import Field
 from mmsearch import Library, __version__
 from mmsearch.errors import MmsearchError
 from mmsearch.filters.ast import Filter
-from mmsearch.integrations.mcp.tools import FoundItems, Kind, LibraryFacts, LibraryTools, Mode, WhyFound
+from mmsearch.integrations.mcp.answers import FoundItems, Kind, LibraryFacts, LibraryTools, Mode, WhyFound
 
 try:
     from mcp.server.mcpserver import Image, MCPServer
