@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.batching import buckets
 from mmsearch.encoders.device import sent
 from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint
 from mmsearch.encoders.open_clip.tokens import Cut, cutter
@@ -16,17 +17,15 @@ from mmsearch.types import Prepared
 if TYPE_CHECKING:
     import torch
 
+TOKENS_AT_ONCE = 4096
+"""Of one forward pass, those included that fill up shorter texts."""
+
 VERSION = 1
 """Raised whenever the vectors of the same checkpoint would change."""
 
 
 class _OpenClip(Tower[OpenClipCheckpoint]):
     """What both have in common."""
-
-    def _build(self) -> "torch.nn.Module":
-        from mmsearch.encoders.open_clip.model import build_open_clip
-
-        return build_open_clip(self.checkpoint, self.parts)
 
     def _hashes(self) -> Mapping[str, str]:
         return self.checkpoint.hashes(text=self.modality == "text")
@@ -43,6 +42,16 @@ class OpenClipImage(_OpenClip, ImageTower[OpenClipCheckpoint]):
     """Pictures and video frames -> (n, dim)."""
 
     parts = ("visual.",)
+
+    def _build(self) -> "torch.nn.Module":
+        from mmsearch.encoders.open_clip.model import build_open_clip
+
+        return build_open_clip(self.checkpoint, self.parts)
+
+    def _packed(self, module: "torch.nn.Module") -> "torch.nn.Module":
+        from mmsearch.encoders.open_clip.model import self_attending
+
+        return super()._packed(self_attending(module))
 
     @property
     def pixels(self) -> Pixels:
@@ -69,6 +78,11 @@ class OpenClipText(_OpenClip):
     parts = ("text.", "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
     _cut: Cut | None = None
 
+    def _build(self) -> "torch.nn.Module":
+        from mmsearch.encoders.open_clip.model import build_text
+
+        return build_text(self.checkpoint, self.parts)
+
     def _input(self) -> str:
         return f"{self.checkpoint.context}-tokens"
 
@@ -86,7 +100,15 @@ class OpenClipText(_OpenClip):
         import torch
         from torch.nn import functional as F
 
+        from mmsearch.encoders.open_clip.text_tower import TextTower
+
+        ids = np.stack(batch)
+        own = isinstance(model.module, TextTower)
+        lengths = model.module.lengths(torch.from_numpy(ids)) if own else [ids.shape[1]] * len(ids)
+        made: dict[int, NDArray[np.float32]] = {}
         with torch.inference_mode():
-            tokens = sent(np.stack(batch), model.device)
-            vectors: NDArray[np.float32] = F.normalize(model.module.encode_text(tokens).float(), dim=-1).cpu().numpy()
-            return vectors
+            for rows in buckets(lengths, TOKENS_AT_ONCE):
+                tokens = sent(np.ascontiguousarray(ids[rows, : max(lengths[row] for row in rows)]), model.device)
+                vectors = F.normalize(model.module.encode_text(tokens).float(), dim=-1).cpu().numpy()
+                made.update(zip(rows, vectors, strict=True))
+        return np.stack([made[row] for row in range(len(batch))])
