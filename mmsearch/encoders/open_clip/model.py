@@ -57,7 +57,8 @@ def build_text(checkpoint: OpenClipCheckpoint, parts: "TowerParts") -> "torch.nn
     open_clip is imported only for the latter, and for weights that it has to put in order.
     Raises: as `build_open_clip`.
     """
-    from mmsearch.encoders.open_clip.text_tower import text_config, tower_of
+    from mmsearch.encoders.open_clip.text_config import text_config
+    from mmsearch.encoders.open_clip.text_tower import tower_of
 
     config, path = text_config(checkpoint.model), checkpoint.weights()
     if config is None:

@@ -8,101 +8,13 @@ whether padding follows or not: it is run on as many tokens as there are.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmsearch.encoders.attention import SelfAttention
-
-PREFIX = "text."
-"""Begins the names of a tower that is a module of its own in the checkpoint ("custom_text")."""
-
-_POOLS = ("argmax", "eos", "first", "last")
-_ORDINARY: Mapping[str, tuple[Any, ...]] = {
-    "mlp_ratio": (4, 4.0),
-    "ls_init_value": (None,),
-    "embed_cls": (False,),
-    "final_ln_after_pool": (False,),
-    "proj_type": ("linear",),
-    "output_tokens": (False,),
-    "block_type": (None, "default"),
-    "hf_model_name": (None,),
-    "pool_type": _POOLS,
-    "no_causal_mask": (True, False),
-    "proj_bias": (True, False),
-    "norm_kwargs": (None, {}, {"eps": 1e-6}, {"eps": 1e-5}),
-    "act_kwargs": (None, {}, {"approximate": "tanh"}, {"approximate": "none"}),
-    **dict.fromkeys(
-        ("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"), (False,)
-    ),
-}
-"""Of text_cfg, what there is beside sizes, and what it may be here."""
-_SIZES = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12, "eos_id": 2}
-_TOKENIZING = (
-    "hf_tokenizer_name",
-    "tokenizer_kwargs",
-    "pad_id",
-    "hf_model_pretrained",
-    "hf_proj_type",
-    "hf_pooler_type",
-)
-_MODEL = ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_text", "init_logit_scale", "init_logit_bias")
-
-
-@dataclass(frozen=True, slots=True)
-class TextConfig:
-    """What a tower is built by."""
-
-    dim: int
-    context: int
-    words: int
-    width: int
-    heads: int
-    layers: int
-    eos: int
-    pool: str
-    causal: bool
-    projection_bias: bool
-    eps: float
-    activation: Callable[[], nn.Module]
-    prefix: str
-    """Of its parameters' names in the checkpoint."""
-
-    @property
-    def cuts(self) -> bool:
-        """Whether padding can be left out."""
-        return self.causal and self.pool in ("argmax", "eos")
-
-
-def text_config(model: Mapping[str, Any]) -> TextConfig | None:
-    """Of open_clip's model_cfg; None for a tower of another kind."""
-    text = dict(model["text_cfg"])
-    sizes = {name: text.pop(name, default) for name, default in _SIZES.items()}
-    others = [name for name, value in text.items() if name not in _TOKENIZING and value not in _ORDINARY.get(name, ())]
-    if others or not set(model) <= set(_MODEL) or not all(type(size) is int and size >= 0 for size in sizes.values()):
-        return None
-    if not all(sizes[name] for name in _SIZES if name != "eos_id") or sizes["width"] % sizes["heads"]:
-        return None
-    approximate = (text.get("act_kwargs") or {}).get("approximate", "none")
-    if model.get("quick_gelu") and text.get("act_kwargs"):
-        return None
-    return TextConfig(
-        dim=model["embed_dim"],
-        context=sizes["context_length"],
-        words=sizes["vocab_size"],
-        width=sizes["width"],
-        heads=sizes["heads"],
-        layers=sizes["layers"],
-        eos=sizes["eos_id"],
-        pool=text.get("pool_type", "argmax"),
-        causal=not text.get("no_causal_mask", False),
-        projection_bias=text.get("proj_bias", False),
-        eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
-        activation=QuickGELU if model.get("quick_gelu") else lambda: nn.GELU(approximate),
-        prefix=PREFIX if model.get("custom_text") else "",
-    )
+from mmsearch.encoders.open_clip.text_config import TextConfig, parameter_shapes
 
 
 class QuickGELU(nn.Module):
@@ -110,6 +22,13 @@ class QuickGELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "tanh_gelu": lambda: nn.GELU("tanh"),
+    "quick_gelu": QuickGELU,
+}
 
 
 class Block(nn.Module):
@@ -122,7 +41,7 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.width, eps=config.eps)
         self.mlp = nn.Sequential()
         self.mlp.add_module("c_fc", nn.Linear(config.width, 4 * config.width))
-        self.mlp.add_module("gelu", config.activation())
+        self.mlp.add_module("gelu", _ACTIVATIONS[config.activation]())
         self.mlp.add_module("c_proj", nn.Linear(4 * config.width, config.width))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -183,10 +102,12 @@ class TextTower(nn.Module):
 
 def tower_of(config: TextConfig, state: Mapping[str, Tensor]) -> TextTower | None:
     """The tower with the tensors of a checkpoint's text tower, float32, in evaluation mode; None if they don't fit."""
+    wanted = {f"{config.prefix}{name}": (name, shape) for name, shape in parameter_shapes(config).items()}
+    if {name: tuple(tensor.shape) for name, tensor in state.items()} != {
+        name: shape for name, (_, shape) in wanted.items()
+    }:
+        return None
     with torch.device("meta"):
         tower = TextTower(config)
-    wanted = {f"{config.prefix}{name}": (name, tensor.shape) for name, tensor in tower.state_dict().items()}
-    if state.keys() != wanted.keys() or any(state[name].shape != shape for name, (_, shape) in wanted.items()):
-        return None
     tower.load_state_dict({ours: state[name].float() for name, (ours, _) in wanted.items()}, assign=True)
     return tower.requires_grad_(False).eval()
