@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mmsearch.calibration.neutral_cache import cached_vectors, keep_vectors
 from mmsearch.core import registry
 from mmsearch.types import Encoder, Limits, Modality, Segment, Space, Vectors
 
@@ -33,7 +34,7 @@ def neutral_words() -> list[str]:
 
 def neutral_vectors(space: Space) -> dict[Modality, Vectors]:
     """float32 (n, dim), unit rows, per modality: the packaged ones of encoders that made them. There are always
-    words: for another encoder they are encoded now."""
+    words: for another encoder they are encoded now, once on this machine."""
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
         known = {
             modality: _unit(stored[_key(modality, encoder)])
@@ -41,7 +42,20 @@ def neutral_vectors(space: Space) -> dict[Modality, Vectors]:
             if _key(modality, encoder) in stored
         }
     if "text" in space.encoders and "text" not in known:
-        known["text"] = _encode(space.encoders["text"], map(_text, neutral_words()))
+        known["text"] = _words_encoded_once(space.encoders["text"])
+    return known
+
+
+def _words_encoded_once(encoder: Encoder) -> Vectors:
+    words = neutral_words()
+    if not encoder.spec.weights:
+        # Nothing would tell it from the next version of itself.
+        return _encode(encoder, map(_text, words))
+    key = hashlib.sha256("\n".join((identity(encoder), *words)).encode()).hexdigest()
+    known = cached_vectors(key, len(words), encoder.spec.dim)
+    if known is None:
+        known = _encode(encoder, map(_text, words))
+        keep_vectors(key, known)
     return known
 
 

@@ -1,12 +1,16 @@
 """Files of weights, looked at before they are believed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.core.json_text import parse_json
 from mmsearch.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 HINT = "get the model anew; weights are best published as safetensors"
 
@@ -40,6 +44,18 @@ def mapped_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
             first, last = entry["data_offsets"]
             tensors[name] = content[first:last].view(np.float32).reshape(entry["shape"])
     return tensors
+
+
+def torch_tensors(path: Path, parts: tuple[str, ...]) -> "dict[str, torch.Tensor]":
+    """The tensors of a safetensors file whose names begin with one of some parts. Raises: WeightsError if it is
+    damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if name.startswith(parts)}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is damaged: {error}", hint=HINT) from error
 
 
 def check_pointer(path: Path) -> None:

@@ -88,11 +88,19 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
     def _trial(self) -> Prepared:
         """Any input, as large as they come."""
 
+    def _packed(self, module: "torch.nn.Module") -> "torch.nn.Module":
+        """The module as it runs best on a CPU in float32, made of itself."""
+        from mmsearch.encoders.packed import pack
+
+        return pack(module)
+
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> Loaded:
         import torch
 
+        from mmsearch.encoders.packed import packs
+
         module = self._build().to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
-        loaded = Loaded(module, device, dtype)
+        loaded = Loaded(self._packed(module) if packs(device, dtype) else module, device, dtype)
         try:
             width = self._forward(loaded, [self._trial()]).shape[1]
         except (RuntimeError, AssertionError, IndexError, ValueError) as error:

@@ -43,7 +43,11 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "data", data_folder(), "the default library, and models unless the setting `models` says otherwise"
     yield "models", config.models_folder(), "what mmsearch prepare and mmsearch connect got and made"
     yield "settings", config.user_file().parent, f"yours, {config.FILE_NAME}, and the folders that you named"
-    yield "cache", cache_folder(), "checksums of weights, and how fast models were; made again if removed"
+    yield (
+        "cache",
+        cache_folder(),
+        "checksums and neutral vectors of models, and how fast they were; made again if removed",
+    )
     yield "temporary", Path(tempfile.gettempdir()) / f"{TEMPORARY}*", "queries in memory, the demo's library: removed"
     if address.SUPPORTED:
         yield "warm", Path(address.folder()), "sockets of processes that answer a shell's queries: mmsearch warm status"

@@ -51,6 +51,41 @@ def build_open_clip(checkpoint: OpenClipCheckpoint, parts: "TowerParts" = ("",))
     return module.eval()
 
 
+def build_text(checkpoint: OpenClipCheckpoint, parts: "TowerParts") -> "torch.nn.Module":
+    """The text tower with its weights: our own module where it is of CLIP's own kind, otherwise open_clip's.
+
+    open_clip is imported only for the latter, and for weights that it has to put in order.
+    Raises: as `build_open_clip`.
+    """
+    from mmsearch.encoders.open_clip.text_config import text_config
+    from mmsearch.encoders.open_clip.text_tower import tower_of
+
+    config, path = text_config(checkpoint.model), checkpoint.weights()
+    if config is None:
+        return build_open_clip(checkpoint, parts)
+    if path.suffix == ".safetensors" and checkpoint.adapter is None:
+        tower = tower_of(config, tensors.torch_tensors(path, parts))
+        if tower is not None:
+            return tower
+    # It knows older layouts, and says what is wrong with the others.
+    module = build_open_clip(checkpoint, parts)
+    return tower_of(config, module.state_dict()) or module
+
+
+def self_attending(module: "torch.nn.Module") -> "torch.nn.Module":
+    """open_clip's module, its attention by layers that can be packed."""
+    from open_clip.transformer import ResidualAttentionBlock
+
+    from mmsearch.encoders.attention import SelfAttention
+
+    block: Any
+    for block in module.modules():
+        # Cross attention has one normalisation more.
+        if type(block) is ResidualAttentionBlock and not hasattr(block, "ln_1_kv") and block.attn.batch_first:
+            block.attn = SelfAttention.of(block.attn)
+    return module
+
+
 def _fill_whole(module: "torch.nn.Module", path: Path) -> None:
     """Load all there is, by open_clip, which knows older layouts and pickles. Raises: WeightsError."""
     from open_clip.factory import load_checkpoint

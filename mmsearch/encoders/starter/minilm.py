@@ -1,6 +1,6 @@
 """all-MiniLM-L6-v2 as torch modules: a 6-layer BERT (Devlin et al., 2019), distilled (Wang et al., 2020), mean-pooled.
 
-Torch's own encoder layers carry the weights, so that a query needn't import transformers.
+A module of its own, so that nobody needs to import transformers, and its layers can be packed.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,35 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.encoders.attention import SelfAttention
+
 WIDTH, LAYERS, HEADS, HIDDEN, WORDS, POSITIONS = 384, 6, 12, 1536, 30_522, 512
 EPS = 1e-12
 
 _LAYER = {
     "self_attn.out_proj": "attention.output.dense",
     "norm1": "attention.output.LayerNorm",
-    "linear1": "intermediate.dense",
-    "linear2": "output.dense",
+    "hidden.0": "intermediate.dense",
+    "hidden.2": "output.dense",
     "norm2": "output.LayerNorm",
 }
-"""Module of torch's encoder layer -> module of BERT's."""
+"""Module of `Layer` -> module of BERT's."""
+
+
+class Layer(nn.Module):
+    """Attention, and a hidden layer at each place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(WIDTH, HEADS)
+        self.norm1 = nn.LayerNorm(WIDTH, eps=EPS)
+        self.hidden = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, WIDTH))
+        self.norm2 = nn.LayerNorm(WIDTH, eps=EPS)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        x = self.norm1(x + self.self_attn(x, attn_mask=real)[0])
+        normed: Tensor = self.norm2(x + self.hidden(x))
+        return normed
 
 
 class MiniLM(nn.Module):
@@ -34,18 +52,17 @@ class MiniLM(nn.Module):
         self.positions = nn.Embedding.from_pretrained(torch.empty(POSITIONS, WIDTH))  # type: ignore[no-untyped-call]
         self.kinds = nn.Embedding.from_pretrained(torch.empty(2, WIDTH))  # type: ignore[no-untyped-call]
         self.norm = nn.LayerNorm(WIDTH, eps=EPS)
-        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, 0.0, "gelu", EPS, batch_first=True)
-        # Nested tensors would warn that they are a prototype; batches of like length have little padding anyway.
-        self.encoder = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.layers = nn.ModuleList([Layer() for _ in range(LAYERS)])
 
     def forward(self, ids: Tensor, padding: Tensor) -> Tensor:
         """ids int64 (b, t); padding bool (b, t), True where there is no token. Returns float32 (b, 384), unit rows."""
         places = torch.arange(ids.shape[1], device=ids.device)
         x = self.norm(self.words(ids) + self.positions(places) + self.kinds.weight[0])  # (b, t, 384)
-        x = self.encoder(x, src_key_padding_mask=padding).float()
+        there = (~padding).unsqueeze(1).unsqueeze(1)  # (b, 1, 1, t)
+        for layer in self.layers:
+            x = layer(x, there)
         real = (~padding).unsqueeze(2).float()  # (b, t, 1)
-        # nan_to_num: the fused layer may leave anything at padded places, and 0 x NaN is NaN.
-        pooled = (torch.nan_to_num(x) * real).sum(1) / real.sum(1)
+        pooled = (x.float() * real).sum(1) / real.sum(1)
         return F.normalize(pooled, dim=1)
 
 
@@ -67,7 +84,7 @@ def renamed(bert: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for part in ("weight", "bias"):
         state[f"norm.{part}"] = bert[f"embeddings.LayerNorm.{part}"]
         for index in range(LAYERS):
-            ours, theirs = f"encoder.layers.{index}", f"encoder.layer.{index}"
+            ours, theirs = f"layers.{index}", f"encoder.layer.{index}"
             for to, source in _LAYER.items():
                 state[f"{ours}.{to}.{part}"] = bert[f"{theirs}.{source}.{part}"]
             projections = [bert[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]

@@ -71,9 +71,13 @@ class OpenStarterText(LazyEncoder["tuple[MiniLM, torch.device]"]):
         return checked_output(np.stack([quick.encode(weights, ids) for ids in batch]), len(batch), self.spec)
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> "tuple[MiniLM, torch.device]":
+        from mmsearch.encoders import packed
         from mmsearch.encoders.starter import minilm
 
-        return minilm.load_minilm(WEIGHTS.verified()).to(device, dtype), device
+        module = minilm.load_minilm(WEIGHTS.verified()).to(device, dtype)
+        if packed.packs(device, dtype):
+            packed.pack(module)
+        return module, device
 
     def _forward(self, model: "tuple[MiniLM, torch.device]", batch: Sequence[Prepared]) -> NDArray[np.float32]:
         import torch

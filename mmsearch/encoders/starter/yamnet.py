@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsearch.encoders.packed import PackedConv, pack, packs
 from mmsearch.encoders.starter.audioset import RATE
 
 SPECTRA, SPECTRA_HOP, BANDS = 96, 48, 64
@@ -82,7 +83,10 @@ def load_yamnet(path: Path, device: torch.device, dtype: torch.dtype) -> YamNet:
     model.load_state_dict(dequantised(load_file(path)), strict=False)
     model.tower.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.head.to(dtype)
-    return model.eval().to(device)
+    model = model.eval().to(device)
+    if packs(device, dtype):
+        pack(model, {nn.Conv2d: PackedConv, Halving: lambda conv, activation: PackedConv(conv, activation, 1)})
+    return model
 
 
 def dequantised(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
