@@ -10,7 +10,9 @@ half is reported on the other.
 """
 
 import argparse
+import json
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -129,14 +131,17 @@ def main() -> None:
     parser.add_argument("--altered", type=int, default=500)
     parser.add_argument("--pages", type=int, default=50)
     parser.add_argument("--half", type=int, choices=(0, 1))
-    parser.add_argument("--keep", type=Path, help="Folder for the media and the library, to look at later.")
+    parser.add_argument("--keep", type=Path, help="Folder for the media and the library; go on there after a stop.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
-        if not (folder / "library").exists():
+        listed = folder / "media.json"
+        if not listed.exists():
+            shutil.rmtree(folder / "made", ignore_errors=True)
             files = media(given.shared, folder, given)
-            with mmsearch.open(folder / "library", space="starter") as library:
-                print(library.ingest(*files).as_dict())
+            listed.write_text(json.dumps([str(path.resolve()) for path in files]))
+        with mmsearch.open(folder / "library", space="starter") as library:
+            print(library.ingest(*map(Path, json.loads(listed.read_text()))).as_dict())
         with mmsearch.open(folder / "library", space="starter") as library:
             report(library, given.altered)
 
