@@ -95,8 +95,11 @@ def report(library: Library, altered: int) -> None:
     start = perf_counter()
     found = list(pairs(library, list(SAME)))
     seconds = perf_counter() - start
-    wrong = [one for one in found if one[2] != "copy" and is_wrong(one[0], one[1])]
+    differing = [one for one in found if one[2] != "copy" and is_wrong(one[0], one[1])]
+    recorded = [one for one in differing if one[2] == "transcoded" and data.one_recording(one[0], one[1])]
+    wrong = [one for one in differing if one not in recorded]
     print(f"\nin --paths: {len(found)}, wrong: {len(wrong)} ({seconds:.1f} s)")
+    print("two names of one recording:", sorted({(one[0].name, original(one[1])) for one in recorded}))
     for one in wrong:
         print("  wrong:", one[0].name, one[1].name, one[2], one[3])
     folded = folded_wrongly(library, QUERIES)
@@ -113,6 +116,8 @@ def report(library: Library, altered: int) -> None:
         print(f"| {name} | {share:.3f} | {everything[name]} | {needed} |")
     missed = sorted(path.name for path in _all(library) if change(path) in NEEDED and path not in right)
     print(f"missed, of {altered}: {missed[:40]}")
+    drawn = Counter((change(path), path in right) for path in _all(library) if original(path).startswith("page"))
+    print(f"of the pages alone: {dict(drawn)}")
 
 
 def _all(library: Library) -> list[Path]:
