@@ -22,6 +22,9 @@ Ids: TypeAlias = NDArray[np.int64]
 Vectors: TypeAlias = NDArray[np.float32]
 """(n, dim), rows of L2 norm 1."""
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a picture, as shares of its width and height, in [0, 1]."""
+
 Prepared: TypeAlias = NDArray[Any]
 """What one encoder takes for one segment; shape and dtype are the encoder's own business."""
 
@@ -92,6 +95,10 @@ class Span:
     """The passage itself."""
     place: str | None = None
     """Where that is in words, unless it is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
+    source: str | None = None
+    """"said" or "written" where an extractor made the words out of a sound or a picture."""
+    box: Box | None = None
+    """Where in the picture, the frame or the page they stand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +155,67 @@ class Decoder(Protocol):
         The same file gives the same segments. A generator may return more `Metadata`: what only decoding shows.
 
         Raises: MediaError if the file cannot be decoded.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text that an extractor made out of a sound or a picture, as the model gave it."""
+
+    text: str
+    start: float | None = None
+    """Seconds."""
+    end: float | None = None
+    page: int | None = None
+    """1-based number of the page of a document."""
+    box: Box | None = None
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What the model says of itself, by name; what they have to be is in `mmsearch.extract.cuts`."""
+    language: str | None = None
+    """ISO 639-1, where the model tells."""
+
+
+class Extractor(Protocol):
+    """Turns media into lines of text: what is said, or what is written in pictures.
+
+    It is built as `Extractor(limits)`, which is cheap: weights are loaded at the first `extract`. It runs in a worker
+    process that may be killed, without torch. For a bad file it raises `MediaError` subclasses, and nothing else.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """ "said" or "written": a library keeps the lines of one extractor for each."""
+        ...
+
+    @property
+    def modalities(self) -> Sequence[Modality]:
+        """Item modalities that it takes."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its weights and of whatever else decides about the lines: equal ones mean equal lines.
+
+        Raises: WeightsError if its weights or its package are not here, with a hint that says how to get them.
+        """
+        ...
+
+    @property
+    def cost(self) -> Mapping[Modality, float]:
+        """CPU seconds that a second of sound or video, a picture or a page takes, about, by item modality."""
+        ...
+
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
+        """The lines of a file, in the order of time or of reading; none if there are none.
+
+        None stands for a step of work without a line: a worker that yields nothing for long is taken to be stuck. The
+        same file gives the same lines.
+
+        Raises: MediaError if the file cannot be read.
         """
         ...
 

@@ -15,9 +15,11 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from numpy.typing import NDArray
 
 from mmsearch.contracts import MODALITIES as MODALITIES
+from mmsearch.contracts import Box as Box
 from mmsearch.contracts import Decoder as Decoder
 from mmsearch.contracts import Encoder as Encoder
 from mmsearch.contracts import EncoderSpec as EncoderSpec
+from mmsearch.contracts import Extractor as Extractor
 from mmsearch.contracts import Ids as Ids
 from mmsearch.contracts import Limits as Limits
 from mmsearch.contracts import Metadata as Metadata
@@ -29,6 +31,7 @@ from mmsearch.contracts import Selection as Selection
 from mmsearch.contracts import SourceFile as SourceFile
 from mmsearch.contracts import Space as Space
 from mmsearch.contracts import Span as Span
+from mmsearch.contracts import TextLine as TextLine
 from mmsearch.contracts import VectorIndex as VectorIndex
 from mmsearch.contracts import Vectors as Vectors
 from mmsearch.contracts import Windowing as Windowing
@@ -203,6 +206,8 @@ class Moment:
     """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written."""
     place: str | None = None
     """As a hit's."""
+    source: str | None = None
+    """As a hit's."""
 
 
 Level: TypeAlias = Literal["sure", "likely", "unlikely"]
@@ -257,6 +262,10 @@ class Hit:
     """Whether its file was not there when it was found: moved, deleted, or on a disk that isn't mounted."""
     place: str | None = None
     """Where in a document it is, unless that is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
+    source: str | None = None
+    """"said" or "written" where the passage was made out of a sound or a picture (`mmsearch help extract`)."""
+    box: Box | None = None
+    """Where in the picture it is written: left, top, right, bottom, in [0, 1]."""
 
 
 MetaValue: TypeAlias = str | int | float | bool | date | datetime

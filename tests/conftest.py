@@ -93,6 +93,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) ->
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # No test leaves a process behind, or is answered by one of another test.
     monkeypatch.setenv("MMSEARCH_WARM", "off")
+    # What an ingest does by itself where the extras are here: only tests of that pay for it.
+    monkeypatch.setenv("MMSEARCH_SPEECH", "off")
+    monkeypatch.setenv("MMSEARCH_OCR", "off")
     tiny.reset()
 
 

@@ -12,7 +12,7 @@ from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
-from mmsearch.catalog.segments import bury_segments, same_cut, segment_rows, segments_by_content
+from mmsearch.catalog.segments import DECODED, bury_segments, rows_of, same_cut, segment_rows, segments_by_content
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
 from mmsearch.types import Ids, Modality, Vectors
@@ -84,7 +84,7 @@ def vectors_by_content(
         query = (
             select(SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
             .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part))
+            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part), DECODED)
             .order_by(SegmentRow.content_id, SegmentRow.ordinal)
         )
         for content, modality, vector in connection.execute(query):
@@ -111,7 +111,7 @@ def segment_vectors(connection: Connection, space: SpaceRecord, contents: Sequen
         query = (
             select(SegmentRow.id, SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
             .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part))
+            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part), DECODED)
         )
         rows.extend((a, b, c, d) for a, b, c, d in connection.execute(query))
     rows.sort()
@@ -129,7 +129,7 @@ def vectors_of_others(
     query = (
         select(SegmentRow.id, SegmentRow.content_id)
         .join(Content, Content.id == SegmentRow.content_id)
-        .where(SegmentRow.modality == kind, SegmentRow.layout == space.layout, FINDABLE)
+        .where(SegmentRow.modality == kind, SegmentRow.layout == space.layout, FINDABLE, DECODED)
         .order_by(SegmentRow.id)
     )
     excluded = set(besides)
@@ -153,7 +153,7 @@ def embedded_contents(connection: Connection, contents: Sequence[int], space_id:
         query = (
             select(SegmentRow.content_id)
             .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(SegmentRow.content_id.in_(part), Embedding.space_id == space_id)
+            .where(SegmentRow.content_id.in_(part), Embedding.space_id == space_id, DECODED)
         )
         found.update(connection.execute(query).scalars())
     return found
@@ -223,6 +223,7 @@ def add_embeddings(connection: Connection, contents: Sequence[tuple[int, NewCont
     contents = [(content_id, content) for content_id, content in contents if content_id not in done]
     same = same_cut(contents, there)
     # Another release cut it into other segments: an index of those would lack some.
+    there = {content_id: list(rows_of(content, there.get(content_id, ()))) for content_id, content in contents}
     bury_segments(
         connection, [row[0] for content_id, _ in contents if content_id not in same for row in there[content_id]]
     )

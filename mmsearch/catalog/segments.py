@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, literal, select, type_coerce
 
-from mmsearch.catalog import blobs, layouts
+from mmsearch.catalog import blobs, boxes, layouts
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import HitDetails, ListKey, NewContent, ResolvedSegment, SpaceRecord
@@ -16,6 +16,9 @@ from mmsearch.catalog.tables import Content, ItemRow, LibraryRow, SegmentRow, Sp
 from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Span
+
+DECODED = SegmentRow.source.is_(None)
+"""Whether a segment is a decoder's: what files are compared by, trained with and exported again for another model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,7 @@ _METADATA = Statement(
 _SPANS = Statement(
     select(
         SegmentRow.id, SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-        SegmentRow.text, SegmentRow.place,
+        SegmentRow.text, SegmentRow.place, SegmentRow.source, SegmentRow.box,
     ).where(SegmentRow.id.in_(number_list("ids")))
 )  # fmt: skip
 
@@ -75,19 +78,26 @@ def hit_details(connection: Connection, item_ids: Iterable[int], segment_ids: It
     """Metadata of items and places of segments; unknown ones are left out."""
     metadata = _METADATA.rows(connection, ids=json_numbers(item_ids))
     spans = _SPANS.rows(connection, ids=json_numbers(segment_ids))
-    return HitDetails({row[0]: json.loads(row[1]) for row in metadata}, {row[0]: _span(row[1:]) for row in spans})
+    return HitDetails({row[0]: json.loads(row[1]) for row in metadata}, {row[0]: span_of(row[1:]) for row in spans})
 
 
-def _span(row: tuple[Any, ...]) -> Span:
-    """Raises: CatalogDamaged: SQLite keeps any type in any column."""
+def span_of(row: Sequence[Any]) -> Span:
+    """Of the columns of a segment that are a `Span`, in its order.
+
+    Raises: CatalogDamaged: SQLite keeps any type in any column.
+    """
     whole = all(value is None or type(value) is kind for value, kind in zip(row[2:], _SPAN_TYPES, strict=True))
     if whole and all(value is None or type(value) in (float, int) for value in row[:2]):
-        return Span(*row)
+        (*place, box) = row
+        return Span(*place, boxes.read_box(box))
     raise CatalogDamaged("the catalog holds a place that mmsearch never writes", hint=blobs.MEND)
 
 
-_SPAN_TYPES = (int, int, int, str, str)
-"""Page, two offsets, text, place."""
+_SPAN_TYPES = (int, int, int, str, str, str, str)
+"""Page, two offsets, text, place, source, box."""
+
+SOURCED = {"said": 2**40, "written": 2**41}
+"""Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
 
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:
@@ -110,7 +120,7 @@ _OUTLINES = Statement(
     select(ItemRow.id, ItemRow.content_id, SegmentRow.modality, func.count(), func.min(SegmentRow.id))
     .join(SegmentRow, SegmentRow.content_id == ItemRow.content_id)
     .where(ItemRow.id.in_(number_list("ids")))
-    .where(SegmentRow.layout == layouts.layout_of_space(SpaceRow.id, bindparam("space")))
+    .where(SegmentRow.layout == layouts.layout_of_space(SpaceRow.id, bindparam("space")), DECODED)
     .group_by(ItemRow.id, SegmentRow.modality)
 )
 
@@ -137,7 +147,7 @@ def segment_ids_of(
     for part in chunks(content_ids):
         query = (
             select(SegmentRow.content_id, SegmentRow.modality, SegmentRow.id)
-            .where(SegmentRow.content_id.in_(part), SegmentRow.layout == space.layout)
+            .where(SegmentRow.content_id.in_(part), SegmentRow.layout == space.layout, DECODED)
             .order_by(SegmentRow.content_id, SegmentRow.ordinal)
         )
         for content, modality, segment in connection.execute(query):
@@ -148,13 +158,14 @@ def segment_ids_of(
 def segments_by_content(
     connection: Connection, contents: Sequence[int], layout: str
 ) -> dict[int, list[tuple[Any, ...]]]:
-    """Content id -> (id, then what `_cut` gives) of its segments in a layout, in order."""
+    """Content id -> (id, then what `_cut` gives, then the source) of its segments in a layout, in order."""
     found: dict[int, list[tuple[Any, ...]]] = {}
     row = SegmentRow
     for part in chunks(contents):
         query = (
             select(
                 row.content_id, row.id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end,
+                row.source,
             )
             .where(row.content_id.in_(part), row.layout == layout)
             .order_by(row.content_id, row.ordinal)
@@ -172,24 +183,37 @@ def _cut(content: NewContent) -> list[tuple[Any, ...]]:
     ]
 
 
+def rows_of(content: NewContent, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """Those of a content's rows (of `segments_by_content`) that are of the kind it brings: a file that was decoded
+    brings nothing that an extractor made, an import brings all."""
+    return rows if any(span.source for span in content.spans) else [row for row in rows if row[-1] is None]
+
+
 def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[tuple[Any, ...]]]) -> set[int]:
     """Those of the contents that have no segments yet, or the same ones (`there`: of `segments_by_content`)."""
     return {
         content_id
         for content_id, content in contents
-        if content_id not in there or [row[1:] for row in there[content_id]] == _cut(content)
+        if [row[1:-1] for row in rows_of(content, there.get(content_id, ()))] in ([], _cut(content))
     }
 
 
 def segment_rows(content: NewContent, content_id: int, ids: Iterable[int], layout: str) -> Iterator[dict[str, object]]:
     """Rows of a content's segments, with these ids."""
     for ordinal, (segment, modality, span) in enumerate(zip(ids, content.modalities, content.spans, strict=True)):
-        yield {
-            "id": segment, "content_id": content_id, "layout": layout, "ordinal": ordinal, "modality": modality,
-            "start": span.start, "end": span.end, "page": span.page,
-            "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
-            "place": span.place,
-        }  # fmt: skip
+        yield segment_row((segment, content_id, layout, ordinal), modality, span)
+
+
+def segment_row(of: tuple[int, int, str, int], modality: Modality, span: Span) -> dict[str, object]:
+    """A row of a segment. `of`: its id, its content's, its layout, its number in the content."""
+    (segment, content_id, layout, ordinal) = of
+    return {
+        "id": segment, "content_id": content_id, "layout": layout,
+        "ordinal": ordinal + SOURCED.get(span.source or "", 0), "modality": modality,
+        "start": span.start, "end": span.end, "page": span.page,
+        "char_start": span.char_start, "char_end": span.char_end, "text": span.text,
+        "place": span.place, "source": span.source, "box": boxes.write_box(span.box),
+    }  # fmt: skip
 
 
 def bury_segments(connection: Connection, segment_ids: Sequence[int]) -> None:

@@ -140,6 +140,11 @@ class Catalog:
         """A snapshot during which nobody else commits. Raises: LibraryReadOnly, LibraryLocked."""
         return writing(self._engine)
 
+    def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Let a function write in a transaction of its own: `catalog.write(store_extractions, extractor, made)`."""
+        with writing(self._engine) as connection:
+            return function(connection, *args, **kwargs)
+
     # Spaces
 
     def add_space(

@@ -15,6 +15,7 @@ from mmsearch.catalog.embeddings import vectors_by_content
 from mmsearch.catalog.evidence import stored_evidence
 from mmsearch.catalog.meta import meta_of
 from mmsearch.catalog.records import SpaceRecord
+from mmsearch.catalog.segments import span_of
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, Root, SegmentRow
 from mmsearch.catalog.tags import model_tags, tags_of
 from mmsearch.types import Metadata, MetaValue, Modality, Span, Vectors
@@ -82,14 +83,14 @@ def _stored_segments(connection: Connection, space: SpaceRecord, content_id: int
         select(
             SegmentRow.id, SegmentRow.modality, Embedding.vector,
             SegmentRow.start, SegmentRow.end, SegmentRow.page, SegmentRow.char_start, SegmentRow.char_end,
-            SegmentRow.text, SegmentRow.place,
+            SegmentRow.text, SegmentRow.place, SegmentRow.source, SegmentRow.box,
         )
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
         .where(Embedding.space_id == space.id, SegmentRow.content_id == content_id)
         .order_by(SegmentRow.ordinal)
     )  # fmt: skip
     rows: Any = connection.execute(query)
-    return [StoredSegment(row[0], row[1], Span(*row[3:]), blobs.decode([row[2]], space.dim)[0]) for row in rows]
+    return [StoredSegment(row[0], row[1], span_of(row[3:]), blobs.decode([row[2]], space.dim)[0]) for row in rows]
 
 
 def stored_item(connection: Connection, space: SpaceRecord, item_id: int) -> StoredItem | None:
@@ -145,7 +146,7 @@ def _segments(connection: Connection, space: SpaceRecord, ids: Sequence[int]) ->
     query = (
         select(
             row.content_id, row.modality, row.start, row.end, row.page, row.char_start, row.char_end, row.text,
-            row.place, Embedding.vector,
+            row.place, row.source, row.box, Embedding.vector,
         )
         .join(Embedding, Embedding.segment_id == row.id)
         .where(row.content_id.in_(ids), Embedding.space_id == space.id)
@@ -154,7 +155,7 @@ def _segments(connection: Connection, space: SpaceRecord, ids: Sequence[int]) ->
     found: dict[int, list[Any]] = defaultdict(list)
     rows: Any = connection.execute(query)
     for content, modality, *span, vector in rows:
-        found[content].append((modality, Span(*span), vector))
+        found[content].append((modality, span_of(span), vector))
     return found
 
 

@@ -7,7 +7,7 @@ SQLite's LIKE ignores case and gives `_` and `%` a meaning.
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from mmsearch.catalog.values import BytesColumn, JsonColumn, RealColumn, TextColumn, WholeColumn
@@ -179,6 +179,10 @@ class SegmentRow(Base):
     text: Mapped[str | None]
     place: Mapped[str | None]
     """What its part of a document is called."""
+    source: Mapped[str | None]
+    """said or written: cut from the lines of an extractor (`catalog.extractions`). None: a decoder made it."""
+    box: Mapped[str | None]
+    """Where in a picture it stands: four shares of its sides, a JSON list."""
 
 
 class SpaceRow(Base):
@@ -229,6 +233,60 @@ class Embedding(Base):
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
     segment_id: Mapped[int] = mapped_column(ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True, index=True)
     vector: Mapped[bytes] = mapped_column(BytesColumn)
+
+
+class ExtractionRow(Base):
+    """What came of looking for words in a content: one extractor for what is said, and one for what is written."""
+
+    __tablename__ = "extractions"
+    __table_args__ = (CheckConstraint("state IN ('done', 'failed', 'skipped')", name="state"),)
+
+    content_id: Mapped[int] = mapped_column(ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    extractor: Mapped[str]
+    fingerprint: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    """Why there are no lines, unless it is done."""
+    version: Mapped[str]
+
+
+class ExtractionLine(Base):
+    """A line as the model gave it; segments are cut from those that pass the gates."""
+
+    __tablename__ = "extraction_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["content_id", "source"], ["extractions.content_id", "extractions.source"], ondelete="CASCADE"
+        ),
+    )
+
+    content_id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    ordinal: Mapped[int] = mapped_column(primary_key=True)
+    start: Mapped[float | None]
+    end: Mapped[float | None]
+    page: Mapped[int | None]
+    box: Mapped[str | None]
+    text: Mapped[str]
+    scores: Mapped[dict[str, Any]] = mapped_column(JsonColumn)
+    language: Mapped[str | None]
+
+
+class ExtractionCut(Base):
+    """A space has the segments of an extraction, cut in this way, with their vectors."""
+
+    __tablename__ = "extraction_cuts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["content_id", "source"], ["extractions.content_id", "extractions.source"], ondelete="CASCADE"
+        ),
+    )
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    content_id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    cut: Mapped[str]
 
 
 class EvidenceRow(Base):

@@ -13,7 +13,17 @@ from sqlalchemy import Connection, delete, exists, or_, select, text
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.paths import at_or_below
 from mmsearch.catalog.statements import chunks
-from mmsearch.catalog.tables import WORD_TABLES, Content, FailureRow, ItemRow, Meta, Root, SegmentRow, Tag
+from mmsearch.catalog.tables import (
+    WORD_TABLES,
+    Content,
+    ExtractionLine,
+    FailureRow,
+    ItemRow,
+    Meta,
+    Root,
+    SegmentRow,
+    Tag,
+)
 
 _CLEAN, _MARKED = 0, 1
 
@@ -78,6 +88,8 @@ def texts_of_contents(connection: Connection, contents: Sequence[int]) -> Iterat
             yield from _strings(metadata)
         for column, of in ((Tag.tag, Tag.content_id), (Meta.text, Meta.content_id)):
             yield from connection.execute(select(column).where(of.in_(part))).scalars()
+        lines = select(ExtractionLine.text).where(ExtractionLine.content_id.in_(part))
+        yield from connection.execute(lines).scalars()
         for words in (SegmentRow.text, SegmentRow.place):
             held = select(words).where(SegmentRow.content_id.in_(part), words.is_not(None))
             yield from (one for one in connection.execute(held).scalars() if one is not None)
@@ -109,7 +121,10 @@ def terms_held(connection: Connection) -> set[str]:
 
 _HOLDERS = (
     "items WHERE instr(path, CAST(:word AS BLOB)) OR instr(display, :word)",
+    "item_words WHERE instr(name, :word) OR instr(folder, :word) OR instr(title, :word) OR instr(tags, :word)",
     "segments WHERE instr(text, :word)",
+    "extraction_lines WHERE instr(text, :word)",
+    "extractions WHERE instr(reason, :word) OR instr(extractor, :word)",
     "contents WHERE instr(metadata, :word) OR instr(metadata, :escaped) OR instr(title, :word) OR instr(camera, :word)",
     "tags WHERE instr(tag, :word)",
     "meta WHERE instr(key, :word) OR instr(text, :word)",

@@ -18,11 +18,13 @@ from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.examples import add_examples
+from mmsearch.cli.extract import extract, transcript
 from mmsearch.cli.help import help_command
 from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.items import items, tag
 from mmsearch.cli.label import label
+from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
@@ -47,8 +49,8 @@ EPILOG = """
 """
 
 SECTIONS = {
-    "Search": "query searches serve duplicates label",
-    "Library": "ingest watch status roots failures items tag remove prune backup restore export import",
+    "Search": "query searches serve mcp duplicates label transcript",
+    "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
     "Upkeep": "index doctor config service warm completion help demo",
@@ -137,8 +139,11 @@ def cli(context: click.Context, log_file: Path | None, log_level: str) -> None:
 
 for command in (
     ingest,
+    extract,
+    transcript,
     query,
     serve,
+    mcp,
     searches,
     duplicates,
     status,

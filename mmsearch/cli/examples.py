@@ -25,6 +25,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch serve --watch --manage",
         "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
     ),
+    "mcp": (
+        "mmsearch mcp --library photos.library",
+        "mmsearch mcp --filter 'tag = teaching'",
+        "mmsearch mcp --http --host 192.168.1.5 --token-file token",
+    ),
     "searches": (
         "mmsearch searches",
         "mmsearch searches --save 'dogs of May=text=dog&filter=taken = 2024-05'",
@@ -198,6 +203,27 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "model list": (
         "mmsearch model list",
         "mmsearch model list --json",
+    ),
+    "extract": (
+        "mmsearch extract add speech",
+        "mmsearch extract add ocr ~/Scans",
+        "mmsearch extract list",
+    ),
+    "extract add": (
+        "mmsearch extract add speech --dry-run",
+        "mmsearch extract add ocr ~/Scans --workers 4",
+    ),
+    "extract list": (
+        "mmsearch extract list",
+        "mmsearch extract list --json",
+    ),
+    "extract drop": (
+        "mmsearch extract drop ocr",
+        "mmsearch extract drop speech --library talks.library",
+    ),
+    "transcript": (
+        "mmsearch transcript talk.mp4",
+        "mmsearch transcript talk.mp4 --srt > talk.srt",
     ),
     "models": (
         "mmsearch models",

@@ -71,8 +71,11 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
 
     This is the only command that ever downloads anything.
     """
-    from mmsearch.models import download
+    from mmsearch.models import download, speech
 
+    if speech.is_speech_model(name):
+        _prepare_speech(name, source, yes)
+        return
     if (there := download.prepared_folder(name)) is not None:
         show.line(f"{name} is already here: {there}")
         return
@@ -87,6 +90,23 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
     with _progress(total, shown=source is not None) as on_bytes:
         download.prepare_model(planned, on_bytes)
     show.line(f"prepared; to use it: mmsearch ingest FOLDER --library NEW --space {name}")
+
+
+def _prepare_speech(name: str, source: Path | None, yes: bool) -> None:
+    from mmsearch.models import speech
+
+    if (there := speech.prepared_speech(name)) is not None:
+        show.line(f"{name} is already here: {there}")
+        return
+    size, licence = speech.speech_facts(name)
+    show.line(f"{name}: {show.size(size)} from {speech.speech_origin(name, source)}")
+    show.line(f"licence: {licence}")
+    if speech.downloads_speech(name, source) and not yes and not _agreed():
+        click.echo("nothing was downloaded")
+        return
+    with output.foreign_bars():
+        there = speech.prepare_speech(name, source)
+    show.line(f"prepared in {there}; to use it: mmsearch extract add speech")
 
 
 def _agreed() -> bool:

@@ -195,7 +195,7 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
     parts = []
     if found.start is not None and found.end is not None:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
-        if modality == "video":
+        if modality == "video" and found.source is None:
             parts.append({"audio": "sound", "text": "words"}.get(found.matched or "", "picture"))
     if found.place is not None:
         parts.append(found.place)
@@ -205,7 +205,8 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
         parts.append("picture")
     if found.passage:
         words = " ".join(found.passage.split())
-        parts.append(words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…")
+        words = words if len(words) <= PASSAGE else words[: PASSAGE - 1] + "…"
+        parts.append(words if found.source is None else f'{found.source} "{words}"')
     return parts
 
 
@@ -262,6 +263,11 @@ def state(name: str) -> Cell:
 def sureness(level: str | None, text: str) -> Cell:
     """A confidence in the colour of its level."""
     return Cell(text, LEVEL_COLOURS.get(level or "", ""))
+
+
+def counted(number: int, noun: str) -> str:
+    """1 item, 2 items, 1,000 items"""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
 def size(count: int) -> str:

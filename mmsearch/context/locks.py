@@ -1,4 +1,4 @@
-"""The locks of a library's folder, which end with their process: one writer, and one who adds a model beside it."""
+"""The locks of a library's folder, which end with their process: one writer, and who works beside it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +11,7 @@ from mmsearch.errors import LibraryLocked
 
 LOCK_NAME = "writer.lock"
 ADDING_NAME = "adding.lock"
+EXTRACTING_NAME = "extracting.lock"
 
 GRACE_S = 1.0
 """Seconds a writer waits for another: a search that mends an index file must not turn an ingest away."""
@@ -22,12 +23,16 @@ class FolderLocks(Resources):
     def writing(self, *, create: bool = False, wait: float = GRACE_S) -> AbstractContextManager[None]:
         """Be the one writer. Raises: LibraryLocked if another process or thread is, for so many seconds."""
         if create:
-            make_folder(self.path)
+            make_folder(self.path, private=True)
         return self._locked(LOCK_NAME, "writing to", wait)
 
     def adding(self) -> AbstractContextManager[None]:
         """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
         return self._locked(ADDING_NAME, "adding a model to", 0.0)
+
+    def extracting(self) -> AbstractContextManager[None]:
+        """Be the one who extracts words, beside a writer. Raises: LibraryLocked at once if somebody else is."""
+        return self._locked(EXTRACTING_NAME, "extracting words in", 0.0)
 
     @contextmanager
     def _locked(self, name: str, doing: str, wait: float) -> Iterator[None]:

@@ -43,6 +43,7 @@ IndexDevice: TypeAlias = Literal["cpu", "gpu"]
 Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
 Warm: TypeAlias = Literal["auto", "on", "off"]
+Extract: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -96,6 +97,9 @@ DOMAINS: Mapping[str, ValueRange] = {
     "commit_s": RealNumbers(_LONG_S),
     "keep_memory": one_of(*get_args(KeepMemory)),
     "warm": one_of(*get_args(Warm)),
+    "speech": one_of(*get_args(Extract)),
+    "speech_model": TextValues("whisper-base, or a folder", lambda name: name and "\0" not in name),
+    "ocr": one_of(*get_args(Extract)),
     "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
@@ -124,6 +128,7 @@ MACHINE = frozenset(
         "batch_size",
         "keep_memory",
         "warm",
+        "speech_model",
         "preview_bytes",
         *(f.name for f in fields(Limits)),
     )
@@ -187,6 +192,12 @@ class Settings:
     warm: Warm = "auto"
     """Whether a query in a shell leaves a process behind that answers the next ones. auto is on at a terminal of a
     machine with 8 GB of memory or more. No argument: it is about the shell."""
+    speech: Extract = "auto"
+    """Whether an ingest listens to what is said afterwards; auto where the extra and its model are here."""
+    speech_model: str = "whisper-base"
+    """Model that listens: a prepared one, or a folder in CTranslate2's layout. No argument: a process has one."""
+    ocr: Extract = "auto"
+    """Whether an ingest reads what is written in pictures afterwards; auto where the extra is here."""
     preview_bytes: int = 2_000_000_000
     """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
@@ -217,7 +228,7 @@ class Settings:
 
 
 class SettingsArguments(TypedDict, total=False):
-    """What `mmsearch.open` takes by name: all but `models` and `warm`. One that is None counts as not given."""
+    """What `mmsearch.open` takes by name: all but `models`, `speech_model`, `warm`. None counts as not given."""
 
     space: str | None
     device: str | None
@@ -238,6 +249,8 @@ class SettingsArguments(TypedDict, total=False):
     commit_segments: int | None
     commit_s: float | None
     keep_memory: KeepMemory | None
+    speech: Extract | None
+    ocr: Extract | None
     preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None
@@ -281,11 +294,12 @@ def read_configuration(folder: Path | None = None, **arguments: Any) -> Configur
     given = {name: value for name, value in arguments.items() if value is not None}
     if "warm" in given:
         raise InvalidInput("warm cannot be an argument: it is about the shell", hint="set MMSEARCH_WARM")
-    if "models" in given:
-        raise InvalidInput(
-            "models cannot be an argument: a process has one models folder",
-            hint=f"set MMSEARCH_MODELS, or models in {user_file()}",
-        )
+    for name in ("models", "speech_model"):
+        if name in given:
+            raise InvalidInput(
+                f"{name} cannot be an argument: a process has one",
+                hint=f"set MMSEARCH_{name.upper()}, or {name} in {user_file()}",
+            )
     library = {RENAMED.get(name, name): value for name, value in _file(path).items()} if path else {}
     sources: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
         (LIBRARY, str(path), library),

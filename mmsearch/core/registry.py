@@ -25,6 +25,11 @@ BUILTIN: dict[str, dict[str, str]] = {
         "video": "mmsearch.media.video:VideoDecoder",
         "audio": "mmsearch.media.audio:AudioDecoder",
     },
+    # (limits) -> Extractor
+    "extractors": {
+        "speech": "mmsearch.extract.speech:SpeechExtractor",
+        "ocr": "mmsearch.extract.ocr:OcrExtractor",
+    },
     # (device, precision) -> Space
     "spaces": {
         "starter": "mmsearch.encoders.starter:space",

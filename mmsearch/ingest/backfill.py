@@ -9,12 +9,11 @@ from time import monotonic
 from mmsearch.catalog import Batch, Catalog, MissingEmbeddings, NewUnsupported, SpaceRecord
 from mmsearch.catalog.batches import RECUT
 from mmsearch.catalog.embeddings import count_missing_embeddings, missing_embeddings
-from mmsearch.core.file_times import size_and_time
-from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import NotEmbedded, Transient, Unreadable
 from mmsearch.ingest.plan import FileStep
+from mmsearch.ingest.present import LEFT_OUT, present_file
 from mmsearch.ingest.report import IngestReport
-from mmsearch.ingest.run import NOT_KEPT, DeriveVectors, Ingest, IngestOptions
+from mmsearch.ingest.run import DeriveVectors, Ingest, IngestOptions
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Space
 
@@ -23,14 +22,6 @@ PAGE = 2000
 
 _MAY_PASS = frozenset({Transient.failure, Unreadable.failure})
 """What says nothing about a content: it stays missing."""
-
-
-_LEFT_OUT = {
-    "missing": "it is not there",
-    "changed": "it is not what was taken in",
-    "not-kept": f"{NOT_KEPT}: hand it over again with keep=True, or remove it",
-}
-"""Why a content was not even tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +62,12 @@ class Backfill(Ingest):
 
     def _steps(self) -> Iterator[FileStep]:
         for missing in every_missing(self._catalog, self._record):
-            files, gone = missing.files, 0
-            # Copies hold the same: the first that is there serves.
-            for path, size, mtime_ns in files:
-                if is_media_path(path):
-                    if (step := self._kept(missing, path)) is not None:
-                        yield step
-                        break
-                    continue
-                try:
-                    status = os.stat(path)
-                except OSError:
-                    gone += 1
-                    continue
-                if size_and_time(status) == (size, mtime_ns):
-                    yield FileStep("decode", path, b"", size, mtime_ns, missing.sha256, "completed")
-                    break
+            found = present_file(missing, self._catalog.originals)
+            if isinstance(found, str):
+                self._skip(Path(os.fsdecode(missing.files[0][0])), found)
             else:
-                in_memory = sum(is_media_path(path) for path, *_ in files)
-                kind = "missing" if gone + in_memory == len(files) else "changed"
-                kind = "not-kept" if in_memory == len(files) else kind
-                self._skip(Path(os.fsdecode(files[0][0])), kind)
-
-    def _kept(self, missing: MissingEmbeddings, path: bytes) -> FileStep | None:
-        """The step for a medium that was handed over in memory; None unless its bytes are here."""
-        originals = self._catalog.originals
-        if not originals.is_whole(missing.sha256):
-            return None
-        file = originals.path(missing.sha256)
-        size, mtime_ns = size_and_time(file.stat())
-        return FileStep("decode", path, b"", size, mtime_ns, missing.sha256, "completed", source=file)
+                path, size, mtime_ns, source = found
+                yield FileStep("decode", path, b"", size, mtime_ns, missing.sha256, "completed", source=source)
 
     def _place(self, step: FileStep) -> None:
         self.report.completed += 1
@@ -128,7 +95,7 @@ class Backfill(Ingest):
 
     def _skip(self, path: Path, kind: str) -> None:
         self.report.skipped[kind] += 1
-        self.problems.append(BackfillProblem(path, kind, _LEFT_OUT[kind]))
+        self.problems.append(BackfillProblem(path, kind, LEFT_OUT[kind]))
 
 
 def every_missing(catalog: Catalog, space: SpaceRecord) -> Iterator[MissingEmbeddings]:

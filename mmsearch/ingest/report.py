@@ -8,7 +8,7 @@ from time import perf_counter
 
 from mmsearch.types import Metadata
 
-STAGES = ("scan", "hash", "decode", "prepare", "encode", "commit", "publish", "calibrate", "build")
+STAGES = ("scan", "hash", "decode", "prepare", "encode", "commit", "publish", "calibrate", "build", "extract")
 
 
 @dataclass(slots=True)

@@ -28,6 +28,9 @@ from mmsearch.types import Ids, Label, Modality, Segment, Space, Vectors
 PROMPTS: Mapping[Modality, str] = {"image": "a photo of a {}", "audio": "the sound of {}"}
 """Segment modality -> the sentence a name stands in while names are compared; the bare name for others."""
 
+TOLD = {("image", "text"), ("audio", "text")}
+"""Lists of what is written in pictures and said in recordings: a name is given for what is seen and heard."""
+
 LONGEST = 200
 """Characters of a name."""
 
@@ -104,7 +107,11 @@ def label_zero_shot(
             f"the model {space.name!r} knows no words, which labels need", hint="choose another: mmsearch models"
         )
     with catalog.reading() as snapshot:
-        keys = [k for k in list_keys(snapshot, space.name) if modalities is None or k.item in modalities]
+        keys = [
+            key
+            for key in list_keys(snapshot, space.name)
+            if (modalities is None or key.item in modalities) and (key.item, key.segment) not in TOLD
+        ]
         chosen: dict[int, _Choice] = {}
         for key in keys:
             for content, choice in _choices(snapshot, key, names, space, calibrator_of, filter):

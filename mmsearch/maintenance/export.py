@@ -56,7 +56,7 @@ Take it in with `mmsearch import THIS_FOLDER`, here or on another machine (`--ro
 - `contents.jsonl`: a line for each distinct content: its sha256, modality, metadata, a model's `tags`, the tags `given`
   by people, their own metadata (`meta`), its evidence (base64, by which mmsearch tells that two contents are the
   same), and its segments, each with its modality and where it is (seconds, page, place,
-  characters, text). Segment n of the file is row n of `vectors.npy`.
+  characters, text; `source` and `box` of what is said or written). Segment n of the file is row n of `vectors.npy`.
 - `items.jsonl`: a line for each path: the sha256 of what it holds, the folder that was ingested (`root`), size and
   mtime_ns. Bytes of a path that are no UTF-8 are lone surrogates, as Python's `os.fsdecode` makes them.
 - `vectors.npy`: the vectors. Those of float16 have to be brought to length 1.

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmsearch.catalog.meta import checked_meta
+from mmsearch.catalog.segments import SOURCED
 from mmsearch.core.file_times import INT64
 from mmsearch.core.media_paths import MEDIA_ROOT, is_media_path, is_whole_media_path
 from mmsearch.errors import FAILURES, InvalidInput
@@ -37,7 +38,7 @@ from mmsearch.maintenance.import_values import (
     shown,
 )
 from mmsearch.media.sameness.evidence import LARGEST
-from mmsearch.types import Metadata, MetaValue, Modality, Span
+from mmsearch.types import Box, Metadata, MetaValue, Modality, Span
 
 MANIFEST_BYTES = 256 * 2**20
 """A manifest names every file; that of a million is half as large."""
@@ -45,8 +46,8 @@ DEEPEST = 16
 """Lists and objects inside each other in a content's metadata."""
 
 _REALS, _WHOLES = ("start", "end"), ("page", "char_start", "char_end")
-_TEXTS = ("text", "place")
-_PLACES = (*_REALS, *_WHOLES, *_TEXTS)
+_TEXTS = ("text", "place", "source")
+_PLACES = (*_REALS, *_WHOLES, *_TEXTS, "box")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,18 @@ def _span(record: Mapping[str, Any]) -> Span:
     for name in _TEXTS:
         if name in place and not is_text(place[name]):
             raise WrongValue(f"a segment's {name} is {shown(place[name])}")
+    if place.get("source", "said") not in SOURCED:
+        raise WrongValue(f"a segment's source is {shown(place['source'])}; known: {', '.join(SOURCED)}")
+    if "box" in place:
+        place["box"] = _box(place["box"])
     return Span(**place)
+
+
+def _box(value: object) -> Box:
+    if not isinstance(value, list) or len(value) != 4 or not all(is_real(one) and 0 <= one <= 1 for one in value):
+        raise WrongValue(f"a segment's box is {shown(value)}, not four shares of a picture's sides")
+    (left, top, right, bottom) = map(float, value)
+    return (left, top, right, bottom)
 
 
 def _metadata(record: Mapping[str, Any]) -> Metadata:

@@ -20,14 +20,16 @@ from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
-from mmsearch.errors import InvalidInput, LibraryError
+from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked
+from mmsearch.extract.extractors import wanted_extractors
+from mmsearch.extract.library_extraction import LibraryExtraction
 from mmsearch.ingest import Ingest, IngestOptions, IngestReport, Watch, WatchEvent, WatchTimes, plan_only
 from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
-from mmsearch.types import LibraryRoot, Modality, OnProgress
+from mmsearch.types import LibraryRoot, Modality, OnProgress, Progress
 
 Job = TypeVar("Job", bound=Ingest)
 
@@ -220,9 +222,32 @@ class LibraryIngestion:
             known = failures_to_retry(snapshot, failure)
         return self._ingest(options, lambda job: job.again(known), Ingest)
 
+    @property
+    def extract(self) -> LibraryExtraction:
+        """What is said and written in the library's files: extract it, see what there is, forget it."""
+        return LibraryExtraction(self._context)
+
+    def _extract(self, names: Sequence[str], options: IngestOptions, report: IngestReport) -> None:
+        """Look for words in what the library has. The last word of the progress is the ingest's own."""
+
+        def shown(progress: Progress) -> None:
+            if options.on_progress is not None and progress.stage != "done":
+                options.on_progress(progress)
+
+        for name in names:
+            if options.cancel.is_set():
+                break
+            try:
+                with report.timed("extract"):
+                    self.extract.add(name, on_progress=shown, cancel=options.cancel)
+            except LibraryLocked:
+                report.warnings.append(f"{name}: something is being extracted already, it goes on with these files")
+        report.interrupted = options.cancel.is_set()
+
     def _ingest(
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
+        extractors = wanted_extractors(self.settings)
         with self._context.writing(create=True):
             catalog = self._context.catalog(create=True)
             self._context.sweep()
@@ -248,6 +273,7 @@ class LibraryIngestion:
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
+        self._extract(extractors, options, report)
         job.done()
         return report
 

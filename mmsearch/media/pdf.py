@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pypdfium2 as pdfium
+from numpy.typing import NDArray
 
 from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import sniff
@@ -54,6 +56,37 @@ def pdf_pages(path: Path, limits: Limits) -> Iterator[tuple[int, str]]:
                 raise LimitExceeded(f"more than {limits.text_bytes:,} characters of text")
             if text.strip():
                 yield index + 1, text
+
+
+SCANNED_LETTERS = 20
+"""A page with fewer letters and digits in its text layer is taken for a picture of one: a stamp is no text."""
+
+
+def scanned_pages(path: Path, limits: Limits, side: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(1-based number, picture) of every page without usable text: uint8 (height, width, 3), sRGB.
+
+    Args:
+        side: Pixels of the longer side.
+
+    A damaged page is skipped. Raises: LimitExceeded.
+    """
+    if side * side > limits.pixels:
+        raise LimitExceeded(f"{side} x {side} pixels, the limit is {limits.pixels:,}")
+    with _opened(path) as document:
+        for index in range(len(document)):
+            if sum(character.isalnum() for character in _text(document, index)) >= SCANNED_LETTERS:
+                continue
+            with suppress(pdfium.PdfiumError):
+                yield index + 1, _drawn(document[index], side)
+
+
+def _drawn(page: Any, side: int) -> NDArray[np.uint8]:
+    try:
+        scale = side / max(*page.get_size(), 1.0)
+        drawn = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False).to_numpy()
+        return np.ascontiguousarray(drawn[:, :, :3] if drawn.ndim == 3 else np.dstack([drawn] * 3))
+    finally:
+        page.close()
 
 
 def _text(document: Any, index: int) -> str:

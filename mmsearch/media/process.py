@@ -26,7 +26,7 @@ LOOKS = 4
 SLOWEST = 0.01
 """A worker that uses less than this share of a core is not slow but stuck."""
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from mmsearch.media.worker import main; main()"
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import main; main()"
 
 
 @dataclass(slots=True)
@@ -111,7 +111,8 @@ class Watchdog:
 class DecodeWorker:
     """A running worker process. Used by one thread at a time; `kill` may come from any."""
 
-    def __init__(self, setup: protocol.Message, watchdog: Watchdog) -> None:
+    def __init__(self, setup: protocol.Message, watchdog: Watchdog, module: str = "mmsearch.media.worker") -> None:
+        """`module`: the one whose `main` the process runs."""
         self.timed_out = False
         self.served = 0
         """Files it has finished."""
@@ -119,7 +120,7 @@ class DecodeWorker:
         # A child forked in the midst of it would hold the pipes by which it is known that the process has started, and
         # that its parent is there.
         with forks.no_fork():
-            self._process = _spawn()
+            self._process = _spawn(module)
             forks.reset_in_child(self)
         try:
             self.send(setup)
@@ -204,12 +205,12 @@ def describe_exit(code: int) -> str:
         return f"signal {-code}"
 
 
-def _spawn() -> "subprocess.Popen[bytes]":
+def _spawn(module: str) -> "subprocess.Popen[bytes]":
     if not sys.executable:
         raise errors.MmsearchError("can't start decode workers: this Python doesn't know its own executable")
     # -P: a module that lies in the working folder, perhaps the very folder to be searched, is not imported.
     places = json.dumps([place for place in sys.path if isinstance(place, str)])
-    command = [sys.executable, "-P", "-c", _BOOT, places]
+    command = [sys.executable, "-P", "-c", _BOOT.format(module=module), places]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     options: dict[str, Any] = {}
     if os.name == "posix":

@@ -78,6 +78,14 @@ class VideoDecoder:
             raise trouble or Corrupt("neither a frame nor a sound in it could be decoded")
         return tracks.true_duration(timing.promised, max(end, timing.length or 0.0))
 
+    def sound(self, path: Path) -> Iterator[Segment]:
+        """The windows of sound alone, as `decode` gives them; no frame is decoded."""
+        timing = _Timing()
+        with files.opened_container(path) as container:
+            if (stream := files.picture_stream(container)) is not None:
+                _, timing.clock = timeline.measured(path, container, stream, self._limits.duration_s)
+        yield from self._sound(path, timing)
+
     def _frames(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
         with files.opened_container(path) as container:
             stream = files.picture_stream(container)

@@ -33,7 +33,7 @@ _REASON_LENGTH = 200
 
 def main() -> None:
     """Serve requests until standard input closes."""
-    requests, replies = _private_pipes()
+    requests, replies = private_pipes()
     if hasattr(signal, "SIGINT"):
         # Ctrl-C belongs to the parent, which lets the current batch finish.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -45,7 +45,7 @@ def main() -> None:
         except MmsearchError as error:
             protocol.write_message(replies, {"kind": "broken", "error": type(error).__name__, "reason": error.message})
             return
-        _limit_memory(server.limits.memory_bytes)
+        limit_memory(server.limits.memory_bytes)
         protocol.write_message(replies, {"kind": "ready"})
         while True:
             request, _ = protocol.read_message(requests)
@@ -54,7 +54,7 @@ def main() -> None:
         return
 
 
-def _private_pipes() -> tuple[protocol.Pipe, protocol.Pipe]:
+def private_pipes() -> tuple[protocol.Pipe, protocol.Pipe]:
     """Take fds 0 and 1 for the protocol and leave /dev/null there: native libraries like to print."""
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
@@ -64,7 +64,8 @@ def _private_pipes() -> tuple[protocol.Pipe, protocol.Pipe]:
     return open(requests, "rb", buffering=0), open(replies, "wb", buffering=0)
 
 
-def _limit_memory(size: int) -> None:
+def limit_memory(size: int) -> None:
+    """Bound the private memory of this process, in bytes."""
     try:
         import resource
     except ImportError:  # Windows
@@ -105,7 +106,7 @@ class _Server:
         modality: Modality | None = None
         path = Path(request["path"])
         try:
-            _check_unchanged(path, request)
+            check_unchanged(path, request)
             decoder = self._timed(watch, lambda: sniff.open_decoder(path, list(self.decoders.values()), self.limits))
             modality = decoder.modality
             modalities = request["modalities"]
@@ -114,12 +115,12 @@ class _Server:
                 return
             if request["preview"] is not None:
                 made = self._preview(Preview(**request["preview"]), path, decoder, watch)
-                _check_unchanged(path, request)
+                check_unchanged(path, request)
                 self._end(watch, {"kind": "done", "modality": modality, "metadata": {}}, np.frombuffer(made, np.uint8))
                 return
             kept = _Keeper(modality)
             metadata = self._decode(decoder, path, watch, kept)
-            _check_unchanged(path, request)
+            check_unchanged(path, request)
             start = time.perf_counter()
             evidence = np.frombuffer(kept.evidence(str(metadata.get("left_out", ""))), np.uint8)
             watch.prepare_s += time.perf_counter() - start
@@ -183,8 +184,8 @@ class _Server:
         finally:
             watch.decode_s += time.perf_counter() - start
 
-    def _alarm(self) -> "_Alarm":
-        return _Alarm((protocol.STRETCH + 1) * self.limits.decode_s + 10)
+    def _alarm(self) -> "Alarm":
+        return Alarm.of(self.limits)
 
     def _end(self, watch: _Stopwatch, message: protocol.Message, evidence: NDArray[np.uint8] | None = None) -> None:
         timed = {**protocol.without_surrogates(message), "decode_s": watch.decode_s, "prepare_s": watch.prepare_s}
@@ -237,10 +238,15 @@ def _without_surrogates(segment: Segment) -> Segment:
 
 
 @dataclass(slots=True)
-class _Alarm:
+class Alarm:
     """The kernel ends a worker that hangs after its parent, which would have killed it sooner, is gone."""
 
     seconds: float
+
+    @classmethod
+    def of(cls, limits: Limits) -> "Alarm":
+        """For a step of work under these limits."""
+        return cls((protocol.STRETCH + 1) * limits.decode_s + 10)
 
     def __enter__(self) -> None:
         if hasattr(signal, "setitimer"):
@@ -271,7 +277,8 @@ def one_line(reason: str, path: Path) -> str:
     return words if len(words) <= _REASON_LENGTH else words[: _REASON_LENGTH - 1] + "…"
 
 
-def _check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
+def check_unchanged(path: Path, request: Mapping[str, Any]) -> None:
+    """Raises: Transient if the file is not of the size and time that were asked for; what reading it raises."""
     try:
         status = os.stat(path)
     except OSError as error:

@@ -23,6 +23,7 @@ from mmsearch.encoders.open_clip import package
 from mmsearch.encoders.presets import ModelPreset
 from mmsearch.encoders.tokenizer import TOKENIZER_FILES
 from mmsearch.errors import InvalidInput, WeightsError
+from mmsearch.models.speech import is_speech_model, prepare_speech
 
 OnBytes: TypeAlias = Callable[[int], None]
 """Called with how many bytes were copied since the last call."""
@@ -78,6 +79,8 @@ def prepare(name: str, source: str | os.PathLike[str] | None = None, on_bytes: O
 
     Raises: UnknownName, InvalidInput for a name that is none, WeightsError if it can't be had or is damaged.
     """
+    if is_speech_model(name):
+        return prepare_speech(name, None if source is None else absolute_path(source))
     there = prepared_folder(name)
     if there is not None:
         return there

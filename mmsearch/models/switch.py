@@ -21,6 +21,7 @@ from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import LEARNED
 from mmsearch.errors import InvalidInput, LibraryEmpty, LibraryLocked, SpaceIncomplete, UnknownName
+from mmsearch.extract.job import fill_cuts
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.ingest import Backfill, BackfillProblem, IngestOptions
 from mmsearch.maintenance.status import ModelStatus, library_models
@@ -205,6 +206,8 @@ class LibraryModels:
         with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
+        if not report.interrupted:
+            fill_cuts(catalog, context.space_of, lambda one: derive if one == record else _derive_nothing)
         job.done()
         return ModelAdded(
             record.name, report.completed, report.embedded, self._count_missing(record), report.not_embedded,

@@ -55,6 +55,8 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         media_id=media_id(one.path),
         missing=not is_media_path(one.path) and not os.path.lexists(one.path),
         place=span.place,
+        source=span.source,
+        box=span.box,
     )
 
 

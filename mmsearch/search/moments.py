@@ -54,7 +54,9 @@ def with_moments(
 
 def _moment(segment: StoredSegment, cosine: float, confidence: float | None) -> Moment:
     span = segment.span
-    return Moment(span.start, span.end, span.page, span.text, cosine, confidence, segment.modality, span.place)
+    return Moment(
+        span.start, span.end, span.page, span.text, cosine, confidence, segment.modality, span.place, span.source
+    )
 
 
 def _has_place(moment: Moment) -> bool:

@@ -14,10 +14,14 @@ from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.tables import WORD_TABLES, Base, ItemRow, Tag
 from mmsearch.ingest.media import Media
 from mmsearch.library import Library
+from tests import tiny_extractor
 from tests.generated import picture, sound, words
+from tests.tiny_extractor import with_lines
 
 OF_THE_LIBRARY = "it is about the library itself, which goes on"
 OF_SPACES = "models stay when their last vector goes: what comes next is embedded with them"
+
+AS_SEGMENTS = "what was said and written comes as segments; the next `extract add` looks for itself"
 
 LEFT_BY_REMOVE = {
     "library": OF_THE_LIBRARY,
@@ -39,6 +43,9 @@ LEFT_BY_EXPORT = {
     "failures": "they are about files, which the next ingest tries for itself",
     "projections": "they come as trained models, and serve once `train apply` made them",
     "tombstones": "of indexes that stay here",
+    "extractions": AS_SEGMENTS,
+    "extraction_lines": AS_SEGMENTS,
+    "extraction_cuts": AS_SEGMENTS,
 }
 """Table -> why an import of an export has no rows of it."""
 
@@ -54,6 +61,7 @@ FILES = {
     "catalog.sqlite-*": "what the catalog has yet to take in: backup and export read it, move takes it",
     "writer.lock": "a lock of the operating system; made anew",
     "adding.lock": "a lock of the operating system; made anew",
+    "extracting.lock": "a lock of the operating system; made anew",
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
@@ -83,9 +91,10 @@ def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.fixture
-def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
+def filled(open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     """A library with rows in every table, an index, a trained model's folder and settings."""
-    picture(folder / "red.png", "red")
+    tiny_extractor.register(monkeypatch)
+    with_lines(picture(folder / "red.png", "red"), {"text": "green letters", "box": [0.0, 0.5, 1.0, 0.75]})
     picture(folder / "gone.png", "green")
     sound(folder / "low.wav", "low")
     words(folder / "note.txt", "a blue house")
@@ -105,6 +114,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path) -> Library:
     library.save_search("dear ones", "filter=tag = dear")
     (red,) = library.search("red", 1)
     library.preview(red.item_id)
+    library.extract.add("tiny-ocr")
     library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
     (library.path / "training" / "names").mkdir(parents=True)
@@ -141,6 +151,8 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     assert {row[1] for row in tables(other.path)["tags"]} == {"dear"}
     assert [row[1:] for row in tables(other.path)["meta"]] == [("rating", "whole", "5", 5.0)]
     assert originals(other.path) == [HANDED]
+    (hit, *_) = other.search("green letters", mode="keyword")
+    assert (hit.path.name, hit.source, hit.box) == ("red.png", "written", (0.0, 0.5, 1.0, 0.75))
 
 
 def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:

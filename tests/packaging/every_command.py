@@ -30,6 +30,8 @@ def fill(folder: Path) -> None:
         picture(folder / "bundles" / f"{ink}.png", ink.partition("-")[0], mark=int(ink[-1]) + 9)
         words(folder / "bundles" / f"{ink}.txt", f"a {ink} garden")
     sound(media / "low.wav", "low")
+    sound(media / "talk.wav", "mid")
+    (media / "talk.srt").write_text("1\n00:00:00,500 --> 00:00:02,000\nGood morning.\n")
     (media / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for table, place in (("pairs.tsv", "media"), ("bundled.tsv", "bundles")):
         lines = "".join(f"a {ink} picture\t{place}/{ink}.png\r\n" for ink in INKS)
@@ -64,6 +66,10 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("ingest", "media", "--library", "clip.library", "--space", MODEL)
     yield ("train", "adapter", "pairs.tsv", "--library", "clip.library", "--name", "fitted", *QUICK)
     yield from (
+        ("extract", "add", "ocr", "--dry-run"),
+        ("extract", "list"),
+        ("extract", "drop", "ocr"),
+        ("transcript", "media/talk.wav", "--srt"),
         ("items",),
         ("searches", "--save", "dogs=text=dog"),
         ("tag", "media/red-1.png", "--add", "seen"),

@@ -1,0 +1,158 @@
+"""What is said, by Whisper (Radford et al., 2023) in CTranslate2, as faster-whisper runs it: the extra `speech`.
+
+Silero's voice detector goes first, so that what is no voice costs next to nothing. What it leaves is put together and
+transcribed without sampling, so that the same file gives the same words, and without the words before, which would
+spread a loop. Sentences are lines, by the times of their words.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.encoders.model_store import sha256
+from mmsearch.errors import NotEmbedded, Unsupported, WeightsError
+from mmsearch.extract.cuts import PAUSE_S
+from mmsearch.extract.whisper_models import WEIGHTS, speech_folder
+from mmsearch.media.audio import AudioDecoder
+from mmsearch.media.sniff import open_decoder
+from mmsearch.media.video import VideoDecoder
+from mmsearch.types import Limits, Modality, Segment, TextLine, Windowing
+
+VERSION = "1"
+"""Changed with whatever here changes the lines of a file."""
+
+RATE = 16_000
+"""Hz."""
+
+WINDOW_S, STRETCH_S = 30.0, 600.0
+"""Seconds decoded at once, and transcribed at once at most."""
+
+QUIET_S = 20.0
+"""A stretch is cut at the quietest moment of so many seconds before its end."""
+
+VOICE = {"min_silence_duration_ms": 500, "speech_pad_ms": 200, "min_speech_duration_ms": 250}
+"""Options of the voice detector."""
+
+_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")
+"""Of a sentence, those of Chinese and Japanese too."""
+
+
+class SpeechExtractor:
+    """Listens to sounds and to the sound of videos."""
+
+    name = "speech"
+    source = "said"
+    modalities: Sequence[Modality] = ("audio", "video")
+    cost: ClassVar[Mapping[Modality, float]] = {"audio": 0.1, "video": 0.1}
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._model: Any = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Raises: WeightsError without the extra, or without its model."""
+        _require()
+        return hashlib.sha256(f"{VERSION}|{sha256(speech_folder() / WEIGHTS)}".encode()).hexdigest()
+
+    def extract(self, path: Path) -> Iterator[TextLine | None]:
+        windowing = Windowing(audio_window_s=WINDOW_S, audio_hop_s=WINDOW_S, audio_rate=RATE)
+        audio, video = AudioDecoder(windowing, self._limits), VideoDecoder(windowing, self._limits)
+        try:
+            decoder = open_decoder(path, [video, audio], self._limits)
+        except Unsupported as error:
+            raise NotEmbedded("it has no sound that can be read") from error
+        windows = video.sound(path) if decoder is video else audio.decode(path)
+        for start, samples in stretches(windows):
+            yield None
+            yield from self._lines(samples, start)
+
+    def _lines(self, samples: NDArray[np.float32], start: float) -> Iterator[TextLine]:
+        """Of a stretch that begins so many seconds into the file."""
+        from faster_whisper.transcribe import restore_speech_timestamps
+        from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
+
+        voice = get_speech_timestamps(samples, VadOptions(**VOICE))
+        if not voice:
+            return
+        chunks, _ = collect_chunks(samples, voice)
+        found, facts = self._loaded().transcribe(
+            np.concatenate(chunks), beam_size=1, temperature=0.0, condition_on_previous_text=False, word_timestamps=True
+        )
+        for segment in restore_speech_timestamps(found, voice, RATE):
+            scores = {
+                "logprob": round(float(segment.avg_logprob), 4),
+                "compression": round(float(segment.compression_ratio), 4),
+                "no_speech": round(float(segment.no_speech_prob), 4),
+            }
+            for words in sentences(segment.words or ()):
+                text = "".join(word.word for word in words).strip()
+                begin, end = start + float(words[0].start), start + float(words[-1].end)
+                yield TextLine(text, round(begin, 3), round(end, 3), scores=scores, language=facts.language)
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            _require()
+            from faster_whisper import WhisperModel
+
+            folder = str(speech_folder())
+            self._model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+        return self._model
+
+
+def sentences(words: Iterable[Any]) -> Iterator[list[Any]]:
+    """Words with `word`, `start` and `end`, cut behind a full stop and at a pause."""
+    some: list[Any] = []
+    for word in words:
+        if some and (some[-1].word.rstrip().endswith(_ENDS) or word.start - some[-1].end >= PAUSE_S):
+            yield some
+            some = []
+        some.append(word)
+    if some:
+        yield some
+
+
+def stretches(windows: Iterable[Segment]) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """(start in seconds, samples): windows of sound that follow each other, put together up to `STRETCH_S`."""
+    parts: list[NDArray[np.float32]] = []
+    start = end = 0.0
+    for window in windows:
+        if window.modality != "audio" or not isinstance(window.data, np.ndarray):
+            continue
+        begins = window.span.start or 0.0
+        if parts and abs(begins - end) > _SAME_S:
+            yield start, np.concatenate(parts)
+            parts = []
+        if not parts:
+            start = begins
+        parts.append(window.data)
+        end = begins + len(window.data) / RATE
+        if end - start >= STRETCH_S:
+            whole = np.concatenate(parts)
+            cut = _quiet(whole)
+            yield start, whole[:cut]
+            parts, start = [whole[cut:]], start + cut / RATE
+    if parts and sum(map(len, parts)):
+        yield start, np.concatenate(parts)
+
+
+_SAME_S = 0.1
+"""Seconds by which the end of one window may miss the next."""
+
+
+def _quiet(samples: NDArray[np.float32]) -> int:
+    """Where to cut a stretch: in the middle of the quietest half second near its end."""
+    step = RATE // 2
+    last = samples[-round(QUIET_S * RATE) :]
+    loud = np.square(last[: len(last) // step * step].reshape(-1, step)).mean(axis=1)
+    return len(samples) - len(last) + int(loud.argmin()) * step + step // 2
+
+
+def _require() -> None:
+    if find_spec("faster_whisper") is None:
+        raise WeightsError("listening to speech needs faster-whisper", hint="pip install 'mmsearch[speech]'")
