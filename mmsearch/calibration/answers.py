@@ -1,12 +1,13 @@
 """The probability that a hit answers its query, by logistic regressions of labelled questions.
 
-Three things tell an answer, each in standard units of what unrelated pairs of the same two encoders score, in Fisher's
+Four things tell an answer, each in standard units of what unrelated pairs of the same two encoders score, in Fisher's
 z: how high the hit's cosine is; how high the list's rival is, the segment in place 30, which is no answer as a rule
 (test normalisation, Auckenthaler et al., "Score Normalization for Text-Independent Speaker Verification Systems",
-2000); and how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
-(Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010). The last two are the same for a whole list, so that a
-higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
-sentences lie on different scales, so each has three numbers of its own.
+2000); how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
+(Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010); and how near it is to the few of them that suit it best:
+what shows a windmill plainly is seldom an answer to another name. The last three are the same for a whole list, so that
+a higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
+sentences lie on different scales, so each has four numbers of its own.
 
 `answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
 
@@ -25,7 +26,7 @@ from importlib.resources import files
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from mmsearch.calibration.fit import fisher
+from mmsearch.calibration.fit import TAIL_SLOPE, fisher
 from mmsearch.types import Level
 
 FITTED = "answers.json"
@@ -36,11 +37,14 @@ NAME_WORDS, SENTENCE_WORDS = 2, 5
 DEFAULT_FALSE_ACCEPTS = 0.05
 
 RIVAL = 30
-"""Place of the segment that stands for what isn't an answer. In a shorter list it scores as unrelated pairs do."""
+"""Place of the segment that stands for what isn't an answer."""
 
 RIVAL_SHARE = 0.4
 """How much of the rival's score is taken off a hit's. With more, right answers are rejected the more, the larger a
 library is; with less, the smaller it is."""
+
+SUITING = 5
+"""Neutral words that stand for what a segment shows or says."""
 
 LIKELY_FACTOR = 5
 """How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
@@ -67,6 +71,8 @@ class PairBackground(NamedTuple):
     """Mean cosine of a segment with neutral words."""
     hubness_spread: float = 1.0
     """Its standard deviation over segments, > 0."""
+    words: float = 0.0
+    """What a list's best hit usually scores with the neutral words that suit it best, in spreads above the median."""
 
 
 class AnswerWeights(NamedTuple):
@@ -77,18 +83,37 @@ class AnswerWeights(NamedTuple):
     """Of the score less the rival's share, > 0: within a list a higher score is a higher confidence."""
     hubness: float = 0.0
     """<= 0."""
+    words: float = 0.0
+    """<= 0."""
 
 
 class ListFacts(NamedTuple):
     """What a list says of a query, the same for all its hits; None: not known."""
 
     rival: float | None = None
-    """Cosine of the segment in place RIVAL; -1 if the list is shorter."""
+    """What the rival scores, in spreads above the median (`rival_level`)."""
     hubness: float | None = None
     """Mean cosine with neutral words of the list's best hit."""
+    words: float | None = None
+    """Mean cosine of that hit with the `SUITING` neutral words that suit it best."""
 
 
 NOTHING_KNOWN = ListFacts()
+
+
+def rival_level(cosine: float, segments: int, background: PairBackground) -> float:
+    """What a list's rival scores, in spreads above the median of unrelated pairs.
+
+    A list that is too short for one has it where the tail of unrelated pairs, continued, would put it: the fewer there
+    are, the less does the best of what is unrelated score.
+
+    Args:
+        cosine: Of the segment in place `RIVAL`, if there is one.
+        segments: Of the list, or `RIVAL` if there are more.
+    """
+    if segments < RIVAL:
+        return math.log(max(segments, 1) / RIVAL) / TAIL_SLOPE
+    return max((fisher(cosine) - background.median) / background.spread, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +125,9 @@ class AnswerModel:
     sentence: AnswerWeights
 
     @property
-    def uses_hubness(self) -> bool:
-        return bool(self.name.hubness or self.sentence.hubness)
+    def uses_best(self) -> bool:
+        """Whether it makes a difference what the list's best hit is."""
+        return any((self.name.hubness, self.sentence.hubness, self.name.words, self.sentence.words))
 
     def logit(self, score: float, sentence: float, facts: ListFacts = NOTHING_KNOWN) -> float:
         """Log-odds that a hit of this cosine answers the query; strictly increasing in the cosine.
@@ -115,12 +141,13 @@ class AnswerModel:
     def line(self, sentence: float, facts: ListFacts) -> tuple[float, float]:
         """The log-odds as a line over Fisher's z of a cosine, the same for all hits of a list: intercept, slope."""
         usual = self.background
-        rival = usual.rival if facts.rival is None else max((fisher(facts.rival) - usual.median) / usual.spread, 0.0)
+        rival = usual.rival if facts.rival is None else facts.rival
         hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
+        suited = usual.words if facts.words is None else (fisher(facts.words) - usual.median) / usual.spread
         intercept = slope = 0.0
         for share, one in ((1 - sentence, self.name), (sentence, self.sentence)):
             off = usual.median / usual.spread + RIVAL_SHARE * rival
-            intercept += share * (one.intercept - one.score * off + one.hubness * hubness)
+            intercept += share * (one.intercept - one.score * off + one.hubness * hubness + one.words * suited)
             slope += share * one.score / usual.spread
         return intercept, slope
 

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from mmsearch.calibration.answers import (
     NOTHING_KNOWN,
     RIVAL,
+    SUITING,
     AnswerModel,
     Levels,
     ListFacts,
     fitted_answers,
     probability,
+    rival_level,
     sentence_share,
 )
 from mmsearch.calibration.fit import ListCalibration, NullDistribution, fisher, null_distribution
@@ -46,7 +48,7 @@ class ListAnswers:
         return line[0] + line[1] * fisher(score)
 
     def wants_best(self, key: ListKey) -> bool:
-        return self.modality == "text" and self.encoders.words_centre is not None and self.model(key).uses_hubness
+        return self.modality == "text" and self.encoders.neutral_words is not None and self.model(key).uses_best
 
     def is_noted(self, key: ListKey) -> bool:
         return key in self._facts
@@ -54,10 +56,15 @@ class ListAnswers:
     def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None) -> None:
         if key in self._facts or not len(scores):
             return
-        centre = self.encoders.words_centre
-        hubness = float(best @ centre) if best is not None and centre is not None and self.wants_best(key) else None
         self._lines.pop(key, None)
-        self._facts[key] = ListFacts(float(scores[RIVAL - 1]) if len(scores) >= RIVAL else -1.0, hubness)
+        segments = min(len(scores), RIVAL)
+        facts = ListFacts(rival_level(float(scores[segments - 1]), segments, self.model(key).background))
+        words = self.encoders.neutral_words
+        if best is not None and words is not None and self.wants_best(key):
+            cosines = words @ best
+            suiting = np.partition(cosines, -SUITING)[-SUITING:]
+            facts = facts._replace(hubness=float(cosines.mean()), words=float(suiting.mean()))
+        self._facts[key] = facts
 
     def model(self, key: ListKey) -> AnswerModel:
         if key not in self._models:

@@ -57,7 +57,7 @@ _MAX_COSINE = 1 - 1e-7
 """So that a cosine of 1 has a large z, not an infinite one."""
 
 
-_TAIL_SLOPE = math.log((1 - MEDIAN) / (1 - HIGH))
+TAIL_SLOPE = math.log((1 - MEDIAN) / (1 - HIGH))
 """By how much -ln of the tail grows from one quantile to the other."""
 
 
@@ -83,7 +83,7 @@ class ListCalibration:
 
     def surprisal(self, score: float) -> float:
         """-ln of the tail above the median, continued below it in a straight line."""
-        return math.log(2) + _TAIL_SLOPE * (fisher(score) - self.median) / self.spread
+        return math.log(2) + TAIL_SLOPE * (fisher(score) - self.median) / self.spread
 
     def query_level(self, query: Vectors) -> float:
         """Surprisal of a query's mean score with this list; query float32 (dim,)."""
@@ -162,8 +162,8 @@ def fit_null(
     spread = max(high - median, MIN_SPREAD)
     # A query without an unrelated segment counts as an average one.
     neutral_levels, best_surprisals = np.full((2, len(queries)), math.log(2))
-    neutral_levels[unrelated] += _TAIL_SLOPE * (_fisher(np.clip(means, min_mean, max_mean)) - median) / spread
-    best_surprisals[unrelated] += _TAIL_SLOPE * (_fisher(best[unrelated]) - median) / spread
+    neutral_levels[unrelated] += TAIL_SLOPE * (_fisher(np.clip(means, min_mean, max_mean)) - median) / spread
+    best_surprisals[unrelated] += TAIL_SLOPE * (_fisher(best[unrelated]) - median) / spread
     centre = sample.mean(axis=0)
     return ListCalibration(
         median,

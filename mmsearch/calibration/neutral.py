@@ -64,13 +64,13 @@ class EncoderIdentities:
     """What tells whether something packaged is of a space's encoders."""
 
     by_modality: Mapping[Modality, str]
-    words_centre: Vectors | None
-    """float32 (dim,), the mean of neutral words, if it is packaged."""
+    neutral_words: Vectors | None
+    """float32 (n, dim), unit rows, if they are packaged."""
 
     @classmethod
     def of_space(cls, space: Space) -> "EncoderIdentities":
         known = {modality: identity(encoder) for modality, encoder in space.encoders.items()}
-        return cls(known, _packaged_centre(known["text"]) if "text" in known else None)
+        return cls(known, _packaged_words(known["text"]) if "text" in known else None)
 
     def of(self, modality: Modality) -> str:
         """A video is told by its pictures."""
@@ -81,10 +81,10 @@ UNKNOWN = EncoderIdentities({}, None)
 
 
 @lru_cache(maxsize=4)
-def _packaged_centre(text_encoder: str) -> Vectors | None:
+def _packaged_words(text_encoder: str) -> Vectors | None:
     with as_file(files("mmsearch.calibration").joinpath(VECTORS)) as path, np.load(path) as stored:
         name = f"text.{text_encoder}"
-        return np.asarray(_unit(stored[name]).mean(axis=0), np.float32) if name in stored else None
+        return _unit(stored[name]) if name in stored else None
 
 
 def identity(encoder: Encoder) -> str:

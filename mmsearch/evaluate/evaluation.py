@@ -248,7 +248,7 @@ def _judges(questions: Sequence[_Question], vectors: Vectors, item: Modality, su
         text = keywords.query_text(question.query)
         kind = replace(named_kind(text), modalities=(), name=0.0)
         matches = keywords.match_keywords(text, keywords.FUSED, subject.catalog, (item,), kind=kind)
-        words = {match.item_id: match.evidence or 0.0 for match in keywords.telling(matches)}
+        words = {match.item_id: match for match in keywords.telling(matches)}
         calibrator = subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)
         found, _ = subject.lists.search(vectors[row : row + 1], RIVAL, (item,))
         note_lists(calibrator, found, subject.catalog, subject.record)

@@ -10,7 +10,9 @@ from mmsearch.calibration import ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.lists import items_of_list, list_changes
 from mmsearch.indexing.lists import Lists
+from mmsearch.search.keywords import joint_evidence
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
+from mmsearch.search.ranking import RankedItem
 from mmsearch.search.vector import softplus
 from mmsearch.types import Ids, Modality, Neighbours, Selection, Vectors
 from mmsearch.vectors import create_index
@@ -31,8 +33,8 @@ class Judge:
     """What a search of one query says of items, as evidence (`mmsearch.search.word_evidence`)."""
 
     calibrator: ScoreCalibrator
-    words: Mapping[int, float]
-    """Of the words that items hold, by item id."""
+    words: Mapping[int, RankedItem]
+    """Items by their words, by item id."""
     kind: KindOfAnswer = ANY_KIND
     """Without the kind that the query names: all items are of one."""
 
@@ -110,8 +112,8 @@ def _merit(items: Ids, lists: Sequence[_List], rows: Sequence[Scores], judge: Ju
         return rows[0].astype(np.float64)
     if judge is None:
         return merged(rows, [_places(row) for row in rows])
-    words = np.array([judge.words.get(item, 0.0) for item in items.tolist()])
-    return merged(rows, [-words - _evidence(one.key, row, judge) for one, row in zip(lists, rows, strict=True)])
+    words = [judge.words.get(item) for item in items.tolist()]
+    return merged(rows, [-_evidence(one.key, row, words, judge) for one, row in zip(lists, rows, strict=True)])
 
 
 def merged(lists: Sequence[Scores], orders: Sequence[Order]) -> NDArray[np.float64]:
@@ -129,9 +131,13 @@ def merged(lists: Sequence[Scores], orders: Sequence[Order]) -> NDArray[np.float
     return merit
 
 
-def _evidence(key: ListKey, scores: Scores, judge: Judge) -> Order:
-    """What each score says; less than anything for an item that is not in the list."""
-    return np.array([judge.meaning(key, float(score)) if np.isfinite(score) else -np.inf for score in scores])
+def _evidence(key: ListKey, scores: Scores, words: Sequence[RankedItem | None], judge: Judge) -> Order:
+    """What each score and each item's words say; less than anything for an item that is not in the list."""
+    said = np.full(len(scores), -np.inf)
+    for place in np.flatnonzero(np.isfinite(scores)).tolist():
+        meaning, of_words = judge.meaning(key, float(scores[place])), words[place]
+        said[place] = meaning if of_words is None else joint_evidence(meaning, of_words)
+    return said
 
 
 def _places(scores: Scores) -> Order:

@@ -18,7 +18,7 @@ from mmsearch.filters.ast import Filter
 from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch
-from mmsearch.search.word_evidence import EXACT, word_evidence
+from mmsearch.search.word_evidence import EXACT, lifted, word_evidence, word_lift
 from mmsearch.types import Modality, Query
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
@@ -70,8 +70,14 @@ def require_mode(mode: str, text: str) -> None:
 
 
 def telling(keywords: Iterable[RankedItem]) -> list[RankedItem]:
-    """Those whose words are evidence."""
-    return [one for one in keywords if one.evidence]
+    """Those whose words are evidence, by themselves or beside what the item means."""
+    return [one for one in keywords if one.evidence or one.lift]
+
+
+def joint_evidence(meaning: float, words: RankedItem) -> float:
+    """The evidence of an item by what it means and by its words."""
+    of_words = words.evidence or 0.0
+    return lifted(meaning, words.lift) + (of_words if of_words >= WEAK else 0.0)
 
 
 def fuse_keywords(ranking: Ranking, keywords: Sequence[RankedItem], search: VectorSearch) -> Ranking:
@@ -85,12 +91,15 @@ def fuse_keywords(ranking: Ranking, keywords: Sequence[RankedItem], search: Vect
     missing = [one.item_id for one in keywords if one.item_id not in known]
     if missing and not ranking.complete:
         known |= search.score_items(missing)
-    lifted = {one.item_id: _both(known.get(one.item_id), one) for one in keywords}
-    rest = [item for item in ranking.items if item.item_id not in lifted]
-    if ranking.items and ranking.items[0].evidence is None:
-        # Not calibrated yet. In the order of their places, behind what words brought.
-        return Ranking([*sorted(lifted.values(), key=lambda one: one.place), *rest], ranking.complete)
-    fused = sorted([*lifted.values(), *rest], key=lambda one: one.place)
+    uncalibrated = bool(ranking.items) and ranking.items[0].evidence is None
+    # Words that but lift what an item means say nothing where that isn't known.
+    held = [one for one in keywords if one.evidence or (one.item_id in known and not uncalibrated)]
+    raised = {one.item_id: _both(known.get(one.item_id), one) for one in held}
+    rest = [item for item in ranking.items if item.item_id not in raised]
+    if uncalibrated:
+        # In the order of their places, behind what words brought.
+        return Ranking([*sorted(raised.values(), key=lambda one: one.place), *rest], ranking.complete)
+    fused = sorted([*raised.values(), *rest], key=lambda one: one.place)
     if ranking.complete:
         return Ranking(fused, complete=True)
     # What is still to come stands behind the last item of the ranking.
@@ -102,9 +111,9 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
     """An item as meaning found it, if it did, and as words did."""
     if item is None:
         return words
-    if (words.evidence or 0.0) < WEAK:
+    if (words.evidence or 0.0) < WEAK and not words.lift:
         return item
-    evidence = (item.evidence or 0.0) + (words.evidence or 0.0)
+    evidence = joint_evidence(item.evidence or 0.0, words)
     both = item._replace(evidence=evidence, keyword_score=words.keyword_score, by=(VECTOR, KEYWORDS))
     if (words.evidence or 0.0) < EXACT * OTHER_KIND or words.segment_id < 0:
         return both
@@ -144,13 +153,17 @@ def _is_said(match: KeywordMatch) -> bool:
 def _keyword_item(match: KeywordMatch, kind: KindOfAnswer) -> RankedItem:
     """An item by its words alone."""
     evidence = word_evidence(match, kind.words)
+    weight = kind.weight("video" if _is_said(match) else match.modality)
+    # The name of a thing is a word of many items: what shows it needs none.
+    lift = word_lift(match, kind.words) * weight * (1 - kind.name)
     return RankedItem(
         item_id=match.item_id,
         segment_id=-1 if match.segment_id is None else match.segment_id,
         path=match.path,
         modality=match.modality,
         matched="text" if match.segment_id is not None else None,
-        evidence=evidence * kind.weight("video" if _is_said(match) else match.modality),
+        evidence=evidence * weight,
         keyword_score=probability(evidence),
         by=(KEYWORDS,),
+        lift=lift,
     )

@@ -33,6 +33,8 @@ class RankedItem(NamedTuple):
     duplicates: tuple[bytes, ...] = ()
     members: tuple[bytes, ...] = ()
     part: bytes | None = None
+    lift: float = 0.0
+    """Of what words brought: what they add to the log-odds of what the item means (`search.word_evidence`)."""
 
     @property
     def confidence(self) -> float | None:

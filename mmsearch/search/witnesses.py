@@ -2,29 +2,32 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import Snapshot
-from mmsearch.catalog.evidence import ContentFile, files_without_evidence, stored_evidence
+from mmsearch.catalog.evidence import ContentFile, files_without_evidence, first_files, stored_evidence
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.proofs import as_witness
 from mmsearch.errors import LibraryError
-from mmsearch.media import detail
+from mmsearch.media import detail, fine
 from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.media.sameness.pictures import ROUGHLY
-from mmsearch.media.sameness.proof import SAME, Proof, Witness, prove
+from mmsearch.media.sameness.proof import SAME, Proof, Witness, is_doubtful, prove
 from mmsearch.media.sameness.sounds import LENGTH_S, LENGTH_SHARE, may_be_same, outline
 from mmsearch.types import Ids, Modality
 
 HELD = 512
 """Contents whose evidence is kept unpacked: 32 MB at most."""
+FINE_HELD = 64
+"""Fine copies that are kept: 38 MB at most."""
 RESEMBLES = 0.7
 """As `ROUGHLY`, of what may be a part."""
 
@@ -45,6 +48,8 @@ class Witnesses:
 
     def __init__(self, snapshot: Snapshot, files: "MediaFiles") -> None:
         self._snapshot, self._files = snapshot, files
+        self._fine: dict[int, NDArray[np.uint8]] = {}
+        """Fine copies of pages."""
         self._made: dict[int, bytes] = {}
         """Evidence that the snapshot has not."""
         self._held: OrderedDict[int, Witness] = OrderedDict()
@@ -114,11 +119,32 @@ class Witnesses:
             self._fill(some)
             held = self._read(some)
             own = held.get(content)
-            for other in some[1:]:
-                proof = prove(own, held[other], related=related) if own is not None and other in held else None
-                if proof is not None and (proof.kind in SAME) is not related:
-                    found[other] = proof
+            if own is None:
+                continue
+            proofs = {other: prove(own, held[other], related=related) for other in some[1:] if other in held}
+            made = {
+                other: one for other, one in proofs.items() if one is not None and (one.kind in SAME) is not related
+            }
+            doubtful = [other for other, one in made.items() if is_doubtful(own, held[other], one)]
+            found |= {other: one for other, one in made.items() if other not in doubtful}
+            found |= {other: made[other] for other in self._without_doubt(content, doubtful)}
         return found
+
+    def _without_doubt(self, content: int, doubtful: Sequence[int]) -> list[int]:
+        """Those that show the same as a content in full detail."""
+        if not doubtful:
+            return []
+        files = first_files(self._snapshot, [one for one in (content, *doubtful) if one not in self._fine])
+        self._fine |= self._files.fine_copies(files)
+        own = self._fine.get(content)
+        same = [
+            one
+            for one in doubtful
+            if own is not None and one in self._fine and fine.show_the_same(own, self._fine[one])
+        ]
+        while len(self._fine) > FINE_HELD:
+            self._fine.pop(next(iter(self._fine)))
+        return same
 
     def shorter_sides(self, contents: Sequence[int]) -> dict[int, int]:
         """Content id -> pixels of the shorter side, of pictures that something was proved of."""
@@ -191,15 +217,21 @@ class MediaFiles:
 
     def detail(self, files: Sequence[ContentFile]) -> dict[int, NDArray[np.float32]]:
         """Content id -> the detail of its picture (`mmsearch.media.detail`)."""
+        return {key: np.asarray(one, np.float32) for key, one in self._measured(files, detail.TARGET)}
+
+    def fine_copies(self, files: Sequence[ContentFile]) -> dict[int, NDArray[np.uint8]]:
+        """Content id -> the fine copy of its picture (`mmsearch.media.fine`)."""
+        return {key: np.asarray(one, np.uint8) for key, one in self._measured(files, fine.TARGET)}
+
+    def _measured(self, files: Sequence[ContentFile], target: str) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Content id, and what is measured of the first picture of its file in full detail."""
         jobs = _jobs(files)
         if not jobs:
-            return {}
-        with DecodePool(detail.TARGET, detail.WINDOWING, self._context.settings.limits, 1) as pool:
-            return {
-                event.job.key: np.asarray(event.array, np.float32)
-                for event in pool.run(jobs)
-                if isinstance(event, PreparedSegment) and event.index == 0
-            }
+            return
+        with DecodePool(target, detail.WINDOWING, self._context.settings.limits, 1) as pool:
+            for event in pool.run(jobs):
+                if isinstance(event, PreparedSegment) and event.index == 0:
+                    yield event.job.key, np.asarray(event.array)
 
 
 def _jobs(files: Sequence[ContentFile]) -> list[DecodeJob]:

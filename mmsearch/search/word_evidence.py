@@ -43,6 +43,11 @@ PASSAGE_MIDDLE, PASSAGE_SCALE, PASSAGE_DENSITY = 5.5, 0.54, 0.8
 telling the words are. A logistic regression on known items among prose texts, words of whom were asked for, and on
 names of objects, which ask for none of them (`python -m tests.benchmarks.ranking` has the texts)."""
 
+LIFT, LIFT_FROM = 0.8, 1.0
+"""What the words that an item holds add to the log-odds of its meaning, for each step that they tell more than this.
+Chosen on headings and first sentences of this project's docs, each asked for in a library of the rest of its section
+(`python -m tests.benchmarks.ranking --only docs`)."""
+
 FOLDER_MOST = 0.3
 """Confidence of a folder's name alone, at most."""
 
@@ -93,6 +98,26 @@ def word_evidence(match: KeywordMatch, ignored: Collection[str] = ()) -> float:
     """
     exact = VERBATIM if match.verbatim else EXACT if match.exact else 0.0
     return exact + _by_words(match, ignored)
+
+
+def word_lift(match: KeywordMatch, ignored: Collection[str] = ()) -> float:
+    """What the words that an item holds add to the log-odds of its meaning, at least 0.
+
+    Words that are no evidence by themselves, being few or common, are some where the meaning is near too: of all texts
+    about lamps, the one that says "lit" is the likelier answer to who lit a lamp. Evidence of each alone, added up,
+    misses that.
+    """
+    worth = [(one, _worth(one)) for one in match.words if one.word not in ignored]
+    found = [w for one, w in worth if one.named or one.density > 0]
+    asked = sum(w for _, w in worth)
+    if not found or asked <= 0:
+        return 0.0
+    return LIFT * max(_together(found) * sum(found) / asked - LIFT_FROM, 0.0)
+
+
+def lifted(evidence: float, lift: float) -> float:
+    """Evidence whose log-odds are raised by `lift`, at least 0: e^evidence - 1 are the odds."""
+    return evidence + lift if evidence > 30 else math.log1p(math.exp(lift) * math.expm1(evidence))
 
 
 def _by_words(match: KeywordMatch, ignored: Collection[str]) -> float:

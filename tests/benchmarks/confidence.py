@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -32,21 +32,21 @@ from mmsearch.calibration.answers import (
     PairBackground,
     parse_answers,
     probability,
+    rival_level,
 )
 from mmsearch.core import registry
 from mmsearch.types import Space
 from tests.benchmarks import confidence_data as data
-from tests.benchmarks.confidence_figures import SIZES, Numbers, Told, area_by_size, figures, interval
-from tests.benchmarks.confidence_questions import Asker, Question, column
+from tests.benchmarks.confidence_figures import SIZES, Numbers, Told, area_by_size, figures, gain, interval, rejects
+from tests.benchmarks.confidence_questions import TINY, Asker, Question, column
 
 TARGET = Path(neutral.__file__).with_name("answers.json")
 
-SHARES = {"photos by objects": 3.0, "COCO by objects": 1.0, "stamps by name": 1.0, "photos by captions": 3.0,
-          "COCO by captions": 1.0}  # fmt: skip
+SHARES = {"photos by objects": 3.0, "photos by captions": 3.0}
 """How much a kind of question weighs beside others of its pair of encoders; 1 if nothing is said."""
 
 PENALTY = 1e-5
-AT_MOST_0 = (2, 5)
+AT_MOST_0 = (2, 3, 6, 7)
 """Columns of `features` that can but take from a confidence."""
 
 
@@ -54,10 +54,11 @@ AT_MOST_0 = (2, 5)
 
 
 def features(questions: Sequence[Question], background: PairBackground) -> Numbers:
-    """(n, 6): 1, score less the rival's share, and hubness, of a name, and of a sentence."""
+    """(n, 8): 1, score less the rival's share, hubness, and what suits best, of a name, and of a sentence."""
     hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
     lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
-    basic = np.stack([np.ones(len(hub)), lead, hub * (background.hubness_spread != 1)], axis=1)
+    of_words = background.hubness_spread != 1
+    basic = np.stack([np.ones(len(hub)), lead, hub * of_words, standard(questions, "words", background) * of_words], 1)
     sentence = column(questions, "sentence")[:, np.newaxis]
     if sentence.max() < 1:  # half sentences say nothing of whole ones
         sentence = 0 * sentence
@@ -70,7 +71,7 @@ def standard(questions: Sequence[Question], name: str, background: PairBackgroun
 
 
 def rivals(questions: Sequence[Question], background: PairBackground) -> Numbers:
-    return np.maximum(standard(questions, "rival", background), 0)
+    return np.array([rival_level(one.rival, one.segments, background) for one in questions])
 
 
 def weights_of(questions: Sequence[Question]) -> Numbers:
@@ -106,16 +107,27 @@ def fit_pair(questions: Sequence[Question], background: PairBackground) -> Answe
     inputs = features(questions, background)
     found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
     rounded = [round(value, 3) for value in found.tolist()]
-    name, sentence = AnswerWeights(*rounded[:3]), AnswerWeights(*rounded[3:])
+    name, sentence = AnswerWeights(*rounded[:4]), AnswerWeights(*rounded[4:])
     if not sentence.score:  # no sentence was asked
         sentence = name
-    rival = round(float(np.average(rivals(questions, background), weights=weights_of(questions))), 3)
-    return AnswerModel(background._replace(rival=rival), name, sentence)
+    weights = weights_of(questions)
+    rival, words = (
+        round(float(np.average(values, weights=weights)), 3)
+        for values in (rivals(questions, background), standard(questions, "words", background))
+    )
+    words *= bool(name.words or sentence.words)
+    return AnswerModel(background._replace(rival=rival, words=words), name, sentence)
 
 
 def confidences(questions: Sequence[Question], model: AnswerModel) -> Numbers:
+    return np.array([probability(logit) for logit in logits(questions, model)])
+
+
+def logits(questions: Sequence[Question], model: AnswerModel) -> Numbers:
+    rivals_of = rivals(questions, model.background).tolist()
     return np.array([
-        probability(model.logit(one.score, one.sentence, ListFacts(one.rival, one.hubness))) for one in questions
+        model.logit(one.score, one.sentence, ListFacts(rival, one.hubness, one.words))
+        for one, rival in zip(questions, rivals_of, strict=True)
     ])  # fmt: skip
 
 
@@ -123,7 +135,7 @@ def oracle(questions: Sequence[Question]) -> Numbers:
     """Boosted trees from the same facts, each half of the classes by the other half's trees: what is to be had."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    inputs = np.stack([column(questions, name) for name in ("score", "rival", "hubness", "sentence")], axis=1)
+    inputs = np.stack([column(questions, name) for name in ("score", "rival", "hubness", "words", "sentence")], axis=1)
     fold, mixed, right = (column(questions, name) for name in ("fold", "mixed", "right"))
     weights, found = weights_of(questions) * len(questions), np.zeros(len(questions))
     for one in (0, 1):
@@ -170,6 +182,16 @@ def asked(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> tu
     return found, {"image": photos, "audio": heard, "text": notes}
 
 
+def asked_of_few(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> list[Question]:
+    """Questions about libraries of a few items."""
+    dev = shared / "dev"
+    photos, heard = data.flickr(shared / "flickr8k", embedder), data.sounds(dev, sounds, embedder)
+    found = list(Asker(photos, words).tiny_things("photos by objects", embedder))
+    found += Asker(photos, words).tiny_sentences("photos by captions", embedder)
+    found += Asker(heard, words).tiny_things("sounds by name", embedder)
+    return [*found, *Asker(data.notes(photos, embedder), words).tiny_things("notes by objects", embedder)]
+
+
 def background(query: str, segment: str, words: Any, collections: dict[str, Any]) -> PairBackground:
     """Of unrelated pairs, as far as chance makes pairs unrelated."""
     segments = collections[segment].items.vectors[:2000]
@@ -189,25 +211,24 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     # Of pairs that weren't fitted: all of these at once, each by its own standard score.
     words = [pair for pair in KINDS if pair[0] == "text"]
     inputs = np.concatenate([features(by_kind[pair], backgrounds[pair]) for pair in words])
-    inputs[:, [2, 5]] = 0
+    inputs[:, AT_MOST_0] = 0
     right = np.concatenate([column(by_kind[pair], "right") for pair in words])
     weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
-    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:3]), AnswerWeights(*other[3:]))
+    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:4]), AnswerWeights(*other[4:]))
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
         pairs.append({"query": query, "segment": segment, "background": list(model.background),
                       "name": list(model.name), "sentence": list(model.sentence)})  # fmt: skip
-    logits = [
-        np.array([models[pair].logit(one.score, one.sentence, ListFacts(one.rival, one.hubness))
-                  for one in questions if one.kind == kind and not one.present])
+    absent = [
+        logits([one for one in questions if one.kind == kind and not one.present], models[pair])
         for pair, kind in LEVELLED
-    ]  # fmt: skip
+    ]
     # A normal distribution through the two quantiles that the default of `false_accepts` asks for.
     certain, likely = (
-        float(np.mean([np.quantile(some, 1 - share) for some in logits]))
+        float(np.mean([np.quantile(some, 1 - share) for some in absent]))
         for share in (DEFAULT_FALSE_ACCEPTS, LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
     )
     normal = NormalDist()
@@ -216,7 +237,7 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     mean = certain - spread * ends[0]
     return {
         "pairs": pairs,
-        "other": {"name": other[:3], "sentence": other[3:], "rival": rival},
+        "other": {"name": other[:4], "sentence": other[4:], "rival": rival},
         "absent": [round(mean, 3), round(spread, 3)],
     }
 
@@ -236,10 +257,9 @@ def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str
             for kind in kinds:
                 some = [one for one in questions if one.kind == kind and one.fold != fold]
                 other = AnswerModel(backgrounds[pair]._replace(rival=fitted.other_rival), *fitted.other)
-                parts.setdefault(kind, []).append(
-                    (some, confidences(some, fitted.pairs[pair]), confidences(some, other))
-                )
-    likely, certain = (float(value) for value in np.mean(limits, axis=0))
+                both = confidences(some, fitted.pairs[pair]), confidences(some, other)
+                parts.setdefault(kind, []).append((some, *both))
+    likely, certain = np.mean(limits, axis=0).tolist()
     for kind, halves in parts.items():
         yield (kind, [one for some, _, _ in halves for one in some], np.concatenate([sure for _, sure, _ in halves]),
                np.concatenate([other for _, _, other in halves]), (likely, certain))  # fmt: skip
@@ -288,6 +308,55 @@ def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Pai
         yield f"- {kind}: " + "; ".join(cells)
 
 
+CURVE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+OF_FEW = ("items", "questions", "right", "right sure", "right unlikely", "wrong sure", "absent sure", "absent likely+")
+
+
+def curves(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> Iterator[str]:
+    """False rejects over false accepts, and how much the area grew, as intervals of paired draws."""
+    yield "\n| false rejects at false accepts of | " + " | ".join(f"{one:.0%}" for one in CURVE) + " | AUROC grew by |"
+    yield "|---" * (len(CURVE) + 2) + "|"
+    for kind, some, sure, _, _ in cross_fitted(questions, backgrounds):
+        told, before = Told.of(sure, some), Told.of(column(some, "family_wise"), some)
+        low, high = gain(told, before, some)
+        cells = [f"{rejects(told, one):.2f}" for one in CURVE]
+        yield f"| {kind} | " + " | ".join(cells) + f" | {low:+.3f} to {high:+.3f} |"
+
+
+def of_few(
+    few: Sequence[Question], questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]
+) -> Iterator[str]:
+    """What is said in libraries of a few items, each fold by weights of the other."""
+    names = (
+        "items",
+        "questions",
+        "right",
+        "right sure",
+        "right unlikely",
+        "wrong sure",
+        "absent sure",
+        "absent likely+",
+    )
+    yield "\n| | " + " | ".join(names) + " |"
+    yield "|---" * (len(names) + 1) + "|"
+    fitted = [parse_answers(fit([one for one in questions if one.fold == fold and not one.mixed], backgrounds))
+              for fold in (0, 1)]  # fmt: skip
+    pairs = {kind: pair for pair, kinds in KINDS.items() for kind in kinds}
+    for kind in dict.fromkeys(one.kind for one in few):
+        for size in TINY:
+            parts = []
+            for fold, known in enumerate(fitted):
+                some = [one for one in few if (one.kind, one.size) == (kind, size) and one.fold != fold]
+                sure, levels = confidences(some, known.pairs[pairs[kind]]), known.levels(DEFAULT_FALSE_ACCEPTS)
+                present, right = column(some, "present") > 0, column(some, "right") > 0
+                parts.append((present, right, sure >= levels.sure, sure >= levels.likely))
+            present, right, certain, likely = (np.concatenate(some) for some in zip(*parts, strict=True))
+            shares = (certain[right], ~likely[right], certain[present & ~right], certain[~present], likely[~present])
+            cells = [f"{size}", f"{len(right)}", f"{right[present].mean():.3f}"]
+            cells += [f"{one.mean():.3f}" if len(one) else "none" for one in shares]
+            yield f"| {kind} | " + " | ".join(cells) + " |"
+
+
 def written(fitted: dict[str, Any], space: Space) -> str:
     """JSON, a pair of encoders a line."""
     identities = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
@@ -317,7 +386,9 @@ def main(arguments: Sequence[str]) -> int:
         for query in modalities
         for segment in modalities
     }
-    for line in tables(questions, backgrounds):
+    few = asked_of_few(given.shared.resolve() / "data", given.sounds, embedder, words)
+    parts = tables(questions, backgrounds), curves(questions, backgrounds), of_few(few, questions, backgrounds)
+    for line in chain(*parts):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
     if given.fit:

@@ -1,6 +1,6 @@
 """Figures of what was said of first hits: errors at a threshold, levels, ROC curves, calibration, bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,16 +83,33 @@ def figures(told: Told, levels: tuple[float, float]) -> dict[str, float]:
     return found
 
 
-def interval(told: Told, questions: Sequence[Question], levels: tuple[float, float]) -> dict[str, tuple[float, float]]:
-    """95 % of bootstrap draws of names: their questions depend on each other."""
+def rejects(told: Told, accepts: float) -> float:
+    """Share of right first hits that fall where this share of questions without an answer is accepted."""
+    return float((told.sure[told.right] <= np.quantile(told.sure[~told.present], 1 - accepts)).mean())
+
+
+def gain(told: Told, before: Told, questions: Sequence[Question]) -> tuple[float, float]:
+    """95 % of bootstrap draws of names: by how much the area under the curve is larger than it was."""
+    drawn = [area_by_size(told.some(one)) - area_by_size(before.some(one)) for one in draws(questions)]
+    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    return low, high
+
+
+def draws(questions: Sequence[Question]) -> Iterator[NDArray[np.int64]]:
+    """Bootstrap draws of names: questions of one depend on each other."""
     draw = np.random.default_rng(0)
     by_name: dict[str, list[int]] = {}
     for number, one in enumerate(questions):
         by_name.setdefault(one.name, []).append(number)
     groups = [np.array(some) for some in by_name.values()]
-    drawn: dict[str, list[float]] = {}
     for _ in range(DRAWS):
-        chosen = np.concatenate([groups[number] for number in draw.integers(0, len(groups), len(groups))])
+        yield np.concatenate([groups[number] for number in draw.integers(0, len(groups), len(groups))])
+
+
+def interval(told: Told, questions: Sequence[Question], levels: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """95 % of bootstrap draws of names."""
+    drawn: dict[str, list[float]] = {}
+    for chosen in draws(questions):
         for key, value in figures(told.some(chosen), levels).items():
             drawn.setdefault(key, []).append(value)
     ends = {key: np.quantile(values, (0.025, 0.975)).tolist() for key, values in drawn.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration import ListCalibration, fit_null, null_distribution
-from mmsearch.calibration.answers import RIVAL, sentence_share
+from mmsearch.calibration.answers import RIVAL, SUITING, sentence_share
 from mmsearch.types import Vectors
 from tests.benchmarks.confidence_data import Collection, Embedder, Mask
 
@@ -22,6 +22,11 @@ DRAWN = 4
 
 FEW = 300
 """Segments up to which what is absent changes the background of a library noticeably."""
+
+TINY = (1, 3, 10)
+"""Items of the libraries of `tiny_things` and `tiny_sentences`."""
+TINY_DRAWN = 4
+TINY_SENTENCES = 200
 
 SENTENCES = 1000
 """Captions that are asked, at most."""
@@ -57,6 +62,10 @@ class Question(NamedTuple):
     hubness: float
     rival: float
     """Cosine of the list's segment at the place `answers.RIVAL`; -1 if it is shorter."""
+    segments: int
+    """Of the list, `answers.RIVAL` at most."""
+    words: float
+    """Mean cosine of the hit with the `answers.SUITING` neutral words that suit it best."""
     sentence: float
     family_wise: float
     """The confidence before this one: how sure it is that nothing unrelated scores as high."""
@@ -69,7 +78,9 @@ class Asker:
         self.collection = collection
         self._neutral = neutral
         self._firsts = np.flatnonzero(np.diff(collection.items.owners, prepend=-1))
-        self._hubness = collection.items.vectors @ neutral.mean(axis=0)
+        named = collection.items.vectors @ neutral.T
+        self._hubness = named.mean(axis=1)
+        self._words = np.partition(named, -SUITING, axis=1)[:, -SUITING:].mean(axis=1)
         self._random = np.random.default_rng(seed)
         self._drawn = [list(self._draw(fold)) for fold in (0, 1)]
 
@@ -86,7 +97,7 @@ class Asker:
                     asked = [(words, vectors[words]) for words in thing.phrasings]
                     yield from self._ask(
                         asked, held, thing.there, library.calibration,
-                        Question(kind, thing.name, number % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0),
+                        Question(kind, thing.name, number % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0, 0, 0),
                     )  # fmt: skip
 
     def sentences(self, kind: str, embedder: Embedder) -> Iterator[Question]:
@@ -107,6 +118,37 @@ class Asker:
                 alike = np.array([len(said & tags) >= min(2, len(said)) for tags in self.collection.tags])
                 yield from self._about(kind, ("", vector), item, (alike, self._shared(said)), own=False)
 
+    def tiny_things(self, kind: str, embedder: Embedder) -> Iterator[Question]:
+        """By name, of libraries of a few items, one of which is an answer, or none: not to be fitted on."""
+        phrasings = [words for thing in self.collection.things for words in thing.phrasings]
+        vectors = dict(zip(phrasings, embedder.words(f"{self.collection.name}-things", phrasings), strict=True))
+        for number, thing in enumerate(self.collection.things):
+            asked = [(words, vectors[words]) for words in thing.phrasings]
+            yield from self._tiny(kind, thing.name, number % 2, asked, (thing.there, thing.there | thing.unclear))
+
+    def tiny_sentences(self, kind: str, embedder: Embedder) -> Iterator[Question]:
+        """By what is said of one item, as `tiny_things`."""
+        some = sorted(self._random.permutation(len(self.collection.captions))[:TINY_SENTENCES])
+        captions = [self.collection.captions[number] for number in some]
+        vectors = embedder.words(f"{self.collection.name}-tiny", [one[0] for one in captions])
+        for (words, item, said), vector in zip(captions, vectors, strict=True):
+            own = np.arange(self.collection.count) == item
+            yield from self._tiny(kind, str(item), item % 2, [(words, vector)], (own, own | self._shared(said)))
+
+    def _tiny(
+        self, kind: str, name: str, fold: int, asked: Sequence[tuple[str, Vectors]], known: tuple[Mask, Mask]
+    ) -> Iterator[Question]:
+        answers, others = np.flatnonzero(known[0]), np.flatnonzero(~known[1])
+        for size in TINY:
+            for _ in range(TINY_DRAWN):
+                for present in (True, False):
+                    held = np.zeros(self.collection.count, bool)
+                    held[self._random.choice(others, size - present, replace=False)] = True
+                    held[self._random.choice(answers, int(present))] = True
+                    calibration = self._measured(self.collection.items.vectors[held[self.collection.items.owners]])
+                    question = Question(kind, name, fold, 0, True, present, False, 0, 0, 0, 0, 0, 0, 0)
+                    yield from self._ask(asked, held, known[0], calibration, question)
+
     def _about(
         self, kind: str, asked: tuple[str, Vectors], item: int, known: tuple[Mask, Mask], *, own: bool
     ) -> Iterator[Question]:
@@ -119,7 +161,7 @@ class Asker:
             for present, kept in ((True, held), (False, unrelated)):
                 if (present and not (kept & answers).any()) or not kept.any():
                     continue
-                question = Question(kind, str(item), item % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0)
+                question = Question(kind, str(item), item % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0, 0, 0)
                 yield from self._ask([asked], kept, answers, library.calibration, question)
 
     def _shared(self, said: frozenset[str]) -> Mask:
@@ -169,8 +211,9 @@ class Asker:
             score = float(scores[first])
             yield question._replace(
                 size=int(held.sum()), right=bool(answers[self.collection.items.owners[segment]]), score=score,
-                hubness=float(self._hubness[segment]),
+                hubness=float(self._hubness[segment]), words=float(self._words[segment]),
                 rival=float(np.sort(scores)[-RIVAL]) if len(scores) >= RIVAL else -1.0,
+                segments=min(len(scores), RIVAL),
                 sentence=sentence_share(words),
                 family_wise=null.confidence(calibration.tail(score), len(segments)),
             )  # fmt: skip

@@ -10,7 +10,9 @@ half is reported on the other.
 """
 
 import argparse
+import json
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -93,8 +95,11 @@ def report(library: Library, altered: int) -> None:
     start = perf_counter()
     found = list(pairs(library, list(SAME)))
     seconds = perf_counter() - start
-    wrong = [one for one in found if one[2] != "copy" and is_wrong(one[0], one[1])]
+    differing = [one for one in found if one[2] != "copy" and is_wrong(one[0], one[1])]
+    recorded = [one for one in differing if one[2] == "transcoded" and data.one_recording(one[0], one[1])]
+    wrong = [one for one in differing if one not in recorded]
     print(f"\nin --paths: {len(found)}, wrong: {len(wrong)} ({seconds:.1f} s)")
+    print("two names of one recording:", sorted({(one[0].name, original(one[1])) for one in recorded}))
     for one in wrong:
         print("  wrong:", one[0].name, one[1].name, one[2], one[3])
     folded = folded_wrongly(library, QUERIES)
@@ -111,6 +116,8 @@ def report(library: Library, altered: int) -> None:
         print(f"| {name} | {share:.3f} | {everything[name]} | {needed} |")
     missed = sorted(path.name for path in _all(library) if change(path) in NEEDED and path not in right)
     print(f"missed, of {altered}: {missed[:40]}")
+    drawn = Counter((change(path), path in right) for path in _all(library) if original(path).startswith("page"))
+    print(f"of the pages alone: {dict(drawn)}")
 
 
 def _all(library: Library) -> list[Path]:
@@ -129,14 +136,17 @@ def main() -> None:
     parser.add_argument("--altered", type=int, default=500)
     parser.add_argument("--pages", type=int, default=50)
     parser.add_argument("--half", type=int, choices=(0, 1))
-    parser.add_argument("--keep", type=Path, help="Folder for the media and the library, to look at later.")
+    parser.add_argument("--keep", type=Path, help="Folder for the media and the library; go on there after a stop.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
-        if not (folder / "library").exists():
+        listed = folder / "media.json"
+        if not listed.exists():
+            shutil.rmtree(folder / "made", ignore_errors=True)
             files = media(given.shared, folder, given)
-            with mmsearch.open(folder / "library", space="starter") as library:
-                print(library.ingest(*files).as_dict())
+            listed.write_text(json.dumps([str(path.resolve()) for path in files]))
+        with mmsearch.open(folder / "library", space="starter") as library:
+            print(library.ingest(*map(Path, json.loads(listed.read_text()))).as_dict())
         with mmsearch.open(folder / "library", space="starter") as library:
             report(library, given.altered)
 

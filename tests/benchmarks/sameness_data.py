@@ -178,6 +178,31 @@ def _transcode_sound(source: Path, target: Path, codec: str, bit_rate: int) -> N
         made.mux(stream.encode(None))
 
 
+ONE_RECORDING = 0.95
+"""Correlation of two waveforms, laid over each other as they fit best, from which they are one recording."""
+
+
+def one_recording(one: Path, other: Path) -> bool:
+    """Whether two sounds have nearly the same waveform, whatever they are called: what the product looks at is how
+    spectrograms differ."""
+    a, b = _waveform(one), _waveform(other)
+    size = 1 << (len(a) + len(b)).bit_length()
+    alike = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
+    at = int(np.abs(alike).argmax())
+    shift = at if at < size // 2 else at - size
+    a, b = a[max(shift, 0) :], b[max(-shift, 0) :]
+    length = min(len(a), len(b))
+    return bool(np.corrcoef(a[:length], b[:length])[0, 1] >= ONE_RECORDING and 2 * length >= max(len(a), len(b)))
+
+
+def _waveform(path: Path) -> NDArray[np.float32]:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
+    with av.open(str(path)) as opened:
+        frames = [*opened.decode(opened.streams.audio[0]), None]
+        parts = [part.to_ndarray().ravel() for frame in frames for part in resampler.resample(frame)]
+    return np.concatenate(parts)
+
+
 def silences(folder: Path) -> None:
     """Files without a sound, of several lengths."""
     import wave

@@ -18,6 +18,7 @@ from mmsearch.calibration.answers import (
     fitted_answers,
     parse_answers,
     probability,
+    rival_level,
     sentence_share,
 )
 from mmsearch.catalog import ListKey
@@ -25,7 +26,8 @@ from mmsearch.core import registry
 from mmsearch.types import Modality, Space, Vectors
 
 IMAGE, AUDIO = ListKey("starter", "image", "image"), ListKey("starter", "audio", "audio")
-MODEL = AnswerModel(PairBackground(0.1, 0.2, 1.5, 0.05, 0.5), AnswerWeights(-2.0, 1.5, -1.0), AnswerWeights(-3.0, 2.0))
+BACKGROUND = PairBackground(0.1, 0.2, 1.5, 0.05, 0.5, 2.0)
+MODEL = AnswerModel(BACKGROUND, AnswerWeights(-2.0, 1.5, -1.0, -0.5), AnswerWeights(-3.0, 2.0))
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +49,24 @@ def asked(
     return ScoreCalibrator.of(backgrounds, kind, vector, 0.05, words, EncoderIdentities.of_space(space))
 
 
-def test_log_odds_are_linear_in_score_rival_and_hubness() -> None:
+def test_log_odds_are_linear_in_score_rival_hubness_and_what_suits_the_best_hit() -> None:
     score = math.tanh(0.1 + 3 * 0.2)  # three spreads above the median
-    usual = -2.0 + 1.5 * (3 - 0.4 * 1.5)
-    assert MODEL.logit(score, 0.0) == pytest.approx(usual), "rival and hubness are as usual"
+    usual = -2.0 + 1.5 * (3 - 0.4 * 1.5) - 0.5 * 2.0
+    assert MODEL.logit(score, 0.0) == pytest.approx(usual), "all else is as usual"
     assert MODEL.logit(score, 1.0) == pytest.approx(-3.0 + 2.0 * 2.4)
     assert MODEL.logit(score, 0.25) == pytest.approx(0.75 * usual + 0.25 * 1.8)
     assert MODEL.logit(score, 0.0, ListFacts(hubness=0.55)) == pytest.approx(usual - 1.0), "a hub says less"
-    assert MODEL.logit(score, 0.0, ListFacts(rival=math.tanh(0.1 + 2 * 0.2))) == pytest.approx(usual - 1.5 * 0.4 * 0.5)
-    assert MODEL.logit(score, 0.0, ListFacts(rival=-1.0)) == pytest.approx(usual + 1.5 * 0.4 * 1.5), (
-        "one as unrelated pairs are"
-    )
+    assert MODEL.logit(score, 0.0, ListFacts(rival=2.0)) == pytest.approx(usual - 1.5 * 0.4 * 0.5)
+    assert MODEL.logit(score, 0.0, ListFacts(words=math.tanh(0.1 + 5 * 0.2))) == pytest.approx(usual - 0.5 * 3)
+    assert MODEL.logit(score, 1.0, ListFacts(words=0.9)) == MODEL.logit(score, 1.0)
+
+
+def test_a_list_too_short_for_a_rival_has_it_where_the_tail_would_put_it() -> None:
+    assert rival_level(math.tanh(0.1 + 2 * 0.2), RIVAL, BACKGROUND) == pytest.approx(2.0)
+    assert rival_level(-0.9, RIVAL, BACKGROUND) == 0, "one as unrelated pairs are"
+    assert rival_level(0.9, 3, BACKGROUND) == pytest.approx(-1), "a tenth of them is a spread less"
+    levels = [rival_level(0.0, segments, BACKGROUND) for segments in range(RIVAL + 1)]
+    assert levels[0] == levels[1] and levels[1:] == sorted(levels[1:]) and levels[-1] == 0
 
 
 def test_a_probability_neither_overflows_nor_leaves_its_range() -> None:
@@ -93,7 +102,8 @@ def test_of_every_packaged_pair_a_higher_score_is_a_higher_confidence_and_a_hub_
             said = [model.logit(score, sentence) for score in np.linspace(-1, 1, 201).tolist()]
             assert all(low < high for low, high in pairwise(said))
             assert model.logit(0.3, sentence, ListFacts(0.2, 0.9)) <= model.logit(0.3, sentence, ListFacts(0.2, -0.9))
-            assert model.logit(0.3, sentence, ListFacts(0.9)) <= model.logit(0.3, sentence, ListFacts(0.1))
+            assert model.logit(0.3, sentence, ListFacts(2.0)) < model.logit(0.3, sentence, ListFacts(1.0))
+            assert model.logit(0.3, sentence, ListFacts(words=0.9)) <= model.logit(0.3, sentence, ListFacts(words=0.1))
     assert fitted.absent.stdev > 0 and fitted.levels(0.05).sure > fitted.levels(0.05).likely
 
 
@@ -102,7 +112,7 @@ def test_what_is_packaged_is_of_the_starter_s_encoders(starter: Space) -> None:
     assert {(query, segment) for query in known for segment in known} <= fitted_answers().pairs.keys()
 
 
-def test_a_confidence_does_not_depend_on_how_many_items_there_are(starter: Space) -> None:
+def test_a_confidence_does_not_depend_on_how_many_items_were_measured(starter: Space) -> None:
     sizes = [asked(starter, "dog", {IMAGE: measured(count, 0.001 * count)}) for count in (1, 3, 10, 1000)]
     assert len({one.confidence(IMAGE, 0.4) for one in sizes}) == 1
     assert asked(starter, "dog", {}).confidence(IMAGE, 0.4) == sizes[0].confidence(IMAGE, 0.4), "nothing was measured"
@@ -117,8 +127,9 @@ def test_in_a_library_of_one_picture_what_it_does_not_show_is_unlikely(starter: 
 
 def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space) -> None:
     calibrator = asked(starter, "dog", {IMAGE: measured(10)})
-    centre = EncoderIdentities.of_space(starter).words_centre
-    assert calibrator.wants_best(IMAGE) and centre is not None
+    words = EncoderIdentities.of_space(starter).neutral_words
+    assert calibrator.wants_best(IMAGE) and words is not None
+    centre = words.mean(axis=0)
     scores = np.array([0.5, 0.4], np.float32)
     calibrator.note_list(IMAGE, scores, centre / np.linalg.norm(centre))  # nearest to all words alike
     hub = calibrator.confidence(IMAGE, 0.4)
@@ -131,6 +142,19 @@ def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space
     many.note_list(IMAGE, np.full(RIVAL, 0.4, np.float32), -centre)
     assert many.confidence(IMAGE, 0.4) < other.confidence(IMAGE, 0.4), "its rival scores as high"
     assert not asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "only words have hubs"
+
+
+def test_what_shows_another_thing_plainly_is_less_likely_an_answer(starter: Space) -> None:
+    words = EncoderIdentities.of_space(starter).neutral_words
+    assert words is not None
+    windmill = words[neutral.neutral_words().index("a windmill")]
+    calibrator = asked(starter, "dog", {IMAGE: measured(10)})
+    calibrator.note_list(IMAGE, np.array([0.5, 0.4, 0.3], np.float32), windmill)
+    cosines = np.sort(words @ windmill)
+    facts = ListFacts(-1.0, float(cosines.mean()), float(cosines[-5:].mean()))
+    model = calibrator.answers.model(IMAGE)
+    assert calibrator.logit(IMAGE, 0.4) == pytest.approx(model.logit(0.4, 0.0, facts), abs=1e-4)
+    assert calibrator.logit(IMAGE, 0.4) < model.logit(0.4, 0.0, facts._replace(words=None)) - 0.5
 
 
 def test_a_pair_that_was_not_fitted_is_told_by_the_library_s_own_background() -> None:

@@ -1,5 +1,6 @@
 """What words are worth as evidence: names, passages, folders, common and rare words; kinds that a query names."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,16 +8,21 @@ import pytest
 from mmsearch.catalog.records import KeywordMatch, WordMatch
 from mmsearch.search.kinds import OTHER_KIND, named_kind
 from mmsearch.search.ranking import probability
-from mmsearch.search.word_evidence import EXACT, VERBATIM, rarity, word_evidence
+from mmsearch.search.word_evidence import EXACT, LIFT, LIFT_FROM, VERBATIM, lifted, rarity, word_evidence, word_lift
 
 
-def told(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> float:
-    """The probability by words, of an item that holds these."""
+def matched(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> KeywordMatch:
+    """A text that holds these words."""
     words = tuple(
         WordMatch(word, word in name.split(), word in folder.split(), float(word in passage.split()), common)
         for word in query.split()
     )
-    return probability(word_evidence(KeywordMatch(1, 1, b"/a", "text", None, 1.0, words, exact=False)))
+    return KeywordMatch(1, 1, b"/a", "text", None, 1.0, words, exact=False)
+
+
+def told(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> float:
+    """The probability by words, of a text that holds these."""
+    return probability(word_evidence(matched(query, name, passage, folder, common)))
 
 
 def test_rarity_follows_the_frequency_of_a_word_in_general() -> None:
@@ -91,3 +97,25 @@ def test_a_query_may_name_the_kind_of_its_answers(query: str, modalities: tuple[
     weights = {modality: kind.weight(modality) for modality in ("text", "image", "audio", "video")}
     assert {modality for modality, weight in weights.items() if weight == 1} == set(modalities or weights)
     assert all(0 < weight <= 0.1 for modality, weight in weights.items() if modality not in (modalities or weights))
+
+
+def test_words_that_are_no_evidence_alone_raise_the_odds_of_a_meaning() -> None:
+    assert told("fix microwave", passage="microwave") == 0
+    fix, microwave = rarity("fix"), rarity("microwave")
+    lift = word_lift(matched("fix microwave", passage="microwave"))
+    assert lift == pytest.approx(LIFT * (microwave * microwave / (fix + microwave) - LIFT_FROM)) and lift > 1
+    assert word_lift(matched("fix microwave", name="microwave")) == lift, "wherever they stand"
+    assert word_lift(matched("fix microwave", passage="fix microwave")) > lift > 0
+    assert word_lift(matched("the microwave", passage="the")) == word_lift(matched("fix microwave")) == 0
+    assert word_lift(matched("letters microwave", folder="letters")) == 0
+    assert word_lift(matched("text microwave", passage="text"), {"text"}) == 0
+
+
+@pytest.mark.parametrize("evidence", [0.0, 1e-6, 0.02, 0.5, 3.0, 29.0, 31.0, 800.0, EXACT])
+def test_a_lift_multiplies_the_odds(evidence: float) -> None:
+    assert lifted(evidence, 0.0) == pytest.approx(evidence)
+    assert lifted(evidence, 0.5) >= evidence
+    if evidence < 30:
+        assert math.expm1(lifted(evidence, math.log(3))) == pytest.approx(3 * math.expm1(evidence))
+    else:
+        assert lifted(evidence, math.log(3)) == pytest.approx(evidence + math.log(3))

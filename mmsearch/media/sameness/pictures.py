@@ -182,6 +182,13 @@ def _worst(rest: Grey, side: int) -> float | None:
     return worst
 
 
+def residual(a: Grey, b: Grey) -> tuple[float, float]:
+    """What is left of a when b in its tone is taken off: the largest difference, and the root mean square."""
+    gain, offset = _tone(a, b)
+    rest = a - (gain * b + offset)
+    return _largest(rest), float(np.sqrt((rest * rest).mean()))
+
+
 def _largest(rest: Grey) -> float:
     """The largest mean of four neighbouring cells, below or above 0."""
     return float(np.abs(rest[1:, 1:] + rest[:-1, 1:] + rest[1:, :-1] + rest[:-1, :-1]).max()) / 4

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from mmsearch.media.sameness.evidence import Evidence, PictureEvidence
-from mmsearch.media.sameness.pictures import BLANK, PictureShape, reduced, related_picture, same_picture
+from mmsearch.media.sameness.pictures import BLANK, DRAWN, PictureShape, reduced, related_picture, same_picture
 from mmsearch.media.sameness.sounds import same_sound
 from mmsearch.types import Modality
 
@@ -18,6 +18,10 @@ SAME: frozenset[Kind] = frozenset({"copy", "saved again", "resized", "transcoded
 
 REVISED_FROM = 0.8
 """Share of the runs of words that a text and its revision have in common, at least."""
+
+DOUBTFUL = 8.0
+"""Grey levels that two pages, screens or drawings may differ by and be the same for certain: a digit of small type that
+another was put for differs by 10 and more, and so does what JPEG leaves of some pages."""
 
 LENGTH_S, LENGTH_SHARE = 0.12, 0.005
 """Seconds, and the share of the whole, that two videos may differ by in length."""
@@ -66,9 +70,16 @@ COPY = Proof("copy", "bytes", 1.0)
 
 
 def same(one: Witness, other: Witness) -> Proof | None:
-    """The proof that two contents are the same thing, of a kind in `SAME`; None where there is none."""
+    """The proof that two contents are the same thing, of a kind in `SAME`; None where there is none, or a doubt."""
     found = prove(one, other, related=False)
-    return found if found is not None and found.kind in SAME else None
+    return found if found is not None and found.kind in SAME and not is_doubtful(one, other, found) else None
+
+
+def is_doubtful(one: Witness, other: Witness, proof: Proof) -> bool:
+    """Whether it takes a second look at the files (`mmsearch.media.fine`) to know that they differ in no digit."""
+    if proof.method != "pixels" or proof.kind not in SAME or proof.figure <= DOUBTFUL:
+        return False
+    return any(picture.flat >= DRAWN for witness in (one, other) for picture in witness.evidence.pictures)
 
 
 def prove(one: Witness, other: Witness, *, related: bool = True) -> Proof | None:
