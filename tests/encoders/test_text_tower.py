@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from mmsearch.core import registry
 from mmsearch.encoders.open_clip.checkpoint import find_open_clip
 from mmsearch.encoders.open_clip.text_config import text_config
-from mmsearch.encoders.open_clip.text_tower import TextTower
+from mmsearch.encoders.open_clip.text_tower import ClipTextTower
 from mmsearch.errors import WeightsError
 from mmsearch.types import Segment
 from tests import clip
@@ -62,7 +62,7 @@ def test_vectors_are_open_clip_s_own(tmp_path: Path, text: dict[str, Any], model
         wanted = theirs.encode_text(torch.from_numpy(np.stack(prepared)), normalize=True).numpy()
     np.testing.assert_allclose(encoder.encode(prepared), wanted, atol=1e-6)
     np.testing.assert_allclose(encoder.encode(prepared[:2], query=True), wanted[:2], atol=1e-6)
-    assert isinstance(encoder._loaded().module, TextTower)
+    assert isinstance(encoder._loaded().module, ClipTextTower)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_causal_tower_is_run_on_as_many_tokens_as_there_are(
 ) -> None:
     encoder = text_encoder(f"local-dir:{changed(tmp_path / 'model', text, custom_text=True)}")
     encoder._loaded()
-    sizes, encode = [], TextTower.encode_text
+    sizes, encode = [], ClipTextTower.encode_text
 
-    def noted(self: TextTower, ids: torch.Tensor) -> torch.Tensor:
+    def noted(self: ClipTextTower, ids: torch.Tensor) -> torch.Tensor:
         sizes.append(ids.shape[1])
         return encode(self, ids)
 
-    monkeypatch.setattr(TextTower, "encode_text", noted)
+    monkeypatch.setattr(ClipTextTower, "encode_text", noted)
     encoder.encode([encoder.prepare(Segment("text", words)) for words in ("rain", "rain " * 50)])
     # The two marks at the ends count.
     assert sizes == ([3, 16] if cut else [16])

@@ -1,4 +1,4 @@
-"""CLIP's own kind of text tower for a few words, with numpy alone: the same computation as `text_tower.TextTower`."""
+"""CLIP's own kind of text tower for a few words, with numpy alone: the same computation as `ClipTextTower`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -50,7 +50,7 @@ class Block(nn.Module):
         return made
 
 
-class TextTower(nn.Module):
+class ClipTextTower(nn.Module):
     """Token ids -> vectors, not of length 1 yet."""
 
     def __init__(self, config: TextConfig) -> None:
@@ -100,7 +100,7 @@ class TextTower(nn.Module):
         return ids.argmax(dim=-1) if self.config.pool == "argmax" else (ids == self.config.eos).int().argmax(dim=-1)
 
 
-def tower_of(config: TextConfig, state: Mapping[str, Tensor]) -> TextTower | None:
+def tower_of(config: TextConfig, state: Mapping[str, Tensor]) -> ClipTextTower | None:
     """The tower with the tensors of a checkpoint's text tower, float32, in evaluation mode; None if they don't fit."""
     wanted = {f"{config.prefix}{name}": (name, shape) for name, shape in parameter_shapes(config).items()}
     if {name: tuple(tensor.shape) for name, tensor in state.items()} != {
@@ -108,6 +108,6 @@ def tower_of(config: TextConfig, state: Mapping[str, Tensor]) -> TextTower | Non
     }:
         return None
     with torch.device("meta"):
-        tower = TextTower(config)
+        tower = ClipTextTower(config)
     tower.load_state_dict({ours: state[name].float() for name, (ours, _) in wanted.items()}, assign=True)
     return tower.requires_grad_(False).eval()

@@ -135,10 +135,10 @@ class OpenClipText(_OpenClip):
         import torch
         from torch.nn import functional as F
 
-        from mmsearch.encoders.open_clip.text_tower import TextTower
+        from mmsearch.encoders.open_clip.text_tower import ClipTextTower
 
         ids = np.stack(batch)
-        own = isinstance(model.module, TextTower)
+        own = isinstance(model.module, ClipTextTower)
         lengths = model.module.lengths(torch.from_numpy(ids)) if own else [ids.shape[1]] * len(ids)
         made: dict[int, NDArray[np.float32]] = {}
         with torch.inference_mode():
