@@ -14,7 +14,7 @@ from mmsearch.errors import CatalogDamaged, LibraryReadOnly, SchemaTooNew
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision; known here so that opening an up-to-date library loads no Alembic (a test compares)."""
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -121,6 +121,7 @@ def terms_held(connection: Connection) -> set[str]:
 
 _HOLDERS = (
     "items WHERE instr(path, CAST(:word AS BLOB)) OR instr(display, :word)",
+    "item_words WHERE instr(name, :word) OR instr(folder, :word) OR instr(title, :word) OR instr(tags, :word)",
     "segments WHERE instr(text, :word)",
     "extraction_lines WHERE instr(text, :word)",
     "extractions WHERE instr(reason, :word) OR instr(extractor, :word)",

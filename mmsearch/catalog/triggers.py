@@ -13,6 +13,7 @@ DIGESTS = {
         "2c8f8bd2e90676c3529f3cacd48ad59ec6113284b337780fe9b21a2bac3afe3a",
     ),
     **dict.fromkeys(("0007", "0008", "0009"), "7c554670409f9e15b4f866a2f812eea115ec26fd6d6620710ad0bef1d47ea5a0"),
+    "0010": "210ebf48de581d4946601d15b0065b8fdd471dcf3453a0a6dd82a20e9eb3ac19",
 }
 """Revision -> `digest` of what its migrations made; a test compares."""
 

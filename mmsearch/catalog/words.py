@@ -1,7 +1,8 @@
 """Words of names, folders, titles, tags and passages, found with SQLite's FTS5. The tables are kept by triggers.
 
 FTS5's tokenizer cuts at everything that is neither letter nor digit, folds case and diacritics, and stems English
-words (Porter, 1980). A user's words never become its syntax: each is a quoted string there.
+words (Porter, 1980). Signs of scripts without spaces are words (`signs`). A user's words never become its
+syntax: each is a quoted string there.
 """
 
 import json
@@ -36,6 +37,7 @@ from mmsearch.catalog import group_key, layouts, word_counts
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
+from mmsearch.catalog.signs import SHIFTED, cut_signs, joined_signs
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
 from mmsearch.catalog.word_counts import WordCounts
@@ -76,7 +78,10 @@ STOP = frozenset(
 
 # Not across another opening sign: of ten thousand of them, each would be followed to the end.
 _QUOTED = re.compile(r'"([^"]*)"|“([^“”]*)”|«([^«»]*)»')
-_BETWEEN = re.compile(r"""[\s/\\"(),;:!?\[\]{}<>|=]+""")
+_WIDE = "\u3001\u3002\u3008-\u3011\u30fb\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f"
+"""Signs between words as Chinese and Japanese write them; the inside of a class of characters."""
+_BETWEEN = re.compile(rf"""[\s/\\"(),;:!?\[\]{{}}<>|={_WIDE}]+""")
+_WORD = re.compile(rf"[^\W_]+|[{SHIFTED}]")
 _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 
 
@@ -88,6 +93,8 @@ class KeywordQuery:
     phrases: tuple[str, ...]
     whole: tuple[str, ...]
     """The folded words of all of it, to compare with a file name."""
+    name: str
+    """All of it as one FTS5 string."""
 
 
 @dataclass(slots=True)
@@ -106,7 +113,7 @@ _NOTHING = _Row()
 def fold_case(words: str) -> tuple[str, ...]:
     """The words of a text without case and diacritics."""
     plain = unicodedata.normalize("NFKD", words.casefold())
-    return tuple(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
+    return tuple(_WORD.findall("".join(c for c in plain if not unicodedata.combining(c))))
 
 
 def parse_words(query: str) -> KeywordQuery:
@@ -117,13 +124,15 @@ def parse_words(query: str) -> KeywordQuery:
     telling = [word for word in loose if not STOP.issuperset(fold_case(word))]
     words = telling or ([] if phrases else loose)
     terms = dict.fromkeys([*phrases, *(_literal(word) for word in words)])
-    return KeywordQuery(tuple(terms)[:MAX_TERMS], tuple(dict.fromkeys(phrases))[:MAX_TERMS], fold_case(clean))
+    cut = cut_signs(clean)
+    name = '"{}"'.format(cut.replace('"', " "))
+    return KeywordQuery(tuple(terms)[:MAX_TERMS], tuple(dict.fromkeys(phrases))[:MAX_TERMS], fold_case(cut), name)
 
 
 def _literal(word: str) -> str:
-    # Folded here for one thing only: the same word twice is one term.
+    # For one thing only: the same word twice is one term. Not folded: to FTS5 "strasse" is not "straße".
     star = "*" if word.endswith("*") else ""
-    return f'"{word.casefold().strip().rstrip("*")}"{star}'
+    return f'"{cut_signs(word.lower()).strip().rstrip("*").rstrip()}"{star}'
 
 
 def search_words(
@@ -195,7 +204,7 @@ def _held(row: Any, asked: KeywordQuery, found: "_Search") -> _Held:
     terms = item.terms | passage.terms
     named = item_id in found.begun and asked.whole in (fold_case(name), fold_case(PurePath(name).stem))
     quoted = bool(asked.phrases) and terms.issuperset(asked.phrases)
-    texts = [one for one in (*fields, passage_text) if one] if quoted else []
+    texts = [cut_signs(one) for one in (*fields, passage_text) if one] if quoted else []
     exact = named or (quoted and all(_holds(phrase, fold_case, texts) for phrase in asked.phrases))
     verbatim = named or (exact and all(_holds(phrase, _between_blanks, texts) for phrase in asked.phrases))
     share = len(terms) / len(asked.terms)
@@ -256,7 +265,10 @@ class _Search:
         passages_here = self.passage_counts if self.alone else word_counts.active_counts(connection, asked.terms)
         self.terms = {term: self._telling(term) for term in asked.terms}
         self.known = {
-            term: (" ".join(fold_case(term)), max(self.item_counts.share(term), passages_here.share(term)))
+            term: (
+                " ".join(fold_case(joined_signs(term))),
+                max(self.item_counts.share(term), passages_here.share(term)),
+            )
             for term in asked.terms
         }
         """Term -> its words, and how common they are here."""
@@ -284,7 +296,7 @@ class _Search:
         if phrases:
             matches.append((by_rank, phrases))
         # A name equal to the query is the shortest of those that begin with it; kept as `begun`.
-        matches.append((text("length(item_words.name)"), f'{{name}} : ^"{" ".join(asked.whole)}"'))
+        matches.append((text("length(item_words.name)"), f"{{name}} : ^{asked.name}"))
         found: set[int] = set()
         for order, match in matches:
             query = select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id)

@@ -24,6 +24,7 @@ from mmsearch.cli.index import index
 from mmsearch.cli.ingest import ingest
 from mmsearch.cli.items import items, tag
 from mmsearch.cli.label import label
+from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
@@ -48,7 +49,7 @@ EPILOG = """
 """
 
 SECTIONS = {
-    "Search": "query searches serve duplicates label transcript",
+    "Search": "query searches serve mcp duplicates label transcript",
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
@@ -142,6 +143,7 @@ for command in (
     transcript,
     query,
     serve,
+    mcp,
     searches,
     duplicates,
     status,

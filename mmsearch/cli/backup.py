@@ -32,7 +32,7 @@ def backup(file: Path, force: bool, library: Path | None) -> None:
 def restore(file: Path, force: bool, library: Path | None) -> None:
     """Bring a library back from FILE, which `backup` wrote."""
     with open_library(library) as opened:
-        click.echo(f"restored {opened.restore(file, overwrite=force)} items")
+        click.echo(f"restored {show.counted(opened.restore(file, overwrite=force), 'item')}")
 
 
 @click.command()
@@ -49,7 +49,8 @@ def export(folder: Path, library: Path | None, as_json: bool) -> None:
     if as_json:
         show.echo_json(done._asdict())
         return
-    click.echo(f"wrote {done.items} items, {done.contents} contents, {done.segments} vectors, {show.size(done.bytes)}")
+    held = f"{show.counted(done.contents, 'content')}, {show.counted(done.segments, 'vector')}"
+    click.echo(f"wrote {show.counted(done.items, 'item')}, {held}, {show.size(done.bytes)}")
     _tell_of(done.models, done.trained)
 
 
@@ -79,7 +80,8 @@ def import_folder(
     if as_json:
         show.echo_json(done._asdict())
         return
-    click.echo(f"took in {done.items} items, {done.contents} contents; {done.known} items were known")
+    taken = f"{show.counted(done.items, 'item')}, {show.counted(done.contents, 'content')}"
+    click.echo(f"took in {taken}; {show.counted(done.known, 'item')} known before")
     if done.other:
         click.echo(f"{done.other} paths hold something else here, and were left as they are")
     _tell_of(done.models, done.trained)

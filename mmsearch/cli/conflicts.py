@@ -62,6 +62,10 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
         Exclusion("--read-only", "--manage --watch", "who only reads changes nothing"),
     ),
+    "mcp": (
+        Need("--host --port --token-file --no-token --allow-host --behind-proxy", "--http"),
+        Exclusion("--no-token", "--token-file --behind-proxy", "without a token only this machine may reach it"),
+    ),
     "service install": (Need("--token-file", "--serve"),),
     "transcript": (Exclusion("--srt", "--vtt", _FORMS), Exclusion("--json", "--srt --vtt", _FORMS)),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),

@@ -66,7 +66,10 @@ def duplicates(
         show.table(("group", "what", "proof", "size", "pixels", "path"), rows, wrap=("what", "proof"))
         more = sum(file.kind in _SAME for group in groups for file in group.files)
         freed = sum(group.freed for group in groups)
-        click.echo(f"{len(groups)} groups, {more} files more than needed, {show.size(freed)}", err=True)
+        click.echo(
+            f"{show.counted(len(groups), 'group')}, {show.counted(more, 'file')} more than needed, {show.size(freed)}",
+            err=True,
+        )
 
 
 def _row(group: int, file: "Duplicate") -> tuple[str, ...]:

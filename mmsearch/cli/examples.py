@@ -25,6 +25,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch serve --watch --manage",
         "mmsearch serve --host 192.168.1.5 --token-file token --allow-host media.home",
     ),
+    "mcp": (
+        "mmsearch mcp --library photos.library",
+        "mmsearch mcp --filter 'tag = teaching'",
+        "mmsearch mcp --http --host 192.168.1.5 --token-file token",
+    ),
     "searches": (
         "mmsearch searches",
         "mmsearch searches --save 'dogs of May=text=dog&filter=taken = 2024-05'",

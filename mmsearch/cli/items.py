@@ -100,7 +100,7 @@ def tag(
     with open_library(library) as opened:
         reached = opened.tag(paths, add, remove) if add or remove else 0
         reached = opened.set_meta(paths, values) if values else reached
-    click.echo(f"changed {reached} items")
+    click.echo(f"changed {show.counted(reached, 'item')}")
 
 
 def _key_and_value(given: str) -> "tuple[str, MetaValue | None]":

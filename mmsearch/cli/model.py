@@ -123,7 +123,8 @@ def drop(name: str, library: Path | None) -> None:
 
 def _print_added(done: "ModelAdded") -> None:
     click.echo(
-        f"{done.name}: {done.completed} distinct files, {done.segments} segments embedded in {done.wall_s:.1f} s"
+        f"{done.name}: {show.counted(done.completed, 'distinct file')}, "
+        f"{show.counted(done.segments, 'segment')} embedded in {done.wall_s:.1f} s"
     )
     if done.not_embedded:
         click.echo(f"not embedded by this model: {done.not_embedded}")
@@ -147,4 +148,6 @@ def _print_switched(done: "ModelSwitched") -> None:
             f"Warning: only names, tags and words find these, the model has no vectors of them: {kinds}", err=True
         )
     if done.forgotten:
-        show.line(f"{done.forgotten} files that {done.before} didn't embed: the next ingest tries them again")
+        show.line(
+            f"{show.counted(done.forgotten, 'file')} that {done.before} didn't embed: the next ingest tries them again"
+        )

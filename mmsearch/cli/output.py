@@ -68,6 +68,11 @@ class Guarded:
         with self._written():
             self._stream.flush()
 
+    @property
+    def stream(self) -> TextIO:
+        """What stands behind it."""
+        return self._stream
+
     def unguarded(self) -> "Guarded":
         """The same stream for a program that moves the cursor itself."""
         return Guarded(self._stream, wanted=self._wanted, steers=True)
@@ -113,6 +118,18 @@ def guard() -> None:
 def bar(stream: TextIO) -> TextIO:
     """The stream for who draws a bar or a table on it."""
     return cast(TextIO, stream.unguarded()) if isinstance(stream, Guarded) else stream
+
+
+@contextmanager
+def protocol() -> Iterator[None]:
+    """Meanwhile standard output is that of a program that speaks a protocol there: its bytes, and nobody's words."""
+    guarded = sys.stdout
+    if isinstance(guarded, Guarded):
+        sys.stdout = guarded.stream
+    try:
+        yield
+    finally:
+        sys.stdout = guarded
 
 
 @contextmanager

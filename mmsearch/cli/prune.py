@@ -32,7 +32,7 @@ def remove(paths: tuple[Path, ...], prove: bool, library: Path | None) -> None:
     proofs: list[ForgettingProof] = []
     with open_library(library) as opened:
         forgotten = opened.remove(*paths, on_proof=proofs.append if prove else None)
-        click.echo(f"forgot {forgotten} items")
+        click.echo(f"forgot {show.counted(forgotten, 'item')}")
         _tell(opened, proofs, copies=True)
 
 
@@ -66,11 +66,11 @@ def prune_and_tell(
     """Forget what is gone, and what is excluded if asked to; say what happened."""
     on_proof = None if proofs is None else proofs.append
     done = opened.prune(*folders, excluded=excluded, exclude=exclude, on_proof=on_proof)
-    gone = f"forgot {done.items - done.excluded} missing items"
-    left_out = f" and {done.excluded} excluded ones" if excluded or exclude else ""
+    gone = f"forgot {show.counted(done.items - done.excluded, 'missing item')}"
+    left_out = f" and {show.counted(done.excluded, 'excluded one')}" if excluded or exclude else ""
     click.echo(f"{gone}{left_out}, freed {show.size(done.freed)}")
     for root, kept in done.away:
-        show.line(f"{root} is empty or not there (unmounted disk?): its {kept} items are kept", err=True)
+        show.line(f"{root} is empty or not there (unmounted disk?): {show.counted(kept, 'item')} of it kept", err=True)
         show.line(f"Hint: if they are gone for good: mmsearch remove {root}", err=True)
     if not done.wiped:
         click.echo("A search that still runs needs what was forgotten; run prune again when it has ended.", err=True)
@@ -88,7 +88,8 @@ def _tell(opened: "Library", proofs: "list[ForgettingProof]", *, copies: bool) -
     if copies:
         _name_copies(opened)
     for proof in proofs:
-        searched = f"{proof.files} files, {show.size(proof.bytes)}, for {proof.words} words and {proof.paths} paths"
+        looked_for = f"{show.counted(proof.words, 'word')} and {show.counted(proof.paths, 'path')}"
+        searched = f"{show.counted(proof.files, 'file')}, {show.size(proof.bytes)}, for {looked_for}"
         click.echo(f"searched {searched}: {'something is left' if proof.traces else 'nothing is left'}")
         for trace in proof.traces:
             show.line(f"{trace.path}: {', '.join(trace.found)}")

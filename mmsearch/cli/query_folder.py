@@ -108,7 +108,7 @@ def _ingest(opened: "Library", paths: Sequence[Path], *, quiet: bool) -> None:
     for warning in report.warnings:
         show.line(f"Warning: {warning}", err=True)
     if report.failed:
-        click.echo(f"{report.failed.total()} files can't be read; why: mmsearch failures", err=True)
+        click.echo(f"{show.counted(report.failed.total(), 'file')} can't be read; why: mmsearch failures", err=True)
     if report.interrupted:
         click.echo("Interrupted: what was taken in is kept; go on with: mmsearch query --update WORDS", err=True)
         raise SystemExit(INTERRUPTED)

@@ -265,6 +265,11 @@ def sureness(level: str | None, text: str) -> Cell:
     return Cell(text, LEVEL_COLOURS.get(level or "", ""))
 
 
+def counted(number: int, noun: str) -> str:
+    """1 item, 2 items, 1,000 items"""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
 def size(count: int) -> str:
     """1.5 MB"""
     amount = float(count)

@@ -26,18 +26,20 @@ def status(library: Path | None, as_json: bool) -> None:
     show.line(f"space    {found.space}, {found.dim} dimensions, fingerprint {found.fingerprint[:12]}")
     for c in found.counts:
         missing = f" ({c.missing} missing)" if c.missing else ""
-        show.line(f"{c.modality:<8} {c.items} items{missing}, {c.segments} segments, {c.vectors} vectors")
+        held = f"{show.counted(c.segments, 'segment')}, {show.counted(c.vectors, 'vector')}"
+        show.line(f"{c.modality:<8} {show.counted(c.items, 'item')}{missing}, {held}")
     if found.bundles:
-        click.echo(f"bundles  {found.bundles} stems that several files share")
+        click.echo(f"bundles  {show.counted(found.bundles, 'stem')} that several files share")
     kept = f", originals {show.size(found.original_bytes)}" if found.original_bytes else ""
     click.echo(f"disk     catalog {show.size(found.catalog_bytes)}, indexes {show.size(found.index_bytes)}{kept}")
     failed = ", ".join(f"{kind} {n}" for kind, n in found.failures.items()) or "none"
     show.line(f"failures {failed}")
     if found.not_embedded:
-        click.echo(f"besides  {found.not_embedded} files of kinds that this space doesn't embed")
+        click.echo(f"besides  {show.counted(found.not_embedded, 'file')} of kinds that this space doesn't embed")
     for model in found.models:
         if model.lacking:
-            show.line(f"model    {model.name} lacks {model.lacking} distinct files: mmsearch model add {model.name}")
+            lacks = show.counted(model.lacking, "distinct file")
+            show.line(f"model    {model.name} lacks {lacks}: mmsearch model add {model.name}")
     if run := found.last_run:
         show.line(f"last     {run.state}, started {run.started_at[:19]} UTC")
 

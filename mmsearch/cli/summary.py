@@ -53,7 +53,7 @@ def print_summary(report: "IngestReport", library: Path, told: IngestSummary) ->
 
 def files(number: int, what: str = "") -> str:
     """ "1 new file", "2 new files"."""
-    return f"{number:,} {what + ' ' if what else ''}file{'' if number == 1 else 's'}"
+    return show.counted(number, f"{what} file" if what else "file")
 
 
 def _summary(report: "IngestReport", library: Path) -> Iterator[str]:
@@ -87,4 +87,5 @@ def _details(report: "IngestReport") -> Iterator[str]:
     for kind, n in sorted(report.failed.items()):
         yield f"failed ({kind}): {n}"
     stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in report.seconds.items() if spent >= 0.05)
-    yield f"{report.files} files, {report.embedded} segments embedded in {report.wall_s:.1f} s ({stages or '-'})"
+    embedded = f"{files(report.files)}, {show.counted(report.embedded, 'segment')} embedded"
+    yield f"{embedded} in {report.wall_s:.1f} s ({stages or '-'})"

@@ -23,7 +23,7 @@ class FolderLocks(Resources):
     def writing(self, *, create: bool = False, wait: float = GRACE_S) -> AbstractContextManager[None]:
         """Be the one writer. Raises: LibraryLocked if another process or thread is, for so many seconds."""
         if create:
-            make_folder(self.path)
+            make_folder(self.path, private=True)
         return self._locked(LOCK_NAME, "writing to", wait)
 
     def adding(self) -> AbstractContextManager[None]:

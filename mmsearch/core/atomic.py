@@ -68,11 +68,16 @@ def told(path: Path) -> Iterator[None]:
         raise LibraryError(f"can't write {path}: {error}", hint="check free space and the folder") from error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, on disk when this returns, unless it is there. Raises: LibraryReadOnly, LibraryError."""
+def make_folder(path: Path, *, private: bool = False) -> None:
+    """Make a folder, on disk when this returns, unless it is there. Raises: LibraryReadOnly, LibraryError.
+
+    Args:
+        private: Only the owner may look into it. One that is there keeps its permissions: they are somebody's choice.
+    """
     with told(path):
         if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
             folder_to_disk(path.parent)
 
 

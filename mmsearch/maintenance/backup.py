@@ -2,6 +2,7 @@
 from the catalog."""
 
 import logging
+import os
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,15 +29,21 @@ def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
     if target.exists() and not overwrite:
         raise InvalidInput(f"{target} exists already", hint="name another file, or use --force")
     with replacing(target) as temporary:
-        catalog_copy.copy_catalog(catalog.path, temporary)
+        _copy_privately(catalog, temporary)
         if packed_originals.pack(temporary, catalog.originals):
             # Somebody removed items meanwhile, with their originals; or they are lost.
             with catalog.exclusive():
                 temporary.unlink()
-                catalog_copy.copy_catalog(catalog.path, temporary)
+                _copy_privately(catalog, temporary)
                 for sha256 in packed_originals.pack(temporary, catalog.originals):
                     _log.warning("the backup lacks a kept original that is missing or damaged: %s", sha256)
     return target.stat().st_size
+
+
+def _copy_privately(catalog: Catalog, target: Path) -> None:
+    """Copy the catalog into a new file that only the owner may read, from its first byte on."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    catalog_copy.copy_catalog(catalog.path, target)
 
 
 def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> int:

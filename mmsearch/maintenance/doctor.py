@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shlex
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -72,6 +74,8 @@ def _worker(context: LibraryContext, space: Space) -> Finding:
 
 def _library(context: LibraryContext) -> Iterator[Finding]:
     yield _writable(context.path)
+    if os.name == "posix" and context.path.is_dir():
+        yield _readable_by_others(context.path)
     yield _disk(context.path)
     catalog = context.path / FILE_NAME
     if not catalog.exists():
@@ -129,6 +133,16 @@ def _writable(folder: Path) -> Finding:
         return Finding("write access", "ok", str(there))
     remedy = "check its owner and permissions; searching works without, ingesting doesn't"
     return Finding("write access", "warning", f"none to {there}", remedy)
+
+
+def _readable_by_others(folder: Path) -> Finding:
+    """Whether only the owner may look into a library, which holds names, places and words of all its files."""
+    others = stat.S_IMODE(folder.stat().st_mode) & 0o077
+    if not others:
+        return Finding("privacy", "ok", "only you can read the library")
+    who = "everybody on this machine" if others & 0o007 else "the folder's group"
+    remedy = f"keep it to yourself: chmod go= {shlex.quote(os.fspath(folder))}"
+    return Finding("privacy", "warning", f"{who} can look into the library", remedy)
 
 
 def _disk(folder: Path) -> Finding:

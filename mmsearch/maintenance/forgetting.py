@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.copies import all_copies
+from mmsearch.catalog.signs import cut_signs
 from mmsearch.catalog.stems import stems
 from mmsearch.catalog.traces import holds, terms_held, texts_of_contents, texts_of_items
 from mmsearch.catalog.words import fold_case
@@ -126,7 +127,8 @@ def _needles(words: set[str], held: set[str]) -> set[str]:
     for word in words:
         terms = stemmed.get(word, frozenset())
         if terms and not terms <= held:
-            found.update((word, "".join(fold_case(word)), json.dumps(word)[1:-1], *(terms - held)))
+            cut = cut_signs(word).strip()
+            found.update((word, "".join(fold_case(word)), json.dumps(word)[1:-1], cut, *(terms - held)))
     return {one for one in found if len(os.fsencode(one)) >= LEAST_BYTES}
 
 

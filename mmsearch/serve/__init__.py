@@ -3,7 +3,8 @@
 | module | what it holds |
 |---|---|
 | `options` | what a server is told; who may start how |
-| `server` | sockets, uvicorn, the beginning and the end |
+| `listening` | sockets and uvicorn, for any application |
+| `server` | the application behind them, the beginning and the end |
 | `app` | the application: routes, and what they share (`Service`) |
 | `guard` | what every request passes first: host, origin, who asks, the size of the body |
 | `access` | who asks, and what they may |

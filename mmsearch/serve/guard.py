@@ -113,7 +113,7 @@ class Guard:
         given = headers.getlist("host")
         parsed = parse_host_header(given[0]) if len(given) == 1 else None
         if parsed is None or not self._is_ours(parsed.host.lower(), scope):
-            raise UnknownHost("the server does not go by this name", hint="mmsearch serve --allow-host NAME")
+            raise UnknownHost("the server does not go by this name", hint="start it with --allow-host NAME")
         return given[0].lower()
 
     def _is_ours(self, name: str, scope: Scope) -> bool:

@@ -85,7 +85,7 @@ class ServeOptions:
             raise InvalidInput(
                 "a server that others can reach needs a token that you chose",
                 hint="python -c 'import secrets; print(secrets.token_urlsafe(32))' > token; chmod 600 token; "
-                "mmsearch serve --token-file token",
+                "then --token-file token",
             )
 
     @property

@@ -185,3 +185,9 @@ def test_another_space_encodes_the_neutral_words_and_uses_no_packaged_media() ->
     space = tiny.space("cpu")
     found = neutral.neutral_vectors(space)
     assert found.keys() == {"text"} and found["text"].shape == (276, tiny.DIM)
+
+
+def test_neutral_vectors_that_were_stored_rounded_are_of_unit_length_again() -> None:
+    np.testing.assert_allclose(
+        neutral._unit(np.array([[3, 4], [0, -2]], np.int8)), [[0.6, 0.8], [0.0, -1.0]], rtol=1e-6
+    )

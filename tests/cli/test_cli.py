@@ -37,7 +37,7 @@ def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> Non
     assert lines[2] == "Library: library"
     assert lines[3].startswith("new 1, changed 0, moved 0, copied 0, restored 0, unchanged 0, ")
     assert lines[4] == "failed (corrupt): 1"
-    assert lines[5].startswith("2 files, 1 segments embedded in ")
+    assert lines[5].startswith("2 files, 1 segment embedded in ")
     assert done.stderr.decode() == "loading the model\n"
     assert (run("ingest", folder, "-q").stdout, run("ingest", folder, "-q").stderr) == (b"", b"")
     report = json.loads(run("ingest", folder, "--json").stdout)
@@ -103,8 +103,8 @@ def test_status_failures_remove_and_prune_agree_on_what_is_there(filled: Run, pr
     assert b"Took in 1 new file" in filled("failures", "--retry", "corrupt").stdout
     (folder / "green.png").unlink()
     filled("ingest", folder)
-    assert filled("prune").stdout == b"forgot 1 missing items, freed 0 B\n"
-    assert process("remove", folder / "red.png").stdout == b"forgot 1 items\n"
+    assert filled("prune").stdout == b"forgot 1 missing item, freed 0 B\n"
+    assert process("remove", folder / "red.png").stdout == b"forgot 1 item\n"
 
 
 @pytest.mark.parametrize(

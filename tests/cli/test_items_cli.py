@@ -31,7 +31,7 @@ def test_tags_and_metadata_are_given_listed_filtered_and_taken_away(run: Run, fo
     red = folder / "red.png"
     given = ["--meta", "rating=5", "--meta", "price=2.5", "--meta", "done=true", "--meta", "due=2024-05-01"]
     given += ["--meta", "at=2024-05-01T12:30", "--meta", 'code="007"', "--meta", "who=Ada=Lovelace", "--meta", "n=-1e3"]
-    assert printed(run, "tag", red, "--add", "dear", "--add", "in Rome", *given) == [["changed 1 items"]]
+    assert printed(run, "tag", red, "--add", "dear", "--add", "in Rome", *given) == [["changed 1 item"]]
     assert printed(run, "items", "--filter", "meta.rating >= 5 and meta.due = 2024-05 and tag = dear") == [
         ["2", "image", "media/red.png", "dear, in Rome",
          "at=2024-05-01T12:30:00, code=007, done=true, due=2024-05-01, n=-1000.0, price=2.5, rating=5, "
@@ -63,8 +63,8 @@ def test_a_folder_called_mem_is_not_the_media_in_memory(run: Run, folder: Path, 
     assert run("ingest", "./mem:", "--library", "library").returncode == 0
     rows = printed(run, "items", "./mem:/note.txt", "--library", "library")
     assert [row[2] for row in rows] == ["./mem:/note.txt"]
-    assert printed(run, "tag", "./mem:", "--add", "x", "--library", "library") == [["changed 1 items"]]
-    assert printed(run, "remove", "./mem:", "--library", "library") == [["forgot 1 items"]]
+    assert printed(run, "tag", "./mem:", "--add", "x", "--library", "library") == [["changed 1 item"]]
+    assert printed(run, "remove", "./mem:", "--library", "library") == [["forgot 1 item"]]
     assert printed(run, "items", "--filter", "root = 'mem:'", "--count", "--library", "library") == [["1"]]
 
 

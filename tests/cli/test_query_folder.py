@@ -105,7 +105,7 @@ def test_long_work_is_refused_where_nobody_can_be_asked_and_done_with_yes(run: R
     assert "--yes" in refused.stderr.decode()
     done = run("query", "red", folder, "--yes", "--paths")
     assert done.stdout.decode().splitlines() == [str(folder / "red.png")]
-    assert "1 files can't be read; why: mmsearch failures" in done.stderr.decode()
+    assert "1 file can't be read; why: mmsearch failures" in done.stderr.decode()
 
 
 def _long(folder: Path) -> None:

@@ -157,6 +157,46 @@ def test_an_ann_index_that_still_fits_is_extended_and_not_rebuilt(
         check(one, left[(left % 10 != 4)])
 
 
+def test_an_ann_index_of_which_too_much_is_gone_is_built_anew(
+    opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", (100, 100))
+    catalog, indexes, builder = parts(opened())
+    builder.build_outgrown()
+    for number in (3, 4, 5):
+        catalog.remove(b"/p/%d" % number)
+    space = catalog.read(active_space)
+    assert space is not None
+    catalog.commit(batch(SIZE, SIZE + 300), space.id)
+    assert builder.extend(KEY) is None, "900 of 2,400 are gone, more than a fifth"
+    (made,) = builder.build_outgrown()
+    found = indexes.ann_index(KEY)
+    assert made.published and found is not None and len(found[0]) == SIZE - 900 + 300
+
+
+@pytest.mark.parametrize(
+    ("bounds", "added", "due"), [((50, 50), 50, False), ((50, 50), 51, True), ((10, 1000), 299, False)]
+)
+def test_a_list_is_outgrown_by_more_than_a_tenth_within_bounds(
+    opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, int], added: int, due: bool
+) -> None:
+    monkeypatch.setattr("mmsearch.indexing.lists.REBUILD_AFTER", bounds)
+    catalog, indexes, builder = parts(opened())
+    builder.build_outgrown()
+    space = catalog.read(active_space)
+    assert space is not None
+    catalog.commit(batch(SIZE, SIZE + added), space.id)
+    indexes.refresh()
+    suited = presets.preset_named("ivf-sq8")
+    assert indexes.find_outgrown(lambda *_: False) == ({KEY: suited} if due else {})
+    if bounds == (10, 1000):
+        # 300 of 3,299 are changed by now, and a tenth of what was there is 299.
+        catalog.remove(b"/p/3/00003.png")
+        catalog.remove(b"/p/3/00013.png")
+        indexes.refresh()
+        assert indexes.find_outgrown(lambda *_: False) == {KEY: suited}
+
+
 def test_an_ann_index_older_than_the_tombstones_is_compared_by_ids(
     folder: Path, opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +358,11 @@ def test_tuning_changes_the_search_effort_of_all_processes(folder: Path, opened:
     )
     # Codes of a byte a dimension and 16 bytes more; ten vectors that came after the build, in full.
     commit(folder, batch(SIZE, SIZE + 10))
+    indexes = parts(library)[1]
+    indexes.refresh()
+    indexes.publish()
+    library.index.tune(1.0)
+    assert indexes.path(KEY).exists(), "what has come since is of the same build, however it is tuned"
     (told,) = opened().index.status()
     assert (told.size, told.since) == (SIZE + 10, 10)
     assert told.memory_bytes == SIZE * (tiny.DIM + 16) + 10 * 4 * tiny.DIM

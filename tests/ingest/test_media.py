@@ -422,7 +422,7 @@ def test_the_shell_reads_a_medium_from_standard_input(environment: dict[str, str
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, b"Took in 1 new file"), done.stderr
     shown = run("query", "red", "--paths")
     assert shown.stdout == b"mem:/doc-17/cat.png\n"
-    assert run("remove", "mem:/doc-17").stdout == b"forgot 1 items\n"
+    assert run("remove", "mem:/doc-17").stdout == b"forgot 1 item\n"
     for wrong in ("-", "- x --name a", ". --name a", ". --keep", "- --name a --hidden", "- --name a --id "):
         assert run("ingest", *wrong.split(" ")).returncode == 2
 

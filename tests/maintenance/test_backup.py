@@ -1,6 +1,8 @@
 """A backup holds what the library knew at one moment; a restore brings exactly that back, whatever happened since."""
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +34,11 @@ def filled(library: Library, folder: Path) -> Library:
 
 def test_a_restore_brings_back_exactly_the_backed_up_state(filled: Library, folder: Path, tmp_path: Path) -> None:
     before = found(filled)
+    umask = os.umask(0o022)
     assert filled.backup(tmp_path / "kept.backup") == (tmp_path / "kept.backup").stat().st_size
+    os.umask(umask)
+    if os.name == "posix":
+        assert stat.S_IMODE((tmp_path / "kept.backup").stat().st_mode) == 0o600, "it holds names, places and words"
     picture(folder / "crimson.png", "red", mark=9)
     (folder / "green.png").unlink()
     filled.ingest(folder)

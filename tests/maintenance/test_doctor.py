@@ -1,7 +1,9 @@
 """The doctor finds what is wrong, says what to do, and changes nothing."""
 
 import json
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +15,7 @@ import pytest
 from mmsearch.encoders import health
 from mmsearch.errors import WeightsError
 from mmsearch.library import Library
+from mmsearch.maintenance.doctor import _readable_by_others
 from mmsearch.types import Encoder, EncoderSpec, Finding, Prepared, Segment, Space, Vectors
 from tests import tiny
 from tests.conftest import Run
@@ -129,3 +132,24 @@ def test_the_doctor_command_prints_a_line_for_each_finding(process: Run) -> None
     done = process("doctor")
     assert done.returncode == 0, done.stderr.decode()
     assert b"ok\ttext encoder\t" in done.stdout and b"error" not in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps a profile's folders to their owner by ACL")
+@pytest.mark.parametrize(("mode", "who"), [(0o750, "the folder's group"), (0o705, "everybody on this machine")])
+def test_a_library_is_its_owner_s_alone_and_others_are_told_of(
+    library: Library, folder: Path, mode: int, who: str
+) -> None:
+    picture(folder / "red.png", "red")
+    before = os.umask(0o022)
+    try:
+        library.ingest(folder)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(library.path.stat().st_mode) == 0o700
+    assert _readable_by_others(library.path).state == "ok"
+    library.path.chmod(mode)
+    found = _readable_by_others(library.path)
+    assert (found.state, found.detail) == ("warning", f"{who} can look into the library")
+    assert found.remedy == f"keep it to yourself: chmod go= {library.path}"
+    library.ingest(folder)
+    assert stat.S_IMODE(library.path.stat().st_mode) == mode, "it is somebody's choice"

@@ -273,7 +273,7 @@ def test_the_export_and_import_commands_print_their_counts(
     known = {"items": 15, "contents": 14, "known": 0, "other": 0, "models": [], "trained": [], "left": []}
     assert json.loads(taken.stdout) == known
     assert run("query", "red", "--paths", "--library", "new").stdout.startswith(b"/there/")
-    assert run("import", "out").stdout == b"took in 0 items, 0 contents; 15 items were known\n"
+    assert run("import", "out").stdout == b"took in 0 items, 0 contents; 15 items known before\n"
     assert run("import", "out", "--root", "nonsense").returncode == 2
 
 

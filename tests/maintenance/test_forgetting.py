@@ -268,7 +268,7 @@ def test_a_root_that_is_away_forgets_nothing(library: Library, folder: Path, sta
     assert [item.path for item in library.items(missing=True)] == [gone, stays]
     assert len(library.failures()) == 1
     said = run("prune").stderr.decode()
-    assert f"{folder} is empty or not there (unmounted disk?): its 1 items are kept" in said
+    assert f"{folder} is empty or not there (unmounted disk?): 1 item of it kept" in said
     assert library.remove(folder) == 1
 
 

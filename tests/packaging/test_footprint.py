@@ -21,6 +21,7 @@ from tests.packaging.every_command import commands
 ELSEWHERE = {
     ("demo",): "it takes long; .ci/run runs it from the wheel, without network",
     ("watch",): "it goes on until it is stopped",
+    ("mcp",): "it needs an extra, and answers until its client goes; tests/integrations run it",
     ("serve",): "it opens a socket, and serves until it is ended; tests/serve run it",
 }
 """Commands that are not run here, and why."""

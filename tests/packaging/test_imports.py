@@ -47,9 +47,10 @@ STANDS_ON: dict[str, str] = {
     "testing": "library",
     # The package itself: what `import mmsearch` offers.
     "": "library",
-    # A server and the shell see the library, what models there are, filters, the docs, and nothing behind them.
+    # A server, what stands in other programs and the shell see the library, models, filters, the docs, nothing behind.
     "serve": "",
-    "cli": "serve",
+    "integrations": "serve",
+    "cli": "serve integrations",
     "__main__": "cli warm",
 }
 """Room -> the rooms that it stands on: it may import these, and whatever they stand on."""
@@ -60,7 +61,7 @@ SEEN_FROM_OUTSIDE = {"", "library", "models", "filters", "core", "types", "error
 
 def allowed(room: str) -> set[str]:
     """Every room that a room may import."""
-    if room in ("serve", "cli"):
+    if room in ("serve", "integrations", "cli"):
         return SEEN_FROM_OUTSIDE | set(STANDS_ON[room].split())
     below = set(STANDS_ON[room].split()) if room != "" else {"library"}
     return below.union(*(allowed(other) for other in below)) - {room}
@@ -76,7 +77,10 @@ OWNERS: dict[str, set[str]] = {
     "faiss": {"vectors"},
     **{name: {"catalog"} for name in ("sqlalchemy", "alembic")},
     **{name: {"cli"} for name in ("click", "rich")},
-    **{name: {"serve"} for name in ("fastapi", "starlette", "uvicorn", "pydantic", "anyio", "prometheus_client")},
+    **{name: {"serve"} for name in ("fastapi", "starlette", "uvicorn", "anyio", "prometheus_client")},
+    # It describes the arguments of tools.
+    "pydantic": {"serve", "integrations"},
+    **{name: {"integrations"} for name in ("mcp", "langchain_core", "llama_index", "llm", "datasets")},
     "lark": {"filters"},
     "pathspec": {"ingest"},
     "watchfiles": {"ingest"},

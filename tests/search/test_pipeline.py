@@ -322,7 +322,7 @@ def test_the_duplicates_command_prints_groups_and_paths(filled: Path, run: Run, 
     done = process("duplicates")
     lines = [line.split("\t") for line in done.stdout.decode().splitlines()]
     assert [(line[0], line[1]) for line in lines] == [("1", "keep"), ("1", "copy"), ("1", "resized")]
-    assert b"1 groups, 2 files more than needed" in done.stderr
+    assert b"1 group, 2 files more than needed" in done.stderr
     (group,) = json.loads(run("duplicates", "--json", "--threshold", "0.9").stdout)
     assert group["freed"] == sum(file["size"] for file in group["files"][1:]) and len(group["files"]) == 3
     assert run("duplicates", "--in", "audio", "--json").stdout.strip() == b"[]"
