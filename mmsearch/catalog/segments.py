@@ -88,8 +88,8 @@ def span_of(row: Sequence[Any]) -> Span:
     """
     whole = all(value is None or type(value) is kind for value, kind in zip(row[2:], _SPAN_TYPES, strict=True))
     if whole and all(value is None or type(value) in (float, int) for value in row[:2]):
-        (*place, box) = row
-        return Span(*place, boxes.read_box(box))
+        (start, end, page, first, last, text, place, source, box) = row
+        return Span(start, end, page, first, last, text, place, source, boxes.read_box(box))
     raise CatalogDamaged("the catalog holds a place that mmsearch never writes", hint=blobs.MEND)
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -96,17 +96,17 @@ def drop_extractor(name: str, library: Path | None) -> None:
 @click.command()
 @click.argument("file", type=FilePath())
 @library_option
-@click.option("--srt", "form", flag_value="srt", help="As SubRip subtitles.")
-@click.option("--vtt", "form", flag_value="vtt", help="As WebVTT subtitles.")
+@click.option("--srt", is_flag=True, help="As SubRip subtitles.")
+@click.option("--vtt", is_flag=True, help="As WebVTT subtitles.")
 @json_option
-def transcript(file: Path, library: Path | None, form: Literal["srt", "vtt"] | None, as_json: bool) -> None:
+def transcript(file: Path, library: Path | None, srt: bool, vtt: bool, as_json: bool) -> None:
     """Print what is said in FILE, a sound or a video.
 
     Its subtitles are used where it has some, else what `extract add speech` heard.
     """
     with open_library(library) as opened:
-        lines = opened.extract.transcript(file) if form is None else ()
-        subtitles = "" if form is None else opened.extract.subtitles(file, form)
+        lines = () if srt or vtt else opened.extract.transcript(file)
+        subtitles = opened.extract.subtitles(file, "srt" if srt else "vtt") if srt or vtt else ""
     for line in subtitles.splitlines():
         show.line(line)
     if as_json:

@@ -64,6 +64,7 @@ def library(open_tiny: Callable[..., Library], folder: Path) -> Library:
     return made
 
 
+@pytest.mark.slow
 def test_what_is_written_and_said_is_found_with_its_place_and_forgotten_without_a_trace(
     library: Library, folder: Path
 ) -> None:
@@ -100,6 +101,8 @@ def test_what_is_written_and_said_is_found_with_its_place_and_forgotten_without_
     assert b"letters of" not in (library.path / "catalog.sqlite").read_bytes()
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_lines_are_kept_as_the_model_gave_them(library: Library) -> None:
     library.extract.add("tiny-speech")
     library.extract.add("tiny-ocr")
@@ -118,6 +121,8 @@ def test_lines_are_kept_as_the_model_gave_them(library: Library) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_a_broken_file_and_a_dead_worker_cost_one_file_each_and_are_tried_again_when_asked(
     library: Library, folder: Path
 ) -> None:
@@ -133,6 +138,8 @@ def test_a_broken_file_and_a_dead_worker_cost_one_file_each_and_are_tried_again_
     assert library.extract.add("tiny-ocr", retry=True).files == 2
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_another_model_gets_the_segments_without_a_second_look(library: Library, folder: Path) -> None:
     library.extract.add("tiny-ocr")
     (folder / "sign.png").unlink()
@@ -147,6 +154,7 @@ def test_another_model_gets_the_segments_without_a_second_look(library: Library,
     assert [tuple(row) for row in found] == [("tiny", "blue letters"), ("wide", "blue letters")]
 
 
+@pytest.mark.slow
 def test_subtitles_that_are_there_are_used_instead_of_a_model(library: Library, folder: Path) -> None:
     (folder / "talk.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nBlue sky\n")
     library.ingest(folder)
@@ -154,6 +162,7 @@ def test_subtitles_that_are_there_are_used_instead_of_a_model(library: Library, 
     assert (done.files, dict(done.skipped)) == (0, {"it has subtitles": 1})
 
 
+@pytest.mark.slow
 def test_a_scanned_document_is_taken_in_by_its_pages_and_goes_with_them(
     open_tiny: Callable[..., Library], folder: Path
 ) -> None:
@@ -174,6 +183,8 @@ def test_a_scanned_document_is_taken_in_by_its_pages_and_goes_with_them(
     assert library.ingest(folder).failed == {"unsupported": 1}
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_a_run_that_ends_early_goes_on_where_it_was(library: Library, folder: Path) -> None:
     for mark in range(6):
         with_lines(picture(folder / f"more-{mark}.png", "dark", mark=mark + 1), {"text": f"word number {mark}"})
@@ -195,12 +206,15 @@ def test_a_run_that_ends_early_goes_on_where_it_was(library: Library, folder: Pa
         assert list(texts) == ["blue letters", *(f"word number {mark}" for mark in range(6))]
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_only_what_lies_below_a_path_is_looked_at(library: Library, folder: Path) -> None:
     assert dict(library.extract.estimate("tiny-ocr", folder / "sign.png").contents) == {"image": 1}
     assert library.extract.add("tiny-ocr", folder / "sign.png").files == 1
     assert library.extract.add("tiny-ocr").files == 2
 
 
+@pytest.mark.slow
 def test_what_is_said_makes_subtitles(library: Library, folder: Path) -> None:
     with pytest.raises(InvalidInput, match="nothing is known of what is said"):
         library.extract.transcript(folder / "talk.wav")
@@ -218,6 +232,8 @@ def test_what_is_said_makes_subtitles(library: Library, folder: Path) -> None:
     assert [line.text for line in library.extract.transcript(folder / "talk.wav")] == ["Blue sky"]
 
 
+@pytest.mark.extras
+@pytest.mark.slow
 def test_an_unknown_extractor_is_refused(library: Library) -> None:
     with pytest.raises(UnknownName, match="nobody"):
         library.extract.add("nobody")
