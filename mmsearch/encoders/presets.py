@@ -42,7 +42,7 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
         "works at once, for sounds too; the only one for words in documents at length",
         ("text", "image", "audio"),
         384,
-        126_381_545,
+        159_485_824,
         "English",
         "Apache-2.0, taught in part by research-only photos",
     ),

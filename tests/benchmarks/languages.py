@@ -61,7 +61,7 @@ def measure_photos(space: Space, shared: Path) -> Iterator[str]:
     names = sorted(set(names))
     photos = embed(space, "image", [folder / "images" / name for name in names])
     held = np.arange(len(asked)) % 2 == 1
-    base = {}
+    base: dict[str, dict[str, float]] = {}
     for language in PHOTOS:
         hits = found(
             embed_queries(space, [row[language] for row in asked]), photos, names, [r["filename"] for r in asked]
