@@ -101,7 +101,8 @@ def docs() -> list[tuple[str, str]]:
 def prose(folder: Path | None, part: int) -> list[tuple[str, str]]:
     """(name, text) of the texts of a part, 0 or 1."""
     if folder is not None:
-        texts = [path.read_text("utf-8", "replace") for path in sorted(folder.rglob("*.txt"))]
+        # Some were written for typewriters that strike a letter twice.
+        texts = [re.sub(".\x08", "", path.read_text("utf-8", "replace")) for path in sorted(folder.rglob("*.txt"))]
     else:
         sections = (one for _, page in docs() for one in re.split(r"\n(?=#+ |- \*\*)", page))
         texts = [one for one in sections if len(one.split()) >= SECTION_WORDS]
