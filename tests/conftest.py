@@ -74,6 +74,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     place = tmp_path_factory.mktemp("homes")
     with pytest.MonkeyPatch.context() as patch:
         at_home(patch, place / "shared")
+        without_extractors(patch)
         yield (place / str(number) for number in count())
     remove_kept_folders()
 
@@ -93,10 +94,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) ->
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # No test leaves a process behind, or is answered by one of another test.
     monkeypatch.setenv("MMSEARCH_WARM", "off")
-    # What an ingest does by itself where the extras are here: only tests of that pay for it.
-    monkeypatch.setenv("MMSEARCH_SPEECH", "off")
-    monkeypatch.setenv("MMSEARCH_OCR", "off")
+    without_extractors(monkeypatch)
     tiny.reset()
+
+
+def without_extractors(patch: pytest.MonkeyPatch) -> None:
+    """What an ingest does by itself where the extras are here: only tests of that pay for it."""
+    patch.setenv("MMSEARCH_SPEECH", "off")
+    patch.setenv("MMSEARCH_OCR", "off")
 
 
 @pytest.fixture
