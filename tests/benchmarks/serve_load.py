@@ -180,12 +180,14 @@ def measure(load: Load, asked: argparse.Namespace) -> dict[str, Any]:
     stop = threading.Event()
 
     def disturb() -> None:
+        begun, pause = time.monotonic(), asked.seconds / (asked.kills + 1)
         for turn in range(10**6):
             # What is taken in beside is like nothing that is asked for, so that right answers stay the same.
             sound(load.place / "media" / f"beside-{turn}.wav", "high", seconds=0.5 + turn / 1000)
             with load.client() as client, suppress(httpx.HTTPError):
                 client.post(f"{API}/jobs", json={"kind": "ingest"})
-            if stop.wait(asked.seconds / (asked.kills + 1)):
+            # By the clock: a server takes its time to start again, and all kills are to be done.
+            if stop.wait(max(begun + (turn + 1) * pause - time.monotonic(), 0)):
                 return
             if turn < asked.kills:
                 killed[load.kill(chance)] += 1
