@@ -44,6 +44,7 @@ _CURRENT_COMMIT = Statement(
         Commit, Commit.generation == LibraryRow.generation
     )
 )
+_UUID = Statement(select(LibraryRow.uuid))
 _COMMIT_ID = select(Commit.mark).where(Commit.generation == bindparam("generation"))
 
 
@@ -54,7 +55,8 @@ def has_library(connection: Connection) -> bool:
 
 def library_uuid(connection: Connection) -> str:
     """The random number of 32 hexadecimal digits that the library got when it was made."""
-    return str(connection.execute(select(LibraryRow.uuid)).scalar_one())
+    ((uuid,),) = _UUID.rows(connection)
+    return str(uuid)
 
 
 def add_library(connection: Connection, version: str) -> None:

@@ -26,6 +26,13 @@ VECTORS = Statement(
 )
 """Segment ids and BLOBs: of a space, those of the ids that have one."""
 
+_BY_CONTENT = Statement(
+    select(SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
+    .join(Embedding, Embedding.segment_id == SegmentRow.id)
+    .where(Embedding.space_id == bindparam("space"), SegmentRow.content_id.in_(number_list("ids")), DECODED)
+    .order_by(SegmentRow.content_id, SegmentRow.ordinal)
+)
+
 _OF_ITEMS = Statement(
     select(
         SegmentRow.id,
@@ -82,15 +89,8 @@ def vectors_by_content(
 ) -> dict[int, dict[Modality, Vectors]]:
     """Content id -> segment modality -> float32 (n, dim), unit rows in order; nothing for what has no vectors."""
     found: dict[int, dict[Modality, list[bytes]]] = {}
-    for part in chunks(content_ids):
-        query = (
-            select(SegmentRow.content_id, SegmentRow.modality, Embedding.vector)
-            .join(Embedding, Embedding.segment_id == SegmentRow.id)
-            .where(Embedding.space_id == space.id, SegmentRow.content_id.in_(part), DECODED)
-            .order_by(SegmentRow.content_id, SegmentRow.ordinal)
-        )
-        for content, modality, vector in connection.execute(query):
-            found.setdefault(content, {}).setdefault(modality, []).append(vector)
+    for content, modality, vector in _BY_CONTENT.rows(connection, space=space.id, ids=json_numbers(content_ids)):
+        found.setdefault(content, {}).setdefault(modality, []).append(vector)
     return {
         content: {modality: blobs.decode(rows, space.dim) for modality, rows in by_modality.items()}
         for content, by_modality in found.items()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, literal, select, type_coerce
@@ -19,6 +20,9 @@ from mmsearch.types import Ids, Modality, Span
 
 DECODED = SegmentRow.source.is_(None)
 """Whether a segment is a decoder's: what files are compared by, trained with and exported again for another model."""
+
+KEPT_FILTERS = 64
+"""Filters whose statement is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +42,12 @@ def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | 
     ids = json_numbers(segment_ids.tolist())
     if filter is None:
         return checked_paths([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
-    rows = connection.execute(_RESOLVED.where(filter_clause(filter, few=True)), {"ids": ids})
-    return checked_paths([ResolvedSegment._make(row) for row in rows])
+    return checked_paths([ResolvedSegment._make(row) for row in _resolved_of(filter).rows(connection, ids=ids)])
+
+
+@lru_cache(KEPT_FILTERS)
+def _resolved_of(filter: Filter) -> Statement:
+    return Statement(_RESOLVED.where(filter_clause(filter, few=True)))
 
 
 def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:

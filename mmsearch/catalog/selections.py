@@ -1,9 +1,12 @@
 """Which segments of a list a filter selects; what was selected is kept until somebody commits."""
 
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import False_, True_
 
 from mmsearch.catalog import layouts
@@ -11,16 +14,22 @@ from mmsearch.catalog.database import driver
 from mmsearch.catalog.filters import Clause, filter_clause, row_by_row
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.sources import of_sources
-from mmsearch.catalog.statements import chunks
+from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.filters.ast import Filter
-from mmsearch.types import Ids
+from mmsearch.types import Ids, Modality
 
 KEPT_IDS = 2_000_000
 """Ids of selections that a connection keeps, 8 bytes each."""
 
+KEPT_STATEMENTS = 64
+"""Filters whose statements a process keeps, and a connection their shares."""
+
 SAMPLE = 128
-"""Segments looked at to guess how much of a list matches."""
+"""Segments looked at to guess how much of a list matches, and items to guess how many are of a kind."""
+
+COMMON = 0.4
+"""Share of all items from which on those of a kind are found by going through all."""
 
 
 def selected_segments(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
@@ -29,7 +38,7 @@ def selected_segments(snapshot: Connection, filter: Filter, key: ListKey) -> Ids
     An id may be among them that has no vector in the space; an index knows nothing of it and ignores it. Not to be
     changed: it is kept until somebody commits something, since a filter mostly stays while the query changes.
     """
-    kept = _kept(snapshot)
+    kept = _of_this_state(snapshot).ids
     if (filter, key) not in kept:
         found = _selected(snapshot, filter, key)
         while kept and sum(map(_size, kept.values())) + _size(found) > KEPT_IDS:
@@ -40,17 +49,26 @@ def selected_segments(snapshot: Connection, filter: Filter, key: ListKey) -> Ids
 
 def is_selection_known(snapshot: Connection, filter: Filter, key: ListKey) -> bool:
     """Whether `selected` has the answer at hand."""
-    return (filter, key) in _kept(snapshot)
+    return (filter, key) in _of_this_state(snapshot).ids
 
 
-def _kept(snapshot: Connection) -> dict[tuple[Filter, ListKey], Ids | None]:
-    """What was selected in the same state of the catalog, oldest first, by the connection that looks at it."""
+@dataclass(slots=True)
+class _Selected:
+    """What was found out of one state of the catalog, oldest first."""
+
+    version: int
+    ids: dict[tuple[Filter, ListKey], Ids | None] = field(default_factory=dict)
+    shares: dict[tuple[Filter, ListKey], float] = field(default_factory=dict)
+
+
+def _of_this_state(snapshot: Connection) -> _Selected:
+    """What was found out in the same state of the catalog, by the connection that looks at it."""
     # Whatever anybody else commits changes this number, and who reads commits nothing.
     version = driver(snapshot).execute("PRAGMA data_version").fetchone()[0]
-    if snapshot.info.get("selected", (None,))[0] != version:
-        snapshot.info["selected"] = version, {}
-    kept: dict[tuple[Filter, ListKey], Ids | None] = snapshot.info["selected"][1]
-    return kept
+    known: _Selected | None = snapshot.info.get("selected")
+    if known is None or known.version != version:
+        known = snapshot.info["selected"] = _Selected(version)
+    return known
 
 
 def _size(ids: Ids | None) -> int:
@@ -64,7 +82,7 @@ def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
     if isinstance(clause, False_):
         return np.empty(0, np.int64)
     # First the contents, then their segments: a condition is not tried again for every segment of a long file.
-    contents = _present(clause).where(Content.modality == key.item)
+    contents = _present(clause).where(_of_kind(snapshot, key.item))
     query = select(SegmentRow.id).where(*_listed(key), SegmentRow.content_id.in_(contents))
     if own is not None:
         query = query.join(Content, Content.id == SegmentRow.content_id).where(own)
@@ -73,30 +91,68 @@ def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
     return np.sort(np.fromiter((row[0] for row in rows), np.int64))
 
 
+def _of_kind(snapshot: Connection, modality: Modality) -> Clause:
+    """Whether a content is of a kind. Where most are, by SQLite's index of kinds each of them would be looked up, and
+    its items; to go through the items as they lie, or by the index of their paths, takes half of that or less."""
+    wanted: Clause = Content.modality == modality
+    kinds = [kind for (kind,) in _DRAWN_KINDS.rows(snapshot, ids=json_numbers(_drawn(snapshot, ItemRow.id)))]
+    return row_by_row(wanted) if kinds.count(modality) > COMMON * len(kinds) else wanted
+
+
+_DRAWN_SEGMENTS = Statement(
+    select(SegmentRow.id)
+    .join(Content, Content.id == SegmentRow.content_id)
+    .where(
+        row_by_row(Content.modality == bindparam("item")),
+        SegmentRow.modality == bindparam("segment"),
+        SegmentRow.layout == layouts.layout_of_space(SpaceRow.name, bindparam("space")),
+        SegmentRow.id.in_(number_list("ids")),
+    )
+)
+
+_DRAWN_KINDS = Statement(
+    select(Content.modality).join(ItemRow, ItemRow.content_id == Content.id).where(ItemRow.id.in_(number_list("ids")))
+)
+
+
+def _drawn(snapshot: Connection, column: InstrumentedAttribute[int]) -> list[int]:
+    """Numbers evenly spread over the ids of a table, of which not all are in use."""
+    last = snapshot.execute(select(func.max(column))).scalar() or 0
+    drawn: list[int] = np.unique(np.linspace(1, last, SAMPLE, dtype=np.int64)).tolist()
+    return drawn
+
+
 def matching_segments(snapshot: Connection, filter: Filter, key: ListKey, segment_ids: Ids) -> Ids:
     """Those of the given segments of a list that `selected` would hold: int64 (n,), sorted, unique."""
-    clause, own = filter_clause(filter, key.item, few=True), of_sources(filter)
+    statement = _matching(filter, key.item)
+    if not isinstance(statement, Statement):
+        return np.unique(segment_ids) if statement else np.empty(0, np.int64)
+    rows = statement.rows(snapshot, ids=json_numbers(segment_ids.tolist()))
+    return np.unique(np.array([number for (number,) in rows], np.int64))
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _matching(filter: Filter, modality: Modality) -> Statement | bool:
+    """What finds matches among segments; or whether all of them are."""
+    clause, own = filter_clause(filter, modality, few=True), of_sources(filter)
     if isinstance(clause, False_) or (isinstance(clause, True_) and own is None):
-        return np.unique(segment_ids) if isinstance(clause, True_) else np.empty(0, np.int64)
-    found: list[int] = []
-    for part in chunks(segment_ids.tolist()):
-        query = _present(clause).join(SegmentRow, SegmentRow.content_id == Content.id).where(SegmentRow.id.in_(part))
-        query = query if own is None else query.where(own)
-        found.extend(snapshot.execute(query.with_only_columns(SegmentRow.id)).scalars())
-    return np.unique(np.array(found, np.int64))
+        return isinstance(clause, True_)
+    query = _present(clause).join(SegmentRow, SegmentRow.content_id == Content.id)
+    query = query if own is None else query.where(own)
+    return Statement(query.where(SegmentRow.id.in_(number_list("ids"))).with_only_columns(SegmentRow.id))
 
 
 def selected_share(snapshot: Connection, filter: Filter, key: ListKey) -> float:
     """About what share of a list `selected` holds, in [0, 1], from segments evenly spread over the catalog."""
-    last = snapshot.execute(select(func.max(SegmentRow.id))).scalar() or 0
-    drawn = np.unique(np.linspace(1, last, SAMPLE, dtype=np.int64))
-    in_list = (
-        select(SegmentRow.id)
-        .join(Content, Content.id == SegmentRow.content_id)
-        .where(row_by_row(Content.modality == key.item), *_listed(key), SegmentRow.id.in_(drawn.tolist()))
-    )
-    listed = np.array(list(snapshot.execute(in_list).scalars()), np.int64)
-    return len(matching_segments(snapshot, filter, key, listed)) / max(len(listed), 1)
+    shares = _of_this_state(snapshot).shares
+    if (filter, key) not in shares:
+        asked = {"ids": json_numbers(_drawn(snapshot, SegmentRow.id)), "item": key.item, "segment": key.segment}
+        rows = _DRAWN_SEGMENTS.rows(snapshot, space=key.space, **asked)
+        listed = np.array([number for (number,) in rows], np.int64)
+        shares[filter, key] = len(matching_segments(snapshot, filter, key, listed)) / max(len(listed), 1)
+        if len(shares) > KEPT_STATEMENTS:
+            del shares[next(iter(shares))]
+    return shares[filter, key]
 
 
 def _listed(key: ListKey) -> tuple[Clause, Clause]:

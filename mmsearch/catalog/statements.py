@@ -29,7 +29,12 @@ class Statement:
     def _compiled(self) -> tuple[str, dict[str, Any]]:
         # Not at import: most commands ask none of these.
         compiled = self._statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-        return str(compiled), dict(compiled.params)
+        asked = {name: None for name, bound in compiled.binds.items() if bound.required}
+        written = compiled.construct_expanded_state(asked)
+        fixed = {name: value for name, value in written.parameters.items() if name not in asked}
+        for name in written.processors.keys() & fixed:
+            fixed[name] = written.processors[name](fixed[name])
+        return written.statement, fixed
 
 
 def number_list(name: str) -> TextClause:

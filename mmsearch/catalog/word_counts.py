@@ -10,6 +10,7 @@ from sqlalchemy import Connection, column, func, select, table, text
 
 from mmsearch.catalog import layouts
 from mmsearch.catalog.database import driver
+from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import SegmentRow, SpaceRow
 
 K1, B = 1.2, 0.75
@@ -42,7 +43,10 @@ class WordCounts:
 
 def only_layout(connection: Connection) -> bool:
     """Whether files are cut into passages in one way here. FTS5 counts the passages of all layouts."""
-    return connection.execute(select(func.count(SpaceRow.layout.distinct()))).scalar_one() == 1
+    return _LAYOUTS.rows(connection) == [(1,)]
+
+
+_LAYOUTS = Statement(select(func.count(SpaceRow.layout.distinct())))
 
 
 def counts_of(connection: Connection, name: str, terms: Iterable[str]) -> WordCounts:

@@ -5,51 +5,28 @@ words (Porter, 1980). Signs of scripts without spaces are words (`signs`). A use
 syntax: each is a quoted string there.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
+from types import NoneType
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    TableClause,
-    and_,
-    bindparam,
-    column,
-    exists,
-    func,
-    literal_column,
-    null,
-    or_,
-    select,
-    table,
-    text,
-)
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import Connection
 
-from mmsearch.catalog import group_key, layouts, word_counts
+from mmsearch.catalog import word_counts
+from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.database import driver
-from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.records import KeywordMatch, WordMatch
 from mmsearch.catalog.signs import SHIFTED, cut_signs, joined_signs
-from mmsearch.catalog.sources import of_sources
-from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
+from mmsearch.catalog.statements import Statement, json_numbers
 from mmsearch.catalog.word_counts import WordCounts
+from mmsearch.catalog.word_statements import WordStatements, bm25, word_statements
+from mmsearch.errors import CatalogDamaged
 from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
-
-ITEM_FIELDS = ("name", "folder", "title", "tags")
-ITEM_WORDS = table("item_words", column("rowid"), *map(column, ITEM_FIELDS))
-PASSAGE_WORDS = table("passage_words", column("rowid"))
-
-WEIGHTS = {"name": 10.0, "folder": 1.0, "title": 6.0, "tags": 6.0}
-"""What a match in a column counts for in bm25, next to 1 in a passage."""
 
 NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}
 """Columns that say what an item is about: with these weights bm25 is 0 where only its folder holds a word."""
@@ -154,31 +131,13 @@ def search_words(
     asked = parse_words(query)
     if not asked.terms:
         return []
-    allowed = [ItemRow.status == "present"]
-    if modalities is not None:
-        allowed.append(row_by_row(_of_kinds(modalities)))
-    if filter is not None:
-        allowed.append(filter_clause(filter, few=True))
-    own = of_sources(filter)
-    found = _Search(connection, asked, max(k * OVER, POOL), allowed, own)
+    asks = word_statements(None if modalities is None else tuple(sorted(modalities)), filter)
+    found = _Search(connection, asked, max(k * OVER, POOL), asks)
     best: dict[int, _Held] = {}
-    rows = (row for row in found.resolved() if own is None or row[4] is not None)
+    rows = (row for row in found.resolved() if asks.own is None or row[4] is not None)
     for held in sorted((_held(row, asked, found) for row in rows), key=_order):
         best.setdefault(held.item_id, held)
     return [_match_of(held, found) for held in islice(best.values(), k)]
-
-
-def _of_kinds(modalities: Collection[Modality]) -> ColumnElement[bool]:
-    """Whether an item is of these kinds, or says what is said in one beside it that is."""
-    wanted = Content.modality.in_(sorted(modalities))
-    spoken = {"video", "audio"} & set(modalities)
-    if not spoken or "text" in modalities:
-        return wanted
-    near, film = aliased(ItemRow), aliased(Content)
-    beside = exists().where(near.bundle == ItemRow.bundle, near.status == "present", film.id == near.content_id)
-    ends = [f".{suffix.decode()}" for suffix in sorted(group_key.SUBTITLES)]
-    subtitles = and_(Content.modality == "text", func.lower(func.substr(ItemRow.name, -4)).in_(ends))
-    return or_(wanted, and_(subtitles, beside.where(film.modality.in_(sorted(spoken)))))
 
 
 class _Held(NamedTuple):
@@ -243,19 +202,10 @@ def _match_of(held: _Held, found: "_Search") -> KeywordMatch:
 class _Search:
     """The statements of one search, over one snapshot."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        asked: KeywordQuery,
-        limit: int,
-        allowed: Sequence[ColumnElement[bool]],
-        own: ColumnElement[bool] | None = None,
-    ) -> None:
-        """`own`: what holds of passages; what stands elsewhere then counts for nothing."""
-        self.own = [] if own is None else [own]
+    def __init__(self, connection: Connection, asked: KeywordQuery, limit: int, asks: WordStatements) -> None:
         self.connection = connection
         self.limit = limit
-        self.allowed = allowed
+        self.asks = asks
         self.begun: set[int] = set()
         """Items whose names begin with the whole query."""
         self.quoted = bool(asked.phrases)
@@ -291,46 +241,34 @@ class _Search:
         return f"{{name title tags}} : {term}" if everywhere else term
 
     def _item_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
-        by_rank = text(_bm25("item_words"))
+        by_rank = self.asks.items_by_rank
         matches = [(by_rank, " OR ".join(f"({term})" for term in self.terms.values()))]
         if phrases:
             matches.append((by_rank, phrases))
         # A name equal to the query is the shortest of those that begin with it; kept as `begun`.
-        matches.append((text("length(item_words.name)"), f"{{name}} : ^{asked.name}"))
+        matches.append((self.asks.items_by_length, f"{{name}} : ^{asked.name}"))
         found: set[int] = set()
-        for order, match in matches:
-            query = select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id)
-            query = query.where(_match(ITEM_WORDS, match), *self.allowed).order_by(order, ItemRow.path)
-            self.begun = set(self.connection.execute(query.limit(self.limit)).scalars())
+        for statement, match in matches:
+            self.begun = self._ids(statement, match=match, limit=self.limit)
             found |= self.begun
         return found
 
     def _passage_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
-        here = (
-            select(ItemRow.id)
-            .join(Content)
-            .where(ItemRow.content_id == SegmentRow.content_id, *self.allowed, *self.own)
-            .exists()
-        )
         found: set[int] = set()
         for match in (" OR ".join(asked.terms), phrases):
-            query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
-            query = query.where(
-                _match(PASSAGE_WORDS, match), SegmentRow.layout == layouts.active_layout(), here
-            ).order_by(text(_bm25("passage_words")), SegmentRow.id)
-            found.update(self.connection.execute(query.limit(self.limit)).scalars() if match else ())
+            found |= self._ids(self.asks.passages_by_rank, match=match, limit=self.limit) if match else set()
         return found
 
     def _holders(self) -> set[int]:
         """Items of the candidate passages: their names count too."""
-        if not self.passages:
-            return set()
-        query = select(ItemRow.id).join(Content).join(SegmentRow, SegmentRow.content_id == Content.id)
-        return set(self.connection.execute(query.where(_among(SegmentRow.id, self.passages), *self.allowed)).scalars())
+        return self._ids(self.asks.holders, ids=json_numbers(self.passages)) if self.passages else set()
+
+    def _ids(self, statement: Statement, **asked: object) -> set[int]:
+        return {number for (number,) in statement.rows(self.connection, **asked)}
 
     def _item_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
         rows = {rowid: _Row() for rowid in ids}
-        for term, rowid, score, named in self._scores("item_words", self.item_counts, rows, _bm25("item_words", NAMED)):
+        for term, rowid, score, named in self._scores("item_words", self.item_counts, rows, bm25("item_words", NAMED)):
             row = rows[rowid]
             row.score -= score
             row.terms.add(term)
@@ -354,7 +292,7 @@ class _Search:
         """Of each term, the candidates that hold it, with their bm25 and a second score."""
         # The + keeps SQLite from running the match anew for every single id.
         among = f"FROM {name} WHERE {name} MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
-        statement, listed = f"SELECT rowid, {_bm25(name)}, {second} {among}", json.dumps(sorted(ids))
+        statement, listed = f"SELECT rowid, {bm25(name)}, {second} {among}", json_numbers(sorted(ids))
         for term, match in self.terms.items():
             if ids and counts.holding[term]:
                 matched = match if name == "item_words" else term
@@ -363,32 +301,10 @@ class _Search:
 
     def resolved(self) -> Sequence[Any]:
         """Candidate items, each with each of its content's candidate passages, or with none."""
-        segment = SegmentRow
-        here = and_(segment.content_id == Content.id, _among(segment.id, self.passages))
         # What a quoted phrase is compared with; without one, only the name.
-        fields = ITEM_FIELDS if self.quoted else ITEM_FIELDS[:1]
-        passage = segment.text if self.quoted else null()
-        words = [ITEM_WORDS.c[name] for name in fields]
-        columns = ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality, segment.id, passage, *words
-        joined = (
-            select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id).outerjoin(segment, here)
-        )
-        query = joined.where(_among(ItemRow.id, self.items), *self.allowed)
-        return self.connection.execute(query.with_only_columns(*columns, maintain_column_froms=True)).all()
-
-
-def _match(words: TableClause, match: str) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = literal_column(words.name).bool_op("MATCH")(match)
-    return found
-
-
-def _among(column: InstrumentedAttribute[int] | ColumnClause[Any], ids: Iterable[int]) -> ColumnElement[bool]:
-    """Whatever their number: SQLite limits the parameters of a statement, not their length."""
-    listed = text("SELECT value FROM json_each(:value)").bindparams(
-        bindparam("value", json.dumps(sorted(ids)), unique=True)
-    )
-    return column.in_(listed)
-
-
-def _bm25(name: str, weights: Mapping[str, float] = WEIGHTS) -> str:
-    return f"bm25({', '.join([name, *map(str, weights.values())])})" if name == "item_words" else f"bm25({name})"
+        statement = self.asks.quoted if self.quoted else self.asks.named
+        rows = statement.rows(self.connection, ids=json_numbers(self.items), passages=json_numbers(self.passages))
+        for _, _, path, modality, _, passage, *_ in rows:
+            if type(path) is not bytes or type(modality) is not str or type(passage) not in (str, NoneType):
+                raise CatalogDamaged("the catalog holds a path or a text that mmsearch never writes", hint=MEND)
+        return rows

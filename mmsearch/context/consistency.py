@@ -32,7 +32,8 @@ class ConsistentReads(Resources):
         """
         catalog = self.catalog()
         for _ in range(TRIES):
-            before, serving = catalog.read(state), catalog.read(active_space)
+            with catalog.reading() as snapshot:
+                before, serving = state(snapshot), active_space(snapshot)
             try:
                 answer = work(serving)
             except MmsearchError:

@@ -1,4 +1,4 @@
-"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides."""
+"""Exact search by FAISS: its flat scan proposes candidates, `rank` decides. A small index does without FAISS."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ from mmsearch.vectors.check import (
 
 if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu, GpuCopy
-from mmsearch.vectors.faiss_module import faiss
+from mmsearch.vectors.faiss_module import faiss, is_loaded
+from mmsearch.vectors.plain_rows import SMALL, PlainRows
 
 
 class _Threads:
@@ -31,7 +32,8 @@ class _Threads:
 
     def forked(self) -> None:
         # Only for the thread that forked: others there get threads of their own.
-        faiss.omp_set_num_threads(1)
+        if is_loaded():
+            faiss.omp_set_num_threads(1)
 
 
 _THREADS = forks.reset_in_child(_Threads())
@@ -63,7 +65,7 @@ class _Places:
 
 
 class FaissFlatIndex:
-    """`IndexIDMap2` over `IndexFlatIP`.
+    """`IndexIDMap2` over `IndexFlatIP`; plain arrays as long as it is small.
 
     Thread safety: none of its own. FAISS may be read by many threads but not while it changes; `LayeredIndex`, which
     is the backend, has the lock for that.
@@ -72,12 +74,23 @@ class FaissFlatIndex:
     def __init__(self, dim: int) -> None:
         self._dim = checked_dim(dim)
         self._gpu: Gpu | None = None
-        self._set_index(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)))
+        self._plain: PlainRows | None = PlainRows(dim)
+        """None: all is in FAISS."""
+        self._index: Any = None
+        self._flat: Any = None
+        self._changed()
 
     def _set_index(self, index: Any) -> None:
-        self._index = index
+        self._plain, self._index = None, index
         self._flat = faiss.downcast_index(index.index)
         self._changed()
+
+    def _leave_plain(self) -> None:
+        """From now on all is in FAISS."""
+        if self._plain is not None:
+            index = faiss.IndexIDMap2(faiss.IndexFlatIP(self._dim))
+            index.add_with_ids(self._plain.rows, self._plain.ids)
+            self._set_index(index)
 
     def _changed(self) -> None:
         self._places_cache: _Places | None = None
@@ -85,6 +98,7 @@ class FaissFlatIndex:
 
     def use_gpu(self, gpu: "Gpu") -> None:
         """Search on a GPU from now on, where it can."""
+        self._leave_plain()
         self._gpu = gpu
         self._changed()
 
@@ -93,7 +107,7 @@ class FaissFlatIndex:
         return self._dim
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self._index.ntotal) if self._plain is None else len(self._plain)
 
     def ids(self) -> Ids:
         """(n,), every id in the index, ascending."""
@@ -105,7 +119,12 @@ class FaissFlatIndex:
         ids = checked_ids(ids, len(vectors))
         # FAISS itself would keep both rows of an id.
         self._remove_known(ids)
-        self._index.add_with_ids(vectors, ids)
+        if len(self) + len(ids) > SMALL:
+            self._leave_plain()
+        if self._plain is None:
+            self._index.add_with_ids(vectors, ids)
+        else:
+            self._plain.add(ids, vectors)
         self._changed()
 
     def remove(self, ids: Ids) -> int:
@@ -121,7 +140,7 @@ class FaissFlatIndex:
         at = None if chosen is None else places.of(chosen)
         matches = len(places.ids) if at is None else len(at)
         k = min(k, matches)
-        if matches <= _FEW or 2 * k >= matches:
+        if self._plain is not None or matches <= _FEW or 2 * k >= matches:
             found = self._scan(queries, k, places, at)
         else:
             found = self._propose(queries, k, places, at)
@@ -130,8 +149,11 @@ class FaissFlatIndex:
     def save(self, path: Path) -> None:
         """Write atomically, in FAISS's own format. Raises: LibraryError."""
         with replacing(path) as temporary, temporary.open("xb") as file:
-            # Through a Python file, since FAISS opens no path that isn't UTF-8.
-            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+            if self._plain is not None:
+                self._plain.write(file)
+            else:
+                # Through a Python file, since FAISS opens no path that isn't UTF-8.
+                faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     @classmethod
     def load(cls, path: Path, dim: int) -> "FaissFlatIndex":
@@ -145,6 +167,10 @@ class FaissFlatIndex:
     @classmethod
     def read(cls, file: BinaryIO, path: Path, dim: int) -> "FaissFlatIndex":
         """The same from an open file, which is then at the end of it. Raises: IndexDamaged."""
+        index = cls(dim)
+        if (plain := PlainRows.read(file, dim)) is not None:
+            index._plain = plain
+            return index
         try:
             read = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         except (RuntimeError, MemoryError) as error:
@@ -152,7 +178,6 @@ class FaissFlatIndex:
         flat = isinstance(read, faiss.IndexIDMap2) and faiss.downcast_index(read.index)
         if not isinstance(flat, faiss.IndexFlatIP) or read.d != dim:
             raise IndexDamaged(f"{path} holds {type(read).__name__} of dimension {read.d}, not a flat one of {dim}")
-        index = cls(dim)
         index._set_index(read)
         return index
 
@@ -161,24 +186,30 @@ class FaissFlatIndex:
         gone = self._places().of(np.unique(ids))
         if not len(gone):
             return 0
-        removed = int(self._index.remove_ids(self._ids_at(gone)))
+        ids = self._ids()[gone]
+        removed = int(self._index.remove_ids(ids)) if self._plain is None else self._plain.remove(ids)
         self._changed()
         return removed
 
-    def _ids_at(self, places: NDArray[np.int64]) -> Ids:
-        return np.asarray(faiss.vector_to_array(self._index.id_map)[places], np.int64)
+    def _ids(self) -> Ids:
+        """(n,), by place."""
+        if self._plain is not None:
+            return self._plain.ids
+        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
 
     def _places(self) -> _Places:
         """Built after a change by whoever needs it first; two readers at once build the same one."""
         known = self._places_cache
         if known is None:
-            ids: Ids = faiss.vector_to_array(self._index.id_map)
+            ids = self._ids()
             order = np.argsort(ids)
             known = self._places_cache = _Places(ids, ids[order], order)
         return known
 
     def _rows(self) -> Vectors:
-        """(n, dim), FAISS's own memory: valid until the index changes."""
+        """(n, dim), in FAISS its own memory: valid until the index changes."""
+        if self._plain is not None:
+            return self._plain.rows
         count = len(self)
         if not count:
             return np.empty((0, self._dim), np.float32)

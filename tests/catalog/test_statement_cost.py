@@ -14,7 +14,7 @@ from mmsearch.catalog.file_groups import group_members
 from mmsearch.catalog.items import present_files
 from mmsearch.catalog.lists import list_changes
 from mmsearch.catalog.segments import resolve_segments
-from mmsearch.catalog.selections import selected_share
+from mmsearch.catalog.selections import selected_segments, selected_share
 from mmsearch.catalog.tables import Tag
 from mmsearch.filters.parser import parse
 from mmsearch.types import Span
@@ -73,6 +73,12 @@ def steps(catalog: Catalog, work: Callable[[Snapshot], object]) -> int:
     return counted
 
 
+def forgetful(snapshot: Snapshot) -> Snapshot:
+    """Without what it has found out of filters before."""
+    snapshot.info.pop("selected", None)
+    return snapshot
+
+
 def check(catalogs: tuple[Catalog, Catalog], work: Callable[[Snapshot], object]) -> None:
     small, large = (steps(catalog, work) for catalog in catalogs)
     assert 0 < large <= 1.5 * small, f"{LARGE // SMALL} times the files, {large / small:.1f} times the steps"
@@ -81,7 +87,7 @@ def check(catalogs: tuple[Catalog, Catalog], work: Callable[[Snapshot], object])
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog, Catalog], text: str) -> None:
     asked = parse(text)
-    check(catalogs, lambda snapshot: selected_share(snapshot, asked, KEY))
+    check(catalogs, lambda snapshot: selected_share(forgetful(snapshot), asked, KEY))
     check(catalogs, lambda snapshot: resolve_segments(snapshot, IDS, asked))
     check(catalogs, lambda snapshot: group_members(snapshot, IDS.tolist(), None, asked))
     check(catalogs, lambda snapshot: present_files(snapshot, IDS.tolist(), asked))
@@ -93,6 +99,14 @@ def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog,
             assert [row.path for row in words.search_words(snapshot, "n000123", 10, None, asked)] == [
                 b"/media/n000123.jpg"
             ]
+
+
+def test_a_filter_by_path_reads_no_other_items_where_all_are_of_one_kind(catalogs: tuple[Catalog, Catalog]) -> None:
+    asked = parse("path glob '/media/n00001*'")
+    check(catalogs, lambda snapshot: selected_segments(forgetful(snapshot), asked, KEY))
+    for catalog in catalogs:
+        with catalog.reading() as snapshot:
+            assert selected_segments(snapshot, asked, KEY).tolist() == list(range(11, 21))  # type: ignore[union-attr]
 
 
 def test_a_keyword_search_of_one_modality_reads_no_other_rows(catalogs: tuple[Catalog, Catalog]) -> None:

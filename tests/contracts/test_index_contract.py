@@ -12,7 +12,7 @@ from mmsearch.core import registry
 from mmsearch.errors import IndexDamaged
 from mmsearch.testing.indexes import Backend, IndexContract, SavedIndexContract, same, unit
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
-from mmsearch.vectors import ann, gpu, layered, presets, rank
+from mmsearch.vectors import ann, faiss_flat, gpu, layered, plain_rows, presets, rank
 from mmsearch.vectors.faiss_module import faiss
 from mmsearch.vectors.layered import LayeredIndex
 from tests.gpu_stand_in import StandIn
@@ -21,6 +21,9 @@ FAMILIES = ("hnsw", "ivf-sq8")
 """One of each, for what doesn't depend on codes; building them takes time."""
 
 GPU = pytest.param("on the GPU", marks=pytest.mark.skipif(faiss.get_num_gpus() == 0, reason="FAISS sees no GPU here"))
+LARGE = "in FAISS"
+"""The exact index as it is where it is large."""
+
 STAND_IN = "as on a GPU"
 """With a copy of the index in memory where a GPU would have one, so that something of this is run everywhere."""
 
@@ -74,9 +77,18 @@ def copied(device: gpu.Gpu, dim: int) -> LayeredIndex:
     return index
 
 
+def large(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """The backend without plain arrays for a small index."""
+    for module in (faiss_flat, plain_rows):
+        monkeypatch.setattr(module, "SMALL", -1)
+    return LayeredIndex
+
+
 class TestIndexes(IndexContract):
-    @pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), STAND_IN, GPU, *FAMILIES])
+    @pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), LARGE, STAND_IN, GPU, *FAMILIES])
     def backend(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        if request.param == LARGE:
+            return large(monkeypatch)
         if request.param in (STAND_IN, GPU.values[0]):
             return partial(copied, StandIn() if request.param == STAND_IN else gpu.find_gpu())
         if request.param not in FAMILIES:
@@ -88,8 +100,10 @@ class TestIndexes(IndexContract):
 
 
 class TestSavedIndexes(SavedIndexContract):
-    @pytest.fixture(params=sorted(registry.BUILTIN["indexes"]))
-    def backend(self, request: pytest.FixtureRequest) -> Backend:
+    @pytest.fixture(params=[*sorted(registry.BUILTIN["indexes"]), LARGE])
+    def backend(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        if request.param == LARGE:
+            return large(monkeypatch)
         found: Backend = registry.load_part("indexes", request.param)
         return found
 

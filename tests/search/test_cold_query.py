@@ -20,6 +20,7 @@ try:
     main()
 finally:
     heavy = ("torch", "timm", "open_clip", "transformers", "torchvision", "torchaudio", "av", "matplotlib", "PIL")
+    heavy += ("faiss", "alembic")
     print(",".join(name for name in heavy if name in sys.modules), file=sys.stderr)
 """
 
