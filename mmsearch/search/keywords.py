@@ -19,7 +19,7 @@ from mmsearch.filters.ast import Filter
 from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch
-from mmsearch.search.word_evidence import EXACT, lifted, word_evidence, word_lift
+from mmsearch.search.word_evidence import EXACT, LEAST_LIFT, lifted, word_evidence, word_lift
 from mmsearch.types import Modality, Query
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
@@ -167,5 +167,5 @@ def _keyword_item(match: KeywordMatch, kind: KindOfAnswer, sentence: float) -> R
         evidence=evidence * weight,
         keyword_score=probability(evidence),
         by=(KEYWORDS,),
-        lift=lift,
+        lift=lift if lift >= LEAST_LIFT else 0.0,
     )
