@@ -16,8 +16,8 @@ SIDE = 768
 """Of a copy, at most."""
 NEEDED = 512
 """Pixels of the shorter side below which a small digit can't be told from another in a copy of another size: nothing is
-proved then. Where nothing was lost by the size, pictures are compared as they are: of 36 pages of 360 to 480 pixels what
-quality 60 changes is 20 levels and 4.8 times the rest at most, another digit 46 and 12 at least."""
+proved then. Where nothing was lost by the size, pictures are compared as they are: of 36 pages of 360 to 480 pixels
+what quality 60 changes is 20 levels and 4.8 times the rest at most, another digit 46 and 12 at least."""
 SHARE, LARGEST = 0.75, 512
 """Of the smaller copy's side, at which two are compared, and that side at most: what half a page loses ends there."""
 
