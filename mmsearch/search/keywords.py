@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from typing import Literal, TypeAlias, get_args
 
+from mmsearch.calibration import sentence_share
 from mmsearch.catalog import Catalog, group_key
 from mmsearch.catalog.records import KeywordMatch
 from mmsearch.catalog.words import search_words
@@ -18,7 +19,7 @@ from mmsearch.filters.ast import Filter
 from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch
-from mmsearch.search.word_evidence import EXACT, lifted, word_evidence, word_lift
+from mmsearch.search.word_evidence import EXACT, LEAST_LIFT, lifted, word_evidence, word_lift
 from mmsearch.types import Modality, Query
 
 Mode: TypeAlias = Literal["hybrid", "keyword", "vector"]
@@ -58,7 +59,8 @@ def match_keywords(
         return []
     with catalog.reading() as snapshot:
         matches = search_words(snapshot, text, k, modalities, filter)
-    return sorted((_keyword_item(match, kind) for match in matches), key=lambda one: one.place)
+    sentence = sentence_share(text)
+    return sorted((_keyword_item(match, kind, sentence) for match in matches), key=lambda one: one.place)
 
 
 def require_mode(mode: str, text: str) -> None:
@@ -150,12 +152,12 @@ def _is_said(match: KeywordMatch) -> bool:
     return match.modality == "text" and group_key.suffix(match.path) in group_key.SUBTITLES
 
 
-def _keyword_item(match: KeywordMatch, kind: KindOfAnswer) -> RankedItem:
+def _keyword_item(match: KeywordMatch, kind: KindOfAnswer, sentence: float) -> RankedItem:
     """An item by its words alone."""
     evidence = word_evidence(match, kind.words)
     weight = kind.weight("video" if _is_said(match) else match.modality)
     # The name of a thing is a word of many items: what shows it needs none.
-    lift = word_lift(match, kind.words) * weight * (1 - kind.name)
+    lift = word_lift(match, kind.words) * weight * sentence
     return RankedItem(
         item_id=match.item_id,
         segment_id=-1 if match.segment_id is None else match.segment_id,
@@ -165,5 +167,5 @@ def _keyword_item(match: KeywordMatch, kind: KindOfAnswer) -> RankedItem:
         evidence=evidence * weight,
         keyword_score=probability(evidence),
         by=(KEYWORDS,),
-        lift=lift,
+        lift=lift if lift >= LEAST_LIFT else 0.0,
     )

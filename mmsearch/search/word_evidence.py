@@ -48,6 +48,9 @@ LIFT, LIFT_FROM = 0.8, 1.0
 Chosen on headings and first sentences of this project's docs, each asked for in a library of the rest of its section
 (`python -m tests.benchmarks.ranking --only docs`)."""
 
+LEAST_LIFT = 0.5
+"""A lift below this is none: it changes hardly any order, and every item that is lifted has its vectors read."""
+
 FOLDER_MOST = 0.3
 """Confidence of a folder's name alone, at most."""
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from mmsearch.calibration import sentence_share
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.search.keywords import KEYWORDS, WEAK, fuse_keywords, query_text
+from mmsearch.search.keywords import KEYWORDS, WEAK, fuse_keywords, match_keywords, query_text
 from mmsearch.search.ranking import RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Hit, Query
@@ -113,6 +114,27 @@ def test_a_keyword_search_needs_words_and_a_mode_must_be_known(library: Library)
 def test_a_hit_by_an_item_without_words_has_a_finite_confidence(library: Library) -> None:
     hits = library.search(Query(image=library.search("red", 1, modalities=("image",))[0].path), 5)
     assert all(hit.confidence is not None and math.isfinite(hit.confidence) for hit in hits)
+
+
+def test_words_that_say_little_raise_what_a_sentence_means() -> None:
+    meant = RankedItem(1, 1, b"/a", "text", evidence=0.2, cosine=0.3)
+    words = RankedItem(1, 2, b"/a", "text", evidence=0.0, keyword_score=0.0, by=(KEYWORDS,), lift=math.log(3))
+    (both,) = fuse_keywords(Ranking([meant], complete=True), [words], NO_SEARCH).items
+    assert math.expm1(both.evidence or 0.0) == pytest.approx(3 * math.expm1(0.2)), "the odds are three times as high"
+    assert (both.by, both.segment_id) == (("vector", "keywords"), 1)
+    assert fuse_keywords(Ranking(complete=True), [words], NO_SEARCH).items == [], "without a meaning they say nothing"
+    unknown = meant._replace(evidence=None)
+    assert fuse_keywords(Ranking([unknown], complete=True), [words], NO_SEARCH).items == [unknown]
+
+
+def test_words_lift_in_sentences_and_not_names(library: Library) -> None:
+    found = {
+        query: next(one for one in match_keywords(query, 9, library._context.catalog()) if b"pumpkin" in one.path)
+        for query in ("a red pumpkin", "a pumpkin, red and green", "a pumpkin, red and green, on the table outside")
+    }
+    name, longer, sentence = (one.lift for one in found.values())
+    assert name == 0 < longer and sentence > 0
+    assert sentence_share("a pumpkin, red and green") == pytest.approx(1 / 3)
 
 
 def test_words_that_say_little_pass_nothing_that_meaning_found() -> None:

@@ -62,6 +62,13 @@ def test_too_small_a_page_proves_nothing() -> None:
     assert not show_the_same(fine_copy(grey), fine_copy(grey[1:]))
 
 
+def test_a_small_page_of_the_same_size_is_compared_as_it_is() -> None:
+    small = (360, 640)
+    original, another = page(SEED, None, small), page(SEED, SEED + 1000, small)
+    assert show_the_same(copied(original), copied(saved(original, 60)))
+    assert not show_the_same(copied(another), copied(saved(original, 60)))
+
+
 def test_what_small_copies_leave_in_doubt_is_not_folded(original: Image.Image, another: Image.Image) -> None:
     def witness(image: Image.Image) -> Witness:
         size = image.size
