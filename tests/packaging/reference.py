@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from mmsearch import errors
 from mmsearch.cli import cli
-from mmsearch.cli.help_examples import commands
 from mmsearch.cli.exit_codes import MEANINGS
+from mmsearch.cli.help_examples import commands
 from mmsearch.core.config import DOMAINS, MACHINE, Settings
 from mmsearch.errors import MediaError, MmsearchError
 from mmsearch.resources.chapters import CONTENTS, DOCS, chapters
