@@ -17,6 +17,8 @@ from mmsearch.library import Library
 from tests import tiny
 from tests.generated import picture, sound
 
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
+
 COLOURS = ("red", "green", "blue")
 
 

@@ -27,6 +27,8 @@ from tests.conftest import CHECKOUT
 from tests.generated import picture, sound, words
 from tests.module_library import ModuleLibrary
 
+pytestmark = [pytest.mark.slow, pytest.mark.extras]
+
 
 def fill(folder: Path) -> None:
     """Media with a moment, a page and metadata to cite."""
@@ -133,8 +135,6 @@ def test_a_moment_is_shown_as_on_a_clock(seconds: float | None, shown: str) -> N
     assert moment(seconds) == shown
 
 
-@pytest.mark.slow
-@pytest.mark.extras
 def test_llm_embeds_words_and_media_with_a_space_of_ours(tmp_path: Path) -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"]["llm"] == {"mmsearch": "mmsearch.integrations.llm"}
