@@ -10,9 +10,9 @@ CONTENTS = "contents"
 """The chapter that lists the others; made from the code, so it is not in its own list."""
 
 ORDER = (
-    "guide", "terminal", "server", "page", "watch", "filters", "duplicates", "answers", "languages", "models", "training",
-    "settings", "index", "python", "items", "media_in_memory", "api", "api_http", "shell", "errors", "names", "limits",
-    "security", "release", "library_format", "design",
+    "guide", "terminal", "server", "page", "watch", "filters", "duplicates", "answers", "languages", "models",
+    "training", "settings", "index", "python", "items", "media_in_memory", "api", "api_http", "shell", "errors",
+    "names", "limits", "security", "release", "library_format", "design",
 )  # fmt: skip
 """Where chapters stand in the list; others follow in alphabetical order."""
 
