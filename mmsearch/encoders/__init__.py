@@ -13,5 +13,6 @@
 | artefact | files of trained weights: one reader and writer for heads, fusions, projections, connections |
 | head, fusion, projection, connection | the modules that are trained, and their files |
 | projected, connected | spaces made of others by a projection or a connection |
+| queries | what an encoder may do with a query that it does not do with a passage |
 | explaining | what an encoder may offer so that a hit can be explained |
 """

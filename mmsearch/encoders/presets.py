@@ -43,7 +43,7 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
         ("text", "image", "audio"),
         384,
         159_485_824,
-        "English",
+        "16 in queries, English in texts",
         "Apache-2.0, taught in part by research-only photos",
     ),
     ModelPreset(

@@ -63,15 +63,14 @@ def measure_photos(space: Space, shared: Path) -> Iterator[str]:
     held = np.arange(len(asked)) % 2 == 1
     base: dict[str, dict[str, float]] = {}
     for language in PHOTOS:
-        hits = found(
-            embed_queries(space, [row[language] for row in asked]), photos, names, [r["filename"] for r in asked]
+        texts, answers = [row[language] for row in asked], [row["filename"] for row in asked]
+        now, before = (
+            found(embedded(space, texts), photos, names, answers) for embedded in (embed_queries, embed_english)
         )
-        shares = {"chosen on": 100 * hits[~held].mean(), "held out": 100 * hits[held].mean()}
+        shares = {"chosen on": 100 * now[~held].mean(), "held out": 100 * now[held].mean()}
         base.setdefault("en", shares)
-        told = ", ".join(
-            f"{name} {share:.1f} % ({share / base['en'][name]:.2f} x English)" for name, share in shares.items()
-        )
-        yield f"{language} R@10 among {len(names)} photos: {told}"
+        told = ", ".join(f"{part} {one:.1f} % ({one / base['en'][part]:.2f} x English)" for part, one in shares.items())
+        yield f"{language} R@10 among {len(names)} photos: {told}; held out, without {100 * before[held].mean():.1f} %"
 
 
 def measure_stamps(space: Space, shared: Path) -> Iterator[str]:

@@ -4,5 +4,6 @@
 |---|---|
 | recipe | the training, and the measures of what it made |
 | starter_data | what it learns from: photos, their captions, and single words of these |
+| languages | what made languages.safetensors, by itself: `python -m mmsearch.training.starter.languages` |
 | cutouts, imagined | other pictures, which keep their place |
 """
