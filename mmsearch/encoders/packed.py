@@ -59,11 +59,10 @@ class PackedLinear(nn.Module):
 
 
 class PackedConv(nn.Module):
-    """A convolution, and the activation after it. Zeros may be added after the end of each side of what goes in."""
+    """A convolution, and the activation after it."""
 
-    def __init__(self, conv: nn.Conv2d, activation: Activation = NONE, after: int = 0) -> None:
+    def __init__(self, conv: nn.Conv2d, activation: Activation = NONE) -> None:
         super().__init__()
-        self._after = after
         self._placed: tuple[Any, ...] = (conv.padding, conv.stride, conv.dilation, conv.groups)
         weight = _ONEDNN._reorder_convolution_weight(conv.weight.detach(), *self._placed, None)
         self.weight = nn.Parameter(weight, requires_grad=False)
@@ -71,13 +70,42 @@ class PackedConv(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._after:
-            x = F.pad(x, (0, self._after, 0, self._after))
         name, numbers, algorithm = self.activation
         made: Tensor = _ONEDNN._convolution_pointwise(
             x, self.weight, self.bias, *self._placed, name, list(numbers), algorithm
         )
         return made
+
+
+class PackedHalving(nn.Module):
+    """A convolution of stride 2 with an odd square kernel, padded as TensorFlow's SAME pads, and what activates it.
+
+    Even sides get one zero more at their end than at their beginning, which oneDNN can't do. A kernel with zeros before
+    its first row and column makes it the same at both, and saves a pass over all there is.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: Activation = NONE) -> None:
+        super().__init__()
+        self.odd = PackedConv(_repadded(conv, conv.weight), activation)
+        self.even = PackedConv(_repadded(conv, F.pad(conv.weight, (1, 0, 1, 0))), activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n, channels, h, w), h and w both even or both odd."""
+        height, width = x.shape[2:]
+        if (height - width) % 2:
+            raise ValueError(f"sides of {height} and {width}: one is even, one odd")
+        made: Tensor = (self.odd if height % 2 else self.even)(x)
+        return made
+
+
+def _repadded(conv: nn.Conv2d, weight: Tensor) -> nn.Conv2d:
+    """The convolution with another kernel, and as many zeros at both ends as its own has before its middle."""
+    middle = conv.kernel_size[0] // 2
+    sides = (weight.shape[2], weight.shape[3])
+    with torch.device("meta"):
+        made = nn.Conv2d(conv.in_channels, conv.out_channels, sides, conv.stride, middle, groups=conv.groups)  # type: ignore[arg-type]
+    made.weight, made.bias = nn.Parameter(weight.detach(), requires_grad=False), conv.bias
+    return made
 
 
 def packed_weight(weight: Tensor) -> nn.Parameter:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from mmsearch.encoders import packed
 from mmsearch.encoders.attention import SelfAttention
-from mmsearch.encoders.packed import PackedConv, PackedLinear, pack
+from mmsearch.encoders.packed import PackedConv, PackedHalving, PackedLinear, pack
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not packed.packs(CPU, torch.float32), reason="oneDNN packs no layers on this processor")
@@ -52,10 +53,17 @@ def test_convolutions_with_what_is_padded_before_them() -> None:
     x = torch.randn(2, 8, 14, 10).contiguous(memory_format=torch.channels_last)
     made = same(nn.Sequential(*layers), x, others={nn.Conv2d: PackedConv})
     assert [type(layer) for layer in made.children()] == [PackedConv, nn.Identity] * 2
-    conv = nn.Conv2d(8, 4, 3, 2)
-    with torch.inference_mode():
-        wanted = conv(nn.functional.pad(x, (0, 1, 0, 1)))
-        torch.testing.assert_close(PackedConv(conv, after=1)(x), wanted, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "side"), [(3, 10), (3, 9), (5, 12), (5, 17)])
+@pytest.mark.parametrize("groups", [1, 8])
+def test_halving_pads_as_tensorflow_does(kernel: int, side: int, groups: int) -> None:
+    conv, x = Conv2dSame(8, 8, kernel, 2, groups=groups), torch.randn(2, 8, side, side)
+    layers = nn.Sequential(conv, nn.ReLU6()).eval()
+    made = same(layers, x.contiguous(memory_format=torch.channels_last), others={Conv2dSame: PackedHalving})
+    assert isinstance(made[0], PackedHalving)  # type: ignore[index]
+    with pytest.raises(ValueError, match="one is even, one odd"):
+        made(x[:, :, :-1])
 
 
 def test_a_module_that_reads_its_layers_weights_still_can() -> None:

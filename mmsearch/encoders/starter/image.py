@@ -90,13 +90,15 @@ class StarterImage(LazyEncoder[_Loaded]):
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> _Loaded:
         import torch
+        from timm.layers.conv2d_same import Conv2dSame
 
         from mmsearch.encoders import packed
 
         module = folded(efficientnet()).to(device=device, dtype=dtype)
         module = module.to(memory_format=torch.channels_last)
         if packed.packs(device, dtype):
-            packed.pack(module, {torch.nn.Conv2d: packed.PackedConv}, in_order=True)
+            layers = {torch.nn.Conv2d: packed.PackedConv, Conv2dSame: packed.PackedHalving}
+            packed.pack(module, layers, in_order=True)
         return _Loaded(module, device, dtype, concepts("imagenet"), self._captions(device))
 
     def _captions(self, device: "torch.device") -> "Captions | None":

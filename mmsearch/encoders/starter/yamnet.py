@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsearch.encoders.packed import PackedConv, pack, packs
+from mmsearch.encoders.packed import PackedConv, PackedHalving, pack, packs
 from mmsearch.encoders.starter.audioset import RATE
 
 SPECTRA, SPECTRA_HOP, BANDS = 96, 48, 64
@@ -72,7 +72,7 @@ class YamNet(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Log-mel (frames, 96, 64) -> probabilities float32 (frames, 521)."""
-        x = patches.to(self.head.weight.dtype).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        x = patches.to(self.head.bias.dtype).unsqueeze(1).contiguous(memory_format=torch.channels_last)
         x = self.tower(x).mean((2, 3))  # (frames, 1024)
         return torch.sigmoid(self.head(x).float())
 
@@ -85,7 +85,7 @@ def load_yamnet(path: Path, device: torch.device, dtype: torch.dtype) -> YamNet:
     model.head.to(dtype)
     model = model.eval().to(device)
     if packs(device, dtype):
-        pack(model, {nn.Conv2d: PackedConv, Halving: lambda conv, activation: PackedConv(conv, activation, 1)})
+        pack(model, {nn.Conv2d: PackedConv, Halving: PackedHalving})
     return model
 
 
