@@ -66,7 +66,7 @@ def allowed(room: str) -> set[str]:
 
 OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
-    **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
+    **{name: {"encoders"} for name in ("torchaudio", "tokenizers", "sentence_transformers", "jinja2")},
     **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "oxmsg", "olefile", "rawpy")},
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
