@@ -69,10 +69,17 @@ class Windowing:
     """Seconds of a video's clip, at most, for spaces that embed clips; 0: they embed frames alone."""
     clip_frames: int = 0
     """Frames of a clip, at most."""
+    clip_side: int = 0
+    """Pixels of the shorter side of a clip's frames; 0: as of pictures."""
+    page_side: int = 0
+    """Pixels of the shorter side of a document's page as a picture, for spaces that read such; 0: pages are words."""
 
     def cut(self) -> dict[str, Any]:
         """All of it by name, as fingerprints have it: what came later is left out where it says nothing."""
-        return {name: value for name, value in asdict(self).items() if value or not name.startswith("clip_")}
+        return {name: value for name, value in asdict(self).items() if value or not name.startswith(_LATER)}
+
+
+_LATER = ("clip_", "page_")
 
 
 class SourceFile(NamedTuple):

@@ -17,7 +17,10 @@ from mmsearch.types import Space
 def layout_of(space: Space) -> str:
     """16 hexadecimal digits."""
     cut = space.windowing.cut()
-    del cut["image_side"]  # how far a picture is reduced changes its pixels, not what is a segment
+    for side in ("image_side", "clip_side"):  # how far a picture is reduced changes its pixels, not what is a segment
+        cut.pop(side, None)
+    if "page_side" in cut:
+        cut["page_side"] = True
     text = json.dumps([cut, sorted(space.encoders)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

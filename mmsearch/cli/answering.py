@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmsearch.library import Library
 
 ANSWERED = frozenset(
-    ("query", "library", "text", "image", "audio", "video", "like", "modalities", "mode", "filter", "k", "offset",
+    ("query", "library", "text", "image", "audio", "video", "like", "compose", "modalities", "mode", "filter", "k", "offset",
      "dedup", "min_confidence", "show_all", "moments", "scores", "ids", "only_paths", "null", "as_json",
      "as_json_lines")
 )  # fmt: skip

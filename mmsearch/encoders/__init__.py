@@ -14,5 +14,5 @@ need them.
 | artefact | files of trained weights: one reader and writer for heads, fusions, projections, connections |
 | head, fusion, projection, connection | the modules that are trained, and their files |
 | projected, connected | spaces made of others by a projection or a connection |
-| explaining | what an encoder may offer so that a hit can be explained |
+| explaining | what an encoder may offer so that a hit can be explained, or several kinds be one input |
 """

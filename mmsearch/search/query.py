@@ -22,6 +22,7 @@ from mmsearch.core.arguments import checked
 from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.paths import TEMPORARY
+from mmsearch.encoders.explaining import JoinsKinds
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media import sniff
@@ -103,8 +104,13 @@ def embed_queries(queries: Sequence[Query], space: Space, pool: Callable[[], Dec
     """
     if not all(query.parts for query in queries):
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    vectors = iter(_embed_parts([part for query in queries for part in query.parts], space, pool))
-    made = [_unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) for query in queries]
+    joint = [embed_joint(query, space, pool) for query in queries]
+    apart = [query for query, vector in zip(queries, joint, strict=True) if vector is None]
+    vectors = iter(_embed_parts([part for query in apart for part in query.parts], space, pool))
+    made = [
+        _unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) if vector is None else vector
+        for query, vector in zip(queries, joint, strict=True)
+    ]
     return np.stack(made) if made else np.empty((0, space.dim), np.float32)
 
 
@@ -115,6 +121,45 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
     """
     query = _medium_at(path, context.query_decoding)
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
+
+
+def embed_joint(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors | None:
+    """float32 (dim,): what the model makes of words and a medium as one input. None: their vectors are to be added.
+
+    Raises: InvalidInput if it was to be joint and can't be, and as `embed_queries`.
+    """
+    if query.compose == "vector" or (len(query.parts) < 2 and query.compose == "auto"):
+        return None
+    words = space.encoders.get("text")
+    parts, why = None, f"the model {space.name!r} doesn't take several kinds as one input"
+    if isinstance(words, JoinsKinds) and words.joins:
+        parts, why = _joint_parts(query, space, words.joins, pool)
+        if parts is not None:
+            vector: Vectors = words.encode_joint(parts)[0]
+            return vector
+    if query.compose == "joint":
+        raise InvalidInput(f"this query can't be composed jointly: {why}", hint="--compose vector adds up its parts")
+    return None
+
+
+def _joint_parts(
+    query: Query, space: Space, joins: Sequence[Modality], pool: Callable[[], DecodePool]
+) -> tuple[dict[Modality, Prepared] | None, str]:
+    """What the model takes of each kind; or None, and why it is not one input."""
+    kinds = [part.modality for part in query.parts]
+    if len(set(kinds)) < max(len(kinds), 2) or "text" not in kinds or not set(kinds) <= set(joins):
+        return None, "it takes words with one picture, sound or video"
+    if any(part.weight != 1 or isinstance(part.value, StoredVector) for part in query.parts):
+        return None, "weights, and items by their vectors, are for sums"
+    parts: dict[Modality, Prepared] = {}
+    for part in query.parts:
+        if part.modality == "text" and not _is_words(part):
+            return None, "its words are a document"
+        own = _prepare_part(part.modality, part.value, space, pool).get(part.modality, [])
+        if len(own) != 1:
+            return None, f"its {kind_name(part.modality)} is of {len(own)} moments"
+        parts[part.modality] = own[0]
+    return parts, ""
 
 
 def _embed_parts(parts: Sequence[QueryPart], space: Space, pool: Callable[[], DecodePool]) -> list[Vectors]:
@@ -148,19 +193,26 @@ def _prepare_part(
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
         return {"text": [_encoder(space, "text").prepare(Segment("text", value))]}
-    for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
+    for segment_modality in _cut_into(modality, space) or ():
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
             space.encoders[segment_modality].encode([], query=True)
     with _as_file(modality, value) as path:
         pieces = _decode(path, modality, pool(), space)
-    asked = _SEGMENT_MODALITIES.get(modality)
+    asked = _cut_into(modality, space)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         if asked is None or piece.modality in asked:
             # What is said in a film, or the sound of a motion photo's, is not what it is shown for.
             by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
+
+
+def _cut_into(modality: Modality, space: Space) -> Sequence[Modality] | None:
+    """The segments that a medium is shown for; a video by its clips where the space embeds such. None: all."""
+    if modality == "video" and "video" in space.encoders:
+        return ("video", "audio")
+    return _SEGMENT_MODALITIES.get(modality)
 
 
 def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
@@ -324,7 +376,8 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
-    return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+    recalled = tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts)
+    return Query(mixed=recalled, compose=as_query(query).compose)
 
 
 def _item_at(path: bytes, context: LibraryContext) -> int:
@@ -346,5 +399,7 @@ def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None)
             hint="see the ids of results: mmsearch query WORDS --ids (item_id in JSON)",
         )
     cut = _SEGMENT_MODALITIES.get(known.modality, tuple(known.vectors))
+    if known.modality == "video" and "video" in known.vectors:
+        cut = ("video", "audio")
     seen = {modality: rows for modality, rows in known.vectors.items() if modality in cut} or known.vectors
     return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(seen)))

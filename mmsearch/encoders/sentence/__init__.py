@@ -9,7 +9,7 @@ from pathlib import Path
 from mmsearch.core import registry
 from mmsearch.encoders.model_names import locate_model
 from mmsearch.encoders.sentence.checkpoint import SentenceCheckpoint, read_sentence
-from mmsearch.encoders.sentence.encoders import Models, SentenceEncoder, TextEncoder
+from mmsearch.encoders.sentence.encoders import MediaEncoder, Models, SentenceEncoder, TextEncoder
 from mmsearch.encoders.sentence.folder import MODULES_FILE, names_below, required_files
 from mmsearch.encoders.sentence.options import ModelOptions
 from mmsearch.types import Space
@@ -44,10 +44,13 @@ def made_space(checkpoint: SentenceCheckpoint, device: str, precision: str) -> S
     """The space of a checkpoint. Raises: InvalidInput for a precision that it can't be run in."""
     models = Models(checkpoint)
     encoders = {
-        kind: (TextEncoder if kind == "text" else SentenceEncoder)(checkpoint, kind, device, precision, models)
+        kind: _ENCODERS.get(kind, MediaEncoder)(checkpoint, kind, device, precision, models)
         for kind in checkpoint.modalities
     }
     return Space(checkpoint.name, checkpoint.dim, checkpoint.windowing, dict(encoders))
+
+
+_ENCODERS = {"text": TextEncoder, "video": SentenceEncoder}
 
 
 def sentence_files(checkpoint: SentenceCheckpoint) -> list[Path]:

@@ -42,8 +42,8 @@ WINDOW_S = 10.0
 CLIP_S, CLIP_FRAMES = 10.0, 8
 """Of a video: the length of a clip, and how many frames of it a model sees."""
 PASSAGE_WORDS, LONGEST_CONTEXT = 180, 8192
-MOST_SIDE = 1024
-"""Pixels."""
+MOST_SIDE, MOST_CLIP_SIDE = 1024, 448
+"""Pixels of a picture's shorter side, and of a clip's where the model doesn't say."""
 SOFT_TOKENS = (70, 140, 280, 560, 1120)
 """What Gemma's processors take."""
 
@@ -298,7 +298,20 @@ def _windowing(
         passage_overlap=min(40, words // 5),
         clip_s=CLIP_S if clips and frames else 0.0,
         clip_frames=frames if clips else 0,
+        page_side=_side(seen, options) if reads_pages(seen, options) else 0,
+        clip_side=_clip_side(processors.get("video", {})) if clips and frames else 0,
     )
+
+
+def reads_pages(seen: Mapping[str, Any], options: ModelOptions) -> bool:
+    """Whether a model sees enough of a picture, in its own proportions, to read a page."""
+    own_size = "max_soft_tokens" in seen or (seen.get("size") or {}).get("longest_edge", 0) > MOST_SIDE
+    return bool(seen) and "image" not in options.without and own_size
+
+
+def _clip_side(said: Mapping[str, Any]) -> int:
+    """Pixels of the shorter side of a clip's frames."""
+    return _side(said, ModelOptions()) if "max_soft_tokens" in said else MOST_CLIP_SIDE
 
 
 def _side(seen: Mapping[str, Any], options: ModelOptions) -> int:

@@ -116,17 +116,6 @@ class SentenceEncoder(LazyEncoder[SharedModel]):
         asked: Any = [Asked(one, query) for one in batch]
         return super().encode(asked, query=query)
 
-    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
-        """A copy of a picture with the box grey, or of a sound silent within its times."""
-        hidden = prepared.copy()
-        if self.modality == "audio":
-            hidden[round(box[0] * len(hidden)) : round(box[2] * len(hidden))] = 0
-        elif self.modality == "image":
-            high, wide = hidden.shape[:2]
-            left, top, right, bottom = box
-            hidden[round(top * high) : round(bottom * high), round(left * wide) : round(right * wide)] = 128
-        return hidden
-
     def try_out(self) -> None:
         """Load the weights and put something through them. Raises: WeightsError."""
         self._loaded()
@@ -185,6 +174,21 @@ class SentenceEncoder(LazyEncoder[SharedModel]):
             )
         rows: NDArray[np.float32] = F.normalize(made.float(), dim=1).cpu().numpy()
         return rows
+
+
+class MediaEncoder(SentenceEncoder):
+    """Pictures or sounds."""
+
+    def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+        """A copy of a picture with the box grey, or of a sound silent within its times."""
+        hidden = prepared.copy()
+        if self.modality == "audio":
+            hidden[round(box[0] * len(hidden)) : round(box[2] * len(hidden))] = 0
+        elif self.modality == "image":
+            high, wide = hidden.shape[:2]
+            left, top, right, bottom = box
+            hidden[round(top * high) : round(bottom * high), round(left * wide) : round(right * wide)] = 128
+        return hidden
 
 
 class TextEncoder(SentenceEncoder):
