@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
+    from mmsearch.models.cost import Holdings, ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from mmsearch.training.serving.records import TrainedModel
     from mmsearch.training.training import LibraryTraining
     from mmsearch.types import (
+        Compose,
         Encoded,
         Failure,
         Finding,
@@ -155,6 +157,7 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
+    "mmsearch.models.cost": "Holdings ModelCost measure_cost",
     "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
@@ -167,8 +170,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
+        "Compose Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress "
+        "Query QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -190,6 +193,7 @@ __all__ = [
     "Box",
     "CatalogDamaged",
     "Comparison",
+    "Compose",
     "ConceptTie",
     "ConnectionResult",
     "Copy",
@@ -216,6 +220,7 @@ __all__ = [
     "ForgettingProof",
     "Forked",
     "Hit",
+    "Holdings",
     "Ids",
     "Imported",
     "IndexBuild",
@@ -255,6 +260,7 @@ __all__ = [
     "ModalityCounts",
     "Mode",
     "ModelAdded",
+    "ModelCost",
     "ModelStatus",
     "ModelSwitched",
     "Moment",
@@ -322,6 +328,7 @@ __all__ = [
     "available_models",
     "connect",
     "errors",
+    "measure_cost",
     "open",
     "prepare",
 ]

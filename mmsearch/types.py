@@ -211,8 +211,8 @@ class Moment:
     confidence: float | None
     """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
-    """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written, "video"
-    for a clip."""
+    """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written, and
+    "video" for a clip."""
     place: str | None = None
     """As a hit's."""
 
@@ -248,8 +248,8 @@ class Hit:
     passage: str | None = None
     """The best passage of a text."""
     matched: Modality | None = None
-    """Segment modality that matched: a video may be found by its picture ("image"), its sound ("audio"), what is said in
-    it ("text") or, with models that see motion, a clip ("video")."""
+    """Segment modality that matched: a video may be found by its picture ("image"), its sound ("audio"), what is said
+    in it ("text") or, with models that see motion, a clip ("video")."""
     item_id: int = -1
     segment_id: int = -1
     metadata: Metadata = field(default_factory=dict, hash=False)

@@ -26,7 +26,8 @@ class VideoDecoder:
 
     Frames: the duration is cut into even spans, at least `min_frames` and at most `frames_per_minute` of them, and the
     frame on the screen in the middle of each is taken; one that is on the screen for several spans is taken once.
-    For a space that embeds clips, these are taken in the same pass. Damaged frames are skipped; a video of which no frame, but sound can be decoded gives the sound.
+    For a space that embeds clips, these are taken in the same pass. Damaged frames are skipped; a video of which no
+    frame, but sound can be decoded gives the sound.
     """
 
     modality: Modality = "video"

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def filled(folder: Path) -> Path:
     sound(folder / "high.wav", "high", "low")
     video(folder / "film.mp4", "red", "green", "blue", seconds=8.0)
     words(folder / "note.txt", "waves on a beach")
-    pdf(folder / "report.pdf", ["Figures of May", "More figures"], title="Report")
+    pdf(folder / "report.pdf", ["Figures of May", "W" * 60], title="Report")
     return folder
 
 
@@ -57,7 +58,7 @@ def test_a_video_has_clips_with_their_times(open_tiny: OpenTiny, filled: Path) -
     library = open_tiny(space=sentence.space("gemma"))
     library.ingest(filled)
     with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
-        rows = db.execute("SELECT start_s, end_s FROM segments WHERE modality = 'video' ORDER BY ordinal").fetchall()
+        rows = db.execute('SELECT start, "end" FROM segments WHERE modality = ? ORDER BY ordinal', ["video"]).fetchall()
     assert rows == [(0.0, 8.0), (8.0, 16.0), (16.0, 24.0)]
     hit = library.search(Query(video=filled / "film.mp4"), 1, modalities=["video"], mode="vector")[0]
     assert hit.matched in ("video", "image", "audio") and hit.start is not None
@@ -88,12 +89,12 @@ def test_words_with_a_picture_are_the_models_own_joint_input(open_tiny: OpenTiny
     from PIL import Image
 
     picture = np.asarray(Image.open(filled / "red.png").convert("RGB"))
-    reader = space.encoders["text"]
+    reader: Any = space.encoders["text"]
     parts = {
         "text": reader.prepare(Segment("text", "waves")),
         "image": space.encoders["image"].prepare(Segment("image", picture)),
     }
-    np.testing.assert_allclose(made[:1], reader.encode_joint(parts), atol=1e-5)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(made[:1], reader.encode_joint(parts), atol=1e-5)
     assert found(library, joint)
     with pytest.raises(InvalidInput, match="can't be composed jointly"):
         library.search(Query(text="waves", compose="joint"))
