@@ -170,8 +170,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Compose Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress "
-        "Query QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
+        "Compose Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage "
+        "Progress Query QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }

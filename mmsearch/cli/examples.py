@@ -207,7 +207,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "prepare": (
         "mmsearch prepare",
         "mmsearch prepare embeddinggemma-2",
-        "mmsearch prepare clap-htsat --yes",
         "mmsearch prepare siglip2-b-16 --from /media/usb/ViT-B-16-SigLIP2",
     ),
     "connect": (

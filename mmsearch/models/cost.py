@@ -67,8 +67,9 @@ def measure_cost(name: str, device: str = "auto", precision: str = "auto", again
         return ModelCost(name, *(float(one) if isinstance(one, int | float) else None for one in known))
     space: Space = registry.load_part("spaces", target)(device, precision)
     probed = _Probe(space)
-    found = [probed.pictures(), probed.minute("audio"), probed.minute("video"), probed.passages()]
-    Memory(_MEMORY).note(key, [None if one is None else round(one, 5) for one in found])
+    measured = (probed.pictures(), probed.minute("audio"), probed.minute("video"), probed.passages())
+    found = [None if one is None else round(one, 5) for one in measured]
+    Memory(_MEMORY).note(key, found)
     return ModelCost(name, *found)
 
 

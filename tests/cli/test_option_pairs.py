@@ -22,6 +22,7 @@ COMMANDS = {path: command for path, command in commands(cli) if not isinstance(c
 UNTESTED = {
     "prepare": "its only pair is --from with --yes, which answers a question that a copy does not ask",
     "help": "no options",
+    "models": "--cost runs the models that are here (tests/models/test_recommend.py)",
     "serve": "it serves until it is ended; tests/serve run it",
     "watch": "it goes on until it is stopped",
     "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",
