@@ -137,7 +137,9 @@ def plan_download(name: str, source: Path | None = None) -> DownloadPlan:
     folder = models_folder() / model_store.folder_name(target)
     preset = presets.find_preset(target)
     if source is None:
-        repository = hub.look_up((preset and preset.repository) or package.repository(target))
+        repository = hub.look_up(
+            (preset and preset.repository) or package.repository(registry.split_options(target)[0])
+        )
         names = pretrained.required_files(target, {file.name for file in repository.files}, repository.name)
         files = {file.name: file for file in repository.files}
         return DownloadPlan(target, folder, replace(repository, files=tuple(files[name] for name in names)), preset)

@@ -74,7 +74,8 @@ def test_a_page_is_found_by_what_it_looks_like(open_tiny: OpenTiny, filled: Path
         Image.fromarray(drawn).save(tmp_path / "page.png")
         hit = library.search(Query(image=tmp_path / "page.png"), 1, modalities=["text"], mode="vector")[0]
         assert (hit.path.name, hit.page, hit.matched) == ("report.pdf", page, "image")
-        assert hit.cosine is not None and hit.cosine > 0.99
+        # Not 1: the model has other words before queries than before documents.
+        assert hit.cosine is not None and hit.cosine > 0.9
 
 
 def test_words_with_a_picture_are_the_models_own_joint_input(open_tiny: OpenTiny, filled: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmsearch.core.json_text import parse_json
 from mmsearch.encoders import model_store
-from mmsearch.encoders.huggingface.checkpoint import weights_among
+from mmsearch.encoders.huggingface.checkpoint import WEIGHTS_FILE, weights_among
 from mmsearch.encoders.sentence.template import check_template
 from mmsearch.encoders.tokenizer import TOKENIZER_FILE
 from mmsearch.errors import WeightsError
@@ -33,6 +33,7 @@ MOST_LAYERS = 512
 ANEW = "get the model anew, with the files as they were published"
 DECLINED = "take a model of sentence-transformers that needs no code of its own"
 
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/(?:config\.json|model\.safetensors)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S")
 _CLASS = re.compile(r"[A-Za-z0-9_]+")
@@ -59,8 +60,13 @@ def required_files(names: Collection[str], place: object) -> list[str]:
                 "SentenceTransformer(...).save_pretrained(FOLDER)",
             )
     weights = weights_among([name for name in names if "/" not in name], place)
-    texts = [name for name in TEXTS if name in names and name != MODULES_FILE]
-    return [MODULES_FILE, *texts, TOKENIZER_FILE, *module_files(names), *weights]
+    return [*_read_files(names), *weights]
+
+
+def _read_files(names: Collection[str]) -> list[str]:
+    """All of them but the weights."""
+    return [MODULES_FILE, *(name for name in TEXTS if name in names and name != MODULES_FILE), TOKENIZER_FILE,
+            *module_files(names)]  # fmt: skip
 
 
 def names_below(folder: Path) -> set[str]:
@@ -81,7 +87,11 @@ def read_configs(folder: Path) -> dict[str, Any]:
             hint="where you trust it, merge it into its base and save that",
         )
     configs = {}
-    for name in required_files(names, folder):
+    # While a model is downloaded its weights are to come.
+    coming = not any("/" not in name and name.endswith(_WEIGHTS) for name in names)
+    for name in required_files({*names, WEIGHTS_FILE} if coming else names, folder):
+        if coming and name == WEIGHTS_FILE:
+            continue
         _check_place(folder, folder / name)
         if name == TEMPLATE_FILE:
             check_template(folder / name, _text(folder / name))
