@@ -131,6 +131,8 @@ def prepare(name: str | None, source: Path | None, yes: bool) -> None:
     show.line(f"{name}: {show.size(total)} from {planned.source}")
     show.line(f"to {planned.folder}")
     show.line(f"licence: {_terms(facts.licence, facts.non_commercial) if facts else _terms(None, False)}")
+    if facts and facts.unverified:
+        show.line(f"what is said of it here is {facts.unverified}: it was not measured")
     if source is None and not yes and not _agreed():
         click.echo("nothing was downloaded")
         return

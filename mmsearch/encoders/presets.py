@@ -30,7 +30,7 @@ class ModelPreset:
     dimensions: tuple[int, ...] = ()
     """What its vectors may be cut to, by its publishers' word (Matryoshka)."""
     unverified: str = ""
-    """What of these facts could not be checked, in words."""
+    """Where these facts are from, if nothing of them was measured."""
 
     @property
     def target(self) -> str:

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mmsearch.core import registry
+from mmsearch.core.config import models_folder
 from mmsearch.core.trust import checked_target
 from mmsearch.encoders.model_store import folder_name
 from mmsearch.encoders.sentence import find_sentence
@@ -106,6 +107,14 @@ def test_options_are_part_of_a_space(folder: Path) -> None:
 def test_an_option_that_makes_no_sense_is_refused(folder: Path, options: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         find_sentence(f"st-dir:{folder}{options}")
+
+
+def test_dimensions_are_those_that_the_publishers_trained_for(folder: Path) -> None:
+    shutil.copytree(folder, models_folder() / "st--google--embeddinggemma-2")
+    assert find_sentence("st:google/embeddinggemma-2").name == "st:google/embeddinggemma-2"
+    with pytest.raises(InvalidInput, match="was not trained for vectors of 32 numbers") as refused:
+        find_sentence("st:google/embeddinggemma-2,dimensions=32")
+    assert refused.value.hint == "dimensions is one of 128, 256, 512, 768"
 
 
 def test_options_keep_their_order() -> None:

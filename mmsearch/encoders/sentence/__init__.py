@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mmsearch.core import registry
 from mmsearch.encoders.model_names import locate_model
+from mmsearch.encoders.presets import find_preset
 from mmsearch.encoders.sentence.checkpoint import SentenceCheckpoint, read_sentence
 from mmsearch.encoders.sentence.encoders import MediaEncoder, Models, SentenceEncoder, TextEncoder
 from mmsearch.encoders.sentence.folder import MODULES_FILE, names_below, required_files
 from mmsearch.encoders.sentence.options import ModelOptions
+from mmsearch.errors import InvalidInput
 from mmsearch.types import Space
 
 FAMILIES = ("st", "st-dir")
@@ -22,8 +24,21 @@ __all__ = ["FAMILIES", "SentenceCheckpoint", "find_sentence", "required_files", 
 def find_sentence(target: str) -> SentenceCheckpoint:
     """The checkpoint behind a target. Raises: InvalidInput, WeightsError for one that isn't here or can't be used."""
     plain, options = registry.split_options(target)
+    chosen = ModelOptions.parse(options)
+    _check_dimensions(plain, chosen)
     name, folder = locate_model(plain, (MODULES_FILE,))
-    return read_sentence(f"{name}{options}", folder, ModelOptions.parse(options))
+    return read_sentence(f"{name}{options}", folder, chosen)
+
+
+def _check_dimensions(plain: str, options: ModelOptions) -> None:
+    """Raises: InvalidInput for another length than the publishers trained for, where that is known."""
+    preset = find_preset(plain)
+    allowed = () if preset is None or not preset.dimensions else (*preset.dimensions, preset.dim)
+    if options.dimensions is not None and allowed and options.dimensions not in allowed:
+        raise InvalidInput(
+            f"{plain} was not trained for vectors of {options.dimensions} numbers",
+            hint=f"dimensions is one of {', '.join(map(str, allowed))}",
+        )
 
 
 def read_folder(target: str, folder: Path) -> SentenceCheckpoint:
