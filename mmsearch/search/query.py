@@ -2,11 +2,7 @@
 
 import os
 import re
-import shutil
-import tempfile
-import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,24 +17,22 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
 from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.core.paths import TEMPORARY
 from mmsearch.encoders.explaining import JoinsKinds
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media import sniff
 from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.search.query_file import query_file
 from mmsearch.search.shared_lists import QueryBatch, SearchedLists
 from mmsearch.types import (
     Hit,
     Modality,
-    PillowImage,
     Prepared,
     Query,
     QueryLike,
     QueryPart,
     Segment,
-    Sound,
     Space,
     StoredVector,
     Vectors,
@@ -53,10 +47,6 @@ _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
     "video": ("image", "audio"),
 }
 """What a medium is cut into. Of text it depends on the passage whether torch is needed."""
-
-
-MAX_RATE, MAX_CHANNELS = 10_000_000, 100
-"""Hz and channels of a sound; the head of a WAVE file holds no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +187,7 @@ def _prepare_part(
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
             space.encoders[segment_modality].encode([], query=True)
-    with _as_file(modality, value) as path:
+    with query_file(modality, value) as path:
         pieces = _decode(path, modality, pool(), space)
     asked = _cut_into(modality, space)
     by_modality: dict[Modality, list[Prepared]] = {}
@@ -260,58 +250,6 @@ def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> l
         elif isinstance(event, FileSkipped) or event.modality != modality:
             raise InvalidInput(f"{path.name} is a {kind_name(event.modality)}, not a {kind_name(modality)}")
     return pieces
-
-
-@contextmanager
-def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
-    """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
-    if isinstance(value, str | os.PathLike):
-        path = Path(checked(f"the query's {modality}", value, str | os.PathLike[str]))
-        if not path.exists():
-            raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
-        yield path
-        return
-    # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-    try:
-        path = folder / f"query-{modality}"
-        if isinstance(value, bytes | bytearray | memoryview):
-            path.write_bytes(value)
-        elif isinstance(value, PillowImage):
-            _write_picture(path, value)
-        else:
-            _write_wave(path, *checked("a sound", value, Sound))
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_picture(path: Path, picture: PillowImage) -> None:
-    try:
-        # TIFF takes every mode Pillow has, with its profile and orientation.
-        picture.save(path, "TIFF", exif=picture.getexif(), icc_profile=picture.info.get("icc_profile"))
-    except Exception as error:  # what a picture's own class raises, which may be anybody's
-        raise InvalidInput(f"the picture can't be read: {error}", hint="give a path, or another picture") from error
-
-
-def _write_wave(path: Path, samples: Any, rate: float) -> None:
-    """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
-    try:
-        array = np.asarray(samples, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"a sound's samples can't be read: {error}", hint="an array of numbers in [-1, 1]"
-        ) from error
-    array = array[:, np.newaxis] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or not 1 <= rate <= MAX_RATE:
-        raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
-    if array.shape[1] > MAX_CHANNELS:
-        raise InvalidInput(f"a sound of {array.shape[1]} channels", hint="samples are (n,) or (n, channels)")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(array.shape[1])
-        file.setsampwidth(4)
-        file.setframerate(int(rate))
-        file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
 
 
 def load_encoders(context: LibraryContext) -> None:
