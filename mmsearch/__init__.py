@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.models.available import AvailableModel, available_models
+    from mmsearch.models.cost import Holdings, ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from mmsearch.training.serving.records import TrainedModel
     from mmsearch.training.training import LibraryTraining
     from mmsearch.types import (
+        Compose,
         Encoded,
         Failure,
         Finding,
@@ -169,6 +171,7 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
+    "mmsearch.models.cost": "Holdings ModelCost measure_cost",
     "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
@@ -181,8 +184,8 @@ _OFFERED = {
     "mmsearch.training.serving.records": "TrainedModel",
     "mmsearch.training.training": "LibraryTraining",
     "mmsearch.types": (
-        "Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage Progress Query "
-        "QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
+        "Compose Encoded Failure Finding Hit Item Label Level Location MetaValue Moment OnProgress PillowImage "
+        "Progress Query QueryLike QueryPart LibraryRoot SavedSearch Sound StoredVector"
     ),
     "mmsearch.vectors.presets": "IndexPreset",
 }
@@ -204,6 +207,7 @@ __all__ = [
     "Box",
     "CatalogDamaged",
     "Comparison",
+    "Compose",
     "ConceptTie",
     "ConnectionResult",
     "Copy",
@@ -236,6 +240,7 @@ __all__ = [
     "ForgettingProof",
     "Forked",
     "Hit",
+    "Holdings",
     "Ids",
     "Imported",
     "IndexBuild",
@@ -276,6 +281,7 @@ __all__ = [
     "ModalityCounts",
     "Mode",
     "ModelAdded",
+    "ModelCost",
     "ModelStatus",
     "ModelSwitched",
     "Moment",
@@ -345,6 +351,7 @@ __all__ = [
     "available_models",
     "connect",
     "errors",
+    "measure_cost",
     "open",
     "prepare",
 ]

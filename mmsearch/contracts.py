@@ -68,6 +68,21 @@ class Windowing:
     passage_words: int = 180
     passage_overlap: int = 40
     """Words two neighbouring passages share."""
+    clip_s: float = 0.0
+    """Seconds of a video's clip, at most, for spaces that embed clips; 0: they embed frames alone."""
+    clip_frames: int = 0
+    """Frames of a clip, at most."""
+    clip_side: int = 0
+    """Pixels of the shorter side of a clip's frames; 0: as of pictures."""
+    page_side: int = 0
+    """Pixels of the shorter side of a document's page as a picture, for spaces that read such; 0: pages are words."""
+
+    def cut(self) -> dict[str, Any]:
+        """All of it by name, as fingerprints have it: what came later is left out where it says nothing."""
+        return {name: value for name, value in asdict(self).items() if value or not name.startswith(_LATER)}
+
+
+_LATER = ("clip_", "page_")
 
 
 class SourceFile(NamedTuple):
@@ -106,8 +121,8 @@ class Segment:
     """One piece of a file, as an encoder's `prepare` takes it.
 
     `data` is a str for "text", uint8 (height, width, 3) sRGB for "image", float32 (samples,) mono in [-1, 1] for
-    "audio" at `rate` Hz. A video yields "image" and "audio" segments, and "text" for
-    what is said.
+    "audio" at `rate` Hz, uint8 (frames, height, width, 3) evenly spaced in its span for "video". A video yields "image"
+    and "audio" segments, "text" for what is said, and "video" where the space embeds clips (`Windowing.clip_s`).
     """
 
     modality: Modality
@@ -117,6 +132,8 @@ class Segment:
     part: bool = False
     """Whether it shows a part of what another segment shows whole, or what is beside it: whether two files are the same
     thing is told without it."""
+    title: str | None = None
+    """Of the document that a text is of."""
 
 
 Metadata: TypeAlias = dict[str, Any]
@@ -226,7 +243,7 @@ class EncoderSpec:
 
     name: str
     modality: Modality
-    """Segment modality it takes: "text", "image" or "audio"."""
+    """Segment modality it takes: "text", "image", "audio", or "video" for clips."""
     dim: int
     weights: Mapping[str, str] = field(hash=False)
     """File name -> sha256 of every weight file the vectors depend on."""
@@ -285,7 +302,7 @@ class Space:
     def fingerprint(self) -> str:
         """sha256 over weights, preprocessing and windowing: equal fingerprints mean comparable vectors."""
         specs = {m: _identity(e.spec) for m, e in sorted(self.encoders.items())}
-        text = json.dumps([self.name, self.dim, asdict(self.windowing), specs], sort_keys=True)
+        text = json.dumps([self.name, self.dim, self.windowing.cut(), specs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -182,7 +182,7 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
         Raises: InvalidInput for a senseless threshold or kind, LibraryEmpty.
         """
         registry.check_modalities(modalities)
-        thresholds = duplicates.thresholds(threshold, self.settings.similarity)
+        thresholds = duplicates.thresholds(threshold, self.settings.similar_segments)
         wanted = duplicates.Wanted(
             thresholds, duplicates.checked_kinds(kinds), threshold is None, modalities, filter_of(filter)
         )

@@ -63,6 +63,10 @@ QueryValue: TypeAlias = "str | os.PathLike[str] | Encoded | PillowImage | Sound 
 """What a part of a query is made of."""
 
 
+Compose: TypeAlias = Literal["auto", "joint", "vector"]
+"""How the parts of a query become one vector."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryPart:
     """One ingredient of a query; a negative weight pushes results away from it. Raises: InvalidInput."""
@@ -114,8 +118,13 @@ class Query:
     """Further parts, as arithmetic leaves them."""
     like: "Hit | int | None" = None
     """An item of the library, by its stored vectors: a `Hit`, or its `item_id`. It is not its own answer."""
+    compose: Compose = "auto"
+    """How words and a picture or a sound become one: "joint", the model reads them as one input; "vector", their
+    vectors add up, as in arithmetic; "auto", joint where the model can."""
 
     def __post_init__(self) -> None:
+        if self.compose not in ("auto", "joint", "vector"):
+            raise InvalidInput(f"a query can't be composed by {self.compose!r}", hint="known: auto, joint, vector")
         if not isinstance(self.mixed, tuple) or not all(isinstance(part, QueryPart) for part in self.mixed):
             raise InvalidInput("`mixed` is a tuple of QueryPart", hint="queries add up: Query('a') + Query('b')")
         _ = self.parts  # each is checked as it is made
@@ -145,7 +154,9 @@ class Query:
         return (*(QueryPart(modality, value) for modality, value in named if value is not None), *self.mixed)
 
     def __add__(self, other: "Query") -> "Query":
-        return Query(mixed=self.parts + other.parts) if isinstance(other, Query) else NotImplemented
+        if not isinstance(other, Query):
+            return NotImplemented
+        return Query(mixed=self.parts + other.parts, compose="vector" if self.parts and other.parts else self.compose)
 
     def __sub__(self, other: "Query") -> "Query":
         return self + -1.0 * other if isinstance(other, Query) else NotImplemented
@@ -203,7 +214,8 @@ class Moment:
     confidence: float | None
     """In [0, 1], as a hit's, by its meaning alone."""
     matched: Modality
-    """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written."""
+    """Segment modality: "image" for what is seen, "audio" for what is heard, "text" for what is said or written, and
+    "video" for a clip."""
     place: str | None = None
     """As a hit's."""
     source: str | None = None
@@ -241,8 +253,8 @@ class Hit:
     passage: str | None = None
     """The best passage of a text."""
     matched: Modality | None = None
-    """Segment modality that matched: a video may be found by its picture ("image"), its sound ("audio") or what is said
-    in it ("text")."""
+    """Segment modality that matched: a video may be found by its picture ("image"), its sound ("audio"), what is said
+    in it ("text") or, with models that see motion, a clip ("video")."""
     item_id: int = -1
     segment_id: int = -1
     metadata: Metadata = field(default_factory=dict, hash=False)

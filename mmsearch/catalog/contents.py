@@ -83,6 +83,17 @@ def counts_by_modality(connection: Connection, space: str) -> list[Counts]:
     ]
 
 
+def lengths_by_modality(connection: Connection) -> dict[str, tuple[int, float]]:
+    """Item modality -> contents of present items, and seconds of them all."""
+    held = select(ItemRow.content_id).where(ItemRow.status == "present")
+    rows = connection.execute(
+        select(Content.modality, func.count(), func.coalesce(func.sum(Content.duration), 0.0))
+        .where(Content.id.in_(held))
+        .group_by(Content.modality)
+    )
+    return {modality: (count, float(seconds or 0)) for modality, count, seconds in rows}
+
+
 def contents_to_keep_first(
     connection: Connection, modalities: Collection[Modality] | None = None, filter: Filter | None = None
 ) -> list[tuple[Modality, int]]:

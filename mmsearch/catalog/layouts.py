@@ -6,7 +6,6 @@ segment of a layout has a vector in each space of that layout, and whoever reads
 
 import hashlib
 import json
-from dataclasses import asdict
 
 from sqlalchemy import ScalarSelect, select
 from sqlalchemy.orm import InstrumentedAttribute
@@ -17,8 +16,11 @@ from mmsearch.types import Space
 
 def layout_of(space: Space) -> str:
     """16 hexadecimal digits."""
-    cut = asdict(space.windowing)
-    del cut["image_side"]  # how far a picture is reduced changes its pixels, not what is a segment
+    cut = space.windowing.cut()
+    for side in ("image_side", "clip_side"):  # how far a picture is reduced changes its pixels, not what is a segment
+        cut.pop(side, None)
+    if "page_side" in cut:
+        cut["page_side"] = True
     text = json.dumps([cut, sorted(space.encoders)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

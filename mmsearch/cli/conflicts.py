@@ -51,6 +51,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
         Exclusion("--paths", "--scores --ids --all --moments --explain", "--paths prints all paths, and nothing else"),
         _NULL,
     ),
+    "models": (Need("--library", "--cost"),),
     "duplicates": (Exclusion("--paths", "--json", _FORMS), _NULL),
     "ingest": (Exclusion("--quiet", "--verbose --json", _FORMS), Exclusion("--verbose", "--json", _IN_JSON)),
     "failures": (

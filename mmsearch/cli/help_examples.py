@@ -227,11 +227,12 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "models": (
         "mmsearch models",
+        "mmsearch models --cost --library photos.library",
         "mmsearch models --json",
     ),
     "prepare": (
-        "mmsearch prepare siglip2-b-16",
-        "mmsearch prepare clap-htsat --yes",
+        "mmsearch prepare",
+        "mmsearch prepare embeddinggemma-2",
         "mmsearch prepare siglip2-b-16 --from /media/usb/ViT-B-16-SigLIP2",
     ),
     "connect": (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import output, show
-from mmsearch.cli.options import FilePath, json_option
+from mmsearch.cli.options import FilePath, json_option, library_option, open_library
 from mmsearch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,20 +18,65 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--cost", is_flag=True, help="Measure what the library would take with each model on this machine.")
+@library_option
 @json_option
-def models(as_json: bool) -> None:
+def models(cost: bool, library: Path | None, as_json: bool) -> None:
     """List the models, and those on this machine.
 
-    `prepare` gets one. `connect` joins two: pictures by one model, sounds by another.
+    `prepare` gets one. `connect` joins two: pictures by one model, sounds by another. Below stands which one suits
+    this machine.
     """
     from mmsearch.models.available import available_models
 
     found = available_models()
+    if cost:
+        _costs([model.name for model in found if model.installed], library, as_json)
+        return
     if as_json:
         show.echo_json([asdict(model) for model in found])
         return
     columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
     show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
+    _recommend()
+
+
+def _recommend() -> None:
+    """One line: the model that suits this machine, and how to get it."""
+    from mmsearch.models.recommend import recommended, this_machine
+
+    machine = this_machine()
+    best = recommended(machine)
+    way = "it comes with mmsearch" if best.repository is None else f"mmsearch prepare {best.name}"
+    show.line(
+        f"For this machine ({machine}): {best.name}, {best.summary.removeprefix('recommended: ')}; {way}", err=True
+    )
+
+
+def _costs(names: "list[str]", library: Path | None, as_json: bool) -> None:
+    """What each model takes here, and for what the library holds."""
+    from mmsearch.models.cost import measure_cost
+
+    with open_library(library) as opened:
+        holdings = opened.model.holdings()
+    costs = [measure_cost(name) for name in names]
+    if as_json:
+        show.echo_json([{**asdict(one), "library": one.of(holdings)} for one in costs])
+        return
+    columns = ("name", "a picture", "a minute of sound", "a minute of video", "a passage", "this library")
+    parts = [(one.picture, one.sound_minute, one.video_minute, one.passage) for one in costs]
+    rows = [
+        (one.name, *("-" if part is None else f"{part:.3g} s" for part in own), _long(one.of(holdings)))
+        for one, own in zip(costs, parts, strict=True)
+    ]
+    show.table(columns, rows)
+
+
+def _long(seconds: float) -> str:
+    """In words: "about 3 h", "25 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.0f} h"
 
 
 def _row(model: "AvailableModel") -> tuple[str, ...]:
@@ -57,7 +102,7 @@ def _terms(licence: str | None, non_commercial: bool) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--from",
     "source",
@@ -66,13 +111,18 @@ def _terms(licence: str | None, non_commercial: bool) -> str:
     help="Copy from this folder, laid out as on the hub, instead of downloading.",
 )
 @click.option("--yes", is_flag=True, help="Download without asking.")
-def prepare(name: str, source: Path | None, yes: bool) -> None:
+def prepare(name: str | None, source: Path | None, yes: bool) -> None:
     """Download or copy the model NAME (see `mmsearch models`).
 
-    This is the only command that ever downloads anything.
+    This is the only command that ever downloads anything. Without a NAME it says which model suits this machine.
     """
     from mmsearch.models import download, speech
 
+    if name is None:
+        if source is not None or yes:
+            raise click.UsageError("name the model to prepare")
+        _recommend()
+        return
     if speech.is_speech_model(name):
         _prepare_speech(name, source, yes)
         return
@@ -84,6 +134,8 @@ def prepare(name: str, source: Path | None, yes: bool) -> None:
     show.line(f"{name}: {show.size(total)} from {planned.source}")
     show.line(f"to {planned.folder}")
     show.line(f"licence: {_terms(facts.licence, facts.non_commercial) if facts else _terms(None, False)}")
+    if facts and facts.unverified:
+        show.line(f"what is said of it here is {facts.unverified}: it was not measured")
     if source is None and not yes and not _agreed():
         click.echo("nothing was downloaded")
         return

@@ -39,6 +39,13 @@ _FILE = FilePath()
 @click.option("--audio", type=_FILE, help="A sound to search with.")
 @click.option("--video", type=_FILE, help="A video to search with.")
 @click.option("--like", type=int, metavar="ID", help="Find more like the result with this id (see --ids).")
+@click.option(
+    "--compose",
+    type=click.Choice(["auto", "joint", "vector"]),
+    default="auto",
+    show_default=True,
+    help="Words with a picture or a sound: read by the model as one, or their vectors added up.",
+)
 @kinds_option
 @click.option(
     "--in-folder",

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,14 +88,16 @@ def asked_query(opened: "Library", words: Sequence[str], options: Mapping[str, A
 
     image, audio, video = (surroundings.located(options[name]) for name in ("image", "audio", "video"))
     query = Query(options["text"], image, audio, video, like=options["like"])
-    for sign, group in _groups(words):
+    groups = list(_groups(words))
+    for sign, group in groups:
         weight, group = _weight(group)
         query = query + sign * weight * _meant(opened, group)
     if not query.parts:
         raise InvalidInput(
             "the query is empty: what are you looking for?", hint="mmsearch query WORDS, or a picture's or sound's path"
         )
-    return query
+    # What stands together is one query; what a sign joins is arithmetic.
+    return replace(query, compose="vector" if options["compose"] == "auto" and len(groups) > 1 else options["compose"])
 
 
 def _groups(words: Sequence[str]) -> Iterator[tuple[float, list[str]]]:

@@ -196,12 +196,12 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
     if found.start is not None and found.end is not None:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
         if modality == "video" and found.source is None:
-            parts.append({"audio": "sound", "text": "words"}.get(found.matched or "", "picture"))
+            parts.append({"audio": "sound", "text": "words", "video": "clip"}.get(found.matched or "", "picture"))
     if found.place is not None:
         parts.append(found.place)
     elif found.page is not None:
         parts.append(f"p. {found.page}")
-    if found.place is not None and found.matched == "image":
+    if (found.place is not None or found.page is not None) and found.matched == "image":
         parts.append("picture")
     if found.passage:
         words = " ".join(found.passage.split())

@@ -44,7 +44,7 @@ class Resources:
         self.path = path
         self.settings = settings
         self._requested = requested
-        self.similarity_thresholds = settings.similarity
+        self.similarity_thresholds = settings.similar_segments
         """Segment modality -> cosine from which two segments may be of the same thing; every search asks for it."""
         self.proofs = Proofs()
         """That two contents are the same; of this catalog, until `let_go`."""

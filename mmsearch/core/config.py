@@ -217,6 +217,12 @@ class Settings:
         return self.keep_memory == "on" or (self.keep_memory == "auto" and _ours)
 
     @property
+    def similar_segments(self) -> Mapping[Modality, float]:
+        """Segment modality -> cosine: `similarity`, and for the clips of videos that of their frames."""
+        seen = self.similarity.get("image")
+        return self.similarity if seen is None else {"video": seen, **self.similarity}
+
+    @property
     def weights(self) -> Mapping[str, float]:
         """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named."""
         return self.fusion_weights if self.fusion == "weighted" else {}

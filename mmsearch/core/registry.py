@@ -6,6 +6,7 @@ A package adds a part with an entry point, for example:
     my-space = "my_package:space"
 """
 
+import re
 from collections.abc import Collection, Mapping
 from functools import cache, partial
 from importlib import import_module
@@ -43,6 +44,10 @@ BUILTIN: dict[str, dict[str, str]] = {
         "clap-htsat": "hf-hub:laion/clap-htsat-unfused",
         "clap-general": "hf-hub:laion/larger_clap_general",
         "pe-av-large": "hf-hub:facebook/pe-av-large",
+        "embeddinggemma-2": "st:google/embeddinggemma-2",
+        "embeddinggemma-2-text-image": "st:google/embeddinggemma-2,without=audio",
+        "qwen3-vl-embedding-2b": "st:Qwen/Qwen3-VL-Embedding-2B",
+        "qwen3-vl-embedding-8b": "st:Qwen/Qwen3-VL-Embedding-8B",
     },
     # (dim) -> VectorIndex, with a `load(path, dim)` classmethod
     "indexes": {
@@ -60,10 +65,17 @@ FAMILIES: dict[str, dict[str, str]] = {
         "local-dir": "mmsearch.encoders.pretrained:pretrained_space",
         "adapter": "mmsearch.encoders.pretrained:pretrained_space",
         "connected": "mmsearch.encoders.connected:connected_space",
+        "st": "mmsearch.encoders.sentence:sentence_space",
+        "st-dir": "mmsearch.encoders.sentence:sentence_space",
     },
 }
 """Kind -> what stands before the colon of a name -> "module:attribute", which gets the whole name first."""
 
+
+FOLDERS = ("local-dir", "adapter", "st-dir")
+"""Families whose names are folders."""
+
+_OPTIONS = re.compile(r"(?:,[a-z_]+=[a-z0-9+]*)+$")
 
 LONGEST_NAME = 240
 """Bytes of a name, which becomes the name of a folder, with some more."""
@@ -94,21 +106,36 @@ def target_of(kind: str, name: str) -> str:
     """
     _check_name(kind, name)
     family, _, rest = name.partition(":")
-    if family in ("local-dir", "adapter"):
+    if family == "st" and _is_folder(rest):
+        family = "st-dir"
+    if family in FOLDERS:
         # It is remembered, and must mean the same from wherever it is used.
-        return f"{family}:{Path(rest).expanduser().absolute()}"
+        folder, options = split_options(rest) if family == "st-dir" else (rest, "")
+        return f"{family}:{Path(folder).expanduser().absolute()}{options}"
     if ":" in name and kind in FAMILIES:
         return name
     # Reading the entry points takes milliseconds; most names need none of them.
-    table = BUILTIN[kind] if name in BUILTIN[kind] else known_targets(kind)
-    if name not in table:
+    short, options = split_options(name)
+    table = BUILTIN[kind] if short in BUILTIN[kind] else known_targets(kind)
+    if short not in table or (options and not table[short].startswith("st:")):
         raise UnknownName(f"no {kind.rstrip('s')} named {name!r}", hint=f"known: {', '.join(sorted(table))}")
-    return table[name]
+    return table[short] + options
+
+
+def split_options(name: str) -> tuple[str, str]:
+    """What is named, and the options behind it: "st:a/b,dimensions=256" -> ("st:a/b", ",dimensions=256")."""
+    found = _OPTIONS.search(name)
+    return (name[: found.start()], found[0]) if found else (name, "")
+
+
+def _is_folder(rest: str) -> bool:
+    """Whether what stands behind "st:" is a folder rather than OWNER/NAME."""
+    return rest.startswith((".", "~", "/", "\\")) or rest.count("/") != 1 or Path(rest).is_absolute()
 
 
 def _check_name(kind: str, name: str) -> None:
     """Raises: UnknownName for what can be no name of a part, nor of the folder that a model lies in."""
-    parts = name.split("/") if name.partition(":")[0] in ("local-dir", "adapter") else [name]
+    parts = name.split("/") if name.partition(":")[0] in (*FOLDERS, "st") else [name]
     longest = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
     if not name.strip(":") or "\0" in name or longest > LONGEST_NAME or len(name) > MAX_CHARACTERS:
         raise UnknownName(f"no {kind.rstrip('s')} can be named {brief_repr(name)}", hint="see: mmsearch models")

@@ -20,8 +20,6 @@ from mmsearch.core.json_text import parse_json
 from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import UnknownName, Untrusted
 
-PATHS = ("local-dir", "adapter")
-"""Families whose names are folders."""
 FILE_NAME = "named.json"
 """Beside the user's settings: what was named on this machine."""
 MAX_REMEMBERED = 1000
@@ -55,7 +53,8 @@ class Trust:
 def checked_target(target: str, *folders: Path | None) -> str:
     """A target that data names, if it may; its folder may lie below these. Raises: Untrusted."""
     family, _, rest = target.partition(":")
-    if family in PATHS:
+    if family in registry.FOLDERS:
+        rest = registry.split_options(rest)[0] if family == "st-dir" else rest
         if is_share(rest) or not _below(rest, [models_folder(), *(one for one in folders if one is not None)]):
             _refuse_folder(target, rest)
         return target
@@ -106,7 +105,7 @@ def remember_named(names: Iterable[str]) -> None:
 
     Where it can't be written it has to be named again the next time.
     """
-    lasting = [name for name in names if name.partition(":")[0] in (*PATHS, "sha256")]
+    lasting = [name for name in names if name.partition(":")[0] in (*registry.FOLDERS, "sha256")]
     known = remembered_names() if lasting else []
     fresh = [name for name in lasting if name not in known]
     if not fresh:

@@ -1,8 +1,9 @@
-"""Segments -> vectors. The one owner of torch, torchaudio and timm, inside the methods that need them.
+"""Segments -> vectors. The one owner of torch, torchaudio, timm and sentence-transformers, inside the methods that
+need them.
 
 | module | what |
 |---|---|
-| starter, open_clip, huggingface | the families of spaces |
+| starter, open_clip, huggingface, sentence | the families of spaces |
 | presets, model_names, pretrained | models by their names, and their checkpoints |
 | model_store, hub | the models folder, and where models are downloaded from |
 | lazy, tower, partial | weights that are loaded when they are first used, one modality at a time |
@@ -14,5 +15,5 @@
 | head, fusion, projection, connection | the modules that are trained, and their files |
 | projected, connected | spaces made of others by a projection or a connection |
 | queries | what an encoder may do with a query that it does not do with a passage |
-| explaining | what an encoder may offer so that a hit can be explained |
+| explaining | what an encoder may offer so that a hit can be explained, or several kinds be one input |
 """

@@ -23,6 +23,11 @@ def checked_output(vectors: NDArray[Any], count: int, spec: EncoderSpec) -> Vect
     norms = np.linalg.norm(vectors, axis=1)
     # NaN and infinity make the norm NaN or infinite, and so fail the comparison too.
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))
+    if len(wrong) and not np.isfinite(norms[wrong]).all():
+        raise EncodeError(
+            f"{spec.name} gave {len(wrong)} of {count} vectors with numbers that are none (NaN or infinity)",
+            hint="its weights need a wider precision: --precision bf16 on a GPU, or --precision fp32",
+        )
     if len(wrong):
         raise EncodeError(
             f"{spec.name} gave {len(wrong)} of {count} vectors whose norm is not 1 (first: row {wrong[0]}, "

@@ -187,9 +187,10 @@ class FusionItems:
 
 
 def fusion_items(parts: Sequence[Mapping[Modality, Vectors]], modalities: Sequence[Modality]) -> FusionItems:
-    """One item from each mapping of modality -> its segments' vectors, float32 (segments, dim). Raises: InvalidInput
-    for an item without segments or of NaN vectors."""
+    """One item from each mapping of modality -> its segments' vectors, float32 (segments, dim); modalities that are
+    not named are left out. Raises: InvalidInput for an item without segments or of NaN vectors."""
     order = {modality: place for place, modality in enumerate(modalities)}
+    parts = [{modality: rows for modality, rows in part.items() if modality in order} for part in parts]
     sizes = [sum(map(len, part.values())) for part in parts]
     if not parts or not all(sizes):
         raise InvalidInput("an item without vectors can't be fused")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmsearch.core import registry
 from mmsearch.core.json_text import parse_json
 from mmsearch.core.paths import cache_folder
 from mmsearch.errors import WeightsError
@@ -18,8 +19,9 @@ RECORD = "mmsearch.json"
 
 
 def folder_name(name: str) -> str:
-    """A model's name as the name of its folder: "hf-hub:timm/x" -> "hf-hub--timm--x"."""
-    return re.sub(r"[:/]", "--", name)
+    """A model's name as the name of its folder: "hf-hub:timm/x" -> "hf-hub--timm--x"; without its options."""
+    plain = registry.split_options(name)[0] if name.startswith("st:") else name
+    return re.sub(r"[:/]", "--", plain)
 
 
 def cached(repository: str, file: str) -> Path | None:

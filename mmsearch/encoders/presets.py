@@ -27,6 +27,10 @@ class ModelPreset:
     non_commercial: bool = False
     repository: str | None = None
     """Where its publishers keep it on the Hugging Face hub; None: it comes with the installation."""
+    dimensions: tuple[int, ...] = ()
+    """What its vectors may be cut to, by its publishers' word (Matryoshka)."""
+    unverified: str = ""
+    """Where these facts are from, if nothing of them was measured."""
 
     @property
     def target(self) -> str:
@@ -35,6 +39,7 @@ class ModelPreset:
 
 
 _SEEN, _HEARD = ("text", "image"), ("text", "audio")
+_BY_CARD = "all by its card"
 
 MODEL_PRESETS: tuple[ModelPreset, ...] = (
     ModelPreset(
@@ -54,6 +59,52 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
         120_565_249,
         "English",
         "Apache-2.0",
+    ),
+    ModelPreset(
+        "embeddinggemma-2",
+        "recommended: words, pictures, sounds and videos in one space",
+        (*_SEEN, "audio", "video"),
+        768,
+        2_960_000_000,
+        "over 100",
+        "Apache-2.0",
+        repository="google/embeddinggemma-2",
+        dimensions=(128, 256, 512),
+        unverified=_BY_CARD,
+    ),
+    ModelPreset(
+        "embeddinggemma-2-text-image",
+        "the same without sounds, which are then not loaded",
+        (*_SEEN, "video"),
+        768,
+        1_760_000_000,
+        "over 100",
+        "Apache-2.0",
+        repository="google/embeddinggemma-2",
+        dimensions=(128, 256, 512),
+        unverified=_BY_CARD,
+    ),
+    ModelPreset(
+        "qwen3-vl-embedding-2b",
+        "words, pictures, screens and videos; wants a GPU",
+        (*_SEEN, "video"),
+        2048,
+        8_380_000_000,
+        "over 30",
+        "Apache-2.0",
+        repository="Qwen/Qwen3-VL-Embedding-2B",
+        unverified=_BY_CARD,
+    ),
+    ModelPreset(
+        "qwen3-vl-embedding-8b",
+        "the same, larger; wants a large GPU",
+        (*_SEEN, "video"),
+        4096,
+        32_600_000_000,
+        "over 30",
+        "Apache-2.0",
+        repository="Qwen/Qwen3-VL-Embedding-8B",
+        unverified=_BY_CARD,
     ),
     ModelPreset(
         "mobileclip2-s2",
@@ -78,7 +129,7 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
     ),
     ModelPreset(
         "siglip2-b-16",
-        "recommended: much better than starter at a bearable price",
+        "much better than starter at a bearable price",
         _SEEN,
         768,
         1_500_751_880,
@@ -140,5 +191,7 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
 
 
 def find_preset(target: str) -> ModelPreset | None:
-    """The facts about the model that the registry knows by this name, if it is one of these."""
-    return next((preset for preset in MODEL_PRESETS if preset.target == target), None)
+    """The facts about the model that the registry knows by this name, whatever its options, if it is one of these."""
+    exact = next((preset for preset in MODEL_PRESETS if preset.target == target), None)
+    plain = registry.split_options(target)[0]
+    return exact or next((preset for preset in MODEL_PRESETS if preset.target == plain), None)

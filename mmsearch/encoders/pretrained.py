@@ -7,13 +7,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TypeAlias
 
-from mmsearch.encoders import huggingface, open_clip
+from mmsearch.encoders import huggingface, open_clip, sentence
 from mmsearch.encoders.huggingface.checkpoint import CONFIG_FILE as HUGGINGFACE_CONFIG
 from mmsearch.encoders.huggingface.checkpoint import HuggingFaceCheckpoint as HuggingFace
 from mmsearch.encoders.model_names import locate_model, split_name
 from mmsearch.encoders.open_clip import checkpoint, package
 from mmsearch.encoders.open_clip.checkpoint import CONFIG_FILE as OPEN_CLIP_CONFIG
 from mmsearch.encoders.open_clip.checkpoint import OpenClipCheckpoint as OpenClip
+from mmsearch.encoders.sentence import SentenceCheckpoint as Sentence
+from mmsearch.encoders.sentence import folder as sentence_folder
 from mmsearch.encoders.tokenizer import TOKENIZER_FILE
 from mmsearch.types import Space
 
@@ -22,7 +24,7 @@ CONFIGS = (OPEN_CLIP_CONFIG, HUGGINGFACE_CONFIG)
 DOCUMENTS = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md")
 """Terms that travel with the weights, if they are there."""
 
-Checkpoint: TypeAlias = OpenClip | HuggingFace
+Checkpoint: TypeAlias = OpenClip | HuggingFace | Sentence
 
 
 def pretrained_space(name: str, device: str = "auto", precision: str = "auto") -> Space:
@@ -33,11 +35,15 @@ def pretrained_space(name: str, device: str = "auto", precision: str = "auto") -
     checkpoint = find_pretrained(name)
     if isinstance(checkpoint, OpenClip):
         return open_clip.open_clip_space(checkpoint, device, precision)
+    if isinstance(checkpoint, Sentence):
+        return sentence.made_space(checkpoint, device, precision)
     return huggingface.huggingface_space(checkpoint, device, precision)
 
 
 def find_pretrained(name: str) -> Checkpoint:
     """The checkpoint behind a name. Raises: InvalidInput, WeightsError."""
+    if _is_sentence(name):
+        return sentence.find_sentence(name)
     if split_name(name)[0] == "adapter":
         return checkpoint.find_open_clip(name)
     return read_pretrained(*locate_model(name, CONFIGS))
@@ -45,20 +51,34 @@ def find_pretrained(name: str) -> Checkpoint:
 
 def read_pretrained(name: str, folder: Path) -> Checkpoint:
     """The checkpoint in a folder. Raises: WeightsError for a config that is missing, broken or makes no sense."""
+    if _is_sentence(name):
+        return sentence.read_folder(name, folder)
     names = {config for config in CONFIGS if (folder / config).is_file()}
     return (
         huggingface.read_huggingface(name, folder) if _transformers(names) else checkpoint.read_open_clip(name, folder)
     )
 
 
-def required_files(names: Collection[str], place: object) -> list[str]:
-    """Those files of a place that the model is made of, the config first and the weights last.
+def names_in(folder: Path) -> set[str]:
+    """The files of a folder, and of the folders in it, by their names below it."""
+    return sentence_folder.names_below(folder)
+
+
+def required_files(name: str, names: Collection[str], place: object) -> list[str]:
+    """Those files of a place that the model of this name is made of, the config first and the weights last.
 
     Raises: WeightsError if some are missing.
     """
+    if _is_sentence(name):
+        first, *others = sentence_folder.required_files(names, place)
+        return [first, *(name for name in DOCUMENTS if name in names), *others]
     library = huggingface if _transformers(names) else package
     required = library.required_files(names, place)
     return [required[0], *(name for name in DOCUMENTS if name in names), *required[1:]]
+
+
+def _is_sentence(name: str) -> bool:
+    return name.partition(":")[0] in sentence.FAMILIES
 
 
 def _transformers(names: Collection[str]) -> bool:
@@ -67,9 +87,10 @@ def _transformers(names: Collection[str]) -> bool:
 
 def pretrained_files(checkpoint: Checkpoint) -> list[Path]:
     """The files of a model on disk, those too that lie elsewhere. Raises: WeightsError if some are missing."""
-    here = {path.name: path for path in checkpoint.folder.glob("*") if path.is_file()}
+    family = "st:" if isinstance(checkpoint, Sentence) else ""
     others = package.elsewhere(checkpoint) if isinstance(checkpoint, OpenClip) else []
-    return [*others, *(here[name] for name in required_files(here, checkpoint.folder))]
+    here = required_files(family, names_in(checkpoint.folder), checkpoint.folder)
+    return [*others, *(checkpoint.folder / name for name in here)]
 
 
 def check_pretrained(checkpoint: Checkpoint) -> None:
@@ -79,12 +100,18 @@ def check_pretrained(checkpoint: Checkpoint) -> None:
     """
     if isinstance(checkpoint, OpenClip):
         package.check_open_clip(checkpoint)
+    elif isinstance(checkpoint, Sentence):
+        sentence.check_sentence(checkpoint)
     else:
         huggingface.check_huggingface(checkpoint)
 
 
 def tokenizer_repository(checkpoint: Checkpoint) -> str | None:
     """The repository whose tokenizer a model needs beside its own files; None if it has all it needs."""
-    if isinstance(checkpoint, HuggingFace) or checkpoint.reads_bpe or (checkpoint.folder / TOKENIZER_FILE).is_file():
+    if (
+        isinstance(checkpoint, HuggingFace | Sentence)
+        or checkpoint.reads_bpe
+        or (checkpoint.folder / TOKENIZER_FILE).is_file()
+    ):
         return None
     return str(checkpoint.text["hf_tokenizer_name"])

@@ -1,5 +1,6 @@
 """PDF documents through PDFium, page by page."""
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,11 @@ from mmsearch.errors import Corrupt, LimitExceeded, Unsupported
 from mmsearch.media import sniff
 from mmsearch.media.documents import facts as documents_facts
 from mmsearch.types import Limits, Metadata
+
+SLENDER = 4
+"""Longer side of a page's picture to the shorter, at most."""
+MOST_PICTURES = 2000
+"""Pages of one document that are drawn."""
 
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?(?:(Z|[+-]\d\d)'?(\d\d)?'?(?:00'?)?)?)?", re.ASCII)
 
@@ -85,6 +91,41 @@ def _drawn(page: Any, side: int) -> NDArray[np.uint8]:
         scale = side / max(*page.get_size(), 1.0)
         drawn = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False).to_numpy()
         return np.ascontiguousarray(drawn[:, :, :3] if drawn.ndim == 3 else np.dstack([drawn] * 3))
+    finally:
+        page.close()
+
+
+def pdf_pictures(path: Path, side: int, limits: Limits) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(1-based number, uint8 (height, width, 3), sRGB) of every page as it is printed, the shorter side `side` pixels
+    and the longer one at most `SLENDER` times that; a damaged or empty page is skipped."""
+    with _opened(path) as document:
+        for index in range(min(len(document), MOST_PICTURES)):
+            pixels = _picture(document, index, side, limits)
+            if pixels is not None:
+                yield index + 1, pixels
+
+
+def _picture(document: Any, index: int, side: int, limits: Limits) -> NDArray[np.uint8] | None:
+    try:
+        page = document[index]
+    except pdfium.PdfiumError:
+        return None
+    try:
+        width, height = page.get_size()
+        if not (math.isfinite(width * height) and min(width, height) > 0):
+            return None
+        scale = min(side / min(width, height), SLENDER * side / max(width, height))
+        if max(1, width * scale) * max(1, height * scale) > limits.pixels:
+            return None
+        bitmap = page.render(scale=scale, rev_byteorder=True, draw_annots=True)
+        try:
+            drawn = np.array(bitmap.to_numpy())
+        finally:
+            bitmap.close()
+        pixels = drawn[:, :, :3] if drawn.ndim == 3 else np.repeat(drawn[:, :, np.newaxis], 3, axis=2)
+        return np.ascontiguousarray(pixels) if pixels.min() != pixels.max() else None
+    except (pdfium.PdfiumError, ValueError):
+        return None
     finally:
         page.close()
 

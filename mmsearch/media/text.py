@@ -83,6 +83,10 @@ class TextDecoder:
         if pdf.is_pdf(head):
             for page, text in pdf.pdf_pages(path, self._limits):
                 yield from self._cut(Part(text, page))
+            if self._windowing.page_side:
+                for page, drawn in pdf.pdf_pictures(path, self._windowing.page_side, self._limits):
+                    # What else a document is compared by are its words.
+                    yield Segment("image", drawn, Span(page=page), part=True)
             return
         if is_document(path, head):
             yield from self._document(path, head, left_out)

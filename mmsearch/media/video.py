@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Transient, Unreadable
 from mmsearch.media import audio, subtitles, timeline, tracks
 from mmsearch.media import container as files
+from mmsearch.media.clips import ClipMaker
 from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.media.dates import EARLIEST, written_time
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
@@ -24,7 +26,8 @@ class VideoDecoder:
 
     Frames: the duration is cut into even spans, at least `min_frames` and at most `frames_per_minute` of them, and the
     frame on the screen in the middle of each is taken; one that is on the screen for several spans is taken once.
-    Damaged frames are skipped; a video of which no frame, but sound can be decoded gives the sound.
+    For a space that embeds clips, these are taken in the same pass. Damaged frames are skipped; a video of which no
+    frame, but sound can be decoded gives the sound.
     """
 
     modality: Modality = "video"
@@ -102,26 +105,34 @@ class VideoDecoder:
         count = max(self._windowing.min_frames, math.ceil((length or 0) / 60 * self._windowing.frames_per_minute))
         # A short clip is looked through twice rather than shown by fewer frames than it has.
         few = count <= self._windowing.min_frames
-        shots = self._sampled(path, length, count, timing.clock) if length else iter(())
+        clips = ClipMaker(self._windowing, length or 0.0)
+        shots = self._sampled(path, length, count, timing.clock, clips) if length else iter(())
         if few:
             taken = list(shots)
             if len(taken) < count:
                 taken = list(self._few(path, count, timing.clock)) or taken
             shots = iter(taken)
         for shot in shots:
+            yield from clips.ready()
             yield Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
+        yield from clips.rest()
 
-    def _sampled(self, path: Path, length: float, count: int, clock: Clock) -> Iterator["_Shot"]:
-        """The frame in the middle of each of `count` even spans."""
+    def _sampled(self, path: Path, length: float, count: int, clock: Clock, clips: ClipMaker) -> Iterator["_Shot"]:
+        """The frame in the middle of each of `count` even spans; `clips` get theirs in the same pass."""
         with files.opened_container(path) as container:
             stream = files.picture_stream(container)
             reader = timeline.Reader(container, stream, clock)
             origin = timeline.origin(container)
             step = length / count
             pending: _Shot | None = None
-            for index in range(count):
-                frame = reader.shown_at(origin + (index + 0.5) * step)
+            spans = (((index + 0.5) * step, index, False) for index in range(count))
+            wanted = ((moment, number, True) for moment, number in clips.moments())
+            for moment, index, of_clip in merge(spans, wanted):
+                frame = reader.shown_at(origin + moment)
                 if frame is None:
+                    continue
+                if of_clip:
+                    clips.add(index, self._pixels(frame, clips.side))
                     continue
                 if pending is not None and pending.pts == frame.pts:
                     pending = replace(pending, end=(index + 1) * step)
@@ -149,9 +160,12 @@ class VideoDecoder:
                     yield self._shot(frame, start, max(start, *times[number + 1 : number + 2], start))
 
     def _shot(self, frame: Any, start: float, end: float) -> "_Shot":
+        return _Shot(frame.pts, self._pixels(frame, self._windowing.image_side), start, end)
+
+    def _pixels(self, frame: Any, side: int) -> NDArray[np.uint8]:
         if frame.width * frame.height > self._limits.pixels:
             raise LimitExceeded(f"a frame of {frame.width} x {frame.height} pixels")
-        return _Shot(frame.pts, upright_rgb(frame, self._windowing.image_side), start, end)
+        return upright_rgb(frame, side)
 
     def _sound(self, path: Path, timing: "_Timing") -> Iterator[Segment]:
         with files.opened_container(path) as container:

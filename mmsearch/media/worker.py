@@ -146,6 +146,8 @@ class _Server:
         found: Metadata = {}
         for segment in self._segments(decoder.decode(path), watch, found):
             seen.add(segment.modality)
+            if segment.modality == "text":
+                segment = replace(segment, title=metadata.get("title"))
             encoder = self.encoders.get(segment.modality)
             if encoder is None:
                 if segment.modality == decoder.modality:

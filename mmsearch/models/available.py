@@ -139,7 +139,7 @@ def _name(folder: Path) -> str:
     """The model's name, or where it has none, the folder's: "hf-hub--timm--x" -> "hf-hub:timm/x"."""
     name = folder.name.replace("--", ":", 1).replace("--", "/", 1)
     try:
-        return name if model_names.split_name(name)[0] in ("hf-hub", "open_clip") else f"local-dir:{folder}"
+        return name if model_names.split_name(name)[0] in ("hf-hub", "open_clip", "st") else f"local-dir:{folder}"
     except InvalidInput:
         return f"local-dir:{folder}"
 

@@ -97,13 +97,13 @@ def prepared_folder(name: str) -> Path | None:
     family = target.partition(":")[0]
     if family not in registry.FAMILIES["spaces"]:
         return _packaged(target)
-    if family in ("local-dir", "adapter"):
+    if family in registry.FOLDERS:
         return pretrained.find_pretrained(target).folder
     if family == connection.FAMILY:
         folder = connection.connection_folder(target.partition(":")[2])
         connection.read_connection(folder / connection.FILE)
         return folder
-    model_names.split_name(target)
+    model_names.split_name(registry.split_options(target)[0])
     folder = models_folder() / model_store.folder_name(target)
     if folder.is_dir():
         problem = model_store.damage(folder, thorough=True)
@@ -140,13 +140,15 @@ def plan_download(name: str, source: Path | None = None) -> DownloadPlan:
     folder = models_folder() / model_store.folder_name(target)
     preset = presets.find_preset(target)
     if source is None:
-        repository = hub.look_up((preset and preset.repository) or package.repository(target))
-        names = pretrained.required_files({file.name for file in repository.files}, repository.name)
+        repository = hub.look_up(
+            (preset and preset.repository) or package.repository(registry.split_options(target)[0])
+        )
+        names = pretrained.required_files(target, {file.name for file in repository.files}, repository.name)
         files = {file.name: file for file in repository.files}
         return DownloadPlan(target, folder, replace(repository, files=tuple(files[name] for name in names)), preset)
     if not source.is_dir():
         raise InvalidInput(f"there is no folder {source}", hint="name the one with the model's config and weights")
-    pretrained.required_files({path.name for path in source.glob("*") if path.is_file()}, source)
+    pretrained.required_files(target, pretrained.names_in(source), source)
     return DownloadPlan(target, folder, absolute_path(source), preset)
 
 
@@ -202,16 +204,23 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
     pretrained.check_pretrained(model)
     hashes = {}
     for source in pretrained.pretrained_files(model):
-        digest, target = hashlib.sha256(), folder / source.name
+        name = _relative(source, model.folder)
+        digest, target = hashlib.sha256(), folder / name
+        target.parent.mkdir(exist_ok=True)
         with target.open("xb") as file:
             for chunk in _chunks(source):
                 digest.update(chunk)
                 file.write(chunk)
                 on_bytes(len(chunk))
-        hashes[source.name] = digest.hexdigest()
-        if _hash_on_disk(target) != hashes[source.name]:
+        hashes[name] = digest.hexdigest()
+        if _hash_on_disk(target) != hashes[name]:
             raise WeightsError(f"the copy of {source} differs from it", hint=f"check the disk of {folder.parent}")
     return hashes
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """The name below the model's folder, with forward slashes; the bare name of what lies elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

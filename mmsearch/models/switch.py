@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, layouts
+from mmsearch.catalog.contents import counts_by_modality, lengths_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
@@ -26,6 +27,7 @@ from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.ingest import Backfill, BackfillProblem, IngestOptions
 from mmsearch.maintenance.status import ModelStatus, library_models
 from mmsearch.media.pool import DecodePool
+from mmsearch.models.cost import Holdings
 from mmsearch.types import Modality, OnProgress, Vectors
 
 POLL_S = 0.5
@@ -75,6 +77,17 @@ class LibraryModels:
     def list(self) -> Sequence[ModelStatus]:
         """The models that the library has vectors of, and how many files each lacks."""
         return library_models(self._context.catalog())
+
+    def holdings(self) -> Holdings:
+        """What a model would have to embed: pictures, seconds of sounds and videos, passages as they are cut now."""
+        catalog = self._context.catalog()
+        record = catalog.read(active_space)
+        held = catalog.read(lengths_by_modality)
+        counts = catalog.read(counts_by_modality, record.name) if record else []
+        passages = sum(one.segments for one in counts if one.modality == "text")
+        return Holdings(
+            held.get("image", (0, 0.0))[0], held.get("audio", (0, 0.0))[1], held.get("video", (0, 0.0))[1], passages
+        )
 
     def add(
         self,

@@ -2,11 +2,7 @@
 
 import os
 import re
-import shutil
-import tempfile
-import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,23 +17,22 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked
 from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.core.paths import TEMPORARY
+from mmsearch.encoders.explaining import JoinsKinds
 from mmsearch.encoders.queries import prepared_query
 from mmsearch.errors import FAILURES, InvalidInput, MediaError, NoSharedSpace, NotEmbedded
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.media import sniff
 from mmsearch.media.events import DecodeJob, FileFailed, FileSkipped, PreparedSegment
 from mmsearch.media.pool import DecodePool
+from mmsearch.search.query_file import query_file
 from mmsearch.search.shared_lists import QueryBatch, SearchedLists
 from mmsearch.types import (
     Hit,
     Modality,
-    PillowImage,
     Prepared,
     Query,
     QueryLike,
     QueryPart,
-    Sound,
     Space,
     StoredVector,
     Vectors,
@@ -52,10 +47,6 @@ _SEGMENT_MODALITIES: Mapping[Modality, Sequence[Modality]] = {
     "video": ("image", "audio"),
 }
 """What a medium is cut into. Of text it depends on the passage whether torch is needed."""
-
-
-MAX_RATE, MAX_CHANNELS = 10_000_000, 100
-"""Hz and channels of a sound; the head of a WAVE file holds no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +94,13 @@ def embed_queries(queries: Sequence[Query], space: Space, pool: Callable[[], Dec
     """
     if not all(query.parts for query in queries):
         raise InvalidInput("the query is empty", hint="give words, a picture, a sound or a video")
-    vectors = iter(_embed_parts([part for query in queries for part in query.parts], space, pool))
-    made = [_unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) for query in queries]
+    joint = [embed_joint(query, space, pool) for query in queries]
+    apart = [query for query, vector in zip(queries, joint, strict=True) if vector is None]
+    vectors = iter(_embed_parts([part for query in apart for part in query.parts], space, pool))
+    made = [
+        _unit(np.sum([part.weight * next(vectors) for part in query.parts], axis=0)) if vector is None else vector
+        for query, vector in zip(queries, joint, strict=True)
+    ]
     return np.stack(made) if made else np.empty((0, space.dim), np.float32)
 
 
@@ -115,6 +111,45 @@ def embed_file(path: Path, context: LibraryContext, space: Space, record: SpaceR
     """
     query = _medium_at(path, context.query_decoding)
     return query.parts[0].modality, embed_query(query, space, lambda: context.query_decoding(record))[0]
+
+
+def embed_joint(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors | None:
+    """float32 (dim,): what the model makes of words and a medium as one input. None: their vectors are to be added.
+
+    Raises: InvalidInput if it was to be joint and can't be, and as `embed_queries`.
+    """
+    if query.compose == "vector" or (len(query.parts) < 2 and query.compose == "auto"):
+        return None
+    words = space.encoders.get("text")
+    parts, why = None, f"the model {space.name!r} doesn't take several kinds as one input"
+    if isinstance(words, JoinsKinds) and words.joins:
+        parts, why = _joint_parts(query, space, words.joins, pool)
+        if parts is not None:
+            vector: Vectors = words.encode_joint(parts)[0]
+            return vector
+    if query.compose == "joint":
+        raise InvalidInput(f"this query can't be composed jointly: {why}", hint="--compose vector adds up its parts")
+    return None
+
+
+def _joint_parts(
+    query: Query, space: Space, joins: Sequence[Modality], pool: Callable[[], DecodePool]
+) -> tuple[dict[Modality, Prepared] | None, str]:
+    """What the model takes of each kind; or None, and why it is not one input."""
+    kinds = [part.modality for part in query.parts]
+    if len(set(kinds)) < max(len(kinds), 2) or "text" not in kinds or not set(kinds) <= set(joins):
+        return None, "it takes words with one picture, sound or video"
+    if any(part.weight != 1 or isinstance(part.value, StoredVector) for part in query.parts):
+        return None, "weights, and items by their vectors, are for sums"
+    parts: dict[Modality, Prepared] = {}
+    for part in query.parts:
+        if part.modality == "text" and not _is_words(part):
+            return None, "its words are a document"
+        own = _prepare_part(part.modality, part.value, space, pool).get(part.modality, [])
+        if len(own) != 1:
+            return None, f"its {kind_name(part.modality)} is of {len(own)} moments"
+        parts[part.modality] = own[0]
+    return parts, ""
 
 
 def _embed_parts(parts: Sequence[QueryPart], space: Space, pool: Callable[[], DecodePool]) -> list[Vectors]:
@@ -148,19 +183,26 @@ def _prepare_part(
         if not value.strip():
             raise InvalidInput("the query is empty", hint="give some words")
         return {"text": [prepared_query(_encoder(space, "text"), value)]}
-    for segment_modality in _SEGMENT_MODALITIES.get(modality, ()):
+    for segment_modality in _cut_into(modality, space) or ():
         if segment_modality in space.encoders:
             # An encoder that can't be used says so at once: starting a decode worker takes longer than that.
             space.encoders[segment_modality].encode([], query=True)
-    with _as_file(modality, value) as path:
+    with query_file(modality, value) as path:
         pieces = _decode(path, modality, pool(), space)
-    asked = _SEGMENT_MODALITIES.get(modality)
+    asked = _cut_into(modality, space)
     by_modality: dict[Modality, list[Prepared]] = {}
     for piece in pieces:
         if asked is None or piece.modality in asked:
             # What is said in a film, or the sound of a motion photo's, is not what it is shown for.
             by_modality.setdefault(piece.modality, []).append(piece.array)
     return by_modality
+
+
+def _cut_into(modality: Modality, space: Space) -> Sequence[Modality] | None:
+    """The segments that a medium is shown for; a video by its clips where the space embeds such. None: all."""
+    if modality == "video" and "video" in space.encoders:
+        return ("video", "audio")
+    return _SEGMENT_MODALITIES.get(modality)
 
 
 def mean_vector(vectors: Mapping[Modality, Vectors]) -> Vectors:
@@ -208,58 +250,6 @@ def _decode(path: Path, modality: Modality, pool: DecodePool, space: Space) -> l
         elif isinstance(event, FileSkipped) or event.modality != modality:
             raise InvalidInput(f"{path.name} is a {kind_name(event.modality)}, not a {kind_name(modality)}")
     return pieces
-
-
-@contextmanager
-def _as_file(modality: Modality, value: Any) -> Iterator[Path]:
-    """The query's medium as a file: everything a user hands over takes the one guarded way through the decoders."""
-    if isinstance(value, str | os.PathLike):
-        path = Path(checked(f"the query's {modality}", value, str | os.PathLike[str]))
-        if not path.exists():
-            raise InvalidInput(f"no such file: {path}", hint="for words instead of a file use text")
-        yield path
-        return
-    # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-    try:
-        path = folder / f"query-{modality}"
-        if isinstance(value, bytes | bytearray | memoryview):
-            path.write_bytes(value)
-        elif isinstance(value, PillowImage):
-            _write_picture(path, value)
-        else:
-            _write_wave(path, *checked("a sound", value, Sound))
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_picture(path: Path, picture: PillowImage) -> None:
-    try:
-        # TIFF takes every mode Pillow has, with its profile and orientation.
-        picture.save(path, "TIFF", exif=picture.getexif(), icc_profile=picture.info.get("icc_profile"))
-    except Exception as error:  # what a picture's own class raises, which may be anybody's
-        raise InvalidInput(f"the picture can't be read: {error}", hint="give a path, or another picture") from error
-
-
-def _write_wave(path: Path, samples: Any, rate: float) -> None:
-    """Samples float (n,) or (n, channels) in [-1, 1] as 32-bit PCM."""
-    try:
-        array = np.asarray(samples, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"a sound's samples can't be read: {error}", hint="an array of numbers in [-1, 1]"
-        ) from error
-    array = array[:, np.newaxis] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size or not np.isfinite(array).all() or not 1 <= rate <= MAX_RATE:
-        raise InvalidInput("a sound needs finite samples (n,) or (n, channels), n > 0, and a rate in Hz")
-    if array.shape[1] > MAX_CHANNELS:
-        raise InvalidInput(f"a sound of {array.shape[1]} channels", hint="samples are (n,) or (n, channels)")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(array.shape[1])
-        file.setsampwidth(4)
-        file.setframerate(int(rate))
-        file.writeframes((np.clip(array, -1, 1) * (2**31 - 1)).astype("<i4").tobytes())
 
 
 def load_encoders(context: LibraryContext) -> None:
@@ -324,7 +314,8 @@ def resolve_query(query: QueryLike, context: LibraryContext, space: SpaceRecord 
     if isinstance(query, str):
         return Query(text=query)
     parts = as_query(query).parts
-    return Query(mixed=tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts))
+    recalled = tuple(_recall(part, context, space) if part.modality == "like" else part for part in parts)
+    return Query(mixed=recalled, compose=as_query(query).compose)
 
 
 def _item_at(path: bytes, context: LibraryContext) -> int:
@@ -346,5 +337,7 @@ def _recall(part: QueryPart, context: LibraryContext, space: SpaceRecord | None)
             hint="see the ids of results: mmsearch query WORDS --ids (item_id in JSON)",
         )
     cut = _SEGMENT_MODALITIES.get(known.modality, tuple(known.vectors))
+    if known.modality == "video" and "video" in known.vectors:
+        cut = ("video", "audio")
     seen = {modality: rows for modality, rows in known.vectors.items() if modality in cut} or known.vectors
     return replace(part, modality=known.modality, value=StoredVector(item_id, known.path, mean_vector(seen)))

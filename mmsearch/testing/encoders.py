@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mmsearch.contracts import Encoder, Modality, Segment, Space
+from mmsearch.contracts import Encoder, Modality, Segment, Space, Span
 from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
 
@@ -44,7 +44,15 @@ def sounds() -> list[Segment]:
     return [Segment("audio", wave, rate=16_000) for wave in waves]
 
 
-SEGMENTS: Mapping[Modality, Callable[[], list[Segment]]] = {"text": texts, "image": pictures, "audio": sounds}
+def clips() -> list[Segment]:
+    random = np.random.default_rng(5)
+    shapes = [(8, 64, 80), (2, 64, 80), (5, 120, 40), (3, 32, 32)]
+    return [Segment("video", random.integers(0, 256, (*shape, 3), np.uint8), Span(2.0, 8.0)) for shape in shapes]
+
+
+SEGMENTS: Mapping[Modality, Callable[[], list[Segment]]] = {
+    "text": texts, "image": pictures, "audio": sounds, "video": clips,
+}  # fmt: skip
 """Segment modality -> segments that are as different as can be; each call makes them anew."""
 
 PREPARES = """

@@ -373,8 +373,9 @@ def _source(judged: JudgedPairs, used: int) -> card.TrainingSource:
 
 
 def _modalities(examples: PairExamples) -> tuple[Modality, ...]:
-    seen = {KINDS[number] for number in np.unique(examples.segment_kinds).tolist()}
-    seen |= {KINDS[number] for number in np.unique(examples.query_kinds).tolist() if number >= 0}
+    numbers = {*np.unique(examples.segment_kinds).tolist(), *np.unique(examples.query_kinds).tolist()}
+    # Clips of videos are no kind of their own there.
+    seen = {KINDS[number] for number in numbers if number >= 0}
     return tuple(sorted(seen - {"text"})) or ("text",)
 
 

@@ -161,7 +161,7 @@ def recording(calls: list[str]) -> Callable[..., RecordedLibrary]:
 def _words(value: Any) -> str:
     """A value by what it says, not by where it lies in memory."""
     if isinstance(value, Query):
-        return _words([(one.modality, one.value, one.weight) for one in value.parts])
+        return f"{value.compose} {_words([(one.modality, one.value, one.weight) for one in value.parts])}"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name}: {_words(one)}' for name, one in value.items())}}}"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

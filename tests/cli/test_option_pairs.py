@@ -24,6 +24,7 @@ UNTESTED = {
     "help": "no options",
     "examples": "no options",
     "mcp": "it answers until its client goes; tests/integrations run it",
+    "models": "--cost runs the models that are here (tests/models/test_recommend.py)",
     "serve": "it serves until it is ended; tests/serve run it",
     "watch": "it goes on until it is stopped",
     "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",

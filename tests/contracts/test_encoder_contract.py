@@ -2,15 +2,21 @@
 
 from functools import partial
 
+import pytest
+
 from mmsearch.testing.encoders import EncoderCase, EncoderContract
 
 MODALITIES = ("text", "image", "audio")
+SENTENCE = (*(("gemma", kind) for kind in (*MODALITIES, "video")), ("qwen", "image"), ("clip", "text"))
+"""(small model of sentence-transformers, kind); the library alone takes seconds to import."""
 
 
 def made(family: str, variant: str) -> str:
     """A small model of a variant of `tests.clip` or `tests.huggingface`, made when it is needed."""
-    from tests import clip, huggingface
+    from tests import clip, huggingface, sentence
 
+    if family == "st":
+        return sentence.space(variant)
     return clip.space(variant) if family == "clip" else huggingface.space(variant)
 
 
@@ -21,4 +27,8 @@ class TestEncoders(EncoderContract):
         *(EncoderCase(partial(made, "clip", v), m, f"clip-{v}") for v in ("clip", "siglip") for m in ("text", "image")),
         *(EncoderCase(partial(made, "hf", "clap"), modality, "hf-clap") for modality in ("text", "audio")),
         *(EncoderCase(partial(made, "hf", "pe"), modality, "hf-pe") for modality in MODALITIES),
+        *(
+            pytest.param(EncoderCase(partial(made, "st", v), m, f"st-{v}"), marks=pytest.mark.extras)
+            for v, m in SENTENCE
+        ),
     )

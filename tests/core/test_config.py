@@ -250,3 +250,8 @@ def test_the_config_command_prints_each_value_with_its_source(run: Run, process:
     assert "batch_size\t7\tuser" in shown.stdout.decode().splitlines()
     warnings = [line for line in shown.stderr.decode().splitlines() if "device" in line]
     assert len(warnings) == 1 and warnings[0].startswith("Warning: "), "said once"
+
+
+def test_clips_are_alike_as_frames_are() -> None:
+    assert Settings().similar_segments == {"video": 0.95, "image": 0.95, "audio": 0.999, "text": 0.98}
+    assert Settings(similarity={"audio": 0.9}).similar_segments == {"audio": 0.9}

@@ -57,7 +57,7 @@ def test_a_hint_quotes_names_for_the_shell() -> None:
 def test_model_folders_are_trusted_below_the_models_folder_and_the_library(tmp_path: Path) -> None:
     library, elsewhere = tmp_path / "library", tmp_path / "elsewhere"
     one = Trust(library)
-    for family in trust.PATHS:
+    for family in registry.FOLDERS:
         for folder in (library / "x", models_folder() / "y"):
             assert one.checked(f"{family}:{folder}")
         for path in (elsewhere, library / ".." / "elsewhere", f"{library}2", "x", "", "a\0b"):

@@ -16,7 +16,7 @@ import pytest
 
 from mmsearch.core.config import models_folder
 from mmsearch.models import download
-from tests import clip
+from tests import clip, sentence
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slow
@@ -73,8 +73,9 @@ class Answer(BaseHTTPRequestHandler):
             self.end_headers()
             return
         files = []
-        for path in sorted(folder.iterdir()):
-            said: dict[str, Any] = {"rfilename": path.name, "size": path.stat().st_size}
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            name = path.relative_to(folder).as_posix()
+            said: dict[str, Any] = {"rfilename": name, "size": path.stat().st_size}
             if path.name == WEIGHTS:
                 digest = (folder.parent / "sha256").read_text()
                 said["lfs"] = {"sha256": digest, "size": said["size"], "pointerSize": 130}
@@ -152,3 +153,16 @@ def test_a_missing_repository_is_an_error_with_a_hint(hub: Hub) -> None:
     done = prepare(hub, "hf-hub:someone/else", "--yes")
     assert done.returncode == 6 and "the hub has no someone/else" in done.stderr.decode()
     assert left() == []
+
+
+@pytest.mark.extras
+def test_a_model_of_sentence_transformers_comes_with_the_folders_of_its_modules(hub: Hub) -> None:
+    source = Path(shutil.copytree(sentence.model_folder("gemma"), hub.root / "someone" / "gemma"))
+    (source / "evil.py").write_text("raise SystemExit")
+    (source / "pytorch_model.bin").write_bytes(b"0")
+    done = prepare(hub, "st:someone/gemma,dimensions=32", "--yes")
+    assert done.returncode == 0, done.stderr.decode()
+    folder = download.prepared_folder("st:someone/gemma")
+    assert folder is not None and left() == ["st--someone--gemma"]
+    assert (folder / "1_Pooling" / "config.json").read_bytes() == (source / "1_Pooling" / "config.json").read_bytes()
+    assert not any("evil" in path or "pytorch_model" in path for path in hub.asked)

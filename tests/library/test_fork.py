@@ -17,7 +17,7 @@ import mmsearch
 from mmsearch.core import forks, registry
 from mmsearch.errors import Forked, LibraryError
 from mmsearch.library import Library
-from mmsearch.search import query as search_query
+from mmsearch.search.query_file import query_file
 from mmsearch.types import Progress, Segment
 from tests.forked import Child, forked
 from tests.module_library import ModuleLibrary
@@ -120,7 +120,7 @@ def test_a_fork_in_the_middle_of_an_ingest_leaves_the_ingest_alone(folder: Path,
 
 def test_a_child_that_ends_leaves_its_parent_s_workers_alone() -> None:
     """By `os.fork` and `sys.exit`, which `multiprocessing` does not use: what is registered for the exit is run."""
-    with search_query._as_file("image", b"some bytes") as path:
+    with query_file("image", b"some bytes") as path:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()

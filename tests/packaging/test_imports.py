@@ -69,7 +69,7 @@ def allowed(room: str) -> set[str]:
 
 OWNERS: dict[str, set[str]] = {
     **{name: {"encoders", "training"} for name in ("torch", "open_clip", "timm", "transformers")},
-    **{name: {"encoders"} for name in ("torchaudio", "tokenizers")},
+    **{name: {"encoders"} for name in ("torchaudio", "tokenizers", "sentence_transformers", "jinja2")},
     **{name: {"media"} for name in ("PIL", "pillow_heif", "av", "pypdfium2", "oxmsg", "olefile", "rawpy")},
     **{name: {"extract"} for name in ("faster_whisper", "ctranslate2", "rapidocr", "onnxruntime")},
     "peft": {"training"},

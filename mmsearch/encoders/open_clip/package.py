@@ -25,7 +25,7 @@ def repository(name: str) -> str:
     """Where the hub keeps a model. Raises: InvalidInput for a malformed name, or a model open_clip knows no such
     place of."""
     scheme, rest = split_name(name)
-    if scheme == "hf-hub":
+    if scheme in ("hf-hub", "st"):
         return rest
     import open_clip
 
