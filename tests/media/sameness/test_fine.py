@@ -81,6 +81,7 @@ def test_what_small_copies_leave_in_doubt_is_not_folded(original: Image.Image, a
     assert same(witness(saved(original, 95)), jpeg) is not None, "where there is no doubt"
 
 
+@pytest.mark.slow
 def test_duplicates_look_at_the_files_of_pages_again(
     tmp_path: Path, original: Image.Image, another: Image.Image
 ) -> None:
