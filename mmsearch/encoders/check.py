@@ -25,7 +25,8 @@ def checked_output(vectors: NDArray[Any], count: int, spec: EncoderSpec) -> Vect
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))
     if len(wrong) and not np.isfinite(norms[wrong]).all():
         raise EncodeError(
-            f"{spec.name} gave {len(wrong)} of {count} vectors with numbers that are none (NaN or infinity)",
+            f"{spec.name} gave {len(wrong)} of {count} vectors with numbers that are none (NaN or infinity; "
+            f"first: row {wrong[0]})",
             hint="its weights need a wider precision: --precision bf16 on a GPU, or --precision fp32",
         )
     if len(wrong):

@@ -281,7 +281,7 @@ def test_the_model_commands_add_switch_and_report(run: Run, process: Run, media:
     assert "mute: 9 distinct files" in added.stdout.decode() and "mmsearch model switch mute" in added.stdout.decode()
     picture(media / "more.png", "red", mark=50)
     assert run("ingest", media).returncode == 0
-    assert "mute lacks 1 distinct files: mmsearch model add mute" in run("status").stdout.decode()
+    assert "mute lacks 1 distinct file: mmsearch model add mute" in run("status").stdout.decode()
     used = run("model", "switch", MUTE, "--when-complete")
     assert used.returncode == 0 and "2 audio" in used.stderr.decode(), used.stderr.decode()
     listed = run("model", "list").stdout.decode().splitlines()

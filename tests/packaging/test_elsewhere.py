@@ -45,6 +45,7 @@ def elsewhere(place: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     (place / "temporary").mkdir()
     known = {
         "PATH": os.environ["PATH"], "HOME": str(place / "home"), "TMPDIR": str(place / "temporary"),
+        "MMSEARCH_SPEECH": "off", "MMSEARCH_OCR": "off",
         "ELSEWHERE": str(place), "PYTHONPATH": os.pathsep.join((str(CHECKOUT / "tests" / "elsewhere"), str(CHECKOUT))),
     }  # fmt: skip
     return subprocess.run([sys.executable, *command], env=known, cwd=place, capture_output=True, text=True, check=False)

@@ -84,7 +84,19 @@ def test_the_example_runs_the_encoders_suite_in_its_own_environment(python: Path
     shutil.copy(EXAMPLE / "test_colours.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n")
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "test_colours.py"]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:cacheprovider",
+        "test_colours.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     passed = re.search(r"(\d+) passed", done.stdout)
@@ -95,7 +107,19 @@ def test_the_example_runs_the_encoders_suite_in_its_own_environment(python: Path
 def test_the_suite_finds_an_encoder_that_breaks_its_promise(python: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     (tmp_path / "test_broken.py").write_text(TESTS_BROKEN)
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "test_broken.py"]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:cacheprovider",
+        "test_broken.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     failed = set(re.findall(r"FAILED .*::(test_\w+)", done.stdout))
     assert "test_vectors_are_unit_float32_rows" in failed, done.stdout

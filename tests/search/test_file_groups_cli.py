@@ -43,7 +43,7 @@ def test_a_group_is_found_by_any_file_and_shown_once(filled: Run, folder: Path) 
         ["image", "media/IMG_1.png", "IMG_1.txt a green bus +3 files"],
         ["image", "media/IMG_2.png", ""],
     ]
-    assert b"bundles  1 stems that several files share" in filled("status").stdout
+    assert b"bundles  1 stem that several files share" in filled("status").stdout
 
 
 def test_modalities_and_filters_choose_which_file_of_a_group_is_shown(filled: Run, folder: Path) -> None:

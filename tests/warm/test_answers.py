@@ -178,7 +178,11 @@ def test_a_change_of_what_it_rests_on_ends_it(
 def test_at_rest_it_holds_no_file_of_the_library(server: WarmServer, ask: Callable[..., Answer | None]) -> None:
     def held() -> list[str]:
         with contextlib.suppress(OSError):
-            return [path for number in os.listdir("/proc/self/fd") if "library" in (path := _target(number))]
+            return [
+                path
+                for number in os.listdir("/proc/self/fd")
+                if (path := _target(number)).startswith(str(server._library.path))
+            ]
         return []
 
     assert ask("query", "red") is not None
