@@ -17,28 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
-    from mmsearch.contracts import (
-        Decoder,
-        Encoder,
-        EncoderSpec,
-        Extractor,
-        Ids,
-        Limits,
-        Metadata,
-        Modality,
-        Neighbours,
-        Prepared,
-        Segment,
-        Selection,
-        Space,
-        Span,
-        TextBox,
-        TextLine,
-        VectorIndex,
-        Vectors,
-        Windowing,
-    )
     from mmsearch.core.config import Settings, SettingsArguments
+    from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
@@ -89,7 +69,6 @@ if TYPE_CHECKING:
         ExtractionDropped,
         LibraryExtraction,
     )
-    from mmsearch.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
     from mmsearch.ingest import BackfillProblem, IngestReport, Watch, WatchEvent, WatchTimes
     from mmsearch.ingest.estimate import IngestEstimate
     from mmsearch.ingest.media import Media
@@ -138,10 +117,31 @@ if TYPE_CHECKING:
         Sound,
         StoredVector,
     )
+    from mmsearch.types.contracts import (
+        Decoder,
+        Encoder,
+        EncoderSpec,
+        Extractor,
+        Ids,
+        Limits,
+        Metadata,
+        Modality,
+        Neighbours,
+        Prepared,
+        Segment,
+        Selection,
+        Space,
+        Span,
+        TextBox,
+        TextLine,
+        VectorIndex,
+        Vectors,
+        Windowing,
+    )
     from mmsearch.vectors.presets import IndexPreset
 
 _OFFERED = {
-    "mmsearch.contracts": (
+    "mmsearch.types.contracts": (
         "Decoder Encoder EncoderSpec Extractor Ids Limits Metadata Modality Neighbours Prepared Segment Selection "
         "Space Span TextBox TextLine VectorIndex Vectors Windowing"
     ),
@@ -158,7 +158,7 @@ _OFFERED = {
     "mmsearch.extract.extractors": "ExtractionEstimate",
     "mmsearch.extract.job": "ExtractionProblem",
     "mmsearch.extract.library_extraction": "ExtractionAdded ExtractionCounts ExtractionDropped LibraryExtraction",
-    "mmsearch.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
+    "mmsearch.core.filters.ast": "And Comparison Filter MetaOperand Not Or Period",
     "mmsearch.ingest": "BackfillProblem IngestReport Watch WatchEvent WatchTimes",
     "mmsearch.ingest.estimate": "IngestEstimate",
     "mmsearch.ingest.media": "Media",

@@ -13,12 +13,12 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core import config, registry
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
+from mmsearch.core.filters import filter_of
+from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import item_path
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
-from mmsearch.filters import filter_of
-from mmsearch.filters.ast import Filter
 from mmsearch.labels import labelling
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.index import LibraryIndex
@@ -105,7 +105,8 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
             modalities: Item modalities to search; all by default.
             mode: "hybrid": where the query is words, a file whose name, folder, title, tags or passages hold them
                 is lifted; "keyword": nothing else counts; "vector": only the meaning does.
-            filter: Only items that match, as `mmsearch.filters.parser` reads it or as a tree of `mmsearch.filters.ast`.
+            filter: Only items that match, as `mmsearch.core.filters.parser` reads it or as a tree of
+                `mmsearch.core.filters.ast`.
             dedup: Show near-duplicates (`mmsearch.search.similarity`) as one hit, the others in its `duplicates`; by
                 default as the setting `dedup` says.
             moments: Say in each hit's `moments` all stretches and passages that match, not just the best.

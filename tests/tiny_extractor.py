@@ -1,7 +1,7 @@
 """Extractors that read lines which a file itself brings: quick, exact, and no model.
 
 The lines stand at the end of a PNG or a WAV file, where nothing else looks: a mark and a JSON list of objects with the
-fields of `mmsearch.contracts.TextLine`. `with_lines` puts them there. A file whose lines are the word "broken" fails.
+fields of `mmsearch.types.TextLine`. `with_lines` puts them there. A file whose lines are the word "broken" fails.
 """
 
 import json

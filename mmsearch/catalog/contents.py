@@ -15,7 +15,7 @@ from mmsearch.catalog.sidecars import RATING
 from mmsearch.catalog.statements import chunks, insert_rows, last_id
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Metadata, MetaValue, Modality
 
 KEYWORDS = "keywords"

@@ -16,7 +16,7 @@ from mmsearch.catalog.segments import DECODED, bury_segments, rows_of, same_cut,
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Vectors
 
 VECTORS = Statement(

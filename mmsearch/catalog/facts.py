@@ -3,7 +3,7 @@ author, sender and the like. The words of who made a song are found as those of 
 migration 0007."""
 
 from mmsearch.catalog.meta import LARGEST
-from mmsearch.filters.ast import FILTER_TEXT
+from mmsearch.core.filters.ast import FILTER_TEXT
 from mmsearch.types import Metadata, MetaValue
 
 TEXTS = ("artist", "album", "album_artist", "composer", "genre", "author", "from", "to")

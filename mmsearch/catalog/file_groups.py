@@ -13,7 +13,7 @@ from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.records import GroupFile, GroupSegment
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Modality, Vectors
 
 

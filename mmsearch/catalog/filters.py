@@ -33,8 +33,8 @@ from sqlalchemy.sql.elements import False_, Grouping, True_
 from mmsearch.catalog import sidecars
 from mmsearch.catalog.sources import SOURCE, holds_source
 from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
+from mmsearch.core.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
 from mmsearch.core.normal_form import normal_form, normal_forms
-from mmsearch.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
 
 Clause = ColumnElement[bool]
 

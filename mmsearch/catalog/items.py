@@ -19,9 +19,9 @@ from mmsearch.catalog.statements import Statement, chunks
 from mmsearch.catalog.tables import Content, ItemRow, Root
 from mmsearch.catalog.traces import mark_traces
 from mmsearch.catalog.values import utc_now
+from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import LibraryError
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
 

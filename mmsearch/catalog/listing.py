@@ -15,7 +15,7 @@ from mmsearch.catalog.sidecars import RATING, SidecarFacts, sidecar_facts
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Content, ItemRow
 from mmsearch.catalog.tags import model_tags, tags_of
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Item, Modality
 
 PAGE = 500

@@ -9,9 +9,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Meta
+from mmsearch.core.filters.ast import FILTER_TEXT, META_KEY
 from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import FILTER_TEXT, META_KEY
 from mmsearch.types import MetaValue
 
 LARGEST = 2**53

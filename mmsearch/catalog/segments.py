@@ -14,8 +14,8 @@ from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import HitDetails, ListKey, NewContent, ResolvedSegment, SpaceRecord
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
 from mmsearch.catalog.tables import Content, ItemRow, LibraryRow, SegmentRow, SpaceRow, Tombstone
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import CatalogDamaged
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Span
 
 DECODED = SegmentRow.source.is_(None)

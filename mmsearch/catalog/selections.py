@@ -16,7 +16,7 @@ from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Ids, Modality
 
 KEPT_IDS = 2_000_000

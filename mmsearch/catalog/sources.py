@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select
 
 from mmsearch.catalog import layouts
 from mmsearch.catalog.tables import Content, SegmentRow
-from mmsearch.filters.ast import And, Comparison, Filter
+from mmsearch.core.filters.ast import And, Comparison, Filter
 
 Clause = ColumnElement[bool]
 

@@ -11,9 +11,9 @@ from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.records import NewTag
 from mmsearch.catalog.statements import chunks, insert_rows
 from mmsearch.catalog.tables import Tag
+from mmsearch.core.filters.ast import FILTER_TEXT
 from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import FILTER_TEXT
 
 
 def checked_tags(tags: Sequence[str]) -> list[str]:

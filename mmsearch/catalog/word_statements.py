@@ -26,7 +26,7 @@ from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, number_list
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Modality
 
 ITEM_FIELDS = ("name", "folder", "title", "tags")

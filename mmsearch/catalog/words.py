@@ -24,8 +24,8 @@ from mmsearch.catalog.signs import SHIFTED, cut_signs, joined_signs
 from mmsearch.catalog.statements import Statement, json_numbers
 from mmsearch.catalog.word_counts import WordCounts
 from mmsearch.catalog.word_statements import WordStatements, bm25, word_statements
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import CatalogDamaged
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Modality
 
 NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}

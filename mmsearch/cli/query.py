@@ -15,7 +15,7 @@ from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
-    from mmsearch.filters.ast import Filter
+    from mmsearch.core.filters.ast import Filter
     from mmsearch.library import Library
     from mmsearch.types import Hit
 
@@ -154,8 +154,8 @@ def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Fi
     """The filter, and what of an item is to match."""
     if source is None:
         return filter
-    from mmsearch.filters import filter_of
-    from mmsearch.filters.ast import And, Comparison
+    from mmsearch.core.filters import filter_of
+    from mmsearch.core.filters.ast import And, Comparison
 
     wanted, others = Comparison("source", "=", source), filter_of(filter)
     return wanted if others is None else And((wanted, others))

@@ -19,7 +19,7 @@ from mmsearch.errors import InvalidInput, LibraryNotFound
 
 if TYPE_CHECKING:
     from mmsearch import IngestEstimate, Library
-    from mmsearch.filters.ast import Filter
+    from mmsearch.core.filters.ast import Filter
 
 LONG_S = 60.0
 """Seconds of work that are not begun without asking."""
@@ -48,8 +48,8 @@ def take_in(opened: "Library", folder: Path | None, *, update: bool, yes: bool) 
 
 def in_folder(folder: Path, filter: str | None) -> "Filter":
     """The filter that keeps what lies below a folder and matches `filter`, too."""
-    from mmsearch.filters import filter_of
-    from mmsearch.filters.ast import And, Comparison
+    from mmsearch.core.filters import filter_of
+    from mmsearch.core.filters.ast import And, Comparison
 
     below = re.sub(r"[*?[]", r"[\g<0>]", os.fspath(folder).rstrip(os.sep)) + f"{os.sep}*"
     only, also = Comparison("path", "glob", below.encode("utf-8", "replace").decode()), filter_of(filter)

@@ -20,8 +20,8 @@ from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_keys, list_segments
 from mmsearch.core import forks
 from mmsearch.core.atomic import told
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import IndexDamaged
-from mmsearch.filters.ast import Filter
 from mmsearch.indexing.loaded_index import (
     LAYERED,
     REPLAY_LIMIT,

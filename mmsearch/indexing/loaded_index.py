@@ -15,8 +15,8 @@ from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import ROWS, list_changes, list_segments
 from mmsearch.catalog.selections import is_selection_known, matching_segments, selected_segments, selected_share
 from mmsearch.catalog.spaces import backfilled_at
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import CatalogDamaged
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import create_index
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mmsearch.catalog import NewTag
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import Filter
 from mmsearch.labels import zero_shot
 from mmsearch.types import Label, Modality, Query, Space
 

@@ -12,8 +12,8 @@ from mmsearch.catalog.lists import list_changes, list_keys
 from mmsearch.catalog.segments import contents_of_segments, resolve_segments
 from mmsearch.catalog.selections import selected_segments
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.filters.ast import Filter
 from mmsearch.encoders.head import Head
-from mmsearch.filters.ast import Filter
 from mmsearch.training.serving import units
 from mmsearch.types import Ids, Label, Modality
 

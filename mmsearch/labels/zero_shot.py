@@ -21,8 +21,8 @@ from mmsearch.catalog import Catalog, ListKey, NewTag, Snapshot
 from mmsearch.catalog.lists import list_changes, list_keys
 from mmsearch.catalog.segments import contents_of_segments, resolve_segments
 from mmsearch.catalog.selections import selected_segments
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import InvalidInput, LibraryError, NoSharedSpace
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Ids, Label, Modality, Segment, Space, Vectors
 
 PROMPTS: Mapping[Modality, str] = {"image": "a photo of a {}", "audio": "the sound of {}"}

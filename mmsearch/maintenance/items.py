@@ -16,10 +16,10 @@ from mmsearch.catalog.tags import checked_tags
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
+from mmsearch.core.filters import filter_of
+from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import item_path
 from mmsearch.errors import InvalidInput
-from mmsearch.filters import filter_of
-from mmsearch.filters.ast import Filter
 from mmsearch.types import Item, MetaValue, Modality
 
 MOST_FOLDERS = 2000

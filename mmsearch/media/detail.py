@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.contracts import Windowing
 from mmsearch.types import Prepared, Segment
+from mmsearch.types.contracts import Windowing
 
 TARGET = "mmsearch.media.detail:detail_space"
 """What a pool of workers takes for a space."""

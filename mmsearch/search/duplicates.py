@@ -29,9 +29,9 @@ from mmsearch.catalog.embeddings import vectors_by_content, vectors_of_segments
 from mmsearch.catalog.evidence import first_files
 from mmsearch.catalog.items import present_files
 from mmsearch.catalog.segments import contents_of_segments, segment_ids_of
+from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import CatalogDamaged, InvalidInput
-from mmsearch.filters.ast import Filter
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.detail import is_finer
 from mmsearch.media.sameness.proof import COPY, KINDS, SAME, Kind, Proof

@@ -16,7 +16,7 @@ from typing import Protocol
 from mmsearch.catalog import Catalog, GroupFile
 from mmsearch.catalog.file_groups import group_members
 from mmsearch.catalog.group_rules import ordered_group
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.search.ranking import RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Modality

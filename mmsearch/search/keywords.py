@@ -14,8 +14,8 @@ from mmsearch.calibration import sentence_share
 from mmsearch.catalog import Catalog, group_key
 from mmsearch.catalog.records import KeywordMatch
 from mmsearch.catalog.words import search_words
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import Filter
 from mmsearch.search.kinds import ANY_KIND, OTHER_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking, probability
 from mmsearch.search.vector import VectorSearch

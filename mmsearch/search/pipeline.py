@@ -23,8 +23,8 @@ from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.commits import current_commit
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.config import LEARNED
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import Filter
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.dedup import REACH, deduplicate_ranking
 from mmsearch.search.file_groups import FileGroups, GroupAverages, GroupReranker

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mmsearch.catalog import ListKey
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.types import Neighbours, Vectors
 

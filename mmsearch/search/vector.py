@@ -9,7 +9,7 @@ from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
 from mmsearch.catalog.segments import placed_segments, resolve_segments
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mmsearch.contracts import Decoder, Limits, Segment, Windowing
 from mmsearch.core import registry
 from mmsearch.errors import MediaError
 from mmsearch.media.sniff import HEAD_BYTES, open_decoder
+from mmsearch.types.contracts import Decoder, Limits, Segment, Windowing
 
 WINDOWING = Windowing()
 LIMITS = Limits()

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from mmsearch.contracts import Encoder, Modality, Segment, Space, Span
 from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
+from mmsearch.types.contracts import Encoder, Modality, Segment, Space, Span
 
 TEXTS = ["a dog barking", "", "rain on a tin roof " * 60, "red", "Ein Hahn kräht 🐓 \ud800"]
 

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mmsearch.contracts import Extractor, Limits, TextLine
 from mmsearch.core import registry
 from mmsearch.errors import MediaError
 from mmsearch.extract.process import ExtractionJob, ExtractionPool
+from mmsearch.types.contracts import Extractor, Limits, TextLine
 
 LIMITS = Limits()
 

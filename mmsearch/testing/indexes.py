@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmsearch.contracts import Ids, Neighbours, Selection, Vectors
 from mmsearch.core import registry
 from mmsearch.errors import IndexDamaged, InvalidInput
+from mmsearch.types.contracts import Ids, Neighbours, Selection, Vectors
 
 DIM = 16
 Backend = Callable[[int], Any]

@@ -30,9 +30,9 @@ from mmsearch.catalog.selections import selected_segments
 from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.core.config import Settings
+from mmsearch.core.filters.ast import Filter
+from mmsearch.core.filters.parser import parse
 from mmsearch.core.version import VERSION
-from mmsearch.filters.ast import Filter
-from mmsearch.filters.parser import parse
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.search.ranking import SPARE_SEGMENTS

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
-from mmsearch.filters.ast import Filter
-from mmsearch.filters.parser import parse
+from mmsearch.core.filters.ast import Filter
+from mmsearch.core.filters.parser import parse
 from mmsearch.types import Query, QueryPart, StoredVector, Vectors
 from tests.benchmarks import corpus
 from tests.benchmarks.corpus import Corpus

@@ -15,8 +15,8 @@ from mmsearch.catalog.file_groups import file_texts
 from mmsearch.catalog.segments import hit_details, item_outlines, segment_ids_of
 from mmsearch.catalog.selections import selected_segments
 from mmsearch.catalog.spaces import all_spaces, backfilled_at
+from mmsearch.core.filters.ast import Comparison
 from mmsearch.errors import LibraryError
-from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Span, Vectors, Windowing
 from tests import model_spaces, tiny

@@ -16,7 +16,7 @@ from mmsearch.catalog.lists import list_changes
 from mmsearch.catalog.segments import resolve_segments
 from mmsearch.catalog.selections import selected_segments, selected_share
 from mmsearch.catalog.tables import Tag
-from mmsearch.filters.parser import parse
+from mmsearch.core.filters.parser import parse
 from mmsearch.types import Span
 
 KEY = ListKey("tiny", "image", "image")

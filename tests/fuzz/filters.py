@@ -6,7 +6,7 @@ from functools import cache
 from hypothesis import strategies as st
 
 import mmsearch
-from mmsearch.filters.ast import OPERATORS
+from mmsearch.core.filters.ast import OPERATORS
 from mmsearch.library import Library
 from tests.fuzz.target import Target
 from tests.generated import picture, words

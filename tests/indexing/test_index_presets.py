@@ -15,8 +15,8 @@ from mmsearch.catalog import Batch, Catalog, ListKey
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.spaces import active_space, all_spaces
 from mmsearch.cli import cli
+from mmsearch.core.filters.ast import Comparison
 from mmsearch.errors import LibraryError, UnknownName
-from mmsearch.filters.ast import Comparison
 from mmsearch.indexing.lists import Lists
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.library import Library

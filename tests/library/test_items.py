@@ -11,8 +11,8 @@ import pytest
 
 import mmsearch
 from mmsearch.catalog import listing
+from mmsearch.core.filters.ast import And, Comparison, Period
 from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError
-from mmsearch.filters.ast import And, Comparison, Period
 from mmsearch.library import Library
 from tests.generated import picture, sound, words
 from tests.media.test_sidecar import xmp

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import mmsearch
-from mmsearch import contracts
 from mmsearch.library import Library
+from mmsearch.types import contracts
 from tests.packaging.docstrings import class_fields, doc, doc_of_alias, markdown, node_of, signature
 
 INTRODUCTION = """\

@@ -17,8 +17,8 @@ from mmsearch.catalog.items import items_under, items_with_content
 from mmsearch.catalog.segments import resolve_segments
 from mmsearch.catalog.selections import selected_segments
 from mmsearch.core.config import read_settings
+from mmsearch.core.filters.parser import parse
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.parser import parse
 from mmsearch.library import Library
 from mmsearch.search import query as search_query
 from mmsearch.search.file_groups import FileGroups, GroupAverages

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from mmsearch import And, Box, Comparison, Explanation, Filter, Hit, Item, Library, Query
+from mmsearch.core.filters import filter_of
 from mmsearch.errors import InvalidInput, UnknownName
-from mmsearch.filters import filter_of
 from mmsearch.types import MODALITIES, Modality
 
 Kind: TypeAlias = Literal["text", "image", "audio", "video"]

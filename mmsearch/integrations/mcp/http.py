@@ -4,7 +4,7 @@ name, and is no other site's page."""
 from mcp.server.transport_security import TransportSecuritySettings
 
 from mmsearch import Library
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 from mmsearch.integrations.mcp.server import load_meanwhile, mcp_server
 from mmsearch.serve.access import Access
 from mmsearch.serve.guard import API, Guard

@@ -8,8 +8,8 @@ from typing import Annotated, ParamSpec, TypeVar
 from pydantic import Field
 
 from mmsearch import Library, __version__
+from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import MmsearchError
-from mmsearch.filters.ast import Filter
 from mmsearch.integrations.mcp.answers import FoundItems, Kind, LibraryFacts, LibraryTools, Mode, WhyFound
 
 try:

@@ -1,6 +1,6 @@
 """Filters: their syntax tree, and the parser of what people write."""
 
-from mmsearch.filters.ast import Filter
+from mmsearch.core.filters.ast import Filter
 
 
 def filter_of(given: str | Filter | None) -> Filter | None:
@@ -8,6 +8,6 @@ def filter_of(given: str | Filter | None) -> Filter | None:
     if not isinstance(given, str):
         return given
     # The parser takes longer to load than a query to answer.
-    from mmsearch.filters import parser
+    from mmsearch.core.filters import parser
 
     return parser.parse(given)

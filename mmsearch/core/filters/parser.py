@@ -1,4 +1,4 @@
-"""Reading filters: the small language of `--filter`, parsed into the tree of `mmsearch.filters.ast`.
+"""Reading filters: the small language of `--filter`, parsed into the tree of `mmsearch.core.filters.ast`.
 
     duration > 10 and path glob '*/2024/*'
     modality in (image, video) and not (taken < 2024-05 or taken is missing)
@@ -53,8 +53,7 @@ from typing import Any, NoReturn, cast, get_args
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
-from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import (
+from mmsearch.core.filters.ast import (
     META,
     META_KEY,
     SOURCES,
@@ -72,6 +71,7 @@ from mmsearch.filters.ast import (
     Period,
     column_operators,
 )
+from mmsearch.errors import InvalidInput
 
 LENGTH = 500_000
 """Characters of a filter."""

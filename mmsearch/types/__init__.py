@@ -1,6 +1,6 @@
 """The values that users meet: what they look for and what they get. Only numpy and the standard library.
 
-What decoders, encoders and indexes exchange is `mmsearch.contracts`; its names are here too.
+What decoders, encoders and indexes exchange is `mmsearch.types.contracts`; its names are here too.
 """
 
 import math
@@ -14,28 +14,28 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
-from mmsearch.contracts import MODALITIES as MODALITIES
-from mmsearch.contracts import Decoder as Decoder
-from mmsearch.contracts import Encoder as Encoder
-from mmsearch.contracts import EncoderSpec as EncoderSpec
-from mmsearch.contracts import Extractor as Extractor
-from mmsearch.contracts import Ids as Ids
-from mmsearch.contracts import Limits as Limits
-from mmsearch.contracts import Metadata as Metadata
-from mmsearch.contracts import Modality as Modality
-from mmsearch.contracts import Neighbours as Neighbours
-from mmsearch.contracts import Prepared as Prepared
-from mmsearch.contracts import Segment as Segment
-from mmsearch.contracts import Selection as Selection
-from mmsearch.contracts import SourceFile as SourceFile
-from mmsearch.contracts import Space as Space
-from mmsearch.contracts import Span as Span
-from mmsearch.contracts import TextBox as TextBox
-from mmsearch.contracts import TextLine as TextLine
-from mmsearch.contracts import VectorIndex as VectorIndex
-from mmsearch.contracts import Vectors as Vectors
-from mmsearch.contracts import Windowing as Windowing
 from mmsearch.errors import InvalidInput
+from mmsearch.types.contracts import MODALITIES as MODALITIES
+from mmsearch.types.contracts import Decoder as Decoder
+from mmsearch.types.contracts import Encoder as Encoder
+from mmsearch.types.contracts import EncoderSpec as EncoderSpec
+from mmsearch.types.contracts import Extractor as Extractor
+from mmsearch.types.contracts import Ids as Ids
+from mmsearch.types.contracts import Limits as Limits
+from mmsearch.types.contracts import Metadata as Metadata
+from mmsearch.types.contracts import Modality as Modality
+from mmsearch.types.contracts import Neighbours as Neighbours
+from mmsearch.types.contracts import Prepared as Prepared
+from mmsearch.types.contracts import Segment as Segment
+from mmsearch.types.contracts import Selection as Selection
+from mmsearch.types.contracts import SourceFile as SourceFile
+from mmsearch.types.contracts import Space as Space
+from mmsearch.types.contracts import Span as Span
+from mmsearch.types.contracts import TextBox as TextBox
+from mmsearch.types.contracts import TextLine as TextLine
+from mmsearch.types.contracts import VectorIndex as VectorIndex
+from mmsearch.types.contracts import Vectors as Vectors
+from mmsearch.types.contracts import Windowing as Windowing
 
 
 @runtime_checkable

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmsearch.core.filters.ast import (
+    FILTER_DEPTH,
+    FILTER_LISTED,
+    FILTER_TERMS,
+    And,
+    Comparison,
+    Filter,
+    Not,
+    Or,
+    Period,
+)
+from mmsearch.core.filters.parser import LENGTH, parse
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import FILTER_DEPTH, FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
-from mmsearch.filters.parser import LENGTH, parse
 
 SIZE = Comparison("size", ">", 1)
 

@@ -21,8 +21,8 @@ from mmsearch.catalog.selections import matching_segments, selected_segments
 from mmsearch.catalog.spaces import active_space
 from mmsearch.catalog.tables import Tag
 from mmsearch.catalog.words import search_words as search_words
-from mmsearch.filters.ast import FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
-from mmsearch.filters.parser import parse
+from mmsearch.core.filters.ast import FILTER_LISTED, FILTER_TERMS, And, Comparison, Filter, Not, Or, Period
+from mmsearch.core.filters.parser import parse
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Span, Vectors
 

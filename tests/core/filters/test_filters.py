@@ -7,8 +7,8 @@ from unicodedata import normalize
 
 import pytest
 
+from mmsearch.core.filters.ast import And, Comparison, Filter
 from mmsearch.errors import InvalidInput
-from mmsearch.filters.ast import And, Comparison, Filter
 from mmsearch.library import Library
 from tests.conftest import Run
 from tests.generated import picture, sound, words

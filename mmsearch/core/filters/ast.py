@@ -12,7 +12,7 @@ Column: TypeAlias = Literal[
     "taken", "modified",
     "size", "duration", "width", "height", "latitude", "longitude",
 ]  # fmt: skip
-"""What a filter may ask about an item; see `mmsearch.filters.parser` for what each holds."""
+"""What a filter may ask about an item; see `mmsearch.core.filters.parser` for what each holds."""
 
 META = "meta."
 """Begins the name of a column of a person's own metadata: `meta.rating` is what was given under the key "rating"."""
