@@ -6,7 +6,9 @@ be told. The models are named by their paths, so that nothing is ever downloaded
 
 import hashlib
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -141,7 +143,8 @@ class OcrExtractor:
     def _loaded(self) -> Any:
         if self._engine is None:
             files = _model_files()
-            from rapidocr import RapidOCR
+            with _without_sockets():
+                from rapidocr import RapidOCR
 
             threads = "EngineConfig.onnxruntime"
             params: dict[str, Any] = {
@@ -154,6 +157,16 @@ class OcrExtractor:
             self._engine = RapidOCR(params=params)
             self._engine._load_det_model()
         return self._engine
+
+
+@contextmanager
+def _without_sockets() -> Iterator[None]:
+    """Meanwhile a module that tries IPv6 when it is imported does not: urllib3, which rapidocr's downloader imports."""
+    before, socket.has_ipv6 = socket.has_ipv6, False
+    try:
+        yield
+    finally:
+        socket.has_ipv6 = before
 
 
 _Found = tuple[str, TextBox, Mapping[str, float]]

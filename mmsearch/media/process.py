@@ -58,6 +58,11 @@ class _Wait:
         return False
 
 
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+"""From 1.32 on, ONNX Runtime makes up an id of the machine and reports what runs, on Linux too, unless it is told not
+to before it is loaded. No worker does."""
+
+
 class Watchdog:
     """Kills workers that keep their parent waiting; one thread for all of them."""
 
@@ -224,7 +229,7 @@ def _spawn(module: str) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        env={**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false"},
+        env={**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", **NO_TELEMETRY},
         **options,
     )
     _widen(process.stdout)

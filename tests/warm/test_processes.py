@@ -59,6 +59,16 @@ class Shell:
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 
+    def run_from(self, folder: Path) -> None:
+        """From now on run the copy of the program in a folder; a warm process's name tells which program it is of."""
+        self.environment["PYTHONPATH"] = os.pathsep.join((str(folder), str(CHECKOUT)))
+        ask = "import sys; from mmsearch.warm.address import name_of; print(name_of(sys.argv[1]))"
+        command = [sys.executable, "-c", ask, self.environment["MMSEARCH_LIBRARY"]]
+        named = subprocess.run(
+            command, cwd=self.place, env=self.environment, capture_output=True, text=True, check=True
+        )
+        self.base = str(self.runtime / "mmsearch" / named.stdout.strip())
+
     def on_terminal(self, *arguments: str, **changes: str) -> tuple[int, bytes]:
         """The exit code, and all that came to a terminal."""
         controller, end = pty.openpty()
@@ -163,7 +173,7 @@ def test_whatever_befalls_it_the_answer_is_right(shell: Shell, tmp_path: Path, c
     if change == "program":
         # A program of its own: the checkout's answers for the tests beside this one.
         shutil.copytree(CHECKOUT / "mmsearch", tmp_path / "program" / "mmsearch", symlinks=True)
-        shell.environment["PYTHONPATH"] = str(tmp_path / "program")
+        shell.run_from(tmp_path / "program")
     first = shell.warmed()
     pid, right = int(str(first["pid"])), shell("query", "red", MMSEARCH_WARM="off")
     changes: dict[str, str] = {}
