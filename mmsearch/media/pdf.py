@@ -88,11 +88,19 @@ def scanned_pages(path: Path, limits: Limits, side: int) -> Iterator[tuple[int, 
 
 def _drawn(page: Any, side: int) -> NDArray[np.uint8]:
     try:
-        scale = side / max(*page.get_size(), 1.0)
-        drawn = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False).to_numpy()
-        return np.ascontiguousarray(drawn[:, :, :3] if drawn.ndim == 3 else np.dstack([drawn] * 3))
+        return _rendered(page, side / max(*page.get_size(), 1.0))
     finally:
         page.close()
+
+
+def _rendered(page: Any, scale: float) -> NDArray[np.uint8]:
+    """A page as it is printed: uint8 (height, width, 3), sRGB."""
+    bitmap = page.render(scale=scale, rev_byteorder=True, draw_annots=True)
+    try:
+        drawn = np.array(bitmap.to_numpy())
+    finally:
+        bitmap.close()
+    return np.ascontiguousarray(drawn[:, :, :3] if drawn.ndim == 3 else np.dstack([drawn] * 3))
 
 
 def pdf_pictures(path: Path, side: int, limits: Limits) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -117,13 +125,8 @@ def _picture(document: Any, index: int, side: int, limits: Limits) -> NDArray[np
         scale = min(side / min(width, height), SLENDER * side / max(width, height))
         if max(1, width * scale) * max(1, height * scale) > limits.pixels:
             return None
-        bitmap = page.render(scale=scale, rev_byteorder=True, draw_annots=True)
-        try:
-            drawn = np.array(bitmap.to_numpy())
-        finally:
-            bitmap.close()
-        pixels = drawn[:, :, :3] if drawn.ndim == 3 else np.repeat(drawn[:, :, np.newaxis], 3, axis=2)
-        return np.ascontiguousarray(pixels) if pixels.min() != pixels.max() else None
+        pixels = _rendered(page, scale)
+        return pixels if pixels.min() != pixels.max() else None
     except (pdfium.PdfiumError, ValueError):
         return None
     finally:
