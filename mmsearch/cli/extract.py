@@ -135,8 +135,8 @@ def _long(seconds: float) -> str:
 
 def _print_added(done: "ExtractionAdded") -> None:
     click.echo(
-        f"{done.extractor}: {done.files} files, {done.with_lines} with text, {done.segments} passages in "
-        f"{done.wall_s:.1f} s"
+        f"{done.extractor}: {show.counted(done.files, 'file')}, {done.with_lines} with text, "
+        f"{show.counted(done.segments, 'passage')} in {done.wall_s:.1f} s"
     )
     for why, n in done.skipped.items():
         show.line(f"left out ({why}): {n}")

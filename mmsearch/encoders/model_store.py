@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +122,13 @@ class Memory:
             os.replace(file.name, self._path)
         except OSError:
             return
+
+
+def file_chunks(path: Path, hint: str) -> Iterator[bytes]:
+    """The bytes of a file of weights, a part at a time. Raises: WeightsError with this hint if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                yield chunk
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}", hint=hint) from error

@@ -31,7 +31,6 @@ OnBytes: TypeAlias = Callable[[int], None]
 UNFINISHED = ".preparing-"
 """Prefix of a model's folder until it is complete; nothing looks for a model there."""
 
-CHUNK = 2**20
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
@@ -208,7 +207,7 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
         digest, target = hashlib.sha256(), folder / name
         target.parent.mkdir(exist_ok=True)
         with target.open("xb") as file:
-            for chunk in _chunks(source):
+            for chunk in model_store.file_chunks(source, "check its disk and permissions"):
                 digest.update(chunk)
                 file.write(chunk)
                 on_bytes(len(chunk))
@@ -221,17 +220,6 @@ def _copied(model: pretrained.Checkpoint, folder: Path, on_bytes: OnBytes) -> di
 def _relative(path: Path, folder: Path) -> str:
     """The name below the model's folder, with forward slashes; the bare name of what lies elsewhere."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    except OSError as error:
-        raise WeightsError(
-            f"{path} can't be read: {error.strerror or error}", hint="check its disk and permissions"
-        ) from error
 
 
 def _downloaded(name: str, origin: Repository, folder: Path) -> dict[str, str]:

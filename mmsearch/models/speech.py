@@ -6,7 +6,6 @@ Wherever it comes from, its weights are what their sha256 says, and it becomes a
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mmsearch.errors import InvalidInput, WeightsError
 from mmsearch.extract.whisper_models import SPEECH_MODELS, WEIGHTS, SpeechModel
 
 UNFINISHED = ".preparing-"
-CHUNK = 2**20
+_HINT = "a speech model has these files in its folder"
 
 
 def is_speech_model(name: str) -> bool:
@@ -106,23 +105,12 @@ def _joined(files: list[Path], target: Path) -> str:
     """Write some files one after the other. Returns the sha256."""
     digest = hashlib.sha256()
     with target.open("xb") as written:
-        for chunk in (chunk for file in files for chunk in _chunks(file)):
+        for chunk in (chunk for file in files for chunk in model_store.file_chunks(file, _HINT)):
             digest.update(chunk)
             written.write(chunk)
         written.flush()
         os.fsync(written.fileno())
     return digest.hexdigest()
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-    except OSError as error:
-        raise WeightsError(
-            f"{path} can't be read: {error.strerror or error}", hint="a speech model has these files in its folder"
-        ) from error
 
 
 def _packages(model: SpeechModel) -> list[Path]:

@@ -15,7 +15,10 @@ import mmsearch
 HERE = Path(__file__).resolve().parent
 library = mmsearch.open(HERE / "library")
 
-PAGE = """<!doctype html><title>Photos</title><meta name=viewport content="width=device-width">
+STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}
+form{margin-bottom:1rem}input,button{font:inherit;padding:.4rem .6rem}a{display:inline-block;margin:0 .5rem .5rem 0}
+img{height:180px;border-radius:8px}img:hover{opacity:.85}"""
+PAGE = """<!doctype html><title>Photos</title><meta name=viewport content="width=device-width"><style>{style}</style>
 <form><input name=words value="{words}" placeholder="a dog on a beach" autofocus> <button>Search</button></form>
 <form action=/like method=post enctype=multipart/form-data>
 <input name=photo type=file> <button>Like this</button></form>
@@ -44,13 +47,13 @@ def shown(hits: list[mmsearch.Hit]) -> Iterator[str]:
 def page(words: str = "", like: int | None = None) -> str:
     query = mmsearch.Query(like=like) if like is not None else mmsearch.Query(text=words) if words.strip() else None
     hits = library.search(query, 12, modalities=["image"]) if query is not None else []
-    return PAGE.format(words=html.escape(words), photos="\n".join(shown(hits)))
+    return PAGE.format(style=STYLE, words=html.escape(words), photos="\n".join(shown(hits)))
 
 
 @app.post("/like", response_class=HTMLResponse)
 def like(photo: Annotated[UploadFile, Form()]) -> str:
     query = mmsearch.Query(image=photo.file.read())
-    return PAGE.format(words="", photos="\n".join(shown(library.search(query, 12, modalities=["image"]))))
+    return PAGE.format(style=STYLE, words="", photos="\n".join(shown(library.search(query, 12, modalities=["image"]))))
 
 
 @app.get("/search")
