@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME
+from mmsearch.context.context import SLICES
 from mmsearch.context.locks import ADDING_NAME, LOCK_NAME
 from mmsearch.context.preview_cache import PREVIEW_FOLDER
 from mmsearch.context.resources import INDEX_FOLDER
@@ -38,6 +39,7 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "catalog", library / f"{FILE_NAME}*", "items, vectors, words; copies that end in .bak"
     yield "indexes", library / INDEX_FOLDER, "made from the catalog, and made again if removed"
     yield "previews", library / PREVIEW_FOLDER, "small pictures for the page; made again if removed"
+    yield "slices", library / SLICES, "what holders of tokens with a filter read; made again if removed"
     yield "training", library / FOLDER, "models that you trained"
     yield "locks", library / "*.lock", f"{LOCK_NAME} and {ADDING_NAME}; empty"
     yield "data", data_folder(), "the default library, and models unless the setting `models` says otherwise"
