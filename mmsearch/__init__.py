@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmsearch import errors as errors
     from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
+    from mmsearch.core.tokens import AccessToken
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.items import Folder
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.maintenance.tokens import LibraryTokens
     from mmsearch.models.available import AvailableModel, available_models
     from mmsearch.models.cost import Holdings, ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
@@ -169,6 +171,8 @@ _OFFERED = {
     "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
+    "mmsearch.core.tokens": "AccessToken",
+    "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
     "mmsearch.models.cost": "Holdings ModelCost measure_cost",
@@ -199,6 +203,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AccessToken",
     "ActiveSpace",
     "And",
     "AvailableModel",
@@ -267,6 +272,7 @@ __all__ = [
     "LibraryNotFound",
     "LibraryReadOnly",
     "LibraryRoot",
+    "LibraryTokens",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",

@@ -28,6 +28,7 @@ from mmsearch.maintenance.knowledge import LibraryKnowledge
 from mmsearch.maintenance.restriction import restrictable
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.searches import LibrarySearches
+from mmsearch.maintenance.tokens import LibraryTokens
 from mmsearch.models.switch import LibraryModels
 from mmsearch.search import batch, duplicates, pipeline
 from mmsearch.search import keywords as search_keywords
@@ -57,6 +58,7 @@ class Library(
         self.path = path
         self.settings = chosen
         self._space = space
+        self._tokens: LibraryTokens | None = None
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -94,6 +96,13 @@ class Library(
         made, tree = copy(self), filter_of(filter)
         made._context = RestrictedContext(self._context, tree if tree is not None else And(()), owning=owning)
         return made
+
+    @property
+    def tokens(self) -> LibraryTokens:
+        """Who else may ask a server of this library."""
+        if self._tokens is None:
+            self._tokens = LibraryTokens(self._context)
+        return self._tokens
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.

@@ -36,6 +36,7 @@ from mmsearch.cli.searches import searches
 from mmsearch.cli.serve import serve
 from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
+from mmsearch.cli.token import token
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
@@ -54,7 +55,7 @@ SECTIONS = {
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor config service warm completion help demo examples",
+    "Upkeep": "index doctor token config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -171,6 +172,7 @@ for command in (
     completion,
     demo,
     examples,
+    token,
     watch,
     service,
     warm,

@@ -247,6 +247,22 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch config",
         "mmsearch config --library photos.library --json",
     ),
+    "token": (
+        "mmsearch token create ann",
+        "mmsearch token list",
+    ),
+    "token create": (
+        "mmsearch token create ann --filter 'tag = public'",
+        "mmsearch token create bob --scope manage",
+    ),
+    "token list": (
+        "mmsearch token list",
+        "mmsearch token list --json",
+    ),
+    "token revoke": (
+        "mmsearch token revoke ann",
+        "mmsearch token revoke ann --library photos.library",
+    ),
     "completion": (
         "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",
         "mmsearch completion zsh > ~/.zfunc/_mmsearch",

@@ -108,7 +108,7 @@ class RestrictedContext(LibraryContext):
             if now != self._calibrated:
                 active, record = self.embedding()
                 if active.name == space.name:
-                    with self._locked(LOCK_NAME, "measuring", MEASURING_S):
+                    with self.locked(LOCK_NAME, "measuring", MEASURING_S):
                         self.calibrate(active, record)
                 self._calibrated = space.name, self.catalog().read(current_commit).generation
         return super().calibrator(query, vector, space)
@@ -132,7 +132,7 @@ class RestrictedContext(LibraryContext):
     @contextmanager
     def _mending(self) -> Iterator[None]:
         """Files of the slice's own."""
-        with self._locked(LOCK_NAME, "mending", 0.0):
+        with self.locked(LOCK_NAME, "mending", 0.0):
             yield
 
 

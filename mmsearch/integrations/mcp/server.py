@@ -48,15 +48,20 @@ Asked = Annotated[
 Matching = Annotated[Mode, Field(description="hybrid: by meaning and by words; keyword: words alone; vector: meaning.")]
 
 
-def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServer:
+def mcp_server(library: Library | Callable[[], Library], within: str | Filter | None = None) -> MCPServer:
     """A server that answers from one library. Whoever runs it closes the library.
 
     Args:
-        within: A filter: what it does not match is not there for whoever asks.
+        library: One, or what says which one is there for whoever asks now.
+        within: A filter: what it does not match is not there for whoever asks (`Library.only`).
 
     Raises: InvalidInput for a filter that is none.
     """
-    tools = LibraryTools(library, within)
+    if isinstance(library, Library):
+        only = library if within is None else library.only(within)
+        tools = LibraryTools(lambda: only)
+    else:
+        tools = LibraryTools(library)
     server: MCPServer = MCPServer(
         "mmsearch", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING", subscriptions=False
     )
