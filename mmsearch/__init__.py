@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
@@ -172,6 +173,7 @@ _OFFERED = {
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
+    "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
@@ -206,6 +208,8 @@ __all__ = [
     "AccessToken",
     "ActiveSpace",
     "And",
+    "AuditCheck",
+    "AuditEntry",
     "AvailableModel",
     "BackfillProblem",
     "BodyTooLarge",
@@ -263,6 +267,7 @@ __all__ = [
     "Label",
     "Level",
     "Library",
+    "LibraryAudit",
     "LibraryEmpty",
     "LibraryError",
     "LibraryExtraction",

@@ -20,6 +20,7 @@ from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.labels import labelling
+from mmsearch.maintenance.audit import LibraryAudit
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
@@ -103,6 +104,11 @@ class Library(
         if self._tokens is None:
             self._tokens = LibraryTokens(self._context)
         return self._tokens
+
+    @property
+    def audit(self) -> LibraryAudit:
+        """Who asked a server of this library for what."""
+        return LibraryAudit(self._context, self.tokens)
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.

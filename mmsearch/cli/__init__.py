@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import exit_codes, log, output
+from mmsearch.cli.audit import audit
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.completion import VARIABLE, add_completion, answer, completion
 from mmsearch.cli.config import config
@@ -55,7 +56,7 @@ SECTIONS = {
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor token config service warm completion help demo examples",
+    "Upkeep": "index doctor token audit config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -173,6 +174,7 @@ for command in (
     demo,
     examples,
     token,
+    audit,
     watch,
     service,
     warm,

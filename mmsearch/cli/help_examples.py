@@ -263,6 +263,18 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch token revoke ann",
         "mmsearch token revoke ann --library photos.library",
     ),
+    "audit": (
+        "mmsearch audit list",
+        "mmsearch audit verify",
+    ),
+    "audit list": (
+        "mmsearch audit list --who ann",
+        "mmsearch audit list -n 500 --json",
+    ),
+    "audit verify": (
+        "mmsearch audit verify",
+        "mmsearch audit verify --json",
+    ),
     "completion": (
         "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",
         "mmsearch completion zsh > ~/.zfunc/_mmsearch",

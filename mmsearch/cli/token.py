@@ -33,6 +33,7 @@ def create(name: str, scope: "Scope", within: str | None, library: Path | None) 
     """Make a token and print it, once."""
     with open_library(library) as opened:
         made = opened.tokens.create(name, scope, within)
+        opened.audit.record("shell", f"token create {name}")
         click.echo(made)
         if within is not None:
             click.echo(f"Its holder sees {opened.count(within)} of {opened.count()} items.", err=True)
@@ -59,5 +60,6 @@ def list_tokens(library: Path | None, as_json: bool) -> None:
 def revoke(name: str, library: Path | None) -> None:
     """End a token at once, and the sessions that were begun with it."""
     with open_library(library) as opened:
+        opened.audit.record("shell", f"token revoke {name}")
         opened.tokens.revoke(name)
     show.line(f"revoked: {name}")

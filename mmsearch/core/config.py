@@ -44,6 +44,7 @@ Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
 Warm: TypeAlias = Literal["auto", "on", "off"]
 Extract: TypeAlias = Literal["auto", "on", "off"]
+Audit: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -100,6 +101,8 @@ DOMAINS: Mapping[str, ValueRange] = {
     "speech": one_of(*get_args(Extract)),
     "speech_model": TextValues("whisper-base, or a folder", lambda name: name and "\0" not in name),
     "ocr": one_of(*get_args(Extract)),
+    "audit": one_of(*get_args(Audit)),
+    "audit_queries": Switch(),
     "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
@@ -198,6 +201,10 @@ class Settings:
     """Model that listens: a prepared one, or a folder in CTranslate2's layout. No argument: a process has one."""
     ocr: Extract = "auto"
     """Whether an ingest reads what is written in pictures afterwards; auto where the extra is here."""
+    audit: Audit = "auto"
+    """Whether servers note who opened and changed which items (`mmsearch audit`); auto where the library has tokens."""
+    audit_queries: bool = False
+    """Whether they note what was searched for, too."""
     preview_bytes: int = 2_000_000_000
     """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
@@ -257,6 +264,8 @@ class SettingsArguments(TypedDict, total=False):
     keep_memory: KeepMemory | None
     speech: Extract | None
     ocr: Extract | None
+    audit: Audit | None
+    audit_queries: bool | None
     preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None

@@ -18,6 +18,7 @@ from mmsearch.core import config
 from mmsearch.core.paths import TEMPORARY, cache_folder, data_folder
 from mmsearch.core.service_files import service_files
 from mmsearch.encoders.model_store import hub_cache
+from mmsearch.maintenance.audit import FOLDER as AUDIT
 from mmsearch.maintenance.tokens import FILE_NAME as TOKENS
 from mmsearch.types import Location
 from mmsearch.warm import address
@@ -44,6 +45,7 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "training", library / FOLDER, "models that you trained"
     yield "locks", library / "*.lock", f"{LOCK_NAME} and {ADDING_NAME}; empty"
     yield "tokens", library / TOKENS, "who else may ask a server, as hashes"
+    yield "audit", library / AUDIT, "who asked a server for what; kept until you delete it"
     yield "data", data_folder(), "the default library, and models unless the setting `models` says otherwise"
     yield "models", config.models_folder(), "what mmsearch prepare and mmsearch connect got and made"
     yield "settings", config.user_file().parent, f"yours, {config.FILE_NAME}, and the folders that you named"

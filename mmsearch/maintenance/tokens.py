@@ -87,6 +87,10 @@ class LibraryTokens:
         """Whose a token is, by its `token_hash`; None if it is nobody's. Raises: LibraryError."""
         return self._known().get(hashed)
 
+    def any(self) -> bool:
+        """Whether there is one. Raises: LibraryError."""
+        return bool(self._known())
+
     @contextmanager
     def _changing(self) -> Iterator[dict[str, AccessToken]]:
         with self._context.locked(LOCK_NAME, "changing the tokens of", 5.0):

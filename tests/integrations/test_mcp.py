@@ -209,6 +209,9 @@ def test_over_http_each_token_has_its_own_library(over_http: Listening, library:
         found, status = through(over_http, ask, token)
         assert {hit["modality"] for hit in found.structured_content["hits"]} <= kinds
         assert set(status.structured_content["items"]) == kinds
+    assert [(one.who, one.what) for one in library.audit.entries()] == [
+        (who, what) for who in ("sounds", "all", "sounds") for what in ("mcp search", "mcp status")
+    ]
 
 
 @pytest.mark.parametrize(

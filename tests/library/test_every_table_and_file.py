@@ -65,6 +65,8 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "audit/*": "move: it is about this place",
+    "audit.lock": "a lock of the operating system; made anew",
     "tokens.json": "move; no backup or export takes a way in along",
     "tokens.lock": "a lock of the operating system; made anew",
     "slices/*/*": "made anew from the catalog; what a restricted library reads",
@@ -122,6 +124,7 @@ def filled(open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.
     library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
     library.tokens.create("ann")
+    library.audit.record("ann", "looked")
     library.only("modality = image").search("red", 1)
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")

@@ -75,6 +75,8 @@ def commands(model: str) -> Iterator[Arguments]:
         ("tag", "media/red-1.png", "--add", "seen"),
         ("token", "create", "ann", "--filter", "modality = image"),
         ("token", "list"),
+        ("audit", "list"),
+        ("audit", "verify"),
         ("token", "revoke", "ann"),
         ("help",),
         ("warm", "status"),

@@ -27,7 +27,12 @@ def mcp_over_http(library: Library, options: ServeOptions, within: str | Filter 
     # The guard looks at hosts and origins, and knows the names that were allowed.
     passed = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     libraries = RestrictedLibraries(library if within is None else library.only(within))
-    application = mcp_server(lambda: libraries.of(_caller.get())).streamable_http_app(
+
+    def noted(tool: str, items: tuple[int, ...], words: str | None) -> None:
+        library.audit.record(_caller.get().name, f"mcp {tool}", items, query=words)
+
+    made = mcp_server(lambda: libraries.of(_caller.get()), noted=noted)
+    application = made.streamable_http_app(
         streamable_http_path=PATH, stateless_http=True, json_response=True, transport_security=passed,
         max_request_body_size=options.limits.json_bytes,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from mmsearch import __version__
 from mmsearch.serve.access import Caller
 from mmsearch.serve.answers import answer
-from mmsearch.serve.guard import address_of, caller_of, cookie_name, is_on_this_machine
+from mmsearch.serve.guard import CALLER, address_of, caller_of, cookie_name, is_on_this_machine
 from mmsearch.serve.routes.search import body
 from mmsearch.serve.schemas import HealthAnswer, ReadyAnswer, SessionAnswer, SignIn
 from mmsearch.serve.service import Anybodys, Service, Shared
@@ -23,7 +23,8 @@ router = APIRouter(tags=["session"])
 async def sign_in(request: Request, service: Anybodys) -> Response:
     """Begin a session with the token: a cookie that scripts can't read and other sites can't send."""
     given = await body(request, SignIn)
-    made = answer(_told(request, service.access.prove(given.token, address_of(request.scope))))
+    request.scope[CALLER] = caller = service.access.prove(given.token, address_of(request.scope))
+    made = answer(_told(request, caller))
     set_session(request, service, made, given.token)
     return made
 
