@@ -117,7 +117,10 @@ def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) 
             values = ids if "{item_id}" in path else [0]
             for value in values:
                 where = path.replace("{item_id}", str(value)).replace("{name}", SECRET)
-                for params in ({"text": "red", "k": 50}, {"path": str(outside)}, {"like": hidden[0]}):
+                asks: tuple[dict[str, str | int], ...] = (
+                    {"text": "red", "k": 50}, {"path": str(outside)}, {"like": hidden[0]},
+                )  # fmt: skip
+                for params in asks:
                     said = guest.get(where, params=params if "{item_id}" not in path else {})
                     asked += 1
                     assert SECRET.encode() not in said.content.replace(str(outside).encode(), b"") or (
