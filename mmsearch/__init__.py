@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
+    from mmsearch.catalog.kept_facts import KeptFacts, Reduced
     from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
+    from mmsearch.core.keeping import Keeping
     from mmsearch.core.tokens import AccessToken
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.item_files import ItemFile, PreviewKind
     from mmsearch.maintenance.items import Folder
+    from mmsearch.maintenance.privacy import LibraryPrivacy, PlacesFound
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.maintenance.tokens import LibraryTokens
@@ -174,6 +177,9 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
+    "mmsearch.catalog.kept_facts": "KeptFacts Reduced",
+    "mmsearch.core.keeping": "Keeping",
+    "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
@@ -264,6 +270,8 @@ __all__ = [
     "Item",
     "ItemChanged",
     "ItemFile",
+    "Keeping",
+    "KeptFacts",
     "Label",
     "Level",
     "Library",
@@ -275,6 +283,7 @@ __all__ = [
     "LibraryLocked",
     "LibraryModels",
     "LibraryNotFound",
+    "LibraryPrivacy",
     "LibraryReadOnly",
     "LibraryRoot",
     "LibraryTokens",
@@ -311,6 +320,7 @@ __all__ = [
     "PartShare",
     "Period",
     "PillowImage",
+    "PlacesFound",
     "Prepared",
     "PreviewKind",
     "Progress",
@@ -319,6 +329,7 @@ __all__ = [
     "QueryLike",
     "QueryOutcome",
     "QueryPart",
+    "Reduced",
     "Region",
     "RequestRefused",
     "RequestTimeout",

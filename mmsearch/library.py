@@ -26,6 +26,7 @@ from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.knowledge import LibraryKnowledge
+from mmsearch.maintenance.privacy import LibraryPrivacy
 from mmsearch.maintenance.restriction import restrictable
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.searches import LibrarySearches
@@ -109,6 +110,15 @@ class Library(
     def audit(self) -> LibraryAudit:
         """Who asked a server of this library for what."""
         return LibraryAudit(self._context, self.tokens)
+
+    @property
+    def privacy(self) -> LibraryPrivacy:
+        """What this library keeps of people and places."""
+        return LibraryPrivacy(self._context, self._settle)
+
+    def _settle(self, settings: Settings) -> None:
+        self.settings = settings
+        self._context.settle(settings)
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.

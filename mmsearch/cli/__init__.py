@@ -30,6 +30,7 @@ from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
+from mmsearch.cli.privacy import privacy
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.roots import roots
@@ -56,7 +57,7 @@ SECTIONS = {
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor token audit config service warm completion help demo examples",
+    "Upkeep": "index doctor privacy token audit config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -174,6 +175,7 @@ for command in (
     demo,
     examples,
     token,
+    privacy,
     audit,
     watch,
     service,

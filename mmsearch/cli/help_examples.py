@@ -263,6 +263,23 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch token revoke ann",
         "mmsearch token revoke ann --library photos.library",
     ),
+    "privacy": (
+        "mmsearch privacy show",
+        "mmsearch privacy set --places rounded --people no",
+        "mmsearch privacy apply",
+    ),
+    "privacy show": (
+        "mmsearch privacy show",
+        "mmsearch privacy show --json",
+    ),
+    "privacy set": (
+        "mmsearch privacy set --places none",
+        "mmsearch privacy set --people no --tags no --library photos.library",
+    ),
+    "privacy apply": (
+        "mmsearch privacy apply",
+        "mmsearch privacy apply --json",
+    ),
     "audit": (
         "mmsearch audit list",
         "mmsearch audit verify",

@@ -92,6 +92,12 @@ class Resources:
         if catalog is not None:
             catalog.close()
 
+    def settle(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        self.let_go()
+        self.settings = settings
+        self._spaces.settle(settings)
+
     def _close_spaces(self) -> None:
         self._spaces.close()
 
