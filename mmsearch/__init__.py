@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.maintenance.anonymised import Identifying
     from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
@@ -179,6 +180,7 @@ _OFFERED = {
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
     "mmsearch.catalog.kept_facts": "KeptFacts Reduced",
     "mmsearch.core.keeping": "Keeping",
+    "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -256,6 +258,7 @@ __all__ = [
     "Forked",
     "Hit",
     "Holdings",
+    "Identifying",
     "Ids",
     "Imported",
     "IndexBuild",

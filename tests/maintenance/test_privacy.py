@@ -227,7 +227,7 @@ def test_pictures_are_stripped_of_all_but_their_pixels() -> None:
 
 
 def test_a_look_at_its_beginning_tells_whether_a_picture_holds_a_place(tmp_path: Path) -> None:
-    for name, tells in (("a.jpg", True), ("b.png", True), ("c.webp", True), ("d.tif", True)):
+    for name, tells in (("a.jpg", True), ("b.png", True), ("c.webp", True)):
         photo(tmp_path / name, exif=exif())
         assert tells_place(tmp_path / name) is tells
     photo(tmp_path / "without.jpg")
