@@ -345,6 +345,8 @@ def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Call
 
 def test_tuning_changes_the_search_effort_of_all_processes(folder: Path, opened: Callable[..., Library]) -> None:
     library = opened()
+    (told,) = library.index.status()
+    assert (told.preset, told.since, told.memory_bytes) == ("flat", 0, SIZE * (4 * tiny.DIM + 8)), "and its id"
     parts(library)[2].build_outgrown()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
     assert low.search_effort is not None and high.search_effort is not None
