@@ -8,9 +8,17 @@ import pytest
 from mmsearch.calibration import sentence_share
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.search.keywords import KEYWORDS, VECTOR, WEAK, fuse_keywords, match_keywords, query_text
-from mmsearch.search.kinds import OTHER_KIND
-from mmsearch.search.ranking import RankedItem, Ranking
+from mmsearch.search.keywords import (
+    KEYWORDS,
+    VECTOR,
+    WEAK,
+    fuse_keywords,
+    match_keywords,
+    query_text,
+    retrieve_keywords,
+)
+from mmsearch.search.kinds import ANY_KIND, OTHER_KIND
+from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
 from mmsearch.search.word_evidence import EXACT
 from mmsearch.types import Hit, Query
@@ -175,3 +183,9 @@ def test_the_passage_of_a_phrase_is_shown_and_that_of_weaker_words_is_not(worth:
     words = RankedItem(1, 2, b"/a", "text", evidence=worth, by=(KEYWORDS,))
     (both,) = fuse_keywords(Ranking([meant], complete=True), [words], NO_SEARCH).items
     assert both.segment_id == segment
+
+
+def test_a_search_for_words_knows_when_it_has_seen_all(library: Library) -> None:
+    catalog = library._context.catalog()
+    found = retrieve_keywords("pumpkin", Depth(5), catalog, None, None, ANY_KIND)
+    assert found.complete and [one.path.rpartition(b"/")[2] for one in found.items] == [b"pumpkin.png"]
