@@ -61,6 +61,8 @@ class IngestOptions:
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+    named: bool = True
+    """Whether words of names are kept."""
 
     def parts_of(self, root: Path) -> list[Path | None]:
         """What of a root is gone through; None stands for all of it."""
@@ -75,6 +77,7 @@ class IngestOptions:
             commit_segments=settings.commit_segments,
             commit_s=settings.commit_s,
             max_bytes=settings.file_bytes,
+            named=settings.keep_names,
             **given,
         )
 
@@ -270,7 +273,9 @@ class Ingest:
             self._place(each)
 
     def _place(self, step: FileStep) -> None:
-        place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved, step.kept)
+        place = Placement(
+            step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved, step.kept, self._options.named,
+        )  # fmt: skip
         self._batch.placements.append(place)
         self._batch.given_tags.extend((step.sha256, tag) for tag in step.tags)
         setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)
