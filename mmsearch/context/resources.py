@@ -157,7 +157,12 @@ class Resources:
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
         base = self.catalog().read(base_space)
-        if self._requested is None or base is None or registry.target_of("spaces", self._requested) == base.target:
+        if self._requested is None or base is None:
+            return
+        # Where a library has a model's former version, the name stands for that.
+        if base.target == registry.target_of("spaces", self._requested) or self._requested == registry.FORMER.get(
+            base.target
+        ):
             return
         raise SpaceChanged(
             f"the library at {self.path} has the model {base.name!r}: {self._requested!r} is another",

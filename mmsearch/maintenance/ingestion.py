@@ -31,6 +31,7 @@ from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.prune import OnProof, Pruned
+from mmsearch.maintenance.status import newer_version
 from mmsearch.types import LibraryRoot, Modality, OnProgress, Progress
 
 Job = TypeVar("Job", bound=Ingest)
@@ -273,6 +274,8 @@ class LibraryIngestion:
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict(), job.scanned)
             report.warnings += self._wiped(catalog)
+            if command := newer_version(catalog):
+                report.warnings.append(f"this library uses a former version of its model; to the newer one: {command}")
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()

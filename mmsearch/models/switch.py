@@ -112,7 +112,7 @@ class LibraryModels:
         if it is another version of the model than the one that was added.
         """
         with self._context.adding():
-            record = self._known(name) or self._new(name)
+            record = self._newest(name) or self._new(name)
             if retry:
                 self._context.catalog().forget_unsupported(record)
             return self._complete(record, on_progress, cancel or threading.Event())
@@ -142,11 +142,11 @@ class LibraryModels:
         stop = cancel or threading.Event()
         if when_complete:
             with self._context.adding():
-                record = self._known(name) or self._new(name)
+                record = self._newest(name) or self._new(name)
                 if self._complete(record, on_progress, stop).interrupted:
                     return None
         else:
-            record = self._named(name)
+            record = self._named(name, self._newest(name))
         if not self._count_missing(record):
             # Before anybody has to wait: large lists may take minutes.
             space = self._context.space_of(record)
@@ -170,7 +170,7 @@ class LibraryModels:
 
         Raises: InvalidInput for an unknown model or the one in use, LibraryLocked.
         """
-        record = self._named(name)
+        record = self._named(name, self._known(name))
         with self._context.writing(), self._context.adding():
             catalog = self._context.catalog()
             if catalog.read(base_space) == record:
@@ -233,8 +233,7 @@ class LibraryModels:
         with self._context.catalog().reading() as snapshot:
             return count_missing_embeddings(snapshot, record)
 
-    def _named(self, name: str) -> SpaceRecord:
-        record = self._known(name)
+    def _named(self, name: str, record: SpaceRecord | None) -> SpaceRecord:
         if record is None:
             raise InvalidInput(
                 f"this library has no model {name!r}", hint=f"see what it has: mmsearch model list; or add it: "
@@ -252,6 +251,14 @@ class LibraryModels:
         bases = [one for one in self._context.catalog().read(all_spaces) if one.base is None]
         named = [one for one in bases if one.name == name]
         return next(iter([*named, *(one for one in bases if one.target == target)]), None)
+
+    def _newest(self, name: str) -> SpaceRecord | None:
+        """The same, but the version of now where the name leads to that, though a former one is recorded under it."""
+        known = self._known(name)
+        if known is None or registry.FORMER.get(known.target) != name:
+            return known
+        target = registry.target_of("spaces", name)
+        return next((one for one in self._context.catalog().read(all_spaces) if one.target == target), None)
 
     def _new(self, name: str) -> SpaceRecord:
         catalog = self._context.catalog()

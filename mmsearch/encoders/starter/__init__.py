@@ -2,6 +2,9 @@
 
 `starter-open` is the same without what captions of research-only photos taught about pictures (MODEL_CARD.md) and about
 other languages than English (LANGUAGES.md): a space of its own, since its pictures have other vectors.
+
+Each version of them is a space with a name of its own, since vectors of two versions can't be compared: what people
+call `starter` is `starter-2` now. `registry.FORMER` leads libraries of the former version to it.
 """
 
 from collections.abc import Mapping
@@ -16,11 +19,28 @@ from mmsearch.types import Encoder, Modality, Space, Windowing
 _OPEN = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
 _TAUGHT = (image.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
 FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, *_TAUGHT), "starter-open": _OPEN}
-"""Space -> all that it is loaded from."""
+"""Name -> all that the version of now is loaded from."""
+
+
+def second_space(device: str = "auto", precision: str = "auto") -> Space:
+    """The space `starter` as it is now. Cheap: nothing is loaded before an encoder's first `encode`.
+
+    Raises: InvalidInput for a device or precision nobody knows.
+    """
+    return _space("starter-2", StarterText(device, precision), StarterImage(device, precision), device, precision)
+
+
+def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
+    """The space `starter-open` as it is now: `starter` without what captions taught. As cheap.
+
+    Raises: InvalidInput for a device or precision nobody knows.
+    """
+    words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
+    return _space("starter-open-2", words, pictures, device, precision)
 
 
 def starter_space(device: str = "auto", precision: str = "auto") -> Space:
-    """The space `starter`. Cheap: nothing is loaded before an encoder's first `encode`.
+    """The space `starter` as its first version was, for libraries that have it, and for one release.
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
@@ -28,7 +48,7 @@ def starter_space(device: str = "auto", precision: str = "auto") -> Space:
 
 
 def open_space(device: str = "auto", precision: str = "auto") -> Space:
-    """The space `starter-open`: `starter` without what captions taught. As cheap.
+    """The space `starter-open` as its first version was.
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
