@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
-    from mmsearch.catalog.kept_facts import KeptFacts, Reduced
     from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.core.keeping import Keeping
+    from mmsearch.core.keeping import Keeping, KeptFacts, Reduced
     from mmsearch.core.tokens import AccessToken
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
@@ -178,8 +177,7 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
-    "mmsearch.catalog.kept_facts": "KeptFacts Reduced",
-    "mmsearch.core.keeping": "Keeping",
+    "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
     "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
