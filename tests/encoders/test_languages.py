@@ -104,7 +104,7 @@ def test_a_name_that_is_nearly_english_is_read_in_its_own_language(words: str, e
     encoder = StarterText("cpu")
     plain = encoder.encode([encoder.prepare(Segment("text", words))], query=True)[0]
     meant = asked(english)[0]
-    assert float(asked(words)[0] @ meant) > float(plain @ meant) + 0.05
+    assert float(asked(words)[0] @ meant) > float(plain @ meant) + 0.04
 
 
 def test_what_begins_like_another_language_may_be_english() -> None:

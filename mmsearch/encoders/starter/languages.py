@@ -54,7 +54,7 @@ ENGLISH_WORDS = frozenset(
 )
 """Words that mark a text as English, whatever rare words it has."""
 
-ARTICLES = frozenset("das der ein eine einen een ett gli het il les los um uma un una une uno".split())
+ARTICLES = frozenset(re.findall(r"\w+", "das der ein eine einen een ett gli het il les los um uma un una une uno"))
 """Words that no English name of a thing begins with."""
 
 NAME_WORDS = 3
