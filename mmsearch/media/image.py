@@ -162,7 +162,9 @@ class ImageDecoder:
 
 
 def _with_squares(shown: NDArray[np.uint8]) -> list[Segment]:
-    return [Segment("image", shown), *(Segment("image", part, part=True) for part in panorama.squares(shown))]
+    places = panorama.boxes(shown.shape[1], shown.shape[0])
+    parts = zip(panorama.squares(shown), places, strict=True)
+    return [Segment("image", shown), *(Segment("image", part, Span(box=box), part=True) for part, box in parts)]
 
 
 class _Clock:

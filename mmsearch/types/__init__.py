@@ -26,6 +26,8 @@ from mmsearch.types.contracts import Metadata as Metadata
 from mmsearch.types.contracts import Modality as Modality
 from mmsearch.types.contracts import Neighbours as Neighbours
 from mmsearch.types.contracts import Prepared as Prepared
+from mmsearch.types.contracts import SeenRegion as SeenRegion
+from mmsearch.types.contracts import SeesRegions as SeesRegions
 from mmsearch.types.contracts import Segment as Segment
 from mmsearch.types.contracts import Selection as Selection
 from mmsearch.types.contracts import SourceFile as SourceFile
