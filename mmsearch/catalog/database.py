@@ -213,6 +213,24 @@ def writing(engine: Engine) -> Iterator[Connection]:
         checkpoint(engine, wait_s=READER_S)
 
 
+@contextmanager
+def beside(engine: Engine, path: Path, name: str) -> Iterator[Connection]:
+    """One transaction over a catalog, which is only read in it, with another one beside it, under the name of a schema,
+    which may be written; what has no schema before its name is the former's."""
+    with forks.no_fork(), _translated(engine), engine.connect() as connection:
+        connection = connection.execution_options(begun=True)
+        raw = driver(connection)
+        raw.execute("PRAGMA trusted_schema = ON")  # see `distrusting`
+        raw.execute(f"ATTACH ? AS {name}", (str(path),))
+        try:
+            raw.execute("BEGIN")
+            yield connection
+            raw.commit()
+        finally:
+            raw.rollback()
+            raw.execute(f"DETACH {name}")
+
+
 def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> bool:
     """Move what the log holds into the database and empty the log, as far as its readers let go of it in time. Returns
     whether all of them did."""

@@ -20,7 +20,7 @@ from mmsearch.catalog.commits import (
 )
 from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
 from mmsearch.catalog.copies import note_copy
-from mmsearch.catalog.database import Readers, checkpoint, connect, release, rewrite, writing
+from mmsearch.catalog.database import Readers, beside, checkpoint, connect, release, rewrite, writing
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
@@ -139,6 +139,10 @@ class Catalog:
     def exclusive(self) -> AbstractContextManager[Connection]:
         """A snapshot during which nobody else commits. Raises: LibraryReadOnly, LibraryLocked."""
         return writing(self._engine)
+
+    def beside(self, path: Path, name: str) -> AbstractContextManager[Connection]:
+        """A transaction that reads this catalog and writes another one (`database.beside`)."""
+        return beside(self._engine, path, name)
 
     def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Let a function write in a transaction of its own: `catalog.write(store_extractions, extractor, made)`."""

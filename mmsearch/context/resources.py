@@ -42,6 +42,8 @@ class Resources:
         """`requested`: the space that was asked for by name, not by a default for new libraries. `trusted`: the spaces
         that the user named anyhow, which may be code."""
         self.path = path
+        self.trained_path = path
+        """Whose folder has the trained models that searches use."""
         self.settings = settings
         self._requested = requested
         self.similarity_thresholds = settings.similar_segments
@@ -84,11 +86,20 @@ class Resources:
             self.proofs = Proofs()
         for one in lists:
             one.close()
-        self._spaces.close()
+        self._close_spaces()
         if previews is not None:
             previews.close()
         if catalog is not None:
             catalog.close()
+
+    def settle(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        self.let_go()
+        self.settings = settings
+        self._spaces.settle(settings)
+
+    def _close_spaces(self) -> None:
+        self._spaces.close()
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from mmsearch.core import registry
+from mmsearch.core.keeping import Keeping, Places
 from mmsearch.core.paths import data_folder
 from mmsearch.core.value_ranges import (
     NumbersByName,
@@ -44,6 +45,7 @@ Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
 Warm: TypeAlias = Literal["auto", "on", "off"]
 Extract: TypeAlias = Literal["auto", "on", "off"]
+Audit: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -101,6 +103,13 @@ DOMAINS: Mapping[str, ValueRange] = {
     "speech": one_of(*get_args(Extract)),
     "speech_model": TextValues("whisper-base, or a folder", lambda name: name and "\0" not in name),
     "ocr": one_of(*get_args(Extract)),
+    "keep_places": one_of(*get_args(Places)),
+    "keep_camera": Switch(),
+    "keep_people": Switch(),
+    "keep_tags": Switch(),
+    "keep_names": Switch(),
+    "audit": one_of(*get_args(Audit)),
+    "audit_queries": Switch(),
     "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
@@ -202,6 +211,20 @@ class Settings:
     """Model that listens: a prepared one, or a folder in CTranslate2's layout. No argument: a process has one."""
     ocr: Extract = "auto"
     """Whether an ingest reads what is written in pictures afterwards; auto where the extra is here."""
+    keep_places: Places = "exact"
+    """What is kept of where media were taken: exact, rounded (0.1 degree, no places by name) or none."""
+    keep_camera: bool = True
+    """Whether the make and model of cameras and their lenses are kept."""
+    keep_people: bool = True
+    """Whether names of people are kept that files and sidecars bring: who is in a picture, who wrote a document."""
+    keep_tags: bool = True
+    """Whether keywords become tags that files and sidecars bring."""
+    keep_names: bool = True
+    """Whether words of the names of files and folders are kept for searches."""
+    audit: Audit = "auto"
+    """Whether servers note who opened and changed which items (`mmsearch audit`); auto where the library has tokens."""
+    audit_queries: bool = False
+    """Whether they note what was searched for, too."""
     preview_bytes: int = 2_000_000_000
     """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
@@ -214,6 +237,11 @@ class Settings:
     @property
     def limits(self) -> Limits:
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def keeping(self) -> Keeping:
+        """The settings `keep_...` together, but for `keep_memory`."""
+        return Keeping(self.keep_places, self.keep_camera, self.keep_people, self.keep_tags, self.keep_names)
 
     @property
     def keeps_memory(self) -> bool:
@@ -262,6 +290,13 @@ class SettingsArguments(TypedDict, total=False):
     keep_memory: KeepMemory | None
     speech: Extract | None
     ocr: Extract | None
+    keep_places: Places | None
+    keep_camera: bool | None
+    keep_people: bool | None
+    keep_tags: bool | None
+    keep_names: bool | None
+    audit: Audit | None
+    audit_queries: bool | None
     preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None

@@ -239,7 +239,7 @@ def _batch(
     for one, place in records:
         own = slice(first, first := first + len(place))
         content = NewContent(
-            one.sha256, one.modality, one.metadata, one.modalities, one.spans, kept[own],
+            one.sha256, one.modality, context.settings.keeping.kept(one.metadata), one.modalities, one.spans, kept[own],
             {space_id: rows[own] for space_id, rows in derived.items()}, one.given, one.meta, one.evidence,
         )  # fmt: skip
         batch.contents.append(content)
@@ -252,9 +252,13 @@ def _take_items(
 ) -> tuple[int, int, int]:
     """(paths that were not known here, that hold the same here, that hold something else here)"""
     catalog, taken, same, other = context.catalog(), 0, 0, 0
+    named = context.settings.keep_names
     records = read_lines(folder / ITEMS, lambda line: import_records.item_record(line, relocate))
     for some in batched(records, 4 * PAGE):
-        places = [Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns, kept=one.kept) for one in some]
+        places = [
+            Placement(one.path, one.root, one.sha256, one.size, one.mtime_ns, kept=one.kept, named=named)
+            for one in some
+        ]
         here = catalog.read(items_at, [place.path for place in places])
         known = catalog.read(content_ids, [place.sha256 for place in places])
         fresh = [place for place in places if place.path not in here and place.sha256 in known]

@@ -74,7 +74,7 @@ class LibrarySafekeeping:
     def _note_copy(self, path: str | os.PathLike[str], kind: str) -> None:
         # Of a library that can't be written, copies are made all the same.
         with suppress(LibraryError):
-            self._context.catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
+            self._context.noting_catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
 
     def copies(self) -> list[Copy]:
         """The backups and exports that this library wrote, as far as they are where they were written.

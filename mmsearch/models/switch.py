@@ -216,7 +216,9 @@ class LibraryModels:
         catalog, space = context.catalog(), context.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
         derive = context.derived if catalog.read(base_space) == record else _derive_nothing
-        with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
+        with DecodePool(
+            record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
+        ) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
         if not report.interrupted:

@@ -69,6 +69,7 @@ def explain(query: QueryLike, hit: Hit, context: LibraryContext, overlay_file: P
 
     Raises: MediaError if the hit's file can't be read any more, InvalidInput if it is another one by now.
     """
+    context.check_known(hit)
     found = context.of_one_space(lambda space, record: _explain(query, hit, context, space, record))
     if overlay_file is not None:
         draw_overlay(found, hit.metadata, overlay_file)

@@ -47,6 +47,8 @@ class KindOfAnswer:
     """The words that say so, folded."""
     name: float = 0.0
     """How much of a name the query is, in [0, 1]; 0 for a sentence, and if it names a kind."""
+    alone: Modality | None = None
+    """The one kind of items that is searched: it has to stand behind no other."""
 
     def weight(self, modality: Modality) -> float:
         """What the evidence of an item counts for, in (0, 1]."""
@@ -54,8 +56,9 @@ class KindOfAnswer:
 
     def meaning(self, modality: Modality, segment: Modality) -> float:
         """What the part of the evidence that is the meaning of an item's segment counts for, in (0, 1]. The lines of a
-        film are as many as passages are."""
-        of_name = OF_NAMES.get("text" if segment == "text" else modality, 1.0)
+        film, and what is written in photos, are as many as passages are."""
+        part: Modality = "text" if segment == "text" else modality
+        of_name = 1.0 if part == self.alone else OF_NAMES.get(part, 1.0)
         return self.weight(modality) * (1 - self.name * (1 - of_name))
 
 

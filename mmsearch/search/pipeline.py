@@ -116,9 +116,9 @@ class _Request:
 
     @property
     def kind(self) -> KindOfAnswer:
-        """What they say of the kind of its answers. Where one kind is searched, none has to stand behind another."""
-        kind, searched = named_kind(self.text), self.options.modalities
-        return kind if searched is None or len(set(searched)) > 1 else replace(kind, name=0.0)
+        """What they say of the kind of its answers."""
+        kind, searched = named_kind(self.text), set(self.options.modalities or ())
+        return replace(kind, alone=searched.pop()) if len(searched) == 1 else kind
 
     @property
     def own_items(self) -> dict[int, bytes]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from mmsearch import DuplicateGroup, Failure, Library, LibraryRoot, SavedSearch, Status
 from mmsearch.errors import LibraryNotFound, UnknownName
 from mmsearch.serve.answers import answer, plain
+from mmsearch.serve.auditing import about
 from mmsearch.serve.guard import caller_of
 from mmsearch.serve.routes.search import body
 from mmsearch.serve.schemas import DEEPEST, MOST_HITS, FolderAnswer, Kind, SearchSaved, TagCount, Tagging, Words
@@ -132,6 +133,7 @@ async def tags(request: Request, service: Shared) -> Response:
 async def tag(request: Request, service: Shared) -> Response:
     """Give items tags, and take tags away. Copies of a file have the same."""
     asked = await body(request, Tagging)
+    about(request, asked.items)
 
     def work() -> None:
         known = service.library.get_many(asked.items)
