@@ -55,7 +55,15 @@ def with_moments(
 def _moment(segment: StoredSegment, cosine: float, confidence: float | None) -> Moment:
     span = segment.span
     return Moment(
-        span.start, span.end, span.page, span.text, cosine, confidence, segment.modality, span.place, span.source,
+        span.start,
+        span.end,
+        span.page,
+        span.text,
+        cosine,
+        confidence,
+        segment.modality,
+        span.place,
+        span.source,
         span.box,
     )
 

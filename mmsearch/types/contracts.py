@@ -304,7 +304,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class SeesRegions(Protocol):
-    """An encoder of pictures that finds regions, in the same pass, that show something else than the whole; optional."""
+    """An encoder of pictures that finds regions which show something else than the whole, in one pass; optional."""
 
     def encode_regions(self, batch: Sequence[Prepared], most: int) -> tuple[Vectors, list[list[SeenRegion]]]:
         """What `encode` gives, bit for bit, and of each picture at most so many regions, the most telling first.

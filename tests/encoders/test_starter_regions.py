@@ -22,7 +22,9 @@ X, Y, Z = np.eye(3, dtype=np.float32)
         ([0.6 * X + 0.8 * Y, Y], [0.98, 0.25], 4, [1]),  # 0.4 and 0.5; then 1 - 0.8 is below 0.2
     ],
 )
-def test_windows_that_say_something_else(said: list[np.ndarray], sure: list[float], most: int, chosen: list[int]) -> None:  # type: ignore[type-arg]
+def test_windows_that_say_something_else(
+    said: list[np.ndarray], sure: list[float], most: int, chosen: list[int]
+) -> None:  # type: ignore[type-arg]
     assert telling(np.array(said, np.float32), np.array(sure, np.float32), X, most) == chosen
 
 

@@ -30,7 +30,12 @@ def test_a_hit_names_the_region_that_is_what_was_asked_for(open_tiny: Open, fold
     with open_tiny(space=SPACE) as library:
         assert library.ingest(folder).segments == 2 + 1, "the red quarters are as the whole is"
         found = library.search("green", modalities=("image",))[0]
-        assert (found.path.name, found.box, found.source, found.cosine) == ("a.png", (0.5, 0.5, 1.0, 1.0), "region", 1.0)
+        assert (found.path.name, found.box, found.source, found.cosine) == (
+            "a.png",
+            (0.5, 0.5, 1.0, 1.0),
+            "region",
+            1.0,
+        )
         best = library.search("red", modalities=("image",))
         assert [(hit.path.name, hit.box) for hit in best] == [("b.png", None), ("a.png", None)]
 
