@@ -122,8 +122,8 @@ def explain_hit(
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
     if hit.source == REGION and hit.box is not None:
         drop = (hit.cosine or 0.0) - float(query @ own)
-        regions = (Region(hit.box, drop),)
-        told = _made(query, own, hit, parts, heat=_lit(hit.box), regions=regions, picture=picture)
+        region = Region(hit.box, drop)
+        told = _made(query, own, hit, parts, heat=_lit(hit.box), regions=(region,), picture=picture)
         return replace(told, score=hit.cosine)
     ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
     heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())

@@ -112,9 +112,9 @@ class StarterImage(LazyEncoder[Loaded]):
         return self._joined(model, self.seen(model, batch))
 
     @staticmethod
-    def _joined(model: Loaded, seen: Seen) -> NDArray[np.float32]:
-        """float32 (n, 384), unit rows."""
-        classes = combine(scores(seen), model.concepts, TOP)
+    def _joined(model: Loaded, seen: Seen, top: int = TOP) -> NDArray[np.float32]:
+        """float32 (n, 384), unit rows, of the `top` likeliest classes and of what captions add."""
+        classes = combine(scores(seen), model.concepts, top)
         if model.captions is None:
             return classes
         mixed = classes + _learned(model.captions, seen)

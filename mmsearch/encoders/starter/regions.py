@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 CAPTIONS = WeightFile(
     "mmsearch",
-    "encoders/starter/captions.safetensors",
-    "c228cd0f3dba9fdcbfd9ac7baf91af543cab934a507cf3c896d415decb9e9a66",
+    "encoders/starter/captions_2.safetensors",
+    "3250803854f862b0338c4954652ccc411e136aae29589e7fd8444c75308dc885",
     "mmsearch",
 )
 """As `image.CAPTIONS`, of this version."""
@@ -41,13 +41,15 @@ WINDOW = 4
 """Cells of a window's side; there is one at every cell where it fits."""
 LEAST = 0.2
 """How much a window must say, at least: what is new in it, times the root of how sure the network is."""
+REGION_TOP = 20
+"""Classes of a window's vector: of fewer things than a whole photo's."""
 WHOLE = 1.0
 """How much of the whole picture's vector is added to a window's."""
 
 Floats = NDArray[np.float32]
 
 
-_TAG = f"lite2-{SIDE}-whole-bilinear"
+_TAG = f"lite2-{SIDE}-whole-bilinear-regions{WINDOW}-{LEAST}-{REGION_TOP}-{WHOLE}"
 
 
 class RegionImage(StarterImage):
@@ -98,7 +100,7 @@ class RegionImage(StarterImage):
             return made
         rows, places, windows = (list(some) for some in zip(*chosen, strict=True))
         kept = features[rows, windows]
-        joined = self._joined(model, Seen(kept, _classified(model, kept))) + WHOLE * whole[rows]
+        joined = self._joined(model, Seen(kept, _classified(model, kept)), REGION_TOP) + WHOLE * whole[rows]
         boxes = [window_box(window, *maps.shape[2:]) for window in windows]
         unit = joined / np.linalg.norm(joined, axis=1, keepdims=True)
         made[rows, places] = np.concatenate([unit, np.array(boxes, np.float32)], axis=1)

@@ -201,7 +201,8 @@ def damaged_copies(data: Path, limit: int | None, kept: Path) -> OtherPictures:
         draw = np.random.default_rng(1)
         paths = [data / "images" / name for name in names]
         features, classes = features_of(
-            paths, lambda encoder, segment: encoder.prepare(replace(segment, data=damaged(segment.data, draw)))
+            paths,
+            lambda encoder, segment: encoder.prepare(replace(segment, data=damaged(np.asarray(segment.data), draw))),
         )
         arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
         checkpoint.write_whole(serialised(arrays), kept)
