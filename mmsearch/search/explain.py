@@ -120,12 +120,12 @@ def explain_hit(
     file = original(hit.part or hit.path)
     prepared, own, place = _segment(query, hit, encoder, pool, file)
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
-    if hit.source == REGION and hit.box is not None:
+    ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
+    if hit.source == REGION and hit.box is not None:  # its concepts are told of the whole photo
         drop = (hit.cosine or 0.0) - float(query @ own)
         region = Region(hit.box, drop)
-        told = _made(query, own, hit, parts, heat=_lit(hit.box), regions=(region,), picture=picture)
+        told = _made(query, own, hit, parts, ties=ties, heat=_lit(hit.box), regions=(region,), picture=picture)
         return replace(told, score=hit.cosine)
-    ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
     heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
     shown = _square(hit, place)
     if shown is not None:

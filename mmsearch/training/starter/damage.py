@@ -2,7 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+
+from mmsearch.media.pixels import blurred
 
 NOISE, BLUR = (0.05, 0.25), (0.005, 0.02)
 """Standard deviations: of the noise as a share of the range, of the blur as a share of the shorter side."""
@@ -13,5 +14,4 @@ def damaged(photo: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.u
     if draw.random() < 0.5:
         noise = 255 * draw.uniform(*NOISE) * draw.standard_normal(photo.shape, np.float32)
         return np.asarray((photo + noise).round().clip(0, 255), np.uint8)
-    radius = draw.uniform(*BLUR) * min(photo.shape[:2])
-    return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius)))
+    return blurred(photo, draw.uniform(*BLUR) * min(photo.shape[:2]))
