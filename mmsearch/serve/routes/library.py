@@ -36,7 +36,7 @@ def status_of(library: Library) -> Status:
     try:
         return library.status()
     except LibraryNotFound:
-        return Status(library.path, library.settings.space, 0, "", 0, (), 0, {}, 0, 0, 0, 0, None, ())
+        return Status(library.path, library.settings.space, 0, "", 0, (), 0, {}, 0, 0, 0, 0, None, (), None)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
