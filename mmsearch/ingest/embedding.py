@@ -38,8 +38,8 @@ class FileWork:
         return self.ended and (self.failure is not None or self.encoded == len(self.spans))
 
     def take_regions(self) -> None:
-        """Make them segments, behind all others."""
-        for one in self.regions:
+        """Make them segments, behind all others; a collage and a panorama have parts enough."""
+        for one in () if any(span.box is not None for span in self.spans) else self.regions:
             self.spans.append(Span(source=REGION, box=one.box))
             self.modalities.append("image")
             self.vectors.append(one.vector)

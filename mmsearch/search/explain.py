@@ -134,7 +134,10 @@ def explain_hit(
 
 
 def _square(hit: Hit, place: int) -> Box | None:
-    """The square of a panorama that a segment is, the first of the pictures of that hit being the whole."""
+    """The part of a collage or the square of a panorama that a segment is, the first of the pictures of that hit being
+    the whole."""
+    if hit.matched == "image" and hit.box is not None:
+        return hit.box
     width, height = hit.metadata.get("width"), hit.metadata.get("height")
     if hit.matched != "image" or hit.start is not None or hit.page is not None or not (width and height):
         return None

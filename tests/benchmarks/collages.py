@@ -18,8 +18,8 @@ from PIL import Image
 
 from mmsearch.core import registry
 from mmsearch.encoders.explaining import Box
-from mmsearch.media import panorama
-from mmsearch.types import SeesRegions, Segment, Space
+from mmsearch.media.image import ImageDecoder
+from mmsearch.types import Limits, SeesRegions, Segment, Space
 from tests.benchmarks.quality import rows
 
 COLLAGES, ITEMS = 200, 1000
@@ -57,9 +57,11 @@ def made(photos: Sequence[NDArray[np.uint8]], layout: tuple[int, int], draw: np.
 def segments(space: Space, pixels: NDArray[np.uint8]) -> list[tuple[Box, NDArray[np.float32]]]:
     """As an ingest makes them of one picture: the whole, squares, and regions of the whole."""
     encoder, most = space.encoders["image"], space.windowing.regions
-    places = [WHOLE, *panorama.boxes(pixels.shape[1], pixels.shape[0])]
-    batch = [encoder.prepare(Segment("image", one)) for one in (pixels, *panorama.squares(pixels))]
-    if not (most and isinstance(encoder, SeesRegions)):
+    decoder = ImageDecoder(space.windowing, Limits())
+    found = decoder._with_parts(pixels)
+    places = [one.span.box or WHOLE for one in found]
+    batch = [encoder.prepare(one) for one in found]
+    if len(batch) > 1 or not (most and isinstance(encoder, SeesRegions)):
         return list(zip(places, encoder.encode(batch), strict=True))
     vectors, regions = encoder.encode_regions(batch, most)
     return [*zip(places, vectors, strict=True), *((one.box, one.vector) for one in regions[0])]

@@ -18,8 +18,8 @@ Open = Callable[..., Library]
 
 
 def quarters(path: Path, *colours: tuple[int, int, int]) -> Path:
-    """A picture of four colours: left and right above, then below."""
-    pixels = np.array(colours, np.uint8).reshape(2, 2, 3).repeat(40, axis=0).repeat(40, axis=1)
+    """A picture of four colours: left and right above, then below; too small to be a collage."""
+    pixels = np.array(colours, np.uint8).reshape(2, 2, 3).repeat(30, axis=0).repeat(30, axis=1)
     Image.fromarray(pixels).save(path)
     return path
 
@@ -105,4 +105,4 @@ def test_taken_in_again_a_photo_has_its_regions_once(open_tiny: Open, folder: Pa
             library.prune()
             library.ingest(folder)
         hits = library.search("green", modalities=("image",))
-        assert [(hit.box, hit.metadata["width"]) for hit in hits] == [((0.5, 0.5, 1.0, 1.0), 80)]
+        assert [(hit.box, hit.metadata["width"]) for hit in hits] == [((0.5, 0.5, 1.0, 1.0), 60)]
