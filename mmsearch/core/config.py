@@ -83,6 +83,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "jobs": WholeNumbers(0, 1024),
     "nice": WholeNumbers(0, 19),
     "batch_size": WholeNumbers(0, 2**20),
+    "regions": WholeNumbers(0, 7),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
     "fusion_weights": NumbersByName(
@@ -173,6 +174,9 @@ class Settings:
     that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
+    regions: int = 4
+    """Parts of a photo, at most, that get a vector of their own beside the whole, where the model sees such; 0 turns
+    them off, and changes no other vector."""
     false_accepts: float = 0.05
     """Fraction of queries about nothing in the library that may still get a confident hit."""
     fusion: str = "best"
@@ -274,6 +278,7 @@ class SettingsArguments(TypedDict, total=False):
     jobs: int | None
     nice: int | None
     batch_size: int | None
+    regions: int | None
     false_accepts: float | None
     fusion: str | None
     fusion_weights: Mapping[Modality, float] | None
