@@ -21,13 +21,17 @@ _TAUGHT = (image.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
 FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, *_TAUGHT), "starter-open": _OPEN}
 """Name -> all that the version of now is loaded from."""
 
+FIRST, SECOND = Windowing(), Windowing(shots=1)
+"""Windows of each version."""
+
 
 def second_space(device: str = "auto", precision: str = "auto") -> Space:
     """The space `starter` as it is now. Cheap: nothing is loaded before an encoder's first `encode`.
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    return _space("starter-2", StarterText(device, precision), StarterImage(device, precision), device, precision)
+    words, pictures = StarterText(device, precision), StarterImage(device, precision)
+    return _space("starter-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -36,7 +40,7 @@ def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
-    return _space("starter-open-2", words, pictures, device, precision)
+    return _space("starter-open-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def starter_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -44,7 +48,8 @@ def starter_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    return _space("starter", StarterText(device, precision), StarterImage(device, precision), device, precision)
+    words, pictures = StarterText(device, precision), StarterImage(device, precision)
+    return _space("starter", words, pictures, StarterAudio(device, precision), FIRST)
 
 
 def open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -53,13 +58,11 @@ def open_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
-    return _space("starter-open", words, pictures, device, precision)
+    return _space("starter-open", words, pictures, StarterAudio(device, precision), FIRST)
 
 
-def _space(name: str, words: OpenStarterText, pictures: StarterImage, device: str, precision: str) -> Space:
-    encoders: dict[Modality, Encoder] = {
-        "text": words,
-        "image": pictures,
-        "audio": StarterAudio(device, precision),
-    }
-    return Space(name, 384, Windowing(), encoders)
+def _space(
+    name: str, words: OpenStarterText, pictures: StarterImage, sounds: StarterAudio, windowing: Windowing
+) -> Space:
+    encoders: dict[Modality, Encoder] = {"text": words, "image": pictures, "audio": sounds}
+    return Space(name, 384, windowing, encoders)
