@@ -83,6 +83,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "jobs": WholeNumbers(0, 1024),
     "nice": WholeNumbers(0, 19),
     "batch_size": WholeNumbers(0, 2**20),
+    "regions": WholeNumbers(0, 7),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
     "fusion_weights": NumbersByName(
@@ -116,6 +117,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "duration_s": RealNumbers(_LONG_S),
     "decode_s": RealNumbers(1e6),
     "memory_bytes": WholeNumbers(1, _MUCH),
+    "frames_per_minute": WholeNumbers(1, 3600),
 }
 """Setting -> what it may be."""
 
@@ -173,6 +175,9 @@ class Settings:
     that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
+    regions: int = 4
+    """Parts of a photo, at most, that get a vector of their own beside the whole, where the model sees such; 0 turns
+    them off, and changes no other vector."""
     false_accepts: float = 0.05
     """Fraction of queries about nothing in the library that may still get a confident hit."""
     fusion: str = "best"
@@ -229,6 +234,7 @@ class Settings:
     duration_s: float = _LIMITS.duration_s
     decode_s: float = _LIMITS.decode_s
     memory_bytes: int = _LIMITS.memory_bytes
+    frames_per_minute: int = _LIMITS.frames_per_minute
 
     @property
     def limits(self) -> Limits:
@@ -274,6 +280,7 @@ class SettingsArguments(TypedDict, total=False):
     jobs: int | None
     nice: int | None
     batch_size: int | None
+    regions: int | None
     false_accepts: float | None
     fusion: str | None
     fusion_weights: Mapping[Modality, float] | None
@@ -299,6 +306,7 @@ class SettingsArguments(TypedDict, total=False):
     duration_s: float | None
     decode_s: float | None
     memory_bytes: int | None
+    frames_per_minute: int | None
 
 
 @dataclass(frozen=True, slots=True)

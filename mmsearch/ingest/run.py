@@ -61,6 +61,8 @@ class IngestOptions:
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+    regions: int = 0
+    """Of a photo, at most."""
     named: bool = True
     """Whether words of names are kept."""
 
@@ -77,6 +79,7 @@ class IngestOptions:
             commit_segments=settings.commit_segments,
             commit_s=settings.commit_s,
             max_bytes=settings.file_bytes,
+            regions=settings.regions,
             named=settings.keep_names,
             **given,
         )
@@ -108,7 +111,7 @@ class Ingest:
         """Roots that were gone through to the end."""
         self._progress = _Meter(options.on_progress, self.report)
         self._idle = IdleWait(options.cancel) if options.when_idle else None
-        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading)
+        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading, options.regions)
         self._batch = Batch()
         self._batched = 0
         """Segments and changes of paths in the batch."""

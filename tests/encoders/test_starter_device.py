@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmsearch.core import registry
-from mmsearch.encoders import device
+from mmsearch.encoders import device, model_store
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import halving, resolve, sent
 from mmsearch.encoders.lazy import LazyEncoder
@@ -296,6 +296,8 @@ def test_a_changed_weight_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     good = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     file = WeightFile("weights_for_this_test", "model.bin", good, "some-package")
     assert file.verified().read_bytes() == b"abc"
+    # Hashed once: the next process goes by size, times and inode.
+    assert model_store.Memory("sha256.json").read()[str(file.locate().resolve())][-1] == good
     file.locate().write_bytes(b"abd")
     with pytest.raises(WeightsError, match="not the recorded checkpoint") as caught:
         file.verified()

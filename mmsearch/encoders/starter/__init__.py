@@ -9,17 +9,21 @@ call `starter` is `starter-2` now. `registry.FORMER` leads libraries of the form
 
 from collections.abc import Mapping
 
-from mmsearch.encoders.starter import audio, conse, image, languages, text, universal
+from mmsearch.encoders.starter import audio, conse, image, languages, regions, text, universal
 from mmsearch.encoders.starter.audio import StarterAudio
 from mmsearch.encoders.starter.image import OpenStarterImage, StarterImage
+from mmsearch.encoders.starter.regions import REGIONS, OpenRegionImage, RegionImage
 from mmsearch.encoders.starter.text import OpenStarterText, StarterText
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
 _OPEN = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
-_TAUGHT = (image.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
+_TAUGHT = (regions.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
 FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, *_TAUGHT), "starter-open": _OPEN}
 """Name -> all that the version of now is loaded from."""
+
+FIRST, SECOND = Windowing(), Windowing(shots=1, regions=REGIONS)
+"""Windows of each version."""
 
 
 def second_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -27,7 +31,8 @@ def second_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    return _space("starter-2", StarterText(device, precision), StarterImage(device, precision), device, precision)
+    words, pictures = StarterText(device, precision), RegionImage(device, precision)
+    return _space("starter-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -35,8 +40,8 @@ def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
-    return _space("starter-open-2", words, pictures, device, precision)
+    words, pictures = OpenStarterText(device, precision), OpenRegionImage(device, precision)
+    return _space("starter-open-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def starter_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -44,7 +49,8 @@ def starter_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    return _space("starter", StarterText(device, precision), StarterImage(device, precision), device, precision)
+    words, pictures = StarterText(device, precision), StarterImage(device, precision)
+    return _space("starter", words, pictures, StarterAudio(device, precision), FIRST)
 
 
 def open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -53,13 +59,11 @@ def open_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
-    return _space("starter-open", words, pictures, device, precision)
+    return _space("starter-open", words, pictures, StarterAudio(device, precision), FIRST)
 
 
-def _space(name: str, words: OpenStarterText, pictures: StarterImage, device: str, precision: str) -> Space:
-    encoders: dict[Modality, Encoder] = {
-        "text": words,
-        "image": pictures,
-        "audio": StarterAudio(device, precision),
-    }
-    return Space(name, 384, Windowing(), encoders)
+def _space(
+    name: str, words: OpenStarterText, pictures: StarterImage, sounds: StarterAudio, windowing: Windowing
+) -> Space:
+    encoders: dict[Modality, Encoder] = {"text": words, "image": pictures, "audio": sounds}
+    return Space(name, 384, windowing, encoders)
