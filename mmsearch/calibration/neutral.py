@@ -147,4 +147,5 @@ def _unit(rounded: Any) -> Vectors:
 
 
 if __name__ == "__main__":
-    write(*(registry.load_part("spaces", name)("cpu") for name in ("starter", "starter-open")))
+    # A library of a former version has a background, too.
+    write(*(registry.load_part("spaces", name)("cpu") for name in ("starter", "starter-open", *registry.FORMER)))

@@ -299,14 +299,16 @@ def of_few(
             yield f"| {kind} | " + " | ".join(cells) + " |"
 
 
-def written(fitted: dict[str, Any], space: Space) -> str:
-    """JSON, a pair of encoders a line."""
+def written(fitted: dict[str, Any], space: Space, before: str) -> str:
+    """JSON, a pair of encoders a line; of pairs with encoders that the space has not, those of `before` stay."""
     identities: dict[str, str] = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
     identities[TRANSLATED] = identities["text"] + neutral.TRANSLATED
-    lines = ",\n  ".join(
-        json.dumps({**pair, "query": identities[pair["query"]], "segment": identities[pair["segment"]]})
-        for pair in fitted["pairs"]
-    )
+    pairs = [
+        {**pair, "query": identities[pair["query"]], "segment": identities[pair["segment"]]} for pair in fitted["pairs"]
+    ]
+    ours = set(identities.values())
+    pairs += [pair for pair in json.loads(before)["pairs"] if not {pair["query"], pair["segment"]} <= ours]
+    lines = ",\n  ".join(map(json.dumps, pairs))
     other, absent = json.dumps(fitted["other"]), json.dumps(fitted["absent"])
     return f'{{\n "pairs": [\n  {lines}\n ],\n "other": {other},\n "absent": {absent}\n}}\n'
 
@@ -330,7 +332,7 @@ def main(arguments: Sequence[str]) -> int:
         for segment in modalities
     }
     if given.fit:
-        TARGET.write_text(written(fit(questions, backgrounds), space), "utf-8")
+        TARGET.write_text(written(fit(questions, backgrounds), space, TARGET.read_text("utf-8")), "utf-8")
         return 0
     few = asked_of_few(given.shared.resolve() / "data", given.sounds, embedder, words)
     asked_and_told = tables(questions, backgrounds), curves(questions, backgrounds), shares(questions, backgrounds)
