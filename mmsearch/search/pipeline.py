@@ -172,7 +172,7 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
 
 
 def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileGroups, enough: int) -> Iterator[Stage]:
-    options, catalog = request.options, request.context.catalog()
+    options, catalog, kind = request.options, request.context.catalog(), request.kind
     search = VectorSearch(
         embedded.vector,
         embedded.space,
@@ -182,10 +182,10 @@ def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileG
         options.modalities,
         options.filter,
         embedded.cache,
-        request.kind,
+        kind,
     )
     text = "" if options.mode == "vector" else request.text
-    keywords = telling(match_keywords(text, FUSED, catalog, options.modalities, options.filter, request.kind))
+    keywords = telling(match_keywords(text, FUSED, catalog, options.modalities, options.filter, kind))
     reranker = _group_reranker(search, groups, request.context, embedded.space)
     at_first = max(enough, reranker.min_items if reranker else 1)
 
