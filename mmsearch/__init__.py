@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mmsearch import errors as errors
     from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
+    from mmsearch.core.keeping import Keeping, KeptFacts, Reduced
+    from mmsearch.core.tokens import AccessToken
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
     from mmsearch.errors import (
@@ -74,13 +76,17 @@ if TYPE_CHECKING:
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.maintenance.anonymised import Identifying
+    from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.item_files import ItemFile, PreviewKind
     from mmsearch.maintenance.items import Folder
+    from mmsearch.maintenance.privacy import LibraryPrivacy, PlacesFound
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.maintenance.tokens import LibraryTokens
     from mmsearch.models.available import AvailableModel, available_models
     from mmsearch.models.cost import Holdings, ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
@@ -169,6 +175,12 @@ _OFFERED = {
     "mmsearch.maintenance.items": "Folder",
     "mmsearch.maintenance.forgetting": "Copy ForgettingProof Trace",
     "mmsearch.maintenance.prune": "OnProof Pruned",
+    "mmsearch.core.tokens": "AccessToken",
+    "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
+    "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
+    "mmsearch.maintenance.anonymised": "Identifying",
+    "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
+    "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
     "mmsearch.models.cost": "Holdings ModelCost measure_cost",
@@ -199,8 +211,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AccessToken",
     "ActiveSpace",
     "And",
+    "AuditCheck",
+    "AuditEntry",
     "AvailableModel",
     "BackfillProblem",
     "BodyTooLarge",
@@ -241,6 +256,7 @@ __all__ = [
     "Forked",
     "Hit",
     "Holdings",
+    "Identifying",
     "Ids",
     "Imported",
     "IndexBuild",
@@ -255,9 +271,12 @@ __all__ = [
     "Item",
     "ItemChanged",
     "ItemFile",
+    "Keeping",
+    "KeptFacts",
     "Label",
     "Level",
     "Library",
+    "LibraryAudit",
     "LibraryEmpty",
     "LibraryError",
     "LibraryExtraction",
@@ -265,8 +284,10 @@ __all__ = [
     "LibraryLocked",
     "LibraryModels",
     "LibraryNotFound",
+    "LibraryPrivacy",
     "LibraryReadOnly",
     "LibraryRoot",
+    "LibraryTokens",
     "LibraryTraining",
     "LimitExceeded",
     "Limits",
@@ -300,6 +321,7 @@ __all__ = [
     "PartShare",
     "Period",
     "PillowImage",
+    "PlacesFound",
     "Prepared",
     "PreviewKind",
     "Progress",
@@ -308,6 +330,7 @@ __all__ = [
     "QueryLike",
     "QueryOutcome",
     "QueryPart",
+    "Reduced",
     "Region",
     "RequestRefused",
     "RequestTimeout",

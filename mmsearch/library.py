@@ -2,33 +2,35 @@
 
 import os
 from collections.abc import Collection, Sequence
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
-from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.restricted import RestrictedContext
 from mmsearch.core import config, registry
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.filters import filter_of
-from mmsearch.core.filters.ast import Filter
-from mmsearch.core.media_paths import item_path
+from mmsearch.core.filters.ast import And, Filter
 from mmsearch.core.paths import absolute_path, default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.labels import labelling
-from mmsearch.maintenance import prune as maintenance_prune
+from mmsearch.maintenance.audit import LibraryAudit
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
-from mmsearch.maintenance.prune import OnProof, Pruned
+from mmsearch.maintenance.knowledge import LibraryKnowledge
+from mmsearch.maintenance.privacy import LibraryPrivacy
+from mmsearch.maintenance.restriction import restrictable
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.searches import LibrarySearches
-from mmsearch.maintenance.status import Status, library_status
+from mmsearch.maintenance.tokens import LibraryTokens
 from mmsearch.models.switch import LibraryModels
 from mmsearch.search import batch, duplicates, pipeline
 from mmsearch.search import keywords as search_keywords
@@ -36,14 +38,17 @@ from mmsearch.search import query as search_query
 from mmsearch.search.duplicates import DuplicateGroup
 from mmsearch.search.explanations import Explanation
 from mmsearch.search.witnesses import MediaFiles
-from mmsearch.types import Failure, Hit, Label, Modality, Prepared, Query, QueryLike, Vectors
+from mmsearch.types import Hit, Label, Modality, Prepared, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
     from mmsearch.training.training import LibraryTraining
 
 
+@restrictable
 @checked_methods
-class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, LibrarySafekeeping):
+class Library(
+    LibraryIngestion, LibraryItems, LibraryFiles, LibraryKnowledge, LibrarySearches, LibrarySafekeeping
+):  # fmt: skip
     """One library. Open it with `mmsearch.open`; close it, or use it in a `with` statement.
 
     Thread safety: any number of threads may search and read. One ingest, remove or prune runs at a time, in this
@@ -55,6 +60,7 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
         self.path = path
         self.settings = chosen
         self._space = space
+        self._tokens: LibraryTokens | None = None
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -75,6 +81,44 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
     def rest(self) -> None:
         """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
         self._context.rest()
+
+    def only(self, filter: str | Filter) -> "Library":
+        """The same library as if it held only the items that match: whatever it answers, its confidences and counts
+        too, is what a library without the others would. It changes nothing (LibraryReadOnly). It uses this one, which
+        stays open for as long, and what it reads lies in the folder `slices` below the library's.
+
+        Args:
+            filter: As in `search`. What matches is asked anew whenever the library changes.
+
+        Raises: InvalidInput for a filter that is none.
+        """
+        return self._only(filter, owning=False)
+
+    def _only(self, filter: str | Filter, *, owning: bool) -> "Library":
+        made, tree = copy(self), filter_of(filter)
+        made._context = RestrictedContext(self._context, tree if tree is not None else And(()), owning=owning)
+        return made
+
+    @property
+    def tokens(self) -> LibraryTokens:
+        """Who else may ask a server of this library."""
+        if self._tokens is None:
+            self._tokens = LibraryTokens(self._context)
+        return self._tokens
+
+    @property
+    def audit(self) -> LibraryAudit:
+        """Who asked a server of this library for what."""
+        return LibraryAudit(self._context, self.tokens)
+
+    @property
+    def privacy(self) -> LibraryPrivacy:
+        """What this library keeps of people and places."""
+        return LibraryPrivacy(self._context, self._settle)
+
+    def _settle(self, settings: Settings) -> None:
+        self.settings = settings
+        self._context.settle(settings)
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.
@@ -328,67 +372,17 @@ class Library(LibraryIngestion, LibraryItems, LibraryFiles, LibrarySearches, Lib
         """The indexes of the library: show, tune, build and verify them."""
         return LibraryIndex(self._context)
 
-    # Knowing and forgetting
-
-    @property
-    def generation(self) -> int:
-        """The number of the last commit that changed what can be found: as long as it stays, so do all answers.
-
-        Raises: LibraryNotFound.
-        """
-        with self._context.catalog().reading() as snapshot:
-            return current_commit(snapshot).generation
-
-    def status(self) -> Status:
-        """Counts, sizes, models and the last ingest of the library. Raises: LibraryNotFound."""
-        return library_status(self._context)
-
-    def failures(self, failure: str | None = None) -> list[Failure]:
-        """Files that could not be read, by path: those of one class ("not-embedded" too), or every failure."""
-        with self._context.catalog().reading() as snapshot:
-            known = failures_to_retry(snapshot, failure)
-        return [Failure(Path(os.fsdecode(f.path)), f.failure, f.reason, f.attempts) for f in known]
-
-    def remove(self, *paths: str | os.PathLike[str] | int, on_proof: OnProof | None = None) -> int:
-        """Forget every item at or below the paths, and return how many. The files are not touched.
-
-        Args:
-            paths: Paths, or numbers of items (`Hit.item_id`), or ids of media that were handed over in memory. Bytes
-                that were kept for these alone are deleted at once.
-            on_proof: Called with what a search of all bytes of the library's files still finds of it.
-
-        Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
-        """
-        return maintenance_prune.remove(self._context, paths, on_proof)
-
-    def prune(
-        self,
-        *roots: str | os.PathLike[str],
-        excluded: bool = False,
-        exclude: Sequence[str] = (),
-        on_proof: OnProof | None = None,
-    ) -> Pruned:
-        """Forget items and failures whose file is gone, by a look at the disk; free their space. Searches continue.
-
-        Of a root that is not there, or empty, as where a disk isn't mounted, nothing is forgotten.
-
-        Args:
-            roots: Only what lies at or below these folders.
-            excluded: Forget also what is excluded now: by globs that are kept with a root, or an ignore file.
-            exclude: Forget also what these globs exclude, as for `ingest`.
-            on_proof: As for `remove`.
-
-        Raises: InvalidInput for what is no glob, LibraryLocked.
-        """
-        leaves_out = self._leaves_out(exclude) if excluded or exclude else None
-        within = tuple(map(item_path, roots))
-        return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
-
 
 @checked_arguments
-def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[SettingsArguments]) -> Library:
+def open_library(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    only: str | Filter | None = None,
+    **settings: Unpack[SettingsArguments],
+) -> Library:
     """Open the library at a folder, or the default one, with settings that beat those of any file.
 
+    With `only`, a filter, it is as if the library held nothing but the items that match (`Library.only`).
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
     >>> with mmsearch.open("photos.mmsearch") as library:  # doctest: +SKIP
@@ -397,4 +391,5 @@ def open_library(path: str | os.PathLike[str] | None = None, **settings: Unpack[
     """
     folder = absolute_path(path) if path is not None else default_library()
     found = config.warn_of_ignored(config.read_configuration(folder, **settings))
-    return Library(folder, found.settings, settings.get("space"), found.named)
+    opened = Library(folder, found.settings, settings.get("space"), found.named)
+    return opened if only is None else opened._only(only, owning=True)

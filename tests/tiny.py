@@ -45,6 +45,7 @@ SPACES = (
     "tests.model_spaces:twin",
     "tests.model_spaces:wide",
     "tests.model_spaces:mute",
+    "tests.region_space:space",
 )
 """Targets of the spaces that tests switch between."""
 

@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -133,8 +134,23 @@ class Readers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._idle: list[Connection] = []  # append and pop are atomic
+        self._held = threading.local()
         self._closed = False
         forks.disconnect_before_fork(self)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """One snapshot for all that this thread reads inside: to open one takes as long as a short statement."""
+        with self.snapshot() as self._held.connection:
+            try:
+                yield
+            finally:
+                self._held.connection = None
+
+    def joined(self) -> AbstractContextManager[Connection]:
+        """The snapshot that this thread holds, or one for this alone."""
+        held = getattr(self._held, "connection", None)
+        return self.snapshot() if held is None else _part(held, self._engine)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -184,6 +200,12 @@ class Readers:
             return connection
 
 
+@contextmanager
+def _part(held: Connection, engine: Engine) -> Iterator[Connection]:
+    with _translated(engine):
+        yield held
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
     raw = connection.connection.dbapi_connection
@@ -211,6 +233,24 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
     if _size(f"{engine.url.database}-wal") > LOG_BYTES:
         checkpoint(engine, wait_s=READER_S)
+
+
+@contextmanager
+def beside(engine: Engine, path: Path, name: str) -> Iterator[Connection]:
+    """One transaction over a catalog, which is only read in it, with another one beside it, under the name of a schema,
+    which may be written; what has no schema before its name is the former's."""
+    with forks.no_fork(), _translated(engine), engine.connect() as connection:
+        connection = connection.execution_options(begun=True)
+        raw = driver(connection)
+        raw.execute("PRAGMA trusted_schema = ON")  # see `distrusting`
+        raw.execute(f"ATTACH ? AS {name}", (str(path),))
+        try:
+            raw.execute("BEGIN")
+            yield connection
+            raw.commit()
+        finally:
+            raw.rollback()
+            raw.execute(f"DETACH {name}")
 
 
 def checkpoint(engine: Engine, *, wait_s: float = 0.0) -> bool:

@@ -164,7 +164,7 @@ def place_items(
             raise LibraryError(f"no content {place.sha256} for {display_path(place.path)}", hint="please report this")
         yield known[place.sha256]
         values: dict[str, object] = {
-            "path": place.path, "display": display_path(place.path), "name": os.path.basename(display_path(place.path)),
+            "path": place.path, **words_of(place.path, place.named),
             "bundle": group_key.group_key(place.path), "root_id": roots[place.root], "content_id": known[place.sha256],
             "size": place.size, "mtime_ns": place.mtime_ns, "status": "present", "seen_at": utc_now(),
             "kept": int(place.kept),
@@ -182,6 +182,12 @@ def place_items(
         if is_media_path(place.path):
             # Under another name, with the same id.
             forget_failures_under(connection, place.path.rpartition(b"/")[0])
+
+
+def words_of(path: bytes, named: bool = True) -> dict[str, str]:
+    """The columns of an item that hold its path as text, for people and for searches; empty where no word is kept."""
+    shown = display_path(path) if named else ""
+    return {"display": shown, "name": os.path.basename(shown)}
 
 
 def mark_missing(connection: Connection, missing: Sequence[tuple[int, bytes]]) -> Iterable[int]:

@@ -21,6 +21,9 @@ def layout_of(space: Space) -> str:
         cut.pop(side, None)
     if "page_side" in cut:
         cut["page_side"] = True
+    if "regions" in cut:  # it is the encoder that says where they are
+        spec = space.encoders["image"].spec
+        cut["regions"] = [cut["regions"], dict(spec.weights), spec.preprocessing]
     text = json.dumps([cut, sorted(space.encoders)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

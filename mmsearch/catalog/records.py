@@ -79,6 +79,8 @@ class Placement:
     moved: int | None = None
     kept: bool = False
     """Whether the library keeps the bytes."""
+    named: bool = True
+    """Whether words of the name and of the folders are kept for searches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ from mmsearch.types import Ids, Modality, Span
 DECODED = SegmentRow.source.is_(None)
 """Whether a segment is a decoder's: what files are compared by, trained with and exported again for another model."""
 
+REGION = "region"
+"""The source of a segment that is a part of a picture, which its encoder found beside the whole."""
+
 KEPT_FILTERS = 64
 """Filters whose statement is kept."""
 
@@ -104,7 +107,7 @@ def span_of(row: Sequence[Any]) -> Span:
 _SPAN_TYPES = (int, int, int, str, str, str, str)
 """Page, two offsets, text, place, source, box."""
 
-SOURCED = {"said": 2**40, "written": 2**41}
+SOURCED = {"said": 2**40, "written": 2**41, REGION: 2**42}
 """Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
 
 
@@ -194,7 +197,8 @@ def _cut(content: NewContent) -> list[tuple[Any, ...]]:
 def rows_of(content: NewContent, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     """Those of a content's rows (of `segments_by_content`) that are of the kind it brings: a file that was decoded
     brings nothing that an extractor made, an import brings all."""
-    return rows if any(span.source for span in content.spans) else [row for row in rows if row[-1] is None]
+    own = (None, REGION)
+    return rows if any(span.source not in own for span in content.spans) else [row for row in rows if row[-1] in own]
 
 
 def same_cut(contents: Sequence[tuple[int, NewContent]], there: dict[int, list[tuple[Any, ...]]]) -> set[int]:

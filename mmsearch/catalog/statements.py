@@ -22,11 +22,12 @@ class Statement:
         self._statement = statement
 
     def rows(self, connection: Connection, **asked: object) -> list[tuple[Any, ...]]:
-        sql, fixed = self._compiled
+        sql, fixed = self.compiled
         return driver(connection).execute(sql, fixed | asked).fetchall()
 
     @cached_property
-    def _compiled(self) -> tuple[str, dict[str, Any]]:
+    def compiled(self) -> tuple[str, dict[str, Any]]:
+        """SQL, and the parameters that it brings itself."""
         # Not at import: most commands ask none of these.
         compiled = self._statement.compile(dialect=sqlite.dialect(paramstyle="named"))
         asked = {name: None for name, bound in compiled.binds.items() if bound.required}

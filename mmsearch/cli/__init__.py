@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mmsearch.cli import exit_codes, log, output
+from mmsearch.cli.audit import audit
 from mmsearch.cli.backup import backup, export, import_folder, restore
 from mmsearch.cli.completion import VARIABLE, add_completion, answer, completion
 from mmsearch.cli.config import config
@@ -29,6 +30,7 @@ from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
 from mmsearch.cli.options import FilePath
+from mmsearch.cli.privacy import privacy
 from mmsearch.cli.prune import prune, remove
 from mmsearch.cli.query import query
 from mmsearch.cli.roots import roots
@@ -36,6 +38,7 @@ from mmsearch.cli.searches import searches
 from mmsearch.cli.serve import serve
 from mmsearch.cli.service import service
 from mmsearch.cli.status import failures, status
+from mmsearch.cli.token import token
 from mmsearch.cli.train import train
 from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
@@ -54,7 +57,7 @@ SECTIONS = {
     "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor config service warm completion help demo examples",
+    "Upkeep": "index doctor privacy token audit config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -171,6 +174,9 @@ for command in (
     completion,
     demo,
     examples,
+    token,
+    privacy,
+    audit,
     watch,
     service,
     warm,

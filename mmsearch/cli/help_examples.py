@@ -101,6 +101,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "export": (
         "mmsearch export exported",
+        "mmsearch export to-share --anonymise --keep dates --without-vectors",
         "mmsearch export exported --library photos.library --json",
     ),
     "import": (
@@ -246,6 +247,51 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "config": (
         "mmsearch config",
         "mmsearch config --library photos.library --json",
+    ),
+    "token": (
+        "mmsearch token create ann",
+        "mmsearch token list",
+    ),
+    "token create": (
+        "mmsearch token create ann --filter 'tag = public'",
+        "mmsearch token create bob --scope manage",
+    ),
+    "token list": (
+        "mmsearch token list",
+        "mmsearch token list --json",
+    ),
+    "token revoke": (
+        "mmsearch token revoke ann",
+        "mmsearch token revoke ann --library photos.library",
+    ),
+    "privacy": (
+        "mmsearch privacy show",
+        "mmsearch privacy set --places rounded --people no",
+        "mmsearch privacy apply",
+    ),
+    "privacy show": (
+        "mmsearch privacy show",
+        "mmsearch privacy show --json",
+    ),
+    "privacy set": (
+        "mmsearch privacy set --places none",
+        "mmsearch privacy set --people no --tags no --library photos.library",
+    ),
+    "privacy apply": (
+        "mmsearch privacy apply",
+        "mmsearch privacy apply --json",
+    ),
+    "audit": (
+        "mmsearch audit list",
+        "mmsearch audit verify",
+    ),
+    "audit list": (
+        "mmsearch audit list --who ann",
+        "mmsearch audit list -n 500 --json",
+    ),
+    "audit verify": (
+        "mmsearch audit verify",
+        "mmsearch audit verify --json",
     ),
     "completion": (
         "mmsearch completion bash > ~/.local/share/bash-completion/completions/mmsearch",

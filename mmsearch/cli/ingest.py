@@ -57,6 +57,8 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     given = {name: options.pop(name) for name in ("name", "media_id", "keep")}
     medium = _piped(paths, given, dry_run or any(options.values()))
     silent = as_json or dry_run or told.quiet
+    if medium is None and not (as_json or told.quiet):
+        _tell_of_places(library, paths)
     with open_for_work(library, **settings) as opened, stoppable() as cancel, progress(silent) as shown:
         if medium is not None:
             report = opened.ingest_media(medium, on_progress=shown, cancel=cancel)
@@ -67,6 +69,18 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     if asked and click.confirm(f"Forget the {report.left_out} files that are left out now, but were taken in before?"):
         with open_library(library) as opened:
             prune_and_tell(opened, paths, excluded=True, exclude=options["exclude"])
+
+
+def _tell_of_places(library: Path | None, paths: tuple[Path, ...]) -> None:
+    """Before the first ingest of a folder, whoever has not chosen yet learns what pictures tell."""
+    with open_library(library) as opened:
+        found = opened.privacy.places_unasked(*paths)
+    if found is not None:
+        click.echo(
+            f"{show.counted(found.with_place, 'photo')} of {found.looked_at} hold where they were taken, which is kept "
+            "exactly, unless: mmsearch privacy set --places rounded (or none)",
+            err=True,
+        )
 
 
 def _piped(paths: tuple[Path, ...], given: dict[str, Any], others: bool) -> "Media | None":

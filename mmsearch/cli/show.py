@@ -197,6 +197,9 @@ def _place(found: "Hit | Moment", modality: "Modality") -> list[str]:
         parts.append(f"{clock(found.start)}-{clock(found.end)}")
         if modality == "video" and found.source is None:
             parts.append({"audio": "sound", "text": "words", "video": "clip"}.get(found.matched or "", "picture"))
+    if found.box is not None and not found.passage:
+        left, top, right, bottom = (round(100 * edge) for edge in found.box)
+        parts.append(f"part {left}-{right} % across, {top}-{bottom} % down")
     if found.place is not None:
         parts.append(found.place)
     elif found.page is not None:

@@ -40,6 +40,8 @@ def status(library: Path | None, as_json: bool) -> None:
         if model.lacking:
             lacks = show.counted(model.lacking, "distinct file")
             show.line(f"model    {model.name} lacks {lacks}: mmsearch model add {model.name}")
+    if found.newer:
+        show.line(f"model    a newer version of {found.space} is here: {found.newer}")
     if run := found.last_run:
         show.line(f"last     {run.state}, started {run.started_at[:19]} UTC")
 

@@ -1,8 +1,9 @@
 """What one open library holds."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME, Catalog
@@ -19,6 +20,11 @@ from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, NotKept
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.indexing.tuning import IndexTuner
+from mmsearch.types import Hit
+
+SLICES = "slices"
+"""The folder below a library's that has a folder for each slice (`context.restricted`): a catalog and its indexes. It
+may be deleted at any time."""
 
 
 class LibraryContext(ConsistentReads, Calibration, FolderLocks):
@@ -33,6 +39,18 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         self.background_worker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
         self.previews = PreviewCache(path, settings.preview_bytes)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only some of the items are there for who asks, and nothing may be changed."""
+        return False
+
+    def noting_catalog(self) -> Catalog:
+        """Where it is noted what was copied from the library."""
+        return self.catalog()
+
+    def check_known(self, hit: Hit) -> None:
+        """Raises: UnknownName for a hit that who asks may not see."""
 
     def forked(self) -> None:
         """What is open is kept, but for what goes on in the parent."""
@@ -84,6 +102,10 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         """Remove what the page was shown of contents that are no more; to be called when some were forgotten."""
         self.previews.sweep(lambda hashes: set(self.catalog().read(content_ids, hashes)))
 
+    def forget_slices(self) -> None:
+        """Remove what restricted libraries read, when something was forgotten; who uses one makes it anew."""
+        shutil.rmtree(self.path / SLICES, ignore_errors=True)
+
     def close(self) -> None:
         """Stop the background and decode workers, and close the catalog, which the next use opens anew."""
         with self._mutex:
@@ -118,11 +140,14 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         if not any(lists.worth_publishing() for lists in list(self._lists.values())):
             return
         try:
-            with self.writing(wait=0):
+            with self._mending():
                 self.indexes().publish()
         except LibraryError:
             # The answer was right all the same: it came from memory.
             return
+
+    def _mending(self) -> AbstractContextManager[None]:
+        return self.writing(wait=0)
 
     def builder(self, recall: float | None = None) -> IndexTuner:
         """What builds ANN indexes for the active space's large lists; `recall` is asked for in the setting's place."""

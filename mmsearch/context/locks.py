@@ -24,18 +24,19 @@ class FolderLocks(Resources):
         """Be the one writer. Raises: LibraryLocked if another process or thread is, for so many seconds."""
         if create:
             make_folder(self.path, private=True)
-        return self._locked(LOCK_NAME, "writing to", wait)
+        return self.locked(LOCK_NAME, "writing to", wait)
 
     def adding(self) -> AbstractContextManager[None]:
         """Be the one who adds a model, beside a writer. Raises: LibraryLocked at once if somebody else is."""
-        return self._locked(ADDING_NAME, "adding a model to", 0.0)
+        return self.locked(ADDING_NAME, "adding a model to", 0.0)
 
     def extracting(self) -> AbstractContextManager[None]:
         """Be the one who extracts words, beside a writer. Raises: LibraryLocked at once if somebody else is."""
-        return self._locked(EXTRACTING_NAME, "extracting words in", 0.0)
+        return self.locked(EXTRACTING_NAME, "extracting words in", 0.0)
 
     @contextmanager
-    def _locked(self, name: str, doing: str, wait: float) -> Iterator[None]:
+    def locked(self, name: str, doing: str, wait: float) -> Iterator[None]:
+        """Hold a lock of this name for as long as the block runs. Raises: LibraryLocked after so many seconds."""
         if not self.path.is_dir():
             self.catalog()  # says that there is none
         lock = FileLock(self.path / name, timeout=wait)

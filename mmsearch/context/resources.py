@@ -42,6 +42,8 @@ class Resources:
         """`requested`: the space that was asked for by name, not by a default for new libraries. `trusted`: the spaces
         that the user named anyhow, which may be code."""
         self.path = path
+        self.trained_path = path
+        """Whose folder has the trained models that searches use."""
         self.settings = settings
         self._requested = requested
         self.similarity_thresholds = settings.similar_segments
@@ -84,11 +86,20 @@ class Resources:
             self.proofs = Proofs()
         for one in lists:
             one.close()
-        self._spaces.close()
+        self._close_spaces()
         if previews is not None:
             previews.close()
         if catalog is not None:
             catalog.close()
+
+    def settle(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        self.let_go()
+        self.settings = settings
+        self._spaces.settle(settings)
+
+    def _close_spaces(self) -> None:
+        self._spaces.close()
 
     def catalog(self, *, create: bool = False) -> Catalog:
         with self._mutex:
@@ -146,7 +157,12 @@ class Resources:
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
         base = self.catalog().read(base_space)
-        if self._requested is None or base is None or registry.target_of("spaces", self._requested) == base.target:
+        if self._requested is None or base is None:
+            return
+        # Where a library has a model's former version, the name stands for that.
+        if base.target == registry.target_of("spaces", self._requested) or self._requested == registry.FORMER.get(
+            base.target
+        ):
             return
         raise SpaceChanged(
             f"the library at {self.path} has the model {base.name!r}: {self._requested!r} is another",

@@ -38,6 +38,10 @@ class Spaces:
         """Go on with another mutex, in a child; decode workers and models see to themselves."""
         self._mutex, self._loading = threading.Lock(), threading.RLock()
 
+    def settle(self, settings: Settings) -> None:
+        """Make what is made from now on as these settings say."""
+        self._settings = settings
+
     def close(self) -> None:
         """Stop the decode workers and forget the models."""
         with self._mutex:
@@ -82,7 +86,10 @@ class Spaces:
         with self._mutex:
             key = record.target, workers
             if key not in self._pools:
-                self._pools[key] = DecodePool(record.target, space.windowing, self._settings.limits, workers)
+                settings = self._settings
+                self._pools[key] = DecodePool(
+                    record.target, space.windowing, settings.limits, workers, keeping=settings.keeping
+                )
             return self._pools[key]
 
     def keep_only(self, record: SpaceRecord) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from mmsearch.core import registry
+from mmsearch.core.keeping import Keeping, Places
 from mmsearch.core.paths import data_folder
 from mmsearch.core.value_ranges import (
     NumbersByName,
@@ -44,6 +45,7 @@ Storage: TypeAlias = Literal["float32", "float16"]
 KeepMemory: TypeAlias = Literal["auto", "on", "off"]
 Warm: TypeAlias = Literal["auto", "on", "off"]
 Extract: TypeAlias = Literal["auto", "on", "off"]
+Audit: TypeAlias = Literal["auto", "on", "off"]
 _LIMITS = Limits()
 _ours = False
 
@@ -81,6 +83,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "jobs": WholeNumbers(0, 1024),
     "nice": WholeNumbers(0, 19),
     "batch_size": WholeNumbers(0, 2**20),
+    "regions": WholeNumbers(0, 7),
     "false_accepts": RealNumbers(1, below=True),
     "fusion": TextValues(f"known: {', '.join(FUSIONS)}, {LEARNED}NAME", _is_fusion),
     "fusion_weights": NumbersByName(
@@ -100,6 +103,13 @@ DOMAINS: Mapping[str, ValueRange] = {
     "speech": one_of(*get_args(Extract)),
     "speech_model": TextValues("whisper-base, or a folder", lambda name: name and "\0" not in name),
     "ocr": one_of(*get_args(Extract)),
+    "keep_places": one_of(*get_args(Places)),
+    "keep_camera": Switch(),
+    "keep_people": Switch(),
+    "keep_tags": Switch(),
+    "keep_names": Switch(),
+    "audit": one_of(*get_args(Audit)),
+    "audit_queries": Switch(),
     "preview_bytes": WholeNumbers(0, _MUCH),
     "pixels": WholeNumbers(1, _MUCH),
     "file_bytes": WholeNumbers(1, _MUCH),
@@ -107,6 +117,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "duration_s": RealNumbers(_LONG_S),
     "decode_s": RealNumbers(1e6),
     "memory_bytes": WholeNumbers(1, _MUCH),
+    "frames_per_minute": WholeNumbers(1, 3600),
 }
 """Setting -> what it may be."""
 
@@ -164,6 +175,9 @@ class Settings:
     that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
+    regions: int = 4
+    """Parts of a photo, at most, that get a vector of their own beside the whole, where the model sees such; 0 turns
+    them off, and changes no other vector."""
     false_accepts: float = 0.05
     """Fraction of queries about nothing in the library that may still get a confident hit."""
     fusion: str = "best"
@@ -198,6 +212,20 @@ class Settings:
     """Model that listens: a prepared one, or a folder in CTranslate2's layout. No argument: a process has one."""
     ocr: Extract = "auto"
     """Whether an ingest reads what is written in pictures afterwards; auto where the extra is here."""
+    keep_places: Places = "exact"
+    """What is kept of where media were taken: exact, rounded (0.1 degree, no places by name) or none."""
+    keep_camera: bool = True
+    """Whether the make and model of cameras and their lenses are kept."""
+    keep_people: bool = True
+    """Whether names of people are kept that files and sidecars bring: who is in a picture, who wrote a document."""
+    keep_tags: bool = True
+    """Whether keywords become tags that files and sidecars bring."""
+    keep_names: bool = True
+    """Whether words of the names of files and folders are kept for searches."""
+    audit: Audit = "auto"
+    """Whether servers note who opened and changed which items (`mmsearch audit`); auto where the library has tokens."""
+    audit_queries: bool = False
+    """Whether they note what was searched for, too."""
     preview_bytes: int = 2_000_000_000
     """Bytes of small pictures that are kept for the page of `mmsearch serve`, in the library's folder; 0 keeps none."""
     pixels: int = _LIMITS.pixels
@@ -206,10 +234,16 @@ class Settings:
     duration_s: float = _LIMITS.duration_s
     decode_s: float = _LIMITS.decode_s
     memory_bytes: int = _LIMITS.memory_bytes
+    frames_per_minute: int = _LIMITS.frames_per_minute
 
     @property
     def limits(self) -> Limits:
         return Limits(**{f.name: getattr(self, f.name) for f in fields(Limits)})
+
+    @property
+    def keeping(self) -> Keeping:
+        """The settings `keep_...` together, but for `keep_memory`."""
+        return Keeping(self.keep_places, self.keep_camera, self.keep_people, self.keep_tags, self.keep_names)
 
     @property
     def keeps_memory(self) -> bool:
@@ -246,6 +280,7 @@ class SettingsArguments(TypedDict, total=False):
     jobs: int | None
     nice: int | None
     batch_size: int | None
+    regions: int | None
     false_accepts: float | None
     fusion: str | None
     fusion_weights: Mapping[Modality, float] | None
@@ -257,6 +292,13 @@ class SettingsArguments(TypedDict, total=False):
     keep_memory: KeepMemory | None
     speech: Extract | None
     ocr: Extract | None
+    keep_places: Places | None
+    keep_camera: bool | None
+    keep_people: bool | None
+    keep_tags: bool | None
+    keep_names: bool | None
+    audit: Audit | None
+    audit_queries: bool | None
     preview_bytes: int | None
     pixels: int | None
     file_bytes: int | None
@@ -264,6 +306,7 @@ class SettingsArguments(TypedDict, total=False):
     duration_s: float | None
     decode_s: float | None
     memory_bytes: int | None
+    frames_per_minute: int | None
 
 
 @dataclass(frozen=True, slots=True)

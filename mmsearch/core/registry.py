@@ -33,8 +33,8 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     # (device, precision) -> Space
     "spaces": {
-        "starter": "mmsearch.encoders.starter:space",
-        "starter-open": "mmsearch.encoders.starter:open_space",
+        "starter": "mmsearch.encoders.starter:second_space",
+        "starter-open": "mmsearch.encoders.starter:second_open_space",
         # What is known of these is in encoders/presets.py.
         "mobileclip2-s2": "open_clip:MobileCLIP2-S2/dfndr2b",
         "clip-vit-b-32": "open_clip:ViT-B-32/datacomp_xl_s13b_b90k",
@@ -83,6 +83,10 @@ LONGEST_NAME = 240
 RECORDED = {"mmsearch.encoders.starter:space": "mmsearch.encoders.starter:starter_space"}
 """What libraries, exports and connections have recorded since 0.1 of a built-in space, and where its code is now: a
 name on disk outlives the module that it was taken from."""
+
+FORMER = {"mmsearch.encoders.starter:space": "starter", "mmsearch.encoders.starter:open_space": "starter-open"}
+"""Target of a built-in space's former version -> the name of the space, which leads to its version of now. A library
+that has the former one keeps it until it is switched."""
 
 
 @cache

@@ -69,7 +69,8 @@ def checked_target(target: str, *folders: Path | None) -> str:
 
 def _installed(target: str) -> bool:
     # Reading the entry points takes milliseconds; most targets are built in.
-    return target in registry.BUILTIN["spaces"].values() or target in registry.known_targets("spaces").values()
+    built_in = target in registry.FORMER or target in registry.BUILTIN["spaces"].values()
+    return built_in or target in registry.known_targets("spaces").values()
 
 
 def _refuse_folder(target: str, rest: str) -> None:

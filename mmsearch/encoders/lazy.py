@@ -3,9 +3,9 @@
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 Model = TypeVar("Model")
+Forward: TypeAlias = Callable[[Model, Sequence[Prepared]], NDArray[np.float32]]
 
 _log = logging.getLogger(__name__)
 
@@ -84,23 +85,27 @@ class LazyEncoder(ABC, Generic[Model]):
         check_torch()
         if not batch:
             return np.zeros((0, self.spec.dim), np.float32)
+        return checked_output(self._computed(self._forward, batch, query), len(batch), self.spec)
+
+    def _computed(self, forward: Forward[Model], batch: Sequence[Prepared], query: bool) -> NDArray[np.float32]:
+        """What `forward` makes of at least one input, in parts that fit into memory; rows in input order."""
         self._loaded()
         start, where = perf_counter(), self._where
+
+        def run(part: Sequence[Prepared]) -> NDArray[np.float32]:
+            return forward(self._loaded(), part)
+
+        def on_cpu(part: Sequence[Prepared]) -> NDArray[np.float32]:
+            with self._lock:
+                if self._where != CPU:
+                    self._model = self._moved("one segment")
+            return halving(run, part)
+
         parts = [batch[first : first + AT_ONCE] for first in range(0, len(batch), AT_ONCE)]
-        otherwise = None if where == CPU else self._on_cpu
-        vectors = np.concatenate([halving(self._run, part, otherwise) for part in parts])
+        made = np.concatenate([halving(run, part, None if where == CPU else on_cpu) for part in parts])
         if not query and where == self._where:
             speed.note_speed(self.spec.name, where, len(batch), perf_counter() - start)
-        return checked_output(vectors, len(batch), self.spec)
-
-    def _run(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        return self._forward(self._loaded(), batch)
-
-    def _on_cpu(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        with self._lock:
-            if self._where != CPU:
-                self._model = self._moved("one segment")
-        return halving(self._run, batch)
+        return made
 
     def _loaded(self) -> Model:
         torch_runs()

@@ -246,7 +246,7 @@ def _judges(questions: Sequence[_Question], vectors: Vectors, item: Modality, su
     judges = []
     for row, question in enumerate(questions):
         text = keywords.query_text(question.query)
-        kind = replace(named_kind(text), modalities=(), name=0.0)
+        kind = replace(named_kind(text), modalities=(), alone=item)
         matches = keywords.match_keywords(text, keywords.FUSED, subject.catalog, (item,), kind=kind)
         words = {match.item_id: match for match in keywords.telling(matches)}
         calibrator = subject.context.calibrator(question.query, vectors[row : row + 1], subject.space)

@@ -1,17 +1,18 @@
 """Batches across files: prepared segments in, vectors out, files completed in the order they came."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.catalog.segments import REGION
 from mmsearch.errors import EncodeError, WeightsError
 from mmsearch.ingest.plan import FileStep
 from mmsearch.ingest.report import IngestReport
-from mmsearch.types import Metadata, Modality, Prepared, Space, Span
+from mmsearch.types import Encoder, Metadata, Modality, Prepared, SeenRegion, SeesRegions, Space, Span, Vectors
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +23,8 @@ class FileWork:
     spans: list[Span] = field(default_factory=list)
     modalities: list[Modality] = field(default_factory=list)
     vectors: list[NDArray[np.float32] | None] = field(default_factory=list)
+    regions: list[SeenRegion] = field(default_factory=list)
+    """Of the photo, beside what decoding makes."""
     encoded: int = 0
     ended: bool = False
     modality: Modality = ""
@@ -34,6 +37,13 @@ class FileWork:
     def complete(self) -> bool:
         return self.ended and (self.failure is not None or self.encoded == len(self.spans))
 
+    def take_regions(self) -> None:
+        """Make them segments, behind all others; a collage and a panorama have parts enough."""
+        for one in () if any(span.box is not None for span in self.spans) else self.regions:
+            self.spans.append(Span(source=REGION, box=one.box))
+            self.modalities.append("image")
+            self.vectors.append(one.vector)
+
     def matrix(self, dim: int) -> NDArray[np.float32]:
         """float32 (segments, dim)."""
         rows = [vector for vector in self.vectors if vector is not None]
@@ -44,10 +54,17 @@ class Embedder:
     """Collects prepared segments until a batch is full; hands completed files back in the order of `begin`."""
 
     def __init__(
-        self, space: Space, batch_size: int, report: IngestReport, on_load: Callable[[], None] = lambda: None
+        self,
+        space: Space,
+        batch_size: int,
+        report: IngestReport,
+        on_load: Callable[[], None] = lambda: None,
+        regions: int = 0,
     ) -> None:
-        """`on_load` is called before each encoder's first batch, for which its model is loaded."""
+        """`on_load` is called before each encoder's first batch, for which its model is loaded. `regions`: of a photo,
+        at most, where its encoder sees such."""
         self._space = space
+        self._regions = min(regions, space.windowing.regions)
         self._on_load = on_load
         self._used = set[Modality]()
         self._report = report
@@ -102,6 +119,7 @@ class Embedder:
         while self._order and self._order[0].complete:
             work = self._order.popleft()
             self.pending -= len(work.spans)
+            work.take_regions()
             yield work
 
     def _flush(self, modality: Modality) -> None:
@@ -122,12 +140,20 @@ class Embedder:
         self._report.embedded += len(waiting)
 
     def _encode(self, modality: Modality, waiting: list[tuple[FileWork, int, Prepared]]) -> None:
-        vectors = self._space.encoders[modality].encode([prepared for _, _, prepared in waiting])
+        batch = [prepared for _, _, prepared in waiting]
+        vectors, regions = self._encoded(self._space.encoders[modality], batch)
         if vectors.shape != (len(waiting), self._space.dim) or not np.isfinite(vectors).all():
             raise EncodeError(f"the {modality} encoder gave unusable vectors")
-        for (work, index, _), vector in zip(waiting, vectors, strict=True):
+        for (work, index, _), vector, seen in zip(waiting, vectors, regions, strict=True):
             work.vectors[index] = vector
             work.encoded += 1
+            if _is_photo(work.spans[index]):
+                work.regions += seen
+
+    def _encoded(self, encoder: Encoder, batch: Sequence[Prepared]) -> tuple[Vectors, Sequence[Sequence[SeenRegion]]]:
+        if self._regions and isinstance(encoder, SeesRegions):
+            return encoder.encode_regions(batch, self._regions)
+        return encoder.encode(batch), [()] * len(batch)
 
     def _one_by_one(self, modality: Modality, waiting: list[tuple[FileWork, int, Prepared]]) -> None:
         """Find the segment that spoils a batch, so that only its file fails."""
@@ -138,3 +164,8 @@ class Embedder:
                 self._encode(modality, [entry])
             except EncodeError as error:
                 entry[0].failure = ("corrupt", f"its vector can't be used: {error.message}")
+
+
+def _is_photo(span: Span) -> bool:
+    """Whether a picture is neither a moment of a film nor a page, nor a part of another picture."""
+    return span.start is None and span.page is None and span.box is None

@@ -61,6 +61,10 @@ class IngestOptions:
     commit_segments: int = 512
     commit_s: float = 5.0
     max_bytes: int = 2**60
+    regions: int = 0
+    """Of a photo, at most."""
+    named: bool = True
+    """Whether words of names are kept."""
 
     def parts_of(self, root: Path) -> list[Path | None]:
         """What of a root is gone through; None stands for all of it."""
@@ -75,6 +79,8 @@ class IngestOptions:
             commit_segments=settings.commit_segments,
             commit_s=settings.commit_s,
             max_bytes=settings.file_bytes,
+            regions=settings.regions,
+            named=settings.keep_names,
             **given,
         )
 
@@ -105,16 +111,17 @@ class Ingest:
         """Roots that were gone through to the end."""
         self._progress = _Meter(options.on_progress, self.report)
         self._idle = IdleWait(options.cancel) if options.when_idle else None
-        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading)
+        self._embedder = Embedder(space, options.batch_size, self.report, self._progress.loading, options.regions)
         self._batch = Batch()
         self._batched = 0
-        """Segments in the batch."""
+        """Segments and changes of paths in the batch."""
         self._committed_at = monotonic()
         self._in_flight: dict[str, list[FileStep]] = {}
         """Hash being decoded -> other files of this run with the same content."""
         self._given_up: dict[str, tuple[str, str]] = {}
         """Hash that failed in this run -> (class, reason)."""
         self._gone: set[int] = set()
+        self._missing: list[tuple[int, bytes]] = []
         self._works: dict[int, FileWork] = {}
         self._keys = count(1)
 
@@ -166,6 +173,7 @@ class Ingest:
             if not self._options.cancel.is_set():
                 self._embedder.flush()
             self._settle()
+            self._batch.missing.extend(self._missing)
             self._commit()
         finally:
             # Closing the generator stops workers that are in the middle of a file.
@@ -193,12 +201,15 @@ class Ingest:
                 yield DecodeJob(path, key, step.size, step.mtime_ns, self._options.modalities)
             else:
                 self._carry_out(step)
+                # Of a folder that was moved or copied nothing may need decoding: no event comes of it.
+                self._settle()
         followers = sum(map(len, self._in_flight.values()))
         self._progress.total(self.report.files + self._embedder.files + followers)
 
     def _carry_out(self, step: FileStep) -> None:
         if step.action == "missing" and step.known:
-            self._batch.missing.append((step.known.id, step.path))
+            # Marked last: a file that was moved is met at its new path later, and is never out of sight.
+            self._missing.append((step.known.id, step.path))
             self._gone.add(step.known.id)
         elif step.action == "fail" and step.error:
             self._fail(step, step.error.failure, step.error.message)
@@ -265,7 +276,9 @@ class Ingest:
             self._place(each)
 
     def _place(self, step: FileStep) -> None:
-        place = Placement(step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved, step.kept)
+        place = Placement(
+            step.path, step.root, step.sha256, step.size, step.mtime_ns, step.moved, step.kept, self._options.named,
+        )  # fmt: skip
         self._batch.placements.append(place)
         self._batch.given_tags.extend((step.sha256, tag) for tag in step.tags)
         setattr(self.report, step.kind, getattr(self.report, step.kind) + 1)

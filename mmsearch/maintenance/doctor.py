@@ -17,6 +17,7 @@ from mmsearch.context.context import LibraryContext
 from mmsearch.core.version import VERSION
 from mmsearch.encoders import health as encoders_health
 from mmsearch.errors import MmsearchError
+from mmsearch.maintenance.status import newer_version
 from mmsearch.media import health as media_health
 from mmsearch.media.events import DecodeJob, FileFailed
 from mmsearch.media.pool import DecodePool
@@ -42,6 +43,7 @@ def examine_library(context: LibraryContext) -> Iterator[Finding]:
         yield Finding("space", "error", error.message, error.hint)
         return
     yield from encoders_health.findings(space)
+    yield from _versions(context)
     yield _worker(context, space)
     if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
         try:
@@ -60,6 +62,11 @@ def _space(context: LibraryContext) -> Space:
     if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
         return context.embedding()[0]
     return context.load(context.asked())
+
+
+def _versions(context: LibraryContext) -> Iterator[Finding]:
+    if (context.path / FILE_NAME).exists() and (command := newer_version(context.catalog())):
+        yield Finding("model", "warning", "the library uses a former version of its model", command)
 
 
 def _worker(context: LibraryContext, space: Space) -> Finding:

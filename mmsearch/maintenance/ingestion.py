@@ -29,6 +29,9 @@ from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
 from mmsearch.ingest.scan import Scan
+from mmsearch.maintenance import prune as maintenance_prune
+from mmsearch.maintenance.prune import OnProof, Pruned
+from mmsearch.maintenance.status import newer_version
 from mmsearch.types import LibraryRoot, Modality, OnProgress, Progress
 
 Job = TypeVar("Job", bound=Ingest)
@@ -262,6 +265,7 @@ class LibraryIngestion:
                 if catalog.marked:
                     # What changed files held before.
                     catalog.forget_orphans()
+                    self._context.forget_slices()
                 job.publishing()
                 with report.timed("calibrate"):
                     self._context.calibrate(space, record)
@@ -270,6 +274,8 @@ class LibraryIngestion:
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict(), job.scanned)
             report.warnings += self._wiped(catalog)
+            if command := newer_version(catalog):
+                report.warnings.append(f"this library uses a former version of its model; to the newer one: {command}")
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
             self._context.grown()
@@ -322,6 +328,43 @@ class LibraryIngestion:
         with self._context.writing(create=True):
             self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)
         return kept
+
+    # Forgetting
+
+    def remove(self, *paths: str | os.PathLike[str] | int, on_proof: OnProof | None = None) -> int:
+        """Forget every item at or below the paths, and return how many. The files are not touched.
+
+        Args:
+            paths: Paths, or numbers of items (`Hit.item_id`), or ids of media that were handed over in memory. Bytes
+                that were kept for these alone are deleted at once.
+            on_proof: Called with what a search of all bytes of the library's files still finds of it.
+
+        Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
+        """
+        return maintenance_prune.remove(self._context, paths, on_proof)
+
+    def prune(
+        self,
+        *roots: str | os.PathLike[str],
+        excluded: bool = False,
+        exclude: Sequence[str] = (),
+        on_proof: OnProof | None = None,
+    ) -> Pruned:
+        """Forget items and failures whose file is gone, by a look at the disk; free their space. Searches continue.
+
+        Of a root that is not there, or empty, as where a disk isn't mounted, nothing is forgotten.
+
+        Args:
+            roots: Only what lies at or below these folders.
+            excluded: Forget also what is excluded now: by globs that are kept with a root, or an ignore file.
+            exclude: Forget also what these globs exclude, as for `ingest`.
+            on_proof: As for `remove`.
+
+        Raises: InvalidInput for what is no glob, LibraryLocked.
+        """
+        leaves_out = self._leaves_out(exclude) if excluded or exclude else None
+        within = tuple(map(item_path, roots))
+        return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
 
     def _leaves_out(self, exclude: Sequence[str]) -> Callable[[Path], Callable[[bytes], bool]]:
         """From a root: what says of a path below it whether its user leaves it out now."""

@@ -1,23 +1,30 @@
 """The files of items, for who serves them to others: opened once, and only if each is what was taken in."""
 
+import hashlib
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO, FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, TypeAlias
 
 from mmsearch.catalog.item_files import CataloguedFile, catalogued_file
+from mmsearch.catalog.listing import item_with_id
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.file_times import size_and_time
 from mmsearch.core.media_paths import is_media_path
-from mmsearch.errors import FAILURES, InvalidInput, ItemChanged, MediaError, UnknownName
+from mmsearch.errors import FAILURES, InvalidInput, ItemChanged, MediaError, UnknownName, Unsupported
 from mmsearch.media.events import DecodeJob, FileDone, FileFailed, Preview
+from mmsearch.media.stripped import strip_of
 from mmsearch.types import Modality
 
 PreviewKind: TypeAlias = Literal["thumbnail", "poster", "sprite", "waveform", "clip"]
+
+PLAIN = frozenset((".txt", ".md", ".csv", ".html", ".htm", ".srt", ".vtt", ".log"))
+"""Suffixes of texts that hold nothing beside what is read."""
 
 SIDES = (16, 2048)
 """Pixels of a still's longer side, at least and at most."""
@@ -66,15 +73,23 @@ class LibraryFiles:
 
     _context: LibraryContext
 
-    def open_file(self, item_id: int) -> ItemFile:
+    def open_file(self, item_id: int, *, as_kept: bool = False) -> ItemFile:
         """Open the file of an item, if it is the one that was taken in.
 
         It is a regular file, lies in the folder that was ingested after all links are followed, and has the size and
         the time that the catalog has; all this is asked of the open file, so that no swap comes between.
 
-        Raises: UnknownName for an id that no item has, ItemChanged, NotKept.
+        Args:
+            as_kept: Without what the settings `keep_...` leave out. JPEG, PNG and WebP lose what is written beside
+                their pixels; other files that could tell are not handed out.
+
+        Raises: UnknownName for an id that no item has, ItemChanged, NotKept, Unsupported.
         """
-        return open_item_file(self._context, item_id)
+        opened = open_item_file(self._context, item_id)
+        if not as_kept or self._context.settings.keeping.everything:
+            return opened
+        with opened:
+            return _stripped(self._context, opened)
 
     def preview(
         self,
@@ -127,6 +142,24 @@ def _made(context: LibraryContext, item_id: int, preview: Preview) -> bytes:
     if isinstance(event, FileFailed):
         raise FAILURES.get(event.failure, MediaError)(f"item {item_id} can't be shown: {event.reason}")
     raise MediaError(f"item {item_id} can't be shown", hint="look at its file itself")
+
+
+def _stripped(context: LibraryContext, opened: ItemFile) -> ItemFile:
+    """Raises: Unsupported for what tells more than is kept and can't be stripped."""
+    head = opened.file.read(16)
+    strip = strip_of(head) if opened.modality == "image" else None
+    item = context.catalog().read(item_with_id, opened.item_id)
+    plain = opened.modality == "text" and opened.path.suffix.lower() in PLAIN
+    if strip is None and not (plain and item is not None and not item.metadata.get("sidecar")):
+        raise Unsupported(
+            f"the file of item {opened.item_id} may tell what this library does not keep",
+            hint="look at a preview of it",
+        )
+    opened.file.seek(0)
+    content = FileIO.readall(opened.file) if isinstance(opened.file, FileIO) else opened.file.read()
+    made = content if strip is None else strip(content)
+    hashed = hashlib.sha256(made).hexdigest()
+    return replace(opened, file=BytesIO(made), size=len(made), sha256=hashed)
 
 
 def _unknown(item_id: int) -> UnknownName:

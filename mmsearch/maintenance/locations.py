@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME
+from mmsearch.context.context import SLICES
 from mmsearch.context.locks import ADDING_NAME, LOCK_NAME
 from mmsearch.context.preview_cache import PREVIEW_FOLDER
 from mmsearch.context.resources import INDEX_FOLDER
@@ -17,6 +18,8 @@ from mmsearch.core import config
 from mmsearch.core.paths import TEMPORARY, cache_folder, data_folder
 from mmsearch.core.service_files import service_files
 from mmsearch.encoders.model_store import hub_cache
+from mmsearch.maintenance.audit import FOLDER as AUDIT
+from mmsearch.maintenance.tokens import FILE_NAME as TOKENS
 from mmsearch.types import Location
 from mmsearch.warm import address
 
@@ -38,8 +41,11 @@ def _places(library: Path) -> Iterator[tuple[str, Path, str]]:
     yield "catalog", library / f"{FILE_NAME}*", "items, vectors, words; copies that end in .bak"
     yield "indexes", library / INDEX_FOLDER, "made from the catalog, and made again if removed"
     yield "previews", library / PREVIEW_FOLDER, "small pictures for the page; made again if removed"
+    yield "slices", library / SLICES, "what holders of tokens with a filter read; made again if removed"
     yield "training", library / FOLDER, "models that you trained"
     yield "locks", library / "*.lock", f"{LOCK_NAME} and {ADDING_NAME}; empty"
+    yield "tokens", library / TOKENS, "who else may ask a server, as hashes"
+    yield "audit", library / AUDIT, "who asked a server for what; kept until you delete it"
     yield "data", data_folder(), "the default library, and models unless the setting `models` says otherwise"
     yield "models", config.models_folder(), "what mmsearch prepare and mmsearch connect got and made"
     yield "settings", config.user_file().parent, f"yours, {config.FILE_NAME}, and the folders that you named"

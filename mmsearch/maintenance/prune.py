@@ -74,6 +74,7 @@ def remove(
                 raise _unknown(os.fsdecode(path))
             removed += forgotten
         context.forget_previews()
+        context.forget_slices()
         _publish(context, on_proof is not None)
         catalog.wipe()
         if on_proof is not None:
@@ -145,6 +146,7 @@ def prune(context: LibraryContext, options: PruneOptions) -> Pruned:
         catalog.forget_orphans()
         freed = catalog.sweep_originals()
         context.forget_previews()
+        context.forget_slices()
         _publish(context, options.on_proof is not None)
         freed += catalog.wipe() + catalog.release()
         if options.on_proof is not None:

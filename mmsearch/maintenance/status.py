@@ -10,10 +10,11 @@ from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
 from mmsearch.catalog.failures import failure_counts
 from mmsearch.catalog.file_groups import count_groups
 from mmsearch.catalog.runs import latest_run
-from mmsearch.catalog.spaces import active_space, all_spaces
+from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.resources import INDEX_FOLDER
+from mmsearch.core import registry
 from mmsearch.errors import NotEmbedded
 from mmsearch.types import Metadata, Modality
 
@@ -84,6 +85,8 @@ class Status:
     """What is kept of media that were handed over in memory."""
     last_run: IngestRun | None
     models: tuple[ModelStatus, ...]
+    newer: str | None
+    """The command that leads to a newer version of the model in use; None if there is none."""
 
 
 def library_status(context: LibraryContext) -> Status:
@@ -104,6 +107,7 @@ def library_status(context: LibraryContext) -> Status:
         bundles, failures, not_embedded,
         _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"),
         _size(context.path, f"{originals.FOLDER_NAME}/*/*"), last_run, library_models(catalog),
+        newer_version(catalog),
     )  # fmt: skip
 
 
@@ -126,6 +130,19 @@ def library_models(catalog: Catalog) -> tuple[ModelStatus, ...]:
                 )
             )  # fmt: skip
     return tuple(found)
+
+
+def newer_version(catalog: Catalog) -> str | None:
+    """The command that a library's next step towards a newer version of its model takes; None if it needs none."""
+    with catalog.reading() as snapshot:
+        base = base_space(snapshot)
+        name = None if base is None else registry.FORMER.get(base.target)
+        if name is None:
+            return None
+        target = registry.target_of("spaces", name)
+        added = next((one for one in all_spaces(snapshot) if one.target == target), None)
+        complete = added is not None and not count_missing_embeddings(snapshot, added)
+    return f"mmsearch model {'switch' if complete else 'add'} {name}"
 
 
 def _size(folder: Path, pattern: str) -> int:

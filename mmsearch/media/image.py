@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, Unsupported
-from mmsearch.media import captions, exif, kinds, motion, panorama, pixels, raw, sniff
+from mmsearch.media import captions, exif, kinds, motion, panels, panorama, pixels, raw, sniff
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 Image.init()
@@ -89,8 +89,9 @@ class ImageDecoder:
         Of a file without its last bytes, what is there is shown, as viewers do, and {"cut_off": True} returned; one of
         which most is missing is corrupt.
 
-        The words of the first are what a person wrote into the picture, title and keywords apart. Squares out of a
-        panorama follow (`media.panorama`), and the film of a motion photo with its sound (`media.motion`).
+        The words of the first are what a person wrote into the picture, title and keywords apart. Photos of a collage
+        (`media.panels`) or squares out of a panorama (`media.panorama`) follow, and the film of a motion photo with its
+        sound (`media.motion`).
         """
         found: Metadata
         with pixels.guarded(self._limits):
@@ -119,21 +120,21 @@ class ImageDecoder:
 
     def _raw(self, path: Path, kind: str) -> tuple[list[Segment], str, Metadata]:
         with raw.opened_raw(path, kind, self._limits) as picture:
-            return _with_squares(picture.shown(self._windowing.image_side)), picture.words(), {}
+            return self._with_parts(picture.shown(self._windowing.image_side)), picture.words(), {}
 
     def _segments(self, image: Image.Image) -> list[Segment]:
         count = _frame_count(image)
         if count > 1:
             taken = min(self._windowing.animation_frames, count)
             return self._frames(image, [(2 * i + 1) * count // (2 * taken) for i in range(taken)])
-        return _with_squares(pixels.upright_rgb(image, self._windowing.image_side))
+        return self._with_parts(pixels.upright_rgb(image, self._windowing.image_side))
 
     def _rest(self, path: Path) -> list[Segment]:
         """What is left of a picture that is cut off."""
         with pixels.lenient(), _open(path, self._limits, ended=True) as image:
             shown = pixels.upright_rgb(image, self._windowing.image_side)
             pixels.check_mostly_there(image)
-        return _with_squares(shown)
+        return self._with_parts(shown)
 
     def _frames(self, image: Image.Image, indexes: list[int]) -> list[Segment]:
         segments: list[Segment] = []
@@ -156,13 +157,20 @@ class ImageDecoder:
                     break
         return segments or [self._first(image)]
 
+    def _with_parts(self, shown: NDArray[np.uint8]) -> list[Segment]:
+        """A picture, and the photos that it is made of where regions are wanted, or squares along its longer side."""
+        height, width = shown.shape[:2]
+        found = panels.panels(shown) if self._windowing.regions else []
+        boxes = [(x / width, y / height, right / width, end / height) for x, y, right, end in found]
+        cut = [np.ascontiguousarray(shown[y:end, x:right]) for x, y, right, end in found]
+        if not cut:
+            boxes, cut = panorama.boxes(width, height), panorama.squares(shown)
+        parts = [Segment("image", one, Span(box=box), part=True) for one, box in zip(cut, boxes, strict=True)]
+        return [Segment("image", shown), *parts]
+
     def _first(self, image: Image.Image) -> Segment:
         image.seek(0)
         return Segment("image", pixels.upright_rgb(image, self._windowing.image_side))
-
-
-def _with_squares(shown: NDArray[np.uint8]) -> list[Segment]:
-    return [Segment("image", shown), *(Segment("image", part, part=True) for part in panorama.squares(shown))]
 
 
 class _Clock:

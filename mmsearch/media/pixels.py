@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageFilter, UnidentifiedImageError
 
 from mmsearch.core import forks
 from mmsearch.errors import Corrupt, LimitExceeded, MediaError, OutOfMemory, Unsupported
@@ -232,3 +232,8 @@ def turned_array(shown: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+def blurred(picture: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
+    """A copy of uint8 (height, width, 3), blurred by a Gaussian of so many pixels, as lenses and hands do."""
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(deviation)))

@@ -16,6 +16,7 @@ from types import TracebackType
 from weakref import WeakSet
 
 from mmsearch.core import forks, registry
+from mmsearch.core.keeping import Keeping
 from mmsearch.errors import Forked, InvalidInput, LibraryError, MmsearchError
 from mmsearch.media import protocol
 from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, FileFailed, FileSkipped, PreparedSegment
@@ -39,6 +40,7 @@ class DecodePool:
         workers: Processes (and threads) of one `run`, started when first needed.
         modalities: Item modalities to decode; files of others come out as `FileSkipped`.
         decoders: Target strings, asked in this order; None: all that the registry knows.
+        keeping: What is kept of what files tell; all by default.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class DecodePool:
         modalities: frozenset[Modality] | None = None,
         *,
         decoders: Sequence[str] | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         if workers < 1:
             raise InvalidInput(f"a decode pool needs at least 1 worker, not {workers}")
@@ -62,6 +65,7 @@ class DecodePool:
             "windowing": asdict(windowing),
             "limits": asdict(limits),
             "decoders": targets,
+            "keeping": asdict(keeping or Keeping()),
         }
         self._closed = False
         self.forked()

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmsearch.errors import Corrupt
 from mmsearch.media.exif import position
-from mmsearch.media.written import LONGEST, MOST, Written, unique
+from mmsearch.media.written import LONGEST, MOST, Policy, Written, unique
 from mmsearch.media.xmp import read_xmp
 from mmsearch.types import Metadata
 
@@ -41,7 +41,8 @@ def read_sidecar(text: str) -> Sidecar:
 
 def _numbers(written: Written) -> str:
     """When, where and how many stars, for a sidecar without words: a file without any text would not be taken in."""
-    place = "" if written.gps is None else "{:g}, {:g}".format(*written.gps)
+    gps = Policy.keeping.place(written.gps)
+    place = "" if gps is None else "{:g}, {:g}".format(*gps)
     stars = f"rated {written.rating:g}" if written.rating else ""
     return "\n".join(unique([written.taken or "", place, stars]))
 

@@ -14,6 +14,7 @@ from mmsearch.media.documents.formats import is_document, opened_document
 from mmsearch.media.documents.parts import Part
 from mmsearch.media.front_matter import front_matter
 from mmsearch.media.machine_text import LeftOut, Numbers, without_encoded
+from mmsearch.media.written import Policy
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
 # Scripts written without spaces: each sign counts as a word. Of other runs, what is longer than any word is cut.
@@ -109,7 +110,7 @@ class TextDecoder:
         album = Album(self._windowing.image_side, self._limits)
         with opened_document(path, head, self._limits) as document:
             if not document.tells_facts:
-                yield from self._cut(Part(document_facts.words(document.facts())))
+                yield from self._cut(Part(document_facts.words(Policy.keeping.kept(document.facts()))))
             for part in document.parts():
                 for mark in part.marks:
                     left_out.add(mark.hex())

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from mmsearch.core import registry
 from mmsearch.core.file_times import size_and_time
+from mmsearch.core.keeping import keeping_of
 from mmsearch.core.kind_names import kind_names
 from mmsearch.errors import Corrupt, DecoderCrashed, MediaError, MmsearchError, NotEmbedded, OutOfMemory, Transient
 from mmsearch.media import protocol, sniff
 from mmsearch.media.dates import time_in_name
 from mmsearch.media.events import Preview
 from mmsearch.media.evidence import EvidenceMaker
+from mmsearch.media.written import Policy
 from mmsearch.types import Decoder, Encoder, Limits, Metadata, Modality, Segment, Windowing
 
 _REASON_LENGTH = 200
@@ -96,6 +98,7 @@ class _Server:
     @classmethod
     def build(cls, setup: Mapping[str, Any], replies: protocol.Pipe) -> "_Server":
         windowing, limits = Windowing(**setup["windowing"]), Limits(**setup["limits"])
+        Policy.keeping = keeping_of(setup["keeping"])
         decoders = {target: _load(target)(windowing, limits) for target in setup["decoders"]}
         space = registry.load_part("spaces", setup["space"])()
         return cls(decoders, space.encoders, limits, replies)
@@ -166,7 +169,8 @@ class _Server:
             raise Corrupt("nothing in it could be decoded")
         if index == 0:
             raise NotEmbedded(f"the library's model does not know {kind_names(seen, 'or')}")
-        return _dated({**metadata, **found}, decoder.modality, path.name)
+        # Whatever a decoder tells, of another package too.
+        return Policy.keeping.kept(_dated({**metadata, **found}, decoder.modality, path.name))
 
     def _segments(self, segments: Iterator[Segment], watch: _Stopwatch, found: Metadata) -> Iterator[Segment]:
         """The segments; what the decoder returns at their end comes into `found`."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mmsearch.core.keeping import Keeping
 from mmsearch.types import Metadata
 
 MOST = 10_000
@@ -14,6 +15,12 @@ LONGEST = 200
 
 LONGEST_TEXT = 10 * MOST
 """Characters of a description."""
+
+
+class Policy:
+    """What this process keeps of what it reads: a decode worker is told as it begins."""
+
+    keeping = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Written:
             "rating": self.rating,
             "gps": self.gps,
         }
-        return {name: value for name, value in known.items() if value not in (None, "", [])}
+        return Policy.keeping.kept({name: value for name, value in known.items() if value not in (None, "", [])})
 
     def words(self, *, whole: bool = True) -> str:
         """A text to search, a line each for title, descriptions, keywords, people and places.
@@ -52,9 +59,11 @@ class Written:
         Args:
             whole: With title and keywords, which a picture's title and tags hold already.
         """
-        lines = [*self.described, ", ".join(self.people), ", ".join(self.places)]
+        keeping = Policy.keeping
+        people, places = self.people * keeping.people, self.places * (keeping.places == "exact")
+        lines = [*self.described, ", ".join(people), ", ".join(places)]
         if whole:
-            lines = [self.title, *self.described, ", ".join(self.keywords), *lines[-2:]]
+            lines = [self.title, *self.described, ", ".join(self.keywords * keeping.tags), *lines[-2:]]
         return "\n".join(unique(lines))
 
     def completed(self, other: "Written") -> "Written":

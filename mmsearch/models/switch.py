@@ -112,7 +112,7 @@ class LibraryModels:
         if it is another version of the model than the one that was added.
         """
         with self._context.adding():
-            record = self._known(name) or self._new(name)
+            record = self._newest(name) or self._new(name)
             if retry:
                 self._context.catalog().forget_unsupported(record)
             return self._complete(record, on_progress, cancel or threading.Event())
@@ -142,11 +142,11 @@ class LibraryModels:
         stop = cancel or threading.Event()
         if when_complete:
             with self._context.adding():
-                record = self._known(name) or self._new(name)
+                record = self._newest(name) or self._new(name)
                 if self._complete(record, on_progress, stop).interrupted:
                     return None
         else:
-            record = self._named(name)
+            record = self._named(name, self._newest(name))
         if not self._count_missing(record):
             # Before anybody has to wait: large lists may take minutes.
             space = self._context.space_of(record)
@@ -170,7 +170,7 @@ class LibraryModels:
 
         Raises: InvalidInput for an unknown model or the one in use, LibraryLocked.
         """
-        record = self._named(name)
+        record = self._named(name, self._known(name))
         with self._context.writing(), self._context.adding():
             catalog = self._context.catalog()
             if catalog.read(base_space) == record:
@@ -216,7 +216,9 @@ class LibraryModels:
         catalog, space = context.catalog(), context.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
         derive = context.derived if catalog.read(base_space) == record else _derive_nothing
-        with DecodePool(record.target, space.windowing, settings.limits, settings.decode_workers) as pool:
+        with DecodePool(
+            record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
+        ) as pool:
             job = Backfill(catalog, space, record, pool, options, derive)
             report = job.complete()
         if not report.interrupted:
@@ -231,8 +233,7 @@ class LibraryModels:
         with self._context.catalog().reading() as snapshot:
             return count_missing_embeddings(snapshot, record)
 
-    def _named(self, name: str) -> SpaceRecord:
-        record = self._known(name)
+    def _named(self, name: str, record: SpaceRecord | None) -> SpaceRecord:
         if record is None:
             raise InvalidInput(
                 f"this library has no model {name!r}", hint=f"see what it has: mmsearch model list; or add it: "
@@ -250,6 +251,14 @@ class LibraryModels:
         bases = [one for one in self._context.catalog().read(all_spaces) if one.base is None]
         named = [one for one in bases if one.name == name]
         return next(iter([*named, *(one for one in bases if one.target == target)]), None)
+
+    def _newest(self, name: str) -> SpaceRecord | None:
+        """The same, but the version of now where the name leads to that, though a former one is recorded under it."""
+        known = self._known(name)
+        if known is None or registry.FORMER.get(known.target) != name:
+            return known
+        target = registry.target_of("spaces", name)
+        return next((one for one in self._context.catalog().read(all_spaces) if one.target == target), None)
 
     def _new(self, name: str) -> SpaceRecord:
         catalog = self._context.catalog()

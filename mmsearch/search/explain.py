@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.catalog import SpaceRecord
-from mmsearch.catalog.segments import layout_of_segment
+from mmsearch.catalog.segments import REGION, layout_of_segment
 from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import FAILURES, InvalidInput, MediaError
@@ -49,6 +49,9 @@ CUES = 3
 GRID = 7
 """Rows and columns of a picture's heat map."""
 
+FINE = 40
+"""Rows and columns of a region's heat map: edges are where they are."""
+
 PATCH = 2 / GRID
 """Side of the grey patch around each cell's centre, as a share of the picture's: a cell alone hides too little."""
 
@@ -66,6 +69,7 @@ def explain(query: QueryLike, hit: Hit, context: LibraryContext, overlay_file: P
 
     Raises: MediaError if the hit's file can't be read any more, InvalidInput if it is another one by now.
     """
+    context.check_known(hit)
     found = context.of_one_space(lambda space, record: _explain(query, hit, context, space, record))
     if overlay_file is not None:
         draw_overlay(found, hit.metadata, overlay_file)
@@ -115,9 +119,14 @@ def explain_hit(
     encoder = space.encoders[hit.matched]
     file = original(hit.part or hit.path)
     prepared, own, place = _segment(query, hit, encoder, pool, file)
-    ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
-    heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
+    ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
+    if hit.source == REGION and hit.box is not None:  # its concepts are told of the whole photo
+        drop = (hit.cosine or 0.0) - float(query @ own)
+        region = Region(hit.box, drop)
+        told = _made(query, own, hit, parts, ties=ties, heat=_lit(hit.box), regions=(region,), picture=picture)
+        return replace(told, score=hit.cosine)
+    heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
     shown = _square(hit, place)
     if shown is not None:
         regions = tuple(replace(region, box=_inside(shown, region.box)) for region in regions)
@@ -125,12 +134,22 @@ def explain_hit(
 
 
 def _square(hit: Hit, place: int) -> Box | None:
-    """The square of a panorama that a segment is, the first of the pictures of that hit being the whole."""
+    """The part of a collage or the square of a panorama that a segment is, the first of the pictures of that hit being
+    the whole."""
+    if hit.matched == "image" and hit.box is not None:
+        return hit.box
     width, height = hit.metadata.get("width"), hit.metadata.get("height")
     if hit.matched != "image" or hit.start is not None or hit.page is not None or not (width and height):
         return None
     found = panorama.boxes(width, height)
     return found[place - 1] if 0 < place <= len(found) else None
+
+
+def _lit(box: Box) -> NDArray[np.float32]:
+    """Heat of a region: 1 where the cell's centre is in the box, float32 (rows, columns)."""
+    centres = (np.arange(FINE) + 0.5) / FINE
+    across, down = ((box[side] <= centres) & (centres < box[side + 2]) for side in (0, 1))
+    return np.asarray(down[:, np.newaxis] & across, np.float32)
 
 
 def _inside(outer: Box, inner: Box) -> Box:

@@ -36,7 +36,7 @@ class TrainedFusion:
 
 def load_fusion(context: LibraryContext, name: str, space: SpaceRecord) -> TrainedFusion:
     """Raises: InvalidInput if there is none, SpaceChanged if it is of another space than searches use, WeightsError."""
-    module, facts = restore_fusion(fusions.read_fusion(context.path, name, space))
+    module, facts = restore_fusion(fusions.read_fusion(context.trained_path, name, space))
     return TrainedFusion(module, facts.modalities)
 
 

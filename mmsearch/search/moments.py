@@ -55,13 +55,22 @@ def with_moments(
 def _moment(segment: StoredSegment, cosine: float, confidence: float | None) -> Moment:
     span = segment.span
     return Moment(
-        span.start, span.end, span.page, span.text, cosine, confidence, segment.modality, span.place, span.source
+        span.start,
+        span.end,
+        span.page,
+        span.text,
+        cosine,
+        confidence,
+        segment.modality,
+        span.place,
+        span.source,
+        span.box,
     )
 
 
 def _has_place(moment: Moment) -> bool:
-    """Whether it is a stretch, a passage or a part of a document: a picture by itself is none."""
-    return moment.start is not None or moment.passage is not None or moment.place is not None
+    """Whether it is a stretch, a passage, or a part of a document or a picture: a picture by itself is none."""
+    return any(part is not None for part in (moment.start, moment.passage, moment.place, moment.box))
 
 
 def join_moments(moments: Iterable[Moment]) -> list[Moment]:

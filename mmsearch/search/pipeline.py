@@ -117,9 +117,9 @@ class _Request:
 
     @property
     def kind(self) -> KindOfAnswer:
-        """What they say of the kind of its answers. Where one kind is searched, none has to stand behind another."""
-        kind, searched = named_kind(self.text), self.options.modalities
-        return kind if searched is None or len(set(searched)) > 1 else replace(kind, name=0.0)
+        """What they say of the kind of its answers."""
+        kind, searched = named_kind(self.text), set(self.options.modalities or ())
+        return replace(kind, alone=searched.pop()) if len(searched) == 1 else kind
 
     @property
     def own_items(self) -> dict[int, bytes]:
@@ -129,6 +129,12 @@ class _Request:
 
 
 def _answer(request: _Request) -> list[Hit]:
+    # Lists are searched at what is committed by then; if that is later, `unmoved` has it all made anew.
+    with request.context.catalog().hold():
+        return _page(request)
+
+
+def _page(request: _Request) -> list[Hit]:
     options, context, embedded = request.options, request.context, request.embedded
     # What it takes to settle the page's last place, where nothing is a near-duplicate of what stands before it.
     depth = Depth(options.end + len(request.own_items) + (REACH if options.dedup else 0))

@@ -27,6 +27,7 @@ def _windowing(space: Space) -> Windowing:
 def _still(hit: Hit, pool: DecodePool, context: LibraryContext) -> Prepared | None:
     if hit.modality == "text":
         return None
+    context.check_known(hit)
     wanted = "audio" if hit.modality == "audio" else "image"
     try:
         file = context.original(hit.part or hit.path)

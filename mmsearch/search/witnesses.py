@@ -26,8 +26,8 @@ from mmsearch.types import Ids, Modality
 
 HELD = 512
 """Contents whose evidence is kept unpacked: 32 MB at most."""
-FINE_HELD = 64
-"""Fine copies that are kept: 38 MB at most."""
+FINE_HELD = 16
+"""Fine copies that are looked at together, and kept: 74 MB at most."""
 RESEMBLES = 0.7
 """As `ROUGHLY`, of what may be a part."""
 
@@ -132,18 +132,21 @@ class Witnesses:
 
     def _without_doubt(self, content: int, doubtful: Sequence[int]) -> list[int]:
         """Those that show the same as a content in full detail."""
-        if not doubtful:
-            return []
-        files = first_files(self._snapshot, [one for one in (content, *doubtful) if one not in self._fine])
-        self._fine |= self._files.fine_copies(files)
-        own = self._fine.get(content)
-        same = [
-            one
-            for one in doubtful
-            if own is not None and one in self._fine and fine.show_the_same(own, self._fine[one])
-        ]
-        while len(self._fine) > FINE_HELD:
-            self._fine.pop(next(iter(self._fine)))
+        same: list[int] = []
+        for start in range(0, len(doubtful), FINE_HELD):
+            some = doubtful[start : start + FINE_HELD]
+            files = first_files(self._snapshot, [one for one in (content, *some) if one not in self._fine])
+            self._fine |= self._files.fine_copies(files)
+            own = self._fine.pop(content, None)
+            same += [
+                one
+                for one in some
+                if own is not None and one in self._fine and fine.show_the_same(own, self._fine[one])
+            ]
+            while len(self._fine) >= FINE_HELD:
+                self._fine.pop(next(iter(self._fine)))
+            if own is not None:
+                self._fine[content] = own
         return same
 
     def shorter_sides(self, contents: Sequence[int]) -> dict[int, int]:

@@ -1,10 +1,9 @@
 """Who asks, and what they may: `Access.caller` is the one place that says so.
 
-There is one token, whose owner may do whatever the server was started for; named tokens with filters of their own would
-be other callers here, and nothing else would change.
+The server's own token is its owner's, who may do whatever it was started for. The library's tokens (`Library.tokens`)
+are other people's: they may search, or as much as the owner, and with a filter there is nothing else for them.
 """
 
-import hashlib
 import hmac
 import secrets
 import threading
@@ -14,11 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from mmsearch.core.tokens import AccessToken, token_hash
 from mmsearch.errors import SignInNeeded, TooManyRequests
 from mmsearch.serve.options import ServeOptions
 
 Right: TypeAlias = Literal["search", "tag", "manage"]
 """search: find and look at items. tag: say something of them. manage: start jobs."""
+
+OWNER = "owner"
+"""The name of who has the server's own token, or asks one that wants none."""
 
 FREE_TRIES = 10
 """Wrong tokens of one address before it has to wait."""
@@ -36,6 +39,8 @@ class Caller:
 
     name: str
     rights: frozenset[Right]
+    within: str | None = None
+    """A filter: nothing else is there for them."""
 
 
 class TriedTokens:
@@ -75,46 +80,56 @@ class Sessions:
     seconds: float
     most: int
     clock: Callable[[], float] = time.monotonic
-    _known: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
-    """Hash -> when it expires, those used last at the end."""
+    _known: OrderedDict[str, tuple[float, str]] = field(default_factory=OrderedDict)
+    """Hash -> when it expires, and the hash of the token that began it; those used last at the end."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self) -> str:
-        """A new session's secret."""
+    def begin(self, token: str) -> str:
+        """A new session's secret, for whoever gave a token."""
         secret = secrets.token_urlsafe(32)
         with self._lock:
-            self._known[_hash(secret)] = self.clock() + self.seconds
+            self._known[token_hash(secret)] = self.clock() + self.seconds, token_hash(token)
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
         return secret
 
-    def holds(self, secret: str) -> bool:
-        """Whether it is one that has not expired; it then goes on."""
-        key = _hash(secret)
+    def token_of(self, secret: str) -> str | None:
+        """The hash of the token that began a session, which then goes on; None for one that has expired."""
+        key = token_hash(secret)
         with self._lock:
-            if self._known.get(key, 0.0) <= self.clock():
+            expires, token = self._known.get(key, (0.0, ""))
+            if expires <= self.clock():
                 self._known.pop(key, None)
-                return False
-            self._known[key] = self.clock() + self.seconds
+                return None
+            self._known[key] = self.clock() + self.seconds, token
             self._known.move_to_end(key)
-            return True
+            return token
 
     def end(self, secret: str) -> None:
         with self._lock:
-            self._known.pop(_hash(secret), None)
+            self._known.pop(token_hash(secret), None)
+
+
+Holder: TypeAlias = Callable[[str], AccessToken | None]
+"""Whose a token is, by its hash."""
+
+
+def nobody(_: str) -> None:
+    """Whose a token is where there are none."""
 
 
 class Access:
     """What tells callers apart, of one server."""
 
-    def __init__(self, options: ServeOptions) -> None:
-        self._token = options.token
+    def __init__(self, options: ServeOptions, holder: Holder = nobody) -> None:
+        self._token = None if options.token is None else token_hash(options.token)
+        self._holder = holder
         rights: set[Right] = {"search"}
         if not options.read_only:
             rights.add("tag")
         if options.manage:
             rights.add("manage")
-        self._owner = Caller("owner", frozenset(rights))
+        self._owner = Caller(OWNER, frozenset(rights))
         self.sessions = Sessions(options.limits.session_s, options.limits.sessions)
         self.tried = TriedTokens()
 
@@ -133,25 +148,37 @@ class Access:
 
         Raises: SignInNeeded, TooManyRequests.
         """
-        if self._token is None:
-            return self._owner
         if bearer is not None:
-            self.prove(bearer, address)
+            return self.prove(bearer, address)
+        if self._token is None and session is None:
             return self._owner
-        if session is not None and self.sessions.holds(session):
+        token = None if session is None else self.sessions.token_of(session)
+        known = None if token is None else self._known(token)
+        if known is not None:
+            return known
+        if self._token is None:
             return self._owner
         reason = "your session has expired" if session is not None else "this needs a token"
         raise SignInNeeded(reason, hint=NEEDED)
 
-    def prove(self, token: str, address: str) -> None:
-        """Raises: SignInNeeded for a wrong token, TooManyRequests after many of them."""
+    def prove(self, token: str, address: str) -> Caller:
+        """Whose a token is. Raises: SignInNeeded for a wrong token, TooManyRequests after many of them."""
+        if self._token is not None:
+            self.tried.check(address)
+        known = self._known(token_hash(token))
+        if known is not None:
+            return known
         if self._token is None:
-            return
-        self.tried.check(address)
-        if not hmac.compare_digest(_hash(token), _hash(self._token)):
-            self.tried.wrong(address)
-            raise SignInNeeded("the token is wrong", hint=NEEDED)
+            return self._owner
+        self.tried.wrong(address)
+        raise SignInNeeded("the token is wrong", hint=NEEDED)
 
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+    def _known(self, hashed: str) -> Caller | None:
+        """Who is known by a token's hash now: one that was revoked is nobody's."""
+        if self._token is not None and hmac.compare_digest(hashed, self._token):
+            return self._owner
+        held = self._holder(hashed)
+        if held is None:
+            return None
+        rights = self._owner.rights if held.scope == "manage" else frozenset[Right](("search",))
+        return Caller(held.name, rights, held.filter)

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from mmsearch import __version__
 from mmsearch.serve.answers import add_error_answers
+from mmsearch.serve.auditing import noting
 from mmsearch.serve.description import with_bodies
 from mmsearch.serve.guard import API, Guard
 from mmsearch.serve.pages import page_routes
@@ -21,7 +22,7 @@ def application(service: Service) -> ASGIApp:
     """What uvicorn runs."""
     app = described_application(_lifespan(service))
     app.state.service = service
-    return Guard(app, service.options, service.access, service.metrics.observe)
+    return Guard(app, service.options, service.access, service.metrics.observe, noting(service.library))
 
 
 def described_application(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from anyio import to_thread
 from starlette._utils import parse_host_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -54,14 +55,22 @@ Observed = Callable[[Scope, int, float], None]
 """Told of every answer: the scope, the status, and the seconds until its head."""
 
 
+Noted = Callable[[Scope, int], None]
+"""The same, without the seconds."""
+
+
 class Guard:
     """Stands around an application."""
 
-    def __init__(self, app: ASGIApp, options: ServeOptions, access: Access, observed: Observed) -> None:
+    def __init__(
+        self, app: ASGIApp, options: ServeOptions, access: Access, observed: Observed, noted: Noted | None = None
+    ) -> None:
+        """`noted`: is told of every answer before its head is sent; where it fails, nothing is answered."""
         self._app = app
         self._options = options
         self._access = access
         self._observed = observed
+        self._noted = noted
         self._names = {name.lower() for name in (options.host, *options.allow_hosts)}
         if options.on_loopback:
             self._names.add("localhost")
@@ -71,10 +80,20 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        begun, unnoted = time.perf_counter(), False
 
         async def out(message: Message) -> None:
+            nonlocal unnoted
+            if unnoted:
+                return
             if message["type"] == "http.response.start":
+                if self._noted is not None:
+                    try:
+                        await to_thread.run_sync(self._noted, scope, message["status"])
+                    except MmsearchError as error:
+                        unnoted = True
+                        await error_answer(error)(scope, receive, send)
+                        return
                 own = {name for name, _ in message["headers"]}
                 added = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in own]
                 message = {**message, "headers": [*message["headers"], *added]}

@@ -54,7 +54,7 @@ async def front(request: Request, place: str) -> Response:
     # Its own path alone: what begins with two slashes would be another host.
     where = f"/{quote(place.lstrip('/'))}" + (f"?{urlencode(rest)}" if rest else "")
     made = RedirectResponse(where, 303, {"cache-control": "no-store"})
-    set_session(request, service, made)
+    set_session(request, service, made, request.query_params[TOKEN])
     return made
 
 

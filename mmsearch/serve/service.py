@@ -3,18 +3,20 @@
 import logging
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias
 
+from anyio import to_thread
 from fastapi import Depends, Request
 
 from mmsearch import DuplicateGroup, Library
 from mmsearch.errors import LibraryEmpty, LibraryNotFound, MmsearchError, RequestRefused
-from mmsearch.serve.access import Access, Caller, Right
+from mmsearch.serve.access import OWNER, Access, Caller, Right
 from mmsearch.serve.guard import caller_of
 from mmsearch.serve.jobs import Jobs
 from mmsearch.serve.metrics import Metrics
 from mmsearch.serve.options import ServeOptions
+from mmsearch.serve.restricted import RestrictedLibraries
 from mmsearch.serve.slots import Slots
 from mmsearch.serve.uploads import Uploads
 
@@ -37,21 +39,42 @@ class Service:
     ready: "Readiness"
     jobs: Jobs
     metrics: Metrics
+    libraries: RestrictedLibraries
     streams: int = 0
     """Open streams of events; the event loop alone counts them."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set as the server ends: streams that would go on end, too."""
+    _restricted: dict[str, "Service"] = field(default_factory=dict)
+    """Filter -> what serves whoever sees no more than what matches."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _duplicates: tuple[Hashable, int, list[DuplicateGroup]] | None = None
 
     @classmethod
     def of(cls, library: Library, options: ServeOptions) -> "Service":
         limits = options.limits
         made = cls(
-            library, options, Access(options), Uploads(library, limits), Slots(limits.searches, limits.waiting),
-            Slots(limits.previews, limits.waiting_previews), Slots(1, 4), Readiness(library), Jobs(library), Metrics(),
+            library, options, Access(options, library.tokens.holder), Uploads(library, limits),
+            Slots(limits.searches, limits.waiting), Slots(limits.previews, limits.waiting_previews), Slots(1, 4),
+            Readiness(library), Jobs(library), Metrics(), RestrictedLibraries(library),
         )  # fmt: skip
         made.metrics.watch(made)
         return made
+
+    def of_caller(self, caller: Caller) -> "Service":
+        """What serves a caller: of a restricted one all that is about items is of their own library, and their own."""
+        if caller.within is None:
+            return self
+        with self._lock:
+            made = self._restricted.get(caller.within)
+            if made is None:
+                library = self.libraries.of(caller)
+                made = replace(
+                    self, library=library, uploads=Uploads(library, self.options.limits), jobs=Jobs(library),
+                    metrics=Metrics(), streams=0, _restricted={}, _lock=threading.Lock(), _duplicates=None,
+                )  # fmt: skip
+                made.metrics.watch(made)
+                self._restricted[caller.within] = made
+            return made
 
     def known_duplicates(self, asked: Hashable, find: Callable[[], list[DuplicateGroup]]) -> list[DuplicateGroup]:
         """What was found last for the same question, unless the library has changed. One thread at a time."""
@@ -63,6 +86,9 @@ class Service:
     def close(self) -> None:
         """End what goes on."""
         self.stopping.set()
+        for restricted in self._restricted.values():
+            restricted.close()
+            restricted.library.close()
         self.jobs.close()
         self.uploads.close()
 
@@ -95,10 +121,16 @@ class Readiness:
 
 
 async def service_of(request: Request) -> Service:
-    """What the application of a request shares."""
+    """What the application of a request shares, whoever asks."""
     found = request.app.state.service
     assert isinstance(found, Service)
     return found
+
+
+async def service_of_caller(request: Request) -> Service:
+    """What serves whoever asks: of a library, what is there for them."""
+    service, caller = await service_of(request), caller_of(request)
+    return service if caller.within is None else await to_thread.run_sync(service.of_caller, caller)
 
 
 def require(right: Right) -> Any:
@@ -106,6 +138,8 @@ def require(right: Right) -> Any:
 
     async def check(request: Request) -> Caller:
         caller = caller_of(request)
+        if right not in caller.rights and caller.name != OWNER:
+            raise RequestRefused("your token does not let you do that", hint="the library's owner can give you another")
         if right not in caller.rights:
             way = "mmsearch serve --manage" if right == "manage" else "mmsearch serve without --read-only"
             raise RequestRefused("this server lets nobody do that", hint=f"it does if it is started so: {way}")
@@ -114,4 +148,8 @@ def require(right: Right) -> Any:
     return Depends(check)
 
 
-Shared: TypeAlias = Annotated[Service, Depends(service_of)]
+Shared: TypeAlias = Annotated[Service, Depends(service_of_caller)]
+"""What every route takes that asks for a token."""
+
+Anybodys: TypeAlias = Annotated[Service, Depends(service_of)]
+"""For what needs none (`guard.OPEN`): it says nothing of items."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.embeddings import segment_vectors
-from mmsearch.encoders import starter
 from mmsearch.encoders.queries import ReadsQueries, prepared_query
+from mmsearch.encoders.starter.text import OpenStarterText
 from mmsearch.errors import InvalidInput, MediaError
 from mmsearch.evaluate import JudgedPairs, Pair, UnusedPair
 from mmsearch.training import splits
@@ -233,7 +233,8 @@ def _check_finite(
 
 def _warnings(links: Sequence[tuple[Pair, int, bool]], space: Space) -> tuple[str, ...]:
     foreign = sorted({pair.line for pair, _, _ in links if isinstance(pair.query, str) and _foreign(pair.query)})
-    if not foreign or space.name not in starter.FILES or isinstance(space.encoders["text"], ReadsQueries):
+    encoder = space.encoders["text"]
+    if not foreign or not isinstance(encoder, OpenStarterText) or isinstance(encoder, ReadsQueries):
         return ()
     return (
         f"{len(foreign)} queries are in another script than the Latin one (first: line {foreign[0]}): "

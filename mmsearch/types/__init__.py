@@ -26,6 +26,8 @@ from mmsearch.types.contracts import Metadata as Metadata
 from mmsearch.types.contracts import Modality as Modality
 from mmsearch.types.contracts import Neighbours as Neighbours
 from mmsearch.types.contracts import Prepared as Prepared
+from mmsearch.types.contracts import SeenRegion as SeenRegion
+from mmsearch.types.contracts import SeesRegions as SeesRegions
 from mmsearch.types.contracts import Segment as Segment
 from mmsearch.types.contracts import Selection as Selection
 from mmsearch.types.contracts import SourceFile as SourceFile
@@ -220,6 +222,8 @@ class Moment:
     """As a hit's."""
     source: str | None = None
     """As a hit's."""
+    box: TextBox | None = None
+    """As a hit's."""
 
 
 Level: TypeAlias = Literal["sure", "likely", "unlikely"]
@@ -275,9 +279,10 @@ class Hit:
     place: str | None = None
     """Where in a document it is, unless that is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
     source: str | None = None
-    """"said" or "written" where the passage was made out of a sound or a picture (`mmsearch help extract`)."""
+    """"said" or "written" where the passage was made out of a sound or a picture (`mmsearch help extract`), "region"
+    where a part of a photo was found beside the whole."""
     box: TextBox | None = None
-    """Where in the picture it is written: left, top, right, bottom, in [0, 1]."""
+    """Where in the picture it is, written or seen: left, top, right, bottom, in [0, 1]."""
 
 
 MetaValue: TypeAlias = str | int | float | bool | date | datetime

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class Limits:
     """Length of a sound or a video, in seconds (limit)."""
     decode_s: float = 60.0
     """Seconds that a decoder may work without delivering a segment (timeout)."""
+    frames_per_minute: int = 60
+    """Frames taken of the shots of a video, at most, a minute of it, and as many again for the whole."""
     memory_bytes: int = 3 * 2**30
     """Private memory of one decoding process, in bytes; the kernel enforces it on Linux only (out-of-memory)."""
 
@@ -76,13 +78,18 @@ class Windowing:
     """Pixels of the shorter side of a clip's frames; 0: as of pictures."""
     page_side: int = 0
     """Pixels of the shorter side of a document's page as a picture, for spaces that read such; 0: pages are words."""
+    shots: int = 0
+    """How the shots of a video are told apart, by version: each gets a frame, and a clip, of its own. 0: not at all,
+    the video is cut into even spans."""
+    regions: int = 0
+    """Regions of a photo beside the whole, at most, for spaces whose encoder sees such (`SeesRegions`)."""
 
     def cut(self) -> dict[str, Any]:
         """All of it by name, as fingerprints have it: what came later is left out where it says nothing."""
         return {name: value for name, value in asdict(self).items() if value or not name.startswith(_LATER)}
 
 
-_LATER = ("clip_", "page_")
+_LATER = ("clip_", "page_", "shots", "regions")
 
 
 class SourceFile(NamedTuple):
@@ -111,9 +118,10 @@ class Span:
     place: str | None = None
     """Where that is in words, unless it is a page: "slide 3", "sheet Budget, rows 2-9", "chapter The Storm"."""
     source: str | None = None
-    """"said" or "written" where an extractor made the words out of a sound or a picture."""
+    """"said" or "written" where an extractor made the words out of a sound or a picture, "region" of a part of a
+    picture that its encoder found beside the whole."""
     box: TextBox | None = None
-    """Where in the picture, the frame or the page they stand."""
+    """Where in the picture, the frame or the page they stand, or the region lies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,6 +260,15 @@ class EncoderSpec:
     batch_size: int = 32
 
 
+class SeenRegion(NamedTuple):
+    """A part of a picture that has a vector of its own."""
+
+    box: TextBox
+    """Left, top, right and bottom, as shares of the picture's sides."""
+    vector: NDArray[np.float32]
+    """float32 (dim,), of L2 norm 1."""
+
+
 class Encoder(Protocol):
     """Maps segments of one modality into a space.
 
@@ -285,6 +302,18 @@ class Encoder(Protocol):
             float32 (len(batch), dim), rows of L2 norm 1, in input order.
 
         Raises: EncodeError if the vectors cannot be used, WeightsError if the weights are not the recorded ones.
+        """
+        ...
+
+
+@runtime_checkable
+class SeesRegions(Protocol):
+    """An encoder of pictures that finds regions which show something else than the whole, in one pass; optional."""
+
+    def encode_regions(self, batch: Sequence[Prepared], most: int) -> tuple[Vectors, list[list[SeenRegion]]]:
+        """What `encode` gives, bit for bit, and of each picture at most so many regions, the most telling first.
+
+        Raises: as `Encoder.encode`.
         """
         ...
 

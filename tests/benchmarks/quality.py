@@ -12,6 +12,7 @@ import csv
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from mmsearch.core import registry
 from mmsearch.evaluate import metrics
-from mmsearch.types import Limits, Modality, Segment, Space, Vectors
+from mmsearch.types import Limits, Modality, SeesRegions, Segment, Space, Vectors
 
 Scores = NDArray[np.float32]
 """(queries, items), cosines."""
@@ -37,7 +38,7 @@ class Items(NamedTuple):
 
 
 def embed(space: Space, modality: Modality, paths: Sequence[Path]) -> Items:
-    """Decode, prepare and encode files of one modality."""
+    """Decode, prepare and encode files of one modality; behind a photo the regions that it has."""
     decoder = registry.load_part("decoders", modality)(space.windowing, Limits())
     encoder = space.encoders[modality]
     prepared, owners = [], []
@@ -46,8 +47,27 @@ def embed(space: Space, modality: Modality, paths: Sequence[Path]) -> Items:
             prepared.append(encoder.prepare(segment))
             owners.append(owner)
     size = encoder.spec.batch_size
-    parts = [encoder.encode(prepared[start : start + size]) for start in range(0, len(prepared), size)]
-    return Items(np.concatenate(parts), np.array(owners))
+    batches = [prepared[start : start + size] for start in range(0, len(prepared), size)]
+    most = space.windowing.regions
+    if not (most and isinstance(encoder, SeesRegions)):
+        return Items(np.concatenate([encoder.encode(batch) for batch in batches]), np.array(owners))
+    looked = [encoder.encode_regions(batch, most) for batch in batches]
+    regions = [some for _, found in looked for some in found]
+    # A file of several segments is no photo, or a panorama: its squares are regions enough.
+    alone = Counter(owners)
+    rows = [row for whole, _ in looked for row in whole]
+    made = [
+        [row, *(one.vector for one in some if alone[owner] == 1)]
+        for row, some, owner in zip(rows, regions, owners, strict=True)
+    ]
+    counts = [len(some) for some in made]
+    return Items(np.stack([row for some in made for row in some]), np.repeat(owners, counts))
+
+
+def whole(photos: Items) -> Items:
+    """The photos without their regions: a picture that is a query has none."""
+    first = _firsts(photos.owners)
+    return Items(photos.vectors[first], photos.owners[first])
 
 
 def embed_words(space: Space, texts: Sequence[str]) -> Items:
@@ -101,10 +121,11 @@ def words_to_image(space: Space, shared: Path) -> Iterable[str]:
     captions = [row for row in rows(folder / "captions.tsv") if row["split"] == "dev"]
     names = sorted({row["filename"] for row in captions})
     photos = embed(space, "image", [folder / "images" / name for name in names])
-    scores = similarity(embed_words(space, [row["caption"] for row in captions]), photos)
+    asked = embed_words(space, [row["caption"] for row in captions])
+    scores = similarity(asked, photos)
     relevant = np.array([row["filename"] for row in captions])[:, None] == np.array(names)[None, :]
     yield recalls("words -> image, Flickr8k dev (target R@10 24)", scores, relevant)
-    yield recalls("image -> words, Flickr8k dev, any caption", scores.T, relevant.T)
+    yield recalls("image -> words, Flickr8k dev, any caption", similarity(whole(photos), asked), relevant.T)
 
 
 def words_to_image_dev(space: Space, shared: Path) -> Iterable[str]:
@@ -140,11 +161,10 @@ def image_and_sound(space: Space, shared: Path) -> Iterable[str]:
     relevant = np.zeros((len(pictures), len(sounds)), np.bool_)
     for row in pairs:
         relevant[pictures.index(row["image"]), sounds.index(row["audio"])] = True
-    scores = similarity(
-        embed(space, "image", [dev / name for name in pictures]), embed(space, "audio", [dev / name for name in sounds])
-    )
-    yield recalls("picture -> sound, stamp pairs", scores, relevant)
-    yield recalls("sound -> picture, stamp pairs", scores.T, relevant.T)
+    seen, heard = [dev / name for name in pictures], embed(space, "audio", [dev / name for name in sounds])
+    shown = embed(space, "image", seen)
+    yield recalls("picture -> sound, stamp pairs", similarity(whole(shown), heard), relevant)
+    yield recalls("sound -> picture, stamp pairs", similarity(heard, shown), relevant.T)
 
 
 MEASURES: dict[str, Callable[[Space, Path], Iterable[str]]] = {

@@ -11,7 +11,7 @@ from mmsearch.encoders.starter import captions
 from mmsearch.encoders.starter.captions import DIM, FEATURES, MOST, unpacked
 from mmsearch.training.attack import NO_ATTACK, Attack
 from mmsearch.training.starter import recipe
-from mmsearch.training.starter.starter_data import CaptionedPhotos, CaptionWords, OtherPictures, StarterData
+from mmsearch.training.starter.starter_data import EVERY, CaptionedPhotos, CaptionWords, OtherPictures, StarterData
 from tests.benchmarks.corrupted import Pictures
 from tests.benchmarks.measured import Row, Table
 from tests.benchmarks.robust_photos import Asked, Copies, HardenedTask, hits, learned
@@ -81,9 +81,9 @@ def given() -> StarterData:
     features = draw.random((8, FEATURES), np.float32)
     classes, texts, words = (unit(draw.standard_normal(shape)) for shape in ((8, DIM), (8, 5, DIM), (3, DIM)))
     others = OtherPictures(features, classes)
-    return StarterData(
-        CaptionedPhotos(features, classes, texts), CaptionWords(words, draw.random((8, 3)) < 0.5), others, others
-    )
+    copies = OtherPictures(features[1::EVERY], classes[1::EVERY])
+    known = CaptionWords(words, draw.random((8, 3)) < 0.5)
+    return StarterData(CaptionedPhotos(features, classes, texts), known, others, others, copies)
 
 
 def loss(task: recipe.CaptionTask) -> float:

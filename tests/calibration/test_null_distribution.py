@@ -82,6 +82,7 @@ def test_fit_reads_the_quantiles_and_leaves_related_pairs_out() -> None:
     assert calibration.neutral_levels.tolist() == pytest.approx([math.log(2)]), "the mean is the median here"
     three = fit_null(queries, sample, related, np.array([0.5, 0.29, -1], np.float32), 41)
     assert three is not None and three.min_mean == pytest.approx(0.196, abs=1e-3), "its mean is that of the first half"
+    assert three.neutral_levels[1] == pytest.approx(three.surprisal(three.min_mean))
     assert three.best_surprisals[2] == three.neutral_levels[2] == pytest.approx(math.log(2)), (
         "related to everything: no distinction"
     )

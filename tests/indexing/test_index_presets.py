@@ -343,8 +343,25 @@ def test_verify_ignores_a_segment_removed_while_scores_are_compared(opened: Call
     assert indexes.count_wrong_scores(KEY, ids[:3]) == 0
 
 
+def test_files_are_worth_writing_by_a_reader_only_if_far_behind_or_damaged(
+    folder: Path, opened: Callable[..., Library]
+) -> None:
+    indexes = parts(opened())[1]
+    indexes.publish(every=True)
+    assert not indexes.worth_publishing()
+    commit(folder, batch(SIZE, SIZE + 1))
+    indexes.refresh()
+    assert not indexes.worth_publishing(), "one vector more is replayed from the catalog"
+    indexes.path(KEY).write_bytes(b"damaged")
+    again = parts(opened())[1]
+    again.refresh()
+    assert again.worth_publishing()
+
+
 def test_tuning_changes_the_search_effort_of_all_processes(folder: Path, opened: Callable[..., Library]) -> None:
     library = opened()
+    (told,) = library.index.status()
+    assert (told.preset, told.since, told.memory_bytes) == ("flat", 0, SIZE * (4 * tiny.DIM + 8)), "and its id"
     parts(library)[2].build_outgrown()
     (low,), (high,) = library.index.tune(0.5), library.index.tune(1.0)
     assert low.search_effort is not None and high.search_effort is not None

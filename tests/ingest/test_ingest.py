@@ -187,6 +187,38 @@ def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., 
     assert after - before >= 4, "8 pictures are 4 transactions at least"
 
 
+def test_paths_of_known_contents_count_towards_a_transaction(open_tiny: Callable[..., Library], folder: Path) -> None:
+    library = open_tiny(commit_segments=2)
+    words(folder / "a.txt", "red")
+    library.ingest(folder)
+    before = library._context.catalog().read(current_commit).generation
+    for number in range(6):
+        words(folder / f"copy {number}.txt", "red")
+    assert library.ingest(folder).copied == 6
+    after = library._context.catalog().read(current_commit).generation
+    assert after - before == 3, "two to a transaction"
+
+
+def test_a_moved_folder_is_in_sight_all_the_time(open_tiny: Callable[..., Library], folder: Path) -> None:
+    library = open_tiny(commit_segments=2)
+    for number in range(6):
+        words(folder / "a" / f"{number}.txt", f"red {number}")
+    library.ingest(folder)
+    (folder / "a").rename(folder / "z")
+    seen: list[int] = []
+    with library._context.catalog().reading() as snapshot:
+        before = current_commit(snapshot).generation
+
+    def count(progress: Progress) -> None:
+        catalog = library._context.catalog()
+        if catalog.read(current_commit).generation > before:
+            seen.append(len(library.search("red", 9, modalities=("text",))))
+
+    report = library.ingest(folder, on_progress=count)
+    assert (report.moved, report.missing) == (6, 0)
+    assert set(seen) == {6} and len(library.search("red", 9, modalities=("text",))) == 6
+
+
 @pytest.mark.slow
 def test_a_cancelled_retry_keeps_what_it_did_and_goes_on(open_tiny: Callable[..., Library], folder: Path) -> None:
     for mark in range(40):

@@ -163,7 +163,7 @@ def test_what_the_filter_of_a_server_leaves_out_is_not_there(library: Library, t
         ("explain", {"item_id": green.id, "words": "green"}),
     )
     assert [names(answer) for answer in told[:3]] == [["red.png"], ["red.png"], []]
-    assert told[3].structured_content["items"] == {"image": 1} and told[3].structured_content["tags"] == {}
+    assert told[3].structured_content["items"] == {"image": 1} and told[3].structured_content["tags"] == {"teaching": 1}
     assert all(f"there is no item {green.id}" in answer.content[0].text for answer in told[4:])
 
 
@@ -180,9 +180,9 @@ def over_http(library: Library) -> Iterator[Listening]:
         yield server
 
 
-def through(server: Listening, ask: Callable[[Client], Awaitable[Any]]) -> Any:
+def through(server: Listening, ask: Callable[[Client], Awaitable[Any]], token: str = TOKEN) -> Any:
     async def connected() -> Any:
-        headers = {"authorization": f"Bearer {TOKEN}"}
+        headers = {"authorization": f"Bearer {token}"}
         async with create_mcp_http_client(headers=headers) as sender:
             transport = streamable_http_client(f"{server.address}{PATH}", http_client=sender)
             async with Client(transport) as client:
@@ -198,6 +198,20 @@ def test_over_http_a_client_with_the_token_finds_and_sees(over_http: Listening) 
 
     found, shown = through(over_http, ask)
     assert names(found) == ["red.png"] and seen(shown)[2] == (1, 0, 0)
+
+
+def test_over_http_each_token_has_its_own_library(over_http: Listening, library: Library) -> None:
+    async def ask(client: Client) -> Any:
+        return await client.call_tool("search", {"words": "green", "k": 9}), await client.call_tool("status", {})
+
+    sounds, everything = library.tokens.create("sounds", filter="modality = audio"), library.tokens.create("all")
+    for token, kinds in ((sounds, {"audio"}), (everything, {"audio", "image", "text", "video"}), (sounds, {"audio"})):
+        found, status = through(over_http, ask, token)
+        assert {hit["modality"] for hit in found.structured_content["hits"]} <= kinds
+        assert set(status.structured_content["items"]) == kinds
+    assert [(one.who, one.what) for one in library.audit.entries()] == [
+        (who, what) for who in ("sounds", "all", "sounds") for what in ("mcp search", "mcp status")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,12 @@ FILES = {
     "indexes/*/*": "move; made anew from the catalog after backup and export",
     "indexes/build.lock": "a lock of the operating system; made anew",
     "originals/*/*": "backup, export, move; removed with the last item that needs it",
+    "audit/*": "move: it is about this place",
+    "audit.lock": "a lock of the operating system; made anew",
+    "tokens.json": "move; no backup or export takes a way in along",
+    "tokens.lock": "a lock of the operating system; made anew",
+    "slices/*/*": "made anew from the catalog; what a restricted library reads",
+    "slices/*/indexes/*/*": "made anew from the catalog",
     "previews/*/*": "made anew from the files, when somebody looks at them",
     "originals/library.id": "move; made anew beside what a restore or an import brings",
     "training/*/*": "export, move; README says that a backup leaves trained models out",
@@ -117,6 +123,9 @@ def filled(open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.
     library.extract.add("tiny-ocr")
     library.backup(folder.parent / "earlier.backup")
     catalog.remove(bytes(folder / "gone.png"))
+    library.tokens.create("ann")
+    library.audit.record("ann", "looked")
+    library.only("modality = image").search("red", 1)
     (library.path / "training" / "names").mkdir(parents=True)
     (library.path / "training" / "names" / "model.json").write_text("{}")
     (library.path / "mmsearch.toml").write_text('dedup = "off"\n')

@@ -15,7 +15,8 @@ from mmsearch import Query
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import InvalidInput, Transient
 from mmsearch.library import Library
-from mmsearch.search.explain import _around
+from mmsearch.search.explain import _around, _region, _where
+from mmsearch.search.explanations import Region
 from mmsearch.types import Hit, Prepared, Segment, Space
 from tests import tiny
 from tests.conftest import CHECKOUT, Run
@@ -149,6 +150,34 @@ def test_an_explanation_gives_the_best_moment_or_the_keywords(library: Library, 
 )
 def test_a_box_at_the_border_is_moved_inside(x: float, y: float, expected: tuple[float, float, float, float]) -> None:
     assert _around(x, y, 0.5, 0.25) == expected
+
+
+def test_a_region_of_a_sound_has_times_and_that_of_a_picture_has_none() -> None:
+    box = (0.25, 0.0, 0.5, 1.0)
+    assert _region(box, 0.5, None) == Region(box, 0.5, None, None)
+    assert _region(box, 0.5, (10.0, 8.0)) == Region(box, 0.5, 12.0, 14.0)
+
+
+def test_of_a_sound_whole_seconds_are_hidden_half_a_second_apart(library: Library, folder: Path) -> None:
+    sound(folder / "short.wav", "high", seconds=2)
+    library.ingest(folder)
+    hidden: list[Box] = []
+
+    class Hiding:
+        spec = tiny.TinyAudio("1").spec
+
+        def occluded(self, prepared: Prepared, box: Box) -> Prepared:
+            hidden.append(box)
+            return prepared
+
+        def encode(self, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+            return np.zeros((len(batch), 3), np.float32)
+
+    hit = replace(best(library, "high", "audio"), start=4.0, end=6.0)
+    heat, regions = _where(np.ones(3), np.ones(3), np.zeros(1), Hiding(), hit)
+    assert hidden == [(0.0, 0.0, 0.5, 1.0), (0.125, 0.0, 0.625, 1.0), (0.375, 0.0, 0.875, 1.0), (0.5, 0.0, 1.0, 1.0)]
+    assert heat.tolist() == [[3.0] * 4]
+    assert [(one.start, one.end) for one in regions][:2] == [(4.0, 5.0), (4.25, 5.25)]
 
 
 def test_explaining_a_missing_or_changed_file_is_refused(library: Library, folder: Path) -> None:

@@ -8,9 +8,19 @@ import pytest
 from mmsearch.calibration import sentence_share
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
-from mmsearch.search.keywords import KEYWORDS, WEAK, fuse_keywords, match_keywords, query_text
-from mmsearch.search.ranking import RankedItem, Ranking
+from mmsearch.search.keywords import (
+    KEYWORDS,
+    VECTOR,
+    WEAK,
+    fuse_keywords,
+    match_keywords,
+    query_text,
+    retrieve_keywords,
+)
+from mmsearch.search.kinds import ANY_KIND, OTHER_KIND
+from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
+from mmsearch.search.word_evidence import EXACT
 from mmsearch.types import Hit, Query
 from tests.generated import picture, sound, video, words
 from tests.module_library import ModuleLibrary
@@ -147,3 +157,35 @@ def test_words_that_say_little_pass_nothing_that_meaning_found() -> None:
         assert [one.evidence for one in found.items] == [pytest.approx(both)]
     alone = fuse_keywords(Ranking(complete=True), [item(WEAK / 2)], NO_SEARCH)
     assert [one.evidence for one in alone.items] == [WEAK / 2], "what only words know of stays in the list"
+
+
+def test_of_a_ranking_that_goes_on_all_is_certain_down_to_its_last_item() -> None:
+    first, last = (RankedItem(n, n, b"/%d" % n, "text", evidence=1.0 / n, cosine=0.3) for n in (1, 2))
+    words = RankedItem(3, 3, b"/3", "text", evidence=0.3, by=(KEYWORDS,))
+    behind, by_both = words._replace(evidence=0.4), last._replace(evidence=0.9, by=(VECTOR, KEYWORDS))
+
+    class NothingNear:
+        def score_items(self, items: list[int]) -> dict[int, RankedItem]:
+            return {}
+
+    search: VectorSearch = NothingNear()  # type: ignore[assignment]
+    found = fuse_keywords(Ranking([first, last], complete=False), [words], search)
+    assert ([one.item_id for one in found.items], found.complete) == ([1, 2], False), "behind the last is what may come"
+    found = fuse_keywords(Ranking([first, last], complete=False), [behind._replace(evidence=0.6)], search)
+    assert [one.item_id for one in found.items] == [1, 3, 2]
+    found = fuse_keywords(Ranking([first, last], complete=False), [words._replace(item_id=2, evidence=0.4)], search)
+    assert [(one.item_id, one.evidence) for one in found.items] == [(1, 1.0), (2, pytest.approx(by_both.evidence))]
+
+
+@pytest.mark.parametrize(("worth", "segment"), [(EXACT * OTHER_KIND, 2), (EXACT * OTHER_KIND * 0.99, 1)])
+def test_the_passage_of_a_phrase_is_shown_and_that_of_weaker_words_is_not(worth: float, segment: int) -> None:
+    meant = RankedItem(1, 1, b"/a", "text", evidence=0.2, cosine=0.3)
+    words = RankedItem(1, 2, b"/a", "text", evidence=worth, by=(KEYWORDS,))
+    (both,) = fuse_keywords(Ranking([meant], complete=True), [words], NO_SEARCH).items
+    assert both.segment_id == segment
+
+
+def test_a_search_for_words_knows_when_it_has_seen_all(library: Library) -> None:
+    catalog = library._context.catalog()
+    found = retrieve_keywords("pumpkin", Depth(5), catalog, None, None, ANY_KIND)
+    assert found.complete and [one.path.rpartition(b"/")[2] for one in found.items] == [b"pumpkin.png"]

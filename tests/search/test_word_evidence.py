@@ -126,3 +126,12 @@ def test_a_lift_multiplies_the_odds(evidence: float) -> None:
         assert math.expm1(lifted(evidence, math.log(3))) == pytest.approx(3 * math.expm1(evidence))
     else:
         assert lifted(evidence, math.log(3)) == pytest.approx(evidence + math.log(3))
+
+
+def test_what_is_written_in_photos_stands_behind_them_where_photos_alone_are_searched() -> None:
+    of_all = named_kind("backpack")
+    assert of_all.meaning("image", "text") == of_all.meaning("text", "text") == pytest.approx(0.1)
+    assert (of_all.meaning("image", "image"), of_all.meaning("audio", "audio")) == (1.0, 0.5)
+    assert replace(of_all, alone="image").meaning("image", "text") == pytest.approx(0.1)
+    assert replace(of_all, alone="text").meaning("text", "text") == 1.0
+    assert replace(of_all, alone="audio").meaning("audio", "audio") == 1.0

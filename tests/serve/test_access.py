@@ -80,19 +80,19 @@ def test_the_right_token_is_the_owner_and_a_wrong_one_is_nobody() -> None:
 def test_sessions_expire_and_the_oldest_make_room() -> None:
     now = [0.0]
     sessions = Sessions(10.0, 2, lambda: now[0])
-    first = sessions.begin()
+    first = sessions.begin(TOKEN)
     now[0] = 9.0
-    assert sessions.holds(first)
+    assert sessions.token_of(first)
     now[0] = 18.9
-    assert sessions.holds(first), "it goes on while it is used"
+    assert sessions.token_of(first), "it goes on while it is used"
     now[0] = 29.0
-    assert not sessions.holds(first)
-    one, two = sessions.begin(), sessions.begin()
-    assert sessions.holds(one)
-    sessions.begin()
-    assert sessions.holds(one) and not sessions.holds(two), "that which was not used longest has gone"
+    assert not sessions.token_of(first)
+    one, two = sessions.begin(TOKEN), sessions.begin(TOKEN)
+    assert sessions.token_of(one)
+    sessions.begin(TOKEN)
+    assert sessions.token_of(one) and not sessions.token_of(two), "that which was not used longest has gone"
     sessions.end(one)
-    assert not sessions.holds(one) and one.encode() not in repr(sessions).encode()
+    assert not sessions.token_of(one) and one.encode() not in repr(sessions).encode()
 
 
 def test_wrong_tokens_cost_time_for_their_address_alone() -> None:

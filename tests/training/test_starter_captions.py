@@ -18,7 +18,7 @@ from mmsearch.training.loop import EpochReport, fit_task
 from mmsearch.training.starter import recipe, starter_data
 from mmsearch.training.starter.cutouts import cutout
 from mmsearch.training.starter.imagined import imagined
-from mmsearch.training.starter.starter_data import CaptionedPhotos, CaptionWords, OtherPictures, StarterData
+from mmsearch.training.starter.starter_data import EVERY, CaptionedPhotos, CaptionWords, OtherPictures, StarterData
 from mmsearch.types import Segment, Vectors
 
 pytestmark = [pytest.mark.slow, pytest.mark.extras]
@@ -106,9 +106,8 @@ def test_photos_are_distinguished_from_other_pictures() -> None:
     def some(count: int, shape: NDArray[np.float32] | float = 1.0) -> NDArray[np.float32]:
         return np.asarray(draw.random((count, 1280), np.float32) * shape, np.float32)
 
-    given = made(1).photos
-    cut, seen = (OtherPictures(some(40, one), given.classes) for one in (dim, dim[::-1]))
-    weights, bias = recipe.photo_gate(replace(given, features=some(300)), cut, seen)
+    cut, seen = (OtherPictures(some(40, one), made(1).photos.classes) for one in (dim, dim[::-1]))
+    weights, bias = recipe.photo_gate((some(300), some(60)), cut, seen)
     unseen = some(20), some(20, dim), some(20, dim[::-1])
     with torch.inference_mode():
         odds = [captions.normal(torch.from_numpy(rows)) @ weights + bias for rows in unseen]
@@ -136,7 +135,11 @@ def made(count: int, seed: int = 0) -> StarterData:
         for kind in (half, half[::-1])
     )
     return StarterData(
-        CaptionedPhotos(features, classes, unit(texts)), CaptionWords(unit(words), said), cutouts, imagined
+        CaptionedPhotos(features, classes, unit(texts)),
+        CaptionWords(unit(words), said),
+        cutouts,
+        imagined,
+        OtherPictures(features[1::EVERY], classes[1::EVERY]),
     )
 
 

@@ -47,7 +47,7 @@ PROMPTS = ("a {}", "a photo of a {}", "people with a {}", "there is a {} in the 
 """Sentences whose mean vector stands for a class name (used by convert.py): captions are sentences too."""
 
 
-class _Loaded(NamedTuple):
+class Loaded(NamedTuple):
     module: "torch.nn.Module"
     device: "torch.device"
     dtype: "torch.dtype"
@@ -65,8 +65,10 @@ class Seen(NamedTuple):
     """float32 (n, 1000)."""
 
 
-class StarterImage(LazyEncoder[_Loaded]):
+class StarterImage(LazyEncoder[Loaded]):
     """Pictures and video frames -> (n, 384)."""
+
+    side = SIDE
 
     @property
     def spec(self) -> EncoderSpec:
@@ -80,15 +82,15 @@ class StarterImage(LazyEncoder[_Loaded]):
         )
 
     def _prepare(self, data: Any, rate: int | None) -> Prepared:
-        """uint8 (260, 260, 3): the whole picture, squeezed into the square."""
+        """uint8 (side, side, 3): the whole picture, squeezed into the square."""
         # Resizing is preprocessing, so PIL is used here too, though media owns it for decoding.
         from PIL import Image
 
         # Pillow's bilinear filter averages over all pixels when it reduces: as good as bicubic here, and faster.
         # The usual central crop would make what stands at the edges unfindable; measured, it is no better.
-        return np.asarray(Image.fromarray(data).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        return np.asarray(Image.fromarray(data).resize((self.side, self.side), Image.Resampling.BILINEAR))
 
-    def _load(self, device: "torch.device", dtype: "torch.dtype") -> _Loaded:
+    def _load(self, device: "torch.device", dtype: "torch.dtype") -> Loaded:
         import torch
         from timm.layers.conv2d_same import Conv2dSame
 
@@ -99,16 +101,20 @@ class StarterImage(LazyEncoder[_Loaded]):
         if packed.packs(device, dtype):
             layers = {torch.nn.Conv2d: packed.PackedConv, Conv2dSame: packed.PackedHalving}
             packed.pack(module, layers, in_order=True)
-        return _Loaded(module, device, dtype, concepts("imagenet"), self._captions(device))
+        return Loaded(module, device, dtype, concepts("imagenet"), self._captions(device))
 
     def _captions(self, device: "torch.device") -> "Captions | None":
         from mmsearch.encoders.starter import captions
 
         return captions.load_captions(CAPTIONS.verified()).to(device)
 
-    def _forward(self, model: _Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
-        seen = self.seen(model, batch)
-        classes = combine(scores(seen), model.concepts, TOP)
+    def _forward(self, model: Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+        return self._joined(model, self.seen(model, batch))
+
+    @staticmethod
+    def _joined(model: Loaded, seen: Seen, top: int = TOP) -> NDArray[np.float32]:
+        """float32 (n, 384), unit rows, of the `top` likeliest classes and of what captions add."""
+        classes = combine(scores(seen), model.concepts, top)
         if model.captions is None:
             return classes
         mixed = classes + _learned(model.captions, seen)
@@ -135,22 +141,14 @@ class StarterImage(LazyEncoder[_Loaded]):
     def occluded(self, prepared: Prepared, box: Box) -> Prepared:
         """A copy with the box grey."""
         hidden = prepared.copy()
-        left, top, right, bottom = (round(share * SIDE) for share in box)
+        left, top, right, bottom = (round(share * self.side) for share in box)
         hidden[top:bottom, left:right] = 128
         return hidden
 
     @staticmethod
-    def seen(model: _Loaded, batch: Sequence[Prepared]) -> Seen:
-        """Of uint8 (260, 260, 3) pictures."""
-        import torch
-
-        with torch.inference_mode():
-            pixels = sent(np.stack(batch), model.device)
-            # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
-            pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
-            network: Any = model.module
-            features = network.forward_head(network.forward_features(pixels), pre_logits=True)
-            return Seen(features.float(), network.classifier(features).float())
+    def seen(model: Loaded, batch: Sequence[Prepared]) -> Seen:
+        """Of uint8 (side, side, 3) pictures."""
+        return pooled(model, feature_maps(model, batch))
 
 
 class OpenStarterImage(StarterImage):
@@ -163,6 +161,29 @@ class OpenStarterImage(StarterImage):
 
     def _captions(self, device: "torch.device") -> None:
         return None
+
+
+def feature_maps(model: Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
+    """The network's last map of uint8 (side, side, 3) pictures, (n, 1280, side / 32, side / 32)."""
+    import torch
+
+    with torch.inference_mode():
+        pixels = sent(np.stack(batch), model.device)
+        # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
+        pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
+        network: Any = model.module
+        maps: torch.Tensor = network.forward_features(pixels)
+    return maps
+
+
+def pooled(model: Loaded, maps: "torch.Tensor") -> Seen:
+    """What a map says of the whole picture."""
+    import torch
+
+    network: Any = model.module
+    with torch.inference_mode():
+        features = network.forward_head(maps, pre_logits=True)
+        return Seen(features.float(), network.classifier(features).float())
 
 
 def scores(seen: Seen) -> NDArray[np.float32]:

@@ -1,12 +1,11 @@
 """What an assistant may ask of a library, and what it is told. Nothing here changes the library or reads a file that it
-does not hold; with a filter, what does not match is not there."""
+does not hold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mmsearch import And, Box, Comparison, Explanation, Filter, Hit, Item, Library, Query
-from mmsearch.core.filters import filter_of
+from mmsearch import Box, Comparison, Explanation, Filter, Hit, Item, Library, Query
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.types import MODALITIES, Modality
 
@@ -78,24 +77,25 @@ class LibraryFacts:
     items: dict[str, int]
     """Kind -> files."""
     tags: dict[str, int]
-    """The most frequent ones, if nothing is left out by a filter."""
+    """The most frequent ones."""
     model: str
     generation: int
     """Goes up with each change."""
 
 
 class LibraryTools:
-    """The tools over one library.
+    """The tools over one library: `Library.only` makes one of some of its items.
 
     Args:
-        within: A filter: whatever it does not match can't be found, looked at or counted.
-
-    Raises: InvalidInput for a filter that is none.
+        asked: The library of whoever asks now.
     """
 
-    def __init__(self, library: Library, within: str | Filter | None = None) -> None:
-        self._library = library
-        self._within = filter_of(within)
+    def __init__(self, asked: Callable[[], Library]) -> None:
+        self._asked = asked
+
+    @property
+    def _library(self) -> Library:
+        return self._asked()
 
     def search(
         self,
@@ -152,8 +152,8 @@ class LibraryTools:
     def status(self) -> LibraryFacts:
         """What there is to search. Raises: LibraryNotFound."""
         known = self._library.status()
-        counts = {kind: self._library.count(self._within, (kind,)) for kind in MODALITIES}
-        tags = self._library.tags() if self._within is None else {}
+        counts = {kind: self._library.count(modalities=(kind,)) for kind in MODALITIES}
+        tags = self._library.tags()
         return LibraryFacts(
             str(known.path),
             {kind: count for kind, count in counts.items() if count},
@@ -165,23 +165,22 @@ class LibraryTools:
     def _found(
         self, query: Query, k: int, modalities: Sequence[Modality] | None, asked: str | None, mode: Mode, offset: int
     ) -> FoundItems:
-        chosen = tuple(one for one in (self._within, filter_of(asked)) if one is not None)
         hits = self._library.search(
             query,
             k + 1,
             offset=offset,
             modalities=modalities or None,
             mode=mode,
-            filter=And(chosen) if chosen else None,
+            filter=asked,
         )
         tags = self._library.tags_of([hit.item_id for hit in hits])
         told = tuple(_told(hit, tags.get(hit.item_id, [])) for hit in hits[:k])
         return FoundItems(told, hits[0].level if hits else None, len(hits) > k)
 
     def _item(self, item_id: int) -> Item:
-        """Raises: UnknownName if there is no such item, or the filter leaves it out."""
+        """Raises: UnknownName if there is no such item."""
         item = self._library.get(item_id)
-        if item is None or (self._within is not None and not self._library.count(And((self._within, _at(item))))):
+        if item is None:
             raise UnknownName(f"there is no item {item_id}", hint=AGAIN)
         return item
 

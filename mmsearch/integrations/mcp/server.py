@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import Field
 
@@ -48,15 +48,29 @@ Asked = Annotated[
 Matching = Annotated[Mode, Field(description="hybrid: by meaning and by words; keyword: words alone; vector: meaning.")]
 
 
-def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServer:
+Noted: TypeAlias = Callable[[str, tuple[int, ...], str | None], None]
+"""Told of what is asked: the tool, the items, and the words."""
+
+
+def mcp_server(
+    library: Library | Callable[[], Library],
+    within: str | Filter | None = None,
+    noted: Noted = lambda tool, items, words: None,
+) -> MCPServer:
     """A server that answers from one library. Whoever runs it closes the library.
 
     Args:
-        within: A filter: what it does not match is not there for whoever asks.
+        library: One, or what says which one is there for whoever asks now.
+        within: A filter: what it does not match is not there for whoever asks (`Library.only`).
+        noted: Called before an answer is given.
 
     Raises: InvalidInput for a filter that is none.
     """
-    tools = LibraryTools(library, within)
+    if isinstance(library, Library):
+        only = library if within is None else library.only(within)
+        tools = LibraryTools(lambda: only)
+    else:
+        tools = LibraryTools(library)
     server: MCPServer = MCPServer(
         "mmsearch", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING", subscriptions=False
     )
@@ -67,6 +81,7 @@ def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServe
         offset: Offset = 0,
     ) -> FoundItems:  # fmt: skip
         """Find photos, sounds, videos and documents by a description, with the moment, page or passage that fits."""
+        noted("search", (), words)
         return _told(tools.search, words, k, modalities, filter, mode, offset)
 
     @server.tool(annotations=READS, title="More like this")
@@ -75,11 +90,13 @@ def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServe
         filter: Asked = None,
     ) -> FoundItems:  # fmt: skip
         """Find what is like an item that was found, of any kind; words draw the answer nearer, `without` away."""
+        noted("more_like", (item_id,), words)
         return _told(tools.more_like, item_id, words, without, k, modalities, filter)
 
     @server.tool(annotations=READS, title="Why it was found")
     def explain(words: Words, item_id: Id) -> WhyFound:
         """Say why an item answers words: concepts, sentences, or parts of a picture."""
+        noted("explain", (item_id,), words)
         return _told(tools.explain, words, item_id)
 
     @server.tool(annotations=READS, title="Look at it", structured_output=False)
@@ -91,11 +108,13 @@ def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServe
         side: Annotated[int, Field(ge=64, le=1280, description="Pixels of the longer side.")] = 512,
     ) -> Image:
         """Show a photo, or the frame of a video at a moment."""
+        noted("view", (item_id,), None)
         return Image(data=_told(tools.view, item_id, at, side), format="webp")
 
     @server.tool(annotations=READS, title="What there is")
     def status() -> LibraryFacts:
         """Say what the library holds: how many files of each kind, and the user's tags."""
+        noted("status", (), None)
         return _told(tools.status)
 
     return server
@@ -103,7 +122,11 @@ def mcp_server(library: Library, within: str | Filter | None = None) -> MCPServe
 
 def serve_stdio(library: Library, within: str | Filter | None = None) -> None:
     """Answer one client over standard input and output until it closes them. Raises: as `mcp_server`."""
-    server = mcp_server(library, within)
+
+    def noted(tool: str, items: tuple[int, ...], words: str | None) -> None:
+        library.audit.record("stdio", f"mcp {tool}", items, query=words)
+
+    server = mcp_server(library, within, noted)
     load_meanwhile(library)
     server.run("stdio")
 

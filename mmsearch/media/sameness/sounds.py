@@ -4,6 +4,7 @@ A codec changes every band a little. Another take of the same words by the same 
 lie elsewhere at some moment; steady noise is alike in the mean, but its ups and downs are its own.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,10 @@ LENGTH_SHARE = 0.0002
 """And by this share of the whole: clocks differ."""
 SHIFT_S = 0.1
 """What one may begin later by."""
+SHARES = (0.25, 0.5, 0.75)
+"""Of a frame, that one may begin later by beside whole frames: what an encoder delays is seldom a multiple of them."""
+NEARLY = 2.5
+"""How many times `SAME_DB` two differ by at most when they are a share of a frame apart."""
 LOUD = 80
 """Quarters of a decibel above the floor from which a band counts."""
 LEAST = 40
@@ -49,14 +54,37 @@ def same_sound(one: SoundEvidence, other: SoundEvidence) -> SoundProof | None:
     if abs(float(first.mean()) - float(second.mean())) > 40:
         return None
     best: float | None = None
+    nearest, at = SAME_DB * NEARLY, 0
     reach = max(1, round(SHIFT_S / hop_s)) if hop_s < SHIFT_S else 0
     for shift in sorted(range(-reach, reach + 1), key=abs):
-        differs = _difference(first[max(0, shift) :], second[max(0, -shift) :])
-        if differs is not None and (best is None or differs < best):
-            best = differs
+        mean, same = _difference(first[max(0, shift) :], second[max(0, -shift) :])
+        if mean < nearest:
+            nearest, at = mean, shift
+        if same and (best is None or mean < best):
+            best = mean
         if best is not None and best < SAME_DB / 2:
             break
+    if best is None and nearest < SAME_DB * NEARLY:
+        best = _between_frames(first, second, at)
     return None if best is None else SoundProof(best)
+
+
+def _between_frames(first: NDArray[np.float32], second: NDArray[np.float32], at: int) -> float | None:
+    """What two differ by of which one begins `at` whole frames later, and a share of one more or less."""
+    means = []
+    for whole in (at - 1, at):
+        for share in SHARES:
+            # Each is moved by half of it, so that both lose as much detail.
+            a, b = _between(first, share / 2), _between(second, 1 - share / 2)
+            mean, same = _difference(a[max(0, whole + 1) :], b[max(0, -whole - 1) :])
+            means += [mean] if same else []
+    return min(means, default=None)
+
+
+def _between(levels: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """What lies this share of the way from each frame to the next, float32 (frames - 1, bands)."""
+    power = np.exp(levels * _TO_POWER)
+    return np.asarray(np.log((1 - share) * power[:-1] + share * power[1:]) / _TO_POWER, np.float32)
 
 
 SLICES = 8
@@ -105,23 +133,23 @@ def _of_one_hop(
 _TO_POWER = np.float32(np.log(10) / 40)
 
 
-def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float | None:
-    """Decibels that the loud cells differ by in the mean; None if they differ too much anywhere."""
+def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[float, bool]:
+    """Decibels that the loud cells differ by in the mean, and whether they differ too much nowhere."""
     count = min(len(first), len(second))
     a, b = first[:count], second[:count]
     loud = np.maximum(a, b) > LOUD
     cells = int(loud.sum())
     if cells < LEAST:
-        return None
+        return math.inf, False
     apart = a - b
     apart -= np.median(apart[loud])
     rest = np.abs(apart) * loud / 4
     mean = float(rest.sum()) / cells
     if mean > SAME_DB or _largest_patch(rest) > SAME_PATCH_DB:
-        return None
+        return mean, False
     x, y = a[loud] - a[loud].mean(), b[loud] - b[loud].mean()
     correlation = float(x @ y / np.sqrt(max(float(x @ x) * float(y @ y), 1e-9)))
-    return mean if correlation >= SAME_CORRELATION else None
+    return mean, correlation >= SAME_CORRELATION
 
 
 def _largest_patch(rest: NDArray[np.float32]) -> float:

@@ -42,7 +42,7 @@ async def item(request: Request, item_id: Id, service: Shared) -> Response:
 @router.head("/{item_id}/file", response_class=Response, include_in_schema=False)
 async def file(request: Request, item_id: Id, service: Shared, download: bool = False) -> Response:
     """The file itself, whole or a range of it: only if it is the one that was taken in, else 409."""
-    opened = await service.searches.run(request, service.library.open_file, item_id)
+    opened = await service.searches.run(request, service.library.open_file, item_id, as_kept=True)
     kind = media_type(opened.path.name, opened.modality)
     return FileAnswer(opened.file, opened.size, opened.sha256, kind, opened.path.name, download=download)
 

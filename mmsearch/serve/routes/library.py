@@ -8,6 +8,7 @@ from starlette.responses import Response
 from mmsearch import DuplicateGroup, Failure, Library, LibraryRoot, SavedSearch, Status
 from mmsearch.errors import LibraryNotFound, UnknownName
 from mmsearch.serve.answers import answer, plain
+from mmsearch.serve.auditing import about
 from mmsearch.serve.guard import caller_of
 from mmsearch.serve.routes.search import body
 from mmsearch.serve.schemas import DEEPEST, MOST_HITS, FolderAnswer, Kind, SearchSaved, TagCount, Tagging, Words
@@ -35,7 +36,7 @@ def status_of(library: Library) -> Status:
     try:
         return library.status()
     except LibraryNotFound:
-        return Status(library.path, library.settings.space, 0, "", 0, (), 0, {}, 0, 0, 0, 0, None, ())
+        return Status(library.path, library.settings.space, 0, "", 0, (), 0, {}, 0, 0, 0, 0, None, (), None)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -132,6 +133,7 @@ async def tags(request: Request, service: Shared) -> Response:
 async def tag(request: Request, service: Shared) -> Response:
     """Give items tags, and take tags away. Copies of a file have the same."""
     asked = await body(request, Tagging)
+    about(request, asked.items)
 
     def work() -> None:
         known = service.library.get_many(asked.items)

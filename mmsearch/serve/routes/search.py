@@ -1,7 +1,7 @@
 """Search: by an address, by weighted parts, by a file."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import anyio
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from mmsearch.errors import InvalidInput, UnknownName
 from mmsearch.serve.answers import answer, as_invalid_input
+from mmsearch.serve.auditing import about
 from mmsearch.serve.schemas import (
     AskedOptions,
     ExplainedSearch,
@@ -115,6 +116,7 @@ async def explain(request: Request, service: Shared) -> Response:
     """Why a hit was found: what `mmsearch query --explain --json` says of it. `heat` has no picture with it."""
     asked = await body(request, ExplainedSearch)
     query = SearchQuery(mixed=tuple(query_parts(service, asked.parts, decoded=False)))
+    about(request, [asked.item_id], in_words(query.parts))
 
     def why() -> Any:
         hits = service.library.search(query, asked.k, **search_arguments(asked))
@@ -132,6 +134,7 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
     if not parts:
         raise InvalidInput("the query is empty", hint="give text, or like")
     query = SearchQuery(mixed=tuple(parts))
+    about(request, [part.value for part in parts if part.modality == "like"], in_words(parts))
 
     def work() -> tuple[int, list[dict[str, Any]], bool, float]:
         # Read before: a change meanwhile makes the next page's another one.
@@ -148,6 +151,11 @@ async def found(request: Request, service: Service, parts: list[QueryPart], aske
         "offset": asked.offset, "k": asked.k, "took_ms": round(took, 1),
     }  # fmt: skip
     return answer(told)
+
+
+def in_words(parts: Sequence[QueryPart]) -> str:
+    """What is searched for, in words: those, and what else there is."""
+    return " + ".join(one.value if isinstance(one.value, str) else f"({one.modality})" for one in parts)
 
 
 def search_arguments(asked: AskedOptions) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from starlette.responses import Response
 from mmsearch import __version__
 from mmsearch.serve.access import Caller
 from mmsearch.serve.answers import answer
-from mmsearch.serve.guard import address_of, caller_of, cookie_name, is_on_this_machine
+from mmsearch.serve.guard import CALLER, address_of, caller_of, cookie_name, is_on_this_machine
 from mmsearch.serve.routes.search import body
 from mmsearch.serve.schemas import HealthAnswer, ReadyAnswer, SessionAnswer, SignIn
-from mmsearch.serve.service import Service, Shared
+from mmsearch.serve.service import Anybodys, Service, Shared
 
 router = APIRouter(tags=["session"])
 
@@ -20,12 +20,12 @@ router = APIRouter(tags=["session"])
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
         "schema": {"$ref": "#/components/schemas/SignIn"}}}}},
 )  # fmt: skip
-async def sign_in(request: Request, service: Shared) -> Response:
+async def sign_in(request: Request, service: Anybodys) -> Response:
     """Begin a session with the token: a cookie that scripts can't read and other sites can't send."""
     given = await body(request, SignIn)
-    service.access.prove(given.token, address_of(request.scope))
-    made = answer(_told(request, service.access.caller(given.token, None, address_of(request.scope))))
-    set_session(request, service, made)
+    request.scope[CALLER] = caller = service.access.prove(given.token, address_of(request.scope))
+    made = answer(_told(request, caller))
+    set_session(request, service, made, given.token)
     return made
 
 
@@ -52,7 +52,7 @@ async def health() -> Response:
 
 
 @router.get("/ready", response_model=ReadyAnswer)
-async def ready(service: Shared) -> Response:
+async def ready(service: Anybodys) -> Response:
     """Whether queries of every kind are answered without a wait: 200, else 503. It needs no token."""
     state = service.ready
     if not state.ready:
@@ -61,11 +61,11 @@ async def ready(service: Shared) -> Response:
     return answer({"ready": state.ready, "problem": None}, 200 if state.ready else 503)
 
 
-def set_session(request: Request, service: Service, made: Response) -> None:
-    """Let an answer begin a session."""
+def set_session(request: Request, service: Service, made: Response, token: str) -> None:
+    """Let an answer begin a session of whoever gave a token."""
     made.set_cookie(
         cookie_name(request.scope),
-        service.access.sessions.begin(),
+        service.access.sessions.begin(token),
         max_age=int(service.options.limits.session_s),
         httponly=True,
         samesite="strict",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +27,7 @@ from mmsearch.training.losses import InfoNCE
 from mmsearch.training.serving import card, checkpoint
 from mmsearch.training.serving.recipe import Recipe
 from mmsearch.training.starter.starter_data import (
+    EVERY,
     CaptionedPhotos,
     OtherPictures,
     StarterData,
@@ -52,6 +54,10 @@ COMMON = 0.25
 HELD, STEEP, HALF, SHARE = 0.03, 1.0, 0.9, 0.25
 """What tells photos from others: weight of its squared length, how sharply it does, the log-odds that count half, and
 the imagined ones' share among the others."""
+DAMAGED = 0.6
+"""How often a damaged copy stands for its photo, where there is one."""
+HURT = 0.3
+"""The damaged copies' share among the photos, for what tells photos from others."""
 SAMPLE = 1000
 """Photos the training is watched on."""
 
@@ -76,6 +82,7 @@ class CaptionTask:
             [torch.from_numpy(array) for array in (some.features, some.classes)]
             for some in (data.cutouts, data.imagined)
         )
+        self.damaged = [torch.from_numpy(array) for array in (data.damaged.features, data.damaged.classes)]
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -86,8 +93,16 @@ class CaptionTask:
 
     def loss(self, rows: Tensor, draw: np.random.Generator) -> Tensor:
         texts = self.captions[rows, torch.from_numpy(draw.integers(0, self.captions.shape[1], len(rows)))]
-        features, classes = (array[rows] for array in self.photos)
+        features, classes = self._seen(rows, draw)
         return self.caption_loss(features, classes, texts, rows, draw) + self.stay_loss(draw)
+
+    def _seen(self, rows: Tensor, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Features and ConSE vectors of photos, or of their damaged copies."""
+        copied = (rows % EVERY == 1) & torch.from_numpy(draw.random(len(rows)) < DAMAGED)
+        copies = rows[copied] // EVERY
+        features, classes = (array[rows] for array in self.photos)
+        features[copied], classes[copied] = (array[copies] for array in self.damaged)
+        return features, classes
 
     def caption_loss(
         self, features: Tensor, classes: Tensor, texts: Tensor, rows: Tensor, draw: np.random.Generator
@@ -194,19 +209,25 @@ def trained(data: StarterData, seed: int, keep: Path | None = None) -> dict[str,
 def shipped_weights(task: CaptionTask) -> dict[str, Tensor]:
     """A trained task's weights as they are shipped: the learned part's length, what is added, and the second gate."""
     weights, data = task.module.state_dict(), task.data
-    photo, bias = photo_gate(data.photos, data.cutouts, data.imagined)
+    photo, bias = photo_gate((data.photos.features, data.damaged.features), data.cutouts, data.imagined)
     gate = {"photo": STEEP * photo, "least": STEEP * (HALF - bias)}
     common = COMMON * F.normalize(torch.from_numpy(data.words.vectors).sum(0), dim=0)
     return packed({**weights, "most": weights["most"] * LENGTH, "common": common, **gate})
 
 
-def photo_gate(photos: CaptionedPhotos, cutouts: OtherPictures, imagined: OtherPictures) -> tuple[Tensor, Tensor]:
-    """Logistic regression on normalised features, photos counting half of all: weights (1280,), and the bias."""
-    kinds = photos.features, cutouts.features, imagined.features
+def photo_gate(
+    photos: tuple[NDArray[np.float32], NDArray[np.float32]], cutouts: OtherPictures, imagined: OtherPictures
+) -> tuple[Tensor, Tensor]:
+    """Logistic regression on normalised features, photos counting half of all: weights (1280,), and the bias.
+
+    Args:
+        photos: Features (n, 1280) of photos, and of damaged copies of some.
+    """
+    kinds = *photos, cutouts.features, imagined.features
     rows = normal(torch.from_numpy(np.concatenate(kinds)))
     sizes = torch.tensor([len(kind) for kind in kinds])
-    real = torch.tensor([1.0, 0.0, 0.0]).repeat_interleave(sizes)
-    counts = (torch.tensor([1.0, 1 - SHARE, SHARE]) / (2 * sizes)).repeat_interleave(sizes)
+    real = torch.tensor([1.0, 1.0, 0.0, 0.0]).repeat_interleave(sizes)
+    counts = (torch.tensor([1 - HURT, HURT, 1 - SHARE, SHARE]) / (2 * sizes)).repeat_interleave(sizes)
     weights, bias = torch.zeros(rows.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
     solver = torch.optim.LBFGS([weights, bias], max_iter=60, line_search_fn="strong_wolfe")
 

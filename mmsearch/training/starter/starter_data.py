@@ -8,7 +8,7 @@ import csv
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,21 @@ from safetensors.numpy import save as serialised
 from mmsearch.catalog.words import STOP, fold_case
 from mmsearch.core import registry
 from mmsearch.encoders.starter.conse import combine, concepts
-from mmsearch.encoders.starter.image import TOP, Seen, StarterImage, efficientnet, scores
+from mmsearch.encoders.starter.image import TOP, Seen, efficientnet, scores
+from mmsearch.encoders.starter.regions import RegionImage
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.errors import InvalidInput
 from mmsearch.training.serving import checkpoint
 from mmsearch.training.starter.cutouts import cutout
+from mmsearch.training.starter.damage import damaged
 from mmsearch.training.starter.imagined import imagined
-from mmsearch.types import Limits, Segment, Vectors, Windowing
+from mmsearch.types import Limits, Prepared, Segment, Vectors, Windowing
 
 _log = logging.getLogger(__name__)
 
 CAPTIONS_EACH = 5
 EVERY = 4
-"""Of every how many photos one cut-out is made."""
+"""Of every how many photos one cut-out is made, and one damaged copy, of the second one first."""
 ROUNDS = 2
 """How often something is imagined of each photo."""
 AT_ONCE = 512
@@ -95,6 +97,8 @@ class StarterData:
     words: CaptionWords
     cutouts: OtherPictures
     imagined: OtherPictures
+    damaged: OtherPictures
+    """Copies of every `EVERY`th photo, of the second one first, with noise or blur."""
 
 
 def starter_data(data: Path, limit: int | None, folder: Path, *, seed: int | None = None) -> StarterData:
@@ -104,7 +108,8 @@ def starter_data(data: Path, limit: int | None, folder: Path, *, seed: int | Non
     """
     photos = captioned_photos(data, "train", limit, folder / "train.safetensors")
     others = cutout_pictures(data, limit, folder / "cutouts.safetensors"), with_objects(photos.features)
-    all_data = StarterData(photos, caption_words(read_captions(data, "train", limit)), *others)
+    copies = damaged_copies(data, limit, folder / "damaged.safetensors")
+    all_data = StarterData(photos, caption_words(read_captions(data, "train", limit)), *others, copies)
     return all_data if seed is None else shuffled(all_data, seed)
 
 
@@ -132,7 +137,7 @@ def captioned_photos(data: Path, split: str, limit: int | None, kept: Path) -> C
     if not kept.exists():
         _log.info("encoding %d photos of %s", len(captions), split)
         vectors = embedded_words([one for some in captions.values() for one in some])
-        features, classes = features_of([data / "images" / name for name in captions], None)
+        features, classes = features_of([data / "images" / name for name in captions])
         arrays: dict[str, NDArray[Any]] = {
             "features": features.astype(np.float16),
             "classes": classes,
@@ -177,7 +182,28 @@ def cutout_pictures(data: Path, limit: int | None, kept: Path) -> OtherPictures:
     names = list(read_captions(data, "train", limit))[1::EVERY]
     if not kept.exists():
         _log.info("encoding %d cut-outs", len(names))
-        features, classes = features_of([data / "images" / name for name in names], np.random.default_rng(0))
+        draw = np.random.default_rng(0)
+        paths = [data / "images" / name for name in names]
+        features, classes = features_of(paths, lambda encoder, segment: cutout(encoder.prepare(segment), draw))
+        arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
+        checkpoint.write_whole(serialised(arrays), kept)
+    stored = load_file(kept)
+    if len(stored["features"]) != len(names):
+        raise InvalidInput(f"{kept} is of other photos", hint="delete it, or choose another output folder")
+    return OtherPictures(stored["features"].astype(np.float32), stored["classes"])
+
+
+def damaged_copies(data: Path, limit: int | None, kept: Path) -> OtherPictures:
+    """Of every fourth photo of `train` one with noise or blur, kept likewise. Raises: as `cutout_pictures`."""
+    names = list(read_captions(data, "train", limit))[1::EVERY]
+    if not kept.exists():
+        _log.info("encoding %d damaged photos", len(names))
+        draw = np.random.default_rng(1)
+        paths = [data / "images" / name for name in names]
+        features, classes = features_of(
+            paths,
+            lambda encoder, segment: encoder.prepare(replace(segment, data=damaged(np.asarray(segment.data), draw))),
+        )
         arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
         checkpoint.write_whole(serialised(arrays), kept)
     stored = load_file(kept)
@@ -197,16 +223,18 @@ def with_objects(features: NDArray[np.float32]) -> OtherPictures:
     return OtherPictures(made, np.concatenate(classes))
 
 
-def features_of(paths: Sequence[Path], cut: np.random.Generator | None) -> tuple[NDArray[np.float32], Vectors]:
-    """Features, (n, 1280), and ConSE vectors, (n, 384), of photos, or of cut-outs of them. Raises: MediaError."""
-    encoder = StarterImage("cpu", "fp32")
+def features_of(
+    paths: Sequence[Path], prepare: Callable[[RegionImage, Segment], Prepared] = RegionImage.prepare
+) -> tuple[NDArray[np.float32], Vectors]:
+    """Features, (n, 1280), and ConSE vectors, (n, 384), of photos as `prepare` makes them. Raises: MediaError."""
+    encoder = RegionImage("cpu", "fp32")
     decoder = registry.load_part("decoders", "image")(Windowing(), Limits())
     model, names = encoder._loaded(), concepts("imagenet")
     size = encoder.spec.batch_size
     features, classes = [], []
     for start in range(0, len(paths), size):
-        batch = [encoder.prepare(next(iter(decoder.decode(path)))) for path in paths[start : start + size]]
-        seen = encoder.seen(model, [cutout(one, cut) for one in batch] if cut is not None else batch)
+        batch = [prepare(encoder, next(iter(decoder.decode(path)))) for path in paths[start : start + size]]
+        seen = encoder.seen(model, batch)
         features.append(seen.features.numpy())
         classes.append(combine(scores(seen), names, TOP))
     return np.concatenate(features), np.concatenate(classes)

@@ -44,6 +44,24 @@ def test_a_sound_is_the_same_louder_noisier_or_a_little_later() -> None:
     assert found is not None and found.kind == "transcoded"
 
 
+def swelling(seed: int, seconds: float) -> NDArray[np.float32]:
+    """Tones that come and go slowly."""
+    chance = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    waves = [np.sin(2 * np.pi * hertz * time) for hertz in chance.integers(150, 3500, 12)]
+    swells = [1 + np.sin(2 * np.pi * chance.uniform(1, 6) * time + chance.uniform(0, 6)) for _ in waves]
+    return np.asarray(0.03 * sum(wave * swell for wave, swell in zip(waves, swells, strict=True)), np.float32)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.7])
+def test_a_sound_is_the_same_a_share_of_a_frame_later(share: float) -> None:
+    one = swelling(3, 6.0)  # of frames of 0.032 s
+    later = np.concatenate([np.zeros(round(share * 0.032 * RATE), np.float32), one])
+    found = prove(heard(one), heard(later))
+    assert found is not None and found.kind == "transcoded"
+    assert prove(heard(swelling(4, 6.0)), heard(later)) is None
+
+
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000])
 def test_the_power_of_a_band_is_what_the_fourier_transform_of_a_frame_says(rate: int) -> None:
     length = 2 * round(0.016 * rate)

@@ -10,7 +10,7 @@ from PIL import Image
 
 import mmsearch
 from mmsearch.media.evidence import picture_evidence
-from mmsearch.media.fine import NEEDED, SIDE, fine_copy, show_the_same
+from mmsearch.media.fine import NEEDED, fine_copy, show_the_same
 from mmsearch.media.pixels import upright_rgb
 from mmsearch.media.sameness.evidence import Evidence
 from mmsearch.media.sameness.proof import DOUBTFUL, Facts, Witness, is_doubtful, prove, same
@@ -48,7 +48,7 @@ def another() -> Image.Image:
 
 def test_a_page_is_not_one_with_another_digit(original: Image.Image, another: Image.Image) -> None:
     whole, other = copied(original), copied(another)
-    assert whole.shape == other.shape == (SIDE, SIDE)
+    assert whole.shape == other.shape == PHONE[::-1]
     assert show_the_same(whole, whole)
     for copy in (saved(original, 60), saved(half(original), 90)):
         assert show_the_same(whole, copied(copy)) and show_the_same(copied(copy), whole)
@@ -60,6 +60,15 @@ def test_too_small_a_page_proves_nothing() -> None:
     grey = np.zeros((NEEDED, NEEDED, 3), np.uint8)
     assert show_the_same(fine_copy(grey), fine_copy(grey))
     assert not show_the_same(fine_copy(grey), fine_copy(grey[1:]))
+
+
+@pytest.mark.parametrize("way", [Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS])
+def test_half_a_page_of_little_type_is_told_from_one_with_another_digit(way: Image.Resampling) -> None:
+    size = (800, 1100)
+    whole, other = page(SEED, None, size), page(SEED, SEED + 1000, size)
+    smaller = copied(saved(whole.resize((400, 550), way), 60))
+    assert show_the_same(copied(whole), smaller)
+    assert not show_the_same(copied(other), smaller)
 
 
 def test_a_small_page_of_the_same_size_is_compared_as_it_is() -> None:
