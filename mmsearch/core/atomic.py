@@ -49,9 +49,10 @@ def appearing(folder: Path) -> Iterator[Path]:
     try:
         with told(folder):
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+            make_parents(temporary)
             yield temporary
             for path in temporary.rglob("*"):
+                as_private_as_folder(path)
                 folder_to_disk(path) if path.is_dir() else _to_disk(path)
             folder_to_disk(temporary)
             temporary.rename(folder)

@@ -98,7 +98,8 @@ class LibrarySafekeeping:
             self._context.noting_catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
 
     def copies(self) -> list[Copy]:
-        """The backups and exports that this library wrote, as far as they are where they were written.
+        """The backups and exports that this library wrote, as far as they are where they were written, and the catalogs
+        of before an upgrade or a restore that lie in its folder.
 
         They may hold what it forgot since. What other programs copied, and what was moved, is not known.
 

@@ -162,8 +162,12 @@ def test_every_file_of_a_library_is_its_owner_s_alone_and_an_old_one_is_mended(l
     try:
         library.ingest(folder)
         library.search("red")
+        library.backup(folder.parent / "kept.backup")
+        library.restore(folder.parent / "kept.backup", overwrite=True)
+        library.search("red")
     finally:
         os.umask(before)
+    assert len(list(library.path.glob("catalog.sqlite.*.bak"))) == 1
     there = [path for path in library.path.rglob("*") if path.suffix != ".lock"]
     assert {"catalog.sqlite", "image-image"} <= {path.name for path in there}
     assert {stat.S_IMODE(path.stat().st_mode) for path in there} == {0o600, 0o700}
