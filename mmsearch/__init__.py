@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mmsearch import errors as errors
-    from mmsearch.catalog.kept_facts import KeptFacts, Reduced
     from mmsearch.core.config import Settings, SettingsArguments
     from mmsearch.core.filters.ast import And, Comparison, Filter, MetaOperand, Not, Or, Period
-    from mmsearch.core.keeping import Keeping
+    from mmsearch.core.keeping import Keeping, KeptFacts, Reduced
     from mmsearch.core.tokens import AccessToken
     from mmsearch.core.version import VERSION as __version__
     from mmsearch.encoders.explaining import Box
@@ -77,6 +76,7 @@ if TYPE_CHECKING:
     from mmsearch.ingest.media import Media
     from mmsearch.library import Library
     from mmsearch.library import open_library as open
+    from mmsearch.maintenance.anonymised import Identifying
     from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
@@ -177,8 +177,8 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
-    "mmsearch.catalog.kept_facts": "KeptFacts Reduced",
-    "mmsearch.core.keeping": "Keeping",
+    "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
+    "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -256,6 +256,7 @@ __all__ = [
     "Forked",
     "Hit",
     "Holdings",
+    "Identifying",
     "Ids",
     "Imported",
     "IndexBuild",

@@ -70,7 +70,7 @@ class ListAnswers:
         if key not in self._models:
             known = self.calibrations.get(key)
             measured = (known.median, known.spread) if known else (0.0, 1.0)
-            query, segment = self.encoders.of(self.modality), self.encoders.of(key.segment)
+            query, segment = self.encoders.of_query(self.modality), self.encoders.of(key.segment)
             self._models[key] = fitted_answers().model(query, segment, *measured)
         return self._models[key]
 

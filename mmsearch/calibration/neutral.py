@@ -66,6 +66,8 @@ class EncoderIdentities:
     by_modality: Mapping[Modality, str]
     neutral_words: Vectors | None
     """float32 (n, dim), unit rows, if they are packaged."""
+    translated: bool = False
+    """Whether the query is read by way of another model, being of another language."""
 
     @classmethod
     def of_space(cls, space: Space) -> "EncoderIdentities":
@@ -75,6 +77,14 @@ class EncoderIdentities:
     def of(self, modality: Modality) -> str:
         """A video is told by its pictures."""
         return self.by_modality.get("image" if modality == "video" else modality, "")
+
+    def of_query(self, modality: Modality) -> str:
+        """As `of`, of what reads the query."""
+        return self.of(modality) + (TRANSLATED if self.translated and modality == "text" else "")
+
+
+TRANSLATED = ":translated"
+"""What the identity of an encoder of words ends with where it reads another language."""
 
 
 UNKNOWN = EncoderIdentities({}, None)

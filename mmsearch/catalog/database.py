@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -133,8 +134,23 @@ class Readers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._idle: list[Connection] = []  # append and pop are atomic
+        self._held = threading.local()
         self._closed = False
         forks.disconnect_before_fork(self)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """One snapshot for all that this thread reads inside: to open one takes as long as a short statement."""
+        with self.snapshot() as self._held.connection:
+            try:
+                yield
+            finally:
+                self._held.connection = None
+
+    def joined(self) -> AbstractContextManager[Connection]:
+        """The snapshot that this thread holds, or one for this alone."""
+        held = getattr(self._held, "connection", None)
+        return self.snapshot() if held is None else _part(held, self._engine)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -182,6 +198,12 @@ class Readers:
             connection = self._engine.connect().execution_options(begun=True)
             distrusting(driver(connection))
             return connection
+
+
+@contextmanager
+def _part(held: Connection, engine: Engine) -> Iterator[Connection]:
+    with _translated(engine):
+        yield held
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

@@ -1,19 +1,24 @@
 """File groups: files of one folder and stem, what is in them and what describes them."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select, true
+from sqlalchemy import Connection, Text, and_, exists, func, select, true, type_coerce
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs, layouts
 from mmsearch.catalog.filters import filter_clause
+from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import GroupFile, GroupSegment
+from mmsearch.catalog.segments import KEPT_FILTERS
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag
 from mmsearch.core.filters.ast import Filter
+from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Modality, Vectors
 
 
@@ -42,42 +47,46 @@ def group_members(
     Args:
         filter, modalities: What a member meets if it is `wanted`.
     """
-    shared = _shared(connection, sorted(set(item_ids)))
-    if not shared:
-        return {}
+    asked = _members_of(None if modalities is None else tuple(sorted(modalities)), filter)
     found: dict[bytes, list[GroupFile]] = defaultdict(list)
-    asked = true() if filter is None else filter_clause(filter, few=True)
-    if modalities is not None:
-        asked = and_(Content.modality.in_(sorted(modalities)), asked)
-    columns = (
-        ItemRow.id,
-        ItemRow.content_id,
-        ItemRow.path,
-        ItemRow.bundle,
-        Content.modality,
-        Content.meta,
-        asked.label("wanted"),
-    )
-    for part in chunks(shared):
-        query = select(*columns).join(Content, Content.id == ItemRow.content_id).order_by(ItemRow.path)
-        rows: Any = connection.execute(query.where(ItemRow.status == "present", ItemRow.bundle.in_(part)))
-        for item_id, content_id, path, key, modality, metadata, wanted in rows:
-            found[key].append(GroupFile(item_id, content_id, path, modality, metadata, bool(wanted)))
+    for key, *row in asked.rows(connection, ids=json_numbers(sorted(set(item_ids)))):
+        found[key].append(_member(row))
+    for files in found.values():
+        checked_paths(files)
     return dict(found)
 
 
-def _shared(connection: Connection, item_ids: Sequence[int]) -> list[bytes]:
-    """The group keys of these items that hold other present files too."""
-    return sorted({key for (key,) in _SHARED.rows(connection, ids=json_numbers(item_ids))})
+def _member(row: Sequence[Any]) -> GroupFile:
+    """Raises: CatalogDamaged: SQLite keeps any type in any column."""
+    (item_id, content_id, path, modality, text, wanted) = row
+    metadata = json.loads(text)
+    if type(metadata) is not dict or type(modality) is not str or type(content_id) is not int:
+        raise CatalogDamaged("the catalog holds a file that mmsearch never writes", hint=blobs.MEND)
+    return GroupFile(item_id, content_id, path, modality, metadata, bool(wanted))
 
 
-_near = aliased(ItemRow)
+@lru_cache(KEPT_FILTERS)
+def _members_of(modalities: tuple[Modality, ...] | None, filter: Filter | None) -> Statement:
+    """What finds the present files of the group keys of some items that hold other present files too."""
+    asked = true() if filter is None else filter_clause(filter, few=True)
+    if modalities is not None:
+        asked = and_(Content.modality.in_(modalities), asked)
+    return Statement(
+        select(
+            ItemRow.bundle, ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality,
+            type_coerce(Content.meta, Text), asked.label("wanted"),
+        )
+        .join(Content, Content.id == ItemRow.content_id)
+        .where(ItemRow.status == "present", ItemRow.bundle.in_(_SHARED))
+        .order_by(ItemRow.path)
+    )  # fmt: skip
 
-_SHARED = Statement(
-    select(ItemRow.bundle).where(
-        ItemRow.id.in_(number_list("ids")),
-        exists().where(_near.bundle == ItemRow.bundle, _near.id != ItemRow.id, _near.status == "present"),
-    )
+
+_found, _near = aliased(ItemRow), aliased(ItemRow)
+
+_SHARED = select(_found.bundle).where(
+    _found.id.in_(number_list("ids")),
+    exists().where(_near.bundle == _found.bundle, _near.id != _found.id, _near.status == "present"),
 )
 
 

@@ -1,7 +1,6 @@
 """What a library kept of people and places, brought in line with what it is to keep (`core.keeping`)."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -12,39 +11,11 @@ from mmsearch.catalog.segments import bury_segments
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Content, ItemRow, Meta, SegmentRow, Tag
 from mmsearch.catalog.traces import mark_traces
-from mmsearch.core.keeping import CAMERA, GPS, PEOPLE, PLACES, TAGS, Keeping
+from mmsearch.core.keeping import CAMERA, GPS, PEOPLE, PLACES, TAGS, Keeping, KeptFacts, Reduced
 from mmsearch.types import Metadata
 
 PAGE = 2000
 """Contents read at once."""
-
-
-class KeptFacts(NamedTuple):
-    """How many contents tell what."""
-
-    contents: int
-    gps: int
-    """Where they were taken, in degrees."""
-    places: int
-    """That by name."""
-    camera: int
-    people: int
-    tags: int
-    """Keywords of their own."""
-    names: int
-    """Files whose names can be searched for."""
-
-
-class Reduced(NamedTuple):
-    """What was changed."""
-
-    contents: int
-    """Whose facts were cut."""
-    tags: int
-    passages: int
-    """That held a name or a place: their words are gone, those of sidecars and documents with their vectors."""
-    names: int
-    """Files whose names were taken into searches, or out of them."""
 
 
 def kept_facts(connection: Connection) -> KeptFacts:

@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from mmsearch.catalog import blobs
-from mmsearch.catalog.records import KnownFailure, KnownItem, ResolvedSegment
+from mmsearch.catalog.records import GroupFile, KnownFailure, KnownItem, ResolvedSegment
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.errors import CatalogDamaged
 
-Placed = TypeVar("Placed", KnownItem, ResolvedSegment, KnownFailure)
+Placed = TypeVar("Placed", KnownItem, ResolvedSegment, KnownFailure, GroupFile)
 
 SEPARATOR = os.fsencode(os.sep)
 

@@ -28,15 +28,7 @@ from mmsearch.catalog.items import forget_items, items_under
 from mmsearch.catalog.lists import copy_lists
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.originals import Originals, needed_originals, originals_of
-from mmsearch.catalog.records import (
-    Batch,
-    KnownItem,
-    ListKey,
-    NewContent,
-    NewTag,
-    NewUnsupported,
-    SpaceRecord,
-)
+from mmsearch.catalog.records import Batch, KnownItem, ListKey, NewContent, NewTag, NewUnsupported, SpaceRecord
 from mmsearch.catalog.roots import keep_excludes, note_scans
 from mmsearch.catalog.runs import add_run, end_run
 from mmsearch.catalog.saved_searches import forget_search, save_search
@@ -128,8 +120,16 @@ class Catalog:
     # Reading
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """A snapshot, for several functions that must see the same state."""
+        """A snapshot, for several functions that must see the same state: the one this thread holds, or a new one."""
+        return self._readers.joined()
+
+    def latest(self) -> AbstractContextManager[Connection]:
+        """A new snapshot, of what is committed by now, whatever this thread holds."""
         return self._readers.snapshot()
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Let all that this thread reads inside be of one snapshot; for milliseconds: it keeps the log from ending."""
+        return self._readers.hold()
 
     def read(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What a function says of a snapshot of its own: `catalog.read(active_space)`."""
@@ -223,8 +223,7 @@ class Catalog:
             end_run(connection, run_id, state, report)
             note_scans(connection, scanned)
         checkpoint(self._engine)
-        if self._closed:
-            # In the middle of the run, whose last connection this was.
+        if self._closed:  # in the middle of the run, whose last connection this was
             self._engine.dispose()
 
     def commit(self, batch: Batch, space_id: int) -> int:
@@ -239,9 +238,8 @@ class Catalog:
             add_evidence(connection, {content: data for content, data in evidence.items() if content in known})
 
     def keep_backgrounds(self, space_id: int, measured: Mapping[tuple[Modality, ListKey], Mapping[str, Any]]) -> None:
-        """Put the measured backgrounds in the place of all earlier ones of the space."""
+        """Put the measured backgrounds in the place of all earlier ones; the new generation tells who read them."""
         with writing(self._engine) as connection:
-            # A new generation, so that processes that read the old backgrounds notice.
             store_backgrounds(connection, space_id, next_generation(connection), measured)
 
     def tag(self, names: Sequence[str], given: Sequence[NewTag]) -> int:
@@ -359,7 +357,7 @@ class Catalog:
 
     @property
     def marked(self) -> bool:
-        """Whether the file may still hold what was forgotten: words, vectors, paths."""
+        """Whether the file may still hold what was forgotten."""
         return self.read(traces_left)
 
     def wipe(self, largest: int | None = None) -> int:
@@ -385,7 +383,7 @@ class Catalog:
         return freed
 
     def forget_failures(self, paths: Sequence[bytes]) -> int:
-        """Drop rows of the failure ledger; returns how many there were."""
+        """Drop rows of the failure ledger: how many."""
         with writing(self._engine) as connection:
             return forget_failures_at(connection, paths)
 

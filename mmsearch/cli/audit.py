@@ -15,7 +15,7 @@ from mmsearch.errors import LibraryError
 def audit() -> None:
     """Who asked a server of the library for what.
 
-    Servers write it where the library has tokens, or the setting `audit` is on. See `mmsearch help security`.
+    Servers write it where the library has tokens, or the setting `audit` is on. See `mmsearch help access`.
     """
 
 

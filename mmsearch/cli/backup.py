@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mmsearch.cli import show
 from mmsearch.cli.options import FilePath, json_option, library_option, open_library
 
+if TYPE_CHECKING:
+    from mmsearch.maintenance.anonymised import Identifying
+
+IDENTIFYING: "tuple[Identifying, ...]" = ("paths", "names", "places", "dates", "texts")
 _FOLDER = FilePath(file_okay=False)
 _FILE = FilePath()
 
@@ -37,15 +42,28 @@ def restore(file: Path, force: bool, library: Path | None) -> None:
 
 @click.command()
 @click.argument("folder", type=_FOLDER)
+@click.option("--anonymise", is_flag=True, help="Leave out paths, names, places, dates and texts.")
+@click.option("--keep", multiple=True, type=click.Choice(IDENTIFYING), help="With --anonymise: but keep these.")
+@click.option("--without-vectors", is_flag=True, help="Leave out vectors, which tell much of what they are made of.")
 @library_option
 @json_option
-def export(folder: Path, library: Path | None, as_json: bool) -> None:
+def export(
+    folder: Path,
+    anonymise: bool,
+    keep: "tuple[Identifying, ...]",
+    without_vectors: bool,
+    library: Path | None,
+    as_json: bool,
+) -> None:
     """Write items and vectors into a new FOLDER.
 
     Any program can read its files (JSON Lines, .npy), and `mmsearch import` merges them into another library.
     """
+    if keep and not anonymise:
+        raise click.UsageError("--keep goes with --anonymise: without it nothing is left out")
+    left_out = [one for one in IDENTIFYING if anonymise and one not in keep]
     with open_library(library) as opened:
-        done = opened.export(folder)
+        done = opened.export(folder, anonymise=left_out, vectors=not without_vectors)
     if as_json:
         show.echo_json(done._asdict())
         return

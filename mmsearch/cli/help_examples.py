@@ -101,6 +101,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "export": (
         "mmsearch export exported",
+        "mmsearch export to-share --anonymise --keep dates --without-vectors",
         "mmsearch export exported --library photos.library --json",
     ),
     "import": (

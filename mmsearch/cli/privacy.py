@@ -27,7 +27,7 @@ _WHAT = {
 def privacy() -> None:
     """What the library keeps of people and places.
 
-    Faces are never identified. See `mmsearch help security`.
+    Faces are never identified. See `mmsearch help privacy`.
     """
 
 
@@ -70,7 +70,7 @@ def set_kept(
 @library_option
 @json_option
 def apply(library: Path | None, as_json: bool) -> None:
-    """Forget of what is there what is not to be kept, and wipe it from the library's files.
+    """Forget what is not to be kept, and wipe it.
 
     It comes back only if files are removed from the library and ingested anew.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def token() -> None:
     """Let other people ask a server of the library.
 
-    Each token has a name, may read or manage, and may be for what matches a filter alone. See `mmsearch help security`.
+    Each token has a name, may read or manage, and may be for what matches a filter alone. See `mmsearch help access`.
     """
 
 

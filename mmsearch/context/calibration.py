@@ -1,6 +1,7 @@
 """What raw scores mean in a library: the calibration that is stored in its catalog."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from mmsearch.calibration import (
@@ -16,6 +17,7 @@ from mmsearch.catalog.backgrounds import load_backgrounds
 from mmsearch.catalog.commits import current_commit
 from mmsearch.context.resources import Resources
 from mmsearch.core.config import Settings
+from mmsearch.encoders.queries import is_translated
 from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Query, Space, Vectors
 
@@ -39,6 +41,9 @@ class Calibration(Resources):
     def calibrator(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """What is known about scores of a query and its vector, float32 (1, dim); a mix is taken for its main part."""
         generation = self.catalog().read(current_commit).generation
+        main = max(query.parts, key=lambda part: part.weight)
+        words = main.value if isinstance(main.value, str) else ""
+        translated = main.modality == "text" and is_translated(space.encoders.get("text"), words)
         with self._mutex:
             if self._backgrounds is None or self._backgrounds[:2] != (generation, space.name):
                 with self.catalog().reading() as snapshot:
@@ -46,11 +51,9 @@ class Calibration(Resources):
                 self._backgrounds = generation, space.name, read_calibration(stored, space.dim)
             if self._identities is None or self._identities[0] is not space:
                 self._identities = space, EncoderIdentities.of_space(space)
-            main = max(query.parts, key=lambda part: part.weight)
-            words = main.value if isinstance(main.value, str) else ""
-            return ScoreCalibrator.of(
-                self._backgrounds[2], main.modality, vector, self.settings.false_accepts, words, self._identities[1]
-            )
+            backgrounds, identities = self._backgrounds[2], self._identities[1]
+        encoders = replace(identities, translated=True) if translated else identities
+        return ScoreCalibrator.of(backgrounds, main.modality, vector, self.settings.false_accepts, words, encoders)
 
     def calibrate(self, space: Space, record: SpaceRecord) -> None:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""

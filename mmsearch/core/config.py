@@ -117,6 +117,7 @@ DOMAINS: Mapping[str, ValueRange] = {
     "duration_s": RealNumbers(_LONG_S),
     "decode_s": RealNumbers(1e6),
     "memory_bytes": WholeNumbers(1, _MUCH),
+    "frames_per_minute": WholeNumbers(1, 3600),
 }
 """Setting -> what it may be."""
 
@@ -233,6 +234,7 @@ class Settings:
     duration_s: float = _LIMITS.duration_s
     decode_s: float = _LIMITS.decode_s
     memory_bytes: int = _LIMITS.memory_bytes
+    frames_per_minute: int = _LIMITS.frames_per_minute
 
     @property
     def limits(self) -> Limits:
@@ -304,6 +306,7 @@ class SettingsArguments(TypedDict, total=False):
     duration_s: float | None
     decode_s: float | None
     memory_bytes: int | None
+    frames_per_minute: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Faces are never identified: nothing here knows whose a face is, and people are t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Places: TypeAlias = Literal["exact", "rounded", "none"]
 
@@ -71,6 +71,34 @@ class Keeping:
         place = metadata.get(GPS)
         if self.places != "exact" and isinstance(place, list) and self.place(place) != place:
             yield "{:g}, {:g}".format(*place)
+
+
+class KeptFacts(NamedTuple):
+    """How many contents tell what."""
+
+    contents: int
+    gps: int
+    """Where they were taken, in degrees."""
+    places: int
+    """That by name."""
+    camera: int
+    people: int
+    tags: int
+    """Keywords of their own."""
+    names: int
+    """Files whose names can be searched for."""
+
+
+class Reduced(NamedTuple):
+    """What was changed."""
+
+    contents: int
+    """Whose facts were cut."""
+    tags: int
+    passages: int
+    """That held a name or a place: their words are gone, those of sidecars and documents with their vectors."""
+    names: int
+    """Files whose names were taken into searches, or out of them."""
 
 
 def keeping_of(told: Mapping[str, Any]) -> Keeping:

@@ -14,6 +14,20 @@ class ReadsQueries(Protocol):
         ...
 
 
+@runtime_checkable
+class Translates(Protocol):
+    """An encoder that reads words of other languages by way of another model; optional."""
+
+    def is_translated(self, words: str) -> bool:
+        """Whether a query of these words is read so: its cosines lie on another scale."""
+        ...
+
+
+def is_translated(encoder: Encoder | None, words: str) -> bool:
+    """Whether an encoder of words reads a query by way of another model. Raises: WeightsError."""
+    return bool(words) and isinstance(encoder, Translates) and encoder.is_translated(words)
+
+
 def prepared_query(encoder: Encoder, words: str) -> Prepared:
     """What an encoder of words takes for a query of them. Raises: WeightsError."""
     if isinstance(encoder, ReadsQueries):

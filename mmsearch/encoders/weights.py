@@ -1,10 +1,10 @@
 """Weight files: where an installed package keeps them, and whether they are the recorded ones."""
 
-import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmsearch.encoders import model_store
 from mmsearch.errors import WeightsError
 
 
@@ -36,13 +36,10 @@ class WeightFile:
         return path
 
     def verified(self) -> Path:
-        """The file, after its content was hashed. Raises: WeightsError also for another sha256."""
+        """The file, after its content was hashed, now or since it last changed. Raises: WeightsError also for another
+        sha256."""
         path = self.locate()
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise WeightsError(f"{path} can't be read: {error}") from error
+        digest = model_store.sha256(path)
         if digest != self.sha256:
             raise WeightsError(
                 f"{path} is not the recorded checkpoint: its sha256 is {digest}, not {self.sha256}",

@@ -6,7 +6,7 @@ spread a loop. Sentences are lines, by the times of their words.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from mmsearch.media.sniff import open_decoder
 from mmsearch.media.video import VideoDecoder
 from mmsearch.types import Limits, Modality, Segment, TextLine, Windowing
 
-VERSION = "1"
+VERSION = "2"
 """Changed with whatever here changes the lines of a file."""
 
 RATE = 16_000
@@ -37,6 +37,13 @@ QUIET_S = 20.0
 
 VOICE = {"min_silence_duration_ms": 500, "speech_pad_ms": 200, "min_speech_duration_ms": 250}
 """Options of the voice detector."""
+
+SHORTEST_S, AFTER_S = 10.0, 2.0
+"""Seconds of a window that are encoded at least, and of silence after its sound. A whole one has 30, mostly silence
+where a clip is short, and costs as much; the words are as good (`python -m tests.benchmarks.said`)."""
+
+TOKENS_EACH_S, TOKENS_BESIDES, MOST_TOKENS = 20, 10, 440
+"""Bound what is written for so much voice: nobody says more in a second, a loop goes on to the end of what fits."""
 
 _ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")
 """Of a sentence, those of Chinese and Japanese too."""
@@ -81,8 +88,14 @@ class SpeechExtractor:
         if not voice:
             return
         chunks, _ = collect_chunks(samples, voice)
+        voiced = np.concatenate(chunks)
         found, facts = self._loaded().transcribe(
-            np.concatenate(chunks), beam_size=1, temperature=0.0, condition_on_previous_text=False, word_timestamps=True
+            voiced,
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            max_new_tokens=min(TOKENS_BESIDES + int(TOKENS_EACH_S * len(voiced) / RATE), MOST_TOKENS),
         )
         for segment in restore_speech_timestamps(found, voice, RATE):
             scores = {
@@ -102,7 +115,32 @@ class SpeechExtractor:
 
             folder = str(speech_folder())
             self._model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+            self._model.encode = ShortEncoder(self._model.encode)
         return self._model
+
+
+class ShortEncoder:
+    """Encodes as much of a window as there is sound in it, and the same window once: first it tells the language, then
+    the words."""
+
+    def __init__(self, encode: Callable[[NDArray[np.float32]], Any]) -> None:
+        self._encode = encode
+        self._features: NDArray[np.float32] | None = None
+        self._encoded: Any = None
+
+    def __call__(self, features: NDArray[np.float32]) -> Any:
+        """float32 (bands, frames) of 10 ms, zeros behind the sound -> what the encoder makes of it."""
+        short = features[:, : _frames(features)]
+        if self._features is None or not np.array_equal(self._features, short):
+            self._features, self._encoded = short, self._encode(short)
+        return self._encoded
+
+
+def _frames(features: NDArray[np.float32]) -> int:
+    """How many frames of a window are encoded: an even number, since the encoder halves them."""
+    sound = np.flatnonzero(features.any(axis=0))
+    used = int(sound[-1]) + 1 if len(sound) else 0
+    return min(max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2)), features.shape[1])
 
 
 def sentences(words: Iterable[Any]) -> Iterator[list[Any]]:

@@ -118,7 +118,7 @@ class Lists:
                 loaded = {key: self._loaded[key] for key in keys}
                 if filter is None and not any(one.layers and one.layers.needs_fetch for one in loaded.values()):
                     return {key: one.index.search(queries, k) for key, one in loaded.items()}, lengths(loaded)
-                with self._catalog.reading() as snapshot:
+                with self._catalog.latest() as snapshot:
                     generation = current_commit(snapshot).generation
                     # If a commit came in between, the catalog would speak of other segments than they: once more.
                     if all(one.generation == generation for one in loaded.values()):
@@ -133,7 +133,7 @@ class Lists:
 
     def refresh(self, modalities: Collection[str] | None = None) -> list[ListKey]:
         """Bring the lists to the catalog's present generation; returns their keys."""
-        with self._refresh_lock, self._catalog.reading() as connection:
+        with self._refresh_lock, self._catalog.latest() as connection:
             generation, oldest, commit_id = current_commit(connection)
             keys = [
                 key for key in list_keys(connection, self._space.name) if modalities is None or key.item in modalities
@@ -289,15 +289,15 @@ class Lists:
             reload.join()
 
     def _reload(self, key: ListKey) -> None:
-        with self._catalog.reading() as snapshot:
+        with self._catalog.latest() as snapshot:
             generation = current_commit(snapshot).generation
         self._replace(key, self._load(key, generation))
 
     def _replace(self, key: ListKey, replacement: LoadedIndex) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
-        with self._catalog.reading() as snapshot:
+        with self._catalog.latest() as snapshot:
             catch_up(replacement, snapshot, key, self._space, *current_commit(snapshot)[:2])
-        with self._refresh_lock, self._catalog.reading() as snapshot:
+        with self._refresh_lock, self._catalog.latest() as snapshot:
             catch_up(replacement, snapshot, key, self._space, *current_commit(snapshot)[:2])
             with self._lock.writing():
                 self._loaded[key] = replacement
@@ -318,14 +318,14 @@ class Lists:
         """The ids of a list in the catalog, and in its index, of one generation; int64, ascending."""
         while True:
             self.refresh()
-            with self._lock.reading(), self._catalog.reading() as snapshot:
+            with self._lock.reading(), self._catalog.latest() as snapshot:
                 loaded = self._loaded[key]
                 if current_commit(snapshot).generation == loaded.generation:
                     return list_segments(snapshot, key), loaded.index.ids()
 
     def count_wrong_scores(self, key: ListKey, ids: Ids) -> int:
         """For how many of these segments a search with their own vector gives another score than the catalog does."""
-        with self._lock.reading(), self._catalog.reading() as snapshot:
+        with self._lock.reading(), self._catalog.latest() as snapshot:
             found, rows = vectors_by_id(snapshot, self._space.id, self._space.dim, ids)
             view, wrong = IndexSnapshot(self._loaded[key], partial(fetch_vectors, snapshot, self._space)), 0
             for number, row in zip(found, rows, strict=True):

@@ -13,7 +13,7 @@ contents; contents come before the paths that hold them, so that one cut short l
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput, LibraryNotFound, SpaceChanged
 from mmsearch.maintenance import export_models, export_originals, import_check, import_records
+from mmsearch.maintenance.anonymised import Anonymised, Identifying, unchanged
 from mmsearch.maintenance.export_files import (
     CONTENTS,
     ITEMS,
@@ -100,23 +101,35 @@ class Imported(NamedTuple):
     """Models of either kind that were not taken, and why."""
 
 
-def export_library(context: LibraryContext, folder: Path) -> Exported:
+def export_library(
+    context: LibraryContext, folder: Path, anonymise: Collection[Identifying] = (), vectors: bool = True
+) -> Exported:
     """Write all that is findable, with the vectors that encoders made, while others search and ingest.
+
+    Args:
+        anonymise: What is left out; then other models' vectors, trained models and kept originals are, too.
+        vectors: Whether vectors are written.
 
     Raises: LibraryEmpty, InvalidInput if the folder is there already, LibraryError if it can't be written.
     """
     _, space = context.base()
     if folder.exists():
         raise InvalidInput(f"{folder} exists already", hint="name a new folder")
+    anonymised = Anonymised(anonymise) if anonymise else None
+    whole = anonymised is None and vectors
     with appearing(folder) as made:
-        contents, segments, last = write_contents(context.catalog(), space, made, known=False)
-        items = _write_items(context, space, made, last)
-        others = export_models.write_spaces(context, space, made)
-        trained = export_models.write_trained(context, made)
-        (made / README).write_text(_README_TEXT, "utf-8")
+        contents, segments, last = write_contents(
+            context.catalog(), space, made, known=False, vectors=vectors,
+            reduce=unchanged if anonymised is None else anonymised.content,
+        )  # fmt: skip
+        items = _write_items(context, space, made, last, anonymised)
+        others = export_models.write_spaces(context, space, made) if whole else []
+        trained = export_models.write_trained(context, made) if whole else []
+        (made / README).write_text(_README_TEXT + _left_out(anonymise, vectors), "utf-8")
         files = [path for path in sorted(made.rglob("*")) if path.is_file() and path != made / README]
+        described = describe_space(space) | ({} if anonymised is None else {"target": space.name})
         manifest = {
-            "format": import_check.FORMAT, "mmsearch": VERSION, "space": describe_space(space),
+            "format": import_check.FORMAT, "mmsearch": VERSION, "space": described,
             "counts": {"items": items, "contents": contents, "segments": segments},
             "spaces": others, "trained": trained, "serving": export_models.serving(context, trained),
             "files": {path.relative_to(made).as_posix(): file_sha256(path) for path in files},
@@ -125,6 +138,12 @@ def export_library(context: LibraryContext, folder: Path) -> Exported:
         size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
     models = tuple(str(one["space"]["name"]) for one in others)
     return Exported(items, contents, segments, size, models, tuple(one["name"] for one in trained))
+
+
+def _left_out(anonymise: Collection[Identifying], vectors: bool) -> str:
+    lines = [f"\nLeft out: {', '.join(sorted(anonymise))}. Hashes are not those of the files.\n"] if anonymise else []
+    lines += ["\nWithout vectors it can't be imported.\n"] if not vectors else []
+    return "".join(lines)
 
 
 def import_folder(
@@ -193,20 +212,29 @@ def _check_space(context: LibraryContext, there: ImportedSpace) -> Space:
     )
 
 
-def _write_items(context: LibraryContext, space: SpaceRecord, folder: Path, last: int) -> int:
+def _write_items(
+    context: LibraryContext, space: SpaceRecord, folder: Path, last: int, anonymised: Anonymised | None
+) -> int:
+    hidden: list[bytes] = []
     count, after = 0, b""
     with (folder / ITEMS).open("wb") as file:
         while True:
             page = context.catalog().read(exported_items, space, after, last)
             for item in page:
+                told = {**item, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}
+                if anonymised is not None:
+                    hidden.append(json_line(anonymised.item(told)))
+                    continue
                 kept = export_originals.write_original(context.catalog().originals, item, folder)
-                line = {name: value for name, value in item.items() if name != "kept"} | (
+                line = {name: value for name, value in told.items() if name != "kept"} | (
                     {"kept": True} if kept else {}
                 )
-                file.write(json_line({**line, "path": os.fsdecode(item["path"]), "root": os.fsdecode(item["root"])}))
+                file.write(json_line(line))
             if not page:
                 break
             count, after = count + len(page), page[-1]["path"]
+        # In no order that a name has to do with.
+        file.writelines(sorted(hidden))
     return count
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from mmsearch.catalog import Catalog, SpaceRecord, blobs
 from mmsearch.catalog.stored_contents import ExportedContent, exported_contents
 from mmsearch.errors import CatalogDamaged, InvalidInput
+from mmsearch.maintenance.anonymised import Reduce, unchanged
 from mmsearch.maintenance.import_values import HINT
 from mmsearch.types import MetaValue, Vectors
 from mmsearch.vectors.check import checked_vectors
@@ -45,17 +47,21 @@ def describe_space(space: SpaceRecord) -> dict[str, Any]:
     return {name: getattr(space, name) for name in _SPACE_FIELDS}
 
 
-def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known: bool) -> tuple[int, int, int]:
+def write_contents(
+    catalog: Catalog, space: SpaceRecord, folder: Path, *, known: bool, reduce: Reduce = unchanged, vectors: bool = True
+) -> tuple[int, int, int]:
     """The contents that have vectors in a space, a line each, and those.
 
     Args:
         known: Other lines tell what the contents are: metadata and tags are left out.
+        reduce: Takes out of a line what is to be left out.
+        vectors: Whether they are written.
 
     Returns (contents, segments, id of the last content).
     """
     count = segments = last = 0
-    with (folder / CONTENTS).open("wb") as file, (folder / VECTORS).open("wb") as vectors:
-        vectors.write(bytes(_HEADER))
+    with (folder / CONTENTS).open("wb") as file, _rows_file(folder, vectors) as rows:
+        rows.write(bytes(_HEADER))
         while True:
             page = catalog.read(exported_contents, space, last)
             for one in page:
@@ -65,15 +71,19 @@ def write_contents(catalog: Catalog, space: SpaceRecord, folder: Path, *, known:
                     record |= {"given": one.given, "meta": {key: _plain(value) for key, value in one.meta.items()}}
                     if one.evidence is not None:
                         record["evidence"] = b64encode(one.evidence).decode()
-                file.write(json_line(record))
-                vectors.write(b"".join(one.vectors))
+                file.write(json_line(reduce(record)))
+                rows.write(b"".join(one.vectors))
                 segments += len(one.segments)
             if not page:
                 break
             count, last = count + len(page), page[-1].id
-        vectors.seek(0)
-        vectors.write(_header(blobs.TYPES[space.storage], segments, space.dim))
+        rows.seek(0)
+        rows.write(_header(blobs.TYPES[space.storage], segments, space.dim))
     return count, segments, last
+
+
+def _rows_file(folder: Path, wanted: bool) -> BinaryIO:
+    return (folder / VECTORS if wanted else Path(os.devnull)).open("wb")
 
 
 def _spans(content: ExportedContent) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mmsearch.catalog import FILE_NAME as CATALOG
 from mmsearch.catalog.items import items_under
-from mmsearch.catalog.kept_facts import KeptFacts, Reduced, kept_facts, reduce_facts
+from mmsearch.catalog.kept_facts import kept_facts, reduce_facts
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import config
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import make_folder, replacing
 from mmsearch.core.config import Settings
-from mmsearch.core.keeping import Keeping, Places
+from mmsearch.core.keeping import Keeping, KeptFacts, Places, Reduced
 from mmsearch.core.media_paths import item_path
 from mmsearch.core.paths import checked_roots
 from mmsearch.errors import InvalidInput

@@ -1,7 +1,7 @@
 """What `Library` does for its own safety: it is examined, backed up, exported, and brought back."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from mmsearch.core.arguments import checked_methods
 from mmsearch.errors import LibraryError
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
+from mmsearch.maintenance.anonymised import Identifying
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.forgetting import Copy, copies_there
 from mmsearch.maintenance.locations import used_locations
@@ -56,18 +57,23 @@ class LibrarySafekeeping:
         self._note_copy(path, "backup")
         return size
 
-    def export(self, folder: str | os.PathLike[str]) -> Exported:
+    def export(
+        self, folder: str | os.PathLike[str], *, anonymise: Collection[Identifying] = (), vectors: bool = True
+    ) -> Exported:
         """Write items and vectors into a new folder that any program can read (JSON Lines, .npy), while others go on.
 
         Args:
             folder: A folder that does not exist yet.
+            anonymise: What to leave out: "paths", "names", "places", "dates", "texts". With any of them, hashes are
+                others than the files', and other models' vectors, trained models and kept originals are left out.
+            vectors: Whether to write vectors, which tell much of what they were made of.
 
         Returns:
             What was written, in numbers.
 
         Raises: LibraryNotFound, InvalidInput if the folder exists.
         """
-        done = maintenance_export.export_library(self._context, Path(folder))
+        done = maintenance_export.export_library(self._context, Path(folder), anonymise, vectors)
         self._note_copy(folder, "export")
         return done
 

@@ -16,6 +16,8 @@ TARGET = "mmsearch.media.fine:fine_space"
 
 PIXELS = 2_300_000
 """Of a copy, at most."""
+COMPARED = 700_000
+"""Of the smaller of two, at most, where they are laid over each other: what half a page loses ends there."""
 NEEDED = 360
 """Pixels of the shorter side below which a small digit can't be told from another in a copy of another size: nothing is
 proved then. Where nothing was lost by the size, pictures are compared however small they are."""
@@ -29,12 +31,17 @@ def fine_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # Only workers, and who compares two, need Pillow for it: a search by words loads none.
     from PIL import Image
 
-    image = Image.fromarray(pixels).convert("L")
-    share = math.sqrt(PIXELS / (image.width * image.height))
+    return _at_most(np.asarray(Image.fromarray(pixels).convert("L")), PIXELS)
+
+
+def _at_most(copy: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    share = math.sqrt(pixels / copy.size)
     if share >= 1:
-        return np.asarray(image)
-    size = max(1, int(image.width * share)), max(1, int(image.height * share))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+        return copy
+    height, width = (max(1, int(side * share)) for side in copy.shape)
+    return np.asarray(Image.fromarray(copy).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def show_the_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
@@ -49,20 +56,24 @@ def show_the_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     small, large = sorted((one, other), key=lambda copy: copy.size)
     if small.shape != large.shape and min(small.shape) < NEEDED:
         return False
-    shown = small.astype(np.float32)
-    worst, usual = min((residual(shown, way) for way in _made_small(large, small.shape)), key=lambda found: found[1])
+    worst, usual = differences(small, large)
     return worst <= LEVELS and worst <= OUTSTANDING * (usual + 0.4)
 
 
-def _made_small(copy: NDArray[np.uint8], shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
-    if copy.shape == shape:
-        yield copy.astype(np.float32)
-        return
+def differences(small: NDArray[np.uint8], large: NDArray[np.uint8]) -> tuple[float, float]:
+    """What four neighbouring cells differ by at most, and the root mean square, in grey levels."""
+    ways = [large] if small.shape == large.shape else _made_small(large, small.shape)
+    shown = _at_most(small, COMPARED).astype(np.float32)
+    rests = [residual(shown, _at_most(way, COMPARED).astype(np.float32)) for way in ways]
+    return min(rests, key=lambda found: found[1])
+
+
+def _made_small(copy: NDArray[np.uint8], shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
     from PIL import Image
 
     image, ways = Image.fromarray(copy), Image.Resampling
     for way in (ways.LANCZOS, ways.BICUBIC, ways.BILINEAR, ways.BOX, ways.HAMMING):
-        yield np.asarray(image.resize((shape[1], shape[0]), way), np.float32)
+        yield np.asarray(image.resize((shape[1], shape[0]), way))
 
 
 class _FineEncoder:

@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,16 @@ from mmsearch.media import container as files
 from mmsearch.media.clips import ClipMaker
 from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.media.dates import EARLIEST, written_time
+from mmsearch.media.shots import Taken, shot_segments
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
+
+SPARING, SPARED_RATE = ("h264", "hevc"), 23.0
+"""Codecs whose frames that no other refers to can be left out, a third of the work; and frames a second from which
+enough are left."""
+SPARSE_S = 0.2
+"""Between two frames, from which that leaves too few."""
+WAITING_PIXELS = 1_000_000
+"""Of a frame that may wait as it is: some forty do."""
 
 
 class VideoDecoder:
@@ -26,6 +36,7 @@ class VideoDecoder:
 
     Frames: the duration is cut into even spans, at least `min_frames` and at most `frames_per_minute` of them, and the
     frame on the screen in the middle of each is taken; one that is on the screen for several spans is taken once.
+    Where the space tells shots apart, each shot has its own instead (`media.shots`).
     For a space that embeds clips, these are taken in the same pass. Damaged frames are skipped; a video of which no
     frame, but sound can be decoded gives the sound.
     """
@@ -106,6 +117,9 @@ class VideoDecoder:
         # A short clip is looked through twice rather than shown by fewer frames than it has.
         few = count <= self._windowing.min_frames
         clips = ClipMaker(self._windowing, length or 0.0)
+        if self._windowing.shots and length:
+            yield from self._of_shots(path, length, timing.clock)
+            return
         shots = self._sampled(path, length, count, timing.clock, clips) if length else iter(())
         if few:
             taken = list(shots)
@@ -114,8 +128,35 @@ class VideoDecoder:
             shots = iter(taken)
         for shot in shots:
             yield from clips.ready()
-            yield Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
+            yield _still(shot)
         yield from clips.rest()
+
+    def _of_shots(self, path: Path, length: float, clock: Clock) -> Iterator[Segment]:
+        """Every shot's frames and clips; as many as `_few` finds where that is more."""
+        least = self._windowing.min_frames
+        with files.opened_container(path) as container:
+            stream = files.picture_stream(container)
+            found = shot_segments(
+                _timed(container, stream, clock), self._taken, length, self._windowing, self._limits.frames_per_minute
+            )
+            first: list[Segment] = []
+            for segment in found:
+                first.append(segment)
+                if sum(one.modality == "image" for one in first) >= least:
+                    break
+            else:
+                few = [_still(shot) for shot in self._few(path, least, clock)]
+                pictures = [one for one in first if one.modality == "image"]
+                first = [*max(few, pictures, key=len), *(one for one in first if one.modality != "image")]
+            yield from first
+            yield from found
+
+    def _taken(self, moment: float, frame: Any) -> Taken:
+        """A small frame waits as it is, since most that wait are not chosen; a large one is reduced before."""
+        if frame.width * frame.height <= WAITING_PIXELS:
+            return Taken(moment, partial(self._pixels, frame))
+        sides = {self._windowing.image_side, self._windowing.clip_side or self._windowing.image_side}
+        return Taken(moment, {side: self._pixels(frame, side) for side in sides}.__getitem__)
 
     def _sampled(self, path: Path, length: float, count: int, clock: Clock, clips: ClipMaker) -> Iterator["_Shot"]:
         """The frame in the middle of each of `count` even spans; `clips` get theirs in the same pass."""
@@ -198,6 +239,27 @@ class _Shot:
     pixels: NDArray[np.uint8]
     start: float
     end: float
+
+
+def _timed(container: Any, stream: Any, clock: Clock) -> Iterator[tuple[float, Any]]:
+    """(seconds from the start, frame) of many frames a second, but not of all where the codec lets some be left out."""
+    origin, before = timeline.origin(container), 0.0
+    context = stream.codec_context
+    if context.name in SPARING and float(stream.average_rate or 0) >= SPARED_RATE:
+        context.skip_frame = "NONREF"
+    for frame in timeline.frames(container, stream, clock):
+        if frame.time is None:
+            continue
+        moment = float(frame.time) - origin
+        if moment - before > SPARSE_S:
+            # Hardly any frame is one that others refer to.
+            context.skip_frame = "DEFAULT"
+        before = moment
+        yield moment, frame
+
+
+def _still(shot: _Shot) -> Segment:
+    return Segment("image", shot.pixels, Span(start=round(shot.start, 3), end=round(shot.end, 3)))
 
 
 def upright_rgb(frame: Any, side: int) -> NDArray[np.uint8]:

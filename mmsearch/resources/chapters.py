@@ -12,7 +12,8 @@ CONTENTS = "contents"
 ORDER = (
     "guide", "terminal", "server", "page", "watch", "filters", "duplicates", "regions", "answers", "languages",
     "models", "training", "settings", "index", "python", "items", "media_in_memory", "assistants", "integrations",
-    "examples", "stability", "api", "api_http", "shell", "errors", "names", "limits", "security", "release",
+    "examples", "stability", "api", "api_http", "shell", "errors", "names", "limits", "security", "access", "privacy",
+    "release",
     "library_format", "design",
 )  # fmt: skip
 """Where chapters stand in the list; others follow in alphabetical order."""

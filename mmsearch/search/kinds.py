@@ -8,7 +8,7 @@ nothing of what a file is about, so that no file is found by them.
 import csv
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -68,19 +68,43 @@ ANY_KIND = KindOfAnswer()
 def named_kind(text: str) -> KindOfAnswer:
     """The kind that a query of words asks for, if it names one and something beside it."""
     words = " ".join(fold_case(text))
-    for modality, pattern in _table():
-        if (named := pattern.fullmatch(words)) is not None:
+    for modality, stems, pattern in _table():
+        # To compile one pattern takes longer than to look for the stems of all.
+        if any(stem in words for stem in stems) and (named := _compiled(pattern).fullmatch(words)) is not None:
             return KindOfAnswer(ANSWERED_BY[modality], frozenset(named["kind"].split()))
     return KindOfAnswer(name=1 - sentence_share(text)) if text else ANY_KIND
 
 
 @cache
-def _table() -> tuple[tuple[Modality, re.Pattern[str]], ...]:
+def _table() -> tuple[tuple[Modality, Sequence[str], str], ...]:
+    """Of each row the kind, what one word of every query that it fits begins with, and its expression."""
     written = files("mmsearch.search").joinpath("kinds.tsv").read_text("utf-8")
     # As folded words are: Hangul in its letters.
     lines = unicodedata.normalize("NFKD", written).splitlines()
     rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     return tuple(
-        (row["kind"], re.compile(rf"(?P<kind>{row['begin']}) .+" if row["begin"] else rf".+? ?(?P<kind>{row['end']})"))
+        (
+            row["kind"],
+            _stems(row["begin"] or row["end"]),
+            rf"(?P<kind>{row['begin']}) .+" if row["begin"] else rf".+? ?(?P<kind>{row['end']})",
+        )
         for row in rows
     )
+
+
+def _stems(pattern: str) -> Sequence[str]:
+    """What stands in every text that an expression of the table fits: one of these, at least."""
+    found = _ALTERNATIVES.search(_LEFT_OUT.sub(" ", pattern))
+    return [_LETTERS.findall(one)[0] for one in found[1].split("|")] if found else [""]
+
+
+_LEFT_OUT = re.compile(r"(?<=\w)\(\?:[^()]*\)|\(\?:[^()]*\)\?|.\?(?!:)")
+"""What may be missing, and endings."""
+
+_ALTERNATIVES = re.compile(r"\(\?:([^()]*)\)")
+_LETTERS = re.compile(r"\w*")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)

@@ -128,6 +128,12 @@ class _Request:
 
 
 def _answer(request: _Request) -> list[Hit]:
+    # Lists are searched at what is committed by then; if that is later, `unmoved` has it all made anew.
+    with request.context.catalog().hold():
+        return _page(request)
+
+
+def _page(request: _Request) -> list[Hit]:
     options, context, embedded = request.options, request.context, request.embedded
     # What it takes to settle the page's last place, where nothing is a near-duplicate of what stands before it.
     depth = Depth(options.end + len(request.own_items) + (REACH if options.dedup else 0))

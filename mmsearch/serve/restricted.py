@@ -1,9 +1,37 @@
 """The library of whoever asks: of a restricted caller, one that holds nothing else."""
 
 import threading
+from contextvars import ContextVar
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mmsearch import Library
 from mmsearch.serve.access import Caller
+from mmsearch.serve.guard import CALLER
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+"""Who asks, in whatever is done for their request."""
+
+
+def current_caller() -> Caller:
+    """Who asks, behind `with_caller`; where nobody is known, it raises, and nothing is answered."""
+    return _caller.get()
+
+
+def with_caller(application: ASGIApp) -> ASGIApp:
+    """An application that finds out by `current_caller` who asks: one that is handed no request."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        if CALLER not in scope:
+            await application(scope, receive, send)
+            return
+        before = _caller.set(scope[CALLER])
+        try:
+            await application(scope, receive, send)
+        finally:
+            _caller.reset(before)
+
+    return told
 
 
 class RestrictedLibraries:

@@ -45,6 +45,8 @@ class Limits:
     """Length of a sound or a video, in seconds (limit)."""
     decode_s: float = 60.0
     """Seconds that a decoder may work without delivering a segment (timeout)."""
+    frames_per_minute: int = 60
+    """Frames taken of the shots of a video, at most, a minute of it, and as many again for the whole."""
     memory_bytes: int = 3 * 2**30
     """Private memory of one decoding process, in bytes; the kernel enforces it on Linux only (out-of-memory)."""
 
@@ -76,7 +78,9 @@ class Windowing:
     """Pixels of the shorter side of a clip's frames; 0: as of pictures."""
     page_side: int = 0
     """Pixels of the shorter side of a document's page as a picture, for spaces that read such; 0: pages are words."""
-
+    shots: int = 0
+    """How the shots of a video are told apart, by version: each gets a frame, and a clip, of its own. 0: not at all,
+    the video is cut into even spans."""
     regions: int = 0
     """Regions of a photo beside the whole, at most, for spaces whose encoder sees such (`SeesRegions`)."""
 
@@ -85,7 +89,7 @@ class Windowing:
         return {name: value for name, value in asdict(self).items() if value or not name.startswith(_LATER)}
 
 
-_LATER = ("clip_", "page_", "regions")
+_LATER = ("clip_", "page_", "shots", "regions")
 
 
 class SourceFile(NamedTuple):

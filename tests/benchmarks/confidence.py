@@ -3,8 +3,9 @@
     python -m tests.benchmarks.confidence --shared DATA [--sounds DIR] [--cache DIR] [--fit]
 
 Every kind of question is fitted on one fold of classes and files and reported on the other, both ways round; see
-`confidence_questions` for what is asked and `confidence_data` for the media. --fit then fits all of it and writes
-`mmsearch/calibration/answers.json`, which is what ships.
+`confidence_questions` for what is asked and `confidence_data` for the media. With --fit, which takes three minutes of
+CPU, nothing is reported: all of it is fitted, and `mmsearch/calibration/answers.json` written, which is what ships. So
+after every change of a space: `--fit --space NAME`, then the same without --fit for the figures.
 """
 
 import argparse
@@ -24,133 +25,49 @@ from mmsearch.calibration import neutral
 from mmsearch.calibration.answers import (
     DEFAULT_FALSE_ACCEPTS,
     LIKELY_FACTOR,
-    RIVAL_SHARE,
     AnswerModel,
     AnswerWeights,
     FittedAnswers,
-    ListFacts,
     PairBackground,
     parse_answers,
-    probability,
-    rival_level,
 )
 from mmsearch.core import registry
 from mmsearch.types import Space
 from tests.benchmarks import confidence_data as data
-from tests.benchmarks.confidence_figures import SIZES, Numbers, Told, area_by_size, figures, gain, interval, rejects
+from tests.benchmarks.confidence_figures import (
+    SIZES,
+    Numbers,
+    Told,
+    area_by_size,
+    figures,
+    gain,
+    interval,
+    prevalences,
+    rejects,
+)
+from tests.benchmarks.confidence_fit import (
+    AT_MOST_0,
+    confidences,
+    features,
+    fit_pair,
+    logits,
+    on_scale,
+    oracle,
+    regression,
+    weights_of,
+)
 from tests.benchmarks.confidence_questions import TINY, Asker, Question, column
 
 TARGET = Path(neutral.__file__).with_name("answers.json")
 
-SHARES = {"photos by objects": 3.0, "photos by captions": 3.0}
-"""How much a kind of question weighs beside others of its pair of encoders; 1 if nothing is said."""
-
-PENALTY = 1e-5
-AT_MOST_0 = (2, 3, 6, 7)
-"""Columns of `features` that can but take from a confidence."""
-
-
-# Fitting
-
-
-def features(questions: Sequence[Question], background: PairBackground) -> Numbers:
-    """(n, 8): 1, score less the rival's share, hubness, and what suits best, of a name, and of a sentence."""
-    hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
-    lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
-    of_words = background.hubness_spread != 1
-    basic = np.stack([np.ones(len(hub)), lead, hub * of_words, standard(questions, "words", background) * of_words], 1)
-    sentence = column(questions, "sentence")[:, np.newaxis]
-    if sentence.max() < 1:  # half sentences say nothing of whole ones
-        sentence = 0 * sentence
-    return np.asarray(np.concatenate([(1 - sentence) * basic, sentence * basic], axis=1))
-
-
-def standard(questions: Sequence[Question], name: str, background: PairBackground) -> Numbers:
-    cosines = np.clip(column(questions, name), -1 + 1e-7, 1 - 1e-7)
-    return np.asarray((np.arctanh(cosines) - background.median) / background.spread)
-
-
-def rivals(questions: Sequence[Question], background: PairBackground) -> Numbers:
-    return np.array([rival_level(one.rival, one.segments, background) for one in questions])
-
-
-def weights_of(questions: Sequence[Question]) -> Numbers:
-    """Kinds weigh as `SHARES` says, in a kind questions with an answer as much as those without."""
-    kinds = np.array([f"{one.kind} {one.present}" for one in questions])
-    weights = np.zeros(len(kinds))
-    for kind in np.unique(kinds):
-        chosen = kinds == kind
-        weights[chosen] = SHARES.get(kind.rsplit(" ", 1)[0], 1.0) / chosen.sum()
-    return np.asarray(weights / weights.sum())
-
-
-def regression(inputs: Numbers, right: Numbers, weights: Numbers, bounded: Sequence[int] = ()) -> Numbers:
-    """Weights of a logistic regression by Newton's method; those of the columns `bounded` are at most 0."""
-    free = [number for number in range(inputs.shape[1]) if np.abs(inputs[:, number]).max() > 0]
-    while True:
-        some, found = inputs[:, free], np.zeros(len(free))
-        for _ in range(60):
-            chance = 1 / (1 + np.exp(-some @ found))
-            slope = some.T @ (weights * (right - chance)) - PENALTY * found
-            curve = (some * (weights * chance * (1 - chance))[:, np.newaxis]).T @ some + PENALTY * np.eye(len(free))
-            found += np.linalg.solve(curve, slope)
-        wrong = [number for number, value in zip(free, found, strict=True) if number in bounded and value > 0]
-        if not wrong:
-            break
-        free = [number for number in free if number not in wrong]
-    made = np.zeros(inputs.shape[1])
-    made[free] = found
-    return made
-
-
-def fit_pair(questions: Sequence[Question], background: PairBackground) -> AnswerModel:
-    inputs = features(questions, background)
-    found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
-    rounded = [round(value, 3) for value in found.tolist()]
-    name, sentence = AnswerWeights(*rounded[:4]), AnswerWeights(*rounded[4:])
-    if not sentence.score:  # no sentence was asked
-        sentence = name
-    weights = weights_of(questions)
-    rival, words = (
-        round(float(np.average(values, weights=weights)), 3)
-        for values in (rivals(questions, background), standard(questions, "words", background))
-    )
-    words *= bool(name.words or sentence.words)
-    return AnswerModel(background._replace(rival=rival, words=words), name, sentence)
-
-
-def confidences(questions: Sequence[Question], model: AnswerModel) -> Numbers:
-    return np.array([probability(logit) for logit in logits(questions, model)])
-
-
-def logits(questions: Sequence[Question], model: AnswerModel) -> Numbers:
-    rivals_of = rivals(questions, model.background).tolist()
-    return np.array([
-        model.logit(one.score, one.sentence, ListFacts(rival, one.hubness, one.words))
-        for one, rival in zip(questions, rivals_of, strict=True)
-    ])  # fmt: skip
-
-
-def oracle(questions: Sequence[Question]) -> Numbers:
-    """Boosted trees from the same facts, each half of the classes by the other half's trees: what is to be had."""
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    inputs = np.stack([column(questions, name) for name in ("score", "rival", "hubness", "words", "sentence")], axis=1)
-    fold, mixed, right = (column(questions, name) for name in ("fold", "mixed", "right"))
-    weights, found = weights_of(questions) * len(questions), np.zeros(len(questions))
-    for one in (0, 1):
-        taught, asked_of = (fold == one) & (mixed == 0), fold != one
-        trees = GradientBoostingClassifier(n_estimators=60, max_depth=2, subsample=0.5, random_state=0)
-        trees.fit(inputs[taught], right[taught], sample_weight=weights[taught])
-        found[asked_of] = trees.predict_proba(inputs[asked_of])[:, 1]
-    return found
-
-
-# All of it
+TRANSLATED = "translated"
+"""The kind of query that words in other languages are."""
 
 KINDS = {
     ("text", "image"): ("photos by objects", "photos by captions", "COCO by objects", "COCO by captions",
                         "stamps by name"),
+    (TRANSLATED, "image"): ("photos by translated objects", "photos by translated captions",
+                            "stamps by translated names"),
     ("text", "audio"): ("sounds by name",),
     ("text", "text"): ("notes by objects", "notes by captions"),
     ("image", "image"): ("photos by photos",),
@@ -174,12 +91,21 @@ def asked(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> tu
     found += Asker(coco, words).things("COCO by objects", embedder)
     found += Asker(coco, words).sentences("COCO by captions", embedder)
     found += Asker(data.stamps(dev, embedder), words).things("stamps by name", embedder)
+    found += Asker(data.objects_translated(photos), words).things("photos by translated objects", embedder)
+    found += Asker(data.translated(shared / "flickr8k", photos), words).sentences(
+        "photos by translated captions", embedder
+    )
+    found += Asker(data.stamps_translated(data.stamps(dev, embedder), dev), words).things(
+        "stamps by translated names", embedder
+    )
     found += Asker(heard, words).things("sounds by name", embedder)
     found += Asker(notes, words).things("notes by objects", embedder)
     found += Asker(notes, words).sentences("notes by captions", embedder)
     found += Asker(photos, words).examples("photos by photos")
     found += Asker(heard, words).examples("sounds by sounds")
-    return found, {"image": photos, "audio": heard, "text": notes}
+    named = data.stamps_translated(data.stamps(dev, embedder), dev)
+    foreign = embedder.words(f"{named.name}-things", [thing.name for thing in named.things])
+    return found, {"image": photos, "audio": heard, "text": notes, TRANSLATED: foreign}
 
 
 def asked_of_few(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> list[Question]:
@@ -195,10 +121,11 @@ def asked_of_few(shared: Path, sounds: Path, embedder: data.Embedder, words: Any
 def background(query: str, segment: str, words: Any, collections: dict[str, Any]) -> PairBackground:
     """Of unrelated pairs, as far as chance makes pairs unrelated."""
     segments = collections[segment].items.vectors[:2000]
-    queries = words if query == "text" else collections[query].items.vectors[::4]
+    queries = {"text": words, TRANSLATED: collections[TRANSLATED]}.get(query)
+    queries = collections[query].items.vectors[::4] if queries is None else queries
     scores = np.arctanh(np.clip(queries @ segments.T, -0.999, 0.999))
     low, high = (round(float(value), 4) for value in np.quantile(scores, (0.5, 0.95)))
-    if query != "text":
+    if query not in ("text", TRANSLATED):
         return PairBackground(low, round(high - low, 4))
     hub = segments @ words.mean(axis=0)
     return PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
@@ -220,6 +147,8 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
+        if query == TRANSLATED and (query, segment) not in models:
+            model = on_scale(models["text", segment], known)
         pairs.append({"query": query, "segment": segment, "background": list(model.background),
                       "name": list(model.name), "sentence": list(model.sentence)})  # fmt: skip
     absent = [
@@ -323,6 +252,19 @@ def curves(questions: Sequence[Question], backgrounds: dict[tuple[str, str], Pai
         yield f"| {kind} | " + " | ".join(cells) + f" | {low:+.3f} to {high:+.3f} |"
 
 
+def shares(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> Iterator[str]:
+    """What calibration can be had where 10 or 90 % of the questions are about what is absent."""
+    columns = ("10 %", "90 %", "refit for 10 %", "refit for 90 %", "one map, at least", "one map of the ceiling's")
+    yield "\n| calibration error | " + " | ".join(columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for kind, some, sure, _, levels in cross_fitted(questions, backgrounds):
+        told = Told.of(sure, some)
+        found, known = prevalences(told), figures(told, levels)
+        values = [known["ECE 10%"], known["ECE 90%"], found["refit 10%"], found["refit 90%"], found["one map"]]
+        values.append(prevalences(Told.of(oracle(some), some))["one map"])
+        yield f"| {kind} | " + " | ".join(f"{value:.3f}" for value in values) + " |"
+
+
 def of_few(
     few: Sequence[Question], questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]
 ) -> Iterator[str]:
@@ -359,7 +301,8 @@ def of_few(
 
 def written(fitted: dict[str, Any], space: Space, before: str) -> str:
     """JSON, a pair of encoders a line; of pairs with encoders that the space has not, those of `before` stay."""
-    identities = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
+    identities: dict[str, str] = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
+    identities[TRANSLATED] = identities["text"] + neutral.TRANSLATED
     pairs = [
         {**pair, "query": identities[pair["query"]], "segment": identities[pair["segment"]]} for pair in fitted["pairs"]
     ]
@@ -385,16 +328,17 @@ def main(arguments: Sequence[str]) -> int:
     modalities = ("text", "image", "audio")
     backgrounds = {
         (query, segment): background(query, segment, words, collections)
-        for query in modalities
+        for query in (*modalities, TRANSLATED)
         for segment in modalities
     }
-    few = asked_of_few(given.shared.resolve() / "data", given.sounds, embedder, words)
-    parts = tables(questions, backgrounds), curves(questions, backgrounds), of_few(few, questions, backgrounds)
-    for line in chain(*parts):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
     if given.fit:
         TARGET.write_text(written(fit(questions, backgrounds), space, TARGET.read_text("utf-8")), "utf-8")
+        return 0
+    few = asked_of_few(given.shared.resolve() / "data", given.sounds, embedder, words)
+    asked_and_told = tables(questions, backgrounds), curves(questions, backgrounds), shares(questions, backgrounds)
+    for line in chain(*asked_and_told, of_few(few, questions, backgrounds)):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
     return 0
 
 

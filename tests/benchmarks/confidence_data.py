@@ -16,13 +16,15 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.encoders.queries import prepared_query
 from mmsearch.types import Modality, Segment, Space, Vectors
 from tests.benchmarks.quality import Items, embed
 
@@ -83,10 +85,13 @@ class Embedder:
         return Items(stored["vectors"], stored["owners"])
 
     def words(self, name: str, lines: Sequence[str], *, query: bool = True) -> Vectors:
+        """Of queries, as a search embeds them, or of passages."""
         encoder = self._space.encoders["text"]
 
         def made() -> dict[str, Any]:
-            prepared = [encoder.prepare(Segment("text", line)) for line in lines]
+            prepared = [
+                prepared_query(encoder, line) if query else encoder.prepare(Segment("text", line)) for line in lines
+            ]
             parts = [encoder.encode(prepared[at : at + 32], query=query) for at in range(0, len(prepared), 32)]
             return {"vectors": np.concatenate(parts)}
 
@@ -101,6 +106,11 @@ class Embedder:
         arrays = made()
         np.savez(path, key=np.array(list(key)), **arrays)
         return arrays
+
+
+def _dev_photos(folder: Path) -> list[str]:
+    lines = [line.split("\t") for line in (folder / "captions.tsv").read_text("utf-8").splitlines()]
+    return sorted({photo for split, photo, _ in lines if split == "dev"})
 
 
 def flickr(folder: Path, embedder: Embedder) -> Collection:
@@ -127,6 +137,22 @@ def flickr(folder: Path, embedder: Embedder) -> Collection:
         if said
     )
     return Collection("photos", "image", items, tuple(things), tags, sentences, halves=True)
+
+
+def translated(folder: Path, photos: Collection) -> Collection:
+    """The photos, asked for by German and French translations of a caption of each; of the photos alone whose captions
+    did not teach how other languages are read."""
+    said = {item: tags for _, item, tags in photos.captions}
+    place = {name: number for number, name in enumerate(_dev_photos(folder))}
+    with (folder / "captions_multilingual_dev.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1::2]
+    sentences = tuple(
+        (row[language], item, said[item])
+        for row in rows
+        for language in ("de", "fr")
+        if (item := place[row["filename"]]) in said
+    )
+    return replace(photos, name="photos-translated", captions=sentences)
 
 
 def notes(photos: Collection, embedder: Embedder) -> Collection:
@@ -177,6 +203,32 @@ def stamps(dev: Path, embedder: Embedder) -> Collection:
         things.append(Thing(text, (text,), there, np.zeros_like(there)))
     tags = tuple(frozenset(one.name for one in things if one.there[number]) for number in range(len(paths)))
     return Collection("stamps", "image", embedder.files("stamps", "image", paths), tuple(things), tags)
+
+
+def objects_translated(photos: Collection) -> Collection:
+    """The photos, asked for by German and French names of what they show."""
+    with (HERE / "objects_translated.tsv").open(encoding="utf-8", newline="") as file:
+        names = {row["name"]: (row["de"], row["fr"]) for row in csv.DictReader(file, delimiter="\t")}
+    things = [thing._replace(phrasings=names[thing.name]) for thing in photos.things if thing.name in names]
+    return replace(photos, name="photos-objects-translated", things=tuple(things))
+
+
+LANGUAGES = ("de", "fr", "es", "it", "nl")
+
+
+def stamps_translated(stamps: Collection, dev: Path) -> Collection:
+    """The stamps, asked for by their texts in other languages."""
+    paths = sorted((dev / "stamps" / "images").iterdir())
+    things = []
+    with (dev / "queries" / "text_to_image_i18n.tsv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            files = {Path(one).name for one in row["relevant"].split(",")}
+            there = np.array([path.name in files for path in paths])
+            if row["lang"] in LANGUAGES:
+                things.append(Thing(row["query"], (row["query"],), there, np.zeros_like(there)))
+    # All names of one stamp lie in one fold: folds go by every other thing.
+    halves = [[one for one in things if int(one.there.argmax()) % 2 == fold] for fold in (0, 1)]
+    return replace(stamps, name="stamps-translated", things=tuple(chain.from_iterable(zip(*halves, strict=False))))
 
 
 def sounds(dev: Path, folder: Path, embedder: Embedder) -> Collection:

@@ -14,6 +14,8 @@ SIZES = (90, 300, 600)
 """Where one size of libraries ends and the next begins."""
 BINS = 15
 DRAWS = 200
+ABSENT = (0.1, 0.9)
+"""Shares of questions about what is absent, beside a half."""
 
 
 def area(right: Numbers, wrong: Numbers) -> float:
@@ -60,6 +62,34 @@ def error(sure: Numbers, right: Numbers, weights: Numbers) -> float:
     bins = np.minimum((mass * BINS - 1e-9).astype(int), BINS - 1)
     gaps = np.bincount(bins, (weights * (sure - right))[order], BINS)
     return float(np.abs(gaps).sum() / weights.sum())
+
+
+def prevalences(told: Told) -> dict[str, float]:
+    """Calibration where 10 and 90 % of the questions are about what is absent, as far as the score allows.
+
+    refit 10 %, refit 90 %: the error of a map fitted for that share alone, by bins, on half of the questions by chance,
+        reported on the rest.
+    one map: half the sum of both errors is at least this, whatever one map makes of the score: in a bin where the
+        shares of right hits are a and b, with masses u and v, it is u |p - a| + v |p - b|, least at a or b.
+    """
+    sure, present, right, _ = told
+    found: dict[str, float] = {}
+    bins = np.minimum(np.argsort(np.argsort(sure, kind="stable")) * BINS // len(sure), BINS - 1)
+    shares, masses = [], []
+    for absent in ABSENT:
+        weights = np.where(present, (1 - absent) / present.sum(), absent / (~present).sum())
+        mass = np.bincount(bins, weights, BINS)
+        share = np.bincount(bins, weights * right, BINS) / np.maximum(mass, 1e-12)
+        taught = np.random.default_rng(0).random(len(sure)) < 0.5
+        other = ~taught
+        of_taught = np.bincount(bins[taught], (weights * right)[taught], BINS) / np.maximum(
+            np.bincount(bins[taught], weights[taught], BINS), 1e-12
+        )
+        found[f"refit {absent:.0%}"] = error(of_taught[bins[other]], right[other].astype(float), weights[other])
+        shares.append(share)
+        masses.append(mass)
+    found["one map"] = float((np.minimum(*masses) * np.abs(shares[0] - shares[1])).sum() / 2)
+    return found
 
 
 def figures(told: Told, levels: tuple[float, float]) -> dict[str, float]:

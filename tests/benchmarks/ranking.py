@@ -5,6 +5,7 @@
     notes   25 questions to six notes, among photos, sounds and prose texts
     docs    headings and first sentences of this project's docs -> the rest of their section, among samples and prose
     names   whole file names, and quoted phrases: each must come first
+    order   1,000 random queries to photos and sounds: sorted by the number shown, the same at every depth and page
 
 Flickr8k's train photos and the first half of the texts ("chosen") chose the constants of
 `mmsearch.search.word_evidence`; the dev photos and the other half ("reported") chose nothing; `docs` chose
@@ -17,11 +18,12 @@ pieces of some 280 words. `--work` keeps the libraries between runs.
 import argparse
 import csv
 import json
+import random
 import re
 import shutil
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
@@ -171,9 +173,13 @@ def measure_kinds(work: Path, shared: Path, folder: Path | None) -> Iterator[str
         "captions, COCO": ("image", [_pair(row) for row in pictures if row["relevant"].startswith("coco/")]),
         "names of sounds": ("audio", [_pair(row) for row in rows(dev / "queries" / "text_to_audio.tsv")]),
     }
+    files = [path for folder in media for path in folder.rglob("*.*")]
     with filled(work / "kinds", media) as library:
         for title, (kind, pairs) in asked.items():
             held = [pair for pair in pairs if all((dev / name).is_file() for name in pair[1])]
+            # "dog" asks for a recording that is called "dog" as much as for a photo that shows one.
+            others = [path for path in files if (path.suffix == ".jpg") is not (kind == "image")]
+            shared_name = [any(_is_named(path, query) for path in others) for query, _ in held]
             for mode in MODES:
                 own, one = (
                     [_right(library, query, dev, (modalities, mode), right) for query, right in held]
@@ -183,7 +189,12 @@ def measure_kinds(work: Path, shared: Path, folder: Path | None) -> Iterator[str
                     f"own list {mean(some[at] for some in own):.1%}, one list {mean(some[at] for some in one):.1%}"
                     for at in (0, 1)
                 )
-                yield f"{title:<16} {mode:<7} {labelled}  ({len(held)}); what is named so counts too: {named}"
+                alone = [n for n, also in enumerate(shared_name) if not also]
+                only = ", ".join(f"{mean(some[n][0] for n in alone):.1%}" for some in (own, one))
+                yield (
+                    f"{title:<16} {mode:<7} {labelled}  ({len(held)}); what is named so counts too: {named}; "
+                    f"what no other kind is called alone: {only} ({len(alone)})"
+                )
 
 
 def _pair(row: dict[str, str]) -> tuple[str, set[str]]:
@@ -199,7 +210,11 @@ def _right(
         return False, False
     same = [hits[0].path, *hits[0].duplicates][0]
     labelled = same.relative_to(dev).as_posix() in right
-    return labelled, labelled or set(_stems(query)) <= set(_stems(same.stem))
+    return labelled, labelled or _is_named(same, query)
+
+
+def _is_named(path: Path, query: str) -> bool:
+    return set(_stems(query)) <= set(_stems(path.stem))
 
 
 def _stems(words: str) -> list[str]:
@@ -264,6 +279,26 @@ def measure_names(work: Path, shared: Path, folder: Path | None) -> Iterator[str
         yield f"quoted phrases: {sum(quoted)} of {len(quoted)} first"
 
 
+QUERIES = 1000
+
+
+def measure_order(work: Path, shared: Path, folder: Path | None) -> Iterator[str]:
+    chosen = random.Random(0)
+    said = sorted({word for spoken in captions(shared).values() for words in spoken for word in words})
+    dev = shared / "data" / "dev"
+    wrong: Counter[str] = Counter()
+    with filled(work / "kinds", [dev / "coco", dev / "stamps" / "sounds", dev / "esc10"]) as library:
+        for number in range(QUERIES):
+            text = " ".join(chosen.choices(OBJECTS if number % 2 else said, k=chosen.randint(1, 5)))
+            query = mmsearch.Query(text=chosen.choice((text, text, f"photo of {text}", f'"{text}"')))
+            whole = library.search(query, 50)
+            shown = [hit.confidence or 0.0 for hit in whole]
+            wrong["order"] += shown != sorted(shown, reverse=True)
+            wrong["depth"] += any(library.search(query, k) != whole[:k] for k in (1, 10))
+            wrong["page"] += library.search(query, 10, offset=10) != whole[10:20]
+    yield f"{QUERIES} queries; not sorted {wrong['order']}, other at a depth {wrong['depth']}, a page {wrong['page']}"
+
+
 def _called(library: Library, query: str) -> str:
     hits = library.search(mmsearch.Query(text=query), 1)
     return hits[0].path.name if hits else ""
@@ -296,6 +331,7 @@ MEASURES: dict[str, Callable[[Path, Path, Path | None], Iterator[str]]] = {
     "notes": measure_notes,
     "docs": measure_docs,
     "names": measure_names,
+    "order": measure_order,
 }
 
 

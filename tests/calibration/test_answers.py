@@ -1,6 +1,7 @@
 """The probability that a hit answers its query: exact values, whatever the library's size."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -167,3 +168,17 @@ def test_a_pair_that_was_not_fitted_is_told_by_the_library_s_own_background() ->
     by_hand = packaged.other[0].intercept + packaged.other[0].score * (2 - 0.4 * packaged.other_rival)
     assert unknown.logit(key, math.tanh(0.5)) == pytest.approx(by_hand)
     assert not unknown.wants_best(key)
+
+
+def test_words_in_another_language_are_told_by_what_was_fitted_on_such(starter: Space) -> None:
+    encoders = EncoderIdentities.of_space(starter)
+    words, image = encoders.of("text"), encoders.of("image")
+    told = replace(encoders, translated=True)
+    assert told.of_query("text") == words + neutral.TRANSLATED and encoders.of_query("text") == words
+    assert (told.of("text"), told.of_query("image")) == (words, image), "passages and pictures are in no language"
+    fitted = fitted_answers()
+    for segment in ("text", "image", "audio"):
+        english, other = (fitted.model(one.of_query("text"), one.of(segment), 0, 1) for one in (encoders, told))
+        # Cosines of what is read by way of another model are lower, by chance and of what is right.
+        score = math.tanh(english.background.median + 3 * english.background.spread)
+        assert other.logit(score, 0.0) > english.logit(score, 0.0), segment

@@ -11,7 +11,7 @@ from mmsearch.encoders.artefact import dump_artefact
 from mmsearch.encoders.connected import _Words
 from mmsearch.encoders.connection import Connection, ConnectionMap
 from mmsearch.encoders.projected import ProjectedEncoder, Projector
-from mmsearch.encoders.queries import ReadsQueries, prepared_query
+from mmsearch.encoders.queries import ReadsQueries, is_translated, prepared_query
 from mmsearch.encoders.starter import languages, open_space, starter_space, universal
 from mmsearch.encoders.starter.languages import FORMAT, MAP, LanguageMap, dump_map, is_english, read_map
 from mmsearch.encoders.starter.text import StarterText
@@ -87,7 +87,30 @@ def test_what_is_english_stays_bit_for_bit() -> None:
     for words in ("a dog at a laptop", "a skateboarder in midair doing a stunt above a bench"):
         plain = encoder.encode([encoder.prepare(Segment("text", words))], query=True)
         np.testing.assert_array_equal(asked(words), plain)
-    assert encoder.prepare_query("a skateboarder jumps").dtype.names == ("ids", "mapped")
+    assert encoder.prepare_query("a skateboarder jumps").dtype.names == ("ids", "mapped", "name")
+
+
+def test_what_is_translated_is_said() -> None:
+    encoder = StarterText("cpu")
+    told = {words: is_translated(encoder, words) for words in ("ein Hund", "un train", "a dog", "a skateboarder", "")}
+    assert told == {"ein Hund": True, "un train": True, "a dog": False, "a skateboarder": False, "": False}
+    assert not is_translated(open_space("cpu").encoders["text"], "ein Hund") and not is_translated(None, "ein Hund")
+
+
+@pytest.mark.parametrize(
+    ("words", "english"), [("un train", "a train"), ("ein Ball", "a ball"), ("Une statue", "a statue")]
+)
+def test_a_name_that_is_nearly_english_is_read_in_its_own_language(words: str, english: str) -> None:
+    encoder = StarterText("cpu")
+    plain = encoder.encode([encoder.prepare(Segment("text", words))], query=True)[0]
+    meant = asked(english)[0]
+    assert float(asked(words)[0] @ meant) > float(plain @ meant) + 0.04
+
+
+def test_what_begins_like_another_language_may_be_english() -> None:
+    assert [languages.is_name(words) for words in ("un train", "das rote Auto", "Der Hund")] == [True] * 3
+    for words in ("UN troops", "un", "a dog", "", "der Hund bellt im Garten", "die hard"):
+        assert not languages.is_name(words), words
 
 
 def test_a_query_has_the_same_vector_among_others() -> None:

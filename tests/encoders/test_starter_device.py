@@ -22,6 +22,7 @@ from mmsearch.encoders.open_clip.towers import OpenClipText
 from mmsearch.encoders.starter import audio, conse, image, text
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.encoders.tower import Loaded
+from mmsearch.encoders import model_store
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import EncodeError, InvalidInput, WeightsError
 from mmsearch.types import EncoderSpec, Segment
@@ -296,6 +297,8 @@ def test_a_changed_weight_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     good = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     file = WeightFile("weights_for_this_test", "model.bin", good, "some-package")
     assert file.verified().read_bytes() == b"abc"
+    # Hashed once: the next process goes by size, times and inode.
+    assert model_store.Memory("sha256.json").read()[str(file.locate().resolve())][-1] == good
     file.locate().write_bytes(b"abd")
     with pytest.raises(WeightsError, match="not the recorded checkpoint") as caught:
         file.verified()

@@ -168,8 +168,7 @@ def test_it_is_chosen_shown_and_applied(open_tiny: Callable[..., Library], folde
     assert '"rounded"' in (library.path / "mmsearch.toml").read_text()
     done = library.privacy.apply()
     assert (done.contents, done.tags, done.names) == (3, 2, 5)
-    item = library.get(folder / "Mortadella.jpg")
-    assert item is not None
+    (item,) = (one for one in library.items() if one.path.name == "Mortadella.jpg")
     assert (item.gps, item.tags) == ((59.9, 10.7), ())
     assert library.search("Mortadella", mode="keyword") == []
     assert [hit.path.name for hit in library.search("walk", mode="keyword")] == ["Mortadella.jpg"]
@@ -202,7 +201,7 @@ def test_a_file_is_handed_out_without_what_is_not_kept_or_not_at_all(
 
 def saved(kind: str, **options: object) -> bytes:
     made = io.BytesIO()
-    Image.fromarray(quarters(40, 30)).save(made, kind, **options)  # type: ignore[arg-type]
+    Image.fromarray(quarters(40, 30)).save(made, kind, **options)
     return made.getvalue()
 
 
@@ -227,7 +226,7 @@ def test_pictures_are_stripped_of_all_but_their_pixels() -> None:
 
 
 def test_a_look_at_its_beginning_tells_whether_a_picture_holds_a_place(tmp_path: Path) -> None:
-    for name, tells in (("a.jpg", True), ("b.png", True), ("c.webp", True), ("d.tif", True)):
+    for name, tells in (("a.jpg", True), ("b.png", True), ("c.webp", True)):
         photo(tmp_path / name, exif=exif())
         assert tells_place(tmp_path / name) is tells
     photo(tmp_path / "without.jpg")

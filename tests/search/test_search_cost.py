@@ -1,16 +1,20 @@
 """What a search asks the catalog, counted: each statement more is time that every search takes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement, layouts
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.spaces import active_space
 from mmsearch.core.version import VERSION
+from mmsearch.errors import CatalogDamaged
 from mmsearch.library import Library
+from mmsearch.search import vector as retrieval
 from mmsearch.types import Query, QueryPart, Span, StoredVector, Vectors
 from tests import tiny
 
@@ -49,19 +53,66 @@ def query() -> Query:
 def asked(library: Library, k: int, where: str | None = None, *, warm: bool = True) -> list[str]:
     """The statements of one search, by default of one that was made before."""
     library.search(query(), k, filter=where if warm else None)
+    return [one for one in traced(library, k, where) if not one.startswith(("BEGIN", "ROLLBACK"))]
+
+
+def traced(library: Library, k: int, where: str | None = None) -> list[str]:
+    """The statements of one search, on whatever connection."""
     seen: list[str] = []
-    # The connection that was used last is used next.
-    with library._context.catalog().reading() as snapshot:
-        driver(snapshot).set_trace_callback(seen.append)
+    idle = library._context.catalog()._readers._idle
+    for connection in idle:
+        driver(connection).set_trace_callback(seen.append)
     assert len(library.search(query(), k, filter=where)) == k
-    with library._context.catalog().reading() as snapshot:
-        driver(snapshot).set_trace_callback(None)
-    return [statement for statement in seen if not statement.startswith(("BEGIN", "ROLLBACK"))]
+    for connection in idle:
+        driver(connection).set_trace_callback(None)
+    return seen
 
 
 def test_a_search_runs_fourteen_statements(library: Library) -> None:
     with library:
         assert len(asked(library, 10)) == 14
+
+
+def test_a_search_opens_seven_snapshots(library: Library) -> None:
+    with library:
+        library.search(query())
+        assert traced(library, 10).count("BEGIN") == 7
+
+
+def test_what_is_held_is_one_state_while_others_commit(library: Library) -> None:
+    with library:
+        catalog = library._context.catalog()
+        before = catalog.read(current_commit)
+        with catalog.hold():
+            assert catalog.read(current_commit) == before
+            catalog.annotate([1], ["red"])
+            with catalog.latest() as snapshot:
+                assert current_commit(snapshot).generation == before.generation + 1
+            assert catalog.read(current_commit) == before
+            with pytest.raises(CatalogDamaged):
+                catalog.read(lambda snapshot: snapshot.exec_driver_sql("SELECT nothing FROM nowhere"))
+        assert catalog.read(current_commit).generation == before.generation + 1
+
+
+def test_a_search_sees_no_commit_that_comes_while_it_is_made(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    with library:
+        catalog = library._context.catalog()
+        space = catalog.read(active_space)
+        assert space is not None
+        first = library.search(query(), dedup=False)
+        rank, asked = retrieval._items_by_list, []
+
+        def moved(*given: Any) -> Any:
+            if not asked:  # the first time, between the list and what is shown of it
+                place = Placement(b"/media/moved.jpg", b"/media", f"{first[0].rank - 1:064x}", 0, 1)
+                catalog.commit(Batch(placements=[place], missing=[(first[0].item_id, bytes(first[0].path))]), space.id)
+            asked.append(True)
+            return rank(*given)
+
+        monkeypatch.setattr(retrieval, "_items_by_list", moved)
+        second = library.search(query(), dedup=False)
+        assert len(asked) == 2
+        assert first[0].path not in [hit.path for hit in second]
 
 
 def test_a_longer_answer_asks_the_catalog_no_more_often(library: Library) -> None:

@@ -22,6 +22,9 @@ _TAUGHT = (regions.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
 FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, *_TAUGHT), "starter-open": _OPEN}
 """Name -> all that the version of now is loaded from."""
 
+FIRST, SECOND = Windowing(), Windowing(shots=1, regions=REGIONS)
+"""Windows of each version."""
+
 
 def second_space(device: str = "auto", precision: str = "auto") -> Space:
     """The space `starter` as it is now. Cheap: nothing is loaded before an encoder's first `encode`.
@@ -29,7 +32,7 @@ def second_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = StarterText(device, precision), RegionImage(device, precision)
-    return _space("starter-2", words, pictures, device, precision, Windowing(regions=REGIONS))
+    return _space("starter-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -38,7 +41,7 @@ def second_open_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = OpenStarterText(device, precision), OpenRegionImage(device, precision)
-    return _space("starter-open-2", words, pictures, device, precision, Windowing(regions=REGIONS))
+    return _space("starter-open-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 
 def starter_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -46,7 +49,8 @@ def starter_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    return _space("starter", StarterText(device, precision), StarterImage(device, precision), device, precision)
+    words, pictures = StarterText(device, precision), StarterImage(device, precision)
+    return _space("starter", words, pictures, StarterAudio(device, precision), FIRST)
 
 
 def open_space(device: str = "auto", precision: str = "auto") -> Space:
@@ -55,20 +59,11 @@ def open_space(device: str = "auto", precision: str = "auto") -> Space:
     Raises: InvalidInput for a device or precision nobody knows.
     """
     words, pictures = OpenStarterText(device, precision), OpenStarterImage(device, precision)
-    return _space("starter-open", words, pictures, device, precision)
+    return _space("starter-open", words, pictures, StarterAudio(device, precision), FIRST)
 
 
 def _space(
-    name: str,
-    words: OpenStarterText,
-    pictures: StarterImage,
-    device: str,
-    precision: str,
-    windowing: Windowing = Windowing(),  # noqa: B008
+    name: str, words: OpenStarterText, pictures: StarterImage, sounds: StarterAudio, windowing: Windowing
 ) -> Space:
-    encoders: dict[Modality, Encoder] = {
-        "text": words,
-        "image": pictures,
-        "audio": StarterAudio(device, precision),
-    }
+    encoders: dict[Modality, Encoder] = {"text": words, "image": pictures, "audio": sounds}
     return Space(name, 384, windowing, encoders)

@@ -11,7 +11,7 @@ was made: `mmsearch/training/starter/languages.py`; how good it is: LANGUAGES.md
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,13 @@ ENGLISH_WORDS = frozenset(
     )
 )
 """Words that mark a text as English, whatever rare words it has."""
+
+ARTICLES = frozenset(re.findall(r"\w+", "das der ein eine einen een ett gli het il les los um uma un una une uno"))
+"""Words that no English name of a thing begins with."""
+
+NAME_WORDS = 3
+"""Of a name with an article, at most: "un train" and "ein Ball" mean so much the same in English that agreement tells
+nothing, and yet the English reading of the article leads astray."""
 
 # Not what stands in a file's name: IMG_2041.jpg is of no language.
 _WORD = re.compile(r"(?<![\w.])[a-z]+(?!\w)")
@@ -107,18 +114,35 @@ def is_english(words: str, known: Callable[[str], object]) -> bool:
     return not ENGLISH_WORDS.isdisjoint(found) or all(known(word) is not None for word in found)
 
 
+def is_name(words: str) -> bool:
+    """Whether words are the name of a thing with an article of another language: not English, whatever they mean."""
+    first, *others = words.split() or [""]
+    return first in (first.lower(), first.title()) and first.lower() in ARTICLES and 0 < len(others) < NAME_WORDS
+
+
+@lru_cache(maxsize=16)
 def mapped(words: str) -> Vectors:
-    """float32 (384,), of length 1: what words of any of the languages mean. Raises: WeightsError."""
+    """float32 (384,), of length 1, read-only: what words of any of the languages mean. Raises: WeightsError."""
     made: Vectors = _shipped()(universal.encode(words)[np.newaxis])[0]
+    made.flags.writeable = False
     return made
 
 
-def better(english: Vectors, other: Vectors) -> Vectors:
+def differ(english: Vectors, other: Vectors, names: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """(n,), whether a query's vector as English is not what `mapped` says, so that it is of another language.
+
+    Args:
+        names: (n,) `is_name` of each.
+    """
+    apart = np.asarray((english * other).sum(1) < _shipped().threshold)
+    return apart if names is None else apart | names
+
+
+def better(english: Vectors, other: Vectors, names: NDArray[np.bool_] | None = None) -> Vectors:
     """float32 (n, 384): of each query the vector as English where it agrees with `mapped`'s, else both together."""
-    differ = (english * other).sum(1) < _shipped().threshold
     both = other + OWN * english
     both /= np.linalg.norm(both, axis=1, keepdims=True)
-    return np.where(differ[:, np.newaxis], both, english)
+    return np.where(differ(english, other, names)[:, np.newaxis], both, english)
 
 
 @cache

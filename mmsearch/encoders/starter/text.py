@@ -96,16 +96,24 @@ class StarterText(OpenStarterText):
     """The same, with queries in more languages: see `languages`."""
 
     def prepare_query(self, words: str) -> Prepared:
-        """Token ids as `prepare` gives them; of words that may not be English a record (1,) of these and of the vector
-        of what the words mean in any language. Raises: WeightsError."""
+        """Token ids as `prepare` gives them; of words that may not be English a record (1,) of these, of the vector
+        of what the words mean in any language, and whether they are a name in another. Raises: WeightsError."""
         ids = self._prepare(words, None)
         with _TOKENIZER_LOCK:
             english = languages.is_english(words, _tokenizer().token_to_id)
         if english:
             return ids
-        both = np.zeros(1, [("ids", ids.dtype, ids.shape), ("mapped", np.float32, (self.spec.dim,))])
-        both["ids"], both["mapped"] = ids, languages.mapped(words)
+        both = np.zeros(1, [("ids", ids.dtype, ids.shape), ("mapped", np.float32, (self.spec.dim,)), ("name", bool)])
+        both["ids"], both["mapped"], both["name"] = ids, languages.mapped(words), languages.is_name(words)
         return both
+
+    def is_translated(self, words: str) -> bool:
+        """Whether a query is in another language than English, as far as can be told. Raises: WeightsError."""
+        read = self.prepare_query(words)
+        if not read.dtype.names:
+            return False
+        english = super().encode([read["ids"][0]], query=True)
+        return bool(languages.differ(english, read["mapped"], read["name"])[0])
 
     def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
         """float32 (len(batch), 384), rows of L2 norm 1, in input order, also of what `prepare_query` gave.
@@ -117,7 +125,8 @@ class StarterText(OpenStarterText):
             return super().encode(batch, query=query)
         vectors = super().encode([one["ids"][0] if one.dtype.names else one for one in batch], query=query)
         mapped = np.stack([batch[row]["mapped"][0] for row in unsure])
-        vectors[unsure] = languages.better(vectors[unsure], mapped)
+        names = np.array([batch[row]["name"][0] for row in unsure])
+        vectors[unsure] = languages.better(vectors[unsure], mapped, names)
         return checked_output(vectors, len(batch), self.spec)
 
 

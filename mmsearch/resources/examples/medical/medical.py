@@ -1,7 +1,5 @@
-"""An archive of teaching pictures: students find what is for teaching, and nothing else, however they ask.
-
-What mmsearch has for this today: metadata of your own as filters, a filter as the bound of a server, and a token for
-who may ask. It has no encryption, no token for each person and no audit log: see the page.
+"""An archive of teaching pictures: each person has a token, students find what is for teaching and nothing else, and a
+log says who looked at what.
 """
 
 import asyncio
@@ -16,6 +14,8 @@ from mmsearch.integrations.mcp.server import mcp_server
 HERE = Path(__file__).resolve().parent
 CASES = json.loads((HERE / "cases.json").read_text("utf-8"))
 BOUND = "meta.teaching = true"
+PEOPLE = {"teacher": None, "student": BOUND}
+"""Whose tokens there are -> the filter of each."""
 
 
 def fill(library: mmsearch.Library) -> None:
@@ -28,14 +28,28 @@ def fill(library: mmsearch.Library) -> None:
         library.set_meta([picture, picture.with_suffix(".txt")], facts)
 
 
-async def ask(library: mmsearch.Library, within: str | None, *questions: dict[str, str]) -> None:
-    """What an assistant gets from a server with this bound."""
-    async with Client(mcp_server(library, within)) as client:
+def make_tokens(library: mmsearch.Library) -> None:
+    """One for each person, unless they have it: it is shown once, and only its hash is kept."""
+    known = {one.name for one in library.tokens.list()}
+    for name, bound in PEOPLE.items():
+        if name not in known:
+            library.tokens.create(name, filter=bound)
+
+
+async def ask(library: mmsearch.Library, name: str, *questions: dict[str, str]) -> None:
+    """What the assistant of a person gets from `mmsearch mcp --http`, which knows them by their token."""
+
+    def noted(tool: str, items: tuple[int, ...], words: str | None) -> None:
+        library.audit.record(name, f"mcp {tool}", items, query=words)
+
+    async with Client(mcp_server(library, PEOPLE[name], noted)) as client:
         for question in questions:
             found = await client.call_tool("search", {"k": 3, **question})
             hits = (found.structured_content or {}).get("hits", [])
-            names = [Path(hit["path"]).name for hit in hits if hit["level"] != "unlikely"]
-            print(f"  {question['words']}: {', '.join(names) or 'nothing'}")
+            shown = [hit for hit in hits if hit["level"] != "unlikely"]
+            for hit in shown[:1]:
+                await client.call_tool("view", {"item_id": hit["item_id"]})
+            print(f"  {question['words']}: {', '.join(Path(hit['path']).name for hit in shown) or 'nothing'}")
 
 
 def main() -> None:
@@ -43,10 +57,17 @@ def main() -> None:
     cell = {"words": "a cell floating in saline"}
     with mmsearch.open(HERE / "library") as library:
         fill(library)
-        print("the archive")
-        asyncio.run(ask(library, None, retina, cell))
-        print(f"students, whose server was started with --filter '{BOUND}'")
-        asyncio.run(ask(library, BOUND, retina, cell, {**cell, "filter": "meta.teaching = false"}))
+        make_tokens(library)
+        before = library.audit.verify().entries
+        print("the teacher")
+        asyncio.run(ask(library, "teacher", retina, cell))
+        print(f"a student, whose token has the filter {BOUND}")
+        asyncio.run(ask(library, "student", retina, cell, {**cell, "filter": "meta.teaching = false"}))
+        print("the log")
+        for entry in list(library.audit.entries())[before:]:
+            seen = [item.path.name for item in library.get_many(entry.items).values()]
+            print(f"  {entry.who}: {' '.join([entry.what, *seen])}")
+        print(f"  altered, cut or moved: {', '.join(library.audit.verify().problems) or 'nothing'}")
 
 
 if __name__ == "__main__":

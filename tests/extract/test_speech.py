@@ -1,0 +1,31 @@
+"""How much of a window Whisper's encoder sees: what a clip costs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmsearch.extract.speech import ShortEncoder
+
+
+def window(frames: int) -> NDArray[np.float32]:
+    """Features of 30 s, of which so many frames have sound."""
+    features = np.zeros((80, 3000), np.float32)
+    features[:, :frames] = 0.5
+    return features
+
+
+@pytest.mark.parametrize(
+    ("sound", "encoded"), [(0, 1000), (100, 1000), (800, 1000), (1000, 1200), (1001, 1202), (2900, 3000), (3000, 3000)]
+)
+def test_a_window_is_encoded_to_two_seconds_behind_its_sound_and_ten_at_least(sound: int, encoded: int) -> None:
+    shapes: list[Any] = []
+    ShortEncoder(lambda features: shapes.append(features.shape))(window(sound))
+    assert shapes == [(80, encoded)]
+
+
+def test_a_window_is_encoded_once_for_its_language_and_its_words() -> None:
+    seen: list[NDArray[np.float32]] = []
+    encoder = ShortEncoder(lambda features: seen.append(features) or len(seen))
+    assert [encoder(window(n)) for n in (1500, 1500, 1600, 1500)] == [1, 1, 2, 3]
