@@ -32,7 +32,7 @@ CAPTIONS = WeightFile(
     "mmsearch",
 )
 """As `image.CAPTIONS`, of this version."""
-REGIONS = 4
+REGIONS = 3
 """Of a picture, at most."""
 # These were chosen on one half of the object words of COCO's labels and on photos of Flickr8k's dev split.
 SIDE = 320
