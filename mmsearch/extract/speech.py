@@ -140,7 +140,7 @@ def _frames(features: NDArray[np.float32]) -> int:
     """How many frames of a window are encoded: an even number, since the encoder halves them."""
     sound = np.flatnonzero(features.any(axis=0))
     used = int(sound[-1]) + 1 if len(sound) else 0
-    return min(max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2)), features.shape[1])
+    return min(max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2)), int(features.shape[1]))
 
 
 def sentences(words: Iterable[Any]) -> Iterator[list[Any]]:

@@ -43,7 +43,7 @@ def test_every_text_that_a_row_fits_has_one_of_its_stems(row: int) -> None:
     assert len(kinds._table()) == 44
     _, stems, pattern = kinds._table()[row]
     assert all(len(stem) >= 1 for stem in stems)
-    parsed: Any = re._parser.parse(pattern)  # type: ignore[attr-defined]
+    parsed: Any = re._parser.parse(pattern)
     fitting = list(texts(parsed))
     assert fitting
     assert [text for text in fitting if not any(stem in text for stem in stems)] == []

@@ -100,7 +100,8 @@ def test_a_search_sees_no_commit_that_comes_while_it_is_made(library: Library, m
         space = catalog.read(active_space)
         assert space is not None
         first = library.search(query(), dedup=False)
-        rank, asked = retrieval._items_by_list, []
+        rank = retrieval._items_by_list
+        asked: list[Any] = []
 
         def moved(*given: Any) -> Any:
             if not asked:  # the first time, between the list and what is shown of it
