@@ -175,7 +175,7 @@ class Settings:
     that imports mmsearch."""
     batch_size: int = 0
     """Number of segments an encoder takes at once; 0 means the encoder's own choice."""
-    regions: int = 4
+    regions: int = 3
     """Parts of a photo, at most, that get a vector of their own beside the whole, where the model sees such; 0 turns
     them off, and changes no other vector."""
     false_accepts: float = 0.05

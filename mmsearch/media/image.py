@@ -158,13 +158,13 @@ class ImageDecoder:
         return segments or [self._first(image)]
 
     def _with_parts(self, shown: NDArray[np.uint8]) -> list[Segment]:
-        """A picture, and the photos that it is made of where regions are wanted, or squares along its longer side."""
+        """A picture, and squares along its longer side, or the photos that it is made of where regions are wanted."""
         height, width = shown.shape[:2]
-        found = panels.panels(shown) if self._windowing.regions else []
-        boxes = [(x / width, y / height, right / width, end / height) for x, y, right, end in found]
-        cut = [np.ascontiguousarray(shown[y:end, x:right]) for x, y, right, end in found]
-        if not cut:
-            boxes, cut = panorama.boxes(width, height), panorama.squares(shown)
+        boxes, cut = panorama.boxes(width, height), panorama.squares(shown)
+        if self._windowing.regions and not cut:
+            found = panels.panels(shown)
+            boxes = [(x / width, y / height, right / width, end / height) for x, y, right, end in found]
+            cut = [np.ascontiguousarray(shown[y:end, x:right]) for x, y, right, end in found]
         parts = [Segment("image", one, Span(box=box), part=True) for one, box in zip(cut, boxes, strict=True)]
         return [Segment("image", shown), *parts]
 

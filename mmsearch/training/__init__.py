@@ -15,7 +15,7 @@
 | plot, results | curves and confusion matrices; what a finished training tells |
 | training | what `Library.train` offers |
 | serving | what serves of a trained model, without which nothing here is needed |
-| starter | what made the starter space's captions.safetensors: `python -m mmsearch.training.starter` |
+| starter | what made the starter space's captions_2.safetensors: `python -m mmsearch.training.starter` |
 """
 
 from mmsearch.encoders.device import import_torch

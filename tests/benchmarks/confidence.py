@@ -300,16 +300,18 @@ def of_few(
 
 
 def written(fitted: dict[str, Any], space: Space, before: str) -> str:
-    """JSON, a pair of encoders a line; of pairs with encoders that the space has not, those of `before` stay."""
+    """JSON, a pair of encoders a line. What `before` has stays, so that a library of another version answers as it did:
+    a pair whose line was deleted is fitted anew."""
     identities: dict[str, str] = {modality: neutral.identity(encoder) for modality, encoder in space.encoders.items()}
     identities[TRANSLATED] = identities["text"] + neutral.TRANSLATED
-    pairs = [
+    known = json.loads(before)
+    named = [
         {**pair, "query": identities[pair["query"]], "segment": identities[pair["segment"]]} for pair in fitted["pairs"]
     ]
-    ours = set(identities.values())
-    pairs += [pair for pair in json.loads(before)["pairs"] if not {pair["query"], pair["segment"]} <= ours]
+    there = {(pair["query"], pair["segment"]) for pair in known["pairs"]}
+    pairs = [*known["pairs"], *(pair for pair in named if (pair["query"], pair["segment"]) not in there)]
     lines = ",\n  ".join(map(json.dumps, pairs))
-    other, absent = json.dumps(fitted["other"]), json.dumps(fitted["absent"])
+    other, absent = (json.dumps(known.get(name, fitted[name])) for name in ("other", "absent"))
     return f'{{\n "pairs": [\n  {lines}\n ],\n "other": {other},\n "absent": {absent}\n}}\n'
 
 

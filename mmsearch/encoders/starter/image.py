@@ -47,7 +47,7 @@ PROMPTS = ("a {}", "a photo of a {}", "people with a {}", "there is a {} in the 
 """Sentences whose mean vector stands for a class name (used by convert.py): captions are sentences too."""
 
 
-class Loaded(NamedTuple):
+class ImageModel(NamedTuple):
     module: "torch.nn.Module"
     device: "torch.device"
     dtype: "torch.dtype"
@@ -65,7 +65,7 @@ class Seen(NamedTuple):
     """float32 (n, 1000)."""
 
 
-class StarterImage(LazyEncoder[Loaded]):
+class StarterImage(LazyEncoder[ImageModel]):
     """Pictures and video frames -> (n, 384)."""
 
     side = SIDE
@@ -90,7 +90,7 @@ class StarterImage(LazyEncoder[Loaded]):
         # The usual central crop would make what stands at the edges unfindable; measured, it is no better.
         return np.asarray(Image.fromarray(data).resize((self.side, self.side), Image.Resampling.BILINEAR))
 
-    def _load(self, device: "torch.device", dtype: "torch.dtype") -> Loaded:
+    def _load(self, device: "torch.device", dtype: "torch.dtype") -> ImageModel:
         import torch
         from timm.layers.conv2d_same import Conv2dSame
 
@@ -101,18 +101,18 @@ class StarterImage(LazyEncoder[Loaded]):
         if packed.packs(device, dtype):
             layers = {torch.nn.Conv2d: packed.PackedConv, Conv2dSame: packed.PackedHalving}
             packed.pack(module, layers, in_order=True)
-        return Loaded(module, device, dtype, concepts("imagenet"), self._captions(device))
+        return ImageModel(module, device, dtype, concepts("imagenet"), self._captions(device))
 
     def _captions(self, device: "torch.device") -> "Captions | None":
         from mmsearch.encoders.starter import captions
 
         return captions.load_captions(CAPTIONS.verified()).to(device)
 
-    def _forward(self, model: Loaded, batch: Sequence[Prepared]) -> NDArray[np.float32]:
+    def _forward(self, model: ImageModel, batch: Sequence[Prepared]) -> NDArray[np.float32]:
         return self._joined(model, self.seen(model, batch))
 
     @staticmethod
-    def _joined(model: Loaded, seen: Seen, top: int = TOP) -> NDArray[np.float32]:
+    def _joined(model: ImageModel, seen: Seen, top: int = TOP) -> NDArray[np.float32]:
         """float32 (n, 384), unit rows, of the `top` likeliest classes and of what captions add."""
         classes = combine(scores(seen), model.concepts, top)
         if model.captions is None:
@@ -146,7 +146,7 @@ class StarterImage(LazyEncoder[Loaded]):
         return hidden
 
     @staticmethod
-    def seen(model: Loaded, batch: Sequence[Prepared]) -> Seen:
+    def seen(model: ImageModel, batch: Sequence[Prepared]) -> Seen:
         """Of uint8 (side, side, 3) pictures."""
         return pooled(model, feature_maps(model, batch))
 
@@ -163,7 +163,7 @@ class OpenStarterImage(StarterImage):
         return None
 
 
-def feature_maps(model: Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
+def feature_maps(model: ImageModel, batch: Sequence[Prepared]) -> "torch.Tensor":
     """The network's last map of uint8 (side, side, 3) pictures, (n, 1280, side / 32, side / 32)."""
     import torch
 
@@ -176,7 +176,7 @@ def feature_maps(model: Loaded, batch: Sequence[Prepared]) -> "torch.Tensor":
     return maps
 
 
-def pooled(model: Loaded, maps: "torch.Tensor") -> Seen:
+def pooled(model: ImageModel, maps: "torch.Tensor") -> Seen:
     """What a map says of the whole picture."""
     import torch
 

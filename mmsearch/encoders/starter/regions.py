@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import check_torch
 from mmsearch.encoders.starter.conse import CONCEPTS
-from mmsearch.encoders.starter.image import WEIGHTS, Loaded, Seen, StarterImage, feature_maps, pooled
+from mmsearch.encoders.starter.image import WEIGHTS, ImageModel, Seen, StarterImage, feature_maps, pooled
 from mmsearch.encoders.weights import WeightFile, recorded
 from mmsearch.types import EncoderSpec, Prepared, SeenRegion, TextBox, Vectors
 
@@ -32,7 +32,7 @@ CAPTIONS = WeightFile(
     "mmsearch",
 )
 """As `image.CAPTIONS`, of this version."""
-REGIONS = 4
+REGIONS = 3
 """Of a picture, at most."""
 # These were chosen on one half of the object words of COCO's labels and on photos of Flickr8k's dev split.
 SIDE = 320
@@ -82,7 +82,7 @@ class RegionImage(StarterImage):
         ]
         return np.ascontiguousarray(rows[:, 0]), found
 
-    def _with_regions(self, model: Loaded, batch: Sequence[Prepared], most: int) -> Floats:
+    def _with_regions(self, model: ImageModel, batch: Sequence[Prepared], most: int) -> Floats:
         """float32 (n, 1 + most, 384 + 4): the whole, then regions, each with its box; NaN where there is none."""
         maps = feature_maps(model, batch)
         seen = pooled(model, maps)
@@ -107,7 +107,7 @@ class RegionImage(StarterImage):
         return made
 
     @staticmethod
-    def _windows(model: Loaded, maps: "torch.Tensor") -> tuple["torch.Tensor", Floats, Floats]:
+    def _windows(model: ImageModel, maps: "torch.Tensor") -> tuple["torch.Tensor", Floats, Floats]:
         """Of every window its features float32 (n, windows, 1280), what it says (n, windows, 384), and how sure it is,
         (n, windows)."""
         import torch
@@ -132,7 +132,7 @@ class OpenRegionImage(RegionImage):
         return None
 
 
-def _classified(model: Loaded, features: "torch.Tensor") -> "torch.Tensor":
+def _classified(model: ImageModel, features: "torch.Tensor") -> "torch.Tensor":
     """Logits float32 (..., 1000) of float32 features (..., 1280)."""
     import torch
 
@@ -142,7 +142,7 @@ def _classified(model: Loaded, features: "torch.Tensor") -> "torch.Tensor":
     return logits
 
 
-def _said(model: Loaded, logits: "torch.Tensor") -> Floats:
+def _said(model: ImageModel, logits: "torch.Tensor") -> Floats:
     """Of logits (..., 1000) the classes' vectors by how likely they are, float32 (..., 384), unit rows."""
     likely: Floats = logits.softmax(-1).cpu().numpy()
     mixed = likely @ model.concepts

@@ -1,4 +1,4 @@
-"""What made the starter space's captions.safetensors: `python -m mmsearch.training.starter`.
+"""What made the starter space's captions_2.safetensors: `python -m mmsearch.training.starter`.
 
 | module | what |
 |---|---|
@@ -6,4 +6,5 @@
 | starter_data | what it learns from: photos, their captions, and single words of these |
 | languages | what made languages.safetensors, by itself: `python -m mmsearch.training.starter.languages` |
 | cutouts, imagined | other pictures, which keep their place |
+| damage | photos with noise or blur, which are photos still |
 """

@@ -42,7 +42,7 @@ DROPOUT = 0.5
 TEMPERATURE = 0.05
 WRONG = 2048
 """Captions of other photos that a photo is told from in each step, beside those of its batch."""
-WORDS = 0.4
+WORDS = 0.6
 """Weight of the photos' single words, where that of their captions is 1."""
 OTHERS, STAY, IMAGINED = 128, 4.0, 0.5
 """Cut-outs of a step, and as many imagined pictures; weights of their staying."""
