@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.errors import Unsupported, WeightsError
+from mmsearch.extract.text_reader import read_lines
 from mmsearch.media.image import ImageDecoder
 from mmsearch.media.pdf import is_pdf, scanned_pages
 from mmsearch.media.sniff import open_decoder, read_head
@@ -31,7 +32,7 @@ MODELS = {
 }
 """Stage -> its model's file in the package."""
 
-VERSION = "1"
+VERSION = "2"
 """Changed with whatever here changes the lines of a file."""
 
 PHOTO_SIDE, DRAWN_SIDE = 640, 1600
@@ -122,22 +123,17 @@ class OcrExtractor:
 
     def _read(self, pixels: NDArray[np.uint8], area: TextBox) -> list["_Found"]:
         """Of a piece of a picture that covers this area of it."""
-        engine = self._loaded()
-        engine.text_det.limit_side_len = DRAWN_SIDE if is_drawn(pixels) else PHOTO_SIDE
-        # The flags of one call hold for the next: all three are said each time. It takes blue, green, red.
-        result = engine(np.ascontiguousarray(pixels[:, :, ::-1]), use_det=True, use_cls=True, use_rec=True)
-        if getattr(result, "txts", None) is None or result.boxes is None:
-            return []
+        side = DRAWN_SIDE if is_drawn(pixels) else PHOTO_SIDE
         found: list[_Found] = []
-        for corners, text, score in zip(result.boxes, result.txts, result.scores, strict=True):
-            xs, ys = np.asarray(corners)[:, 0] / pixels.shape[1], np.asarray(corners)[:, 1] / pixels.shape[0]
+        for line in read_lines(self._loaded(), pixels, side):
+            xs, ys = line.corners[:, 0] / pixels.shape[1], line.corners[:, 1] / pixels.shape[0]
             left, top, right, bottom = area
             box = (
                 left + (right - left) * _share(xs.min()), top + (bottom - top) * _share(ys.min()),
                 left + (right - left) * _share(xs.max()), top + (bottom - top) * _share(ys.max()),
             )  # fmt: skip
-            if _LETTERS.search(text):
-                found.append((text.strip(), box, {"score": round(float(score), 4)}))
+            if _LETTERS.search(line.text):
+                found.append((line.text.strip(), box, {"score": round(line.score, 4)}))
         return found
 
     def _loaded(self) -> Any:
@@ -155,7 +151,6 @@ class OcrExtractor:
                 **{f"{stage}.model_path": str(path) for stage, path in files.items()},
             }
             self._engine = RapidOCR(params=params)
-            self._engine._load_det_model()
         return self._engine
 
 

@@ -43,6 +43,14 @@ def test_a_sign_is_read_whichever_way_it_hangs(tmp_path: Path, turned: int) -> N
     assert [line.text for line in found] == ["PALAIS DU LOUVRE"]
 
 
+@pytest.mark.parametrize("turned", [0, 15, 90, 180, 270])
+def test_lines_of_a_turned_page_are_all_read_and_in_order(tmp_path: Path, turned: int) -> None:
+    pytest.importorskip("rapidocr")
+    texts = ["Ouvert tous les jours", "sauf le dimanche", "et les jours ouvrables"]
+    found = lines(OcrExtractor(Limits()), sign(tmp_path / "sign.png", *texts, turned=turned))
+    assert " ".join(line.text for line in found) == " ".join(texts)
+
+
 def test_a_long_screenshot_is_read_in_pieces_without_a_line_twice(tmp_path: Path) -> None:
     pytest.importorskip("rapidocr")
     texts = [f"line number {n} of the page" for n in range(40)]
