@@ -8,6 +8,7 @@ from pathlib import Path
 from mmsearch.catalog.database import BUSY_S, distrusting, look_at, translated_sqlite, writable
 from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.core import forks
+from mmsearch.core.owner_only import begin_private
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
 PAGES = 4096
@@ -15,10 +16,12 @@ PAGES = 4096
 
 
 def copy_catalog(source: Path, target: Path) -> None:
-    """Copy a catalog, with whatever its log holds, into one file that needs no other; `target` must not exist.
+    """Copy a catalog, with whatever its log holds, into one file that needs no other; `target` must not exist, or be
+    empty.
 
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
     """
+    begin_private(target)
     with (
         forks.no_fork(),
         translated_sqlite(source),

@@ -17,7 +17,7 @@ from mmsearch.catalog.contents import FINDABLE, content_ids
 from mmsearch.catalog.paths import at_or_below
 from mmsearch.catalog.records import MissingEmbeddings
 from mmsearch.catalog.spaces import active_space
-from mmsearch.catalog.statements import chunks
+from mmsearch.catalog.statements import chunks, json_numbers, number_list
 from mmsearch.catalog.tables import (
     Content,
     ExtractionLine,
@@ -201,6 +201,21 @@ def lines_of(connection: Connection, content_id: int, source: str) -> tuple[Text
         TextLine(text, start, end, page, boxes.read_box(box), scores, language)
         for text, start, end, page, box, scores, language in rows
     )
+
+
+def lines_of_items(connection: Connection, item_ids: Sequence[int], source: str) -> dict[int, tuple[TextLine, ...]]:
+    """Item id -> text and times of the lines of its content, in order, of those that have some."""
+    row = ExtractionLine
+    query = (
+        select(ItemRow.id, row.text, row.start, row.end)
+        .join(ItemRow, ItemRow.content_id == row.content_id)
+        .where(ItemRow.id.in_(number_list("ids")), row.source == source)
+        .order_by(ItemRow.id, row.ordinal)
+    )
+    found: dict[int, list[TextLine]] = {}
+    for item_id, text, start, end in connection.execute(query, {"ids": json_numbers(item_ids)}):
+        found.setdefault(item_id, []).append(TextLine(text, start, end))
+    return {item_id: tuple(lines) for item_id, lines in found.items()}
 
 
 def extraction_counts(connection: Connection) -> list[ExtractionTotals]:

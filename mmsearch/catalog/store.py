@@ -52,6 +52,7 @@ from mmsearch.catalog.traces import (
     traces_left,
 )
 from mmsearch.catalog.unsupported import forget_unsupported
+from mmsearch.core.owner_only import begin_private
 from mmsearch.errors import LibraryLocked, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
@@ -93,6 +94,7 @@ class Catalog:
         path = folder / FILE_NAME
         if not path.exists() and not create:
             raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
+        begin_private(path)
         catalog = cls(path, version)
         try:
             schema.prepare(catalog._engine)

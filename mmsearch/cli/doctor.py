@@ -16,13 +16,19 @@ from mmsearch.types import Location
 @library_option
 @device_options
 @click.option("--paths", is_flag=True, help="Show every place that mmsearch uses on this machine instead.")
+@click.option("--mend", is_flag=True, help="First keep all files of the library to you alone.")
 @json_option
-def doctor(library: Path | None, device: str | None, precision: str | None, paths: bool, as_json: bool) -> None:
+def doctor(
+    library: Path | None, device: str | None, precision: str | None, paths: bool, mend: bool, as_json: bool
+) -> None:
     """Check everything that mmsearch needs.
 
-    Changes nothing. The exit code is 8 if something is wrong.
+    Changes nothing without --mend. The exit code is 8 if something is wrong.
     """
     with open_library(library, device=device, precision=precision) as opened:
+        if mend:
+            changed = opened.mend()
+            click.echo(f"{changed} files and folders are yours alone now.", err=True)
         if paths:
             _show_places(opened.locations(), as_json)
             return

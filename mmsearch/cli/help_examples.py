@@ -243,6 +243,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "doctor": (
         "mmsearch doctor",
         "mmsearch doctor --library photos.library --device cuda",
+        "mmsearch doctor --mend",
     ),
     "config": (
         "mmsearch config",

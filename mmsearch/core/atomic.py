@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mmsearch.core.owner_only import as_private_as_folder, is_private, make_parents
 from mmsearch.errors import LibraryError, LibraryReadOnly
 
 _MARK = ".writing-"
@@ -17,16 +18,18 @@ _MARK = ".writing-"
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; the file written there takes its place, on disk before this returns.
 
-    The folder is made if need be. One writer per path: leftovers of a crashed one are removed first.
+    The folder is made if need be; in one that only the owner may look into, the file is the owner's alone. One writer
+    per path: leftovers of a crashed one are removed first.
 
     Raises: LibraryReadOnly, LibraryError (disk full, for example); `path` is then as it was.
     """
     temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_parents(path.parent)
             _sweep(path)
             yield temporary
+            as_private_as_folder(temporary)
             _to_disk(temporary)
             os.replace(temporary, path)
             folder_to_disk(path.parent)
@@ -46,9 +49,10 @@ def appearing(folder: Path) -> Iterator[Path]:
     try:
         with told(folder):
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+            make_parents(temporary)
             yield temporary
             for path in temporary.rglob("*"):
+                as_private_as_folder(path)
                 folder_to_disk(path) if path.is_dir() else _to_disk(path)
             folder_to_disk(temporary)
             temporary.rename(folder)
@@ -76,8 +80,8 @@ def make_folder(path: Path, *, private: bool = False) -> None:
     """
     with told(path):
         if not path.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+            make_parents(path.parent)
+            path.mkdir(mode=0o700 if private or is_private(path.parent) else 0o777, exist_ok=True)
             folder_to_disk(path.parent)
 
 

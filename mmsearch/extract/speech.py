@@ -40,7 +40,8 @@ VOICE = {"min_silence_duration_ms": 500, "speech_pad_ms": 200, "min_speech_durat
 
 SHORTEST_S, AFTER_S = 10.0, 2.0
 """Seconds of a window that are encoded at least, and of silence after its sound. A whole one has 30, mostly silence
-where a clip is short, and costs as much; the words are as good (`python -m tests.benchmarks.said`)."""
+where a clip is short, and costs as much. English and Italian words are as good (`python -m tests.benchmarks.said`),
+French ones perhaps not: of 65 words 18 were wrong, and 15 with a whole window."""
 
 TOKENS_EACH_S, TOKENS_BESIDES, MOST_TOKENS = 20, 10, 440
 """Bound what is written for so much voice: nobody says more in a second, a loop goes on to the end of what fits."""
@@ -140,7 +141,8 @@ def _frames(features: NDArray[np.float32]) -> int:
     """How many frames of a window are encoded: an even number, since the encoder halves them."""
     sound = np.flatnonzero(features.any(axis=0))
     used = int(sound[-1]) + 1 if len(sound) else 0
-    return min(max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2)), int(features.shape[1]))
+    wanted = max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2))
+    return min(wanted, int(features.shape[1]))
 
 
 def sentences(words: Iterable[Any]) -> Iterator[list[Any]]:

@@ -14,6 +14,7 @@ from mmsearch.catalog import health as catalog_health
 from mmsearch.catalog.originals import every_original
 from mmsearch.catalog.spaces import active_space, base_space
 from mmsearch.context.context import LibraryContext
+from mmsearch.core.owner_only import open_to_others
 from mmsearch.core.version import VERSION
 from mmsearch.encoders import health as encoders_health
 from mmsearch.errors import MmsearchError
@@ -143,13 +144,18 @@ def _writable(folder: Path) -> Finding:
 
 
 def _readable_by_others(folder: Path) -> Finding:
-    """Whether only the owner may look into a library, which holds names, places and words of all its files."""
+    """Whether only the owner may read a library, which holds names, places and words of all its files."""
+    remedy = f"keep it to yourself: mmsearch doctor --mend --library {shlex.quote(os.fspath(folder))}"
     others = stat.S_IMODE(folder.stat().st_mode) & 0o077
-    if not others:
-        return Finding("privacy", "ok", "only you can read the library")
-    who = "everybody on this machine" if others & 0o007 else "the folder's group"
-    remedy = f"keep it to yourself: chmod go= {shlex.quote(os.fspath(folder))}"
-    return Finding("privacy", "warning", f"{who} can look into the library", remedy)
+    if others:
+        who = "everybody on this machine" if others & 0o007 else "the folder's group"
+        return Finding("privacy", "warning", f"{who} can look into the library", remedy)
+    found = list(open_to_others(folder))
+    if found:
+        some = ", ".join(path.relative_to(folder).as_posix() for path in found[:3]) + ("..." if len(found) > 3 else "")
+        told = f"only you can look into the library; a copy of it would show others {len(found)} files: {some}"
+        return Finding("privacy", "warning", told, remedy)
+    return Finding("privacy", "ok", "only you can read the library")
 
 
 def _disk(folder: Path) -> Finding:

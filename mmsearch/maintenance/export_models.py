@@ -16,6 +16,7 @@ from mmsearch.catalog.unsupported import unsupported_contents
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import registry
 from mmsearch.core.atomic import appearing
+from mmsearch.core.owner_only import make_parents
 from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.maintenance import import_check, import_records
 from mmsearch.maintenance.export_files import (
@@ -179,7 +180,7 @@ def take_trained(
         elif model.path.exists():
             answers[model.name] = "" if _same(own, model.path) else "another one is called so here"
         else:
-            model.path.parent.mkdir(parents=True, exist_ok=True)
+            make_parents(model.path.parent)
             with appearing(model.path) as made:
                 for name, file in own.items():
                     (made / name).write_bytes(file.read_bytes())

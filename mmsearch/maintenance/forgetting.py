@@ -9,9 +9,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
@@ -24,6 +25,9 @@ from mmsearch.errors import LibraryError
 
 LEAST_BYTES = 6
 """Shorter words are not looked for in bytes: among many vectors some are there by chance."""
+
+EARLIER = "earlier catalog"
+"""A copy of this kind is what an upgrade or a restore left."""
 
 SHOWN = 5
 """Words of a file that are told."""
@@ -44,11 +48,12 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A backup or an export that a library wrote, and that is still there: it may hold what was forgotten since."""
+    """A backup or an export that a library wrote, or its catalog of before an upgrade or a restore, and that is still
+    there: it may hold what was forgotten since."""
 
     path: Path
     kind: str
-    """backup or export."""
+    """backup, export or earlier catalog."""
     made_at: datetime
     """UTC."""
 
@@ -153,6 +158,13 @@ def _searched(folder: Path, needles: Sequence[str]) -> tuple[dict[str, list[str]
 
 
 def copies_there(catalog: Catalog) -> list[Copy]:
-    """The backups and exports that the library knows it wrote, as far as they are there."""
+    """The backups and exports that the library knows it wrote, as far as they are there, and the catalogs of before an
+    upgrade or a restore that lie in its folder."""
     found = [Copy(Path(os.fsdecode(one.path)), one.kind, one.made_at) for one in catalog.read(all_copies)]
-    return [one for one in found if os.path.lexists(one.path)]
+    return [one for one in found if os.path.lexists(one.path)] + list(_earlier(catalog.path))
+
+
+def _earlier(catalog: Path) -> Iterator[Copy]:
+    for path in sorted(catalog.parent.glob(f"{catalog.name}.*.bak")):
+        with suppress(OSError):
+            yield Copy(path, EARLIER, datetime.fromtimestamp(path.stat().st_mtime, UTC))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
+from mmsearch.core.atomic import told
+from mmsearch.core.owner_only import keep_to_owner
 from mmsearch.errors import LibraryError
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
@@ -33,6 +35,19 @@ class LibrarySafekeeping:
             One finding for each thing that was checked, with a remedy where something is wrong.
         """
         return list(doctor.examine_library(self._context))
+
+    def mend(self) -> int:
+        """Keep all files of the library to their owner, also those of a library that an older release made.
+
+        Returns:
+            How many files and folders others could read or write by their own permissions. 0 on Windows, where a folder
+            says it for what is in it.
+
+        Raises: LibraryNotFound, LibraryReadOnly if some of it is another user's.
+        """
+        self._context.catalog()
+        with told(self.path):
+            return keep_to_owner(self.path) if os.name == "posix" else 0
 
     def locations(self) -> list[Location]:
         """Every place on this machine that mmsearch uses for this library, with its size. Changes nothing.
@@ -83,7 +98,8 @@ class LibrarySafekeeping:
             self._context.noting_catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
 
     def copies(self) -> list[Copy]:
-        """The backups and exports that this library wrote, as far as they are where they were written.
+        """The backups and exports that this library wrote, as far as they are where they were written, and the catalogs
+        of before an upgrade or a restore that lie in its folder.
 
         They may hold what it forgot since. What other programs copied, and what was moved, is not known.
 

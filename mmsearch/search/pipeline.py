@@ -7,7 +7,7 @@
 | fuse | `file_groups`, `learned_fusion`, `keywords` | files by meaning, and by words | `Ranking` of files by both |
 | group | `file_groups` | files | `Ranking` in which a file group stands once |
 | dedup | `dedup` | files and groups | `Ranking` without near-duplicates, and without the query's own items |
-| page | `hits`, `moments` | the places that are shown | hits, with their metadata and moments |
+| page | `hits`, `spoken`, `moments` | the places that are shown | hits, with their metadata and moments |
 
 Embed and page run once. The stages between them hand on a `ranking.Ranking`, whose items stay in place however deep the
 search looks; `ranking.deepen` runs them, ever deeper, until the page is full or nothing is left. So a page is the same
@@ -43,6 +43,7 @@ from mmsearch.search.kinds import KindOfAnswer, named_kind
 from mmsearch.search.moments import with_moments
 from mmsearch.search.query import EmbeddedQuery, embed_for_search, resolve_query
 from mmsearch.search.ranking import Depth, Ranking, Stage, deepen
+from mmsearch.search.spoken import with_spoken_moments
 from mmsearch.search.vector import VectorSearch
 from mmsearch.types import Hit, Modality, Query, QueryLike, StoredVector
 
@@ -140,6 +141,7 @@ def _page(request: _Request) -> list[Hit]:
     ranking = deepen(list(_stages(request, depth.items)), depth)
     level = embedded.calibrator.level if embedded else default_level
     page = resolve_hits(ranking.items[options.offset : options.end], context.catalog(), level, options.offset + 1)
+    page = with_spoken_moments(page, request.text, context.catalog())
     if not options.moments or embedded is None:
         return page
     return with_moments(page, embedded, context.catalog(), options.modalities)
@@ -172,7 +174,7 @@ def _stages(request: _Request, enough: int) -> Iterator[Stage]:
 
 
 def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileGroups, enough: int) -> Iterator[Stage]:
-    options, catalog = request.options, request.context.catalog()
+    options, catalog, kind = request.options, request.context.catalog(), request.kind
     search = VectorSearch(
         embedded.vector,
         embedded.space,
@@ -182,10 +184,10 @@ def _retrieve_and_fuse(request: _Request, embedded: EmbeddedQuery, groups: FileG
         options.modalities,
         options.filter,
         embedded.cache,
-        request.kind,
+        kind,
     )
     text = "" if options.mode == "vector" else request.text
-    keywords = telling(match_keywords(text, FUSED, catalog, options.modalities, options.filter, request.kind))
+    keywords = telling(match_keywords(text, FUSED, catalog, options.modalities, options.filter, kind))
     reranker = _group_reranker(search, groups, request.context, embedded.space)
     at_first = max(enough, reranker.min_items if reranker else 1)
 

@@ -9,7 +9,7 @@ cut in two is not; of two documents that share all passages but one neither is a
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 
@@ -100,6 +100,9 @@ def possible_duplicates(
         near = (squares <= bounds**2 + _ROUGH) & (apart[block, np.newaxis] >= 0) & (apart[before] >= 0)
         near |= contents[block, np.newaxis] == contents[before]
         later, earlier = np.nonzero(np.tril(near, start - 1))
+        if not len(later):  # as mostly
+            yield from repeat((), len(near))
+            continue
         ends = np.searchsorted(later, np.arange(len(near) + 1)).tolist()
         places = earlier.tolist()
         yield from (places[first:last] for first, last in pairwise(ends))

@@ -1,6 +1,7 @@
 """What `library.search` takes beyond its bare index: folding, file groups and confidence on.
 
-    python -m tests.benchmarks.beyond [--items 100000] [--queries 100] [--folder KEEP] [--old CHECKOUT] [--profile]
+    python -m tests.benchmarks.beyond [--items 100000] [--queries 100] [--folder KEEP] [--old CHECKOUT]
+        [--repeats 7] [--profile]
 
 A library of one-segment pictures of structured vectors, a tenth of them in file groups of two, is asked by vectors and
 by words that cost next to nothing to encode. Beside each query the same vector is searched in the index alone, as deep
@@ -27,7 +28,6 @@ import numpy as np
 from tests.benchmarks.speed import clustered
 
 DIM = 384
-REPEATS = 7
 HERE = Path(__file__).resolve().parents[2]
 TARGET = "tests.benchmarks.beyond:space"
 
@@ -89,7 +89,7 @@ def measure(folder: Path, count: int, profile: bool) -> dict[str, float]:
     import mmsearch
     from mmsearch.types import Query, QueryPart, StoredVector
 
-    rows = clustered(100_000 + count, DIM)[100_000:]
+    rows = clustered(count, DIM)  # of the same centres
     with mmsearch.open(folder, space=TARGET) as library:
         lists = library._context.indexes()
         stored: list[Any] = [Query(mixed=(QueryPart("image", StoredVector(0, Path("/nothing"), row)),)) for row in rows]
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--folder", type=Path, help="Keep the library here, or use the one that is here.")
     parser.add_argument("--old", type=Path, help="A checkout of the commit to compare with.")
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -149,7 +150,7 @@ def main() -> None:
         if given.old is not None:
             shutil.copytree(folder, copy)
         runs: dict[str, list[dict[str, float]]] = {"new": [], "old": []}
-        for _ in range(REPEATS if given.old is not None else 1):
+        for _ in range(given.repeats if given.old is not None else 1):
             runs["new"].append(_run(HERE, folder, given.queries))
             if given.old is not None:
                 runs["old"].append(_run(given.old, copy, given.queries))

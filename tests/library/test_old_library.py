@@ -123,3 +123,12 @@ def test_an_old_library_without_evidence_folds_copies_alone(tmp_path: Path) -> N
         folded = {below(path) for hit in library.search("an animal", 60) for path in hit.duplicates}
     assert all(kind in (None, "copy") for group in groups for _, kind in group)
     assert "photos/dog-saved-again.jpg" not in folded | {path for group in groups for path, _ in group}
+
+
+def test_a_slice_of_all_of_it_answers_as_it_does(old: Library) -> None:
+    some = old.only("size >= 0")
+    for answer in [one for one in ANSWERS if isinstance(one["query"], str)][:12]:
+        found, own = asked(old, answer), asked(some, answer)
+        assert [hit.path for hit in own] == [hit.path for hit in found]
+        assert [hit.confidence for hit in own] == pytest.approx([hit.confidence for hit in found], abs=0.02)
+    some.close()

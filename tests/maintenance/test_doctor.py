@@ -150,6 +150,32 @@ def test_a_library_is_its_owner_s_alone_and_others_are_told_of(
     library.path.chmod(mode)
     found = _readable_by_others(library.path)
     assert (found.state, found.detail) == ("warning", f"{who} can look into the library")
-    assert found.remedy == f"keep it to yourself: chmod go= {library.path}"
+    assert found.remedy == f"keep it to yourself: mmsearch doctor --mend --library {library.path}"
     library.ingest(folder)
     assert stat.S_IMODE(library.path.stat().st_mode) == mode, "it is somebody's choice"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps a profile's folders to their owner by ACL")
+def test_every_file_of_a_library_is_its_owner_s_alone_and_an_old_one_is_mended(library: Library, folder: Path) -> None:
+    picture(folder / "red.png", "red")
+    before = os.umask(0o022)
+    try:
+        library.ingest(folder)
+        library.search("red")
+        library.backup(folder.parent / "kept.backup")
+        library.restore(folder.parent / "kept.backup", overwrite=True)
+        library.search("red")
+    finally:
+        os.umask(before)
+    assert len(list(library.path.glob("catalog.sqlite.*.bak"))) == 1
+    there = [path for path in library.path.rglob("*") if path.suffix != ".lock"]
+    assert {"catalog.sqlite", "image-image"} <= {path.name for path in there}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in there} == {0o600, 0o700}
+    assert library.mend() == 0
+    (library.path / "catalog.sqlite").chmod(0o644)
+    (library.path / "indexes").chmod(0o755)
+    found = _readable_by_others(library.path)
+    assert found.state == "warning" and found.detail.endswith("would show others 2 files: catalog.sqlite, indexes")
+    assert library.mend() == 2
+    assert _readable_by_others(library.path).state == "ok"
+    assert [hit.path.name for hit in library.search("red")] == ["red.png"]

@@ -209,6 +209,9 @@ def test_the_command_says_what_is_left_and_where(library: Library, folder: Path,
     assert f"catalog.sqlite.0004.bak: {planted(40)[3].title()}".encode() in done.stdout
     assert b"may still hold it: the backup " + os.fsencode(folder.parent / "kept.backup") in done.stderr
     assert b"still hold what was forgotten" in done.stderr
+    earlier = os.fsencode(library.path / "catalog.sqlite.0004.bak")
+    assert b"may still hold it: the earlier catalog " + earlier in done.stderr
+    assert [copy.kind for copy in library.copies()] == ["backup", "earlier catalog"]
     (library.path / "catalog.sqlite.0004.bak").unlink()
     (folder.parent / "kept.backup").unlink()
     (folder / "note 3.txt").unlink()

@@ -89,6 +89,9 @@ def answers(library: Library) -> bytes:
         httpx.Client(base_url=server.address, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60) as client,
     ):
         for item in library.items():
+            told = client.get(f"{API}/items/{item.id}").json()
+            sent = client.get(f"{API}/items/{item.id}/file").status_code == 200
+            assert sent or not told["links"]["playable"]
             for what in ("", "/file", "/thumbnail", "/poster", "/clip?end=1"):
                 got = client.get(f"{API}/items/{item.id}{what}")
                 assert got.status_code < 500, got.text

@@ -31,8 +31,7 @@ def scenery(number: int) -> NDArray[np.uint8]:
     x, y = across.astype(int), down.astype(int)
     u, v = (across - x)[None, :, None], (down - y)[:, None, None]
     rows = grid[:, x] * (1 - u) + grid[:, x + 1] * u
-    made: NDArray[np.uint8] = (rows[y] * (1 - v) + rows[y + 1] * v).astype(np.uint8)
-    return made
+    return np.asarray(rows[y] * (1 - v) + rows[y + 1] * v, np.uint8)
 
 
 def film(path: Path, scenes: Sequence[Scene], dissolve: float = 0.0, move: float = 12.0, **options: Any) -> Path:

@@ -35,7 +35,7 @@ async def item(request: Request, item_id: Id, service: Shared) -> Response:
     known = await service.searches.run(request, service.library.get, item_id)
     if known is None:
         raise UnknownName(f"there is no item {item_id}", hint="ids are in the answers to a search, as item_id")
-    return answer(item_facts(known))
+    return answer(item_facts(service.library, known))
 
 
 @router.get("/{item_id}/file", response_class=Response)

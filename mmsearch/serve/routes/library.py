@@ -79,7 +79,7 @@ def folder_facts(service: Service, path: str, k: int, offset: int) -> dict[str, 
         "name": folder.path.name,
         "parents": [{"path": one, "name": one.name or str(one)} for one in parents],
         "folders": [{"path": one, "name": one.name, "count": n} for one, n in folder.folders.items()],
-        "items": [{**item_facts(item), "item_id": item.id} for item in folder.items],
+        "items": [{**item_facts(service.library, item), "item_id": item.id} for item in folder.items],
     }
 
 
@@ -111,7 +111,10 @@ def group_facts(service: Service, group: DuplicateGroup) -> dict[str, Any]:
     files = []
     for file in group.files:
         metadata = known[file.item_id].metadata if file.item_id in known else {}
-        more = {"name": file.path.name, "links": links(file.item_id, group.modality, file.path.name, metadata)}
+        more = {
+            "name": file.path.name,
+            "links": links(service.library, file.item_id, group.modality, file.path.name, metadata),
+        }
         files.append({**plain(file), **more})
     return {"modality": group.modality, "freed": group.freed, "spare": group.spare, "files": files}
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mmsearch.core.json_text import parse_object
+from mmsearch.core.owner_only import make_parents
 from mmsearch.core.value_ranges import brief_repr
 from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked
 from mmsearch.training.serving import checkpoint
@@ -62,7 +63,7 @@ class ModelFolder:
     def writing(self) -> Iterator[None]:
         """Be the one who trains this model. Raises: LibraryLocked."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_parents(self.path)
             lock = FileLock(self.path / "training.lock", timeout=0)
             lock.acquire()
         except Timeout as error:

@@ -1,0 +1,188 @@
+"""Montages: is every scene seen, found, and told from its start to its end?
+
+    python -m tests.benchmarks.shots --shared DIR [--count 10]
+
+makes films of 20 scenes of photos (held still, panned and zoomed) and of free films, joined by cuts and dissolves, in
+keyframes near and far; puts them into a library, asks for each scene by its photo, and times the decoding beside that
+of even spans. PySceneDetect's detectors are asked too, where it is installed.
+"""
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import mmsearch
+from mmsearch.media.cuts import CutFinder, small
+from mmsearch.media.video import VideoDecoder
+from mmsearch.types import Limits, Query, Windowing
+
+WIDTH, HEIGHT, RATE = 640, 360, 25
+KEYFRAMES = (250, 25, 50, 250, 12)
+NEAR_S, FOUND_S = 0.5, 0.25
+"""A scene's start and end, and a cut, may be off by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A part of a montage."""
+
+    source: Path
+    start: float
+    end: float
+    """Seconds; a dissolve ends and begins scenes in its middle."""
+
+
+def montage(path: Path, photos: list[Path], films: list[Path], seed: int) -> list[Scene]:
+    """Write one, whose every fifth join is a dissolve if the seed is above 3."""
+    chosen = random.Random(seed)
+    sources = [*chosen.sample(photos, 18), *chosen.sample(films, 2)]
+    chosen.shuffle(sources)
+    starts, before, at = [], None, 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.gop_size = KEYFRAMES[seed % len(KEYFRAMES)]
+        stream.options = {"crf": "26", "preset": "veryfast", **({"sc_threshold": "0"} if seed % 2 else {})}
+        for source in sources:
+            count = round(chosen.uniform(0.6, 7) * RATE)
+            mixed = round(chosen.uniform(0.3, 0.8) * RATE) if before is not None and chosen.random() < 0.2 else 0
+            mixed = mixed if seed > 3 else 0
+            starts.append((at + mixed / 2) / RATE)
+            for number, shown in enumerate(_shown(source, count, chosen)):
+                share = (number + 1) / (mixed + 1)
+                pixels = shown if before is None or number >= mixed else before * (1 - share) + shown * share
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels, np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+                at += 1
+            before = np.asarray(shown, np.float32)
+        container.mux(stream.encode())
+    ends = [*starts[1:], at / RATE]
+    return [Scene(source, start, end) for source, start, end in zip(sources, starts, ends, strict=True)]
+
+
+def _shown(source: Path, count: int, chosen: random.Random) -> Iterator[NDArray[np.uint8]]:
+    if source.suffix == ".mp4":
+        with av.open(str(source)) as container:
+            frames = [one.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray() for one in container.decode(video=0)]
+        first = chosen.randrange(max(1, len(frames) - count))
+        yield from frames[first : first + count]
+        return
+    picture = Image.open(source).convert("RGB")
+    scale = 1.25 * max(WIDTH / picture.width, HEIGHT / picture.height)
+    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    left, top, moved, zoom = (chosen.random(), chosen.random(), *chosen.choice([(0, 0), (0.3, 0), (0, 0.15)]))
+    for number in range(count):
+        share = number / max(1, count - 1)
+        part = 1.15 / (1 + zoom * share)
+        width, height = min(WIDTH * part, picture.width), min(HEIGHT * part, picture.height)
+        x = min(left + moved * share, 1) * (picture.width - width)
+        y = top * (picture.height - height)
+        box = (x, y, x + width, y + height)
+        yield np.asarray(picture.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, box=box))
+
+
+def cuts_found(path: Path) -> list[float]:
+    finder, found = CutFinder(), []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if finder.wants(float(frame.time or 0)):
+                found += finder.add(float(frame.time or 0), small(frame))
+    return [*found, *finder.rest()]
+
+
+def detected(path: Path, name: str) -> list[float]:
+    """By a detector of PySceneDetect. Raises: ImportError."""
+    import scenedetect
+
+    detector: Any = getattr(scenedetect, name)(min_scene_len=RATE // 2)
+    return [float(start.seconds) for start, _ in scenedetect.detect(str(path), detector)][1:]
+
+
+def matched(found: list[float], right: list[float]) -> tuple[int, int]:
+    """Right cuts that were found, and cuts that are none."""
+    left, hits = list(found), 0
+    for moment in right:
+        near = min(left, key=lambda one: abs(one - moment), default=None)
+        if near is not None and abs(near - moment) <= FOUND_S:
+            left.remove(near)
+            hits += 1
+    return hits, len(left)
+
+
+def report_cuts(made: dict[Path, list[Scene]]) -> None:
+    right = {path: [scene.start for scene in scenes[1:]] for path, scenes in made.items()}
+    print(f"{sum(map(len, right.values()))} joins: found, too many, CPU seconds")
+    for name in ("CutFinder", "ContentDetector", "AdaptiveDetector"):
+        began = process_time()
+        try:
+            told = [
+                matched(cuts_found(path) if name == "CutFinder" else detected(path, name), right[path]) for path in made
+            ]
+        except ImportError:
+            continue
+        hits, extra = (sum(numbers) for numbers in zip(*told, strict=True))
+        print(f"  {name:<18}{hits:>5}{extra:>5}{process_time() - began:>7.1f}")
+
+
+def report_frames(made: dict[Path, list[Scene]]) -> None:
+    for title, windowing in (("even spans", Windowing()), ("shots", Windowing(shots=1))):
+        began, unseen, frames = process_time(), 0, 0
+        for path, scenes in made.items():
+            spans = [one.span for one in VideoDecoder(windowing, Limits()).decode(path) if one.modality == "image"]
+            frames += len(spans)
+            middles = [((span.start or 0) + (span.end or 0)) / 2 for span in spans]
+            unseen += sum(not any(scene.start < middle < scene.end for middle in middles) for scene in scenes)
+        print(
+            f"{title:<12} {frames} frames, {unseen} scenes without one, decoded in {process_time() - began:.1f} s CPU"
+        )
+
+
+def report_search(made: dict[Path, list[Scene]], library: mmsearch.Library) -> None:
+    asked = first = placed = 0
+    for path, scenes in made.items():
+        for scene in scenes:
+            if scene.source.suffix == ".mp4":
+                continue
+            asked += 1
+            hits = library.search(Query(image=scene.source), 1, modalities=["video"])
+            if not hits or hits[0].path != path:
+                continue
+            start, end = hits[0].start or 0.0, hits[0].end or 0.0
+            first += scene.start - NEAR_S < (start + end) / 2 < scene.end + NEAR_S
+            placed += abs(start - scene.start) < NEAR_S and abs(end - scene.end) < NEAR_S
+    print(
+        f"{asked} scenes asked for by their photo: first {first / asked:.1%}, start and end right {placed / asked:.1%}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=10)
+    options = parser.parse_args()
+    photos = sorted((options.shared / "data" / "dev" / "coco").rglob("*.jpg"))
+    photos += sorted((options.shared / "data" / "flickr8k" / "images").rglob("*.jpg"))[:3000]
+    films = sorted((options.shared / "data" / "dev" / "videos").glob("*.mp4"))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "films"
+        place.mkdir()
+        made = {place / f"{n:02d}.mp4": montage(place / f"{n:02d}.mp4", photos, films, n) for n in range(options.count)}
+        report_cuts(made)
+        report_frames(made)
+        with mmsearch.open(Path(folder) / "library", workers=1, extract="off") as library:
+            library.ingest(place)
+            report_search(made, library)
+
+
+if __name__ == "__main__":
+    main()
