@@ -179,7 +179,7 @@ def main() -> None:
         made = {place / f"{n:02d}.mp4": montage(place / f"{n:02d}.mp4", photos, films, n) for n in range(options.count)}
         report_cuts(made)
         report_frames(made)
-        with mmsearch.open(Path(folder) / "library", workers=1, extract="off") as library:
+        with mmsearch.open(Path(folder) / "library", workers=1, ocr="off", speech="off") as library:
             library.ingest(place)
             report_search(made, library)
 
