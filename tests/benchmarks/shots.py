@@ -73,7 +73,10 @@ def montage(path: Path, photos: list[Path], films: list[Path], seed: int) -> lis
 def _shown(source: Path, count: int, chosen: random.Random) -> Iterator[NDArray[np.uint8]]:
     if source.suffix == ".mp4":
         with av.open(str(source)) as container:
-            frames = [one.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray() for one in container.decode(video=0)]
+            frames = [
+                np.asarray(one.reformat(WIDTH, HEIGHT, "rgb24").to_ndarray(), np.uint8)
+                for one in container.decode(video=0)
+            ]
         first = chosen.randrange(max(1, len(frames) - count))
         yield from frames[first : first + count]
         return
