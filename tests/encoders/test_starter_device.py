@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmsearch.core import registry
-from mmsearch.encoders import device
+from mmsearch.encoders import device, model_store
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import halving, resolve, sent
 from mmsearch.encoders.lazy import LazyEncoder
@@ -22,7 +22,6 @@ from mmsearch.encoders.open_clip.towers import OpenClipText
 from mmsearch.encoders.starter import audio, conse, image, text
 from mmsearch.encoders.starter.text import StarterText
 from mmsearch.encoders.tower import Loaded
-from mmsearch.encoders import model_store
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.errors import EncodeError, InvalidInput, WeightsError
 from mmsearch.types import EncoderSpec, Segment
