@@ -82,7 +82,10 @@ def test_starter_open_reads_nothing_that_captions_taught() -> None:
     command = [sys.executable, "-c", PROGRAM, "starter-open", "starter"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=True)
     shared = ["concepts.safetensors", "efficientnet-lite2-9656183e.pth"]
-    assert json.loads(done.stdout) == [[shared, False], [["captions_2.safetensors", *shared], True]]
+    first, second = json.loads(done.stdout)
+    assert first == [shared, False]
+    # What was verified for the first is not opened for that again.
+    assert "captions_2.safetensors" in second[0] and set(second[0]) <= {"captions_2.safetensors", *shared} and second[1]
 
 
 def test_neutral_pictures_are_packaged_for_both_spaces() -> None:
