@@ -32,6 +32,7 @@ export function Card({ hit, index, row, selected, onSelect, onOpen }) {
           <${Level} level=${hit.level} confidence=${hit.confidence} />
           ${hit.start != null && kind !== "text" && html`<span class="at">${clock(hit.start)}</span>`}
           ${hit.place && html`<span class="at">${hit.place}</span>`}
+          ${TEXT.source[hit.source] && html`<span class="told" title=${hit.passage}>${TEXT.source[hit.source]} “<bdi>${hit.passage}</bdi>”</span>`}
           ${hit.moments?.length > 1 && html`<span class="at">${TEXT.moments(hit.moments.length)}</span>`}
           ${hit.duplicates?.length > 0 && html`<span class="at">+ ${TEXT.copies(hit.duplicates.length)}</span>`}
         </span>

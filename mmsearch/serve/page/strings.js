@@ -104,6 +104,7 @@ export const TEXT = {
   searching: "Searching",
   loading: "Loading",
   loadingModel: "The models are still loading. Words can be searched already.",
+  source: { said: "said", written: "written" },
   moments: (count) => plural(count, "moment", "moments"),
   copies: (count) => plural(count, "copy", "copies"),
   select: (name) => `Select ${name}`,
@@ -136,7 +137,7 @@ export const TEXT = {
   position: (n, of) => `${n} of ${of}`,
   facts: {
     folder: "Folder", kind: "Kind", size: "Size", dimensions: "Dimensions", duration: "Length", taken: "Taken",
-    modified: "Changed", camera: "Camera", place: "Place", title: "Title", tags: "Tags", moment: "Moment", page: "Page",
+    modified: "Changed", camera: "Camera", place: "Place", title: "Title", tags: "Tags", moment: "Moment", said: "Said", written: "Written", page: "Page",
     level: "Sureness", cosine: "Cosine", keyword_score: "Words", copies: "Copies", members: "Files beside it",
   },
   confidence: (value) => `${Math.round(value * 100)} %`,

@@ -134,6 +134,7 @@ function Side({ hit, asked, may, onSimilar }) {
     ["place", item?.gps && item.gps.map((one) => one.toFixed(4)).join(", "), item?.gps],
     ["title", html`<${Name}>${item?.title}<//>`, item?.title],
     ["moment", `${clock(hit.start)} – ${clock(hit.end)}`, hit.start != null && hit.modality !== "text"],
+    [hit.source, html`<q dir="auto">${hit.passage}</q>`, TEXT.source[hit.source] && hit.passage],
     ["page", hit.place || hit.page, hit.place || hit.page],
     ["copies", html`<ul>${hit.duplicates?.map((path) => html`<li key=${path}><${Name}>${path}<//></li>`)}</ul>`, hit.duplicates?.length],
     ["members", html`<ul>${hit.members?.map((path) => html`<li key=${path}><${Name}>${path}<//></li>`)}</ul>`, hit.members?.length],
