@@ -59,8 +59,6 @@ def export(
 
     Any program can read its files (JSON Lines, .npy), and `mmsearch import` merges them into another library.
     """
-    if keep and not anonymise:
-        raise click.UsageError("--keep goes with --anonymise: without it nothing is left out")
     left_out = [one for one in IDENTIFYING if anonymise and one not in keep]
     with open_library(library) as opened:
         done = opened.export(folder, anonymise=left_out, vectors=not without_vectors)

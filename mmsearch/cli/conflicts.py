@@ -69,6 +69,7 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
     ),
     "service install": (Need("--token-file", "--serve"),),
     "transcript": (Exclusion("--srt", "--vtt", _FORMS), Exclusion("--json", "--srt --vtt", _FORMS)),
+    "export": (Need("--keep", "--anonymise"),),
     "items": (Exclusion("--count", "--json", "--count prints a number"),),
     "doctor": (Exclusion("--paths", "--device --precision", "nothing is computed"),),
     "train projection": (

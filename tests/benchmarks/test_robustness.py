@@ -86,8 +86,8 @@ def given() -> StarterData:
     return StarterData(CaptionedPhotos(features, classes, texts), known, others, others, copies)
 
 
-def loss(task: recipe.CaptionTask) -> float:
-    return float(task.loss(torch.arange(8), np.random.default_rng(0)).detach())
+def loss(task: recipe.CaptionTask, seed: int = 0) -> float:
+    return float(task.loss(torch.arange(8), np.random.default_rng(seed)).detach())
 
 
 def test_without_augmentation_and_attack_the_starter_trains_unchanged(given: StarterData) -> None:
@@ -120,4 +120,5 @@ def test_augmentation_and_attacks_change_the_training_input(given: StarterData) 
     for task in (plain, attacked, augmented):
         task.module.eval()
     assert loss(attacked) > loss(plain) + 0.01
-    assert abs(loss(augmented) - loss(plain)) > 0.01
+    # Which copies are taken is drawn; without any the losses are the same.
+    assert max(abs(loss(augmented, seed) - loss(plain, seed)) for seed in range(5)) > 0.01

@@ -16,7 +16,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
 from mmsearch.types import Hit, Query
 
-PLACES = ("index", "train", "model", "extract")
+PLACES = ("index", "train", "model", "extract", "privacy", "tokens", "audit")
 """Properties of a library that have methods of their own."""
 
 HITS = tuple(
@@ -82,6 +82,7 @@ ANSWERS: dict[str, Any] = {
     "set_meta": 7,
     "status": fake(mmsearch.Status),
     "failures": [fake(mmsearch.Failure)],
+    "mend": 7,
     "doctor": [mmsearch.Finding("a", "ok", "b")],
     "locations": [fake(mmsearch.Location)],
     "remove": 7,
@@ -105,6 +106,20 @@ ANSWERS: dict[str, Any] = {
     "extract.drop": fake(mmsearch.ExtractionDropped),
     "extract.transcript": (mmsearch.TextLine("Good morning.", 0.5, 2.0),),
     "extract.subtitles": lambda path, form: f"as {form}",
+    "privacy.set": None,
+    "privacy.show": fake(mmsearch.KeptFacts),
+    "privacy.apply": fake(mmsearch.Reduced),
+    "privacy.places_unasked": None,
+    "tokens.create": "a token",
+    "tokens.list": [fake(mmsearch.AccessToken)],
+    "tokens.revoke": None,
+    "audit.record": None,
+    "audit.entries": [
+        dataclasses.replace(fake(mmsearch.AuditEntry), number=n, who="word" if n % 2 else "ann", items=())
+        for n in range(1, 10)
+    ],
+    "audit.verify": mmsearch.AuditCheck(7, "7:head", ()),
+    "get_many": [],
     "train.models": [fake(mmsearch.TrainedModel)],
     "train.labels": fake(mmsearch.TrainedHead),
     "train.apply": fake(mmsearch.ActiveSpace),
@@ -113,6 +128,10 @@ ANSWERS: dict[str, Any] = {
     **dict.fromkeys(("train.projection", "train.adapter", "train.fusion", "train.resume"), fake(TrainingResult)),
 }
 """Method -> what it answers, or the function that does."""
+
+
+ATTRIBUTES: dict[str, Any] = {"privacy.keeping": mmsearch.Keeping()}
+"""Attribute that is no method -> its value."""
 
 
 class RecordedLibrary:
@@ -135,6 +154,8 @@ class RecordedLibrary:
     def __getattr__(self, name: str) -> Any:
         if name in PLACES:
             return RecordedLibrary(self._calls, f"{name}.")
+        if self._place + name in ATTRIBUTES:
+            return ATTRIBUTES[self._place + name]
         return self._method(self._place + name)
 
     def _method(self, name: str) -> Callable[..., Any]:

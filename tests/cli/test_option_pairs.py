@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "export": ["new"], "import": ["FOLDER"], "tag": ["FILE", "--add", "b"], "evaluate": ["FILE"],
     "train labels": ["FILE"], "train drop": ["name"], "model add": ["name"], "model switch": ["name"],
     "model drop": ["name"], "extract add": ["name"], "extract drop": ["name"], "transcript": ["FILE"],
+    "token create": ["ann"], "token revoke": ["ann"],
     "connect": ["a", "b", "--name", "c"], "service install": ["FOLDER"], "watch": ["FOLDER"],
 }  # fmt: skip
 """What a command is given besides the pair. FILE and FOLDER are there."""

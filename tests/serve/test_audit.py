@@ -15,9 +15,10 @@ from tests.generated import words
 from tests.serve.running import API, Running, anonymous, running
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("audited")) as made:
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Running]:
+    """For one test alone: what is noted stays noted."""
+    with running(tmp_path / "audited") as made:
         yield made
 
 
