@@ -38,10 +38,10 @@ QUIET_S = 20.0
 VOICE = {"min_silence_duration_ms": 500, "speech_pad_ms": 200, "min_speech_duration_ms": 250}
 """Options of the voice detector."""
 
-SHORTEST_S, AFTER_S = 10.0, 2.0
+SHORTEST_S, AFTER_S = 20.0, 2.0
 """Seconds of a window that are encoded at least, and of silence after its sound. A whole one has 30, mostly silence
-where a clip is short, and costs as much. English and Italian words are as good (`python -m tests.benchmarks.said`),
-French ones perhaps not: of 65 words 18 were wrong, and 15 with a whole window."""
+where a clip is short, and costs as much. Of 50 prompts in French 22.1 % of the words are wrong so, 20.7 with a whole
+window; with 10 s at least, of 20 prompts 29.7 for 25.9 (`python -m tests.benchmarks.said`)."""
 
 TOKENS_EACH_S, TOKENS_BESIDES, MOST_TOKENS = 20, 10, 440
 """Bound what is written for so much voice: nobody says more in a second, a loop goes on to the end of what fits."""
