@@ -138,8 +138,9 @@ def test_a_slide_show_at_a_changing_rate_is_cut_at_its_slides(tmp_path: Path) ->
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     found = shots(tmp_path / "slides.mkv")
-    assert [shows(one) for one in found][:4] == [0, 1, 2, 3]
-    assert places(found)[:3] == [(0.0, 4.0), (4.0, 9.0), (9.0, 9.5)]
+    assert [shows(one) for one in found] == [0, 1, 2, 3]
+    # The last slide is seen for a tenth of a second: too short for a shot of its own.
+    assert places(found) == [(0.0, 4.0), (4.0, 9.0), (9.0, 9.5), (9.5, pytest.approx(16.1))]
 
 
 @pytest.mark.parametrize("colours", [("red",), ("red", "green"), ("red", "green", "blue", "red")])
