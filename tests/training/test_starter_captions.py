@@ -158,8 +158,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_caption_training_learns_and_shuffled_captions_give_chance() -> None:
     given, unseen = made(400), made(100, 1).photos
     learned = recipe.recalls(captions.unpacked(recipe.trained(given, 0)), unseen)
-    assert learned["words-image R@10"] > 40
-    assert learned["image-words R@10"] > 40
+    assert learned["words-image R@10"] > 35
+    assert learned["image-words R@10"] > 35
     mixed = recipe.recalls(captions.unpacked(recipe.trained(starter_data.shuffled(given, 0), 0)), unseen)
     assert mixed["words-image R@10"] < 20, "chance is 10 %"
 

@@ -16,7 +16,7 @@ import mmsearch
 HERE = Path(__file__).resolve().parent
 SPACE = "starter"
 """It knows things, vehicles and animals, but not persons: "siglip2-b-16" does (mmsearch help models)."""
-ALARMS = ("a person at the door", "a vehicle on the road", "a man in a kitchen")
+ALARMS = ("a person at the door", "a vehicle on the road", "somebody cooking")
 
 PASSING = {
     "0712.mp4": "buses-on-a-wet-road.jpg",
