@@ -41,7 +41,7 @@ def reduce_facts(connection: Connection, keeping: Keeping) -> Reduced:
             continue
         cut.append(content)
         lost = set(keeping.lost_texts(metadata))
-        changed = {"meta": kept, **{name: value for name, value in filter_columns(kept).items()}}
+        changed = {"meta": kept, **filter_columns(kept)}
         connection.execute(update(Content).where(Content.id == content).values(changed))
         tags += _forget_tags(connection, content, metadata, keeping)
         passages += _forget_words(connection, content, modality, bool(metadata.get("sidecar")), lost)

@@ -179,31 +179,29 @@ def embedded_words(texts: Sequence[str]) -> Vectors:
 
 def cutout_pictures(data: Path, limit: int | None, kept: Path) -> OtherPictures:
     """Of every fourth photo of `train`, kept likewise. Raises: InvalidInput, LibraryError, MediaError."""
-    names = list(read_captions(data, "train", limit))[1::EVERY]
-    if not kept.exists():
-        _log.info("encoding %d cut-outs", len(names))
-        draw = np.random.default_rng(0)
-        paths = [data / "images" / name for name in names]
-        features, classes = features_of(paths, lambda encoder, segment: cutout(encoder.prepare(segment), draw))
-        arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
-        checkpoint.write_whole(serialised(arrays), kept)
-    stored = load_file(kept)
-    if len(stored["features"]) != len(names):
-        raise InvalidInput(f"{kept} is of other photos", hint="delete it, or choose another output folder")
-    return OtherPictures(stored["features"].astype(np.float32), stored["classes"])
+    draw = np.random.default_rng(0)
+    return _every_fourth(data, limit, kept, lambda encoder, segment: cutout(encoder.prepare(segment), draw))
 
 
 def damaged_copies(data: Path, limit: int | None, kept: Path) -> OtherPictures:
     """Of every fourth photo of `train` one with noise or blur, kept likewise. Raises: as `cutout_pictures`."""
+    draw = np.random.default_rng(1)
+    return _every_fourth(
+        data,
+        limit,
+        kept,
+        lambda encoder, segment: encoder.prepare(replace(segment, data=damaged(np.asarray(segment.data), draw))),
+    )
+
+
+def _every_fourth(
+    data: Path, limit: int | None, kept: Path, prepare: Callable[[RegionImage, Segment], Prepared]
+) -> OtherPictures:
+    """What `prepare` makes of every `EVERY`th photo, as it is kept, or made and kept."""
     names = list(read_captions(data, "train", limit))[1::EVERY]
     if not kept.exists():
-        _log.info("encoding %d damaged photos", len(names))
-        draw = np.random.default_rng(1)
-        paths = [data / "images" / name for name in names]
-        features, classes = features_of(
-            paths,
-            lambda encoder, segment: encoder.prepare(replace(segment, data=damaged(np.asarray(segment.data), draw))),
-        )
+        _log.info("encoding %d pictures for %s", len(names), kept.name)
+        features, classes = features_of([data / "images" / name for name in names], prepare)
         arrays: dict[str, NDArray[Any]] = {"features": features.astype(np.float16), "classes": classes}
         checkpoint.write_whole(serialised(arrays), kept)
     stored = load_file(kept)
