@@ -46,6 +46,9 @@ CACHE_KIB = 16 * 1024
 
 _UNWRITABLE = "unwritable"
 
+SEEN = "seen"
+"""In `info` of a connection: what was read in its present snapshot and will be asked for again."""
+
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
 
@@ -161,7 +164,9 @@ class Readers:
                 connection = self._taken()
                 raw = driver(connection)
                 raw.execute("BEGIN")
+                connection.info[SEEN] = {}
                 yield connection
+                del connection.info[SEEN]
                 if connection.in_transaction():
                     connection.rollback()
                 else:
@@ -169,6 +174,7 @@ class Readers:
             except BaseException as error:
                 if connection is not None:
                     with suppress(DatabaseError, sqlite3.Error):
+                        connection.info.pop(SEEN, None)
                         connection.close()
                 if is_of_catalog(error):
                     raise translate(error, Path(self._engine.url.database or "")) from error

@@ -159,8 +159,13 @@ class ResolvedSegment(NamedTuple):
     content_id: int
     item_id: int
     path: bytes
+    """Empty while it was not read."""
     modality: Modality
     matched: Modality
+    alone: bool = False
+    """Whether the item is known to share its group key with no other present one."""
+    single: bool = False
+    """Whether a decoder is known to have made of the content this segment and no other."""
 
 
 @dataclass(frozen=True, slots=True)

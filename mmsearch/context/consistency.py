@@ -52,5 +52,8 @@ class ConsistentReads(Resources):
 
     def serving(self, record: SpaceRecord | None) -> tuple[Space, SpaceRecord]:
         """The space that an answer began with, though another one may be active by now. Raises: as `embedding`."""
+        if record is not None and record == self._active:
+            # Read by the answer itself a moment ago; and whether it still serves is asked in the end.
+            return self.space_of(record), record
         space, active = self.embedding()
         return (space, active) if record in (None, active) else (self.space_of(record), record)

@@ -79,7 +79,13 @@ def content_profiles(
     Args:
         cache: The vectors that were read to find the items.
     """
-    outlines = item_outlines(snapshot, space, [one.item_id for one in items])
+    outlines = [
+        ItemOutline(one.item_id, one.content_id, ((one.matched, 1),), one.segment_id)
+        for one in items
+        if one.single and one.matched is not None
+    ]
+    if len(outlines) < len(items):
+        outlines += item_outlines(snapshot, space, [one.item_id for one in items if not one.single])
     short = _single_vectors(snapshot, space, outlines, cache)
     comparable: dict[tuple[Modality, ...], set[int]] = {}
     for outline in outlines:
@@ -126,8 +132,11 @@ def deduplicate(
         whole: Whether the ranking ends with the last item.
     """
     own = [profiles.get(item.item_id) or ContentProfile(-1 - place, {}) for place, item in enumerate(items)]
+    possible = list(possible_duplicates(own, thresholds))
+    if not any(possible):  # as mostly
+        return list(items), len(items) if whole else max(len(items) - REACH, 0)
     groups: dict[int, _DuplicateGroup] = {}
-    for place, (item, before) in enumerate(zip(items, possible_duplicates(own, thresholds), strict=True)):
+    for place, (item, before) in enumerate(zip(items, possible, strict=True)):
         leader = None
         for n in before:
             group = groups.get(n)

@@ -15,7 +15,7 @@ however deep it is looked for, and pages laid together are the whole list.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmsearch.calibration import default_level
@@ -92,11 +92,9 @@ def answer_queries(
     for query in resolved:
         require_mode(options.mode, query_text(query))
     if options.mode == "keyword":
-        return [_answer(_Request(query, options, context, serving, None)) for query in resolved]
+        return [_answer(query, options, context, serving) for query in resolved]
     embedded = embed_for_search(resolved, context, serving)
-    return [
-        _answer(_Request(query, options, context, serving, one)) for query, one in zip(resolved, embedded, strict=True)
-    ]
+    return [_answer(query, options, context, serving, one) for query, one in zip(resolved, embedded, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +126,16 @@ class _Request:
         return {value.item_id: os.fsencode(value.path) for value in values}
 
 
-def _answer(request: _Request) -> list[Hit]:
+def _answer(
+    query: Query,
+    options: SearchOptions,
+    context: LibraryContext,
+    serving: SpaceRecord | None,
+    embedded: Callable[[], EmbeddedQuery] | None = None,
+) -> list[Hit]:
     # Lists are searched at what is committed by then; if that is later, `unmoved` has it all made anew.
-    with request.context.catalog().hold():
-        return _page(request)
+    with context.catalog().hold():
+        return _page(_Request(query, options, context, serving, embedded() if embedded else None))
 
 
 def _page(request: _Request) -> list[Hit]:

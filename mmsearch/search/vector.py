@@ -1,20 +1,27 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
+from mmsearch.catalog.items import paths_of_items
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.core.filters.ast import Filter
+from mmsearch.indexing.owners import Owners
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.search.shared_lists import SearchedLists
-from mmsearch.types import Modality, Neighbours, Vectors
+from mmsearch.types import Ids, Modality, Neighbours, Vectors
 from mmsearch.vectors.rank import exact_scores
 
 ScoredSegments = list[tuple[float, ResolvedSegment]]
@@ -32,6 +39,11 @@ class _Candidate(NamedTuple):
     @property
     def place(self) -> tuple[float, float, bytes]:
         return self.order, -self.cosine, self.found.path
+
+    @property
+    def place_of_segment(self) -> tuple[float, float, int]:
+        """Among the segments of its item."""
+        return self.order, -self.cosine, self.found.segment_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +77,7 @@ class VectorSearch:
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
         self._note_lists(neighbours)
-        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
+        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter, self.lists)
         # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
         certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
         count = min([depth.items, *certain])
@@ -74,11 +86,14 @@ class VectorSearch:
 
     def _ranked(self, by_list: Mapping[ListKey, ScoredSegments], count: int) -> list[RankedItem]:
         calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
-        merged = _merge(
-            _Candidate(-self.evidence(key, cosine) if calibrated else place, cosine, found)
-            for key, items in by_list.items()
-            for place, (cosine, found) in enumerate(items)
-        )[:count]
+        candidates: list[_Candidate] = []
+        for key, items in by_list.items():
+            if calibrated:
+                orders = [-evidence for evidence in self._evidence_of(key, (cosine for cosine, _ in items))]
+            else:
+                orders = list(range(len(items)))
+            candidates += [_Candidate(order, *item) for order, item in zip(orders, items, strict=True)]
+        merged = _with_paths(_merge(candidates, self.catalog)[:count], self.catalog)
         return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
 
     def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
@@ -92,17 +107,23 @@ class VectorSearch:
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
-        return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
+        return next(self._evidence_of(key, (cosine,)))
+
+    def _evidence_of(self, key: ListKey, cosines: Iterable[float]) -> Iterator[float]:
+        """The same of several."""
+        meaning, logit = self.kind.meaning(key.item, key.segment), self.calibrator.logit
+        return (meaning * softplus(logit(key, cosine)) for cosine in cosines)
 
     def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
         with self.catalog.reading() as snapshot:
             segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
-        best = _merge(
+        candidates = [
             _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
             for found, cosine in zip(segments, exact_scores(self.vector[0], vectors).tolist(), strict=True)
-        )
+        ]
+        best = _merge(candidates, self.catalog)
         return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
 
     def _key(self, found: ResolvedSegment) -> ListKey:
@@ -137,28 +158,54 @@ def softplus(logit: float) -> float:
 
 
 def _items_by_list(
-    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
+    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None, lists: SearchedLists
 ) -> dict[ListKey, ScoredSegments]:
     """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at least."""
+    made: dict[ListKey, ScoredSegments] = {}
     with catalog.reading() as snapshot:
-        return {key: _items_of_list(snapshot, key, found, k, filter) for key, found in neighbours.items()}
+        generation, _, commit_id = current_commit(snapshot)
+        for key, found in neighbours.items():
+            owners = lists.owners(key) if filter is None else None
+            if owners is not None and owners.commit != (generation, commit_id):
+                owners = None
+            made[key] = _items_of_list(snapshot, key, found, k, partial(_resolved, filter, owners))
+    return made
 
 
 def _items_of_list(
-    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
+    snapshot: Snapshot,
+    key: ListKey,
+    neighbours: Neighbours,
+    k: int,
+    resolve: Callable[[Snapshot, ListKey, Ids], Sequence[ResolvedSegment]],
 ) -> ScoredSegments:
     ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
     # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
     for count in (k, len(ids)):
         first = ids[:count]
-        resolved = (
-            placed_segments(snapshot, key, first) if filter is None else resolve_segments(snapshot, first, filter)
-        )
-        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolved)
+        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolve(snapshot, key, first))
         # Further segments score less than what is found, or may tie with it.
         if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1][0]):
             break
     return items
+
+
+def _resolved(
+    filter: Filter | None, owners: Owners | None, snapshot: Snapshot, key: ListKey, segment_ids: Ids
+) -> Sequence[ResolvedSegment]:
+    """Every (segment, present path) pair of segments of a list; paths are left out that are only needed for ties."""
+    if filter is not None:
+        return resolve_segments(snapshot, segment_ids, filter)
+    if owners is None:
+        return placed_segments(snapshot, key, segment_ids)
+    found, unknown = list[ResolvedSegment](), list[int]()
+    for segment, owner in zip(segment_ids.tolist(), owners.of(segment_ids), strict=True):
+        if owner is None or owner.item_id < 0:
+            unknown.append(segment)
+        else:
+            (content, item, alone, single) = owner
+            found.append(ResolvedSegment(segment, content, item, b"", key.item, key.segment, alone, single))
+    return found + placed_segments(snapshot, key, np.array(unknown, np.int64)) if unknown else found
 
 
 def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> ScoredSegments:
@@ -168,21 +215,47 @@ def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegme
         known = best.get(found.item_id)
         if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
             best[found.item_id] = (score, found)
+    # Two items of one content have been read with their paths.
     return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
-def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+def _merge(candidates: Iterable[_Candidate], catalog: Catalog) -> list[_Candidate]:
     """The items of all lists, best first, each once, by its first segment of those that are equally good."""
     best: dict[int, _Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.found.item_id)
-        if known is None or (candidate.place, candidate.found.segment_id) < (known.place, known.found.segment_id):
+        if known is None or candidate.place_of_segment < known.place_of_segment:
             best[candidate.found.item_id] = candidate
-    return sorted(best.values(), key=lambda candidate: candidate.place)
+    merged = sorted(best.values(), key=lambda one: (one.order, -one.cosine))
+    if any(one.order == other.order and one.cosine == other.cosine for one, other in pairwise(merged)):
+        merged = sorted(_with_paths(merged, catalog), key=lambda one: one.place)
+    return merged
+
+
+def _with_paths(candidates: Sequence[_Candidate], catalog: Catalog) -> Sequence[_Candidate]:
+    """The same, each with its path."""
+    missing = [one.found.item_id for one in candidates if not one.found.path]
+    if not missing:
+        return candidates
+    with catalog.reading() as snapshot:
+        paths = paths_of_items(snapshot, missing)
+    return [
+        one if one.found.path else one._replace(found=one.found._replace(path=paths[one.found.item_id]))
+        for one in candidates
+    ]
 
 
 def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
     found = candidate.found
     return RankedItem(
-        found.item_id, found.segment_id, found.path, found.modality, candidate.cosine, found.matched, evidence
+        found.item_id,
+        found.segment_id,
+        found.path,
+        found.modality,
+        candidate.cosine,
+        found.matched,
+        evidence,
+        content_id=found.content_id,
+        alone=found.alone,
+        single=found.single,
     )
