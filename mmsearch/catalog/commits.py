@@ -25,6 +25,10 @@ class CommitState(NamedTuple):
     """Tells the commit from one of the same generation in another copy of the library; 0 where there was none yet."""
 
 
+class Moved(Exception):
+    """Something was committed while an answer was made that is to be of one commit: it has to be made anew."""
+
+
 def current_commit(connection: Connection) -> CommitState:
     """The last commit of the catalog. Raises: CatalogDamaged."""
     seen = connection.info.get(SEEN)

@@ -150,6 +150,10 @@ class Readers:
             finally:
                 self._held.connection = None
 
+    def is_held(self) -> bool:
+        """Whether this thread holds a snapshot."""
+        return getattr(self._held, "connection", None) is not None
+
     def joined(self) -> AbstractContextManager[Connection]:
         """The snapshot that this thread holds, or one for this alone."""
         held = getattr(self._held, "connection", None)

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, literal, select, type_coerce
 
@@ -28,8 +27,7 @@ KEPT_FILTERS = 64
 """Filters whose statement is kept."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ItemOutline:
+class ItemOutline(NamedTuple):
     """What an item holds."""
 
     item_id: int

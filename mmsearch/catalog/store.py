@@ -79,6 +79,7 @@ class Catalog:
         self.version = version
         self._engine = connect(path)
         self._readers = Readers(self._engine)
+        self.is_held = self._readers.is_held
         self._closed = False
         self.originals = Originals(
             path.parent, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)

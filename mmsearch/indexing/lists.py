@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.catalog import ListKey, Snapshot
-from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.commits import Moved, current_commit
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_segments
 from mmsearch.core.atomic import told
@@ -69,6 +69,8 @@ class Lists(OpenLists):
             filter: Keeps segments of items that match, exactly: the k nearest of those. The length is then how many
                 match, or, where k were found without counting them, still that of the list.
             vector_cache: Keeps the vectors that are read from the catalog.
+
+        Raises: Moved if the caller's thread holds a snapshot that is of the past.
         """
         # Mostly the lists are of what this thread sees, and nothing has to be brought up to date.
         if not any(map(self._is_replaced, self._at[1])):
@@ -79,7 +81,11 @@ class Lists(OpenLists):
         while True:
             self.refresh(modalities)
             with self._catalog.latest() as snapshot:
+                commit = current_commit(snapshot)
                 found = self._search_at(snapshot, queries, k, modalities, filter, vector_cache)
+            if self._catalog.is_held() and self._catalog.read(current_commit) != commit:
+                # What is read beside would be of the past that is held.
+                raise Moved
             if found is not None:
                 return found
 

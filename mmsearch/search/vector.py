@@ -1,7 +1,7 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -35,10 +35,6 @@ class _Candidate(NamedTuple):
     """Smaller is better, in whatever list: a place, or the negative of the evidence."""
     cosine: float
     found: ResolvedSegment
-
-    @property
-    def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.cosine, self.found.path
 
     @property
     def place_of_segment(self) -> tuple[float, float, int]:
@@ -88,13 +84,13 @@ class VectorSearch:
         calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
         candidates: list[_Candidate] = []
         for key, items in by_list.items():
+            orders: Sequence[float] = range(len(items))
             if calibrated:
-                orders = [-evidence for evidence in self._evidence_of(key, (cosine for cosine, _ in items))]
-            else:
-                orders = list(range(len(items)))
-            candidates += [_Candidate(order, *item) for order, item in zip(orders, items, strict=True)]
-        merged = _with_paths(_merge(candidates, self.catalog)[:count], self.catalog)
-        return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
+                orders = [-evidence for evidence in self._evidence_of(key, [cosine for cosine, _ in items])]
+            candidates += [
+                _Candidate(order, cosine, found) for order, (cosine, found) in zip(orders, items, strict=True)
+            ]
+        return _ranked_items(_merge(candidates, self.catalog)[:count], calibrated, self.catalog)
 
     def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
         """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
@@ -107,12 +103,12 @@ class VectorSearch:
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
-        return next(self._evidence_of(key, (cosine,)))
+        return self._evidence_of(key, (cosine,))[0]
 
-    def _evidence_of(self, key: ListKey, cosines: Iterable[float]) -> Iterator[float]:
+    def _evidence_of(self, key: ListKey, cosines: Iterable[float]) -> list[float]:
         """The same of several."""
-        meaning, logit = self.kind.meaning(key.item, key.segment), self.calibrator.logit
-        return (meaning * softplus(logit(key, cosine)) for cosine in cosines)
+        meaning = self.kind.meaning(key.item, key.segment)
+        return [meaning * softplus(logit) for logit in self.calibrator.logits(key, cosines)]
 
     def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
@@ -124,7 +120,7 @@ class VectorSearch:
             for found, cosine in zip(segments, exact_scores(self.vector[0], vectors).tolist(), strict=True)
         ]
         best = _merge(candidates, self.catalog)
-        return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
+        return {one.item_id: one for one in _ranked_items(best, calibrated, self.catalog)}
 
     def _key(self, found: ResolvedSegment) -> ListKey:
         return ListKey(self.space.name, found.modality, found.matched)
@@ -228,34 +224,34 @@ def _merge(candidates: Iterable[_Candidate], catalog: Catalog) -> list[_Candidat
             best[candidate.found.item_id] = candidate
     merged = sorted(best.values(), key=lambda one: (one.order, -one.cosine))
     if any(one.order == other.order and one.cosine == other.cosine for one, other in pairwise(merged)):
-        merged = sorted(_with_paths(merged, catalog), key=lambda one: one.place)
+        paths = _paths_of(merged, catalog)
+        merged.sort(key=lambda one: (one.order, -one.cosine, paths[one.found.item_id]))
     return merged
 
 
-def _with_paths(candidates: Sequence[_Candidate], catalog: Catalog) -> Sequence[_Candidate]:
-    """The same, each with its path."""
-    missing = [one.found.item_id for one in candidates if not one.found.path]
-    if not missing:
-        return candidates
-    with catalog.reading() as snapshot:
-        paths = paths_of_items(snapshot, missing)
+def _paths_of(candidates: Sequence[_Candidate], catalog: Catalog) -> dict[int, bytes]:
+    """Item id -> path."""
+    paths = {one.found.item_id: one.found.path for one in candidates}
+    if missing := [item for item, path in paths.items() if not path]:
+        with catalog.reading() as snapshot:
+            paths |= paths_of_items(snapshot, missing)
+    return paths
+
+
+def _ranked_items(candidates: Sequence[_Candidate], calibrated: bool, catalog: Catalog) -> list[RankedItem]:
+    paths = _paths_of(candidates, catalog)
     return [
-        one if one.found.path else one._replace(found=one.found._replace(path=paths[one.found.item_id]))
-        for one in candidates
+        RankedItem(
+            found.item_id,
+            found.segment_id,
+            paths[found.item_id],
+            found.modality,
+            cosine,
+            found.matched,
+            -order if calibrated else None,
+            content_id=found.content_id,
+            alone=found.alone,
+            single=found.single,
+        )
+        for order, cosine, found in candidates
     ]
-
-
-def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
-    found = candidate.found
-    return RankedItem(
-        found.item_id,
-        found.segment_id,
-        found.path,
-        found.modality,
-        candidate.cosine,
-        found.matched,
-        evidence,
-        content_id=found.content_id,
-        alone=found.alone,
-        single=found.single,
-    )
