@@ -15,6 +15,7 @@ from mmsearch.core.version import VERSION
 from mmsearch.errors import CatalogDamaged
 from mmsearch.library import Library
 from mmsearch.search import pipeline
+from mmsearch.search import query as queries
 from mmsearch.search import vector as retrieval
 from mmsearch.types import Query, QueryPart, Span, StoredVector, Vectors
 from tests import tiny
@@ -129,7 +130,7 @@ def test_a_search_is_made_anew_where_a_commit_comes_before_it_reads(
         space = catalog.read(active_space)
         assert space is not None
         first = library.search(query(), dedup=False)
-        embed, asked = pipeline.embed_for_search, list[Any]()
+        embed, asked = queries.embed_for_search, list[Any]()
 
         def moved(*given: Any) -> Any:
             if not asked:  # while words are encoded, for example
