@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import layouts
 from mmsearch.catalog.records import ListKey
-from mmsearch.catalog.segments import DECODED, REGION, SOURCED
+from mmsearch.catalog.segments import DECODED
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import Content, ItemRow, SegmentRow, SpaceRow
 from mmsearch.types import Ids
@@ -27,8 +27,7 @@ class OwnerRows:
     segments: Ids
     contents: Ids
     items: Ids
-    """The one present item that holds the content; below 0 where there are several, or none, and of regions, of which
-    a ranking asks more."""
+    """The one present item that holds the content; below 0 where there are several, or none."""
     alone: NDArray[np.bool_]
     """Whether no other present item has the item's group key."""
     single: NDArray[np.bool_]
@@ -56,13 +55,9 @@ _CHANGED = Statement(select(Content.id).where(Content.changed > bindparam("since
 
 _OWN_LAYOUT = SegmentRow.layout == layouts.layout_of_space(SpaceRow.name, bindparam("space"))
 
-_PARTS: Any = select(
-    SegmentRow.id,
-    SegmentRow.content_id,
-    SegmentRow.modality == bindparam("segment"),
-    DECODED,
-    SegmentRow.ordinal >= SOURCED[REGION],
-).where(_OWN_LAYOUT)
+_PARTS: Any = select(SegmentRow.id, SegmentRow.content_id, SegmentRow.modality == bindparam("segment"), DECODED).where(
+    _OWN_LAYOUT
+)
 _KINDS: Any = select(Content.id).where(Content.modality == bindparam("item"))
 _HOLDERS: Any = (
     select(ItemRow.content_id, func.count(), func.min(ItemRow.id))
@@ -128,7 +123,7 @@ def _composed(
     shared: Ids,
 ) -> OwnerRows:
     parts_of, kinds_of, holders_of = statements
-    parts = _numbers(connection, parts_of, 5, space=key.space, segment=key.segment, **asked)
+    parts = _numbers(connection, parts_of, 4, space=key.space, segment=key.segment, **asked)
     kinds = _numbers(connection, kinds_of, 1, item=key.item, **asked)[:, 0]
     holders = _numbers(connection, holders_of, 3, **asked)
     made, counts = np.unique(parts[parts[:, 3] == 1, 1], return_counts=True)
@@ -138,7 +133,6 @@ def _composed(
     one = held >= 0
     one[one] = holders[held[one], 1] == 1
     items[one] = holders[held[one], 2]
-    items[own[:, 4] == 1] = -1
     single = (own[:, 3] == 1) & np.isin(contents, made[counts == 1])
     return OwnerRows(own[:, 0].copy(), contents, items, ~np.isin(items, shared), single)
 
