@@ -113,10 +113,16 @@ class Lists(OpenLists):
             read = partial(fetch_vectors, snapshot, self._space)
             fetch = partial((vector_cache or VectorCache()).fetch, read=read)
             found = {
-                key: nearest_matching(snapshot, filter, key, IndexSnapshot(one, fetch), queries, k)
+                key: nearest_matching(
+                    snapshot, filter, key, IndexSnapshot(one, fetch, self._owners_at(key, commit)), queries, k
+                )
                 for key, one in loaded.items()
             }
             return {key: one[0] for key, one in found.items()}, {key: one[1] for key, one in found.items()}
+
+    def _owners_at(self, key: ListKey, commit: tuple[int, int]) -> Owners | None:
+        found = self.owners(key)
+        return None if found is None or found.commit != commit else found
 
     def owners(self, key: ListKey) -> Owners | None:
         """Whose the segments of a list are, as of some commit; None if nothing is at hand."""

@@ -92,6 +92,15 @@ class Owners:
             return [self.changed.get(segment, owner) for segment, owner in zip(ids.tolist(), made, strict=True)]
         return made
 
+    def segments_of(self, contents: Ids) -> Ids:
+        """The list's segments of contents (n,): ascending."""
+        found = np.asarray(self.segments[np.isin(self.table[:, 0], contents)])
+        if not self.changed:
+            return found
+        wanted = set(contents.tolist())
+        later = [segment for segment, owner in self.changed.items() if owner.content_id in wanted]
+        return np.union1d(found, np.array(later, np.int64))
+
     def caught_up(self, snapshot: Snapshot, key: ListKey) -> "Owners":
         """The same as of a snapshot. Where it is of a past that the catalog never had, all is read anew."""
         commit = current_commit(snapshot)

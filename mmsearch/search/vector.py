@@ -13,6 +13,7 @@ from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
+from mmsearch.catalog.filters import is_of_contents
 from mmsearch.catalog.items import paths_of_items
 from mmsearch.catalog.segments import placed_segments, resolve_segments
 from mmsearch.core.filters.ast import Filter
@@ -161,7 +162,9 @@ def _items_by_list(
     with catalog.reading() as snapshot:
         generation, _, commit_id = current_commit(snapshot)
         for key, found in neighbours.items():
-            owners = lists.owners(key) if filter is None else None
+            # What is known of a segment's content holds of its items, too.
+            whole = filter is None or is_of_contents(filter, key.item)
+            owners = lists.owners(key) if whole else None
             if owners is not None and owners.commit != (generation, commit_id):
                 owners = None
             made[key] = _items_of_list(snapshot, key, found, k, partial(_resolved, filter, owners))
@@ -190,9 +193,9 @@ def _resolved(
     filter: Filter | None, owners: Owners | None, snapshot: Snapshot, key: ListKey, segment_ids: Ids
 ) -> Sequence[ResolvedSegment]:
     """Every (segment, present path) pair of segments of a list; paths are left out that are only needed for ties."""
-    if filter is not None:
-        return resolve_segments(snapshot, segment_ids, filter)
     if owners is None:
+        if filter is not None:
+            return resolve_segments(snapshot, segment_ids, filter)
         return placed_segments(snapshot, key, segment_ids)
     found, unknown = list[ResolvedSegment](), list[int]()
     for segment, owner in zip(segment_ids.tolist(), owners.of(segment_ids), strict=True):
