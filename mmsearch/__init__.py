@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         InvalidInput,
         ItemChanged,
         LibraryEmpty,
+        LibraryEncrypted,
         LibraryError,
         LibraryLocked,
         LibraryNotFound,
@@ -155,10 +156,10 @@ _OFFERED = {
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
         "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
-        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
-        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
-        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
-        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "InvalidInput ItemChanged LibraryEmpty LibraryEncrypted LibraryError LibraryLocked LibraryNotFound "
+        "LibraryReadOnly LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept "
+        "OutOfMemory RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete "
+        "TooManyRequests Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.extract.extractors": "ExtractionEstimate",
@@ -278,6 +279,7 @@ __all__ = [
     "Library",
     "LibraryAudit",
     "LibraryEmpty",
+    "LibraryEncrypted",
     "LibraryError",
     "LibraryExtraction",
     "LibraryIndex",
