@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.anonymised import Identifying
     from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
+    from mmsearch.maintenance.encryption import EncryptionStatus, LibraryEncryption
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
@@ -178,6 +179,7 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
+    "mmsearch.maintenance.encryption": "EncryptionStatus LibraryEncryption",
     "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
     "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
@@ -238,6 +240,7 @@ __all__ = [
     "Encoded",
     "Encoder",
     "EncoderSpec",
+    "EncryptionStatus",
     "EpochReport",
     "Estimate",
     "Evaluation",
@@ -280,6 +283,7 @@ __all__ = [
     "LibraryAudit",
     "LibraryEmpty",
     "LibraryEncrypted",
+    "LibraryEncryption",
     "LibraryError",
     "LibraryExtraction",
     "LibraryIndex",

@@ -21,6 +21,7 @@ from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.labels import labelling
 from mmsearch.maintenance.audit import LibraryAudit
+from mmsearch.maintenance.encryption import LibraryEncryption
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
@@ -110,6 +111,11 @@ class Library(
     def audit(self) -> LibraryAudit:
         """Who asked a server of this library for what."""
         return LibraryAudit(self._context, self.tokens)
+
+    @property
+    def encryption(self) -> LibraryEncryption:
+        """Whether this library is encrypted, and by what its key is protected."""
+        return LibraryEncryption(self._context)
 
     @property
     def privacy(self) -> LibraryPrivacy:

@@ -3,11 +3,17 @@ SQLCipher's. A file is never opened by both in one process at a time: who closes
 
 import sqlite3
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from mmsearch.core.vault import Key
+from mmsearch.errors import LibraryLocked
+
+WAIT_S = 5.0
+"""Seconds that who wants a catalog alone waits for others."""
 
 ENCRYPTED_CACHE_KIB = 64 * 1024
 """Pages that a connection to an encrypted catalog may keep: each that is read anew has to be decrypted."""
@@ -74,23 +80,55 @@ def raw_key(key: Key) -> str:
     return f"x'{key.derived('catalog').hex()}'"
 
 
+@contextmanager
+def closed_to_others(path: Path, key: Key | None) -> Iterator[sqlite3.Connection]:
+    """A connection of SQLCipher's to a catalog that nobody else may open meanwhile. Raises: LibraryLocked."""
+    import sqlcipher3.dbapi2
+
+    made = sqlcipher3.dbapi2.connect(str(path), timeout=WAIT_S, isolation_level=None)
+    connection = cast(sqlite3.Connection, made)
+    try:
+        if key is not None:
+            unlock(connection, key)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Nothing stays in a log; SQLite does so only if it is alone.
+        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if mode != "delete":
+            raise LibraryLocked(
+                "another process has the library open", hint="end servers, and warm processes: mmsearch warm stop"
+            )
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+        yield connection
+    finally:
+        connection.close()
+
+
+def export_into(
+    connection: sqlite3.Connection, target: Path, key: Key, check: Callable[[sqlite3.Connection], None] | None = None
+) -> None:
+    """Copy what a connection of SQLCipher's has open into a new file that has a key. `check` may compare the schemas
+    `main` and `made`."""
+    attach(connection, target, "made", key)
+    connection.execute("PRAGMA made.auto_vacuum = INCREMENTAL")
+    connection.execute("SELECT sqlcipher_export('made')").fetchall()
+    for name in ("user_version", "application_id"):
+        (value,) = connection.execute(f"PRAGMA main.{name}").fetchone()
+        connection.execute(f"PRAGMA made.{name} = {int(value)}")
+    if check is not None:
+        check(connection)
+    connection.execute("DETACH made")
+
+
 def encrypt_copy(source: Path, source_key: Key | None, target: Path, key: Key) -> None:
     """Copy a catalog into one that has another key, or has one where that has none. Nobody in this process may have the
     source open."""
     import sqlcipher3.dbapi2
 
-    connection = sqlcipher3.dbapi2.connect(str(source))
+    connection = cast(sqlite3.Connection, sqlcipher3.dbapi2.connect(str(source), isolation_level=None))
     try:
-        connection.isolation_level = None
         if source_key is not None:
-            unlock(cast(sqlite3.Connection, connection), source_key)
-        attach(cast(sqlite3.Connection, connection), target, "made", key)
-        connection.execute("PRAGMA made.cipher_compatibility = 4")
-        connection.execute("PRAGMA made.auto_vacuum = INCREMENTAL")
-        connection.execute("SELECT sqlcipher_export('made')").fetchall()
-        for name in ("user_version", "application_id"):
-            (value,) = connection.execute(f"PRAGMA main.{name}").fetchone()
-            connection.execute(f"PRAGMA made.{name} = {int(value)}")
-        connection.execute("DETACH made")
+            unlock(connection, source_key)
+        export_into(connection, target, key)
     finally:
         connection.close()

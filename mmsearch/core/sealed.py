@@ -43,6 +43,13 @@ def read_bytes(path: Path) -> bytes:
     return content if key is None else unsealed(content, key, _name(path))
 
 
+def read_sealed_or_plain(path: Path) -> bytes:
+    """The same of a file that may have been written before the library was encrypted, or as what needs no sealing."""
+    content = path.read_bytes()
+    key = vault.key_of_library(path)
+    return content if key is None or not content.startswith(MAGIC) else unsealed(content, key, _name(path))
+
+
 def read_text(path: Path) -> str:
     """The same, as UTF-8. Raises: OSError, ValueError, LibraryError."""
     return read_bytes(path).decode("utf-8")

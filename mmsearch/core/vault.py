@@ -224,28 +224,41 @@ def begin_encrypted(folder: Path, protection: str) -> None:
     create(folder, protection)
 
 
-def fresh(protection: str, folder: Path) -> Key:
+def fresh(protection: str, folder: Path, passphrase: str | None = None, *, again: bool = False) -> Key:
     """A new key for a library, whose header the caller writes. Raises: as `create`."""
     require()
     bare = Key(Header(secrets.token_hex(16), KEYRING), secrets.token_bytes(key_stores.KEY_BYTES))
-    key = _protected(bare, protection, folder)
+    key = _protected(bare, protection, folder, passphrase, again=again)
     no_core_dumps()
     _unlocked[key.header.id] = key
     return key
 
 
-def rewrap(folder: Path, protection: str) -> None:
+def rewrap(folder: Path, protection: str, passphrase: str | None = None) -> None:
     """Protect a library's data key in another way, or by another passphrase. Whoever dies meanwhile leaves the old way
     or the new one. Raises: as `create`."""
     require()
     key = key_of(folder / HEADER)
     if key is None:
         raise InvalidInput(f"the library at {folder} is not encrypted", hint="mmsearch encrypt")
-    made = _protected(key, protection, folder, again=True)
+    made = _protected(key, protection, folder, passphrase, again=True)
     write_header(folder, made.header)
     _unlocked[made.header.id] = made
+    forget_protection(key)
+
+
+def discard(key: Key) -> None:
+    """Take back a key that was made for nothing. Never of one that a header on disk needs."""
+    if key.header.method == FILE:
+        with suppress(OSError):
+            os.unlink(key.header.place)
+    forget_protection(key)
+    _unlocked.pop(key.header.id, None)
+
+
+def forget_protection(key: Key) -> None:
+    """Take a key from the keyring that no header on disk needs any more; one that stays harms nothing."""
     if key.header.method == KEYRING:
-        # The new header is on disk: nothing needs the old entry, and one that stays harms nothing.
         with suppress(LibraryError):
             key_stores.forget_in_keyring(key.header.place)
 
@@ -256,7 +269,7 @@ def write_header(folder: Path, header: Header) -> None:
         temporary.write_bytes(header.packed())
 
 
-def _protected(key: Key, protection: str, folder: Path, *, again: bool = False) -> Key:
+def _protected(key: Key, protection: str, folder: Path, passphrase: str | None = None, *, again: bool = False) -> Key:
     method, _, place = protection.partition(":")
     if method == KEYRING and not place:
         place, secret = f"{key.header.id}-{secrets.token_hex(4)}", secrets.token_bytes(key_stores.KEY_BYTES)
@@ -264,7 +277,7 @@ def _protected(key: Key, protection: str, folder: Path, *, again: bool = False) 
         header = Header(key.header.id, KEYRING, place)
     elif method == PASSPHRASE and not place:
         salt = secrets.token_bytes(16)
-        secret = key_stores.stretched(key_stores.new_passphrase(folder, again=again), salt)
+        secret = key_stores.stretched(passphrase or key_stores.new_passphrase(folder, again=again), salt)
         header = Header(key.header.id, PASSPHRASE, salt=base64.b64encode(salt).decode())
     elif method == FILE and place:
         path = Path(os.path.abspath(Path(place).expanduser()))

@@ -173,9 +173,10 @@ class LibraryAudit:
         files = [*sorted(self._folder.glob("log-*.jsonl")), self._folder / LOG]
         for path in files:
             if path.is_file():
-                with told(path), path.open(encoding="utf-8", errors="replace") as file:
-                    for number, line in enumerate(file, 1):
-                        yield f"{path.name}, line {number}", line
+                with told(path):
+                    lines = sealed.read_sealed_or_plain(path).decode("utf-8", "replace").split("\n")
+                for number, line in enumerate(lines[: len(lines) - (lines[-1] == "")], 1):
+                    yield f"{path.name}, line {number}", line
 
     def _last(self) -> tuple[int, str]:
         """The number and the hash after which the next entry comes: the head's, or those of an entry that was written
