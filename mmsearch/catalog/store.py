@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from mmsearch.catalog import schema
+from mmsearch.catalog import encrypting, schema
 from mmsearch.catalog.backgrounds import store_backgrounds
 from mmsearch.catalog.batches import apply_backfill, apply_batch
 from mmsearch.catalog.commits import (
@@ -22,6 +22,7 @@ from mmsearch.catalog.contents import collect_orphans, existing_contents, orphan
 from mmsearch.catalog.copies import note_copy
 from mmsearch.catalog.database import Readers, beside, checkpoint, connect, release, rewrite, writing
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
+from mmsearch.catalog.encrypting import FILE_NAME as FILE_NAME
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under
@@ -59,7 +60,6 @@ from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FILE_NAME = "catalog.sqlite"
 
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
@@ -92,6 +92,8 @@ class Catalog:
         Raises: LibraryNotFound, SchemaTooNew, CatalogDamaged.
         """
         path = folder / FILE_NAME
+        if encrypting.unfinished(folder):
+            encrypting.finish(folder)
         if not path.exists() and not create:
             raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
         begin_private(path)
