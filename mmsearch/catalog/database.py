@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.dialect import dialect_of, place_of_catalog
 from mmsearch.core import forks
 from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
@@ -133,6 +134,7 @@ class Readers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._dialect = dialect_of(engine)
         self._idle: list[Connection] = []  # append and pop are atomic
         self._held = threading.local()
         self._closed = False
@@ -159,19 +161,17 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
-                raw = driver(connection)
-                raw.execute("BEGIN")
                 yield connection
                 if connection.in_transaction():
                     connection.rollback()
                 else:
-                    raw.rollback()
+                    raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
-                    with suppress(DatabaseError, sqlite3.Error):
+                    with suppress(DatabaseError, *self._dialect.errors):
                         connection.close()
-                if is_of_catalog(error):
-                    raise translate(error, Path(self._engine.url.database or "")) from error
+                if is_of_catalog(error, self._dialect.errors):
+                    raise self._dialect.translate(error, place_of_catalog(self._engine)) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
                 connection.close()
@@ -192,12 +192,26 @@ class Readers:
             self._idle.pop().close()
 
     def _taken(self) -> Connection:
+        """A connection in whose transaction nothing was read yet."""
+        gone: tuple[type[Exception], ...] = (SQLAlchemyError, *self._dialect.errors)
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                connection = self._idle.pop()
+                try:
+                    self._dialect.begin_snapshot(connection)
+                    return connection
+                except gone:
+                    # Its server went away meanwhile: whoever is there now answers all the same.
+                    connection.invalidate()
+                    connection.close()
+        connection = self._engine.connect().execution_options(begun=True)
         try:
-            return self._idle.pop()
-        except IndexError:
-            connection = self._engine.connect().execution_options(begun=True)
-            distrusting(driver(connection))
-            return connection
+            self._dialect.ready(connection, writes=False)
+            self._dialect.begin_snapshot(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 @contextmanager
@@ -206,9 +220,14 @@ def _part(held: Connection, engine: Engine) -> Iterator[Connection]:
         yield held
 
 
+def raw_connection(connection: Connection) -> Any:
+    """The driver's own connection."""
+    return connection.connection.dbapi_connection
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
-    raw = connection.connection.dbapi_connection
+    raw = raw_connection(connection)
     if not isinstance(raw, sqlite3.Connection):
         raise LibraryError("the catalog's connection is closed", hint="please report this")
     return raw
@@ -218,7 +237,7 @@ def driver(connection: Connection) -> sqlite3.Connection:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        distrusting(driver(connection))
+        dialect_of(engine).ready(connection, writes=False)
         with connection.begin():
             yield connection
 
@@ -228,9 +247,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end or rolled back whole."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
         connection = connection.execution_options(writes=True)
-        driver(connection).execute("PRAGMA trusted_schema = ON")  # see `distrusting`
+        dialect_of(engine).ready(connection, writes=True)
         with connection.begin():
             yield connection
+    dialect_of(engine).committed(engine)
+
+
+def shorten_log(engine: Engine) -> None:
+    """Move what a long log holds into the database."""
     if _size(f"{engine.url.database}-wal") > LOG_BYTES:
         checkpoint(engine, wait_s=READER_S)
 
@@ -323,12 +347,14 @@ def _size(path: str) -> int:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
+    dialect = dialect_of(engine)
+    foreign: tuple[type[Exception], ...] = (*FOREIGN, *dialect.errors)
     try:
         yield
-    except FOREIGN as error:
-        if not is_of_catalog(error):
+    except foreign as error:
+        if not is_of_catalog(error, dialect.errors):
             raise
-        raise translate(error, Path(engine.url.database or "")) from error
+        raise dialect.translate(error, place_of_catalog(engine)) from error
 
 
 @contextmanager
@@ -354,12 +380,12 @@ _PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
 """Modules through which callers' own work runs inside a snapshot or a transaction."""
 
 
-def is_of_catalog(error: BaseException) -> bool:
+def is_of_catalog(error: BaseException, drivers: tuple[type[Exception], ...] = (sqlite3.Error,)) -> bool:
     """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
     fault of a program is no damage of the catalog."""
-    if isinstance(error, MmsearchError) or not isinstance(error, FOREIGN):
+    if isinstance(error, MmsearchError) or not isinstance(error, (*FOREIGN, *drivers)):
         return False
-    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+    if isinstance(error, (SQLAlchemyError, *drivers)):
         return True
     ours, trace = "", error.__traceback__
     while trace is not None:
@@ -370,7 +396,7 @@ def is_of_catalog(error: BaseException) -> bool:
     return ours.startswith("mmsearch.catalog.")
 
 
-def damaged(path: Path, what: str) -> CatalogDamaged:
+def damaged(path: Path | str, what: str) -> CatalogDamaged:
     return CatalogDamaged(f"the catalog is damaged: {path} ({what})", hint=MEND)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from mmsearch.calibration import ScoreCalibrator
-from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog import Catalog
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.items import items_at
 from mmsearch.catalog.slices import bring_up_to_date, state_of
@@ -83,7 +83,7 @@ class RestrictedContext(LibraryContext):
     def catalog(self, *, create: bool = False) -> Catalog:
         """The slice, as the whole is now. Raises: LibraryNotFound, LibraryReadOnly."""
         whole = self._whole.catalog()
-        if not (self.path / FILE_NAME).exists():
+        if not self.store.exists():
             # Something was forgotten, and all slices with it.
             self.let_go()
             make_folder(self.path.parent, private=True)
