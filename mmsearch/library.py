@@ -83,21 +83,24 @@ class Library(
         """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
         self._context.rest()
 
-    def only(self, filter: str | Filter) -> "Library":
+    def only(self, filter: str | Filter, *, tagging: bool = False) -> "Library":
         """The same library as if it held only the items that match: whatever it answers, its confidences and counts
         too, is what a library without the others would. It changes nothing (LibraryReadOnly). It uses this one, which
         stays open for as long, and what it reads lies in the folder `slices` below the library's.
 
         Args:
             filter: As in `search`. What matches is asked anew whenever the library changes.
+            tagging: Let `tag` and `set_meta` change what matches. What they say is said of the bytes: copies that
+                do not match have it, too.
 
         Raises: InvalidInput for a filter that is none.
         """
-        return self._only(filter, owning=False)
+        return self._only(filter, owning=False, tagging=tagging)
 
-    def _only(self, filter: str | Filter, *, owning: bool) -> "Library":
+    def _only(self, filter: str | Filter, *, owning: bool, tagging: bool = False) -> "Library":
         made, tree = copy(self), filter_of(filter)
-        made._context = RestrictedContext(self._context, tree if tree is not None else And(()), owning=owning)
+        chosen = tree if tree is not None else And(())
+        made._context = RestrictedContext(self._context, chosen, owning=owning, tagging=tagging)
         return made
 
     @property
