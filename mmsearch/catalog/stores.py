@@ -14,7 +14,7 @@ from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import begin_private
 from mmsearch.core.paths import data_folder
 from mmsearch.core.server_address import URL_NAME, address_in
-from mmsearch.errors import LibraryLocked, LibraryNotFound
+from mmsearch.errors import InvalidInput, LibraryLocked, LibraryNotFound
 
 FILE_NAME = "catalog.sqlite"
 
@@ -50,6 +50,9 @@ class Store(Protocol):
 
     def check_file(self, what: str, instead: str) -> None:
         """What needs the catalog as a file. Raises: InvalidInput where it is none, with what to do instead."""
+
+    def check_server(self, what: str) -> None:
+        """What needs a catalog that many machines share. Raises: InvalidInput."""
 
 
 class FileStore:
@@ -100,6 +103,12 @@ class FileStore:
 
     def check_file(self, what: str, instead: str) -> None:
         """As `Store.check_file`."""
+
+    def check_server(self, what: str) -> None:
+        """As `Store.check_server`."""
+        raise InvalidInput(
+            f"{what} needs a library on a server", hint="--library postgresql://USER@HOST/DATABASE; see: help postgres"
+        )
 
 
 def locked_error(doing: str, name: str) -> LibraryLocked:
