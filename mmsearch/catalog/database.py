@@ -248,10 +248,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end or rolled back whole."""
+def writing(engine: Engine, *, together: bool = False) -> Iterator[Connection]:
+    """One transaction, committed at the end or rolled back whole. `together`: beside others that are so, where the
+    engine has that."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        connection = connection.execution_options(writes=True)
+        connection = connection.execution_options(writes=True, together=together)
         dialect_of(engine).ready(connection, writes=True)
         with connection.begin():
             yield connection

@@ -1,6 +1,6 @@
 """What an engine does in its own way beyond its words (`constructs`): transactions, ids, errors, and keeping house."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -77,6 +77,9 @@ class Dialect(Protocol):
         self, connection: Connection, asked: "KeywordQuery", limit: int, asks: "WordStatements"
     ) -> "WordCandidates":
         """The candidates of a search for words."""
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """After rows with ids of their own were copied into tables: the next ids come after them."""
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """Raises: CatalogDamaged where a catalog has triggers that no release made."""

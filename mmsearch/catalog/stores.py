@@ -16,7 +16,7 @@ from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import begin_private
 from mmsearch.core.paths import data_folder
 from mmsearch.core.server_address import URL_NAME, address_in
-from mmsearch.errors import LibraryLocked, LibraryNotFound
+from mmsearch.errors import InvalidInput, LibraryLocked, LibraryNotFound
 
 
 class Store(Protocol):
@@ -53,6 +53,9 @@ class Store(Protocol):
 
     def check_file(self, what: str, instead: str) -> None:
         """What needs the catalog as a file. Raises: InvalidInput where it is none, with what to do instead."""
+
+    def check_server(self, what: str) -> None:
+        """What needs a catalog that many machines share. Raises: InvalidInput."""
 
 
 class FileStore:
@@ -108,6 +111,12 @@ class FileStore:
 
     def check_file(self, what: str, instead: str) -> None:
         """As `Store.check_file`."""
+
+    def check_server(self, what: str) -> None:
+        """As `Store.check_server`."""
+        raise InvalidInput(
+            f"{what} needs a library on a server", hint="--library postgresql://USER@HOST/DATABASE; see: help postgres"
+        )
 
 
 def locked_error(doing: str, name: str) -> LibraryLocked:

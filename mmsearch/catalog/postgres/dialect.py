@@ -1,6 +1,6 @@
 """PostgreSQL: `Dialect` for a schema that many machines share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,16 @@ from mmsearch.catalog.database import raw_connection
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.postgres import connections, errors
 from mmsearch.catalog.postgres.words import LexemeCandidates
+from mmsearch.catalog.tables import WORD_TABLES
 from mmsearch.catalog.word_candidates import KeywordQuery, WordCandidates
 from mmsearch.catalog.word_statements import WordStatements
 from mmsearch.errors import MmsearchError
 
 FIRST = "0010"
 """The revision that a new schema begins with; later ones are migrations."""
+
+_WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "runs")
+"""Tables whose ids are given out by sequences."""
 
 _LOADED = connections.driver_module()
 
@@ -100,6 +104,14 @@ class PostgresDialect:
     ) -> WordCandidates:
         """As `Dialect.word_search`, by lexemes with their places."""
         return LexemeCandidates(connection, asked, limit, asks)
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """As `Dialect.after_copy`. Nobody has counted the rows yet, by which statements are planned."""
+        for table in (name for name in tables if name in _WITH_IDS):
+            last = f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table} HAVING max(id) > 0"
+            connection.execute(text(last))
+        for table in (*tables, *WORD_TABLES):
+            connection.execute(text(f"ANALYZE {table}"))
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """As `Dialect.check_schema`: who may make triggers in the schema is the server's own affair."""

@@ -80,6 +80,9 @@ class PostgresStore:
         """As `Store.check_file`."""
         raise InvalidInput(f"{what} of a library on a server is the server's own affair", hint=instead)
 
+    def check_server(self, what: str) -> None:
+        """As `Store.check_server`."""
+
     def _asked(self, query: str, *values: object) -> Any:
         with self._opened() as connection:
             return connection.execute(query, values).fetchone()[0]

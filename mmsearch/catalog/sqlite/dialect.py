@@ -1,6 +1,6 @@
 """SQLite: `Dialect` for a file that processes of one machine share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,9 @@ class SqliteDialect:
     ) -> WordCandidates:
         """As `Dialect.word_search`, by FTS5."""
         return FtsCandidates(connection, asked, limit, asks)
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """As `Dialect.after_copy`: SQLite sees to it by itself."""
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """As `Dialect.check_schema`: SQLite runs them for whoever opens a file, and anybody may send one."""
