@@ -37,7 +37,9 @@ def connect(address: str) -> Engine:
     def opened() -> Any:
         return open_connection(conninfo)
 
-    engine = create_engine("postgresql+psycopg://", creator=opened, max_overflow=-1, execution_options=options)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=opened, max_overflow=-1, pool_pre_ping=True, execution_options=options
+    )
     event.listen(engine, "begin", _begin)
     return engine
 

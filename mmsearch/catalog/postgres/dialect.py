@@ -54,6 +54,10 @@ class PostgresDialect:
         words = connections.begin_words(connections.schema_of(connection), connections.SNAPSHOT)
         raw_connection(connection).execute(words)
 
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return bool(raw_connection(connection).closed)
+
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
         return str(raw_connection(connection).execute("SELECT pg_current_snapshot()::text").fetchone()[0])
