@@ -261,7 +261,7 @@ class word_rank(FunctionElement[float]):
     inherit_cache = True
 
     def __init__(self, table: str, weights: Mapping[str, float] | None = None) -> None:
-        counted = [literal_column(str(one)) for one in (weights or {}).values()]
+        counted: list[Any] = [literal_column(str(one)) for one in (weights or {}).values()]
         super().__init__(literal_column(table), bindparam("match", type_=String()), *counted)
 
 

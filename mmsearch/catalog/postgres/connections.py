@@ -71,7 +71,7 @@ def driver_module() -> Any:
 
 @cache
 def _connection_class(psycopg: Any) -> Any:
-    class Quiet(psycopg.Connection):  # type: ignore[misc,name-defined]
+    class Quiet(psycopg.Connection):  # type: ignore[misc]
         """Ends with whoever forgets it, as SQLite's connections do, without a warning."""
 
         def __del__(self) -> None:
