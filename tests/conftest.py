@@ -1,5 +1,6 @@
 """Fixtures for everybody. No test touches the user's data: the default library lies in a temporary folder."""
 
+import inspect
 import logging
 import os
 import subprocess
@@ -40,13 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "postgres" in config.option.markexpr:
         for item in items:
             # What looks into SQLite's files, or copies a library as a folder, says nothing of another engine.
-            if not item.get_closest_marker("sqlite") and "module_library" not in getattr(item, "fixturenames", ()):
+            if not _looks_into_files(item) and "module_library" not in getattr(item, "fixturenames", ()):
                 item.add_marker("postgres")
     unasked = [mark for mark in ("extras", "browser", "postgres") if mark not in config.option.markexpr]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked)) and item.path not in named]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _looks_into_files(item: pytest.Item) -> bool:
+    """Whether a test is marked so, or names SQLite itself."""
+    function = getattr(item, "function", None)
+    return item.get_closest_marker("sqlite") is not None or (function and "sqlite" in inspect.getsource(function))
 
 
 @pytest.fixture(autouse=True)

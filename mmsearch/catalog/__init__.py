@@ -22,7 +22,8 @@ from mmsearch.catalog.records import (
     RunRecord,
     SpaceRecord,
 )
-from mmsearch.catalog.store import FILE_NAME, Catalog
+from mmsearch.catalog.store import Catalog
+from mmsearch.catalog.stores import FILE_NAME
 
 __all__ = [
     "FILE_NAME",

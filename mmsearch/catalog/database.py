@@ -173,8 +173,7 @@ class Readers:
                     raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
-                    with suppress(DatabaseError, *self._dialect.errors):
-                        connection.close()
+                    self._let_go(connection)
                 if is_of_catalog(error, self._dialect.errors):
                     raise self._dialect.translate(error, place_of_catalog(self._engine)) from error
                 raise
@@ -196,6 +195,12 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
+    def _let_go(self, connection: Connection) -> None:
+        with suppress(DatabaseError, *self._dialect.errors):
+            if self._dialect.is_lost(connection):
+                connection.invalidate()
+            connection.close()
+
     def _taken(self) -> Connection:
         """A connection in whose transaction nothing was read yet."""
         gone: tuple[type[Exception], ...] = (SQLAlchemyError, *self._dialect.errors)
@@ -207,8 +212,7 @@ class Readers:
                     return connection
                 except gone:
                     # Its server went away meanwhile: whoever is there now answers all the same.
-                    connection.invalidate()
-                    connection.close()
+                    self._let_go(connection)
         connection = self._engine.connect().execution_options(begun=True)
         try:
             self._dialect.ready(connection, writes=False)

@@ -43,6 +43,9 @@ class Dialect(Protocol):
     def begin_snapshot(self, connection: Connection) -> None:
         """Begin a transaction that reads: all its statements see one committed state."""
 
+    def is_lost(self, connection: Connection) -> bool:
+        """Whether nothing more can be asked of a connection."""
+
     def state(self, connection: Connection) -> Hashable:
         """As long as it is the same for a connection, nobody has committed anything in between."""
 

@@ -37,7 +37,9 @@ def connect(address: str) -> Engine:
     def opened() -> Any:
         return open_connection(conninfo)
 
-    engine = create_engine("postgresql+psycopg://", creator=opened, max_overflow=-1, execution_options=options)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=opened, max_overflow=-1, pool_pre_ping=True, execution_options=options
+    )
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -69,7 +71,7 @@ def driver_module() -> Any:
 
 @cache
 def _connection_class(psycopg: Any) -> Any:
-    class Quiet(psycopg.Connection):  # type: ignore[misc,name-defined]
+    class Quiet(psycopg.Connection):  # type: ignore[misc]
         """Ends with whoever forgets it, as SQLite's connections do, without a warning."""
 
         def __del__(self) -> None:

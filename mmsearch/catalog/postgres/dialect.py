@@ -19,6 +19,8 @@ from mmsearch.errors import MmsearchError
 FIRST = "0010"
 """The revision that a new schema begins with; later ones are migrations."""
 
+_WORDS: Any = dialects.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
 _WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "runs")
 """Tables whose ids are given out by sequences."""
 
@@ -33,8 +35,7 @@ class PostgresDialect:
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
-        engine: Any = dialects.dialect
-        compiled = statement.compile(dialect=engine(paramstyle="pyformat"))
+        compiled = statement.compile(dialect=_WORDS)
         asked = {name: None for name, bound in compiled.binds.items() if bound.required}
         written = compiled.construct_expanded_state(asked)
         fixed = {name: value for name, value in written.parameters.items() if name not in asked}
@@ -54,6 +55,10 @@ class PostgresDialect:
         """As `Dialect.begin_snapshot`."""
         words = connections.begin_words(connections.schema_of(connection), connections.SNAPSHOT)
         raw_connection(connection).execute(words)
+
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return bool(raw_connection(connection).closed)
 
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""

@@ -56,6 +56,10 @@ class SqliteDialect:
         """As `Dialect.begin_snapshot`."""
         database.driver(connection).execute("BEGIN")
 
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return False
+
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
         # Whatever anybody else commits changes this number, and who reads commits nothing.
