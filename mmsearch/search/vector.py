@@ -1,14 +1,15 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
-from mmsearch.catalog.segments import placed_segments, resolve_segments
+from mmsearch.catalog.segments import placed_segments, regions_among, resolve_segments
 from mmsearch.core.filters.ast import Filter
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
@@ -17,8 +18,18 @@ from mmsearch.search.shared_lists import SearchedLists
 from mmsearch.types import Modality, Neighbours, Vectors
 from mmsearch.vectors.rank import exact_scores
 
-ScoredSegments = list[tuple[float, ResolvedSegment]]
-"""Items of one list, each by its best segment and that one's cosine; best first."""
+
+class _Scored(NamedTuple):
+    """An item of one list by its best segment."""
+
+    counted: float
+    """What the segment's cosine counts as (`ScoreCalibrator.counted`), which lists are ordered by."""
+    cosine: float
+    found: ResolvedSegment
+
+
+ScoredSegments = list[_Scored]
+"""Best first."""
 
 
 class _Candidate(NamedTuple):
@@ -26,12 +37,15 @@ class _Candidate(NamedTuple):
 
     order: float
     """Smaller is better, in whatever list: a place, or the negative of the evidence."""
-    cosine: float
-    found: ResolvedSegment
+    scored: _Scored
+
+    @property
+    def found(self) -> ResolvedSegment:
+        return self.scored.found
 
     @property
     def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.cosine, self.found.path
+        return self.order, -self.scored.cosine, self.scored.found.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +79,13 @@ class VectorSearch:
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
         self._note_lists(neighbours)
-        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
-        # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
-        certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
+        by_list = self._items_by_list(neighbours, depth.items)
+        # What a list may hold beyond its items here counts at most as its last segment: what counts more is certain.
+        certain = [
+            sum(one.counted >= neighbours[key].scores[0, -1] for one in items) if len(items) else 0
+            for key, items in by_list.items()
+            if segments < sizes[key]
+        ]
         count = min([depth.items, *certain])
         # One more tells whether anything follows.
         return Ranking(self._ranked(by_list, count + 1), complete=not certain).first(count)
@@ -75,9 +93,9 @@ class VectorSearch:
     def _ranked(self, by_list: Mapping[ListKey, ScoredSegments], count: int) -> list[RankedItem]:
         calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
         merged = _merge(
-            _Candidate(-self.evidence(key, cosine) if calibrated else place, cosine, found)
+            _Candidate(-self.evidence(key, one.counted) if calibrated else place, one)
             for key, items in by_list.items()
-            for place, (cosine, found) in enumerate(items)
+            for place, one in enumerate(items)
         )[:count]
         return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
 
@@ -100,10 +118,36 @@ class VectorSearch:
             segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
         best = _merge(
-            _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
-            for found, cosine in zip(segments, exact_scores(self.vector[0], vectors).tolist(), strict=True)
+            _Candidate(-self.evidence(self._key(one.found), one.counted) if calibrated else -one.counted, one)
+            for one in map(self._scored, exact_scores(self.vector[0], vectors).tolist(), segments)
         )
         return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
+
+    def _scored(self, cosine: float, found: ResolvedSegment) -> _Scored:
+        return _Scored(self.calibrator.counted(self._key(found), cosine, found.region), cosine, found)
+
+    def _items_by_list(self, neighbours: Mapping[ListKey, Neighbours], k: int) -> dict[ListKey, ScoredSegments]:
+        """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at
+        least."""
+        with self.catalog.reading() as snapshot:
+            return {key: self._items_of_list(snapshot, key, found, k) for key, found in neighbours.items()}
+
+    def _items_of_list(self, snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int) -> ScoredSegments:
+        ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
+        # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
+        for count in (k, len(ids)):
+            first = ids[:count]
+            resolved = (
+                placed_segments(snapshot, key, first)
+                if self.filter is None
+                else resolve_segments(snapshot, first, self.filter)
+            )
+            cosines = dict(zip(first.tolist(), scores, strict=False))
+            items = _best_segments(self._scored(cosines[found.segment_id], found) for found in resolved)
+            # Further segments count less than what is found, or may tie with it.
+            if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1].counted):
+                break
+        return items
 
     def _key(self, found: ResolvedSegment) -> ListKey:
         return ListKey(self.space.name, found.modality, found.matched)
@@ -121,14 +165,39 @@ def note_lists(
     Args:
         neighbours: Of that query alone, `calibration.RIVAL` of them if there are.
     """
-    best = {key: int(found.ids[0, 0]) for key, found in neighbours.items() if found.ids.size}
+    filled = {key: found for key, found in neighbours.items() if found.ids.size}
+    regions = _regions(calibrator, filled, catalog)
+    best = {key: _best_segment(calibrator, key, found, regions.get(key)) for key, found in filled.items()}
     wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
     known = {segment: cache.get(segment) if cache else None for segment in wanted.values()}
     if missing := [segment for segment, vector in known.items() if vector is None]:
         with catalog.reading() as snapshot:
             known |= vectors_of_segments(snapshot, space, missing)
     for key in best:
-        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)))
+        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)), regions.get(key))
+
+
+def _regions(
+    calibrator: ScoreCalibrator, neighbours: Mapping[ListKey, Neighbours], catalog: Catalog
+) -> dict[ListKey, list[bool]]:
+    """Which of a list's first segments, `RIVAL` at most, are regions, where that makes a difference."""
+    firsts = {key: found.ids[0, :RIVAL].tolist() for key, found in neighbours.items() if calibrator.wants_regions(key)}
+    if not firsts:
+        return {}
+    with catalog.reading() as snapshot:
+        known = regions_among(snapshot, chain.from_iterable(firsts.values()))
+    return {key: [one in known for one in ids] for key, ids in firsts.items()}
+
+
+def _best_segment(calibrator: ScoreCalibrator, key: ListKey, found: Neighbours, regions: Sequence[bool] | None) -> int:
+    """The id of the segment that counts most."""
+    if regions is None:
+        return int(found.ids[0, 0])
+    counted = [
+        calibrator.counted(key, cosine, region)
+        for cosine, region in zip(found.scores[0].tolist(), regions, strict=False)
+    ]
+    return int(found.ids[0, counted.index(max(counted))])
 
 
 def softplus(logit: float) -> float:
@@ -136,39 +205,13 @@ def softplus(logit: float) -> float:
     return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
 
 
-def _items_by_list(
-    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
-) -> dict[ListKey, ScoredSegments]:
-    """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at least."""
-    with catalog.reading() as snapshot:
-        return {key: _items_of_list(snapshot, key, found, k, filter) for key, found in neighbours.items()}
-
-
-def _items_of_list(
-    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
-) -> ScoredSegments:
-    ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
-    # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
-    for count in (k, len(ids)):
-        first = ids[:count]
-        resolved = (
-            placed_segments(snapshot, key, first) if filter is None else resolve_segments(snapshot, first, filter)
-        )
-        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolved)
-        # Further segments score less than what is found, or may tie with it.
-        if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1][0]):
-            break
-    return items
-
-
-def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> ScoredSegments:
-    best: dict[int, tuple[float, ResolvedSegment]] = {}
-    for found in resolved:
-        score = scores[found.segment_id]
-        known = best.get(found.item_id)
-        if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
-            best[found.item_id] = (score, found)
-    return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
+def _best_segments(scored: Iterable[_Scored]) -> ScoredSegments:
+    best: dict[int, _Scored] = {}
+    for one in scored:
+        known = best.get(one.found.item_id)
+        if known is None or (-one.counted, one.found.segment_id) < (-known.counted, known.found.segment_id):
+            best[one.found.item_id] = one
+    return sorted(best.values(), key=lambda one: (-one.counted, one.found.content_id, one.found.path))
 
 
 def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
@@ -182,7 +225,5 @@ def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
 
 
 def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
-    found = candidate.found
-    return RankedItem(
-        found.item_id, found.segment_id, found.path, found.modality, candidate.cosine, found.matched, evidence
-    )
+    (_, cosine, found) = candidate.scored
+    return RankedItem(found.item_id, found.segment_id, found.path, found.modality, cosine, found.matched, evidence)
