@@ -12,15 +12,7 @@ from mmsearch.catalog import blobs
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
-from mmsearch.catalog.segments import (
-    DECODED,
-    IS_REGION,
-    bury_segments,
-    rows_of,
-    same_cut,
-    segment_rows,
-    segments_by_content,
-)
+from mmsearch.catalog.segments import DECODED, bury_segments, rows_of, same_cut, segment_rows, segments_by_content
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
@@ -49,7 +41,6 @@ _OF_ITEMS = Statement(
         ItemRow.path,
         Content.modality,
         SegmentRow.modality,
-        IS_REGION,
         Embedding.vector,
     )
     .select_from(ItemRow)

@@ -161,8 +161,6 @@ class ResolvedSegment(NamedTuple):
     path: bytes
     modality: Modality
     matched: Modality
-    region: bool = False
-    """Whether it is a part of a picture, which its encoder found beside the whole."""
 
 
 @dataclass(frozen=True, slots=True)

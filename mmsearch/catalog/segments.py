@@ -56,15 +56,8 @@ def _resolved_of(filter: Filter) -> Statement:
 def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:
     """As `resolve_segments`, of segments that are all in one list, which spares looking at their contents."""
     rows = _PLACED_ALL.rows(connection, ids=json_numbers(segment_ids.tolist()))
-    return checked_paths([ResolvedSegment(*row[:4], key.item, key.segment, row[4]) for row in rows])
+    return checked_paths([ResolvedSegment._make((*row, key.item, key.segment)) for row in rows])
 
-
-SOURCED = {"said": 2**40, "written": 2**41, REGION: 2**42}
-"""Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
-
-IS_REGION = SegmentRow.ordinal >= SOURCED[REGION]
-
-_REGIONS = Statement(select(SegmentRow.id).where(SegmentRow.id.in_(number_list("ids")), IS_REGION))
 
 _PLACED: Any = (
     select(SegmentRow.id, ItemRow.content_id, ItemRow.id, ItemRow.path)
@@ -73,10 +66,10 @@ _PLACED: Any = (
 )
 
 _RESOLVED: Any = _PLACED.join(Content, Content.id == ItemRow.content_id).add_columns(
-    Content.modality, SegmentRow.modality, IS_REGION
+    Content.modality, SegmentRow.modality
 )
 
-_PLACED_ALL, _RESOLVED_ALL = Statement(_PLACED.add_columns(IS_REGION)), Statement(_RESOLVED)
+_PLACED_ALL, _RESOLVED_ALL = Statement(_PLACED), Statement(_RESOLVED)
 
 _METADATA = Statement(
     select(ItemRow.id, type_coerce(Content.meta, Text))
@@ -99,11 +92,6 @@ def hit_details(connection: Connection, item_ids: Iterable[int], segment_ids: It
     return HitDetails({row[0]: json.loads(row[1]) for row in metadata}, {row[0]: span_of(row[1:]) for row in spans})
 
 
-def regions_among(connection: Connection, segment_ids: Iterable[int]) -> set[int]:
-    """Those of the segments that are regions of pictures."""
-    return {row[0] for row in _REGIONS.rows(connection, ids=json_numbers(segment_ids))}
-
-
 def span_of(row: Sequence[Any]) -> Span:
     """Of the columns of a segment that are a `Span`, in its order.
 
@@ -118,6 +106,19 @@ def span_of(row: Sequence[Any]) -> Span:
 
 _SPAN_TYPES = (int, int, int, str, str, str, str)
 """Page, two offsets, text, place, source, box."""
+
+SOURCED = {"said": 2**40, "written": 2**41, REGION: 2**42}
+"""Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
+
+IS_REGION = SegmentRow.ordinal >= SOURCED[REGION]
+"""Whether a segment is a region of a picture."""
+
+_REGIONS = Statement(select(SegmentRow.id).where(SegmentRow.id.in_(number_list("ids")), IS_REGION))
+
+
+def regions_among(connection: Connection, segment_ids: Iterable[int]) -> set[int]:
+    """Those of the segments that are regions of pictures."""
+    return {row[0] for row in _REGIONS.rows(connection, ids=json_numbers(segment_ids))}
 
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
+
 from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
@@ -18,18 +20,8 @@ from mmsearch.search.shared_lists import SearchedLists
 from mmsearch.types import Modality, Neighbours, Vectors
 from mmsearch.vectors.rank import exact_scores
 
-
-class _Scored(NamedTuple):
-    """An item of one list by its best segment."""
-
-    counted: float
-    """What the segment's cosine counts as (`ScoreCalibrator.counted`), which lists are ordered by."""
-    cosine: float
-    found: ResolvedSegment
-
-
-ScoredSegments = list[_Scored]
-"""Best first."""
+ScoredSegments = list[tuple[float, ResolvedSegment]]
+"""Items of one list, each by its best segment and that one's cosine; best first."""
 
 
 class _Candidate(NamedTuple):
@@ -37,15 +29,12 @@ class _Candidate(NamedTuple):
 
     order: float
     """Smaller is better, in whatever list: a place, or the negative of the evidence."""
-    scored: _Scored
-
-    @property
-    def found(self) -> ResolvedSegment:
-        return self.scored.found
+    cosine: float
+    found: ResolvedSegment
 
     @property
     def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.scored.cosine, self.scored.found.path
+        return self.order, -self.cosine, self.found.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +60,8 @@ class VectorSearch:
     """The vectors that were read for it so far."""
     kind: KindOfAnswer = ANY_KIND
     """What the query says of the kind of its answers."""
+    _cosines: dict[int, float] = field(default_factory=dict)
+    """Of the regions met so far, which count less."""
 
     def retrieve(self, depth: Depth) -> Ranking:
         """The best files. Of their metadata nothing is read: `search.hits` does that for those that are shown."""
@@ -79,13 +70,10 @@ class VectorSearch:
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
         self._note_lists(neighbours)
-        by_list = self._items_by_list(neighbours, depth.items)
-        # What a list may hold beyond its items here counts at most as its last segment: what counts more is certain.
-        certain = [
-            sum(one.counted >= neighbours[key].scores[0, -1] for one in items) if len(items) else 0
-            for key, items in by_list.items()
-            if segments < sizes[key]
-        ]
+        neighbours = self._counted(neighbours, {key for key, size in sizes.items() if segments < size})
+        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
+        # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
+        certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
         count = min([depth.items, *certain])
         # One more tells whether anything follows.
         return Ranking(self._ranked(by_list, count + 1), complete=not certain).first(count)
@@ -93,11 +81,16 @@ class VectorSearch:
     def _ranked(self, by_list: Mapping[ListKey, ScoredSegments], count: int) -> list[RankedItem]:
         calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
         merged = _merge(
-            _Candidate(-self.evidence(key, one.counted) if calibrated else place, one)
+            _Candidate(-self.evidence(key, cosine) if calibrated else place, cosine, found)
             for key, items in by_list.items()
-            for place, one in enumerate(items)
+            for place, (cosine, found) in enumerate(items)
         )[:count]
-        return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
+        return [self._ranked_item(candidate, calibrated) for candidate in merged]
+
+    def _ranked_item(self, candidate: _Candidate, calibrated: bool) -> RankedItem:
+        found, evidence = candidate.found, -candidate.order if calibrated else None
+        cosine = self._cosines.get(found.segment_id, candidate.cosine)
+        return RankedItem(found.item_id, found.segment_id, found.path, found.modality, cosine, found.matched, evidence)
 
     def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
         """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
@@ -108,6 +101,27 @@ class VectorSearch:
             neighbours, _ = self.lists.search(self.vector, RIVAL, self.modalities, vector_cache=self.cache)
         note_lists(self.calibrator, neighbours, self.catalog, self.space, self.cache)
 
+    def _counted(
+        self, neighbours: Mapping[ListKey, Neighbours], longer: Collection[ListKey]
+    ) -> dict[ListKey, Neighbours]:
+        """The same by what they count (`ScoreCalibrator.counted`), best first. Of a list that is `longer` than what was
+        looked at, what counts less than the last of these is left out: what follows may count more."""
+        regions = _regions(self.calibrator, neighbours, self.catalog)
+        made = dict(neighbours)
+        for key, known in regions.items():
+            ids, cosines = neighbours[key].ids[0], neighbours[key].scores[0]
+            among = np.array([one in known for one in ids.tolist()], bool)
+            if not among.any():
+                continue
+            scores = cosines.copy()
+            scores[among] = [self.calibrator.counted(key, one, True) for one in cosines[among].tolist()]
+            order = np.lexsort((ids, -scores))
+            if key in longer:
+                order = order[scores[order] >= cosines[-1]]
+            self._cosines.update(zip(ids[among].tolist(), cosines[among].tolist(), strict=True))
+            made[key] = Neighbours(ids[np.newaxis, order], scores[np.newaxis, order])
+        return made
+
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
         return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
@@ -116,38 +130,24 @@ class VectorSearch:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
         with self.catalog.reading() as snapshot:
             segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
+        cosines = self._counted_cosines(segments, exact_scores(self.vector[0], vectors).tolist())
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
         best = _merge(
-            _Candidate(-self.evidence(self._key(one.found), one.counted) if calibrated else -one.counted, one)
-            for one in map(self._scored, exact_scores(self.vector[0], vectors).tolist(), segments)
+            _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
+            for found, cosine in zip(segments, cosines, strict=True)
         )
-        return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
+        return {one.found.item_id: self._ranked_item(one, calibrated) for one in best}
 
-    def _scored(self, cosine: float, found: ResolvedSegment) -> _Scored:
-        return _Scored(self.calibrator.counted(self._key(found), cosine, found.region), cosine, found)
-
-    def _items_by_list(self, neighbours: Mapping[ListKey, Neighbours], k: int) -> dict[ListKey, ScoredSegments]:
-        """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at
-        least."""
+    def _counted_cosines(self, segments: Sequence[ResolvedSegment], cosines: Sequence[float]) -> Sequence[float]:
+        """What the cosines of segments count."""
+        wanting = [found.segment_id for found in segments if self.calibrator.wants_regions(self._key(found))]
+        if not wanting:
+            return cosines
         with self.catalog.reading() as snapshot:
-            return {key: self._items_of_list(snapshot, key, found, k) for key, found in neighbours.items()}
-
-    def _items_of_list(self, snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int) -> ScoredSegments:
-        ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
-        # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
-        for count in (k, len(ids)):
-            first = ids[:count]
-            resolved = (
-                placed_segments(snapshot, key, first)
-                if self.filter is None
-                else resolve_segments(snapshot, first, self.filter)
-            )
-            cosines = dict(zip(first.tolist(), scores, strict=False))
-            items = _best_segments(self._scored(cosines[found.segment_id], found) for found in resolved)
-            # Further segments count less than what is found, or may tie with it.
-            if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1].counted):
-                break
-        return items
+            known = regions_among(snapshot, wanting)
+        pairs = list(zip(segments, cosines, strict=True))
+        self._cosines.update({found.segment_id: one for found, one in pairs if found.segment_id in known})
+        return [self.calibrator.counted(self._key(found), one, found.segment_id in known) for found, one in pairs]
 
     def _key(self, found: ResolvedSegment) -> ListKey:
         return ListKey(self.space.name, found.modality, found.matched)
@@ -165,8 +165,11 @@ def note_lists(
     Args:
         neighbours: Of that query alone, `calibration.RIVAL` of them if there are.
     """
-    filled = {key: found for key, found in neighbours.items() if found.ids.size}
-    regions = _regions(calibrator, filled, catalog)
+    filled = {key: Neighbours(one.ids[:, :RIVAL], one.scores) for key, one in neighbours.items() if one.ids.size}
+    regions = {
+        key: [one in known for one in filled[key].ids[0].tolist()]
+        for key, known in _regions(calibrator, filled, catalog).items()
+    }
     best = {key: _best_segment(calibrator, key, found, regions.get(key)) for key, found in filled.items()}
     wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
     known = {segment: cache.get(segment) if cache else None for segment in wanted.values()}
@@ -179,24 +182,22 @@ def note_lists(
 
 def _regions(
     calibrator: ScoreCalibrator, neighbours: Mapping[ListKey, Neighbours], catalog: Catalog
-) -> dict[ListKey, list[bool]]:
-    """Which of a list's first segments, `RIVAL` at most, are regions, where that makes a difference."""
-    firsts = {key: found.ids[0, :RIVAL].tolist() for key, found in neighbours.items() if calibrator.wants_regions(key)}
-    if not firsts:
+) -> dict[ListKey, set[int]]:
+    """Of the lists where that makes a difference: which of the segments are regions."""
+    wanting = [key for key in neighbours if calibrator.wants_regions(key)]
+    if not wanting:
         return {}
     with catalog.reading() as snapshot:
-        known = regions_among(snapshot, chain.from_iterable(firsts.values()))
-    return {key: [one in known for one in ids] for key, ids in firsts.items()}
+        known = regions_among(snapshot, chain.from_iterable(neighbours[key].ids[0].tolist() for key in wanting))
+    return dict.fromkeys(wanting, known)
 
 
 def _best_segment(calibrator: ScoreCalibrator, key: ListKey, found: Neighbours, regions: Sequence[bool] | None) -> int:
     """The id of the segment that counts most."""
     if regions is None:
         return int(found.ids[0, 0])
-    counted = [
-        calibrator.counted(key, cosine, region)
-        for cosine, region in zip(found.scores[0].tolist(), regions, strict=False)
-    ]
+    scored = zip(found.scores[0].tolist(), regions, strict=False)
+    counted = [calibrator.counted(key, cosine, region) for cosine, region in scored]
     return int(found.ids[0, counted.index(max(counted))])
 
 
@@ -205,13 +206,39 @@ def softplus(logit: float) -> float:
     return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
 
 
-def _best_segments(scored: Iterable[_Scored]) -> ScoredSegments:
-    best: dict[int, _Scored] = {}
-    for one in scored:
-        known = best.get(one.found.item_id)
-        if known is None or (-one.counted, one.found.segment_id) < (-known.counted, known.found.segment_id):
-            best[one.found.item_id] = one
-    return sorted(best.values(), key=lambda one: (-one.counted, one.found.content_id, one.found.path))
+def _items_by_list(
+    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
+) -> dict[ListKey, ScoredSegments]:
+    """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at least."""
+    with catalog.reading() as snapshot:
+        return {key: _items_of_list(snapshot, key, found, k, filter) for key, found in neighbours.items()}
+
+
+def _items_of_list(
+    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
+) -> ScoredSegments:
+    ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
+    # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
+    for count in (k, len(ids)):
+        first = ids[:count]
+        resolved = (
+            placed_segments(snapshot, key, first) if filter is None else resolve_segments(snapshot, first, filter)
+        )
+        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolved)
+        # Further segments score less than what is found, or may tie with it.
+        if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1][0]):
+            break
+    return items
+
+
+def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> ScoredSegments:
+    best: dict[int, tuple[float, ResolvedSegment]] = {}
+    for found in resolved:
+        score = scores[found.segment_id]
+        known = best.get(found.item_id)
+        if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
+            best[found.item_id] = (score, found)
+    return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
 def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
@@ -222,8 +249,3 @@ def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
         if known is None or (candidate.place, candidate.found.segment_id) < (known.place, known.found.segment_id):
             best[candidate.found.item_id] = candidate
     return sorted(best.values(), key=lambda candidate: candidate.place)
-
-
-def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
-    (_, cosine, found) = candidate.scored
-    return RankedItem(found.item_id, found.segment_id, found.path, found.modality, cosine, found.matched, evidence)

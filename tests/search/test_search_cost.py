@@ -100,7 +100,7 @@ def test_a_search_sees_no_commit_that_comes_while_it_is_made(library: Library, m
         space = catalog.read(active_space)
         assert space is not None
         first = library.search(query(), dedup=False)
-        rank = retrieval.VectorSearch._items_by_list
+        rank = retrieval._items_by_list
         asked: list[Any] = []
 
         def moved(*given: Any) -> Any:
@@ -110,7 +110,7 @@ def test_a_search_sees_no_commit_that_comes_while_it_is_made(library: Library, m
             asked.append(True)
             return rank(*given)
 
-        monkeypatch.setattr(retrieval.VectorSearch, "_items_by_list", moved)
+        monkeypatch.setattr(retrieval, "_items_by_list", moved)
         second = library.search(query(), dedup=False)
         assert len(asked) == 2
         assert first[0].path not in [hit.path for hit in second]
