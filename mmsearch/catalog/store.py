@@ -1,4 +1,4 @@
-"""The catalog of one library: the truth, in one SQLite file."""
+"""The catalog of one library: the truth, in one file of SQLite or one schema of PostgreSQL."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,9 +18,11 @@ from mmsearch.catalog.commits import (
     next_generation,
     raise_oldest_replayable_generation,
 )
+from mmsearch.catalog.connections import FILE_NAME as FILE_NAME
 from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
 from mmsearch.catalog.copies import note_copy
-from mmsearch.catalog.database import Readers, beside, checkpoint, connect, release, rewrite, writing
+from mmsearch.catalog.database import Readers, beside, writing
+from mmsearch.catalog.dialect import dialect_of
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
@@ -42,6 +44,7 @@ from mmsearch.catalog.spaces import (
     drop_spaces,
     mark_backfilled,
 )
+from mmsearch.catalog.stores import Store, store_of
 from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
 from mmsearch.catalog.traces import (
     clear_mark,
@@ -52,14 +55,11 @@ from mmsearch.catalog.traces import (
     traces_left,
 )
 from mmsearch.catalog.unsupported import forget_unsupported
-from mmsearch.core.owner_only import begin_private
 from mmsearch.errors import LibraryLocked, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-FILE_NAME = "catalog.sqlite"
 
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
@@ -69,19 +69,20 @@ WIPED_AT_ONCE = 2**30
 
 
 class Catalog:
-    """One library's SQLite file: snapshots of it for the functions of the table modules, and its transactions.
+    """One library's catalog: snapshots of it for the functions of the table modules, and its transactions.
 
     Thread safety: any number of threads and processes may read; callers see to it that one process writes.
     """
 
-    def __init__(self, path: Path, version: str) -> None:
-        self.path = path
+    def __init__(self, store: Store, version: str) -> None:
+        self.store = store
         self.version = version
-        self._engine = connect(path)
+        self._engine = store.engine()
+        self._dialect = dialect_of(self._engine)
         self._readers = Readers(self._engine)
         self._closed = False
         self.originals = Originals(
-            path.parent, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
+            store.folder, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
         )
         """The bytes that are kept, as the items say."""
 
@@ -91,11 +92,12 @@ class Catalog:
 
         Raises: LibraryNotFound, SchemaTooNew, CatalogDamaged.
         """
-        path = folder / FILE_NAME
-        if not path.exists() and not create:
-            raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
-        begin_private(path)
-        catalog = cls(path, version)
+        store = store_of(folder)
+        store.recover()
+        if not create and not store.exists():
+            raise LibraryNotFound(f"there is no library at {store.name}", hint="make one: mmsearch ingest FOLDER")
+        store.begin()
+        catalog = cls(store, version)
         try:
             schema.prepare(catalog._engine)
             catalog._ensure_library()
@@ -121,6 +123,11 @@ class Catalog:
 
     # Reading
 
+    @property
+    def path(self) -> Path:
+        """The file of a library of files."""
+        return self.store.folder / FILE_NAME
+
     def reading(self) -> AbstractContextManager[Connection]:
         """A snapshot, for several functions that must see the same state: the one this thread holds, or a new one."""
         return self._readers.joined()
@@ -143,7 +150,8 @@ class Catalog:
         return writing(self._engine)
 
     def beside(self, path: Path, name: str) -> AbstractContextManager[Connection]:
-        """A transaction that reads this catalog and writes another one (`database.beside`)."""
+        """A transaction that reads this catalog and writes another one (`database.beside`). Raises: InvalidInput."""
+        self.store.check_file("a slice", "restrict a library of files; a server's users see all of it")
         return beside(self._engine, path, name)
 
     def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -224,7 +232,7 @@ class Catalog:
         with writing(self._engine) as connection:
             end_run(connection, run_id, state, report)
             note_scans(connection, scanned)
-        checkpoint(self._engine)
+        self._dialect.checkpoint(self._engine)
         if self._closed:  # in the middle of the run, whose last connection this was
             self._engine.dispose()
 
@@ -369,17 +377,17 @@ class Catalog:
 
         Raises: LibraryError where the disk is full, for example.
         """
-        if not self.marked or (largest is not None and self.path.stat().st_size > largest):
+        if not self.marked or (largest is not None and self.store.size() > largest):
             return 0
         try:
             with writing(self._engine) as connection:
                 forget_warnings(connection)
                 merge_words(connection)
-            freed, done = rewrite(self._engine)
+            freed, done = self._dialect.rewrite(self._engine)
             if done:
                 with writing(self._engine) as connection:
                     clear_mark(connection)
-                checkpoint(self._engine)
+                self._dialect.checkpoint(self._engine)
         except LibraryLocked:
             return 0
         return freed
@@ -396,4 +404,4 @@ class Catalog:
 
     def release(self) -> int:
         """Give what is not needed any more back to the file system, while others search. Returns bytes."""
-        return release(self._engine)
+        return self._dialect.release(self._engine)

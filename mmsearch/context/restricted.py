@@ -13,6 +13,7 @@ from mmsearch.catalog.items import items_at
 from mmsearch.catalog.slices import bring_up_to_date, state_of
 from mmsearch.context.context import SLICES, LibraryContext
 from mmsearch.context.locks import LOCK_NAME
+from mmsearch.core import vault
 from mmsearch.core.atomic import make_folder
 from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import item_path
@@ -83,7 +84,7 @@ class RestrictedContext(LibraryContext):
     def catalog(self, *, create: bool = False) -> Catalog:
         """The slice, as the whole is now. Raises: LibraryNotFound, LibraryReadOnly."""
         whole = self._whole.catalog()
-        if not (self.path / FILE_NAME).exists():
+        if not self.store.exists():
             # Something was forgotten, and all slices with it.
             self.let_go()
             make_folder(self.path.parent, private=True)
@@ -138,4 +139,8 @@ class RestrictedContext(LibraryContext):
 
 def slice_folder(library: Path, filter: Filter) -> Path:
     """Where the slice of a filter lies."""
-    return library / SLICES / hashlib.sha256(repr(filter).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    key = vault.key_of_library(library / FILE_NAME)
+    told = repr(filter).encode("utf-8", "surrogatepass")
+    # Where the library is encrypted, nobody is to guess the filter by its hash.
+    hashed = hashlib.sha256(told if key is None else key.derived("filters") + told)
+    return library / SLICES / hashed.hexdigest()[:32]

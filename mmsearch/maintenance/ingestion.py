@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog import Catalog
 from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import all_roots, kept_excludes
@@ -141,7 +141,7 @@ class LibraryIngestion:
 
     def _is_known(self, root: Path) -> bool:
         """Whether files below a folder are in the library."""
-        if not (self.path / FILE_NAME).exists():
+        if not self._context.store.exists():
             return False
         return bool(self._context.catalog().read(items_under, os.fsencode(root), None, 1))
 
@@ -154,7 +154,7 @@ class LibraryIngestion:
         Raises: InvalidInput for the library itself.
         """
         roots = core_paths.checked_roots(paths, self.path)
-        exists = (self.path / FILE_NAME).exists()
+        exists = self._context.store.exists()
         return estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
@@ -380,7 +380,7 @@ class LibraryIngestion:
         return below
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
-        exists = (self.path / FILE_NAME).exists()
+        exists = self._context.store.exists()
         catalog = self._context.catalog() if exists else None
         space = catalog.read(base_space) if catalog else None
         if catalog:

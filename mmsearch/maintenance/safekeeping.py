@@ -139,6 +139,6 @@ class LibrarySafekeeping:
         LibraryLocked.
         """
         with self._context.writing(create=True):
-            items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)
+            items = backup.restore_backup(Path(path), self._context.store, overwrite=overwrite)
             self._context.let_go()
         return items
