@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 32, 18
@@ -40,11 +40,15 @@ BLOCK_S, MARGIN_S = 10.0, 3.0
 """Frames are looked at together for so long; what is nearer to the end of that is left to the next time."""
 
 
-def small(frame: Any) -> NDArray[np.uint8]:
-    """uint8 (18, 32, 3), RGB, whatever the proportions."""
-    pixels: NDArray[np.uint8] = frame.reformat(
-        width=WIDTH, height=HEIGHT, format="rgb24", interpolation=Interpolation.FAST_BILINEAR
-    ).to_ndarray()
+def small(frame: Any, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    """uint8 (18, 32, 3), RGB, whatever the proportions.
+
+    Args:
+        frame: PyAV's.
+        reformatter: The same one for all frames of a video: to prepare it takes five times as long as to use it.
+    """
+    reduced = reformatter.reformat(frame, WIDTH, HEIGHT, "rgb24", interpolation=Interpolation.FAST_BILINEAR)
+    pixels: NDArray[np.uint8] = reduced.to_ndarray()
     return pixels
 
 
