@@ -147,6 +147,8 @@ class OcrExtractor:
                 "Global.log_level": "critical",
                 f"{threads}.intra_op_num_threads": 1,
                 f"{threads}.inter_op_num_threads": 1,
+                # Memory is kept between pictures, which costs less than asking for it anew.
+                f"{threads}.enable_cpu_mem_arena": True,
                 "Det.limit_type": "max",
                 **{f"{stage}.model_path": str(path) for stage, path in files.items()},
             }
