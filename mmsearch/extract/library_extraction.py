@@ -201,8 +201,10 @@ class LibraryExtraction:
         return self._context.derived if serving else _derive_nothing
 
     def _publish(self) -> None:
-        """Calibrate new lists and publish their indexes, unless an ingest is at it, which does so in its end. Also where
-        nothing is new: a run may have been killed just before."""
+        """Calibrate new lists and publish their indexes, unless an ingest is at it, which does so in its end.
+
+        Also where nothing is new: a run may have been killed just before.
+        """
         with suppress(LibraryLocked), self._context.writing():
             self._measured()
 

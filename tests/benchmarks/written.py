@@ -14,7 +14,6 @@ French, the translated captions of Flickr8k.
 """
 
 import argparse
-import os
 import random
 import sys
 import tempfile
@@ -38,11 +37,13 @@ from tests.benchmarks.written_data import (
     ANGLES,
     DPI,
     KINDS,
+    LATIN,
     QUALITY,
     SIZES,
     TEXTS,
     WIDE,
     Fonts,
+    deal,
     draw_lines,
     draw_page,
     pictures,
@@ -83,17 +84,23 @@ def _share(written: str, read: str, *, spaces: bool = True) -> float:
     """Characters wrong, as a share of those that are written."""
     if not spaces:
         written, read = written.replace(" ", ""), read.replace(" ", "")
-    same = len(os.path.commonprefix([written, read]))
-    until = len(os.path.commonprefix([written[same:][::-1], read[same:][::-1]]))
+    same = _shared(written, read)
+    until = _shared(written[same:][::-1], read[same:][::-1])
     return errors(written[same : len(written) - until], read[same : len(read) - until]) / len(written)
+
+
+def _shared(one: str, other: str) -> int:
+    """With how many characters both begin."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def measure_pages(options: argparse.Namespace) -> Iterator[str]:
     extractor, fonts = OcrExtractor(Limits()), Fonts(options.fonts)
     noise, chance = np.random.default_rng(1), random.Random(1)
+    dealt = deal(chance)
     pages, texts, shares = [], [], []
     for number, language in enumerate(PAGES):
-        image, text = draw_page(fonts, _prose(language, options.shared, chance))
+        image, text = draw_page(fonts, _prose(language, options.shared, chance, dealt))
         path = options.made / f"page{number}.jpg"
         scan(image, noise).save(path, quality=QUALITY, dpi=(DPI, DPI))
         shares.append(_share(text, " ".join(line.text for line in kept_in(extractor, path))))
@@ -116,9 +123,9 @@ def measure_pages(options: argparse.Namespace) -> Iterator[str]:
     yield f"six words of a page lead to it: {sum(right)} of {len(right)}"
 
 
-def _prose(language: str, shared: Path, chance: random.Random) -> list[str]:
+def _prose(language: str, shared: Path, chance: random.Random, dealt: Iterator[str]) -> list[str]:
     if language == "en":
-        return prose(WORDS_A_PAGE, chance)
+        return prose(WORDS_A_PAGE, dealt)
     captions = [row[language] for row in rows(shared / "data" / "flickr8k" / "captions_multilingual_dev.tsv")]
     return [" ".join(chance.sample(captions, 10)) for _ in range(8)]
 
@@ -172,7 +179,8 @@ def measure_kept(options: argparse.Namespace) -> Iterator[str]:
             crop = _crop(photo, line)
             sheet.paste(crop, (10, place * ROW + 5))
             told = f"{at + place}: {line.text}  {line.scores['score']:.2f}  {photo.stem}"
-            font = Fonts(options.fonts)(WIDE, 20)
+            sys.stderr.write(f"{told}\n")
+            font = Fonts(options.fonts)(LATIN, 20)
             ImageDraw.Draw(sheet).text((470, place * ROW + 30), told, font=font, fill="black")
         if options.sheets is not None:
             options.sheets.mkdir(exist_ok=True)
@@ -239,10 +247,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--most", type=int, default=500, help="pictures with text")
     parser.add_argument("--others", type=int, default=0, help="photos of Flickr8k that are read besides COCO's")
     parser.add_argument("--sheets", type=Path, help="where the boxes of kept lines are drawn")
+    parser.add_argument("--made", type=Path, help="a folder that keeps the pictures and libraries that are made")
     parser.add_argument("--only", nargs="+", choices=list(MEASURES), default=list(MEASURES))
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as made:
-        options.made = Path(made)
+        options.made = options.made or Path(made)
         for name in options.only:
             for line in MEASURES[name](options):
                 sys.stdout.write(f"{name:<8} {line}\n")

@@ -32,6 +32,9 @@ DPI, POINTS = 200, 11
 NOISE, BLUR, QUALITY, MOST_SKEW = 10.0, 0.7, 60, 1.5
 """Of a scan: levels of 255, pixels, of JPEG, degrees."""
 
+PAGE_WORDS = 60
+"""Of a page among pictures, at least."""
+
 KINDS = ("sign", "receipt", "slide", "page")
 
 
@@ -56,20 +59,26 @@ def draw_lines(font: ImageFont.FreeTypeFont, lines: Sequence[str], angle: float)
 
 @cache
 def paragraphs() -> tuple[str, ...]:
-    """Prose of this project's own: paragraphs of its guide that have nothing but words in them."""
-    plain = re.compile(r"[A-Za-z0-9 ,.;:'()?%-]+")
+    """Prose of this project's own: paragraphs of its guide, each once, without marks."""
     texts = (chapter_text(topic) for topic in sorted(chapters()))
-    found = (" ".join(part.split()) for text in texts for part in text.split("\n\n"))
-    return tuple(one for one in found if plain.fullmatch(one) and len(one.split()) >= 25)
+    blocks = (part for text in texts for part in text.split("\n\n") if not part.startswith(_NO_PROSE))
+    found = (" ".join(re.sub(r"[`*]|\]\([^)]*\)|\[", "", block).split()) for block in blocks)
+    return tuple(dict.fromkeys(one for one in found if one.isascii() and len(one.split()) >= 25))
 
 
-def prose(words: int, chance: random.Random) -> list[str]:
-    """Paragraphs, in a random order, of so many words together at least."""
-    chosen: list[str] = []
-    for one in chance.sample(paragraphs(), len(paragraphs())):
-        chosen.append(one)
-        if sum(len(part.split()) for part in chosen) >= words:
-            break
+_NO_PROSE = ("#", "|", "```", "-", " ", "<", ">")
+
+
+def deal(chance: random.Random) -> Iterator[str]:
+    """The paragraphs in a random order, each once."""
+    yield from chance.sample(paragraphs(), len(paragraphs()))
+
+
+def prose(words: int, dealt: Iterator[str]) -> list[str]:
+    """The next paragraphs, of so many words together at least."""
+    chosen = [next(dealt)]
+    while sum(len(part.split()) for part in chosen) < words:
+        chosen.append(next(dealt))
     return chosen
 
 
@@ -153,8 +162,9 @@ POINTS_OF_SLIDES = (
 def pictures(fonts: Fonts, photos: Sequence[Path], count: int, seed: int = 1) -> Iterator[Picture]:
     """Signs, receipts, slides and pages in turn, the last three over a photo where a camera would see them so."""
     chance = random.Random(seed)
+    dealt = deal(chance)
     draw: dict[str, Callable[[Fonts, random.Random], tuple[Image.Image, str]]] = {
-        "sign": _sign, "receipt": _receipt, "slide": _slide, "page": _page,
+        "sign": _sign, "receipt": _receipt, "slide": _slide, "page": lambda fonts, chance: _page(fonts, chance, dealt),
     }  # fmt: skip
     asked: set[str] = set()
     while len(asked) < count:
@@ -221,9 +231,9 @@ def _slide(fonts: Fonts, chance: random.Random) -> tuple[Image.Image, str]:
     return image, title.lower()
 
 
-def _page(fonts: Fonts, chance: random.Random) -> tuple[Image.Image, str]:
+def _page(fonts: Fonts, chance: random.Random, dealt: Iterator[str]) -> tuple[Image.Image, str]:
     font = fonts(SERIF, chance.randrange(15, 19))
-    lines = textwrap.wrap(" ".join(prose(90, chance)), 62)[:14]
+    lines = textwrap.wrap(" ".join(prose(PAGE_WORDS, dealt)), 62)[:14]
     image = Image.new(
         "RGB", (round(max(map(font.getlength, lines))) + 80, 80 + round(1.5 * len(lines) * font.size)), "#f8f8f2"
     )
