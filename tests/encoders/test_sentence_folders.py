@@ -75,6 +75,7 @@ def test_the_configs_tell_what_a_model_takes_without_torch(folder: Path) -> None
     windows = found.windowing
     assert (windows.audio_rate, windows.clip_s, windows.clip_frames) == (16_000, 10.0, 8)
     assert windows.image_side == round(280**0.5 * 48 * 9 / 8)
+    assert (windows.clip_sound, windows.shots, windows.min_frames, windows.frames_per_minute) == (True, 1, 1, 6)
 
 
 def test_options_are_part_of_a_space(folder: Path) -> None:
@@ -85,10 +86,10 @@ def test_options_are_part_of_a_space(folder: Path) -> None:
     assert (found.dim, found.modalities) == (32, ("text", "image", "video"))
     assert found.windowing.image_side == round(70**0.5 * 48 * 9 / 8)
     prints = set()
-    for options in ("", ",dimensions=32", ",max_soft_tokens=70", ",clip_frames=4", ",without=audio"):
+    for options in ("", ",dimensions=32", ",max_soft_tokens=70", ",clip_frames=4", ",clip_sound=0", ",without=audio"):
         space: Space = registry.load_part("spaces", f"st:{folder}{options}")("cpu")
         prints.add(space.fingerprint)
-    assert len(prints) == 5
+    assert len(prints) == 6
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,8 @@ def test_options_are_part_of_a_space(folder: Path) -> None:
         (",dimensions=x", "is no number"),
         (",max_soft_tokens=100", "max_soft_tokens = 100"),
         (",clip_frames=1", "a clip of 1 frames"),
+        (",clip_sound=1", "clip_sound=1"),
+        (",clip_sound=0,without=audio", "takes no clips with their sound"),
         (",without=text", "leaves out what no model can"),
         (",colour=red", "has no option"),
         (",dimensions=32,dimensions=32", "it is there twice"),
