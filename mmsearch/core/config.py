@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "mmsearch.toml"
 FUSIONS = ("best", "mean", "weighted", "off")
+AUTO = "auto"
+"""The setting `space` that leaves the choice to us."""
 LEARNED = "learned:"
 """Begins the fusion that is a trained model's; its name follows."""
 INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
@@ -152,7 +154,8 @@ class Settings:
     """Every setting with its default. Where 0 is allowed, it means "choose for this machine"."""
 
     space: str = "starter"
-    """Model (space) of a new library; an existing library keeps its own."""
+    """Model (space) of a new library; an existing library keeps its own. auto takes the best one that is here, fits
+    the machine, may be used commercially and takes an hour at most."""
     device: str = "auto"
     """Device that models compute on; auto takes a GPU if there is one."""
     precision: Precision = "auto"

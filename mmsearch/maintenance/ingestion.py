@@ -97,7 +97,15 @@ class LibraryIngestion:
         )
         if dry_run:
             return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots), Ingest)
+        chosen = self._choose_space(roots)
+        report = self._ingest(options, lambda job: job.run(roots), Ingest)
+        report.warnings += chosen
+        return report
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        """Where the setting `space` leaves that to us, choose the model of a new library of these folders. Returns what
+        to say of it."""
+        return []
 
     def watch(
         self,

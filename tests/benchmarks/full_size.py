@@ -169,7 +169,7 @@ def words(name: str) -> dict[str, Any]:
 
 def int8(name: str, shared: Path, count: int, repeat: int) -> dict[str, Any]:
     """Kinds of numbers on a CPU: CPU seconds an input, and the cosine to fp32's vectors."""
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_  # type: ignore[import-untyped]
 
     found: dict[str, Any] = {"part": "int8"}
     reference: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def int8(name: str, shared: Path, count: int, repeat: int) -> dict[str, Any]:
 
 def weights_mb(model: Any) -> int:
     """Of tensors as they lie in memory."""
-    sizes = [
+    sizes: list[int] = [
         sum(inner.numel() * inner.element_size() for inner in _inner(tensor)) for tensor in model.state_dict().values()
     ]
     return round(sum(sizes) / 1e6)

@@ -266,8 +266,9 @@ def _clip(checkpoint: SentenceCheckpoint, segment: Segment) -> Prepared:
     written = io.BytesIO()
     np.save(written, frames, allow_pickle=False)
     np.save(written, np.float64(len(frames) / length if length > 0 else 1.0), allow_pickle=False)
-    heard = segment.sound is not None and checkpoint.windowing.clip_sound
-    sound = _sound(checkpoint, replace(segment, data=segment.sound)) if heard else np.zeros(0, np.float32)
+    sound: Prepared = np.zeros(0, np.float32)
+    if segment.sound is not None and checkpoint.windowing.clip_sound:
+        sound = _sound(checkpoint, replace(segment, data=segment.sound))
     np.save(written, sound, allow_pickle=False)
     return np.frombuffer(written.getvalue(), np.uint8)
 
