@@ -61,7 +61,7 @@ def _known_cost(name: str, library: Path | None) -> str:
     from mmsearch.models.recommend import in_words
 
     with open_library(library) as opened:
-        cost = known_cost(name, opened.settings.device, opened.settings.precision)
+        cost = known_cost(name, opened.settings.devices[0], opened.settings.precision)
         if cost is None:
             return ""
         try:
@@ -78,7 +78,7 @@ def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as
     with open_library(library) as opened:
         holdings = opened.model.holdings(*paths)
         settings = opened.settings
-    costs = [measure_cost(name, settings.device, settings.precision) for name in names]
+    costs = [measure_cost(name, settings.devices[0], settings.precision) for name in names]
     if as_json:
         show.echo_json([{**asdict(one), "library": one.of(holdings)} for one in costs])
         return

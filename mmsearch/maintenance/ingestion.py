@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from mmsearch.catalog.roots import all_roots, kept_excludes
 from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.encoding import dealt_space
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
@@ -259,16 +261,19 @@ class LibraryIngestion:
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
         extractors = wanted_extractors(self.settings)
-        with self._context.writing(create=True):
+        with self._context.writing(create=True), ExitStack() as running:
             catalog = self._context.catalog(create=True)
             self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            base, base_record = self._context.base()
+            dealt = running.enter_context(dealt_space(base, base_record.target, self.settings))
+            job = make(catalog, dealt, base_record, self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
+                running.close()
                 state = "interrupted" if report.interrupted else "done"
                 if catalog.marked:
                     # What changed files held before.

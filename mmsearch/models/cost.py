@@ -73,7 +73,7 @@ def measure_cost(name: str, device: str = "auto", precision: str = "auto", again
         return known
     target = registry.target_of("spaces", name)
     measured = _Probe(registry.load_part("spaces", target)(device, precision)).cost(name)
-    numbers = [None if one is None else round(one, 5) for one in astuple(measured)[1:]]
+    numbers: list[Any] = [None if one is None else round(one, 5) for one in astuple(measured)[1:]]
     Memory(_MEMORY).note(f"{target} {device} {precision}", numbers)
     return ModelCost(name, *numbers)
 

@@ -19,6 +19,7 @@ from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.encoding import dealt_space
 from mmsearch.context.resources import INDEX_FOLDER
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
@@ -116,7 +117,7 @@ class LibraryModels:
         from mmsearch.models.recommend import chosen_space
 
         settings = self._context.settings
-        return chosen_space(lambda: self.holdings(*paths), settings.device, settings.precision)
+        return chosen_space(lambda: self.holdings(*paths), settings.devices[0], settings.precision)
 
     def add(
         self,
@@ -245,10 +246,13 @@ class LibraryModels:
         catalog, space = context.catalog(), context.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
         derive = context.derived if catalog.read(base_space) == record else _derive_nothing
-        with DecodePool(
-            record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
-        ) as pool:
-            job = Backfill(catalog, space, record, pool, options, derive)
+        with (
+            DecodePool(
+                record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
+            ) as pool,
+            dealt_space(space, record.target, settings) as dealt,
+        ):
+            job = Backfill(catalog, dealt, record, pool, options, derive)
             report = job.complete()
         if not report.interrupted:
             fill_cuts(catalog, context.space_of, lambda one: derive if one == record else _derive_nothing)

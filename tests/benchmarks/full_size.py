@@ -132,6 +132,7 @@ def end_to_end(part: str, name: str, shared: Path, count: int, repeat: int) -> d
         "files_per_s": round(count / median(row[2] for row in found), 3),
         "cpu_s_per_file": round(median(row[3] for row in found) / count, 2),
         "wall_ratio": [round(one, 3) for one in sorted(wall)], "cpu_ratio": [round(one, 3) for one in sorted(cpu)],
+        "runs (bare wall, bare CPU, ingest wall, ingest CPU)": [[round(one, 1) for one in row] for row in found],
         "peak_mb": peak_mb(),
     }  # fmt: skip
 
