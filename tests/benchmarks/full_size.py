@@ -28,7 +28,8 @@ import torch
 import mmsearch
 from mmsearch.core import registry
 from mmsearch.encoders.sentence.encoders import SentenceEncoder
-from mmsearch.types import Limits, Modality, Segment, Space
+from mmsearch.library import Library
+from mmsearch.types import Encoder, Limits, Modality, Segment, Space
 from tests import sentence
 from tests.benchmarks.speed import copies
 
@@ -98,24 +99,29 @@ def decoded(space: Space, paths: Sequence[Path], modality: Modality) -> dict[Mod
     return inputs
 
 
-def shared_model(space: Space, kind: Modality) -> Any:
-    encoder = space.encoders[kind]
+def shared_model(encoder: Encoder) -> Any:
+    """The library's model that an encoder uses, with the towers of its kind."""
     assert isinstance(encoder, SentenceEncoder)
-    return encoder._loaded().of(kind)
+    return encoder._loaded().of(encoder.modality)
+
+
+def _library(place: Path, name: str) -> Library:
+    """Without what else reads pictures and listens, where that is installed."""
+    return mmsearch.open(place / "library", space=name, ocr="off", speech="off")
 
 
 def end_to_end(part: str, name: str, shared: Path, count: int, repeat: int) -> dict[str, Any]:
     """Files a second by an ingest, against the library's own `encode_document` of what was decoded."""
     modality, pattern = MEDIA[part]
     originals = sorted((shared / "data" / "dev").glob(pattern))
-    with tempfile.TemporaryDirectory() as place, mmsearch.open(Path(place) / "library", space=name) as library:
+    with tempfile.TemporaryDirectory() as place, _library(Path(place), name) as library:
         copies(originals[:count], count, Path(place) / "media")
         files = sorted((Path(place) / "media").iterdir())
         first = copies(originals[-1:], 1, Path(place) / "first")
         library.ingest(first[0])  # loads the weights and starts the workers
         space, _ = library._context.embedding()
         inputs = decoded(space, files, modality)
-        model = shared_model(space, modality)
+        model = shared_model(space.encoders[modality])
 
         def bare() -> None:
             for kind, listed in inputs.items():
@@ -159,7 +165,7 @@ def words(name: str) -> dict[str, Any]:
     space: Space = registry.load_part("spaces", name)("cpu", "auto")
     encoder = space.encoders["text"]
     encoder.encode([encoder.prepare(Segment("text", "a dog barks"))], query=True)
-    model = shared_model(space, "text")[0].model
+    model = shared_model(space.encoders["text"])[0].model
     loaded = sum(parameter.numel() for parameter in model.parameters())
     towers = [tower for tower in ("vision_tower", "audio_tower") if getattr(model, tower) is not None]
     return {
@@ -185,7 +191,7 @@ def int8(name: str, shared: Path, count: int, repeat: int) -> dict[str, Any]:
             for kind, pattern in (MEDIA["photos"], MEDIA["sounds"])
         }
         media["text"] = [{"text": "the wind over the hills, and what it carries " * 12}] * count
-        model = shared_model(space, "image")
+        model = shared_model(space.encoders["image"])
         if config is not None:
             quantize_(model[0].model, config)
         for kind, listed in media.items():

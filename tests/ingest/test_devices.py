@@ -23,7 +23,7 @@ OpenTiny = Callable[..., Library]
 DELICATE = "tests.delicate_space:space"
 
 
-def found(library: Library, folder: Path) -> list[tuple[str, float]]:
+def found(library: Library, folder: Path) -> list[tuple[str, float | None]]:
     hits = [library.search(query, 20, mode="vector") for query in ("red", Query(image=folder / "3.png"))]
     return [(hit.path.name, hit.cosine) for one in hits for hit in one]
 
