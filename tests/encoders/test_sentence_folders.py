@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,18 @@ FILES: dict[str, Any] = {
     "tokenizer.json": {},
     "tokenizer_config.json": {"tokenizer_class": "GemmaTokenizer"},
 }
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection or asks for an address fails."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("something asked the network")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture
@@ -253,6 +266,10 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "no modules": (lambda folder: (folder / "modules.json").unlink(), "modules.json is missing"),
     "vectors of any length": (says("1_Pooling/config.json", "embedding_dimension", -1), "vectors of -1 numbers"),
 }  # fmt: skip
+
+
+def test_there_are_as_many_kinds_as_were_asked_for() -> None:
+    assert len(HOSTILE) >= 25
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
