@@ -7,6 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.database import SEEN
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Commit, LibraryRow, Tombstone
@@ -25,7 +26,7 @@ class CommitState(NamedTuple):
     """Tells the commit from one of the same generation in another copy of the library; 0 where there was none yet."""
 
 
-class Moved(Exception):
+class Outdated(Exception):
     """Something was committed while an answer was made that is to be of one commit: it has to be made anew."""
 
 
@@ -73,7 +74,7 @@ def library_uuid(connection: Connection) -> str:
 def add_library(connection: Connection, version: str) -> None:
     """Write the one row of facts about the library itself, unless it is there."""
     row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": utc_now(), "version": version}
-    connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), row)
+    connection.execute(upsert(LibraryRow).on_conflict_do_nothing(), row)
 
 
 def next_generation(connection: Connection) -> int:

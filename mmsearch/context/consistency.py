@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mmsearch.catalog import Snapshot, SpaceRecord
-from mmsearch.catalog.commits import CommitState, Moved, current_commit
+from mmsearch.catalog.commits import CommitState, Outdated, current_commit
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.resources import Resources
 from mmsearch.errors import MmsearchError
@@ -59,7 +59,7 @@ class ConsistentReads(Resources):
         """As `unmoved`, an answer of one commit.
 
         Args:
-            work: Makes the answer, and raises `Moved` where what it reads is not of the commit that it is given. What
+            work: Makes the answer, and raises `Outdated` where what it reads is not of the commit that it is given. What
                 it reads of another one, without saying so, must be what no commit changes.
         """
         catalog = self.catalog()
@@ -69,7 +69,7 @@ class ConsistentReads(Resources):
                 serving = self._serving_at(snapshot, before)
             try:
                 return work(before, serving)
-            except Moved:
+            except Outdated:
                 continue
             except MmsearchError:
                 if catalog.read(current_commit) == before:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.catalog import ListKey, Snapshot
-from mmsearch.catalog.commits import Moved, current_commit
+from mmsearch.catalog.commits import Outdated, current_commit
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_segments
 from mmsearch.core.atomic import told
@@ -70,7 +70,7 @@ class Lists(OpenLists):
                 match, or, where k were found without counting them, still that of the list.
             vector_cache: Keeps the vectors that are read from the catalog.
 
-        Raises: Moved if the caller's thread holds a snapshot that is of the past.
+        Raises: Outdated if the caller's thread holds a snapshot that is of the past.
         """
         # Mostly the lists are of what this thread sees, and nothing has to be brought up to date.
         if not any(map(self._is_replaced, self._at[1])):
@@ -85,7 +85,7 @@ class Lists(OpenLists):
                 found = self._search_at(snapshot, queries, k, modalities, filter, vector_cache)
             if self._catalog.is_held() and self._catalog.read(current_commit) != commit:
                 # What is read beside would be of the past that is held.
-                raise Moved
+                raise Outdated
             if found is not None:
                 return found
 
@@ -134,7 +134,7 @@ class Lists(OpenLists):
 
     def worth_publishing(self) -> bool:
         """Whether the files are so far behind, or so damaged, that a mere reader should have them written."""
-        return any(
+        return not self.in_memory and any(
             h.damaged or h.published_generation < 0 or h.unpublished_changes > REPLAY_LIMIT
             for h in self._loaded.values()
         )
@@ -149,6 +149,9 @@ class Lists(OpenLists):
                 with told(path):
                     quarantine(path)
             changed = loaded.unpublished_changes > 0 if every else loaded.has_outgrown_file
+            if self.in_memory:
+                # Other processes may go on replaying for a while.
+                changed = loaded.unpublished_changes > REPLAY_LIMIT
             if loaded.damaged or loaded.published_generation < 0 or changed:
                 self._publish(key, loaded)
             self.owner_files.publish(self._catalog, key, loaded.index.ids, every=every and changed)
@@ -158,6 +161,9 @@ class Lists(OpenLists):
             )
 
     def _publish(self, key: ListKey, loaded: LoadedIndex) -> None:
+        if self.in_memory:
+            loaded.published_generation, loaded.unpublished_changes = loaded.generation, 0
+            return
         publish_index(loaded.index, self.path(key), self._stamp(key, loaded.generation, loaded.commit_id, loaded.ann))
         if loaded.ann is None:
             # Nothing there, or no good, or not wanted any more.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.commits import current_commit, library_uuid
 from mmsearch.catalog.lists import list_keys
-from mmsearch.core import forks
+from mmsearch.core import forks, vault
 from mmsearch.errors import IndexDamaged
 from mmsearch.indexing.loaded_index import (
     LAYERED,
@@ -53,7 +53,9 @@ class OpenLists:
         self._catalog = catalog
         self.folder = folder
         self._space = space
-        self.kind = kind
+        self.in_memory = vault.is_encrypted(catalog.path)
+        """Whether lists are made of the catalog at each start, searched exactly, and in no file."""
+        self.kind = presets.FLAT if self.in_memory and kind in presets.NAMES else kind
         if kind == LAYERED:
             presets.preset_named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
@@ -65,7 +67,7 @@ class OpenLists:
         self._lock = ReadWriteLock()
         self._gpu = gpu
         self._reloads: dict[ListKey, Reload] = {}
-        self.owner_files = OwnerFiles(self.path, self._owner_stamp)
+        self.owner_files = OwnerFiles(self.path, self._owner_stamp, in_memory=self.in_memory)
         forks.reset_in_child(self)
 
     def forked(self) -> None:
@@ -148,6 +150,8 @@ class OpenLists:
         return replace(self._stamp(key, 0, kind=f".{kind}"), backend=kind)
 
     def _load(self, key: ListKey, generation: int) -> LoadedIndex:
+        if self.in_memory:
+            return self._empty()
         if self._backend != LAYERED:
             return self._read_or_empty(key, partial(read_index, self.path(key), self._stamp(key, generation)))
         path, dim = self.ann_path(key), self._space.dim

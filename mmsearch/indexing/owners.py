@@ -179,9 +179,11 @@ class OwnerFiles:
     Thread safety: `owners` may be called from any thread; the others have a caller at a time.
     """
 
-    def __init__(self, path: Callable[[ListKey], Path], stamp: Callable[[ListKey, str], Stamp]) -> None:
-        """`path`: where a list is published. `stamp`: whose a file of a kind is."""
-        self._path, self._stamp = path, stamp
+    def __init__(
+        self, path: Callable[[ListKey], Path], stamp: Callable[[ListKey, str], Stamp], *, in_memory: bool = False
+    ) -> None:
+        """`path`: where a list is published. `stamp`: whose a file of a kind is. `in_memory`: there is no file."""
+        self._path, self._stamp, self._in_memory = path, stamp, in_memory
         self._owners: dict[ListKey, Owners | None] = {}
         self._published: set[ListKey] = set()
         self._asked = False
@@ -205,11 +207,13 @@ class OwnerFiles:
         known = self._owners[key] if key in self._owners else self._load(key)
         if known is not None and known.commit != _of(current_commit(snapshot)):
             known = known.caught_up(snapshot, key)
-        elif known is None and size <= READ_AT_ONCE:
+        elif known is None and (size <= READ_AT_ONCE or self._in_memory):
             known = read_owners(snapshot, key)
         self._owners[key] = known
 
     def _load(self, key: ListKey) -> Owners | None:
+        if self._in_memory:
+            return None
         try:
             found, stamp = read_index_as(Owners.load, self.path(key), self._stamp(key, KIND), _COLUMNS)
         except IndexDamaged:
@@ -223,6 +227,8 @@ class OwnerFiles:
         Args:
             ids: Gives the segments that are left, ascending; the file then has no others.
         """
+        if self._in_memory:
+            return
         known = self._owners.get(key)
         outgrown = known is not None and len(known.changed) + len(known.joined) > min(len(known) // 8, OUTGROWN)
         if known is not None and key in self._published and not outgrown and not every:

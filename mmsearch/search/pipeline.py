@@ -21,7 +21,7 @@ from functools import partial
 
 from mmsearch.calibration import default_level
 from mmsearch.catalog import SpaceRecord
-from mmsearch.catalog.commits import CommitState, Moved, current_commit
+from mmsearch.catalog.commits import CommitState, Outdated, current_commit
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.config import LEARNED
 from mmsearch.core.filters.ast import Filter
@@ -89,7 +89,7 @@ def answer_queries(
     commit: CommitState,
     serving: SpaceRecord | None,
 ) -> list[list[Hit]]:
-    """A page of results of each query, as of a commit, whose space serves. Raises: as `search`; Moved."""
+    """A page of results of each query, as of a commit, whose space serves. Raises: as `search`; Outdated."""
     resolved = [resolve_query(query, context, serving) for query in queries]
     for query in resolved:
         require_mode(options.mode, query_text(query))
@@ -147,7 +147,7 @@ def _answer(
     catalog = context.catalog()
     with catalog.hold():
         if catalog.read(current_commit) != commit:
-            raise Moved
+            raise Outdated
         return _page(_Request.of(query, options, context, serving, embedded() if embedded else None))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement, layouts
-from mmsearch.catalog.commits import Moved, current_commit
+from mmsearch.catalog.commits import Outdated, current_commit
 from mmsearch.catalog.database import driver
 from mmsearch.catalog.spaces import active_space
 from mmsearch.core.version import VERSION
@@ -154,7 +154,7 @@ def test_lists_that_another_thread_brought_further_are_not_mixed_with_the_past(l
             catalog.read(current_commit)
             catalog.commit(Batch(missing=[(1, b"/media/000.jpg")]), space.id)
             lists.refresh()
-            with pytest.raises(Moved):
+            with pytest.raises(Outdated):
                 lists.search(vectors(1), 5)
         assert lists.search(vectors(1), 5)[1] == {ListKey("tiny", "image", "image"): ITEMS - 1}
 
