@@ -77,10 +77,11 @@ _EVERY = tuple(map(_paged, (_PARTS, _KINDS, _HOLDERS), _COLUMNS))
 
 _CONTENTS = number_list("contents")
 
+# Not by pages: in the order of ids SQLite would go through all of them.
 _AMONG = (
-    _paged(_PARTS.where(SegmentRow.content_id.in_(_CONTENTS)), SegmentRow.id),
-    _paged(_KINDS.where(Content.id.in_(_CONTENTS)), Content.id),
-    _paged(_HOLDERS.where(ItemRow.content_id.in_(_CONTENTS)), ItemRow.content_id),
+    Statement(_PARTS.where(SegmentRow.content_id.in_(_CONTENTS))),
+    Statement(_KINDS.where(Content.id.in_(_CONTENTS))),
+    Statement(_HOLDERS.where(ItemRow.content_id.in_(_CONTENTS))),
 )
 
 _near = aliased(ItemRow)
@@ -97,7 +98,7 @@ _SHARING = _paged(
 
 _changed = aliased(ItemRow)
 
-_SHARING_CHANGED = _paged(
+_SHARING_CHANGED = Statement(
     select(ItemRow.id)
     .where(ItemRow.status == "present")
     .where(
@@ -110,8 +111,7 @@ _SHARING_CHANGED = _paged(
                 .exists()
             )
         )
-    ),
-    ItemRow.id,
+    )
 )
 
 
@@ -146,11 +146,14 @@ def _at(ascending: Ids, wanted: Ids) -> Ids:
 
 
 def _numbers(connection: Connection, statement: Statement, columns: int, **asked: object) -> NDArray[np.int64]:
-    """int64 (n, columns), by a page of rows at a time."""
+    """int64 (n, columns), ascending by the first; of all rows, a page at a time."""
+    if "contents" in asked:
+        rows = np.array(statement.rows(connection, **asked), np.int64).reshape(-1, columns)
+        return rows[np.argsort(rows[:, 0])]
     made, after = [np.empty((0, columns), np.int64)], -1
     while True:
-        rows = statement.rows(connection, after=after, limit=ROWS, **asked)
-        made.append(np.array(rows, np.int64).reshape(-1, columns))
-        if len(rows) < ROWS:
+        page = statement.rows(connection, after=after, limit=ROWS, **asked)
+        made.append(np.array(page, np.int64).reshape(-1, columns))
+        if len(page) < ROWS:
             return np.concatenate(made)
-        after = rows[-1][0]
+        after = page[-1][0]

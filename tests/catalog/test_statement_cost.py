@@ -13,6 +13,7 @@ from mmsearch.catalog.database import driver, writing
 from mmsearch.catalog.file_groups import group_members
 from mmsearch.catalog.items import present_files
 from mmsearch.catalog.lists import list_changes
+from mmsearch.catalog.owners import changed_owners
 from mmsearch.catalog.segments import resolve_segments
 from mmsearch.catalog.selections import selected_segments, selected_share
 from mmsearch.catalog.tables import Tag
@@ -123,3 +124,23 @@ def test_replaying_changes_costs_only_what_changed(catalogs: tuple[Catalog, Cata
     for catalog, count in zip(catalogs, (SMALL, LARGE), strict=True):
         with catalog.reading() as snapshot:
             assert sorted(caught_up(snapshot)) == list(range(count - 9, count + 1))
+
+
+def test_catching_up_with_owners_costs_only_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
+    def caught_up(snapshot: Snapshot) -> list[int]:
+        generation = current_commit(snapshot).generation
+        return changed_owners(snapshot, KEY, generation - 1)[0].segments.tolist()
+
+    check(catalogs, caught_up)
+    for catalog, count in zip(catalogs, (SMALL, LARGE), strict=True):
+        with catalog.reading() as snapshot:
+            assert caught_up(snapshot) == list(range(count - 9, count + 1))
+
+
+def test_a_filter_of_contents_reads_each_content_once(catalogs: tuple[Catalog, Catalog]) -> None:
+    asked, (_, catalog) = parse("width < 300"), catalogs
+    owned = steps(catalog, lambda snapshot: selected_segments(forgetful(snapshot), asked, KEY, lambda ids: ids))
+    alone = steps(catalog, lambda snapshot: selected_segments(forgetful(snapshot), asked, KEY))
+    # Ten of SQLite's instructions are a step.
+    assert owned < LARGE
+    assert owned < alone / 2
