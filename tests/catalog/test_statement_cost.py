@@ -129,7 +129,8 @@ def test_replaying_changes_costs_only_what_changed(catalogs: tuple[Catalog, Cata
 def test_catching_up_with_owners_costs_only_what_changed(catalogs: tuple[Catalog, Catalog]) -> None:
     def caught_up(snapshot: Snapshot) -> list[int]:
         generation = current_commit(snapshot).generation
-        return changed_owners(snapshot, KEY, generation - 1)[0].segments.tolist()
+        found: list[int] = changed_owners(snapshot, KEY, generation - 1)[0].segments.tolist()
+        return found
 
     check(catalogs, caught_up)
     for catalog, count in zip(catalogs, (SMALL, LARGE), strict=True):
