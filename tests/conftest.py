@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _looks_into_files(item: pytest.Item) -> bool:
     """Whether a test is marked so, or names SQLite itself."""
     function = getattr(item, "function", None)
-    return item.get_closest_marker("sqlite") is not None or (function and "sqlite" in inspect.getsource(function))
+    named = function is not None and "sqlite" in inspect.getsource(function)
+    return named or item.get_closest_marker("sqlite") is not None
 
 
 @pytest.fixture(autouse=True)
