@@ -7,7 +7,7 @@ syntax there, both forms are parameters of the statement, and each engine takes 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Float, Integer, String, TextClause, bindparam, literal, literal_column
+from sqlalchemy import Boolean, ColumnElement, Float, Integer, String, TextClause, bindparam, literal, literal_column
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
@@ -261,7 +261,7 @@ class word_rank(FunctionElement[float]):
     inherit_cache = True
 
     def __init__(self, table: str, weights: Mapping[str, float] | None = None) -> None:
-        counted: list[Any] = [literal_column(str(one)) for one in (weights or {}).values()]
+        counted: list[ColumnElement[float]] = [literal_column(str(one)) for one in (weights or {}).values()]
         super().__init__(literal_column(table), bindparam("match", type_=String()), *counted)
 
 

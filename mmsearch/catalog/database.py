@@ -15,8 +15,9 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.connections import attach, driver_errors, driver_types, module_of, open_file, unlock
 from mmsearch.catalog.dialect import dialect_of, place_of_catalog
-from mmsearch.core import forks
+from mmsearch.core import forks, vault
 from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
 
@@ -54,14 +55,16 @@ KEPT = 16
 def connect(path: Path) -> Engine:
     """An engine over the catalog file; nothing is opened before the first use."""
     url = URL.create("sqlite", database=str(path))
+    key = vault.key_of_library(path)
     if path.exists() and not writable(path.parent):
         options = {_UNWRITABLE: True}
-        engine = create_engine(url, creator=partial(look_at, path), poolclass=NullPool, execution_options=options)
+        made = partial(look_at, path, key)
+        engine = create_engine(url, module=module_of(key), creator=made, poolclass=NullPool, execution_options=options)
         event.listen(engine, "begin", _begin)
         return engine
     # As many connections as there are readers at one time: a bound would only make them wait for each other.
-    engine = create_engine(url, connect_args={"timeout": BUSY_S}, max_overflow=-1)
-    event.listen(engine, "connect", _configure)
+    engine = create_engine(url, module=module_of(key), connect_args={"timeout": BUSY_S}, max_overflow=-1)
+    event.listen(engine, "connect", partial(_configure, key))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -71,13 +74,12 @@ def writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def look_at(path: Path) -> sqlite3.Connection:
+def look_at(path: Path, key: vault.Key | None) -> sqlite3.Connection:
     """A connection to a catalog in a folder that can't be written, where SQLite can't make the files beside it through
     which readers and a writer know of each other. If there is no log, nobody writes at this moment, and the file by
     itself is right; since that may change, such a connection serves for one snapshot only."""
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    uri = f"{path.resolve().as_uri()}?{how}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    connection = open_file(path, key, how, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA temp_store = MEMORY")
     _add_functions(connection)
     return distrusting(connection)
@@ -93,7 +95,9 @@ def distrusting(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+def _configure(key: vault.Key | None, connection: sqlite3.Connection, _record: Any) -> None:
+    if key is not None:
+        unlock(connection, key)
     # We say BEGIN ourselves: sqlite3's own way opens no transaction for reads, which then see two states.
     connection.isolation_level = None
     # Lets `release` give pages back a few at a time. Heard only while there is no table yet; where it is so already,
@@ -106,7 +110,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    if key is None:
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     _add_functions(connection)
 
 
@@ -232,9 +237,9 @@ def raw_connection(connection: Connection) -> Any:
 def driver(connection: Connection) -> sqlite3.Connection:
     """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
     raw = raw_connection(connection)
-    if not isinstance(raw, sqlite3.Connection):
+    if not isinstance(raw, driver_types()):
         raise LibraryError("the catalog's connection is closed", hint="please report this")
-    return raw
+    return cast(sqlite3.Connection, raw)
 
 
 @contextmanager
@@ -272,7 +277,7 @@ def beside(engine: Engine, path: Path, name: str) -> Iterator[Connection]:
         connection = connection.execution_options(begun=True)
         raw = driver(connection)
         raw.execute("PRAGMA trusted_schema = ON")  # see `distrusting`
-        raw.execute(f"ATTACH ? AS {name}", (str(path),))
+        attach(raw, path, name, vault.key_of_library(path))
         try:
             raw.execute("BEGIN")
             yield connection
@@ -316,7 +321,8 @@ def rewrite(engine: Engine) -> tuple[int, bool]:
     an old state still needs the log. Raises: LibraryLocked, LibraryError (disk full, for example)."""
     with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
         before = _used(connection)
-        connection.execute(f"PRAGMA temp_store = {'MEMORY' if before <= IN_MEMORY else 'FILE'}")
+        in_memory = before <= IN_MEMORY or vault.is_encrypted(Path(engine.url.database or ""))
+        connection.execute(f"PRAGMA temp_store = {'MEMORY' if in_memory else 'FILE'}")
         try:
             connection.execute("VACUUM")
         finally:
@@ -353,10 +359,9 @@ def _size(path: str) -> int:
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
     dialect = dialect_of(engine)
-    foreign: tuple[type[Exception], ...] = (*FOREIGN, *dialect.errors)
     try:
         yield
-    except foreign as error:
+    except Exception as error:
         if not is_of_catalog(error, dialect.errors):
             raise
         raise dialect.translate(error, place_of_catalog(engine)) from error
@@ -369,23 +374,22 @@ def translated_sqlite(path: Path) -> Iterator[None]:
         yield
     except MmsearchError:
         raise
-    except FOREIGN as error:
+    except Exception as error:
+        if not isinstance(error, (*FOREIGN, *driver_errors())):
+            raise
         raise translate(error, path) from error
 
 
-FOREIGN = (
-    SQLAlchemyError, sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
-    RecursionError,
-)  # fmt: skip
-"""What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own errors,
-what comes of values that are of another type than was ever written."""
+FOREIGN = (SQLAlchemyError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What SQLAlchemy and Python raise where a catalog's rows are read and written, besides the driver's own errors: what
+comes of values that are of another type than was ever written."""
 
 
 _PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
 """Modules through which callers' own work runs inside a snapshot or a transaction."""
 
 
-def is_of_catalog(error: BaseException, drivers: tuple[type[Exception], ...] = (sqlite3.Error,)) -> bool:
+def is_of_catalog(error: BaseException, drivers: tuple[type[Exception], ...]) -> bool:
     """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
     fault of a program is no damage of the catalog."""
     if isinstance(error, MmsearchError) or not isinstance(error, (*FOREIGN, *drivers)):
@@ -412,7 +416,7 @@ def translate(error: BaseException, path: Path) -> MmsearchError:
     text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
     if "binding" in text:
         return InvalidInput("the catalog can't be asked for a value of this type", hint="give a text or a number")
-    if not isinstance(error, DatabaseError | sqlite3.Error):
+    if not isinstance(error, (DatabaseError, *driver_errors())):
         return damaged(path, "it holds what was never written so")
     if "readonly" in text or "unable to open" in text:
         return LibraryReadOnly(

@@ -26,8 +26,10 @@ class Dialect(Protocol):
 
     name: str
     """As SQLAlchemy calls it."""
-    errors: tuple[type[Exception], ...]
-    """What its driver raises past SQLAlchemy."""
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What its driver raises past SQLAlchemy."""
 
     def compiled(self, statement: Any) -> Compiled:
         """A statement of SQLAlchemy, with its named parameters."""

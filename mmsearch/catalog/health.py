@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.connections import FILE_NAME
 from mmsearch.catalog.copy import check_catalog, opened_copy
 from mmsearch.catalog.database import translated_sqlite
-from mmsearch.catalog.stores import FILE_NAME, FileStore, Store
+from mmsearch.catalog.stores import FileStore, Store
 from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.errors import LibraryError
 from mmsearch.types import Finding

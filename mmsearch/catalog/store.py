@@ -18,6 +18,7 @@ from mmsearch.catalog.commits import (
     next_generation,
     raise_oldest_replayable_generation,
 )
+from mmsearch.catalog.connections import FILE_NAME as FILE_NAME
 from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
 from mmsearch.catalog.copies import note_copy
 from mmsearch.catalog.database import Readers, beside, writing
@@ -44,7 +45,7 @@ from mmsearch.catalog.spaces import (
     drop_spaces,
     mark_backfilled,
 )
-from mmsearch.catalog.stores import FILE_NAME, Store, store_of
+from mmsearch.catalog.stores import Store, store_of
 from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
 from mmsearch.catalog.traces import (
     clear_mark,
@@ -96,6 +97,7 @@ class Catalog:
         Raises: LibraryNotFound, SchemaTooNew, CatalogDamaged.
         """
         store = store_of(folder)
+        store.recover()
         if not create and not store.exists():
             raise LibraryNotFound(f"there is no library at {store.name}", hint="make one: mmsearch ingest FOLDER")
         store.begin()

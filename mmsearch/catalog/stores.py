@@ -10,14 +10,14 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 
+from mmsearch.catalog import encrypting
+from mmsearch.catalog.connections import FILE_NAME
 from mmsearch.catalog.database import connect
 from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import begin_private
 from mmsearch.core.paths import data_folder
 from mmsearch.core.server_address import URL_NAME, address_in
 from mmsearch.errors import InvalidInput, LibraryLocked, LibraryNotFound
-
-FILE_NAME = "catalog.sqlite"
 
 
 class Store(Protocol):
@@ -31,6 +31,9 @@ class Store(Protocol):
     """What may be removed at any time."""
     longest_path: int
     """Bytes of a path that the catalog takes."""
+
+    def recover(self) -> None:
+        """Bring to its end what somebody was killed at."""
 
     def exists(self) -> bool:
         """Whether there is a library."""
@@ -66,6 +69,11 @@ class FileStore:
         self.name = os.fspath(folder)
         self.longest_path = sys.maxsize
         self._path = folder / FILE_NAME
+
+    def recover(self) -> None:
+        """As `Store.recover`."""
+        if encrypting.unfinished(self.folder):
+            encrypting.finish(self.folder)
 
     def exists(self) -> bool:
         """As `Store.exists`."""

@@ -17,6 +17,7 @@ from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
+from mmsearch.cli.encryption import ask_on_terminal, encrypt, rekey
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.examples import examples
 from mmsearch.cli.extract import extract, transcript
@@ -60,7 +61,7 @@ SECTIONS = {
     "import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor privacy token audit config service warm completion help demo examples",
+    "Upkeep": "index doctor privacy encrypt rekey token audit config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -179,6 +180,8 @@ for command in (
     examples,
     token,
     privacy,
+    encrypt,
+    rekey,
     audit,
     watch,
     worker,
@@ -200,6 +203,7 @@ def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with an exit code of its own (`exit_codes`)."""
     output.guard()
     own_process()
+    ask_on_terminal()
     try:
         code = _run()
     except MmsearchError as error:

@@ -65,6 +65,15 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch service remove",
         "mmsearch service remove --name work",
     ),
+    "encrypt": (
+        "mmsearch encrypt",
+        "mmsearch encrypt passphrase --library photos.library",
+        "mmsearch encrypt file:/media/usb/photos.key",
+    ),
+    "rekey": (
+        "mmsearch rekey passphrase",
+        "mmsearch rekey --new-key",
+    ),
     "warm": (
         "mmsearch warm status",
         "mmsearch warm stop",

@@ -81,6 +81,8 @@ def commands(model: str) -> Iterator[Arguments]:
         ("privacy", "set", "--places", "rounded"),
         ("privacy", "apply"),
         ("audit", "verify"),
+        ("encrypt", "file:library.key"),
+        ("rekey", "file:other.key"),
         ("token", "revoke", "ann"),
         ("help",),
         ("warm", "status"),

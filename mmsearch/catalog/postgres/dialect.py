@@ -19,8 +19,6 @@ from mmsearch.errors import MmsearchError
 FIRST = "0010"
 """The revision that a new schema begins with; later ones are migrations."""
 
-_WORDS: Any = dialects.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
-
 _WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "runs")
 """Tables whose ids are given out by sequences."""
 
@@ -35,7 +33,8 @@ class PostgresDialect:
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
-        compiled = statement.compile(dialect=_WORDS)
+        engine: Any = dialects.dialect
+        compiled = statement.compile(dialect=engine(paramstyle="pyformat"))
         asked = {name: None for name, bound in compiled.binds.items() if bound.required}
         written = compiled.construct_expanded_state(asked)
         fixed = {name: value for name, value in written.parameters.items() if name not in asked}

@@ -33,6 +33,9 @@ class PostgresStore:
         self.longest_path = LONGEST_PATH
         self._conninfo, self._schema = split_address(address)
 
+    def recover(self) -> None:
+        """As `Store.recover`: what was not committed the server has undone."""
+
     def exists(self) -> bool:
         """As `Store.exists`."""
         return self._asked("SELECT to_regclass(%s) IS NOT NULL", f'"{self._schema}".alembic_version') is True

@@ -1,6 +1,5 @@
 """SQLite: `Dialect` for a file that processes of one machine share."""
 
-import sqlite3
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.dialects import sqlite
 
 from mmsearch.catalog import database
+from mmsearch.catalog.connections import driver_errors
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.sqlite.words import FtsCandidates
 from mmsearch.catalog.tables import WORD_TABLES
@@ -24,7 +24,11 @@ class SqliteDialect:
     """As `Dialect`."""
 
     name = "sqlite"
-    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """As `Dialect.errors`: with SQLCipher's where a library of the process is encrypted."""
+        return driver_errors()
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""

@@ -7,6 +7,7 @@ from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.spaces import active_space, all_spaces, projection_weights
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.resources import INDEX_FOLDER
+from mmsearch.core import sealed
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import projected_space as projected_space
@@ -100,7 +101,7 @@ def _content(context: LibraryContext, name: str) -> bytes:
     path = folder / PROJECTION
     if path.is_file():
         try:
-            return path.read_bytes()
+            return sealed.read_bytes(path)
         except OSError as error:
             raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
     catalog = context.catalog()
