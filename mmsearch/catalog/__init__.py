@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection as Snapshot
 
+from mmsearch.catalog.connections import FILE_NAME
 from mmsearch.catalog.records import (
     Batch,
     Change,
@@ -23,7 +24,6 @@ from mmsearch.catalog.records import (
     SpaceRecord,
 )
 from mmsearch.catalog.store import Catalog
-from mmsearch.catalog.stores import FILE_NAME
 
 __all__ = [
     "FILE_NAME",
