@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.jobs import Claim, QueuedFile, add_jobs, claim_jobs
 from mmsearch.catalog.moving import copy_into
 from mmsearch.catalog.tables import Base
@@ -85,6 +86,9 @@ def work(address: str) -> None:
     """A worker whose encoder costs nothing: claims and commits until nothing waits."""
     with closing(Catalog.open(default_library(address), VERSION)) as catalog:
         token = secrets.randbits(62)
+        catalog.read(current_commit)
+        print("ready", flush=True)
+        sys.stdin.readline()
         while claimed := catalog.write(claim_jobs, token, CLAIM, 60.0):
             batch = made_batch([os.fsdecode(one.file.path).rpartition("/")[2].removesuffix(".jpg") for one in claimed])
             catalog.commit_claimed(batch, 1, Claim(token, tuple(one.id for one in claimed), 60.0))
@@ -95,9 +99,16 @@ def workers(address: str, count: int, files: int) -> float:
     with closing(Catalog.open(default_library(address), VERSION)) as catalog:
         names = [f"w{count}-{n}" for n in range(files)]
         catalog.write(add_jobs, [QueuedFile(f"/new/{n}.jpg".encode(), b"/new", 1, 1, "0" * 64, "new") for n in names])
-    start = perf_counter()
     command = [sys.executable, "-m", "tests.benchmarks.postgres", "--work", address]
-    running = [subprocess.Popen(command) for _ in range(count)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, **pipes) for _ in range(count)]
+    for one in running:
+        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+    start = perf_counter()
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
     for one in running:
         assert one.wait() == 0
     return files / (perf_counter() - start)
