@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
+from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.restricted import RestrictedContext
 from mmsearch.core import config, key_stores, registry, vault
@@ -128,6 +130,15 @@ class Library(
     def _settle(self, settings: Settings) -> None:
         self.settings = settings
         self._context.settle(settings)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        if self.settings.space != config.AUTO:
+            return []
+        if (self.path / FILE_NAME).exists() and self._context.catalog().read(active_space) is not None:
+            return []
+        found = self.model.choice(*roots)
+        self._context.choose(found.name)
+        return [f"space = auto took {found.name}{found.instead}"]
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.

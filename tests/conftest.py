@@ -51,10 +51,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _looks_into_files(item: pytest.Item) -> bool:
-    """Whether a test is marked so, or names SQLite itself."""
+    """Whether a test is marked so, or it or a function of its module that it calls names SQLite itself."""
     function = getattr(item, "function", None)
-    named = function is not None and "sqlite" in inspect.getsource(function)
-    return named or item.get_closest_marker("sqlite") is not None
+    called = [] if function is None else [function, *map(function.__globals__.get, function.__code__.co_names)]
+    sources = [inspect.getsource(one) for one in called if inspect.isfunction(one)]
+    return item.get_closest_marker("sqlite") is not None or any("sqlite" in source for source in sources)
 
 
 @pytest.fixture(autouse=True)
