@@ -86,7 +86,7 @@ def test_killed_workers_lose_nothing_and_others_take_their_files(address: str) -
     for turn in range(4):
         workers = [start_worker(address) for _ in range(2)]
         assert workers[0].stdout is not None
-        told.append(list(map(int, workers[0].stdout.readline().split() or [0])))
+        told.append([int(word) for word in workers[0].stdout.readline().split()])
         time.sleep(0.02 * turn)
         for worker in workers:
             worker.kill()

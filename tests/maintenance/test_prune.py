@@ -144,6 +144,7 @@ def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> Non
         library.remove(folder / "broken.png")
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_the_prune_command_prints_what_was_freed(library: Library, folder: Path, run: Run) -> None:
     for n in range(40):
