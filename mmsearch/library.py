@@ -64,6 +64,8 @@ class Library(
         self.settings = chosen
         self._space = space
         self._tokens: LibraryTokens | None = None
+        self._begun = False
+        """Whether anything is known to have been committed, which stays so."""
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -316,12 +318,10 @@ class Library(
 
     def _require_items(self) -> None:
         catalog = self._context.catalog()
-        with catalog.reading() as snapshot:
-            if current_commit(snapshot).generation > 0:
-                return
-        raise LibraryEmpty(
-            f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
-        )
+        self._begun = self._begun or catalog.read(current_commit).generation > 0
+        if not self._begun:
+            name = self._context.store.name
+            raise LibraryEmpty(f"the library at {name} is empty", hint="fill it: mmsearch ingest FOLDER")
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.

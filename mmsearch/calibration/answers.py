@@ -257,6 +257,12 @@ class FittedAnswers:
         return 0.0 if share >= 1 else probability(self.absent.inv_cdf(1 - share))
 
 
+@lru_cache(maxsize=16)
+def fitted_levels(false_accepts: float) -> Levels:
+    """As `FittedAnswers.levels`, of what is packaged."""
+    return fitted_answers().levels(false_accepts)
+
+
 @lru_cache(maxsize=1)
 def fitted_answers() -> FittedAnswers:
     """What is packaged."""
@@ -265,7 +271,7 @@ def fitted_answers() -> FittedAnswers:
 
 def default_level(confidence: float) -> Level:
     """What a user is told of a confidence, by the default of the setting `false_accepts`."""
-    return fitted_answers().levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
+    return fitted_levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
 
 
 def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:

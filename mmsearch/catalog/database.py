@@ -48,6 +48,9 @@ CACHE_KIB = 16 * 1024
 
 _UNWRITABLE = "unwritable"
 
+SEEN = "seen"
+"""In `info` of a connection: what was read in its present snapshot and will be asked for again."""
+
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
 
@@ -154,6 +157,10 @@ class Readers:
             finally:
                 self._held.connection = None
 
+    def is_held(self) -> bool:
+        """Whether this thread holds a snapshot."""
+        return getattr(self._held, "connection", None) is not None
+
     def joined(self) -> AbstractContextManager[Connection]:
         """The snapshot that this thread holds, or one for this alone."""
         held = getattr(self._held, "connection", None)
@@ -166,13 +173,17 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
+                connection.info[SEEN] = {}
                 yield connection
+                del connection.info[SEEN]
                 if connection.in_transaction():
                     connection.rollback()
                 else:
                     raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
+                    with suppress(SQLAlchemyError):
+                        connection.info.pop(SEEN, None)
                     self._let_go(connection)
                 if is_of_catalog(error, self._dialect.errors):
                     raise self._dialect.translate(error, place_of_catalog(self._engine)) from error

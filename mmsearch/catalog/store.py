@@ -84,6 +84,7 @@ class Catalog:
         self._engine = store.engine()
         self._dialect = dialect_of(self._engine)
         self._readers = Readers(self._engine)
+        self.is_held = self._readers.is_held
         self._closed = False
         self.originals = Originals(
             store.folder, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
