@@ -16,7 +16,7 @@ from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.filters import filter_of
 from mmsearch.core.filters.ast import And, Filter
-from mmsearch.core.paths import absolute_path, default_library
+from mmsearch.core.paths import default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.labels import labelling
@@ -308,7 +308,9 @@ class Library(
         with catalog.reading() as snapshot:
             if current_commit(snapshot).generation > 0:
                 return
-        raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+        raise LibraryEmpty(
+            f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
+        )
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.
@@ -391,7 +393,8 @@ def open_library(
     passphrase: str | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Library:
-    """Open the library at a folder, or the default one, with settings that beat those of any file.
+    """Open the library at a folder or at an address (postgresql://USER@HOST/DATABASE?schema=NAME), or the default one,
+    with settings that beat those of any file.
 
     With `only`, a filter, it is as if the library held nothing but the items that match (`Library.only`).
     With `encrypt`, a new library is encrypted: "keyring", "passphrase" or "file:PATH" says where its key is. With
@@ -402,7 +405,7 @@ def open_library(
     ...     library.ingest("~/Pictures")
     ...     hits = library.search("a dog on a beach", k=5)
     """
-    folder = absolute_path(path) if path is not None else default_library()
+    folder = default_library(path)
     if passphrase is not None:
         key_stores.offer(passphrase)
     if encrypt is not None:

@@ -12,6 +12,8 @@ from typing import Any, cast
 from mmsearch.core.vault import Key
 from mmsearch.errors import LibraryLocked
 
+FILE_NAME = "catalog.sqlite"
+
 WAIT_S = 5.0
 """Seconds that who wants a catalog alone waits for others."""
 
@@ -33,7 +35,7 @@ def driver_types() -> tuple[type, ...]:
     return _of_both("Connection")
 
 
-def driver_errors() -> tuple[type[BaseException], ...]:
+def driver_errors() -> tuple[type[Exception], ...]:
     """What either raises."""
     return _of_both("Error")
 

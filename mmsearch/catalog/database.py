@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.connections import attach, driver_errors, driver_types, module_of, open_file, unlock
+from mmsearch.catalog.dialect import dialect_of, place_of_catalog
 from mmsearch.core import forks, vault
 from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
@@ -138,6 +139,7 @@ class Readers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._dialect = dialect_of(engine)
         self._idle: list[Connection] = []  # append and pop are atomic
         self._held = threading.local()
         self._closed = False
@@ -164,19 +166,17 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
-                raw = driver(connection)
-                raw.execute("BEGIN")
                 yield connection
                 if connection.in_transaction():
                     connection.rollback()
                 else:
-                    raw.rollback()
+                    raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
-                    with suppress(DatabaseError, *driver_errors()):
+                    with suppress(DatabaseError, *self._dialect.errors):
                         connection.close()
-                if is_of_catalog(error):
-                    raise translate(error, Path(self._engine.url.database or "")) from error
+                if is_of_catalog(error, self._dialect.errors):
+                    raise self._dialect.translate(error, place_of_catalog(self._engine)) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
                 connection.close()
@@ -197,12 +197,26 @@ class Readers:
             self._idle.pop().close()
 
     def _taken(self) -> Connection:
+        """A connection in whose transaction nothing was read yet."""
+        gone: tuple[type[Exception], ...] = (SQLAlchemyError, *self._dialect.errors)
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                connection = self._idle.pop()
+                try:
+                    self._dialect.begin_snapshot(connection)
+                    return connection
+                except gone:
+                    # Its server went away meanwhile: whoever is there now answers all the same.
+                    connection.invalidate()
+                    connection.close()
+        connection = self._engine.connect().execution_options(begun=True)
         try:
-            return self._idle.pop()
-        except IndexError:
-            connection = self._engine.connect().execution_options(begun=True)
-            distrusting(driver(connection))
-            return connection
+            self._dialect.ready(connection, writes=False)
+            self._dialect.begin_snapshot(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 @contextmanager
@@ -211,9 +225,14 @@ def _part(held: Connection, engine: Engine) -> Iterator[Connection]:
         yield held
 
 
+def raw_connection(connection: Connection) -> Any:
+    """The driver's own connection."""
+    return connection.connection.dbapi_connection
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
-    raw = connection.connection.dbapi_connection
+    raw = raw_connection(connection)
     if not isinstance(raw, driver_types()):
         raise LibraryError("the catalog's connection is closed", hint="please report this")
     return cast(sqlite3.Connection, raw)
@@ -223,19 +242,25 @@ def driver(connection: Connection) -> sqlite3.Connection:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        distrusting(driver(connection))
+        dialect_of(engine).ready(connection, writes=False)
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end or rolled back whole."""
+def writing(engine: Engine, *, together: bool = False) -> Iterator[Connection]:
+    """One transaction, committed at the end or rolled back whole. `together`: beside others that are so, where the
+    engine has that."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        connection = connection.execution_options(writes=True)
-        driver(connection).execute("PRAGMA trusted_schema = ON")  # see `distrusting`
+        connection = connection.execution_options(writes=True, together=together)
+        dialect_of(engine).ready(connection, writes=True)
         with connection.begin():
             yield connection
+    dialect_of(engine).committed(engine)
+
+
+def shorten_log(engine: Engine) -> None:
+    """Move what a long log holds into the database."""
     if _size(f"{engine.url.database}-wal") > LOG_BYTES:
         checkpoint(engine, wait_s=READER_S)
 
@@ -329,12 +354,13 @@ def _size(path: str) -> int:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
+    dialect = dialect_of(engine)
     try:
         yield
-    except foreign() as error:
-        if not is_of_catalog(error):
+    except Exception as error:
+        if not is_of_catalog(error, dialect.errors):
             raise
-        raise translate(error, Path(engine.url.database or "")) from error
+        raise dialect.translate(error, place_of_catalog(engine)) from error
 
 
 @contextmanager
@@ -344,29 +370,27 @@ def translated_sqlite(path: Path) -> Iterator[None]:
         yield
     except MmsearchError:
         raise
-    except foreign() as error:
+    except Exception as error:
+        if not isinstance(error, (*FOREIGN, *driver_errors())):
+            raise
         raise translate(error, path) from error
 
 
-_SENSELESS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
-
-def foreign() -> tuple[type[BaseException], ...]:
-    """What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own
-    errors, what comes of values that are of another type than was ever written."""
-    return (SQLAlchemyError, *driver_errors(), *_SENSELESS)
+FOREIGN = (SQLAlchemyError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What SQLAlchemy and Python raise where a catalog's rows are read and written, besides the driver's own errors: what
+comes of values that are of another type than was ever written."""
 
 
 _PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
 """Modules through which callers' own work runs inside a snapshot or a transaction."""
 
 
-def is_of_catalog(error: BaseException) -> bool:
+def is_of_catalog(error: BaseException, drivers: tuple[type[Exception], ...]) -> bool:
     """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
     fault of a program is no damage of the catalog."""
-    if isinstance(error, MmsearchError) or not isinstance(error, foreign()):
+    if isinstance(error, MmsearchError) or not isinstance(error, (*FOREIGN, *drivers)):
         return False
-    if isinstance(error, (SQLAlchemyError, *driver_errors())):
+    if isinstance(error, (SQLAlchemyError, *drivers)):
         return True
     ours, trace = "", error.__traceback__
     while trace is not None:
@@ -377,7 +401,7 @@ def is_of_catalog(error: BaseException) -> bool:
     return ours.startswith("mmsearch.catalog.")
 
 
-def damaged(path: Path, what: str) -> CatalogDamaged:
+def damaged(path: Path | str, what: str) -> CatalogDamaged:
     return CatalogDamaged(f"the catalog is damaged: {path} ({what})", hint=MEND)
 
 

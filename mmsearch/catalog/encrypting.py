@@ -18,13 +18,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mmsearch.catalog.connections import closed_to_others, export_into
+from mmsearch.catalog.connections import FILE_NAME, closed_to_others, export_into
 from mmsearch.catalog.database import translated_sqlite
 from mmsearch.core import forks, sealed, vault
 from mmsearch.core.atomic import folder_to_disk, make_folder, told
 from mmsearch.errors import CatalogDamaged
 
-FILE_NAME = "catalog.sqlite"
 MAKING, READY, OLD, LOCK = "encrypted.making", "encrypted.ready", "encrypted.old", "encrypting.lock"
 
 _CARRIED = ("tokens.json", "training", "audit")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, bindparam, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import blobs, layouts
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import VECTORS
 from mmsearch.catalog.records import Change, ListKey, SpaceRecord

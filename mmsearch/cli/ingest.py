@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @library_option
 @scan_options
 @click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
+@click.option("--queue", is_flag=True, help="Only find the files, for workers of a library on a server (see worker).")
 @click.option("--name", help="With - for PATHS: the name of the medium on standard input.")
 @click.option("--id", "media_id", metavar="ID", help="With -: your own id for it.")
 @click.option("--keep", is_flag=True, help="With -: keep its bytes in the library.")

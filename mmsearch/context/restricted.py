@@ -98,7 +98,7 @@ class RestrictedContext(LibraryContext):
     def catalog(self, *, create: bool = False) -> Catalog:
         """The slice, as the whole is now. Raises: LibraryNotFound, LibraryReadOnly."""
         whole = self._whole.catalog()
-        if not (self.path / FILE_NAME).exists():
+        if not self.store.exists():
             # Something was forgotten, and all slices with it.
             self.let_go()
             make_folder(self.path.parent, private=True)

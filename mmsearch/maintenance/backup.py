@@ -11,11 +11,14 @@ from pathlib import Path
 from mmsearch.catalog import FILE_NAME, Catalog, packed_originals, schema
 from mmsearch.catalog import copy as catalog_copy
 from mmsearch.catalog.originals import Originals
+from mmsearch.catalog.stores import Store
 from mmsearch.core import vault
 from mmsearch.core.atomic import folder_to_disk, replacing, told
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
 _log = logging.getLogger(__name__)
+
+_OF_SERVER = "there: pg_dump, pg_restore and point-in-time recovery; or mmsearch export and import"
 
 
 def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
@@ -25,6 +28,7 @@ def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
 
     Raises: InvalidInput if the file is there already (unless it may be overwritten) or can't be a file.
     """
+    catalog.store.check_file("a backup", _OF_SERVER)
     if target.is_dir() or target.absolute() == catalog.path.absolute():
         raise InvalidInput(f"a backup can't be written to {target}", hint="name a new file")
     if target.exists() and not overwrite:
@@ -53,8 +57,8 @@ def _copy_privately(catalog: Catalog, target: Path) -> None:
     catalog_copy.copy_catalog(catalog.path, target, vault.key_of_library(catalog.path))
 
 
-def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> int:
-    """Make the library in a folder what it was when the backup was made. Returns how many items it has.
+def restore_backup(source: Path, store: Store, *, overwrite: bool = False) -> int:
+    """Make the library at a place what it was when the backup was made. Returns how many items it has.
 
     The catalog that was there is kept beside the new one, under a name that ends in `.bak`. Searches that run
     meanwhile see the old state or the new one. The caller holds the writer lock.
@@ -62,6 +66,8 @@ def restore_backup(source: Path, folder: Path, *, overwrite: bool = False) -> in
     Raises: InvalidInput if there is a library already (unless it may be overwritten) or the file is no backup,
         SchemaTooNew, CatalogDamaged.
     """
+    store.check_file("what is restored", _OF_SERVER)
+    folder = store.folder
     revision, items = catalog_copy.inspect_copy(source)
     schema.check(revision)
     live = folder / FILE_NAME

@@ -119,6 +119,7 @@ def test_a_file_of_tokens_that_was_meddled_with_lets_nobody_in(tmp_path: Path, o
         access.prove(token + "x", "")
 
 
+@pytest.mark.slow
 def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) -> None:
     """All routes there are, with every item and folder there is: of what the filter leaves out no byte comes back, and
     an id outside is answered as one that never was."""

@@ -77,7 +77,7 @@ def drop_model(context: LibraryContext, name: str) -> None:
                 context.calibrate(base, record)
                 context.indexes(record).publish()
             context.catalog().drop_space(made_space)
-            shutil.rmtree(context.path / INDEX_FOLDER / quote(made_space.name, safe=""), ignore_errors=True)
+            shutil.rmtree(context.store.cache / INDEX_FOLDER / quote(made_space.name, safe=""), ignore_errors=True)
         with folder.writing():
             pass  # raises if it is being trained
         shutil.rmtree(folder.path, ignore_errors=True)
