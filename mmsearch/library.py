@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
+from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.restricted import RestrictedContext
 from mmsearch.core import config, key_stores, registry, vault
@@ -62,6 +64,8 @@ class Library(
         self.settings = chosen
         self._space = space
         self._tokens: LibraryTokens | None = None
+        self._begun = False
+        """Whether anything is known to have been committed, which stays so."""
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -83,21 +87,24 @@ class Library(
         """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
         self._context.rest()
 
-    def only(self, filter: str | Filter) -> "Library":
+    def only(self, filter: str | Filter, *, tagging: bool = False) -> "Library":
         """The same library as if it held only the items that match: whatever it answers, its confidences and counts
         too, is what a library without the others would. It changes nothing (LibraryReadOnly). It uses this one, which
         stays open for as long, and what it reads lies in the folder `slices` below the library's.
 
         Args:
             filter: As in `search`. What matches is asked anew whenever the library changes.
+            tagging: Let `tag` and `set_meta` change what matches. What they say is said of the bytes: copies that
+                do not match have it, too.
 
         Raises: InvalidInput for a filter that is none.
         """
-        return self._only(filter, owning=False)
+        return self._only(filter, owning=False, tagging=tagging)
 
-    def _only(self, filter: str | Filter, *, owning: bool) -> "Library":
+    def _only(self, filter: str | Filter, *, owning: bool, tagging: bool = False) -> "Library":
         made, tree = copy(self), filter_of(filter)
-        made._context = RestrictedContext(self._context, tree if tree is not None else And(()), owning=owning)
+        chosen = tree if tree is not None else And(())
+        made._context = RestrictedContext(self._context, chosen, owning=owning, tagging=tagging)
         return made
 
     @property
@@ -125,6 +132,15 @@ class Library(
     def _settle(self, settings: Settings) -> None:
         self.settings = settings
         self._context.settle(settings)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        if self.settings.space != config.AUTO:
+            return []
+        if (self.path / FILE_NAME).exists() and self._context.catalog().read(active_space) is not None:
+            return []
+        found = self.model.choice(*roots)
+        self._context.choose(found.name)
+        return [f"space = auto took {found.name}{found.instead}"]
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.
@@ -302,12 +318,10 @@ class Library(
 
     def _require_items(self) -> None:
         catalog = self._context.catalog()
-        with catalog.reading() as snapshot:
-            if current_commit(snapshot).generation > 0:
-                return
-        raise LibraryEmpty(
-            f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
-        )
+        self._begun = self._begun or catalog.read(current_commit).generation > 0
+        if not self._begun:
+            name = self._context.store.name
+            raise LibraryEmpty(f"the library at {name} is empty", hint="fill it: mmsearch ingest FOLDER")
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.

@@ -271,6 +271,12 @@ def _exceeded(absent: NormalDist, share: float) -> float:
     return 0.0 if share >= 1 else probability(absent.inv_cdf(1 - share))
 
 
+@lru_cache(maxsize=64)
+def fitted_levels(false_accepts: float, pair: tuple[str, str] = ("", ""), sentence: float = 0.0) -> Levels:
+    """As `FittedAnswers.levels`, of what is packaged."""
+    return fitted_answers().levels(false_accepts, pair, sentence)
+
+
 @lru_cache(maxsize=1)
 def fitted_answers() -> FittedAnswers:
     """What is packaged."""
@@ -279,7 +285,7 @@ def fitted_answers() -> FittedAnswers:
 
 def default_level(confidence: float) -> Level:
     """What a user is told of a confidence, by the default of the setting `false_accepts`."""
-    return fitted_answers().levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
+    return fitted_levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
 
 
 def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:

@@ -16,6 +16,7 @@ from mmsearch.calibration.answers import (
     ListFacts,
     discounted,
     fitted_answers,
+    fitted_levels,
     probability,
     rival_level,
     sentence_share,
@@ -46,10 +47,15 @@ class ListAnswers:
     """Log-odds over Fisher's z, as the facts make them."""
 
     def logit(self, key: ListKey, score: float) -> float:
+        (logit,) = self.logits(key, (score,))
+        return logit
+
+    def logits(self, key: ListKey, scores: Iterable[float]) -> list[float]:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = self.model(key).line(self.sentence, self._facts.get(key, NOTHING_KNOWN))
-        return line[0] + line[1] * fisher(score)
+        (intercept, slope) = line
+        return [intercept + slope * fisher(score) for score in scores]
 
     def wants_best(self, key: ListKey) -> bool:
         return self.encoders.neutral_words is not None and self.model(key).uses_best
@@ -129,7 +135,7 @@ class ScoreCalibrator:
         calibrations = own if own.keys() == of_words.keys() else of_words
         answers = ListAnswers(modality, sentence_share(words), encoders, calibrations, vector)
         pair = encoders.of_query(modality), encoders.of("image")
-        levels = fitted_answers().levels(false_accepts, pair, answers.sentence)
+        levels = fitted_levels(false_accepts, pair, answers.sentence)
         return cls(calibrations, vector, 1 - false_accepts, levels, answers)
 
     def confidence(self, key: ListKey, score: float) -> float:
@@ -139,6 +145,10 @@ class ScoreCalibrator:
     def logit(self, key: ListKey, score: float) -> float:
         """Its log-odds, strictly increasing in the score: the same order, also where probabilities round to 1."""
         return self.answers.logit(key, score)
+
+    def logits(self, key: ListKey, scores: Iterable[float]) -> list[float]:
+        """The same of several scores of one list."""
+        return self.answers.logits(key, scores)
 
     def level(self, confidence: float) -> Level:
         """What a user is told of a confidence."""

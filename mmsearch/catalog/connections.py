@@ -4,7 +4,7 @@ SQLCipher's. A file is never opened by both in one process at a time: who closes
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -87,23 +87,35 @@ def closed_to_others(path: Path, key: Key | None) -> Iterator[sqlite3.Connection
     """A connection of SQLCipher's to a catalog that nobody else may open meanwhile. Raises: LibraryLocked."""
     import sqlcipher3.dbapi2
 
+    # By what opens it elsewhere in this process, whose locks the other could not see.
+    with closing(open_file(path, key, timeout=WAIT_S, isolation_level=None)) as usual:
+        _leave_log(usual)
     made = sqlcipher3.dbapi2.connect(str(path), timeout=WAIT_S, isolation_level=None)
     connection = cast(sqlite3.Connection, made)
     try:
         if key is not None:
             unlock(connection, key)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # Nothing stays in a log; SQLite does so only if it is alone.
-        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-        if mode != "delete":
-            raise LibraryLocked(
-                "another process has the library open", hint="end servers, and warm processes: mmsearch warm stop"
-            )
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("COMMIT")
+        _leave_log(connection)
         yield connection
     finally:
         connection.close()
+
+
+def _leave_log(connection: sqlite3.Connection) -> None:
+    """Let the database be all there is, which SQLite does only for who is alone with it. Raises: LibraryLocked."""
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+    except driver_errors() as error:
+        if "locked" not in str(error):
+            raise
+        mode = ""
+    if mode != "delete":
+        raise LibraryLocked(
+            "somebody else has the library open", hint="end servers, and warm processes: mmsearch warm stop"
+        )
 
 
 def export_into(

@@ -1,6 +1,6 @@
 """What an engine does in its own way beyond its words (`constructs`): transactions, ids, errors, and keeping house."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -43,6 +43,9 @@ class Dialect(Protocol):
     def begin_snapshot(self, connection: Connection) -> None:
         """Begin a transaction that reads: all its statements see one committed state."""
 
+    def is_lost(self, connection: Connection) -> bool:
+        """Whether nothing more can be asked of a connection."""
+
     def state(self, connection: Connection) -> Hashable:
         """As long as it is the same for a connection, nobody has committed anything in between."""
 
@@ -77,6 +80,9 @@ class Dialect(Protocol):
         self, connection: Connection, asked: "KeywordQuery", limit: int, asks: "WordStatements"
     ) -> "WordCandidates":
         """The candidates of a search for words."""
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """After rows with ids of their own were copied into tables: the next ids come after them."""
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """Raises: CatalogDamaged where a catalog has triggers that no release made."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mmsearch.catalog import schema
 from mmsearch.catalog.backgrounds import store_backgrounds
-from mmsearch.catalog.batches import apply_backfill, apply_batch
+from mmsearch.catalog.batches import apply_backfill, apply_batch, apply_batch_beside_others
 from mmsearch.catalog.commits import (
     add_library,
     has_library,
@@ -27,6 +27,7 @@ from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_ve
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under
+from mmsearch.catalog.jobs import Claim, finish_jobs, is_retried, lock_contents
 from mmsearch.catalog.lists import copy_lists
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.originals import Originals, needed_originals, originals_of
@@ -64,6 +65,9 @@ R = TypeVar("R")
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
 
+COMMIT_TRIES = 6
+"""Times that a commit beside others is tried, where it met another one."""
+
 WIPED_AT_ONCE = 2**30
 """Bytes of a catalog that is wiped unasked, when files changed: writing a larger one anew waits for `prune`."""
 
@@ -80,6 +84,7 @@ class Catalog:
         self._engine = store.engine()
         self._dialect = dialect_of(self._engine)
         self._readers = Readers(self._engine)
+        self.is_held = self._readers.is_held
         self._closed = False
         self.originals = Originals(
             store.folder, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
@@ -240,6 +245,21 @@ class Catalog:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
             return apply_batch(connection, batch, space_id, self.version)
+
+    def commit_claimed(self, batch: Batch, space_id: int, claim: Claim) -> int:
+        """Apply a batch beside others who do the same, and give the claim of its files up, in one transaction; again
+        where it met another one. Returns the generation. Raises: LibraryLocked if others claimed a file meanwhile."""
+        for tries_left in reversed(range(COMMIT_TRIES)):
+            try:
+                with writing(self._engine, together=True) as connection:
+                    lock_contents(connection, [content.sha256 for content in batch.contents])
+                    generation = apply_batch_beside_others(connection, batch, space_id, self.version)
+                    finish_jobs(connection, claim.token, claim.ids, claim.lease_s)
+                return generation
+            except LibraryLocked as error:
+                if not tries_left or error.__cause__ is None or not is_retried(error.__cause__):
+                    raise
+        raise LibraryLocked("others write the same files", hint="repeat")
 
     def keep_evidence(self, evidence: Mapping[int, bytes]) -> None:
         """Keep the evidence of contents, by id, that have none; nothing that can be found changes."""

@@ -1,6 +1,7 @@
 """Where a library's catalog is: in a file of the library's folder, or on a server."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import begin_private
 from mmsearch.core.paths import data_folder
 from mmsearch.core.server_address import URL_NAME, address_in
-from mmsearch.errors import LibraryLocked, LibraryNotFound
+from mmsearch.errors import InvalidInput, LibraryLocked, LibraryNotFound
 
 
 class Store(Protocol):
@@ -28,6 +29,8 @@ class Store(Protocol):
     """What is the library's on this machine beside its catalog."""
     cache: Path
     """What may be removed at any time."""
+    longest_path: int
+    """Bytes of a path that the catalog takes."""
 
     def recover(self) -> None:
         """Bring to its end what somebody was killed at."""
@@ -54,6 +57,9 @@ class Store(Protocol):
     def check_file(self, what: str, instead: str) -> None:
         """What needs the catalog as a file. Raises: InvalidInput where it is none, with what to do instead."""
 
+    def check_server(self, what: str) -> None:
+        """What needs a catalog that many machines share. Raises: InvalidInput."""
+
 
 class FileStore:
     """A library of files: everything is in its folder."""
@@ -61,6 +67,7 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         self.folder = self.cache = folder
         self.name = os.fspath(folder)
+        self.longest_path = sys.maxsize
         self._path = folder / FILE_NAME
 
     def recover(self) -> None:
@@ -108,6 +115,12 @@ class FileStore:
 
     def check_file(self, what: str, instead: str) -> None:
         """As `Store.check_file`."""
+
+    def check_server(self, what: str) -> None:
+        """As `Store.check_server`."""
+        raise InvalidInput(
+            f"{what} needs a library on a server", hint="--library postgresql://USER@HOST/DATABASE; see: help postgres"
+        )
 
 
 def locked_error(doing: str, name: str) -> LibraryLocked:

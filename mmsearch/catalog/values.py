@@ -67,7 +67,7 @@ class JsonColumn(_Checked):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Without NUL."""
-        return _without_nul(value) if "\\u0000" in json.dumps(value, default=str) else value
+        return without_nul(value) if "\\u0000" in json.dumps(value, default=str) else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Raises: CatalogDamaged, ValueError for what is no object."""
@@ -77,12 +77,13 @@ class JsonColumn(_Checked):
         return super().process_result_value(value, dialect)
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """A value of JSON without NUL in its texts."""
     if isinstance(value, str):
         return value.replace("\0", "")
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(inner) for key, inner in value.items()}
-    return [_without_nul(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {without_nul(key): without_nul(inner) for key, inner in value.items()}
+    return [without_nul(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def utc_now() -> datetime:

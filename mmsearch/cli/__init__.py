@@ -30,6 +30,7 @@ from mmsearch.cli.label import label
 from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
+from mmsearch.cli.move import move
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.privacy import privacy
 from mmsearch.cli.prune import prune, remove
@@ -45,6 +46,7 @@ from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
 from mmsearch.cli.warm import warm
 from mmsearch.cli.watch import watch
+from mmsearch.cli.worker import worker
 from mmsearch.cli.wrong_names import with_right_command, with_right_option
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
@@ -55,7 +57,8 @@ EPILOG = """
 
 SECTIONS = {
     "Search": "query searches serve mcp duplicates label transcript",
-    "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
+    "Library": "ingest worker extract watch status roots failures items tag remove prune backup restore move export "
+    "import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
     "Upkeep": "index doctor privacy encrypt rekey token audit config service warm completion help demo examples",
@@ -181,6 +184,8 @@ for command in (
     rekey,
     audit,
     watch,
+    worker,
+    move,
     service,
     warm,
     help_command,

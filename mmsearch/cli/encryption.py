@@ -24,16 +24,18 @@ def ask_on_terminal() -> None:
 
 def tell_of_key(protection: str) -> None:
     """What a loss means, said when a key is made."""
-    click.echo(f"The library is encrypted. {FINAL[protection.partition(':')[0]]}", err=True)
+    final = FINAL.get(protection.partition(":")[0], "")
+    click.echo(f"The library is encrypted. {final}", err=True)
 
 
 @click.command()
 @_PROTECTION
 @library_option
 def encrypt(protection: str | None, library: Path | None) -> None:
-    """Encrypt a library that is there, with a key in the keyring, in a file or of a passphrase.
+    """Encrypt a library that is there.
 
-    Ctrl-C or a crash leave it as it was, or encrypted. What was there is overwritten and removed.
+    Its key is in the keyring, in a file, or made of a passphrase. Ctrl-C or a crash leave it as it was, or encrypted.
+    What was there is overwritten and removed.
     """
     chosen = protection or "keyring"
     with open_library(library) as opened:
@@ -50,7 +52,10 @@ def encrypt(protection: str | None, library: Path | None) -> None:
 @click.option("--new-key", is_flag=True, help="Encrypt all anew, where somebody may have had the key.")
 @library_option
 def rekey(protection: str | None, new_key: bool, library: Path | None) -> None:
-    """Protect an encrypted library by another passphrase, or in another way."""
+    """Change the key of an encrypted library.
+
+    Without --new-key another passphrase, file or entry of the keyring protects the same key.
+    """
     with open_library(library) as opened:
         opened.encryption.rekey(protection, new_key=new_key)
         now = opened.encryption.status()

@@ -44,6 +44,14 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch watch ~/Pictures ~/Sounds",
         "mmsearch watch ~/Media --exclude '*.tmp' --library photos.library",
     ),
+    "worker": (
+        "mmsearch worker --library 'postgresql://me@db/media' --device cuda:1",
+        "mmsearch worker --library 'postgresql://me@db/media' --map /nas/photos=/mnt/photos --until-empty",
+    ),
+    "move": (
+        "mmsearch move photos.library 'postgresql://me@db/media?schema=photos'",
+        "mmsearch move 'postgresql://me@db/media?schema=photos' copy.library",
+    ),
     "service": (
         "mmsearch service install ~/Pictures",
         "mmsearch service remove",

@@ -12,7 +12,7 @@ from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
 from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
-from mmsearch.core.kind_names import kind_name
+from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _say_other_kinds(
         f"{kind_name(hit.modality, 2)} from {show.decimal(hit.confidence, 2)} (--in {hit.modality})" for hit in others
     ]
     if said:
-        click.echo(f"These are all {kind_name(found[0].modality, 2)}. Likely, too: {', '.join(said)}", err=True)
+        click.echo(f"These are all {kind_names(kinds)}. Likely, too: {', '.join(said)}", err=True)
 
 
 def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Filter | None":

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
@@ -48,6 +48,17 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
     def noting_catalog(self) -> Catalog:
         """Where it is noted what was copied from the library."""
         return self.catalog()
+
+    @property
+    def tagging(self) -> bool:
+        """Whether who asks may say something of the items that are there for them."""
+        return True
+
+    @contextmanager
+    def annotating(self) -> Iterator[Catalog]:
+        """Where it is written what a person says of items, as the one writer. Raises: LibraryLocked."""
+        with self.writing():
+            yield self.catalog()
 
     def check_known(self, hit: Hit) -> None:
         """Raises: UnknownName for a hit that who asks may not see."""
@@ -134,7 +145,8 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
 
     def repair(self) -> None:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        if not any(lists.worth_publishing() for lists in list(self._lists.values())):
+        lists = list(self._lists.values())
+        if not any(one.worth_publishing() or one.owner_files.asks_for_files() for one in lists):
             return
         try:
             with self._mending():

@@ -32,13 +32,14 @@ class RestrictedContext(LibraryContext):
     the whole: of these it asks by what the slice says.
     """
 
-    def __init__(self, whole: LibraryContext, filter: Filter, *, owning: bool = False) -> None:
-        """`owning`: nobody else uses the whole, which ends with this."""
+    def __init__(self, whole: LibraryContext, filter: Filter, *, owning: bool = False, tagging: bool = False) -> None:
+        """`owning`: nobody else uses the whole, which ends with this. `tagging`: what it holds may be tagged."""
         super().__init__(slice_folder(whole.path, filter), whole.settings)
         self.trained_path = whole.trained_path
         self._whole = whole
         self._filter = filter
         self._owning = owning
+        self._tagging = tagging
         self._spaces, self.trust, self.previews = whole._spaces, whole.trust, whole.previews
         self._following = threading.Lock()
         self._measuring = threading.Lock()
@@ -51,6 +52,19 @@ class RestrictedContext(LibraryContext):
     def restricted(self) -> bool:
         """As `LibraryContext.restricted`."""
         return True
+
+    @property
+    def tagging(self) -> bool:
+        """As `LibraryContext.tagging`."""
+        return self._tagging
+
+    @contextmanager
+    def annotating(self) -> Iterator[Catalog]:
+        """As `LibraryContext.annotating`: in the whole, whose ids these are. Raises: LibraryReadOnly, LibraryLocked."""
+        if not self._tagging:
+            raise LibraryReadOnly("this library was opened to be read", hint="open the whole of it")
+        with self._whole.annotating() as whole:
+            yield whole
 
     def forked(self) -> None:
         """As `LibraryContext.forked`."""

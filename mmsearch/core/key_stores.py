@@ -98,8 +98,12 @@ def keep_in_keyring(place: str, secret: bytes) -> None:
     keyring = _keyring()
     try:
         keyring.set_password(SERVICE, place, secret.hex())
+        kept = keyring.get_password(SERVICE, place)
     except Exception as error:  # backends are other people's
         raise _no_keyring(error) from error
+    if kept != secret.hex():
+        # One that is switched off says nothing, and forgets.
+        raise _no_keyring(ValueError("it does not keep what it is given"))
 
 
 def in_keyring(place: str) -> bytes | None:

@@ -50,17 +50,14 @@ class LibraryTokens:
 
         Args:
             name: Whose it is; for lists and for the audit log.
-            scope: "read": search, look at items, open files. "manage": what the server lets its owner do.
-            filter: Only items that match are there for its holder, as in `search`; with "read" alone.
+            scope: "read": search, look at items, open files. "manage": what the server lets its owner do; with a
+                filter, only tag what matches.
+            filter: Only items that match are there for its holder, as in `search`.
 
         Raises: InvalidInput, LibraryNotFound, LibraryReadOnly.
         """
         if not _NAME.fullmatch(name) or name in _RESERVED:
             raise InvalidInput(f"{brief_repr(name)} can't be a token's name", hint="letters, digits, blanks, _ . @ -")
-        if filter is not None and scope == "manage":
-            raise InvalidInput(
-                "who manages a library takes in what no filter has met yet", hint="a filter goes with --scope read"
-            )
         filter_of(filter)
         self._context.catalog()
         token = PREFIX + secrets.token_urlsafe(32)

@@ -1,23 +1,28 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
+from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
+from mmsearch.catalog.filters import is_of_contents
+from mmsearch.catalog.items import paths_of_items
 from mmsearch.catalog.segments import placed_segments, regions_among, resolve_segments
 from mmsearch.core.filters.ast import Filter
+from mmsearch.indexing.owners import Owners
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.search.shared_lists import SearchedLists
-from mmsearch.types import Modality, Neighbours, Vectors
+from mmsearch.types import Ids, Modality, Neighbours, Vectors
 from mmsearch.vectors.rank import exact_scores
 
 ScoredSegments = list[tuple[float, ResolvedSegment]]
@@ -33,8 +38,9 @@ class _Candidate(NamedTuple):
     found: ResolvedSegment
 
     @property
-    def place(self) -> tuple[float, float, bytes]:
-        return self.order, -self.cosine, self.found.path
+    def place_of_segment(self) -> tuple[float, float, int]:
+        """Among the segments of its item."""
+        return self.order, -self.cosine, self.found.segment_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +77,7 @@ class VectorSearch:
         )
         self._note_lists(neighbours)
         neighbours = self._counted(neighbours, {key for key, size in sizes.items() if segments < size})
-        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
+        by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter, self.lists)
         # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
         certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
         count = min([depth.items, *certain])
@@ -80,17 +86,33 @@ class VectorSearch:
 
     def _ranked(self, by_list: Mapping[ListKey, ScoredSegments], count: int) -> list[RankedItem]:
         calibrated = self.calibrator.covers(key for key, items in by_list.items() if items)
-        merged = _merge(
-            _Candidate(-self.evidence(key, cosine) if calibrated else place, cosine, found)
-            for key, items in by_list.items()
-            for place, (cosine, found) in enumerate(items)
-        )[:count]
-        return [self._ranked_item(candidate, calibrated) for candidate in merged]
+        candidates: list[_Candidate] = []
+        for key, items in by_list.items():
+            orders: Sequence[float] = range(len(items))
+            if calibrated:
+                orders = [-evidence for evidence in self._evidence_of(key, [cosine for cosine, _ in items])]
+            candidates += [
+                _Candidate(order, cosine, found) for order, (cosine, found) in zip(orders, items, strict=True)
+            ]
+        return self._ranked_items(_merge(candidates, self.catalog)[:count], calibrated)
 
-    def _ranked_item(self, candidate: _Candidate, calibrated: bool) -> RankedItem:
-        found, evidence = candidate.found, -candidate.order if calibrated else None
-        cosine = self._cosines.get(found.segment_id, candidate.cosine)
-        return RankedItem(found.item_id, found.segment_id, found.path, found.modality, cosine, found.matched, evidence)
+    def _ranked_items(self, candidates: Sequence[_Candidate], calibrated: bool) -> list[RankedItem]:
+        paths, cosines = _paths_of(candidates, self.catalog), self._cosines
+        return [
+            RankedItem(
+                found.item_id,
+                found.segment_id,
+                paths[found.item_id],
+                found.modality,
+                cosines.get(found.segment_id, cosine),
+                found.matched,
+                -order if calibrated else None,
+                content_id=found.content_id,
+                alone=found.alone,
+                single=found.single,
+            )
+            for order, cosine, found in candidates
+        ]
 
     def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
         """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
@@ -124,7 +146,12 @@ class VectorSearch:
 
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
-        return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
+        return self._evidence_of(key, (cosine,))[0]
+
+    def _evidence_of(self, key: ListKey, cosines: Iterable[float]) -> list[float]:
+        """The same of several."""
+        meaning = self.kind.meaning(key.item, key.segment)
+        return [meaning * softplus(logit) for logit in self.calibrator.logits(key, cosines)]
 
     def score_items(self, item_ids: Iterable[int]) -> dict[int, RankedItem]:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
@@ -132,11 +159,12 @@ class VectorSearch:
             segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
         cosines = self._counted_cosines(segments, exact_scores(self.vector[0], vectors).tolist())
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
-        best = _merge(
+        candidates = [
             _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
             for found, cosine in zip(segments, cosines, strict=True)
-        )
-        return {one.found.item_id: self._ranked_item(one, calibrated) for one in best}
+        ]
+        best = _merge(candidates, self.catalog)
+        return {one.item_id: one for one in self._ranked_items(best, calibrated)}
 
     def _counted_cosines(self, segments: Sequence[ResolvedSegment], cosines: Sequence[float]) -> Sequence[float]:
         """What the cosines of segments count."""
@@ -207,28 +235,56 @@ def softplus(logit: float) -> float:
 
 
 def _items_by_list(
-    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None
+    neighbours: Mapping[ListKey, Neighbours], k: int, catalog: Catalog, filter: Filter | None, lists: SearchedLists
 ) -> dict[ListKey, ScoredSegments]:
     """Per list, the items that its nearest segments belong to; where more than k are to be had, the k best at least."""
+    made: dict[ListKey, ScoredSegments] = {}
     with catalog.reading() as snapshot:
-        return {key: _items_of_list(snapshot, key, found, k, filter) for key, found in neighbours.items()}
+        generation, _, commit_id = current_commit(snapshot)
+        for key, found in neighbours.items():
+            # What is known of a segment's content holds of its items, too.
+            whole = filter is None or is_of_contents(filter, key.item)
+            owners = lists.owners(key) if whole else None
+            if owners is not None and owners.commit != (generation, commit_id):
+                owners = None
+            made[key] = _items_of_list(snapshot, key, found, k, partial(_resolved, filter, owners))
+    return made
 
 
 def _items_of_list(
-    snapshot: Snapshot, key: ListKey, neighbours: Neighbours, k: int, filter: Filter | None
+    snapshot: Snapshot,
+    key: ListKey,
+    neighbours: Neighbours,
+    k: int,
+    resolve: Callable[[Snapshot, ListKey, Ids], Sequence[ResolvedSegment]],
 ) -> ScoredSegments:
     ids, scores = neighbours.ids[0], neighbours.scores[0].tolist()
     # Mostly the first k segments are of k items: only where they are not, the others are resolved too.
     for count in (k, len(ids)):
         first = ids[:count]
-        resolved = (
-            placed_segments(snapshot, key, first) if filter is None else resolve_segments(snapshot, first, filter)
-        )
-        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolved)
+        items = _best_segments(dict(zip(first.tolist(), scores, strict=False)), resolve(snapshot, key, first))
         # Further segments score less than what is found, or may tie with it.
         if count >= len(ids) or (len(items) >= k and scores[count] < items[k - 1][0]):
             break
     return items
+
+
+def _resolved(
+    filter: Filter | None, owners: Owners | None, snapshot: Snapshot, key: ListKey, segment_ids: Ids
+) -> Sequence[ResolvedSegment]:
+    """Every (segment, present path) pair of segments of a list; paths are left out that are only needed for ties."""
+    if owners is None:
+        if filter is not None:
+            return resolve_segments(snapshot, segment_ids, filter)
+        return placed_segments(snapshot, key, segment_ids)
+    found, unknown = list[ResolvedSegment](), list[int]()
+    for segment, owner in zip(segment_ids.tolist(), owners.of(segment_ids), strict=True):
+        if owner is None or owner.item_id < 0:
+            unknown.append(segment)
+        else:
+            (content, item, alone, single) = owner
+            found.append(ResolvedSegment(segment, content, item, b"", key.item, key.segment, alone, single))
+    return found + placed_segments(snapshot, key, np.array(unknown, np.int64)) if unknown else found
 
 
 def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegment]) -> ScoredSegments:
@@ -238,14 +294,28 @@ def _best_segments(scores: Mapping[int, float], resolved: Iterable[ResolvedSegme
         known = best.get(found.item_id)
         if known is None or (-score, found.segment_id) < (-known[0], known[1].segment_id):
             best[found.item_id] = (score, found)
+    # Two items of one content have been read with their paths.
     return sorted(best.values(), key=lambda pair: (-pair[0], pair[1].content_id, pair[1].path))
 
 
-def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+def _merge(candidates: Iterable[_Candidate], catalog: Catalog) -> list[_Candidate]:
     """The items of all lists, best first, each once, by its first segment of those that are equally good."""
     best: dict[int, _Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.found.item_id)
-        if known is None or (candidate.place, candidate.found.segment_id) < (known.place, known.found.segment_id):
+        if known is None or candidate.place_of_segment < known.place_of_segment:
             best[candidate.found.item_id] = candidate
-    return sorted(best.values(), key=lambda candidate: candidate.place)
+    merged = sorted(best.values(), key=lambda one: (one.order, -one.cosine))
+    if any(one.order == other.order and one.cosine == other.cosine for one, other in pairwise(merged)):
+        paths = _paths_of(merged, catalog)
+        merged.sort(key=lambda one: (one.order, -one.cosine, paths[one.found.item_id]))
+    return merged
+
+
+def _paths_of(candidates: Sequence[_Candidate], catalog: Catalog) -> dict[int, bytes]:
+    """Item id -> path."""
+    paths = {one.found.item_id: one.found.path for one in candidates}
+    if missing := [item for item, path in paths.items() if not path]:
+        with catalog.reading() as snapshot:
+            paths |= paths_of_items(snapshot, missing)
+    return paths

@@ -37,7 +37,9 @@ def connect(address: str) -> Engine:
     def opened() -> Any:
         return open_connection(conninfo)
 
-    engine = create_engine("postgresql+psycopg://", creator=opened, max_overflow=-1, execution_options=options)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=opened, max_overflow=-1, pool_pre_ping=True, execution_options=options
+    )
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -50,7 +52,7 @@ def open_connection(conninfo: str) -> Any:
         "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", CONNECT_S),
         **_encryption(conninfo),
     }
-    connection = psycopg.connect(conninfo, autocommit=True, **given)
+    connection = _connection_class(psycopg).connect(conninfo, autocommit=True, **given)
     for kind in _plain_json():
         connection.adapters.register_loader("json", kind)
     return connection
@@ -65,6 +67,18 @@ def driver_module() -> Any:
             "libraries on PostgreSQL need a package that is not here", hint="pip install 'mmsearch[postgres]'"
         ) from error
     return psycopg
+
+
+@cache
+def _connection_class(psycopg: Any) -> Any:
+    class Quiet(psycopg.Connection):  # type: ignore[misc]
+        """Ends with whoever forgets it, as SQLite's connections do, without a warning."""
+
+        def __del__(self) -> None:
+            if not self.closed:
+                self.close()
+
+    return Quiet
 
 
 @cache

@@ -1,6 +1,6 @@
 """PostgreSQL: `Dialect` for a schema that many machines share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,18 @@ from mmsearch.catalog.database import raw_connection
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.postgres import connections, errors
 from mmsearch.catalog.postgres.words import LexemeCandidates
+from mmsearch.catalog.tables import WORD_TABLES
 from mmsearch.catalog.word_candidates import KeywordQuery, WordCandidates
 from mmsearch.catalog.word_statements import WordStatements
 from mmsearch.errors import MmsearchError
 
 FIRST = "0010"
 """The revision that a new schema begins with; later ones are migrations."""
+
+_WORDS: Any = dialects.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
+_WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "runs")
+"""Tables whose ids are given out by sequences."""
 
 _LOADED = connections.driver_module()
 
@@ -29,8 +35,7 @@ class PostgresDialect:
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
-        engine: Any = dialects.dialect
-        compiled = statement.compile(dialect=engine(paramstyle="pyformat"))
+        compiled = statement.compile(dialect=_WORDS)
         asked = {name: None for name, bound in compiled.binds.items() if bound.required}
         written = compiled.construct_expanded_state(asked)
         fixed = {name: value for name, value in written.parameters.items() if name not in asked}
@@ -50,6 +55,10 @@ class PostgresDialect:
         """As `Dialect.begin_snapshot`."""
         words = connections.begin_words(connections.schema_of(connection), connections.SNAPSHOT)
         raw_connection(connection).execute(words)
+
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return bool(raw_connection(connection).closed)
 
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
@@ -100,6 +109,14 @@ class PostgresDialect:
     ) -> WordCandidates:
         """As `Dialect.word_search`, by lexemes with their places."""
         return LexemeCandidates(connection, asked, limit, asks)
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """As `Dialect.after_copy`. Nobody has counted the rows yet, by which statements are planned."""
+        for table in (name for name in tables if name in _WITH_IDS):
+            last = f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table} HAVING max(id) > 0"
+            connection.execute(text(last))
+        for table in (*tables, *WORD_TABLES):
+            connection.execute(text(f"ANALYZE {table}"))
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """As `Dialect.check_schema`: who may make triggers in the schema is the server's own affair."""

@@ -8,9 +8,6 @@ from mmsearch.catalog import database
 from mmsearch.catalog.blobs import MEND
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
 
-RETRIED = frozenset(("40001", "40P01"))
-"""Serialization failures and deadlocks: the same once more succeeds."""
-
 _AWAY = "check that the server runs and can be reached; what was committed is safe"
 
 

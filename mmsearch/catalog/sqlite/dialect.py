@@ -1,6 +1,6 @@
 """SQLite: `Dialect` for a file that processes of one machine share."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class SqliteDialect:
         """As `Dialect.begin_snapshot`."""
         database.driver(connection).execute("BEGIN")
 
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return False
+
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
         # Whatever anybody else commits changes this number, and who reads commits nothing.
@@ -106,6 +110,9 @@ class SqliteDialect:
     ) -> WordCandidates:
         """As `Dialect.word_search`, by FTS5."""
         return FtsCandidates(connection, asked, limit, asks)
+
+    def after_copy(self, connection: Connection, tables: Sequence[str]) -> None:
+        """As `Dialect.after_copy`: SQLite sees to it by itself."""
 
     def check_schema(self, connection: Connection, revision: str | None, place: str) -> None:
         """As `Dialect.check_schema`: SQLite runs them for whoever opens a file, and anybody may send one."""
