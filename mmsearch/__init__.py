@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         InvalidInput,
         ItemChanged,
         LibraryEmpty,
+        LibraryEncrypted,
         LibraryError,
         LibraryLocked,
         LibraryNotFound,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.anonymised import Identifying
     from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
+    from mmsearch.maintenance.encryption import EncryptionStatus, LibraryEncryption
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
@@ -157,10 +159,10 @@ _OFFERED = {
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
         "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
-        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
-        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
-        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
-        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "InvalidInput ItemChanged LibraryEmpty LibraryEncrypted LibraryError LibraryLocked LibraryNotFound "
+        "LibraryReadOnly LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept "
+        "OutOfMemory RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete "
+        "TooManyRequests Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.extract.extractors": "ExtractionEstimate",
@@ -179,6 +181,7 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
+    "mmsearch.maintenance.encryption": "EncryptionStatus LibraryEncryption",
     "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
     "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
@@ -241,6 +244,7 @@ __all__ = [
     "Encoded",
     "Encoder",
     "EncoderSpec",
+    "EncryptionStatus",
     "EpochReport",
     "Estimate",
     "Evaluation",
@@ -282,6 +286,8 @@ __all__ = [
     "Library",
     "LibraryAudit",
     "LibraryEmpty",
+    "LibraryEncrypted",
+    "LibraryEncryption",
     "LibraryError",
     "LibraryExtraction",
     "LibraryIndex",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmsearch.catalog import FILE_NAME, Catalog, SpaceRecord, layouts
+from mmsearch.catalog import Catalog, SpaceRecord, layouts
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
+from mmsearch.catalog.stores import store_of
 from mmsearch.context.proofs import Proofs
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
@@ -43,6 +44,7 @@ class Resources:
         """`requested`: the space that was asked for by name, not by a default for new libraries. `trusted`: the spaces
         that the user named anyhow, which may be code."""
         self.path = path
+        self.store = store_of(path)
         self.trained_path = path
         """Whose folder has the trained models that searches use."""
         self.settings = settings
@@ -71,7 +73,7 @@ class Resources:
         """In a word, without opening anything: "open", "closed", or "not made yet"."""
         if self._catalog is not None:
             return "open"
-        return "closed" if (self.path / FILE_NAME).exists() else "not made yet"
+        return "closed" if self.store.exists() else "not made yet"
 
     def forked(self) -> None:
         """What is open is kept; whoever held the mutex is not here."""
@@ -114,7 +116,7 @@ class Resources:
         record = self.catalog().read(active_space)
         if record is None:
             if not create:
-                raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+                raise LibraryEmpty(f"the library at {self.store.name} is empty", hint="fill it: mmsearch ingest FOLDER")
             target = self.asked()
             base = self._spaces.loaded(target)
             record = self.catalog().add_space(
@@ -172,7 +174,7 @@ class Resources:
         ):
             return
         raise SpaceChanged(
-            f"the library at {self.path} has the model {base.name!r}: {self._requested!r} is another",
+            f"the library at {self.store.name} has the model {base.name!r}: {self._requested!r} is another",
             hint="leave it out; or make a new library: "
             f"mmsearch ingest FOLDER --library NEW --space {self._requested}; "
             f"or change this one's model: mmsearch model add {self._requested}",
@@ -187,7 +189,7 @@ class Resources:
         self.embedding()
         record = self.catalog().read(base_space)
         if record is None:
-            raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+            raise LibraryEmpty(f"the library at {self.store.name} is empty", hint="fill it: mmsearch ingest FOLDER")
         return self.space_of(record), record
 
     def derived(self, vectors: Vectors, modalities: Sequence[Modality]) -> dict[int, Vectors]:
@@ -210,7 +212,7 @@ class Resources:
             _, record = self.embedding()
         with self._mutex:
             if record not in self._lists:
-                folder = self.path / INDEX_FOLDER
+                folder = self.store.cache / INDEX_FOLDER
                 gpu = self._gpu() if self.settings.index_device == "gpu" else None
                 self._lists[record] = Lists(self.catalog(), folder, record, self.settings.index, gpu)
             return self._lists[record]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mmsearch.media.cuts import CutFinder, small
@@ -195,7 +196,7 @@ def shot_segments(
         most_per_minute: Of frames in all.
     """
     finder, made, last = CutFinder(), ShotFrames(windowing, most_per_minute), float("-inf")
-    taken = float("-inf")
+    reformatter, taken, decided = VideoReformatter(), float("-inf"), float("-inf")
     for moment, frame in frames:
         if moment <= last:
             continue
@@ -204,8 +205,9 @@ def shot_segments(
             made.add(take(moment, frame))
             taken = moment
         if finder.wants(moment):
-            cuts = finder.add(moment, small(frame))
-            if finder.decided > float("-inf"):
-                yield from made.settled(cuts, finder.decided)
+            cuts = finder.add(moment, small(frame, reformatter))
+            if finder.decided > decided:
+                decided = finder.decided
+                yield from made.settled(cuts, decided)
     if last > float("-inf"):
         yield from made.rest(finder.rest(), max(length, last))

@@ -210,7 +210,7 @@ class LibraryModels:
             dropped = [one for one in catalog.read(all_spaces) if record.id in (one.id, one.base)]
             catalog.drop_space(record)
             for one in dropped:
-                shutil.rmtree(self._context.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
+                shutil.rmtree(self._context.store.cache / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
             return catalog.release()
 
     def _activate(self, record: SpaceRecord) -> ModelSwitched:
@@ -297,7 +297,8 @@ class LibraryModels:
         catalog = self._context.catalog()
         if catalog.read(active_space) is None:
             raise LibraryEmpty(
-                f"the library at {self._context.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
+                f"the library at {self._context.store.name} is empty",
+                hint=f"fill it: mmsearch ingest FOLDER --space {name}",
             )
         target = registry.target_of("spaces", name)
         space = self._context.load(target)
