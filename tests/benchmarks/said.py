@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mmsearch
-from mmsearch.extract.cuts import NUMBERS, passes
+from mmsearch.core.spoken_numbers import NUMBERS
+from mmsearch.extract.cuts import passes
 from mmsearch.extract.speech import SpeechExtractor
 from mmsearch.types import Limits, TextLine
 
