@@ -5,9 +5,12 @@ z: how high the hit's cosine is; how high the list's rival is, the segment in pl
 (test normalisation, Auckenthaler et al., "Score Normalization for Text-Independent Speaker Verification Systems",
 2000); how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
 (Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010); and how near it is to the few of them that suit it best:
-what shows a windmill plainly is seldom an answer to another name. The last three are the same for a whole list, so that
-a higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
-sentences lie on different scales, so each has four numbers of its own.
+what shows a windmill plainly is seldom an answer to another name. Three more help where pictures have regions, or ask:
+whether the list's best hit is a region, of which there are more to be near to; how near the query itself is to words of
+every kind; and how high the fifth segment is, since what is there in number is there. All but the first are the same
+for a whole list, so that a higher score is always a higher confidence. The cosine of a region counts a little less than
+that of a whole picture (`PairBackground.discount`). How many items there are is none of them. Names of one or two words
+and sentences lie on different scales, so each has numbers of its own.
 
 `answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
 
@@ -46,6 +49,12 @@ library is; with less, the smaller it is."""
 SUITING = 5
 """Neutral words that stand for what a segment shows or says."""
 
+COMPANY = 5
+"""Place of the segment that says whether a list has several of what is asked for."""
+
+COMMON_SPREAD = 0.03
+"""About the standard deviation of queries' mean cosines with neutral words."""
+
 LIKELY_FACTOR = 5
 """How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
 
@@ -73,6 +82,14 @@ class PairBackground(NamedTuple):
     """Its standard deviation over segments, > 0."""
     words: float = 0.0
     """What a list's best hit usually scores with the neutral words that suit it best, in spreads above the median."""
+    region: float = 0.0
+    """How often a list's best hit is a region."""
+    common: float = 0.0
+    """What a query's cosine with neutral words usually is, on average."""
+    company: float = 0.0
+    """What the segment in place `COMPANY` usually scores, in spreads above the median."""
+    discount: float = 0.0
+    """What is taken off a region's cosine, in Fisher's z, >= 0: the best of several has the higher score by chance."""
 
 
 class AnswerWeights(NamedTuple):
@@ -85,6 +102,10 @@ class AnswerWeights(NamedTuple):
     """<= 0."""
     words: float = 0.0
     """<= 0."""
+    region: float = 0.0
+    """<= 0."""
+    common: float = 0.0
+    company: float = 0.0
 
 
 class ListFacts(NamedTuple):
@@ -96,6 +117,12 @@ class ListFacts(NamedTuple):
     """Mean cosine with neutral words of the list's best hit."""
     words: float | None = None
     """Mean cosine of that hit with the `SUITING` neutral words that suit it best."""
+    region: bool | None = None
+    """Whether that hit is a region."""
+    common: float | None = None
+    """Mean cosine of the query with neutral words."""
+    company: float | None = None
+    """What the segment in place `COMPANY` scores, a cosine."""
 
 
 NOTHING_KNOWN = ListFacts()
@@ -116,6 +143,11 @@ def rival_level(cosine: float, segments: int, background: PairBackground) -> flo
     return max((fisher(cosine) - background.median) / background.spread, 0.0)
 
 
+def discounted(cosine: float, discount: float) -> float:
+    """What a region's cosine counts as next to those of whole pictures."""
+    return math.tanh(fisher(cosine) - discount)
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerModel:
     """What makes a confidence of a score, for one kind of query and one list."""
@@ -128,6 +160,11 @@ class AnswerModel:
     def uses_best(self) -> bool:
         """Whether it makes a difference what the list's best hit is."""
         return any((self.name.hubness, self.sentence.hubness, self.name.words, self.sentence.words))
+
+    @property
+    def uses_regions(self) -> bool:
+        """Whether it makes a difference which of a list's segments are regions."""
+        return self.background.discount > 0 or bool(self.name.region or self.sentence.region)
 
     def logit(self, score: float, sentence: float, facts: ListFacts = NOTHING_KNOWN) -> float:
         """Log-odds that a hit of this cosine answers the query; strictly increasing in the cosine.
@@ -143,13 +180,23 @@ class AnswerModel:
         usual = self.background
         rival = usual.rival if facts.rival is None else facts.rival
         hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
-        suited = usual.words if facts.words is None else (fisher(facts.words) - usual.median) / usual.spread
+        suited = usual.words if facts.words is None else self._level(facts.words)
+        region = usual.region if facts.region is None else float(facts.region)
+        # Where nothing is known of them, they are as usual.
+        common = 0.0 if facts.common is None else (facts.common - usual.common) / COMMON_SPREAD
+        company = 0.0 if facts.company is None else self._level(facts.company) - usual.company
         intercept = slope = 0.0
         for share, one in ((1 - sentence, self.name), (sentence, self.sentence)):
             off = usual.median / usual.spread + RIVAL_SHARE * rival
-            intercept += share * (one.intercept - one.score * off + one.hubness * hubness + one.words * suited)
+            said = one.hubness * hubness + one.words * suited + one.region * region
+            said += one.common * common + one.company * company
+            intercept += share * (one.intercept - one.score * off + said)
             slope += share * one.score / usual.spread
         return intercept, slope
+
+    def _level(self, cosine: float) -> float:
+        """In spreads above the median."""
+        return (fisher(cosine) - self.background.median) / self.background.spread
 
 
 def probability(logit: float) -> float:

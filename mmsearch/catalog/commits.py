@@ -7,6 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Commit, LibraryRow, Tombstone
 from mmsearch.catalog.values import utc_now
@@ -62,7 +63,7 @@ def library_uuid(connection: Connection) -> str:
 def add_library(connection: Connection, version: str) -> None:
     """Write the one row of facts about the library itself, unless it is there."""
     row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": utc_now(), "version": version}
-    connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), row)
+    connection.execute(upsert(LibraryRow).on_conflict_do_nothing(), row)
 
 
 def next_generation(connection: Connection) -> int:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import group_key
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import collect_orphans, content_ids
 from mmsearch.catalog.edits import take_over
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under

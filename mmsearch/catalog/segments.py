@@ -110,6 +110,16 @@ _SPAN_TYPES = (int, int, int, str, str, str, str)
 SOURCED = {"said": 2**40, "written": 2**41, REGION: 2**42}
 """Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
 
+IS_REGION = SegmentRow.ordinal >= SOURCED[REGION]
+"""Whether a segment is a region of a picture."""
+
+_REGIONS = Statement(select(SegmentRow.id).where(SegmentRow.id.in_(number_list("ids")), IS_REGION))
+
+
+def regions_among(connection: Connection, segment_ids: Iterable[int]) -> set[int]:
+    """Those of the segments that are regions of pictures."""
+    return {row[0] for row in _REGIONS.rows(connection, ids=json_numbers(segment_ids))}
+
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:
     """The shapes of items, present or missing, in no particular order; unknown ones are left out."""

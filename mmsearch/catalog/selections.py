@@ -1,5 +1,6 @@
 """Which segments of a list a filter selects; what was selected is kept until somebody commits."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import False_, True_
 
 from mmsearch.catalog import layouts
-from mmsearch.catalog.database import driver
+from mmsearch.catalog.dialect import dialect_of
 from mmsearch.catalog.filters import Clause, filter_clause, row_by_row
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.sources import of_sources
@@ -56,15 +57,14 @@ def is_selection_known(snapshot: Connection, filter: Filter, key: ListKey) -> bo
 class _Selected:
     """What was found out of one state of the catalog, oldest first."""
 
-    version: int
+    version: Hashable
     ids: dict[tuple[Filter, ListKey], Ids | None] = field(default_factory=dict)
     shares: dict[tuple[Filter, ListKey], float] = field(default_factory=dict)
 
 
 def _of_this_state(snapshot: Connection) -> _Selected:
     """What was found out in the same state of the catalog, by the connection that looks at it."""
-    # Whatever anybody else commits changes this number, and who reads commits nothing.
-    version = driver(snapshot).execute("PRAGMA data_version").fetchone()[0]
+    version = dialect_of(snapshot).state(snapshot)
     known: _Selected | None = snapshot.info.get("selected")
     if known is None or known.version != version:
         known = snapshot.info["selected"] = _Selected(version)

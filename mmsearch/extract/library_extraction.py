@@ -194,7 +194,9 @@ class LibraryExtraction:
 
     def _require_space(self) -> None:
         if self._context.catalog().read(active_space) is None:
-            raise LibraryEmpty(f"the library at {self._context.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+            raise LibraryEmpty(
+                f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
+            )
 
     def _derived(self, record: object) -> DeriveVectors:
         serving = self._context.catalog().read(base_space) == record

@@ -18,7 +18,7 @@ from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.commits import current_commit, library_uuid
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_keys, list_segments
-from mmsearch.core import forks
+from mmsearch.core import forks, vault
 from mmsearch.core.atomic import told
 from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import IndexDamaged
@@ -77,7 +77,9 @@ class Lists:
         self._catalog = catalog
         self.folder = folder
         self._space = space
-        self.kind = kind
+        self.in_memory = vault.is_encrypted(catalog.path)
+        """Whether lists are made of the catalog at each start, searched exactly, and in no file."""
+        self.kind = presets.FLAT if self.in_memory and kind in presets.NAMES else kind
         if kind == LAYERED:
             presets.preset_named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
@@ -159,7 +161,7 @@ class Lists:
 
     def worth_publishing(self) -> bool:
         """Whether the files are so far behind, or so damaged, that a mere reader should have them written."""
-        return any(
+        return not self.in_memory and any(
             h.damaged or h.published_generation < 0 or h.unpublished_changes > REPLAY_LIMIT
             for h in self._loaded.values()
         )
@@ -174,6 +176,9 @@ class Lists:
                 with told(path):
                     quarantine(path)
             changed = loaded.unpublished_changes > 0 if every else loaded.has_outgrown_file
+            if self.in_memory:
+                # Other processes may go on replaying for a while.
+                changed = loaded.unpublished_changes > REPLAY_LIMIT
             if loaded.damaged or loaded.published_generation < 0 or changed:
                 self._publish(key, loaded)
         if keys:
@@ -182,6 +187,9 @@ class Lists:
             )
 
     def _publish(self, key: ListKey, loaded: LoadedIndex) -> None:
+        if self.in_memory:
+            loaded.published_generation, loaded.unpublished_changes = loaded.generation, 0
+            return
         publish_index(loaded.index, self.path(key), self._stamp(key, loaded.generation, loaded.commit_id, loaded.ann))
         if loaded.ann is None:
             # Nothing there, or no good, or not wanted any more.
@@ -354,6 +362,8 @@ class Lists:
         return Stamp(self._uuid, part, self._backend, generation, commit_id)
 
     def _load(self, key: ListKey, generation: int) -> LoadedIndex:
+        if self.in_memory:
+            return self._empty()
         if self._backend != LAYERED:
             return self._read_or_empty(key, partial(read_index, self.path(key), self._stamp(key, generation)))
         path, dim = self.ann_path(key), self._space.dim

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from mmsearch.calibration import sentence_share
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from mmsearch.types import Modality
 
 OTHER_KIND = 0.05

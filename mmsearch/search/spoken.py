@@ -6,7 +6,7 @@ from itertools import combinations
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.extractions import lines_of_items
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from mmsearch.core.spoken_numbers import with_numbers
 from mmsearch.search.word_evidence import rarity
 from mmsearch.types import Hit, TextLine

@@ -1,14 +1,17 @@
 """The retrieve stage: from a query vector to files, out of all lists."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
+
+import numpy as np
 
 from mmsearch.calibration import RIVAL, ScoreCalibrator
 from mmsearch.catalog import Catalog, ListKey, ResolvedSegment, Snapshot, SpaceRecord
 from mmsearch.catalog.embeddings import item_vectors, vectors_of_segments
-from mmsearch.catalog.segments import placed_segments, resolve_segments
+from mmsearch.catalog.segments import placed_segments, regions_among, resolve_segments
 from mmsearch.core.filters.ast import Filter
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.search.kinds import ANY_KIND, KindOfAnswer
@@ -57,6 +60,8 @@ class VectorSearch:
     """The vectors that were read for it so far."""
     kind: KindOfAnswer = ANY_KIND
     """What the query says of the kind of its answers."""
+    _cosines: dict[int, float] = field(default_factory=dict)
+    """Of the regions met so far, which count less."""
 
     def retrieve(self, depth: Depth) -> Ranking:
         """The best files. Of their metadata nothing is read: `search.hits` does that for those that are shown."""
@@ -65,6 +70,7 @@ class VectorSearch:
             self.vector, segments, self.modalities, filter=self.filter, vector_cache=self.cache
         )
         self._note_lists(neighbours)
+        neighbours = self._counted(neighbours, {key for key, size in sizes.items() if segments < size})
         by_list = _items_by_list(neighbours, depth.items, self.catalog, self.filter)
         # What a list may hold beyond its items here is worse than they are, so as many as it has are certain.
         certain = [len(items) for key, items in by_list.items() if segments < sizes[key]]
@@ -79,7 +85,12 @@ class VectorSearch:
             for key, items in by_list.items()
             for place, (cosine, found) in enumerate(items)
         )[:count]
-        return [_ranked_item(candidate, -candidate.order if calibrated else None) for candidate in merged]
+        return [self._ranked_item(candidate, calibrated) for candidate in merged]
+
+    def _ranked_item(self, candidate: _Candidate, calibrated: bool) -> RankedItem:
+        found, evidence = candidate.found, -candidate.order if calibrated else None
+        cosine = self._cosines.get(found.segment_id, candidate.cosine)
+        return RankedItem(found.item_id, found.segment_id, found.path, found.modality, cosine, found.matched, evidence)
 
     def _note_lists(self, neighbours: Mapping[ListKey, Neighbours]) -> None:
         """Tell the calibrator what the query finds in each list, which is part of what a score of it means."""
@@ -90,6 +101,27 @@ class VectorSearch:
             neighbours, _ = self.lists.search(self.vector, RIVAL, self.modalities, vector_cache=self.cache)
         note_lists(self.calibrator, neighbours, self.catalog, self.space, self.cache)
 
+    def _counted(
+        self, neighbours: Mapping[ListKey, Neighbours], longer: Collection[ListKey]
+    ) -> dict[ListKey, Neighbours]:
+        """The same by what they count (`ScoreCalibrator.counted`), best first. Of a list that is `longer` than what was
+        looked at, what counts less than the last of these is left out: what follows may count more."""
+        regions = _regions(self.calibrator, neighbours, self.catalog)
+        made = dict(neighbours)
+        for key, known in regions.items():
+            ids, cosines = neighbours[key].ids[0], neighbours[key].scores[0]
+            among = np.array([one in known for one in ids.tolist()], bool)
+            if not among.any():
+                continue
+            scores = cosines.copy()
+            scores[among] = [self.calibrator.counted(key, one, True) for one in cosines[among].tolist()]
+            order = np.lexsort((ids, -scores))
+            if key in longer:
+                order = order[scores[order] >= cosines[-1]]
+            self._cosines.update(zip(ids[among].tolist(), cosines[among].tolist(), strict=True))
+            made[key] = Neighbours(ids[np.newaxis, order], scores[np.newaxis, order])
+        return made
+
     def evidence(self, key: ListKey, cosine: float) -> float:
         """What a cosine says of an item: -ln(1 - p), with p the probability that it answers the query."""
         return self.kind.meaning(key.item, key.segment) * softplus(self.calibrator.logit(key, cosine))
@@ -98,12 +130,24 @@ class VectorSearch:
         """Present items by their ids, each as it stands in the ranking, however far down; none without vectors."""
         with self.catalog.reading() as snapshot:
             segments, vectors = item_vectors(snapshot, self.space, item_ids, self.filter)
+        cosines = self._counted_cosines(segments, exact_scores(self.vector[0], vectors).tolist())
         calibrated = self.calibrator.covers({self._key(found) for found in segments})
         best = _merge(
             _Candidate(-self.evidence(self._key(found), cosine) if calibrated else -cosine, cosine, found)
-            for found, cosine in zip(segments, exact_scores(self.vector[0], vectors).tolist(), strict=True)
+            for found, cosine in zip(segments, cosines, strict=True)
         )
-        return {one.found.item_id: _ranked_item(one, -one.order if calibrated else None) for one in best}
+        return {one.found.item_id: self._ranked_item(one, calibrated) for one in best}
+
+    def _counted_cosines(self, segments: Sequence[ResolvedSegment], cosines: Sequence[float]) -> Sequence[float]:
+        """What the cosines of segments count."""
+        wanting = [found.segment_id for found in segments if self.calibrator.wants_regions(self._key(found))]
+        if not wanting:
+            return cosines
+        with self.catalog.reading() as snapshot:
+            known = regions_among(snapshot, wanting)
+        pairs = list(zip(segments, cosines, strict=True))
+        self._cosines.update({found.segment_id: one for found, one in pairs if found.segment_id in known})
+        return [self.calibrator.counted(self._key(found), one, found.segment_id in known) for found, one in pairs]
 
     def _key(self, found: ResolvedSegment) -> ListKey:
         return ListKey(self.space.name, found.modality, found.matched)
@@ -121,14 +165,40 @@ def note_lists(
     Args:
         neighbours: Of that query alone, `calibration.RIVAL` of them if there are.
     """
-    best = {key: int(found.ids[0, 0]) for key, found in neighbours.items() if found.ids.size}
+    filled = {key: Neighbours(one.ids[:, :RIVAL], one.scores) for key, one in neighbours.items() if one.ids.size}
+    regions = {
+        key: [one in known for one in filled[key].ids[0].tolist()]
+        for key, known in _regions(calibrator, filled, catalog).items()
+    }
+    best = {key: _best_segment(calibrator, key, found, regions.get(key)) for key, found in filled.items()}
     wanted = {key: segment for key, segment in best.items() if calibrator.wants_best(key)}
     known = {segment: cache.get(segment) if cache else None for segment in wanted.values()}
     if missing := [segment for segment, vector in known.items() if vector is None]:
         with catalog.reading() as snapshot:
             known |= vectors_of_segments(snapshot, space, missing)
     for key in best:
-        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)))
+        calibrator.note_list(key, neighbours[key].scores[0], known.get(wanted.get(key, -1)), regions.get(key))
+
+
+def _regions(
+    calibrator: ScoreCalibrator, neighbours: Mapping[ListKey, Neighbours], catalog: Catalog
+) -> dict[ListKey, set[int]]:
+    """Of the lists where that makes a difference: which of the segments are regions."""
+    wanting = [key for key in neighbours if calibrator.wants_regions(key)]
+    if not wanting:
+        return {}
+    with catalog.reading() as snapshot:
+        known = regions_among(snapshot, chain.from_iterable(neighbours[key].ids[0].tolist() for key in wanting))
+    return dict.fromkeys(wanting, known)
+
+
+def _best_segment(calibrator: ScoreCalibrator, key: ListKey, found: Neighbours, regions: Sequence[bool] | None) -> int:
+    """The id of the segment that counts most."""
+    if regions is None:
+        return int(found.ids[0, 0])
+    scored = zip(found.scores[0].tolist(), regions, strict=False)
+    counted = [calibrator.counted(key, cosine, region) for cosine, region in scored]
+    return int(found.ids[0, counted.index(max(counted))])
 
 
 def softplus(logit: float) -> float:
@@ -179,10 +249,3 @@ def _merge(candidates: Iterable[_Candidate]) -> list[_Candidate]:
         if known is None or (candidate.place, candidate.found.segment_id) < (known.place, known.found.segment_id):
             best[candidate.found.item_id] = candidate
     return sorted(best.values(), key=lambda candidate: candidate.place)
-
-
-def _ranked_item(candidate: _Candidate, evidence: float | None) -> RankedItem:
-    found = candidate.found
-    return RankedItem(
-        found.item_id, found.segment_id, found.path, found.modality, candidate.cosine, found.matched, evidence
-    )

@@ -47,6 +47,8 @@ from tests.benchmarks.confidence_figures import (
 )
 from tests.benchmarks.confidence_fit import (
     AT_MOST_0,
+    FACTS,
+    OF_REGIONS,
     confidences,
     features,
     fit_pair,
@@ -54,9 +56,10 @@ from tests.benchmarks.confidence_fit import (
     on_scale,
     oracle,
     regression,
+    usual,
     weights_of,
 )
-from tests.benchmarks.confidence_questions import TINY, Asker, Question, column
+from tests.benchmarks.confidence_questions import OF_PICTURES, OF_WORDS, TINY, Asker, Question, column
 
 TARGET = Path(neutral.__file__).with_name("answers.json")
 
@@ -125,15 +128,18 @@ def background(query: str, segment: str, words: Any, collections: dict[str, Any]
     queries = collections[query].items.vectors[::4] if queries is None else queries
     scores = np.arctanh(np.clip(queries @ segments.T, -0.999, 0.999))
     low, high = (round(float(value), 4) for value in np.quantile(scores, (0.5, 0.95)))
-    if query not in ("text", TRANSLATED):
+    of_words, regions = query in ("text", TRANSLATED), segment == "image"
+    if not of_words and (query, segment) != ("image", "image"):
         return PairBackground(low, round(high - low, 4))
     hub = segments @ words.mean(axis=0)
-    return PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+    known = PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+    return known._replace(discount=(OF_WORDS if of_words else OF_PICTURES) * regions)
 
 
 def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> dict[str, Any]:
     """What `answers.json` holds, but for the encoders' identities."""
     by_kind = {pair: [one for one in questions if one.kind in kinds] for pair, kinds in KINDS.items()}
+    backgrounds = {pair: usual(by_kind.get(pair, ()), known) for pair, known in backgrounds.items()}
     models = {pair: fit_pair(some, backgrounds[pair]) for pair, some in by_kind.items()}
     # Of pairs that weren't fitted: all of these at once, each by its own standard score.
     words = [pair for pair in KINDS if pair[0] == "text"]
@@ -141,9 +147,11 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     inputs[:, AT_MOST_0] = 0
     right = np.concatenate([column(by_kind[pair], "right") for pair in words])
     weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
+    # What is said of regions is not known of another space's.
+    inputs[:, OF_REGIONS] = 0
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
-    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:4]), AnswerWeights(*other[4:]))
+    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:FACTS]), AnswerWeights(*other[FACTS:]))
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
@@ -166,7 +174,7 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     mean = certain - spread * ends[0]
     return {
         "pairs": pairs,
-        "other": {"name": other[:4], "sentence": other[4:], "rival": rival},
+        "other": {"name": other[:4], "sentence": other[FACTS : FACTS + 4], "rival": rival},
         "absent": [round(mean, 3), round(spread, 3)],
     }
 

@@ -16,6 +16,7 @@ from mmsearch.calibration.answers import (
     FittedAnswers,
     ListFacts,
     PairBackground,
+    discounted,
     fitted_answers,
     parse_answers,
     probability,
@@ -60,6 +61,32 @@ def test_log_odds_are_linear_in_score_rival_hubness_and_what_suits_the_best_hit(
     assert MODEL.logit(score, 0.0, ListFacts(rival=2.0)) == pytest.approx(usual - 1.5 * 0.4 * 0.5)
     assert MODEL.logit(score, 0.0, ListFacts(words=math.tanh(0.1 + 5 * 0.2))) == pytest.approx(usual - 0.5 * 3)
     assert MODEL.logit(score, 1.0, ListFacts(words=0.9)) == MODEL.logit(score, 1.0)
+
+
+def test_a_region_a_common_query_and_company_are_part_of_the_log_odds() -> None:
+    usual = BACKGROUND._replace(region=0.25, common=0.1, company=1.5, discount=0.05)
+    model = AnswerModel(usual, AnswerWeights(-2.0, 1.5, region=-0.8, common=0.3, company=0.5), AnswerWeights(0.0, 1.0))
+    score, level = math.tanh(0.1 + 3 * 0.2), -2.0 + 1.5 * 2.4
+    assert model.uses_regions and not MODEL.uses_regions
+    assert model.logit(score, 0.0) == pytest.approx(level - 0.8 * 0.25), "all is as usual"
+    assert model.logit(score, 0.0, ListFacts(region=True)) == pytest.approx(level - 0.8)
+    assert model.logit(score, 0.0, ListFacts(region=False)) == pytest.approx(level)
+    told = ListFacts(region=False, common=0.13, company=math.tanh(0.1 + 3.5 * 0.2))
+    assert model.logit(score, 0.0, told) == pytest.approx(level + 0.3 + 0.5 * 2)
+    assert discounted(math.tanh(0.5), 0.05) == pytest.approx(math.tanh(0.45))
+
+
+def test_regions_count_less_and_say_so_of_a_list(starter: Space) -> None:
+    calibrator = asked(starter, "dog", {IMAGE: measured(10), AUDIO: measured(10)})
+    assert calibrator.wants_regions(IMAGE) and not calibrator.wants_regions(AUDIO)
+    assert calibrator.counted(IMAGE, 0.4, True) == pytest.approx(math.tanh(math.atanh(0.4) - 0.04))
+    assert calibrator.counted(IMAGE, 0.4, False) == 0.4 == calibrator.counted(AUDIO, 0.4, True)
+    scores = np.array([0.41, 0.4, 0.3], np.float32)
+    calibrator.note_list(IMAGE, scores, regions=[True, False, False])  # the second one counts most
+    whole = calibrator.confidence(IMAGE, 0.4)
+    other = asked(starter, "dog", {IMAGE: measured(10)})
+    other.note_list(IMAGE, scores + np.array([0.1, 0, 0], np.float32), regions=[True, False, False])
+    assert other.confidence(IMAGE, 0.4) < whole, "the best is a region"
 
 
 def test_a_list_too_short_for_a_rival_has_it_where_the_tail_would_put_it() -> None:
@@ -142,7 +169,8 @@ def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space
     many = asked(starter, "dog", {IMAGE: measured(10)})
     many.note_list(IMAGE, np.full(RIVAL, 0.4, np.float32), -centre)
     assert many.confidence(IMAGE, 0.4) < other.confidence(IMAGE, 0.4), "its rival scores as high"
-    assert not asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "only words have hubs"
+    assert asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "pictures find hubs, too"
+    assert not asked(starter, "", {AUDIO: measured(10)}, "audio").wants_best(AUDIO), "nothing was fitted of sounds"
 
 
 def test_what_shows_another_thing_plainly_is_less_likely_an_answer(starter: Space) -> None:

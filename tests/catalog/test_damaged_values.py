@@ -136,6 +136,7 @@ def said(library: Library, read: str) -> MmsearchError | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARMS)
 def test_a_damaged_value_is_an_error_of_ours_with_a_hint(tmp_path: Path, open_tiny: Open, name: str) -> None:
     statement, shown = HARMS[name]

@@ -49,6 +49,7 @@ def test_a_value_that_is_never_written_is_reported_as_damage(tmp_path: Path, har
     assert raised.value.hint == MEND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", range(1, 6))
 def test_a_broken_page_is_reported_as_damage(tmp_path: Path, where: int) -> None:
     """Bytes that SQLite can't take for its own."""
