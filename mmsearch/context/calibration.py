@@ -55,6 +55,9 @@ class Calibration(Resources):
         encoders = replace(identities, translated=True) if translated else identities
         return ScoreCalibrator.of(backgrounds, main.modality, vector, self.settings.false_accepts, words, encoders)
 
+    def measure_scores(self, space: Space) -> None:
+        """Measure what a search needs and nobody who writes measures; to be called before its snapshot is held."""
+
     def calibrate(self, space: Space, record: SpaceRecord) -> None:
         """Measure the backgrounds anew if the library has outgrown them. The caller holds the writer lock."""
         catalog, indexes = self.catalog(), self.indexes(record)

@@ -118,6 +118,12 @@ class RestrictedContext(LibraryContext):
 
     def calibrator(self, query: Query, vector: Vectors, space: Space) -> ScoreCalibrator:
         """As `Calibration.calibrator`: of scores as they are among the slice's items."""
+        if not self.catalog().is_held():  # else what is measured could not be seen
+            self.measure_scores(space)
+        return super().calibrator(query, vector, space)
+
+    def measure_scores(self, space: Space) -> None:
+        """As `Calibration.measure_scores`."""
         with self._measuring:
             now = space.name, self.catalog().read(current_commit).generation
             if now != self._calibrated:
@@ -126,7 +132,6 @@ class RestrictedContext(LibraryContext):
                     with self.locked(LOCK_NAME, "measuring", MEASURING_S):
                         self.calibrate(active, record)
                 self._calibrated = space.name, self.catalog().read(current_commit).generation
-        return super().calibrator(query, vector, space)
 
     def preview_decoding(self) -> DecodePool:
         """As `Resources.preview_decoding`."""

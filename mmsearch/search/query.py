@@ -73,6 +73,7 @@ def embed_for_search(
     space, record = context.serving(serving)
     vectors = embed_queries(queries, space, lambda: context.query_decoding(record))
     rows = [vectors[row : row + 1] for row in range(len(queries))]
+    context.measure_scores(space)
     lists: SearchedLists = context.indexes(record)
     views = [lists] if len(queries) == 1 else QueryBatch(lists, vectors).views()
 
