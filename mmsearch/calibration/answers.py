@@ -155,6 +155,8 @@ class AnswerModel:
     background: PairBackground
     name: AnswerWeights
     sentence: AnswerWeights
+    absent: tuple[NormalDist, NormalDist] | None = None
+    """Of names and of sentences: log-odds of first hits of questions about what isn't there. None: as of all."""
 
     @property
     def uses_best(self) -> bool:
@@ -244,23 +246,35 @@ class FittedAnswers:
         known = self.pairs.get((query, segment))
         return known or AnswerModel(PairBackground(median, spread, self.other_rival), *self.other)
 
-    def levels(self, false_accepts: float) -> Levels:
-        """Args:
-        false_accepts: Share of questions about what isn't there, in [0, 1], whose first hit may be called sure.
+    def levels(self, false_accepts: float, pair: tuple[str, str] = ("", ""), sentence: float = 0.0) -> Levels:
+        """Where levels begin for a query; the same for all lists, so that the order and the levels agree.
+
+        Args:
+            false_accepts: Share of questions about what isn't there, in [0, 1], whose first hit may be called sure.
+            pair: What reads the query, and the encoder of pictures, which most is asked of.
+            sentence: How much of a sentence the query is, in [0, 1].
         """
-        return Levels(self._exceeded(LIKELY_FACTOR * false_accepts), self._exceeded(false_accepts))
+        model = self.pairs.get(pair)
+        name, whole = (model and model.absent) or (self.absent, self.absent)
+        mean, spread = (
+            (1 - sentence) * one + sentence * other
+            for one, other in ((name.mean, whole.mean), (name.stdev, whole.stdev))
+        )
+        absent = NormalDist(mean, spread)
+        return Levels(_exceeded(absent, LIKELY_FACTOR * false_accepts), _exceeded(absent, false_accepts))
 
-    def _exceeded(self, share: float) -> float:
-        """The confidence that this share of first hits of such questions exceeds."""
-        if share <= 0:
-            return math.inf
-        return 0.0 if share >= 1 else probability(self.absent.inv_cdf(1 - share))
+
+def _exceeded(absent: NormalDist, share: float) -> float:
+    """The confidence that this share of first hits of questions about what isn't there exceeds."""
+    if share <= 0:
+        return math.inf
+    return 0.0 if share >= 1 else probability(absent.inv_cdf(1 - share))
 
 
-@lru_cache(maxsize=16)
-def fitted_levels(false_accepts: float) -> Levels:
+@lru_cache(maxsize=64)
+def fitted_levels(false_accepts: float, pair: tuple[str, str] = ("", ""), sentence: float = 0.0) -> Levels:
     """As `FittedAnswers.levels`, of what is packaged."""
-    return fitted_answers().levels(false_accepts)
+    return fitted_answers().levels(false_accepts, pair, sentence)
 
 
 @lru_cache(maxsize=1)
@@ -278,7 +292,10 @@ def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:
     """Of the content of `answers.json`."""
     pairs = {
         (one["query"], one["segment"]): AnswerModel(
-            PairBackground(*one["background"]), AnswerWeights(*one["name"]), AnswerWeights(*one["sentence"])
+            PairBackground(*one["background"]),
+            AnswerWeights(*one["name"]),
+            AnswerWeights(*one["sentence"]),
+            (NormalDist(*one["absent"][0]), NormalDist(*one["absent"][1])) if "absent" in one else None,
         )
         for one in stored["pairs"]
     }

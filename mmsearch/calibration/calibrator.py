@@ -134,7 +134,9 @@ class ScoreCalibrator:
         own = {key: one for (query, key), one in backgrounds.items() if query == modality}
         calibrations = own if own.keys() == of_words.keys() else of_words
         answers = ListAnswers(modality, sentence_share(words), encoders, calibrations, vector)
-        return cls(calibrations, vector, 1 - false_accepts, fitted_levels(false_accepts), answers)
+        pair = encoders.of_query(modality), encoders.of("image")
+        levels = fitted_levels(false_accepts, pair, answers.sentence)
+        return cls(calibrations, vector, 1 - false_accepts, levels, answers)
 
     def confidence(self, key: ListKey, score: float) -> float:
         """The probability, in [0, 1], that a hit of the list with this cosine answers the query."""

@@ -125,7 +125,7 @@ def query(
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
         previews = _previews(opened, shown) if options["preview"] else {}
         best = opened.original(found[0].path) if options["show_best"] and found else None
-        if by_words and not modalities and not options["offset"] and len(found) == k and _as_table(options):
+        if by_words and not modalities and not options["offset"] and len(found) == k and _on_terminal(options):
             _say_other_kinds(opened, asked, found, filter, passed)
     if options["only_paths"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
@@ -187,8 +187,9 @@ def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Fi
     return wanted if others is None else And((wanted, others))
 
 
-def _as_table(options: dict[str, Any]) -> bool:
-    return not any(options[name] for name in FORMATS)
+def _on_terminal(options: dict[str, Any]) -> bool:
+    """Whether a table is printed for people."""
+    return sys.stdout.isatty() and not any(options[name] for name in FORMATS)
 
 
 def _as_json(options: dict[str, Any]) -> bool:
@@ -204,7 +205,7 @@ def _previews(opened: "Library", shown: "list[Hit]") -> Mapping[int, Any]:
 
 def _shown(found: "list[Hit]", options: dict[str, Any]) -> "list[Hit]":
     """What is printed; of results that are all unlikely, a table has the first few. How sure they are is said above."""
-    if not _as_table(options):
+    if any(options[name] for name in FORMATS):
         return found
     if answered(found):
         if sys.stdout.isatty():

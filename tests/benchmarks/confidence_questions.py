@@ -40,8 +40,8 @@ class Drawn(NamedTuple):
 
     held: Mask
     mixed: bool
-    calibration: ListCalibration
-    """What the confidence before this one is made of."""
+    calibration: ListCalibration | None
+    """What the confidence before this one is made of, where it is wanted."""
 
 
 class Question(NamedTuple):
@@ -88,8 +88,10 @@ UNASKED = (0.0, 0.0, 0.0, 0, 0.0, False, 0.0, 0.0, 0.0, 0.0)
 class Asker:
     """Asks one collection."""
 
-    def __init__(self, collection: Collection, neutral: Vectors, seed: int = 0) -> None:
+    def __init__(self, collection: Collection, neutral: Vectors, seed: int = 0, *, before: bool = True) -> None:
+        """`before`: whether the confidence before this one is wanted, too, which takes most of the time."""
         self.collection = collection
+        self._before = before
         self._neutral = neutral
         self._firsts = np.flatnonzero(np.diff(collection.items.owners, prepend=-1))
         # Of the few photos that the decoder cuts, too, all but the first piece.
@@ -203,22 +205,23 @@ class Asker:
         vectors = self.collection.items.vectors[held[self.collection.items.owners]]
         return Drawn(held, bool(held.all()) and self.collection.halves, self._measured(vectors))
 
-    def _measured(self, vectors: Vectors) -> ListCalibration:
+    def _measured(self, vectors: Vectors) -> ListCalibration | None:
+        if not self._before:
+            return None
         cosines = self._neutral @ vectors.T
         best = np.asarray(cosines.max(axis=1), np.float32)
         calibration = fit_null(self._neutral, vectors, np.zeros(cosines.shape, bool), best, len(vectors))
-        assert calibration is not None
         return calibration
 
     def _ask(
-        self, asked: Sequence[tuple[str, Vectors]], held: Mask, answers: Mask, calibration: ListCalibration,
+        self, asked: Sequence[tuple[str, Vectors]], held: Mask, answers: Mask, calibration: ListCalibration | None,
         question: Question,
     ) -> Iterator[Question]:  # fmt: skip
         if not held.any():
             return
         segments = np.flatnonzero(held[self.collection.items.owners])
         vectors, regions = self.collection.items.vectors[segments], self._regions[segments]
-        if len(segments) < FEW and calibration.segments != len(segments):
+        if calibration is not None and len(segments) < FEW and calibration.segments != len(segments):
             calibration = self._measured(vectors)
         for words, query in asked:
             scores = vectors @ query
@@ -226,7 +229,10 @@ class Asker:
             counted = np.where(regions, np.tanh(np.arctanh(np.clip(scores, -0.999999, 0.999999)) - discount), scores)
             first = int(counted.argmax())
             segment = segments[first]
-            null = null_distribution([calibration], query)
+            family_wise = 0.0
+            if calibration is not None:
+                tail = calibration.tail(float(scores.max()))
+                family_wise = null_distribution([calibration], query).confidence(tail, len(segments))
             nearest = np.sort(counted[np.argsort(-scores)[:RIVAL]])
             yield question._replace(
                 size=int(held.sum()), right=bool(answers[self.collection.items.owners[segment]]),
@@ -236,7 +242,7 @@ class Asker:
                 rival=float(np.sort(scores)[-RIVAL]) if len(scores) >= RIVAL else -1.0,
                 segments=min(len(scores), RIVAL),
                 sentence=sentence_share(words),
-                family_wise=null.confidence(calibration.tail(float(scores.max())), len(segments)),
+                family_wise=family_wise,
             )  # fmt: skip
 
 

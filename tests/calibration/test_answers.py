@@ -122,6 +122,28 @@ def test_levels_follow_the_share_of_first_hits_that_may_be_wrong() -> None:
     assert answers.levels(0.0).level(1.0) == "unlikely" and answers.levels(1.0).level(0.0) == "sure"
 
 
+def test_names_and_sentences_have_levels_of_their_own_where_they_were_fitted() -> None:
+    absent = NormalDist(-2.0, 1.0), NormalDist(-3.0, 2.0)
+    known = {("words", "pictures"): AnswerModel(BACKGROUND, AnswerWeights(0, 1), AnswerWeights(0, 1), absent)}
+    answers = FittedAnswers(known, (AnswerWeights(0, 1), AnswerWeights(0, 1)), NormalDist(-1.0, 0.5), 0.0)
+    for sentence, mean, spread in ((0.0, -2.0, 1.0), (1.0, -3.0, 2.0), (0.5, -2.5, 1.5)):
+        levels = answers.levels(0.05, ("words", "pictures"), sentence)
+        assert levels.sure == pytest.approx(probability(mean + spread * 1.6449), abs=1e-4)
+        assert levels.likely == pytest.approx(probability(mean + spread * 0.6745), abs=1e-4)
+    assert answers.levels(0.05, ("words", "others")) == answers.levels(0.05)
+    assert answers.levels(0.05).sure == pytest.approx(probability(-1 + 0.5 * 1.6449), abs=1e-4)
+
+
+def test_a_search_s_levels_are_those_of_its_kind_of_query(starter: Space) -> None:
+    name, sentence = (asked(starter, words, {}).levels for words in ("dog", "two dogs play with a red ball on grass"))
+    encoders = EncoderIdentities.of_space(starter)
+    model = fitted_answers().pairs[encoders.of("text"), encoders.of("image")]
+    assert model.absent is not None
+    expected = [probability(one.inv_cdf(0.95)) for one in model.absent]
+    assert [name.sure, sentence.sure] == pytest.approx(expected)
+    assert name.sure > name.likely and sentence.sure > sentence.likely
+
+
 def test_of_every_packaged_pair_a_higher_score_is_a_higher_confidence_and_a_hub_none() -> None:
     fitted = fitted_answers()
     assert len(fitted.pairs) >= 9
