@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
     from mmsearch.maintenance.item_files import ItemFile, PreviewKind
     from mmsearch.maintenance.items import Folder
+    from mmsearch.maintenance.move import Moved
     from mmsearch.maintenance.privacy import LibraryPrivacy, PlacesFound
     from mmsearch.maintenance.prune import OnProof, Pruned
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
@@ -184,6 +185,7 @@ _OFFERED = {
     "mmsearch.maintenance.encryption": "EncryptionStatus LibraryEncryption",
     "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
     "mmsearch.maintenance.anonymised": "Identifying",
+    "mmsearch.maintenance.move": "Moved",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
@@ -316,6 +318,7 @@ __all__ = [
     "ModelStatus",
     "ModelSwitched",
     "Moment",
+    "Moved",
     "Neighbours",
     "NoSharedSpace",
     "Not",

@@ -364,13 +364,14 @@ CREATE FUNCTION refresh_words(ids bigint[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO item_words (rowid, name, folder, title, tags, begins, words, size)
     SELECT id, cut_signs(name), cut_signs(folder), cut_signs(title), cut_signs(tags),
         array_to_string(names, ' ') || ' ',
-        words_of(names, 0, 'A') || words_of(titles, 1, 'B')
-            || words_of(tagged, 1, 'C')
+        words_of(names, 0, 'A') || CASE WHEN titles = '{}' THEN '' ELSE words_of(titles, 1, 'B') END
+            || CASE WHEN tagged = '{}' THEN '' ELSE words_of(tagged, 1, 'C') END
             || words_of(folders, 1, 'D'),
         cardinality(names) + cardinality(titles) + cardinality(tagged) + cardinality(folders)
     FROM (
-        SELECT *, lexemes_of(name) AS names, lexemes_of(folder) AS folders, lexemes_of(coalesce(title, '')) AS titles,
-            lexemes_of(coalesce(tags, '')) AS tagged
+        SELECT *, lexemes_of(name) AS names, lexemes_of(folder) AS folders,
+            CASE WHEN title IS NULL THEN '{}' ELSE lexemes_of(title) END AS titles,
+            CASE WHEN tags IS NULL THEN '{}' ELSE lexemes_of(tags) END AS tagged
         FROM (
             SELECT items.id, regexp_replace(items.display, '^.*[/\\]', '') AS name,
                 coalesce(substring(items.display from '^.*[/\\]'), '') AS folder,

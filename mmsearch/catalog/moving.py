@@ -27,7 +27,7 @@ OnTable = Callable[[str, int], None]
 """Called with the name of a table and how many rows of it are there."""
 
 
-class Moved(NamedTuple):
+class CopiedCatalog(NamedTuple):
     """What was copied, counted at both ends."""
 
     rows: dict[str, int]
@@ -36,7 +36,7 @@ class Moved(NamedTuple):
     """sha256 of all vectors with their ids, the same at both ends."""
 
 
-def copy_into(source: Catalog, target: Catalog, on_table: OnTable = lambda name, rows: None) -> Moved:
+def copy_into(source: Catalog, target: Catalog, on_table: OnTable = lambda name, rows: None) -> CopiedCatalog:
     """Copy all of a catalog into an empty one, or go on with it. The source is only read, as of one commit.
 
     Raises: InvalidInput if the target holds another library, CatalogDamaged if it isn't the same in the end.
@@ -113,7 +113,7 @@ def _count(connection: Connection, table: Table) -> int:
     return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
-def _compared(snapshot: Connection, target: Catalog) -> Moved:
+def _compared(snapshot: Connection, target: Catalog) -> CopiedCatalog:
     """Raises: CatalogDamaged where the two differ."""
     with target.reading() as there:
         here = {table.name: _count(snapshot, table) for table in _tables()}
@@ -124,7 +124,7 @@ def _compared(snapshot: Connection, target: Catalog) -> Moved:
         raise CatalogDamaged(
             f"the copy at {target.store.name} differs in: {', '.join(other)}", hint="remove it, and move again"
         )
-    return Moved(copied, hashes[0])
+    return CopiedCatalog(copied, hashes[0])
 
 
 def _hash_of_vectors(connection: Connection) -> str:

@@ -1,8 +1,9 @@
 """Copying a library to another place, its catalog, and what lies beside it that can't be made again."""
 
 import shutil
+from dataclasses import dataclass, field
 
-from mmsearch.catalog.moving import Moved, OnTable, copy_into
+from mmsearch.catalog.moving import OnTable, copy_into
 from mmsearch.catalog.originals import FOLDER_NAME as ORIGINALS
 from mmsearch.context.context import LibraryContext
 from mmsearch.core import vault
@@ -11,6 +12,17 @@ from mmsearch.core.config import FILE_NAME as SETTINGS
 from mmsearch.errors import InvalidInput
 
 TRAINING = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What `Library.move_to` copied, the same at both ends."""
+
+    rows: dict[str, int] = field(hash=False)
+    """Of each table."""
+    vectors: str
+    """sha256 of all vectors with their ids."""
+
 
 BESIDE = (ORIGINALS, TRAINING)
 """Folders of a library that go along, if they are there."""
@@ -33,4 +45,5 @@ def move_library(source: LibraryContext, target: LibraryContext, on_table: OnTab
     if (source.path / SETTINGS).is_file():
         with told(target.path):
             shutil.copy2(source.path / SETTINGS, target.path / SETTINGS)
-    return copy_into(catalog, copied, on_table)
+    made = copy_into(catalog, copied, on_table)
+    return Moved(made.rows, made.vectors)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from mmsearch.catalog.moving import Moved
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import told
@@ -18,7 +17,7 @@ from mmsearch.maintenance.anonymised import Identifying
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.forgetting import Copy, copies_there
 from mmsearch.maintenance.locations import used_locations
-from mmsearch.maintenance.move import move_library
+from mmsearch.maintenance.move import Moved, move_library
 from mmsearch.types import Finding, Location
 
 

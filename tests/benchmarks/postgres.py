@@ -52,7 +52,8 @@ def commits(folder: Path, repeats: int = 5) -> float:
 
 def made_batch(names: list[str]) -> Batch:
     """New files, one segment each."""
-    vectors = clustered(len(names), beyond.DIM)
+    vectors = np.random.default_rng(len(names)).normal(size=(len(names), beyond.DIM)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     batch = Batch()
     for name, row in zip(names, vectors, strict=True):
         sha256 = name.encode().hex().rjust(64, "0")

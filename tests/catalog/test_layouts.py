@@ -127,6 +127,7 @@ def passages(catalog: Catalog, space_id: int) -> Sequence[str]:
         return [str(row[0]) for row in snapshot.exec_driver_sql(query, (space_id,))]
 
 
+@pytest.mark.sqlite
 def test_a_file_ingested_again_may_get_other_segments(catalog: Catalog, tmp_path: Path) -> None:
     """As when it was away while the library got another model, and another release reads it."""
     take_in(catalog, content("a", "x"), content("b", "y"))

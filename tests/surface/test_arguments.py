@@ -36,7 +36,7 @@ GROUPS: dict[str, Callable[[Library], Any]] = {
 NEEDED: dict[str, Any] = {
     "query": "red", "value": "red", "names": ["red", "green"], "name": "mine", "pairs": "pairs.tsv",
     "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
-    "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter",
+    "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter", "target": "moved.library",
     "b": "tests.tiny:space", "root": "media", "globs": ["*.tmp"], "item_id": 1, "address": "text=dog", "ids": [1],
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip

@@ -44,9 +44,8 @@ class PostgresDialect:
         return Compiled(written.statement, fixed)
 
     def rows(self, connection: Connection, sql: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """As `Dialect.rows`. In binary: a vector written as text would be twice as long."""
-        found: list[tuple[Any, ...]] = raw_connection(connection).execute(sql, asked, binary=True).fetchall()
-        return found
+        """As `Dialect.rows`."""
+        return connections.run(connection, sql, asked)
 
     def ready(self, connection: Connection, *, writes: bool) -> None:
         """As `Dialect.ready`."""
@@ -62,7 +61,7 @@ class PostgresDialect:
 
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
-        return str(raw_connection(connection).execute("SELECT pg_current_snapshot()::text").fetchone()[0])
+        return str(connections.run(connection, "SELECT pg_current_snapshot()::text")[0][0])
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
         """As `Dialect.insert_rows`."""

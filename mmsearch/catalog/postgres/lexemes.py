@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from mmsearch.catalog.database import raw_connection
+from mmsearch.catalog.postgres.connections import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +52,5 @@ def as_terms(connection: Connection, terms: Sequence[str]) -> list[Term]:
     """Terms that `words.parse_words` wrote, with their lexemes as the server makes them of texts."""
     plain = [term.rstrip("*").strip('"') for term in terms]
     query = "SELECT lexemes_of(term) FROM unnest(%s::text[]) WITH ORDINALITY AS terms (term, place) ORDER BY place"
-    rows = raw_connection(connection).execute(query, (plain,)).fetchall()
+    rows = run(connection, query, (plain,))
     return [Term(tuple(lexemes), term.endswith("*")) for term, (lexemes,) in zip(terms, rows, strict=True)]

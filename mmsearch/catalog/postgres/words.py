@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from mmsearch.catalog import word_counts
-from mmsearch.catalog.database import raw_connection
+from mmsearch.catalog.postgres.connections import run
 from mmsearch.catalog.postgres.lexemes import Term, as_terms, either_of
 from mmsearch.catalog.records import WordMatch
 from mmsearch.catalog.signs import joined_signs
@@ -84,16 +84,17 @@ class LexemeCandidates:
                 "FROM unnest(%s::text[]) WITH ORDINALITY AS asked (query, place) ORDER BY place"
             )
             queries = [self.terms[term].query(letters) for term in terms]
-            held = [int(one) for (one,) in raw_connection(self.connection).execute(counted, (queries,)).fetchall()]
+            held = [int(one) for (one,) in run(self.connection, counted, (queries,))]
         return WordCounts(self.totals.get(table, (0, 0))[0], dict(zip(terms, held, strict=True)))
 
     def _active_counts(self, terms: Iterable[str]) -> WordCounts:
-        run = raw_connection(self.connection).execute
-        rows = run(_ACTIVE.format("")).fetchone()[0]
+        rows = run(self.connection, _ACTIVE.format(""))[0][0]
         held = {}
         for term in terms:
             query = self.terms[term].query()
-            held[term] = int(run(_ACTIVE.format("AND words @@ %s::tsquery"), (query,)).fetchone()[0]) if query else 0
+            held[term] = (
+                int(run(self.connection, _ACTIVE.format("AND words @@ %s::tsquery"), (query,))[0][0]) if query else 0
+            )
         return WordCounts(int(rows), held)
 
     def _telling(self, term: str) -> str:
@@ -111,7 +112,7 @@ class LexemeCandidates:
         if self.name.lexemes:
             rows = self._ids(self.asks.items_by_length, self.name.query("A"))
             names = "SELECT rowid FROM item_words WHERE rowid = ANY (%s) AND starts_with(begins, %s)"
-            self.begun = {row[0] for row in raw_connection(self.connection).execute(names, (sorted(rows), begins))}
+            self.begun = {row[0] for row in run(self.connection, names, (sorted(rows), begins))}
         return found | self.begun
 
     def _passage_ids(self, asked: KeywordQuery) -> set[int]:
@@ -179,9 +180,7 @@ class LexemeCandidates:
             f"WHERE rowid = ANY (%s) AND (lexeme = ANY (%s) OR lexeme LIKE ANY (%s))"
         )
         found: dict[int, _Words] = {}
-        for number, size, lexeme, places, letters in raw_connection(self.connection).execute(
-            query, (sorted(ids), exact, begun)
-        ):
+        for number, size, lexeme, places, letters in run(self.connection, query, (sorted(ids), exact, begun)):
             words = found.setdefault(number, _Words(size))
             words.places[lexeme] = list(zip(places, letters, strict=True))
         return found
@@ -191,8 +190,8 @@ class LexemeCandidates:
         return words / rows if rows else 1.0
 
     def _usual_here(self) -> float:
-        mean = raw_connection(self.connection).execute(_ACTIVE.replace("count(*)", "avg(size)").format("")).fetchone()
-        return float(mean[0] or 1.0)
+        ((mean,),) = run(self.connection, _ACTIVE.replace("count(*)", "avg(size)").format(""))
+        return float(mean or 1.0)
 
 
 def _dampened(weight: float, size: int, usual: float) -> float:
@@ -208,5 +207,5 @@ _ACTIVE = (
 
 def _totals(connection: Connection) -> Mapping[str, tuple[int, int]]:
     """Table of words -> its rows, and the words in all of them."""
-    rows = connection.execute(text("SELECT name, sum(rows), sum(words) FROM word_totals GROUP BY name"))
+    rows = run(connection, "SELECT name, sum(rows), sum(words) FROM word_totals GROUP BY name")
     return {name: (int(count), int(words)) for name, count, words in rows}
