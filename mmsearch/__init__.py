@@ -90,8 +90,10 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.maintenance.tokens import LibraryTokens
     from mmsearch.models.available import AvailableModel, available_models
-    from mmsearch.models.cost import Holdings, ModelCost, measure_cost
+    from mmsearch.models.cost import ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
+    from mmsearch.models.holdings import Holdings
+    from mmsearch.models.recommend import SpaceChoice
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
     from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -186,7 +188,9 @@ _OFFERED = {
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
-    "mmsearch.models.cost": "Holdings ModelCost measure_cost",
+    "mmsearch.models.cost": "ModelCost measure_cost",
+    "mmsearch.models.holdings": "Holdings",
+    "mmsearch.models.recommend": "SpaceChoice",
     "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
@@ -350,6 +354,7 @@ __all__ = [
     "Sound",
     "Space",
     "SpaceChanged",
+    "SpaceChoice",
     "SpaceIncomplete",
     "Span",
     "Status",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.restricted import RestrictedContext
 from mmsearch.core import config, key_stores, registry, vault
@@ -62,6 +63,8 @@ class Library(
         self.settings = chosen
         self._space = space
         self._tokens: LibraryTokens | None = None
+        self._begun = False
+        """Whether anything is known to have been committed, which stays so."""
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -128,6 +131,15 @@ class Library(
     def _settle(self, settings: Settings) -> None:
         self.settings = settings
         self._context.settle(settings)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        if self.settings.space != config.AUTO:
+            return []
+        if self._context.store.exists() and self._context.catalog().read(active_space) is not None:
+            return []
+        found = self.model.choice(*roots)
+        self._context.choose(found.name)
+        return [f"space = auto took {found.name}{found.instead}"]
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.
@@ -305,12 +317,10 @@ class Library(
 
     def _require_items(self) -> None:
         catalog = self._context.catalog()
-        with catalog.reading() as snapshot:
-            if current_commit(snapshot).generation > 0:
-                return
-        raise LibraryEmpty(
-            f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
-        )
+        self._begun = self._begun or catalog.read(current_commit).generation > 0
+        if not self._begun:
+            name = self._context.store.name
+            raise LibraryEmpty(f"the library at {name} is empty", hint="fill it: mmsearch ingest FOLDER")
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.

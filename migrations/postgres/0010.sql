@@ -259,8 +259,24 @@ CREATE TABLE extraction_lines (
 CREATE FUNCTION text_of_bytes(bytes bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN convert_from(bytes, 'UTF8');
-EXCEPTION WHEN OTHERS THEN
-    RETURN encode(bytes, 'escape');
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+    DECLARE made text := ''; place integer := 1; size integer;
+    BEGIN
+        WHILE place <= octet_length(bytes) LOOP
+            size := 1;
+            LOOP
+                BEGIN
+                    made := made || convert_from(substr(bytes, place, size), 'UTF8');
+                    EXIT;
+                EXCEPTION WHEN OTHERS THEN
+                    size := size + 1;
+                    IF size > 4 THEN made := made || U&'\fffd'; size := 1; EXIT; END IF;
+                END;
+            END LOOP;
+            place := place + size;
+        END LOOP;
+        RETURN made;
+    END;
 END $$;
 
 -- Words, as SQLite's FTS5 makes them of the same texts: cut at what is neither letter nor digit, without case and

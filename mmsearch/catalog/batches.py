@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, select, update
 
 from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.contents import add_contents, content_ids, mark_changed
@@ -50,7 +50,7 @@ def apply_batch_beside_others(connection: Connection, batch: Batch, space_id: in
 _PENDING = 2**62
 """In the place of a generation that is not known yet."""
 
-_OWN = literal_column("(pg_current_xact_id()::text::bigint % 4294967296)")
+_OWN: ColumnElement[int] = literal_column("(pg_current_xact_id()::text::bigint % 4294967296)")
 """The transaction, as rows that it wrote name it."""
 
 

@@ -48,6 +48,9 @@ CACHE_KIB = 16 * 1024
 
 _UNWRITABLE = "unwritable"
 
+SEEN = "seen"
+"""In `info` of a connection: what was read in its present snapshot and will be asked for again."""
+
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
 
@@ -154,6 +157,10 @@ class Readers:
             finally:
                 self._held.connection = None
 
+    def is_held(self) -> bool:
+        """Whether this thread holds a snapshot."""
+        return getattr(self._held, "connection", None) is not None
+
     def joined(self) -> AbstractContextManager[Connection]:
         """The snapshot that this thread holds, or one for this alone."""
         held = getattr(self._held, "connection", None)
@@ -166,15 +173,18 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
+                connection.info[SEEN] = {}
                 yield connection
+                del connection.info[SEEN]
                 if connection.in_transaction():
                     connection.rollback()
                 else:
                     raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
-                    with suppress(DatabaseError, *self._dialect.errors):
-                        connection.close()
+                    with suppress(SQLAlchemyError):
+                        connection.info.pop(SEEN, None)
+                    self._let_go(connection)
                 if is_of_catalog(error, self._dialect.errors):
                     raise self._dialect.translate(error, place_of_catalog(self._engine)) from error
                 raise
@@ -196,6 +206,12 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
+    def _let_go(self, connection: Connection) -> None:
+        with suppress(DatabaseError, *self._dialect.errors):
+            if self._dialect.is_lost(connection):
+                connection.invalidate()
+            connection.close()
+
     def _taken(self) -> Connection:
         """A connection in whose transaction nothing was read yet."""
         gone: tuple[type[Exception], ...] = (SQLAlchemyError, *self._dialect.errors)
@@ -207,8 +223,7 @@ class Readers:
                     return connection
                 except gone:
                     # Its server went away meanwhile: whoever is there now answers all the same.
-                    connection.invalidate()
-                    connection.close()
+                    self._let_go(connection)
         connection = self._engine.connect().execution_options(begun=True)
         try:
             self._dialect.ready(connection, writes=False)

@@ -109,7 +109,7 @@ def item_vectors(
         listed = kept.where(SegmentRow.id.in_(number_list("ids")))
         counting = set(connection.execute(listed, {"ids": json_numbers(row[0] for row in rows)}).scalars())
         rows = [row for row in rows if row[0] in counting]
-    found = checked_paths([ResolvedSegment._make(row[:-1]) for row in rows])
+    found = checked_paths([ResolvedSegment(*row[:-1]) for row in rows])
     return found, blobs.decode([row[-1] for row in rows], space.dim)
 
 

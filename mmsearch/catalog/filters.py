@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,8 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.orm import InstrumentedAttribute, aliased
-from sqlalchemy.sql.elements import False_, Grouping, True_
+from sqlalchemy.sql.elements import ColumnClause, False_, Grouping, True_
+from sqlalchemy.sql.visitors import iterate
 
 from mmsearch.catalog import sidecars
 from mmsearch.catalog.constructs import glob, larger, normal_text, place_of, text_of_bytes
@@ -57,6 +59,9 @@ _WILD = frozenset("*?[")
 
 CHAIN = 16
 
+KEPT_VERDICTS = 64
+"""Filters of which it is kept whether they are about contents alone."""
+
 
 def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
     """The condition over `ItemRow` joined to its `Content`; never NULL where it counts.
@@ -67,6 +72,18 @@ def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = Fa
     """
     clause = _clause(filter, True, _Scope(modality, few))
     return row_by_row(clause) if few else clause
+
+
+@lru_cache(KEPT_VERDICTS)
+def is_of_contents(filter: Filter, modality: str | None = None) -> bool:
+    """Whether it is about what files hold alone: then all items of a content match, or none."""
+    return not names_items(filter_clause(filter, modality, few=True))
+
+
+def names_items(clause: Clause) -> bool:
+    """Whether a condition asks anything of an item, which its content does not say."""
+    columns = (one for one in iterate(clause) if isinstance(one, ColumnClause))
+    return any(getattr(column.table, "name", "") == ItemRow.__tablename__ for column in columns)
 
 
 def row_by_row(clause: Clause) -> Clause:

@@ -84,6 +84,7 @@ class Catalog:
         self._engine = store.engine()
         self._dialect = dialect_of(self._engine)
         self._readers = Readers(self._engine)
+        self.is_held = self._readers.is_held
         self._closed = False
         self.originals = Originals(
             store.folder, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
@@ -155,7 +156,9 @@ class Catalog:
 
     def beside(self, path: Path, name: str) -> AbstractContextManager[Connection]:
         """A transaction that reads this catalog and writes another one (`database.beside`). Raises: InvalidInput."""
-        self.store.check_file("a slice", "restrict a library of files; a server's users see all of it")
+        self.store.check_file(
+            "a library on a server can't be opened for some of its items", "that needs one of files: mmsearch move"
+        )
         return beside(self._engine, path, name)
 
     def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

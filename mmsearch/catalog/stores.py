@@ -1,6 +1,7 @@
 """Where a library's catalog is: in a file of the library's folder, or on a server."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ class Store(Protocol):
     """What is the library's on this machine beside its catalog."""
     cache: Path
     """What may be removed at any time."""
+    longest_path: int
+    """Bytes of a path that the catalog takes."""
 
     def recover(self) -> None:
         """Bring to its end what somebody was killed at."""
@@ -51,7 +54,7 @@ class Store(Protocol):
         """Hold a lock of the library, of this name, which ends with its process. Raises: LibraryLocked after so many
         seconds."""
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """What needs the catalog as a file. Raises: InvalidInput where it is none, with what to do instead."""
 
     def check_server(self, what: str) -> None:
@@ -64,6 +67,7 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         self.folder = self.cache = folder
         self.name = os.fspath(folder)
+        self.longest_path = sys.maxsize
         self._path = folder / FILE_NAME
 
     def recover(self) -> None:
@@ -109,7 +113,7 @@ class FileStore:
         finally:
             lock.release()
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """As `Store.check_file`."""
 
     def check_server(self, what: str) -> None:

@@ -27,9 +27,10 @@ from mmsearch.cli.options import (
 from mmsearch.cli.progress import progress
 from mmsearch.cli.prune import prune_and_tell
 from mmsearch.cli.summary import IngestSummary, print_summary, told_options
+from mmsearch.errors import LibraryNotFound
 
 if TYPE_CHECKING:
-    from mmsearch import Media
+    from mmsearch import Library, Media
     from mmsearch.ingest import IngestReport
 
 
@@ -68,6 +69,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     silent = as_json or dry_run or told.quiet
     if medium is None and not (as_json or told.quiet):
         _tell_of_places(library, paths)
+    settings["space"] = _agreed_space(library, settings, paths, silent=silent) or settings["space"]
     with open_for_work(library, **settings) as opened, stoppable() as cancel, progress(silent) as shown:
         if medium is not None:
             report = opened.ingest_media(medium, on_progress=shown, cancel=cancel)
@@ -89,6 +91,32 @@ def _begin_encrypted(library: Path | None, protection: str) -> None:
     with open_anew(library, encrypt=protection):
         if not before.encrypted:
             tell_of_key(protection)
+
+
+def _agreed_space(library: Path | None, settings: dict[str, Any], paths: tuple[Path, ...], *, silent: bool) -> str:
+    """The better model that takes more than an hour, if whoever leaves the choice to us agrees; else "".
+
+    Without a terminal nobody is asked, and it is not taken.
+    """
+    if silent or Path("-") in paths or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return ""
+    with open_library(library, **settings) as opened:
+        if opened.settings.space != "auto" or _has_model(opened):
+            return ""
+        found = opened.model.choice(*paths)
+    if found.better is None or found.better_seconds is None:
+        return ""
+    from mmsearch.models.recommend import in_words
+
+    asked = f"{found.better} finds more, and would take {in_words(found.better_seconds)} here. Take it?"
+    return found.better if click.confirm(asked) else ""
+
+
+def _has_model(opened: "Library") -> bool:
+    try:
+        return bool(opened.model.list())
+    except LibraryNotFound:
+        return False
 
 
 def _tell_of_places(library: Path | None, paths: tuple[Path, ...]) -> None:

@@ -145,7 +145,8 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
 
     def repair(self) -> None:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        if not any(lists.worth_publishing() for lists in list(self._lists.values())):
+        lists = list(self._lists.values())
+        if not any(one.worth_publishing() or one.owner_files.asks_for_files() for one in lists):
             return
         try:
             with self._mending():

@@ -14,7 +14,7 @@ from mmsearch.catalog.stores import store_of
 from mmsearch.context.proofs import Proofs
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
-from mmsearch.core.config import Settings
+from mmsearch.core.config import AUTO, Settings
 from mmsearch.core.trust import Trust
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.projected import ProjectedEncoder
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu
 
 INDEX_FOLDER = "indexes"
+DEFAULT_SPACE = Settings().space
 
 PREVIEW_SPACE = "mmsearch.media.previews:empty_space"
 PREVIEW_WORKERS = max(1, min(os.cpu_count() or 1, 4))
@@ -48,6 +49,7 @@ class Resources:
         """Whose folder has the trained models that searches use."""
         self.settings = settings
         self._requested = requested
+        self._chosen: str | None = None
         self.similarity_thresholds = settings.similar_segments
         """Segment modality -> cosine from which two segments may be of the same thing; every search asks for it."""
         self.proofs = Proofs()
@@ -140,8 +142,13 @@ class Resources:
         return self._spaces.loaded(target)
 
     def asked(self) -> str:
-        """The target of the setting `space`."""
-        return registry.target_of("spaces", self.settings.space)
+        """The target of the setting `space`; of what was chosen where that leaves the choice."""
+        name = self.settings.space
+        return registry.target_of("spaces", (self._chosen or DEFAULT_SPACE) if name == AUTO else name)
+
+    def choose(self, name: str) -> None:
+        """Take this model for a new library whose setting `space` leaves the choice."""
+        self._chosen = name
 
     def space_of(self, record: SpaceRecord) -> Space:
         """A space of the library, checked. Raises: SpaceChanged, WeightsError."""
@@ -159,7 +166,7 @@ class Resources:
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
         base = self.catalog().read(base_space)
-        if self._requested is None or base is None:
+        if self._requested in (None, AUTO) or base is None:
             return
         # Where a library has a model's former version, the name stands for that.
         if base.target == registry.target_of("spaces", self._requested) or self._requested == registry.FORMER.get(

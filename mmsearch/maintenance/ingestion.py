@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
 from mmsearch.catalog.traces import merge_words
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.encoding import dealt_space
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
@@ -104,7 +105,10 @@ class LibraryIngestion:
             return self._plan(roots, options)
         if queue:
             self._context.store.check_server("a queue")
-        return self._ingest(options, lambda job: job.run(roots), QueueIngest if queue else Ingest)
+        chosen = self._choose_space(roots)
+        report = self._ingest(options, lambda job: job.run(roots), QueueIngest if queue else Ingest)
+        report.warnings += chosen
+        return report
 
     def work(
         self,
@@ -152,6 +156,11 @@ class LibraryIngestion:
         with suppress(LibraryLocked), self._context.writing(wait=0):
             self._context.calibrate(*self._context.embedding())
             self._context.catalog().write(merge_words)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        """Where the setting `space` leaves that to us, choose the model of a new library of these folders. Returns what
+        to say of it."""
+        return []
 
     def watch(
         self,
@@ -305,16 +314,19 @@ class LibraryIngestion:
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
         extractors = wanted_extractors(self.settings)
-        with self._context.writing(create=True):
+        with self._context.writing(create=True), ExitStack() as running:
             catalog = self._context.catalog(create=True)
             self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            base, base_record = self._context.base()
+            dealt = running.enter_context(dealt_space(base, base_record.target, self.settings))
+            job = make(catalog, dealt, base_record, self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
+                running.close()
                 state = "interrupted" if report.interrupted else "done"
                 if catalog.marked:
                     # What changed files held before.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mmsearch.media.cuts import CutFinder, small
@@ -141,7 +142,7 @@ class ShotFrames:
         yield Segment("image", _at(part.frames, (part.start + part.end) / 2).pixels(self._windowing.image_side), span)
         if (clip := _clip(part.frames, self._windowing)) is not None:
             # What else is known of the file is told by its frames: a clip shows what they show.
-            yield Segment("video", clip, span, part=True)
+            yield Segment("video", clip, Span(start=round(part.start, 3), end=round(part.end, 3)), part=True)
 
 
 def _at(frames: tuple[Taken, ...], moment: float) -> Taken:
@@ -195,7 +196,7 @@ def shot_segments(
         most_per_minute: Of frames in all.
     """
     finder, made, last = CutFinder(), ShotFrames(windowing, most_per_minute), float("-inf")
-    taken = float("-inf")
+    reformatter, taken, decided = VideoReformatter(), float("-inf"), float("-inf")
     for moment, frame in frames:
         if moment <= last:
             continue
@@ -204,8 +205,9 @@ def shot_segments(
             made.add(take(moment, frame))
             taken = moment
         if finder.wants(moment):
-            cuts = finder.add(moment, small(frame))
-            if finder.decided > float("-inf"):
-                yield from made.settled(cuts, finder.decided)
+            cuts = finder.add(moment, small(frame, reformatter))
+            if finder.decided > decided:
+                decided = finder.decided
+                yield from made.settled(cuts, decided)
     if last > float("-inf"):
         yield from made.rest(finder.rest(), max(length, last))

@@ -4,12 +4,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from mmsearch.catalog.database import raw_connection
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.postgres import connections, errors
+from mmsearch.catalog.postgres.rows import copy_rows, replace_rows
 from mmsearch.catalog.postgres.words import LexemeCandidates
 from mmsearch.catalog.tables import WORD_TABLES
 from mmsearch.catalog.word_candidates import KeywordQuery, WordCandidates
@@ -55,9 +56,21 @@ class PostgresDialect:
         words = connections.begin_words(connections.schema_of(connection), connections.SNAPSHOT)
         raw_connection(connection).execute(words)
 
+    def is_lost(self, connection: Connection) -> bool:
+        """As `Dialect.is_lost`."""
+        return bool(raw_connection(connection).closed)
+
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
         return str(raw_connection(connection).execute("SELECT pg_current_snapshot()::text").fetchone()[0])
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+        """As `Dialect.insert_rows`."""
+        copy_rows(connection, table, rows)
+
+    def replace_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]], key: str) -> None:
+        """As `Dialect.replace_rows`."""
+        replace_rows(connection, table, rows, key)
 
     def new_ids(self, connection: Connection, table: str, count: int) -> list[int]:
         """As `statements.new_ids`, by the table's own sequence: several transactions may write."""

@@ -16,6 +16,9 @@ from mmsearch.core.paths import cache_folder
 from mmsearch.core.server_address import FOLDER, split_address
 from mmsearch.errors import InvalidInput, LibraryNotFound, MmsearchError
 
+LONGEST_PATH = 2600
+"""A B-tree of PostgreSQL takes keys of 2,704 bytes."""
+
 POLL_S = 0.1
 """Seconds between two looks at whether a lock is free."""
 
@@ -27,6 +30,7 @@ class PostgresStore:
         self.folder = folder
         self.cache = cache_folder() / FOLDER / folder.name
         self.name = address
+        self.longest_path = LONGEST_PATH
         self._conninfo, self._schema = split_address(address)
 
     def recover(self) -> None:
@@ -76,9 +80,9 @@ class PostgresStore:
                 with suppress(Exception):  # a server that is gone has let go of it
                     connection.execute("ROLLBACK")
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """As `Store.check_file`."""
-        raise InvalidInput(f"{what} of a library on a server is the server's own affair", hint=instead)
+        raise InvalidInput(refusal, hint=instead)
 
     def check_server(self, what: str) -> None:
         """As `Store.check_server`."""
