@@ -15,6 +15,7 @@ from mmsearch.catalog import SpaceRecord
 from mmsearch.catalog.embeddings import vectors_of_others
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import vault
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.device import resolve
@@ -132,6 +133,11 @@ class LibraryTraining:
 
         Raises: InvalidInput as `projection`, if peft is not installed, or for a space without such towers.
         """
+        if vault.is_encrypted(self._context.path / vault.HEADER):
+            raise InvalidInput(
+                "an encrypted library trains no adapters, which others read by their folder",
+                hint="train it in a library that is not encrypted: mmsearch help encryption",
+            )
         folder = self._new(name)
         _check_plot(plot)
         recipe, low = adapting.adapter_settings(chosen)

@@ -44,9 +44,9 @@ def lay(folder: Path, photos: Path, captions: Path, count: int, texts: int) -> l
 
 def ingested(kind: str, library: Path, media: Path, queries: list[str]) -> dict[str, float]:
     """Of an ingest, and of searches in the same process, in seconds."""
-    secret = {"encrypt": f"file:{library}.key"} if kind == "encrypted" else {}
+    secret = f"file:{library}.key" if kind == "encrypted" else None
     found: dict[str, float] = {}
-    with mmsearch.open(library, speech="off", ocr="off", **secret) as opened:
+    with mmsearch.open(library, speech="off", ocr="off", encrypt=secret) as opened:
         began, used = perf_counter(), cpu()
         report = opened.ingest(media, follow_links=True)
         opened.close()

@@ -442,6 +442,30 @@ def test_what_lies_elsewhere_by_the_name_of_a_header_locks_nothing(tmp_path: Pat
             vault.create(tmp_path / "new", senseless)
 
 
+@pytest.mark.extras
+def test_trained_models_are_sealed_and_go_along(tmp_path: Path) -> None:
+    media = {f"{colour}-{n}.txt": text(f"{colour} {n}") for colour in ("red", "blue") for n in range(12)}
+    lay(tmp_path / "root", media)
+    rows = [f"root/{name}\t{'Mortadella' if name.startswith('red') else 'Wolkenkuckuck'}" for name in media]
+    (tmp_path / "names.tsv").write_text("\n".join(["path\tlabel", *rows]) + "\n")
+    with open_library(tmp_path / "library", encrypt=key_file(tmp_path)) as library:
+        library.ingest(tmp_path / "root")
+        library.train.labels(tmp_path / "names.tsv", "warmth", epochs=2)
+        right = [(label.path.name, label.label) for label in library.label(model="warmth")]
+        assert {name for _, name in right} >= {"Mortadella"}
+        assert plain_in(library.path) == set()
+        library.encryption.rekey(f"file:{tmp_path / 'other.key'}", new_key=True)
+        assert [(label.path.name, label.label) for label in library.label(model="warmth")] == right
+        assert plain_in(library.path) == set()
+        library.export(tmp_path / "exported")
+        with pytest.raises(InvalidInput, match="trains no adapters"):
+            library.train.adapter(tmp_path / "names.tsv")
+    with open_library(tmp_path / "second", encrypt=f"file:{tmp_path / 'second.key'}") as second:
+        second.import_(tmp_path / "exported")
+        assert [(label.path.name, label.label) for label in second.label(model="warmth")] == right
+        assert plain_in(second.path) == set()
+
+
 def test_a_library_on_a_server_is_refused_with_what_to_do_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="on a server, which encrypts its own disk") as told:
         mmsearch.open("postgresql://me@nowhere.invalid/media", encrypt="passphrase", passphrase="horse")

@@ -126,7 +126,7 @@ def log(tmp_path: Path) -> Iterator[Path]:
     handler.close()
 
 
-OFF = {
+OFF: dict[str, dict[str, object]] = {
     "places": {"keep_places": "none"},
     "people": {"keep_people": False},
     "tags": {"keep_tags": False},

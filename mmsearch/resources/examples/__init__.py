@@ -46,7 +46,10 @@ EXAMPLES: Mapping[str, Example] = {
             "assistant", "an assistant over recordings and slides (MCP)", "python assistant/assistant.py",
             ("videos/big-buck-bunny.mp4", "sounds/rain-*", "sounds/chainsaw-cutting.ogg"), "mcp",
         ),
-        Example("medical", "an archive of teaching pictures: tokens, audit", "python medical/medical.py", extra="mcp"),
+        Example(
+            "medical", "an archive of teaching pictures: encrypted, tokens, audit", "python medical/medical.py",
+            extra="mcp,encryption",
+        ),
         Example("camera", "a home camera's clips, as they come", "python camera/camera.py", ("photos/*",)),
         Example("dashcam", "a dashcam: words within a box on the map", "python dashcam/dashcam.py", ("photos/*",)),
         Example("training", "measure and train, a notebook", "jupyter lab training/training.ipynb", ("photos/*",)),

@@ -1,5 +1,5 @@
-"""An archive of teaching pictures: each person has a token, students find what is for teaching and nothing else, and a
-log says who looked at what.
+"""An archive of teaching pictures, encrypted: each person has a token, students find what is for teaching and nothing
+else, and a log says who looked at what.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from mmsearch.integrations.mcp.server import mcp_server
 
 HERE = Path(__file__).resolve().parent
 CASES = json.loads((HERE / "cases.json").read_text("utf-8"))
+KEY = HERE / "archive.key"
+"""For a real archive: "keyring" or "passphrase", or a file on another disk."""
 BOUND = "meta.teaching = true"
 PEOPLE = {"teacher": None, "student": BOUND}
 """Whose tokens there are -> the filter of each."""
@@ -36,6 +38,13 @@ def make_tokens(library: mmsearch.Library) -> None:
             library.tokens.create(name, filter=bound)
 
 
+def plain_files(library: mmsearch.Library) -> list[str]:
+    """Files of the library that hold the name of a picture."""
+    names = [case["file"].encode() for case in CASES]
+    files = [path for path in library.path.rglob("*") if path.is_file()]
+    return [path.name for path in files if any(name in path.read_bytes() for name in names)]
+
+
 async def ask(library: mmsearch.Library, name: str, *questions: dict[str, str]) -> None:
     """What the assistant of a person gets from `mmsearch mcp --http`, which knows them by their token."""
 
@@ -55,10 +64,11 @@ async def ask(library: mmsearch.Library, name: str, *questions: dict[str, str]) 
 def main() -> None:
     retina = {"words": "vessels of a normal retina"}
     cell = {"words": "a cell floating in saline"}
-    with mmsearch.open(HERE / "library") as library:
+    with mmsearch.open(HERE / "library", encrypt=f"file:{KEY}") as library:
         fill(library)
         make_tokens(library)
         before = library.audit.verify().entries
+        print(f"files of the library that name a picture: {', '.join(plain_files(library)) or 'none'}")
         print("the teacher")
         asyncio.run(ask(library, "teacher", retina, cell))
         print(f"a student, whose token has the filter {BOUND}")
