@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
-from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
@@ -136,7 +135,7 @@ class Library(
     def _choose_space(self, roots: Sequence[Path]) -> list[str]:
         if self.settings.space != config.AUTO:
             return []
-        if (self.path / FILE_NAME).exists() and self._context.catalog().read(active_space) is not None:
+        if self._context.store.exists() and self._context.catalog().read(active_space) is not None:
             return []
         found = self.model.choice(*roots)
         self._context.choose(found.name)

@@ -50,10 +50,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(left_out)]
 
 
+_OF_FILES = frozenset(
+    (
+        "test_backup", "test_damaged_values", "test_every_table_and_file", "test_forgetting", "test_migrations",
+        "test_old_library", "test_own_metadata_migration", "test_restricted", "test_search_cost", "test_signs",
+        "test_statement_cost", "test_triggers", "test_filters_exhaustive", "test_encryption",
+    )
+)  # fmt: skip
+"""Modules about what only libraries of files have: backups, proofs, slices, encryption, SQLite's own plans."""
+
+
 def _looks_into_files(item: pytest.Item) -> bool:
-    """Whether a test is marked so, or names SQLite itself."""
+    """Whether a test is marked so, or it or a function of its module that it calls names SQLite itself."""
     function = getattr(item, "function", None)
-    return item.get_closest_marker("sqlite") is not None or (function and "sqlite" in inspect.getsource(function))
+    called = [] if function is None else [function, *map(function.__globals__.get, function.__code__.co_names)]
+    sources = [inspect.getsource(one) for one in called if inspect.isfunction(one)]
+    named = item.path.stem in _OF_FILES or item.get_closest_marker("sqlite") is not None
+    return named or any("sqlite" in source for source in sources)
 
 
 @pytest.fixture(autouse=True)

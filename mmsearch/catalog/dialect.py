@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 from mmsearch.errors import MmsearchError
 
@@ -48,6 +48,12 @@ class Dialect(Protocol):
 
     def state(self, connection: Connection) -> Hashable:
         """As long as it is the same for a connection, nobody has committed anything in between."""
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+        """As `statements.insert_rows`; there are some."""
+
+    def replace_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]], key: str) -> None:
+        """As `statements.replace_rows`; there are some."""
 
     def new_ids(self, connection: Connection, table: str, count: int) -> list[int]:
         """As `statements.new_ids`."""

@@ -15,7 +15,7 @@ from mmsearch.catalog.failures import forget_failures_at, forget_failures_under
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownItem, Placement
-from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
+from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list, replace_rows
 from mmsearch.catalog.tables import Content, ItemRow, Root
 from mmsearch.catalog.traces import mark_traces
 from mmsearch.catalog.values import utc_now
@@ -184,10 +184,7 @@ def place_items(
             connection.execute(update(ItemRow).where(ItemRow.id == place.moved).values(values))
         else:
             rows.append(values)
-    if rows:
-        statement = upsert(ItemRow)
-        replaced = {name: statement.excluded[name] for name in rows[0]}
-        connection.execute(statement.on_conflict_do_update(index_elements=[ItemRow.path], set_=replaced), rows)
+    replace_rows(connection, ItemRow, rows, "path")
     forget_failures_at(connection, [p.path for p in placements])
     for place in placements:
         if is_media_path(place.path):

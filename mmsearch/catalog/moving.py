@@ -5,19 +5,16 @@ later copies what is missing, if the source is what it was, or begins anew.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, delete, func, select, tuple_, update
 
 from mmsearch.catalog.commits import current_commit, library_uuid
-from mmsearch.catalog.database import raw_connection
 from mmsearch.catalog.dialect import dialect_of
 from mmsearch.catalog.store import Catalog
 from mmsearch.catalog.tables import Base, Embedding, LibraryRow
-from mmsearch.catalog.values import without_nul
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
 ROWS = 5000
@@ -100,34 +97,16 @@ def _copy_table(snapshot: Connection, target: Catalog, table: Table, on_table: O
     query = select(table).order_by(*key)
     if last is not None:
         query = query.where(tuple_(*key) > tuple_(*last))
-    names = [column.name for column in table.columns]
     found = iter(snapshot.execute(query.execution_options(yield_per=ROWS)))
     while page := [tuple(row) for row in islice(found, ROWS)]:
-        target.write(_write_rows, table, names, page)
+        target.write(_write_rows, table, page)
         rows += len(page)
         on_table(table.name, rows)
 
 
-def _write_rows(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert(table), [dict(zip(_keys(table), row, strict=True)) for row in rows])
-        return
-    columns = ", ".join(f'"{name}"' for name in names)
-    statement = f"COPY {table.name} ({columns}) FROM STDIN"
-    with raw_connection(connection).cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row([_plain(value) for value in row])
-
-
-def _keys(table: Table) -> list[str]:
-    return [column.key for column in table.columns]
-
-
-def _plain(value: Any) -> Any:
-    """As COPY takes it: PostgreSQL's text holds no NUL."""
-    if isinstance(value, dict):
-        return json.dumps(without_nul(value))
-    return value.replace("\0", "") if isinstance(value, str) else value
+def _write_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    keys = [column.key for column in table.columns]
+    dialect_of(connection).insert_rows(connection, table, [dict(zip(keys, row, strict=True)) for row in rows])
 
 
 def _count(connection: Connection, table: Table) -> int:

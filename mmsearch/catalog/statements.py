@@ -5,9 +5,9 @@ such a statement and to hand over its rows as SQLite takes to answer it.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, TextClause, insert
+from sqlalchemy import Connection, Table, TextClause
 
 from mmsearch.catalog.constructs import NumberList
 from mmsearch.catalog.dialect import Compiled, dialect_of
@@ -55,10 +55,20 @@ def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:
     return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
 
 
+def _table(model: type[Base]) -> Table:
+    return cast(Table, model.__table__)
+
+
 def insert_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
     """Add rows to a table by one statement."""
     if rows:
-        connection.execute(insert(table), rows)
+        dialect_of(connection).insert_rows(connection, _table(table), rows)
+
+
+def replace_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]], key: str) -> None:
+    """Add rows by one statement, each in the place of one that has the same value in a column, which is unique."""
+    if rows:
+        dialect_of(connection).replace_rows(connection, _table(table), rows, key)
 
 
 def new_ids(connection: Connection, table: str, count: int) -> list[int]:

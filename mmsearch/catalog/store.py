@@ -156,7 +156,9 @@ class Catalog:
 
     def beside(self, path: Path, name: str) -> AbstractContextManager[Connection]:
         """A transaction that reads this catalog and writes another one (`database.beside`). Raises: InvalidInput."""
-        self.store.check_file("a slice", "restrict a library of files; a server's users see all of it")
+        self.store.check_file(
+            "a library on a server can't be opened for some of its items", "that needs one of files: mmsearch move"
+        )
         return beside(self._engine, path, name)
 
     def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -54,7 +54,7 @@ class Store(Protocol):
         """Hold a lock of the library, of this name, which ends with its process. Raises: LibraryLocked after so many
         seconds."""
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """What needs the catalog as a file. Raises: InvalidInput where it is none, with what to do instead."""
 
     def check_server(self, what: str) -> None:
@@ -113,7 +113,7 @@ class FileStore:
         finally:
             lock.release()
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """As `Store.check_file`."""
 
     def check_server(self, what: str) -> None:

@@ -13,7 +13,7 @@ from mmsearch.cli.options import LibraryPath, json_option, open_library
 @click.argument("target", type=LibraryPath(file_okay=False))
 @json_option
 def move(source: Path, target: Path, as_json: bool) -> None:
-    """Copy a library to another place: from files to a server, or back.
+    """Copy a library to a server, or back to files.
 
     SOURCE and TARGET are folders, or addresses (postgresql://...). Ids, vectors and answers stay the same; SOURCE is
     left as it is. Run the command again to go on where it ended.

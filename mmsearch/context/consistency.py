@@ -59,7 +59,7 @@ class ConsistentReads(Resources):
         """As `unmoved`, an answer of one commit.
 
         Args:
-            work: Makes the answer, and raises `Outdated` where what it reads is not of the commit that it is given. What
+            work: Makes the answer, and raises `Outdated` where what it reads is not of the commit it is given. What
                 it reads of another one, without saying so, must be what no commit changes.
         """
         catalog = self.catalog()

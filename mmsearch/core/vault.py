@@ -23,6 +23,8 @@ from mmsearch.core import key_stores
 from mmsearch.core.atomic import make_folder, replacing
 from mmsearch.core.json_text import parse_object
 from mmsearch.core.memory_files import no_core_dumps
+from mmsearch.core.paths import data_folder
+from mmsearch.core.server_address import address_in
 from mmsearch.errors import InvalidInput, LibraryEncrypted, LibraryError
 
 HEADER = "encryption.json"
@@ -30,6 +32,8 @@ HEADER = "encryption.json"
 KEYRING, PASSPHRASE, FILE = "keyring", "passphrase", "file"
 
 NONCE_BYTES = 12
+
+ON_A_SERVER = "see: mmsearch help encryption; or make a library in a folder with --encrypt"
 
 TRAILER = b"MMSVAULT"
 """Ends a backup that is encrypted; before it 4 bytes, the length of the header before those."""
@@ -217,6 +221,8 @@ def begin_encrypted(folder: Path, protection: str) -> None:
     not; as `create`."""
     if (folder / HEADER).is_file():
         return
+    if address_in(folder, data_folder()) is not None:
+        raise InvalidInput("the library is on a server, which encrypts its own disk", hint=ON_A_SERVER)
     if (folder / _CATALOG).exists():
         raise InvalidInput(
             f"there is a library at {folder} that is not encrypted", hint=f"mmsearch encrypt {protection}"

@@ -113,7 +113,7 @@ class ClaimedIngest(Ingest):
         return Path(os.fsdecode(local))
 
     def _commit(self) -> None:
-        paths = [one.path for one in (*self._batch.placements, *self._batch.failures)]
+        paths = [one.path for one in self._batch.placements] + [one.path for one in self._batch.failures]
         if self._batch:
             ids = tuple(sorted(self._ids[path] for path in paths))
             with self.report.timed("commit"):

@@ -18,7 +18,7 @@ from mmsearch.errors import CatalogDamaged, InvalidInput
 
 _log = logging.getLogger(__name__)
 
-_OF_SERVER = "there: pg_dump, pg_restore and point-in-time recovery; or mmsearch export and import"
+_OF_SERVER = "pg_dump, pg_restore and point-in-time recovery; or mmsearch export and import"
 
 
 def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
@@ -28,7 +28,7 @@ def back_up(catalog: Catalog, target: Path, *, overwrite: bool = False) -> int:
 
     Raises: InvalidInput if the file is there already (unless it may be overwritten) or can't be a file.
     """
-    catalog.store.check_file("a backup", _OF_SERVER)
+    catalog.store.check_file("a library on a server is backed up there", _OF_SERVER)
     if target.is_dir() or target.absolute() == catalog.path.absolute():
         raise InvalidInput(f"a backup can't be written to {target}", hint="name a new file")
     if target.exists() and not overwrite:
@@ -66,7 +66,7 @@ def restore_backup(source: Path, store: Store, *, overwrite: bool = False) -> in
     Raises: InvalidInput if there is a library already (unless it may be overwritten) or the file is no backup,
         SchemaTooNew, CatalogDamaged.
     """
-    store.check_file("what is restored", _OF_SERVER)
+    store.check_file("a library on a server is restored there", _OF_SERVER)
     folder = store.folder
     revision, items = catalog_copy.inspect_copy(source)
     schema.check(revision)

@@ -83,6 +83,7 @@ class LibraryEncryption:
         if passphrase is not None:
             key_stores.offer(passphrase)
         catalog = context.catalog()
+        catalog.store.check_file("encryption", vault.ON_A_SERVER)
         if (self._folder / FOLDER_NAME).is_dir() and any(catalog.originals.hashes()):
             raise InvalidInput(
                 "the library keeps originals, which an encrypted one can't",

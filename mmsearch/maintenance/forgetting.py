@@ -99,7 +99,9 @@ class Noted:
 
 def proof_of(catalog: Catalog, noted: Noted) -> ForgettingProof:
     """Search the library's files for what was noted and no remaining item holds. Raises: LibraryError."""
-    catalog.store.check_file("a proof of what was forgotten", "ask who runs the server: VACUUM, its log, its backups")
+    catalog.store.check_file(
+        "nothing can be proved of a server's files", "ask who runs it: VACUUM, its log, its backups"
+    )
     folder = catalog.store.folder
     with catalog.reading() as snapshot:
         held = terms_held(snapshot)

@@ -5,8 +5,10 @@ import shutil
 from mmsearch.catalog.moving import Moved, OnTable, copy_into
 from mmsearch.catalog.originals import FOLDER_NAME as ORIGINALS
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import vault
 from mmsearch.core.atomic import told
 from mmsearch.core.config import FILE_NAME as SETTINGS
+from mmsearch.errors import InvalidInput
 
 TRAINING = "training"
 
@@ -15,7 +17,13 @@ BESIDE = (ORIGINALS, TRAINING)
 
 
 def move_library(source: LibraryContext, target: LibraryContext, on_table: OnTable) -> Moved:
-    """Copy a library. The caller holds the writer's lock of both. Raises: as `catalog.moving.copy_into`."""
+    """Copy a library. The caller holds the writer's lock of both. Raises: InvalidInput if one is
+    encrypted; as `catalog.moving.copy_into`."""
+    if vault.is_encrypted(source.path / vault.HEADER) or vault.is_encrypted(target.path / vault.HEADER):
+        raise InvalidInput(
+            "an encrypted library is not copied row by row",
+            hint="copy its folder, or mmsearch backup and restore; a server encrypts its own disk",
+        )
     catalog = source.catalog()
     copied = target.catalog(create=True)
     for name in BESIDE:

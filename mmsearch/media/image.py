@@ -160,7 +160,8 @@ class ImageDecoder:
     def _with_parts(self, shown: NDArray[np.uint8]) -> list[Segment]:
         """A picture, and squares along its longer side, or the photos that it is made of where regions are wanted."""
         height, width = shown.shape[:2]
-        boxes, cut = panorama.boxes(width, height), panorama.squares(shown)
+        most = panorama.FEWER if self._windowing.regions else panorama.MOST
+        boxes, cut = panorama.boxes(width, height, most), panorama.squares(shown, most)
         if self._windowing.regions and not cut:
             found = panels.panels(shown)
             boxes = [(x / width, y / height, right / width, end / height) for x, y, right, end in found]

@@ -5,7 +5,7 @@ No pickle: what a worker says after it has met a hostile file is data, never cod
 
 import json
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -83,7 +83,8 @@ def pack_span(span: Span) -> Message:
 
 
 def unpack_span(fields: Message) -> Span:
-    return Span(**fields)
+    span = Span(**fields)
+    return span if span.box is None else replace(span, box=tuple(span.box))  # JSON has lists alone
 
 
 def _read_exactly(pipe: Pipe, length: int) -> bytearray:

@@ -12,7 +12,7 @@ from mmsearch.core import registry
 from mmsearch.core.arguments import checked_arguments
 from mmsearch.encoders.model_store import Memory
 from mmsearch.models.holdings import Holdings
-from mmsearch.types import Encoder, Limits, Modality, Prepared, Segment, Space
+from mmsearch.types import Encoder, Limits, Modality, Prepared, SeesRegions, Segment, Space
 
 ITEMS, BUDGET_S = 5, 60.0
 """Of each kind, so many samples, unless that takes longer."""
@@ -101,7 +101,7 @@ class _Probe:
         video = self.kind("video") if {"image", "audio", "video"} & set(self.space.encoders) else None
         return ModelCost(
             name,
-            self.kind("image").picture if "image" in self.space.encoders else None,
+            self.picture() if "image" in self.space.encoders else None,
             None if sound is None else 60 * (sound.decoding + overlap * sound.second),
             None if video is None else self._video_minute(video, overlap),
             self.passages(),
@@ -124,15 +124,26 @@ class _Probe:
             start = perf_counter()
             segments = self._decoded(kind, path)
             found.decode_s += perf_counter() - start
-            found.files += 1
             found.covered += max((one.span.end or 0.0 for one in segments), default=0.0)
             for modality in sorted({one.modality for one in segments}):
                 alike = [one for one in segments if one.modality == modality]
                 found.add(modality, alike, self._encoded(modality, alike))
-            spent = found.decode_s + sum(found.encode_s.values())
-            if spent > BUDGET_S or (kind == "image" and found.files >= ITEMS and spent > 1):
+            if found.decode_s + sum(found.encode_s.values()) > BUDGET_S:
                 break
         return found
+
+    def picture(self) -> float:
+        """Seconds of one: in batches as an ingest has them, where that takes no longer than the budget."""
+        paths = list(self._samples("image"))
+        few = self._together(paths[:ITEMS])
+        return self._together(paths) if few * len(paths) < BUDGET_S else few
+
+    def _together(self, paths: Sequence[Path]) -> float:
+        """Seconds a file of pictures that are encoded together."""
+        start = perf_counter()
+        segments = [one for path in paths for one in self._decoded("image", path)]
+        decoded = perf_counter() - start
+        return (decoded + self._encoded("image", segments)) / len(paths)
 
     def passages(self) -> float | None:
         """Seconds a passage of a document."""
@@ -157,14 +168,13 @@ class _Probe:
         if kind not in self.warm:
             encoder.encode(prepared[:1])
             self.warm.add(kind)
-        return _timed(encoder, prepared)
+        return _timed(encoder, prepared, self.space.windowing.regions if kind == "image" else 0)
 
 
 @dataclass(slots=True)
 class _Kind:
     """What the samples of one kind of files took."""
 
-    files: int = 0
     covered: float = 0.0
     """Seconds of sounds and videos."""
     decode_s: float = 0.0
@@ -193,14 +203,13 @@ class _Kind:
         """Seconds to encode a second of sound."""
         return self.encode_s.get("audio", 0.0) / self.heard if self.heard else 0.0
 
-    @property
-    def picture(self) -> float:
-        """Seconds a picture."""
-        return (self.decode_s + sum(self.encode_s.values())) / max(self.files, 1)
 
-
-def _timed(encoder: Encoder, prepared: Sequence[Prepared]) -> float:
+def _timed(encoder: Encoder, prepared: Sequence[Prepared], regions: int) -> float:
     start, size = perf_counter(), encoder.spec.batch_size
     for first in range(0, len(prepared), size):
-        encoder.encode(prepared[first : first + size])
+        batch = prepared[first : first + size]
+        if regions and isinstance(encoder, SeesRegions):
+            encoder.encode_regions(batch, regions)
+        else:
+            encoder.encode(batch)
     return perf_counter() - start

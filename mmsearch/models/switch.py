@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mmsearch.catalog import FILE_NAME, SpaceRecord, layouts
+from mmsearch.catalog import SpaceRecord, layouts
 from mmsearch.catalog.contents import counts_by_modality, lengths_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
@@ -96,7 +96,7 @@ class LibraryModels:
         """
         if paths:
             roots, settings = core_paths.checked_roots(paths, self._context.path), self._context.settings
-            known = self._context.catalog() if (self._context.path / FILE_NAME).exists() else None
+            known = self._context.catalog() if self._context.store.exists() else None
             return folder_holdings(known, roots, settings)
         catalog = self._context.catalog()
         record = catalog.read(active_space)

@@ -21,7 +21,7 @@ from mmsearch.catalog.segments import REGION, layout_of_segment
 from mmsearch.context.context import LibraryContext
 from mmsearch.encoders.explaining import Box, ExplainsConcepts, OccludesRegions
 from mmsearch.errors import FAILURES, InvalidInput, MediaError
-from mmsearch.media import overlay, panorama
+from mmsearch.media import overlay
 from mmsearch.media.events import DecodeJob, FileFailed, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -118,7 +118,7 @@ def explain_hit(
         return Explanation(score=hit.cosine, by=hit.by)  # the words of its name brought it
     encoder = space.encoders[hit.matched]
     file = original(hit.part or hit.path)
-    prepared, own, place = _segment(query, hit, encoder, pool, file)
+    prepared, own, shown = _segment(query, hit, encoder, pool, file)
     picture = prepared if hit.matched == "image" and overlay.drawable(prepared) else None
     ties = _ties(query, encoder.concepts(prepared)) if isinstance(encoder, ExplainsConcepts) else ()
     if hit.source == REGION and hit.box is not None:  # its concepts are told of the whole photo
@@ -127,22 +127,9 @@ def explain_hit(
         told = _made(query, own, hit, parts, ties=ties, heat=_lit(hit.box), regions=(region,), picture=picture)
         return replace(told, score=hit.cosine)
     heat, regions = _where(query, own, prepared, encoder, hit) if isinstance(encoder, OccludesRegions) else (None, ())
-    shown = _square(hit, place)
     if shown is not None:
         regions = tuple(replace(region, box=_inside(shown, region.box)) for region in regions)
     return _made(query, own, hit, parts, ties=ties, heat=heat, regions=regions, picture=picture, shown=shown)
-
-
-def _square(hit: Hit, place: int) -> Box | None:
-    """The part of a collage or the square of a panorama that a segment is, the first of the pictures of that hit being
-    the whole."""
-    if hit.matched == "image" and hit.box is not None:
-        return hit.box
-    width, height = hit.metadata.get("width"), hit.metadata.get("height")
-    if hit.matched != "image" or hit.start is not None or hit.page is not None or not (width and height):
-        return None
-    found = panorama.boxes(width, height)
-    return found[place - 1] if 0 < place <= len(found) else None
 
 
 def _lit(box: Box) -> NDArray[np.float32]:
@@ -179,10 +166,10 @@ def _made(query: Any, own: Any, hit: Hit, parts: Sequence[tuple[str, Vectors]], 
 
 def _segment(
     query: Any, hit: Hit, encoder: Encoder, pool: DecodePool, file: Path
-) -> tuple[Prepared, NDArray[np.float32], int]:
-    """The segment that matched, decoded once more, its vector, float32 (dim,), and its number among those of its place
-    in time."""
-    pieces: list[Prepared] = []
+) -> tuple[Prepared, NDArray[np.float32], Box | None]:
+    """The segment that matched, decoded once more, its vector, float32 (dim,), and which part of its picture it is: the
+    square of a panorama, one of a collage's; None for the whole."""
+    pieces: list[tuple[Prepared, Box | None]] = []
     path = hit.part or hit.path
     for event in pool.run([DecodeJob(file)]):
         if isinstance(event, FileFailed):
@@ -191,12 +178,13 @@ def _segment(
         if isinstance(event, PreparedSegment) and event.modality == hit.matched:
             span = event.span
             if (span.start, span.end, span.page) == (hit.start, hit.end, hit.page):
-                pieces.append(event.array)
+                pieces.append((event.array, span.box))
     if not pieces:
         raise InvalidInput(f"{path.name} changed since it was found", hint="ingest its folder again")
-    vectors = np.concatenate([encoder.encode([one]) for one in pieces])
+    vectors = np.concatenate([encoder.encode([one]) for one, _ in pieces])
     best = int((vectors @ query).argmax())
-    return pieces[best], vectors[best], best
+    prepared, box = pieces[best]
+    return prepared, vectors[best], box
 
 
 def _ties(query: Any, concepts: Sequence[tuple[str, float, NDArray[np.float32]]]) -> tuple[ConceptTie, ...]:

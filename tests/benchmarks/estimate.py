@@ -4,7 +4,7 @@
 
 Models: `starter`, and with random weights ViT-B-32 and EmbeddingGemma 2 in its real size (70 soft tokens). Folders:
 photos (COCO), sounds (ESC-10), and both with notes; copies of distinct content, as many as the seconds hold by the
-estimate. An estimate is `ModelCost.of` what `folder_holdings` finds, the model being measured anew before each; the time
+estimate. It is `ModelCost.of` what `folder_holdings` finds, the model being measured anew before each; the time
 is that of an ingest into a new library which has the model loaded. `--cpu` compares CPU seconds of all processes with
 the probe's, for a machine that others use. DIR keeps the models; delete it afterwards.
 """

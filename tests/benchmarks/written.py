@@ -143,6 +143,8 @@ def measure_pictures(options: argparse.Namespace) -> Iterator[str]:
     media.mkdir()
     asked = []
     for number, one in enumerate(pictures(Fonts(options.fonts), photos, options.most)):
+        if one.kind not in options.kinds:
+            continue
         path = media / f"{number:04d}.jpg"
         one.image.save(path, quality=85)
         asked.append((one.words, one.kind, path))
@@ -157,7 +159,7 @@ def measure_pictures(options: argparse.Namespace) -> Iterator[str]:
                 found = f"{hits[0].path.name} {hits[0].passage!r}" if hits else "nothing"
                 own = library.search(mmsearch.Query(text=words), 1, filter=f'name = "{path.name}"')
                 sys.stderr.write(f"{path.name} {kind} {words!r}: {found}; own {own[0].passage if own else None!r}\n")
-    for kind in KINDS:
+    for kind in options.kinds:
         yield f"{kind}: first {right[kind]} of {sum(one == kind for _, one, _ in asked)}"
     yield f"all: first {right.total()} of {len(asked)}, {100 * right.total() / len(asked):.1f} %"
 
@@ -245,6 +247,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--fonts", type=Path, nargs="+", default=[Path("/usr/share/fonts")])
     parser.add_argument("--most", type=int, default=500, help="pictures with text")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="which of these pictures")
     parser.add_argument("--others", type=int, default=0, help="photos of Flickr8k that are read besides COCO's")
     parser.add_argument("--sheets", type=Path, help="where the boxes of kept lines are drawn")
     parser.add_argument("--made", type=Path, help="a folder that keeps the pictures and libraries that are made")

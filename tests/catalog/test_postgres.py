@@ -100,7 +100,7 @@ def test_a_library_on_a_server_answers_as_one_of_files(
     assert there.search("bus", mode="keyword") == []
     (status,) = (there.status(),)
     assert [(one.modality, one.items) for one in status.counts] == [("image", 3)]
-    with pytest.raises(InvalidInput, match="server's own affair"):
+    with pytest.raises(InvalidInput, match="is backed up there"):
         there.backup(tmp_path / "backup")
     assert there.doctor()
     assert not (there.path / "catalog.sqlite").exists()

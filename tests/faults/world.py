@@ -245,7 +245,7 @@ HANDED_AGAIN = ("a.img", image(99, 9, 9), True), ("b2.img", image(60, 61, 5), Tr
 
 def _hand(library: Library, media: Iterable[tuple[str, str, bool]]) -> None:
     found = [
-        mmsearch.Media(name, content.encode(), id=str(number), keep=keep)
+        mmsearch.Media(name, content.encode(), id=str(number), keep=keep and not os.environ.get(ENCRYPTED))
         for number, (name, content, keep) in enumerate(media)
     ]
     library.ingest_media(found)

@@ -354,6 +354,7 @@ def test_odd_file_names_are_stored_byte_for_byte(library: Library, folder: Path)
     assert library.remove(folder / "photos") == 1, "and not Photos"
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_a_library_inside_the_media_is_not_media(
     open_tiny: Callable[..., Library], folder: Path, tmp_path: Path

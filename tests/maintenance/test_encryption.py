@@ -166,10 +166,10 @@ def test_a_lost_key_file_is_said(tmp_path: Path, locked: Callable[[], None], mon
 class MemoryKeyring(KeyringBackend):
     """A keyring of this process."""
 
-    priority = 1.0  # type: ignore[assignment]
+    priority = 1.0
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -440,6 +440,12 @@ def test_what_lies_elsewhere_by_the_name_of_a_header_locks_nothing(tmp_path: Pat
     for senseless in ("", "passphrase:x", "file:", "ring", f"file:{tmp_path / 'new' / 'in.key'}"):
         with pytest.raises(InvalidInput):
             vault.create(tmp_path / "new", senseless)
+
+
+def test_a_library_on_a_server_is_refused_with_what_to_do_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="on a server, which encrypts its own disk") as told:
+        mmsearch.open("postgresql://me@nowhere.invalid/media", encrypt="passphrase", passphrase="horse")
+    assert "mmsearch help encryption" in (told.value.hint or "")
 
 
 def test_a_filter_can_not_be_guessed_by_the_name_of_its_slice(tmp_path: Path) -> None:

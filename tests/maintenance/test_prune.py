@@ -105,7 +105,7 @@ def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(cata
 def test_reading_items_uses_an_index_and_no_sorting(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
         for query in (_ITEMS_BELOW, _ITEM_AT, _IS_EMBEDDED):
-            text, fixed = query.compiled
+            text, fixed = query.compiled(snapshot)
             asked = dict.fromkeys(re.findall(r":(\w+)", text), b"")
             plan = database.driver(snapshot).execute(f"EXPLAIN QUERY PLAN {text}", asked | fixed)
             steps = [str(row[3]) for row in plan]
@@ -144,6 +144,7 @@ def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> Non
         library.remove(folder / "broken.png")
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_the_prune_command_prints_what_was_freed(library: Library, folder: Path, run: Run) -> None:
     for n in range(40):

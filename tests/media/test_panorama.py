@@ -52,6 +52,17 @@ def test_never_more_than_sixteen_and_nothing_is_left_out(aspect: int) -> None:
     assert sum(one.shape[1] for one in found) >= 32 * aspect
 
 
+@pytest.mark.parametrize("aspect", [4.2, 4.3, 7, 20])
+def test_where_photos_have_regions_none_has_more_than_eight_vectors(tmp_path: Path, aspect: float) -> None:
+    """Up to seven squares are the same ones as elsewhere."""
+    Image.fromarray(strip(round(64 * aspect), 64)).save(tmp_path / "x.png")
+    regions = list(ImageDecoder(Windowing(regions=3), Limits()).decode(tmp_path / "x.png"))
+    others = list(DECODER.decode(tmp_path / "x.png"))
+    assert len(regions) == 8 and len(others) == {4.2: 8, 4.3: 9, 7: 14, 20: 17}[aspect]
+    assert ([one.span for one in regions] == [one.span for one in others]) == (aspect == 4.2)
+    assert sum(np.asarray(one.data).shape[1] for one in regions[1:]) >= round(64 * aspect)
+
+
 def test_a_panorama_is_the_same_picture_as_before(tmp_path: Path) -> None:
     Image.fromarray(strip(250, 64)).save(tmp_path / "x.png")
     found = list(DECODER.decode(tmp_path / "x.png"))

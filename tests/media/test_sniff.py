@@ -186,3 +186,4 @@ def test_spans_pass_the_worker_protocol_without_unset_fields() -> None:
     span = Span(page=2, char_start=0, char_end=5, text="words")
     assert protocol.pack_span(span) == {"page": 2, "char_start": 0, "char_end": 5, "text": "words"}
     assert protocol.unpack_span(protocol.pack_span(span)) == span
+    assert protocol.unpack_span({"box": [0.0, 0.0, 0.5, 1.0]}) == Span(box=(0.0, 0.0, 0.5, 1.0))

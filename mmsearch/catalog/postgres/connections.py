@@ -53,6 +53,8 @@ def open_connection(conninfo: str) -> Any:
         **_encryption(conninfo),
     }
     connection = _connection_class(psycopg).connect(conninfo, autocommit=True, **given)
+    # For speed alone: behind a pool others may get it, or this one not.
+    connection.execute("SET random_page_cost TO 1.1; SET jit TO off")
     for kind in _plain_json():
         connection.adapters.register_loader("json", kind)
     return connection
@@ -105,12 +107,10 @@ def _encryption(conninfo: str) -> Mapping[str, str]:
 
 def begin_words(schema: str, mode: str) -> str:
     """What begins a transaction."""
-    return (
-        f"BEGIN ISOLATION LEVEL {mode}; "
-        f'SET LOCAL search_path TO "{schema}", public; SET LOCAL lock_timeout TO {LOCK_S * 1000}; '
-        "SET LOCAL idle_in_transaction_session_timeout TO 0; "
-        "SET LOCAL random_page_cost TO 1.1; SET LOCAL jit TO off; SET LOCAL timezone TO 'UTC'"
-    )
+    words = f'BEGIN ISOLATION LEVEL {mode}; SET LOCAL search_path TO "{schema}", public'
+    if mode == SNAPSHOT:
+        return words
+    return f"{words}; SET LOCAL lock_timeout TO {LOCK_S * 1000}; SET LOCAL idle_in_transaction_session_timeout TO 0"
 
 
 def lock_key(schema: str, what: str) -> int:

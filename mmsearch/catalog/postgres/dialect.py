@@ -4,12 +4,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from mmsearch.catalog.database import raw_connection
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.postgres import connections, errors
+from mmsearch.catalog.postgres.rows import copy_rows, replace_rows
 from mmsearch.catalog.postgres.words import LexemeCandidates
 from mmsearch.catalog.tables import WORD_TABLES
 from mmsearch.catalog.word_candidates import KeywordQuery, WordCandidates
@@ -18,8 +19,6 @@ from mmsearch.errors import MmsearchError
 
 FIRST = "0010"
 """The revision that a new schema begins with; later ones are migrations."""
-
-_WORDS: Any = dialects.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
 _WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "runs")
 """Tables whose ids are given out by sequences."""
@@ -35,7 +34,8 @@ class PostgresDialect:
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
-        compiled = statement.compile(dialect=_WORDS)
+        engine: Any = dialects.dialect
+        compiled = statement.compile(dialect=engine(paramstyle="pyformat"))
         asked = {name: None for name, bound in compiled.binds.items() if bound.required}
         written = compiled.construct_expanded_state(asked)
         fixed = {name: value for name, value in written.parameters.items() if name not in asked}
@@ -63,6 +63,14 @@ class PostgresDialect:
     def state(self, connection: Connection) -> Hashable:
         """As `Dialect.state`."""
         return str(raw_connection(connection).execute("SELECT pg_current_snapshot()::text").fetchone()[0])
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+        """As `Dialect.insert_rows`."""
+        copy_rows(connection, table, rows)
+
+    def replace_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]], key: str) -> None:
+        """As `Dialect.replace_rows`."""
+        replace_rows(connection, table, rows, key)
 
     def new_ids(self, connection: Connection, table: str, count: int) -> list[int]:
         """As `statements.new_ids`, by the table's own sequence: several transactions may write."""

@@ -80,9 +80,9 @@ class PostgresStore:
                 with suppress(Exception):  # a server that is gone has let go of it
                     connection.execute("ROLLBACK")
 
-    def check_file(self, what: str, instead: str) -> None:
+    def check_file(self, refusal: str, instead: str) -> None:
         """As `Store.check_file`."""
-        raise InvalidInput(f"{what} of a library on a server is the server's own affair", hint=instead)
+        raise InvalidInput(refusal, hint=instead)
 
     def check_server(self, what: str) -> None:
         """As `Store.check_server`."""

@@ -75,13 +75,17 @@ class LexemeCandidates:
 
     # How common words are
 
-    def _counts(self, table: str, terms: Iterable[str], letters: str = "") -> WordCounts:
-        rows = self.totals.get(table, (0, 0))[0]
-        return WordCounts(rows, {term: self._holding(table, self.terms[term].query(letters)) for term in terms})
-
-    def _holding(self, table: str, query: str) -> int:
-        counted = f"SELECT count(*) FROM {table} WHERE words @@ %s::tsquery"
-        return int(raw_connection(self.connection).execute(counted, (query,)).fetchone()[0]) if query else 0
+    def _counts(self, table: str, terms: Sequence[str], letters: str = "") -> WordCounts:
+        """How many rows of a table hold each term, in columns of these letters alone."""
+        held: list[int] = []
+        if terms:
+            counted = (
+                f"SELECT (SELECT count(*) FROM {table} WHERE words @@ query::tsquery) "
+                "FROM unnest(%s::text[]) WITH ORDINALITY AS asked (query, place) ORDER BY place"
+            )
+            queries = [self.terms[term].query(letters) for term in terms]
+            held = [int(one) for (one,) in raw_connection(self.connection).execute(counted, (queries,)).fetchall()]
+        return WordCounts(self.totals.get(table, (0, 0))[0], dict(zip(terms, held, strict=True)))
 
     def _active_counts(self, terms: Iterable[str]) -> WordCounts:
         run = raw_connection(self.connection).execute
@@ -135,10 +139,8 @@ class LexemeCandidates:
 
     def _item_rows(self, ids: Collection[int]) -> dict[int, CandidateRow]:
         rows = {number: CandidateRow() for number in ids}
-        idf = {
-            letters: self._counts("item_words", (t for t, own in self.letters.items() if own == letters), letters)
-            for letters in set(self.letters.values())
-        }
+        narrow = [term for term, letters in self.letters.items() if letters]
+        idf = {"": self.item_counts, NAMED: self._counts("item_words", narrow, NAMED)}
         usual = self._usual("item_words")
         for number, words in self._read("item_words", ids).items():
             row = rows[number]

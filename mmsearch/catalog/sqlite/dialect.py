@@ -4,11 +4,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, Table, insert, inspect, text
 from sqlalchemy.dialects import sqlite
 
 from mmsearch.catalog import database
 from mmsearch.catalog.connections import driver_errors
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.dialect import Compiled
 from mmsearch.catalog.sqlite.words import FtsCandidates
 from mmsearch.catalog.tables import WORD_TABLES
@@ -64,6 +65,16 @@ class SqliteDialect:
         """As `Dialect.state`."""
         # Whatever anybody else commits changes this number, and who reads commits nothing.
         return int(database.driver(connection).execute("PRAGMA data_version").fetchone()[0])
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+        """As `Dialect.insert_rows`."""
+        connection.execute(insert(table), rows)
+
+    def replace_rows(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]], key: str) -> None:
+        """As `Dialect.replace_rows`."""
+        statement = upsert(table)
+        replaced = {name: statement.excluded[name] for name in rows[0]}
+        connection.execute(statement.on_conflict_do_update(index_elements=[table.columns[key]], set_=replaced), rows)
 
     def new_ids(self, connection: Connection, table: str, count: int) -> list[int]:
         """As `statements.new_ids`. One transaction writes, so they can be handed out here."""
