@@ -162,7 +162,7 @@ def fit(
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
     unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:FACTS]), AnswerWeights(*other[FACTS:]))
-    pairs = []
+    pairs = list[dict[str, Any]]()
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
         if query == TRANSLATED and (query, segment) not in models:
@@ -223,7 +223,8 @@ def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str
 def levels_of(fitted: FittedAnswers, pair: tuple[str, str], questions: Sequence[Question]) -> tuple[float, float]:
     """Where a hit of these questions is likely, and sure, as of their usual length."""
     sentence = float(column(questions, "sentence").mean()) if len(questions) else 0.0
-    return tuple(fitted.levels(DEFAULT_FALSE_ACCEPTS, (pair[0], "image"), sentence))
+    levels = fitted.levels(DEFAULT_FALSE_ACCEPTS, (pair[0], "image"), sentence)
+    return levels.likely, levels.sure
 
 
 COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "right sure", "right unlikely",
