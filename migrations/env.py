@@ -11,11 +11,11 @@ from mmsearch.catalog.tables import Base, modelled
 
 
 def migrate(connection: Connection) -> None:
-    # SQLite rolls DDL back with its transaction, so a crash leaves the old schema whole.
+    # Both engines roll DDL back with its transaction, so a crash leaves the old schema whole.
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        render_as_batch=True,
+        render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,
         include_object=modelled,
     )

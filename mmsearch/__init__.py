@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         InvalidInput,
         ItemChanged,
         LibraryEmpty,
+        LibraryEncrypted,
         LibraryError,
         LibraryLocked,
         LibraryNotFound,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from mmsearch.library import open_library as open
     from mmsearch.maintenance.anonymised import Identifying
     from mmsearch.maintenance.audit import AuditCheck, AuditEntry, LibraryAudit
+    from mmsearch.maintenance.encryption import EncryptionStatus, LibraryEncryption
     from mmsearch.maintenance.export import Exported, Imported
     from mmsearch.maintenance.forgetting import Copy, ForgettingProof, Trace
     from mmsearch.maintenance.index import IndexBuild, IndexCheck, IndexStatus, LibraryIndex
@@ -88,8 +90,10 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
     from mmsearch.maintenance.tokens import LibraryTokens
     from mmsearch.models.available import AvailableModel, available_models
-    from mmsearch.models.cost import Holdings, ModelCost, measure_cost
+    from mmsearch.models.cost import ModelCost, measure_cost
     from mmsearch.models.download import OnBytes, prepare
+    from mmsearch.models.holdings import Holdings
+    from mmsearch.models.recommend import SpaceChoice
     from mmsearch.models.switch import LibraryModels, ModelAdded, ModelSwitched
     from mmsearch.search.duplicates import Duplicate, DuplicateGroup
     from mmsearch.search.explanations import ConceptTie, Explanation, PartShare, Region, TextCue
@@ -155,10 +159,10 @@ _OFFERED = {
     "mmsearch.encoders.explaining": "Box",
     "mmsearch.errors": (
         "BodyTooLarge CatalogDamaged Corrupt DecodeTimeout DecoderCrashed EncodeError Forked IndexDamaged "
-        "InvalidInput ItemChanged LibraryEmpty LibraryError LibraryLocked LibraryNotFound LibraryReadOnly "
-        "LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept OutOfMemory "
-        "RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete TooManyRequests "
-        "Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
+        "InvalidInput ItemChanged LibraryEmpty LibraryEncrypted LibraryError LibraryLocked LibraryNotFound "
+        "LibraryReadOnly LimitExceeded MediaError MmsearchError NoSharedSpace NotEmbedded NotForgotten NotKept "
+        "OutOfMemory RequestRefused RequestTimeout SchemaTooNew SignInNeeded SpaceChanged SpaceIncomplete "
+        "TooManyRequests Transient UnknownHost UnknownName Unreadable Unsupported Untrusted WeightsError"
     ),
     "mmsearch.evaluate": "DirectionResult Estimate Evaluation QueryOutcome UnusedPair",
     "mmsearch.extract.extractors": "ExtractionEstimate",
@@ -177,13 +181,16 @@ _OFFERED = {
     "mmsearch.maintenance.prune": "OnProof Pruned",
     "mmsearch.core.tokens": "AccessToken",
     "mmsearch.maintenance.audit": "AuditCheck AuditEntry LibraryAudit",
+    "mmsearch.maintenance.encryption": "EncryptionStatus LibraryEncryption",
     "mmsearch.core.keeping": "Keeping KeptFacts Reduced",
     "mmsearch.maintenance.anonymised": "Identifying",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
     "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
-    "mmsearch.models.cost": "Holdings ModelCost measure_cost",
+    "mmsearch.models.cost": "ModelCost measure_cost",
+    "mmsearch.models.holdings": "Holdings",
+    "mmsearch.models.recommend": "SpaceChoice",
     "mmsearch.models.download": "OnBytes prepare",
     "mmsearch.models.switch": "LibraryModels ModelAdded ModelSwitched",
     "mmsearch.search.duplicates": "Duplicate DuplicateGroup",
@@ -237,6 +244,7 @@ __all__ = [
     "Encoded",
     "Encoder",
     "EncoderSpec",
+    "EncryptionStatus",
     "EpochReport",
     "Estimate",
     "Evaluation",
@@ -278,6 +286,8 @@ __all__ = [
     "Library",
     "LibraryAudit",
     "LibraryEmpty",
+    "LibraryEncrypted",
+    "LibraryEncryption",
     "LibraryError",
     "LibraryExtraction",
     "LibraryIndex",
@@ -344,6 +354,7 @@ __all__ = [
     "Sound",
     "Space",
     "SpaceChanged",
+    "SpaceChoice",
     "SpaceIncomplete",
     "Span",
     "Status",

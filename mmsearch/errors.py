@@ -13,6 +13,7 @@ MmsearchError                    exit  http
 │   ├── SpaceChanged                3   409   its vectors were made by other weights or windows
 │   ├── SpaceIncomplete             3   409   a model that is to be used lacks vectors of some files
 │   ├── NotForgotten                3   500   bytes of what was to be forgotten are still in the library's files
+│   ├── LibraryEncrypted            3   403   its key, or a passphrase, is missing or is not its
 │   ├── Untrusted                   3   403   what travels names code, or a folder that nobody named here
 │   ├── ItemChanged                 3   409   the file of an item is not the one that was taken in
 │   └── CatalogDamaged              3   500   SQLite says the database is broken
@@ -150,6 +151,16 @@ class SpaceIncomplete(LibraryError):
     """
 
     http_status = 409
+
+
+class LibraryEncrypted(LibraryError):
+    """The library, or a backup, is encrypted, and its key is not here, or is another's. Nothing was changed.
+
+    To do: give the passphrase (`MMSEARCH_PASSPHRASE`, or in a terminal), or bring the key back (`mmsearch help
+    encryption`).
+    """
+
+    http_status = 403
 
 
 class Untrusted(LibraryError):

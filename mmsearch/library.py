@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Unpack
 
 from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.restricted import RestrictedContext
-from mmsearch.core import config, registry
+from mmsearch.core import config, key_stores, registry, vault
 from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.filters import filter_of
 from mmsearch.core.filters.ast import And, Filter
-from mmsearch.core.paths import absolute_path, default_library
+from mmsearch.core.paths import default_library
 from mmsearch.errors import LibraryEmpty
 from mmsearch.evaluate import Evaluation, RankedBy
 from mmsearch.labels import labelling
 from mmsearch.maintenance.audit import LibraryAudit
+from mmsearch.maintenance.encryption import LibraryEncryption
 from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
@@ -61,6 +63,8 @@ class Library(
         self.settings = chosen
         self._space = space
         self._tokens: LibraryTokens | None = None
+        self._begun = False
+        """Whether anything is known to have been committed, which stays so."""
         self._context = LibraryContext(path, chosen, space, trusted)
 
     def __repr__(self) -> str:
@@ -82,21 +86,24 @@ class Library(
         """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
         self._context.rest()
 
-    def only(self, filter: str | Filter) -> "Library":
+    def only(self, filter: str | Filter, *, tagging: bool = False) -> "Library":
         """The same library as if it held only the items that match: whatever it answers, its confidences and counts
         too, is what a library without the others would. It changes nothing (LibraryReadOnly). It uses this one, which
         stays open for as long, and what it reads lies in the folder `slices` below the library's.
 
         Args:
             filter: As in `search`. What matches is asked anew whenever the library changes.
+            tagging: Let `tag` and `set_meta` change what matches. What they say is said of the bytes: copies that
+                do not match have it, too.
 
         Raises: InvalidInput for a filter that is none.
         """
-        return self._only(filter, owning=False)
+        return self._only(filter, owning=False, tagging=tagging)
 
-    def _only(self, filter: str | Filter, *, owning: bool) -> "Library":
+    def _only(self, filter: str | Filter, *, owning: bool, tagging: bool = False) -> "Library":
         made, tree = copy(self), filter_of(filter)
-        made._context = RestrictedContext(self._context, tree if tree is not None else And(()), owning=owning)
+        chosen = tree if tree is not None else And(())
+        made._context = RestrictedContext(self._context, chosen, owning=owning, tagging=tagging)
         return made
 
     @property
@@ -112,6 +119,11 @@ class Library(
         return LibraryAudit(self._context, self.tokens)
 
     @property
+    def encryption(self) -> LibraryEncryption:
+        """Whether this library is encrypted, and by what its key is protected."""
+        return LibraryEncryption(self._context)
+
+    @property
     def privacy(self) -> LibraryPrivacy:
         """What this library keeps of people and places."""
         return LibraryPrivacy(self._context, self._settle)
@@ -119,6 +131,15 @@ class Library(
     def _settle(self, settings: Settings) -> None:
         self.settings = settings
         self._context.settle(settings)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        if self.settings.space != config.AUTO:
+            return []
+        if self._context.store.exists() and self._context.catalog().read(active_space) is not None:
+            return []
+        found = self.model.choice(*roots)
+        self._context.choose(found.name)
+        return [f"space = auto took {found.name}{found.instead}"]
 
     def identity(self) -> str:
         """Tells the library from any other, and its catalog from one that was put in its place.
@@ -296,10 +317,10 @@ class Library(
 
     def _require_items(self) -> None:
         catalog = self._context.catalog()
-        with catalog.reading() as snapshot:
-            if current_commit(snapshot).generation > 0:
-                return
-        raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+        self._begun = self._begun or catalog.read(current_commit).generation > 0
+        if not self._begun:
+            name = self._context.store.name
+            raise LibraryEmpty(f"the library at {name} is empty", hint="fill it: mmsearch ingest FOLDER")
 
     def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.
@@ -378,18 +399,27 @@ def open_library(
     path: str | os.PathLike[str] | None = None,
     *,
     only: str | Filter | None = None,
+    encrypt: str | None = None,
+    passphrase: str | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Library:
-    """Open the library at a folder, or the default one, with settings that beat those of any file.
+    """Open the library at a folder or at an address (postgresql://USER@HOST/DATABASE?schema=NAME), or the default one,
+    with settings that beat those of any file.
 
     With `only`, a filter, it is as if the library held nothing but the items that match (`Library.only`).
+    With `encrypt`, a new library is encrypted: "keyring", "passphrase" or "file:PATH" says where its key is. With
+    `passphrase` one is opened, or made, whose key that protects.
     A library of another space than the argument `space` can be searched, but not ingested into (SpaceChanged).
 
     >>> with mmsearch.open("photos.mmsearch") as library:  # doctest: +SKIP
     ...     library.ingest("~/Pictures")
     ...     hits = library.search("a dog on a beach", k=5)
     """
-    folder = absolute_path(path) if path is not None else default_library()
+    folder = default_library(path)
+    if passphrase is not None:
+        key_stores.offer(passphrase)
+    if encrypt is not None:
+        vault.begin_encrypted(folder, encrypt)
     found = config.warn_of_ignored(config.read_configuration(folder, **settings))
     opened = Library(folder, found.settings, settings.get("space"), found.named)
     return opened if only is None else opened._only(only, owning=True)

@@ -1,5 +1,6 @@
 """Fixtures for everybody. No test touches the user's data: the default library lies in a temporary folder."""
 
+import inspect
 import logging
 import os
 import subprocess
@@ -21,6 +22,7 @@ import mmsearch
 from mmsearch.library import Library
 from tests import tiny
 from tests.module_library import ModuleLibrary
+from tests.postgres_server import PostgresServer, libraries_there, start_server
 from tests.temporary import remove_kept_folders
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -36,11 +38,35 @@ collect_ignore = ["assets"]
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `extras` or `browser` run where `-m` names the mark, or the command line their file."""
     named = {Path(config.invocation_params.dir, argument.partition("::")[0]).resolve() for argument in config.args}
-    unasked = [mark for mark in ("extras", "browser") if mark not in config.option.markexpr]
+    if "postgres" in config.option.markexpr:
+        for item in items:
+            # What looks into SQLite's files, or copies a library as a folder, says nothing of another engine.
+            if not _looks_into_files(item) and "module_library" not in getattr(item, "fixturenames", ()):
+                item.add_marker("postgres")
+    unasked = [mark for mark in ("extras", "browser", "postgres") if mark not in config.option.markexpr]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked)) and item.path not in named]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+_OF_FILES = frozenset(
+    (
+        "test_backup", "test_damaged_values", "test_every_table_and_file", "test_forgetting", "test_migrations",
+        "test_old_library", "test_own_metadata_migration", "test_restricted", "test_search_cost", "test_signs",
+        "test_statement_cost", "test_triggers", "test_filters_exhaustive", "test_encryption",
+    )
+)  # fmt: skip
+"""Modules about what only libraries of files have: backups, proofs, slices, encryption, SQLite's own plans."""
+
+
+def _looks_into_files(item: pytest.Item) -> bool:
+    """Whether a test is marked so, or it or a function of its module that it calls names SQLite itself."""
+    function = getattr(item, "function", None)
+    called = [] if function is None else [function, *map(function.__globals__.get, function.__code__.co_names)]
+    sources = [inspect.getsource(one) for one in called if inspect.isfunction(one)]
+    named = item.path.stem in _OF_FILES or item.get_closest_marker("sqlite") is not None
+    return named or any("sqlite" in source for source in sources)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +128,21 @@ def without_extractors(patch: pytest.MonkeyPatch) -> None:
     """What an ingest does by itself where the extras are here: only tests of that pay for it."""
     patch.setenv("MMSEARCH_SPEECH", "off")
     patch.setenv("MMSEARCH_OCR", "off")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of PostgreSQL, for all tests of this process."""
+    server = start_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `-m postgres` every test has its libraries on a server, but those that are marked `sqlite`."""
+    if request.node.get_closest_marker("postgres"):
+        libraries_there(monkeypatch, request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

@@ -62,8 +62,8 @@ def _template(image: str, video: str, audio: str = "") -> str:
     return TEMPLATE.replace("IMAGE", image).replace("VIDEO", video).replace("AUDIO", audio)
 
 
-def gemma() -> tuple[Any, Any]:
-    """(model, processor) of EmbeddingGemma 2's architecture."""
+def gemma(full: bool = False) -> tuple[Any, Any]:
+    """(model, processor) of EmbeddingGemma 2's architecture; `full`: in its real size, 744 M parameters."""
     from transformers.models.embedding_gemma2 import (
         EmbeddingGemma2Config,
         EmbeddingGemma2Model,
@@ -85,14 +85,19 @@ def gemma() -> tuple[Any, Any]:
     sound: dict[str, Any] = dict(
         model_type="gemma4_audio", hidden_size=32, num_hidden_layers=2, num_attention_heads=2, output_proj_dims=48
     )
+    soft_tokens = 70
+    if full:
+        text, soft_tokens = {}, 280
+        vision, sound = {"model_type": "gemma4_vision"}, {"model_type": "gemma4_audio"}
     config = EmbeddingGemma2Config(
         text_config=text, vision_config=vision, audio_config=sound, image_token_id=ids["image_token"],
         boi_token_id=ids["boi_token"], eoi_token_id=ids["eoi_token"], audio_token_id=ids["audio_token"],
         boa_token_id=ids["boa_token"], eoa_token_index=ids["eoa_token"], video_token_id=ids["video_token"],
     )  # fmt: skip
     processor = EmbeddingGemma2Processor(
-        feature_extractor=Gemma4AudioFeatureExtractor(), image_processor=Gemma4ImageProcessor(max_soft_tokens=70),
-        tokenizer=words, video_processor=EmbeddingGemma2VideoProcessor(),
+        feature_extractor=Gemma4AudioFeatureExtractor(), tokenizer=words,
+        image_processor=Gemma4ImageProcessor(max_soft_tokens=soft_tokens),
+        video_processor=EmbeddingGemma2VideoProcessor(),
         chat_template=_template("<|image|>", "<|video|>", "<|audio|>"),
     )  # fmt: skip
     return EmbeddingGemma2Model(config), processor
@@ -155,25 +160,31 @@ def clip() -> tuple[Any, Any]:
 
 def save(folder: Path, variant: str, seed: int = 1) -> Path:
     """Write a model folder; the same seed gives the same weights. Returns the folder."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules.normalize import Normalize
-    from sentence_transformers.base.modules.transformer import Transformer
-    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
-
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    with torch.random.fork_rng(devices=[]), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, processor = {"gemma": gemma, "qwen": qwen, "clip": clip}[variant]()
         for parameter in model.parameters():
             # Untrained, a network that normalises hardly tells one input from another.
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.15)
-        plain = folder.with_name(f"{folder.name}-plain")
+        return assemble(folder, variant, model, processor, DIMS[variant])
+
+
+def assemble(folder: Path, variant: str, model: Any, processor: Any, dim: int) -> Path:
+    """Write the folder of a model as the library saves it. Returns the folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules.normalize import Normalize
+    from sentence_transformers.base.modules.transformer import Transformer
+    from sentence_transformers.sentence_transformer.modules.pooling import Pooling
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    plain = folder.with_name(f"{folder.name}-plain")
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         model.eval().save_pretrained(plain)
         processor.save_pretrained(plain)
         modules: list[Any] = [Transformer(str(plain))]
         if variant != "clip":
-            modules += [Pooling(DIMS[variant], "mean" if variant == "gemma" else "lasttoken"), Normalize()]
+            modules += [Pooling(dim, "mean" if variant == "gemma" else "lasttoken"), Normalize()]
         prompts = PROMPTS if variant == "gemma" else {}
         SentenceTransformer(modules=modules, prompts=dict(prompts), device="cpu").save_pretrained(
             str(folder), create_model_card=False

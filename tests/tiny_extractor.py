@@ -56,6 +56,11 @@ class _Tiny:
                 raise Corrupt("its lines are broken")
             if fields["text"] == "crash":
                 os._exit(9)
+            if fields["text"] == "hang":
+                time.sleep(3600)
+            if fields["text"] == "memory":
+                taken = bytearray(2**40)
+                raise AssertionError(f"{len(taken)} bytes were there")
             box = fields.pop("box", None)
             yield TextLine(**fields, box=None if box is None else tuple(box))
 

@@ -5,9 +5,12 @@ z: how high the hit's cosine is; how high the list's rival is, the segment in pl
 (test normalisation, Auckenthaler et al., "Score Normalization for Text-Independent Speaker Verification Systems",
 2000); how near the list's best hit is to words of every kind, since such a hub comes first for whatever isn't there
 (Radovanović, Nanopoulos and Ivanović, "Hubs in Space", 2010); and how near it is to the few of them that suit it best:
-what shows a windmill plainly is seldom an answer to another name. The last three are the same for a whole list, so that
-a higher cosine is always a higher confidence. How many items there are is none of them. Names of one or two words and
-sentences lie on different scales, so each has four numbers of its own.
+what shows a windmill plainly is seldom an answer to another name. Three more help where pictures have regions, or ask:
+whether the list's best hit is a region, of which there are more to be near to; how near the query itself is to words of
+every kind; and how high the fifth segment is, since what is there in number is there. All but the first are the same
+for a whole list, so that a higher score is always a higher confidence. The cosine of a region counts a little less than
+that of a whole picture (`PairBackground.discount`). How many items there are is none of them. Names of one or two words
+and sentences lie on different scales, so each has numbers of its own.
 
 `answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
 
@@ -46,6 +49,12 @@ library is; with less, the smaller it is."""
 SUITING = 5
 """Neutral words that stand for what a segment shows or says."""
 
+COMPANY = 5
+"""Place of the segment that says whether a list has several of what is asked for."""
+
+COMMON_SPREAD = 0.03
+"""About the standard deviation of queries' mean cosines with neutral words."""
+
 LIKELY_FACTOR = 5
 """How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
 
@@ -73,6 +82,14 @@ class PairBackground(NamedTuple):
     """Its standard deviation over segments, > 0."""
     words: float = 0.0
     """What a list's best hit usually scores with the neutral words that suit it best, in spreads above the median."""
+    region: float = 0.0
+    """How often a list's best hit is a region."""
+    common: float = 0.0
+    """What a query's cosine with neutral words usually is, on average."""
+    company: float = 0.0
+    """What the segment in place `COMPANY` usually scores, in spreads above the median."""
+    discount: float = 0.0
+    """What is taken off a region's cosine, in Fisher's z, >= 0: the best of several has the higher score by chance."""
 
 
 class AnswerWeights(NamedTuple):
@@ -85,6 +102,10 @@ class AnswerWeights(NamedTuple):
     """<= 0."""
     words: float = 0.0
     """<= 0."""
+    region: float = 0.0
+    """<= 0."""
+    common: float = 0.0
+    company: float = 0.0
 
 
 class ListFacts(NamedTuple):
@@ -96,6 +117,12 @@ class ListFacts(NamedTuple):
     """Mean cosine with neutral words of the list's best hit."""
     words: float | None = None
     """Mean cosine of that hit with the `SUITING` neutral words that suit it best."""
+    region: bool | None = None
+    """Whether that hit is a region."""
+    common: float | None = None
+    """Mean cosine of the query with neutral words."""
+    company: float | None = None
+    """What the segment in place `COMPANY` scores, a cosine."""
 
 
 NOTHING_KNOWN = ListFacts()
@@ -116,6 +143,11 @@ def rival_level(cosine: float, segments: int, background: PairBackground) -> flo
     return max((fisher(cosine) - background.median) / background.spread, 0.0)
 
 
+def discounted(cosine: float, discount: float) -> float:
+    """What a region's cosine counts as next to those of whole pictures."""
+    return math.tanh(fisher(cosine) - discount)
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerModel:
     """What makes a confidence of a score, for one kind of query and one list."""
@@ -123,11 +155,18 @@ class AnswerModel:
     background: PairBackground
     name: AnswerWeights
     sentence: AnswerWeights
+    absent: tuple[NormalDist, NormalDist] | None = None
+    """Of names and of sentences: log-odds of first hits of questions about what isn't there. None: as of all."""
 
     @property
     def uses_best(self) -> bool:
         """Whether it makes a difference what the list's best hit is."""
         return any((self.name.hubness, self.sentence.hubness, self.name.words, self.sentence.words))
+
+    @property
+    def uses_regions(self) -> bool:
+        """Whether it makes a difference which of a list's segments are regions."""
+        return self.background.discount > 0 or bool(self.name.region or self.sentence.region)
 
     def logit(self, score: float, sentence: float, facts: ListFacts = NOTHING_KNOWN) -> float:
         """Log-odds that a hit of this cosine answers the query; strictly increasing in the cosine.
@@ -143,13 +182,23 @@ class AnswerModel:
         usual = self.background
         rival = usual.rival if facts.rival is None else facts.rival
         hubness = 0.0 if facts.hubness is None else (facts.hubness - usual.hubness) / usual.hubness_spread
-        suited = usual.words if facts.words is None else (fisher(facts.words) - usual.median) / usual.spread
+        suited = usual.words if facts.words is None else self._level(facts.words)
+        region = usual.region if facts.region is None else float(facts.region)
+        # Where nothing is known of them, they are as usual.
+        common = 0.0 if facts.common is None else (facts.common - usual.common) / COMMON_SPREAD
+        company = 0.0 if facts.company is None else self._level(facts.company) - usual.company
         intercept = slope = 0.0
         for share, one in ((1 - sentence, self.name), (sentence, self.sentence)):
             off = usual.median / usual.spread + RIVAL_SHARE * rival
-            intercept += share * (one.intercept - one.score * off + one.hubness * hubness + one.words * suited)
+            said = one.hubness * hubness + one.words * suited + one.region * region
+            said += one.common * common + one.company * company
+            intercept += share * (one.intercept - one.score * off + said)
             slope += share * one.score / usual.spread
         return intercept, slope
+
+    def _level(self, cosine: float) -> float:
+        """In spreads above the median."""
+        return (fisher(cosine) - self.background.median) / self.background.spread
 
 
 def probability(logit: float) -> float:
@@ -197,17 +246,35 @@ class FittedAnswers:
         known = self.pairs.get((query, segment))
         return known or AnswerModel(PairBackground(median, spread, self.other_rival), *self.other)
 
-    def levels(self, false_accepts: float) -> Levels:
-        """Args:
-        false_accepts: Share of questions about what isn't there, in [0, 1], whose first hit may be called sure.
-        """
-        return Levels(self._exceeded(LIKELY_FACTOR * false_accepts), self._exceeded(false_accepts))
+    def levels(self, false_accepts: float, pair: tuple[str, str] = ("", ""), sentence: float = 0.0) -> Levels:
+        """Where levels begin for a query; the same for all lists, so that the order and the levels agree.
 
-    def _exceeded(self, share: float) -> float:
-        """The confidence that this share of first hits of such questions exceeds."""
-        if share <= 0:
-            return math.inf
-        return 0.0 if share >= 1 else probability(self.absent.inv_cdf(1 - share))
+        Args:
+            false_accepts: Share of questions about what isn't there, in [0, 1], whose first hit may be called sure.
+            pair: What reads the query, and the encoder of pictures, which most is asked of.
+            sentence: How much of a sentence the query is, in [0, 1].
+        """
+        model = self.pairs.get(pair)
+        name, whole = (model and model.absent) or (self.absent, self.absent)
+        mean, spread = (
+            (1 - sentence) * one + sentence * other
+            for one, other in ((name.mean, whole.mean), (name.stdev, whole.stdev))
+        )
+        absent = NormalDist(mean, spread)
+        return Levels(_exceeded(absent, LIKELY_FACTOR * false_accepts), _exceeded(absent, false_accepts))
+
+
+def _exceeded(absent: NormalDist, share: float) -> float:
+    """The confidence that this share of first hits of questions about what isn't there exceeds."""
+    if share <= 0:
+        return math.inf
+    return 0.0 if share >= 1 else probability(absent.inv_cdf(1 - share))
+
+
+@lru_cache(maxsize=64)
+def fitted_levels(false_accepts: float, pair: tuple[str, str] = ("", ""), sentence: float = 0.0) -> Levels:
+    """As `FittedAnswers.levels`, of what is packaged."""
+    return fitted_answers().levels(false_accepts, pair, sentence)
 
 
 @lru_cache(maxsize=1)
@@ -218,14 +285,17 @@ def fitted_answers() -> FittedAnswers:
 
 def default_level(confidence: float) -> Level:
     """What a user is told of a confidence, by the default of the setting `false_accepts`."""
-    return fitted_answers().levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
+    return fitted_levels(DEFAULT_FALSE_ACCEPTS).level(confidence)
 
 
 def parse_answers(stored: Mapping[str, Any]) -> FittedAnswers:
     """Of the content of `answers.json`."""
     pairs = {
         (one["query"], one["segment"]): AnswerModel(
-            PairBackground(*one["background"]), AnswerWeights(*one["name"]), AnswerWeights(*one["sentence"])
+            PairBackground(*one["background"]),
+            AnswerWeights(*one["name"]),
+            AnswerWeights(*one["sentence"]),
+            (NormalDist(*one["absent"][0]), NormalDist(*one["absent"][1])) if "absent" in one else None,
         )
         for one in stored["pairs"]
     }

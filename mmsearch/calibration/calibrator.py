@@ -1,19 +1,22 @@
 """Turns the raw scores of one query into confidences and tail probabilities."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration.answers import (
+    COMPANY,
     NOTHING_KNOWN,
     RIVAL,
     SUITING,
     AnswerModel,
     Levels,
     ListFacts,
+    discounted,
     fitted_answers,
+    fitted_levels,
     probability,
     rival_level,
     sentence_share,
@@ -36,35 +39,58 @@ class ListAnswers:
     """How much of a sentence it is, in [0, 1]."""
     encoders: EncoderIdentities
     calibrations: Mapping[ListKey, ListCalibration]
+    vector: Vectors
+    """float32 (1, dim), the query's."""
     _models: dict[ListKey, AnswerModel] = field(default_factory=dict)
     _facts: dict[ListKey, ListFacts] = field(default_factory=dict)
     _lines: dict[ListKey, tuple[float, float]] = field(default_factory=dict)
     """Log-odds over Fisher's z, as the facts make them."""
 
     def logit(self, key: ListKey, score: float) -> float:
+        (logit,) = self.logits(key, (score,))
+        return logit
+
+    def logits(self, key: ListKey, scores: Iterable[float]) -> list[float]:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = self.model(key).line(self.sentence, self._facts.get(key, NOTHING_KNOWN))
-        return line[0] + line[1] * fisher(score)
+        (intercept, slope) = line
+        return [intercept + slope * fisher(score) for score in scores]
 
     def wants_best(self, key: ListKey) -> bool:
-        return self.modality == "text" and self.encoders.neutral_words is not None and self.model(key).uses_best
+        return self.encoders.neutral_words is not None and self.model(key).uses_best
 
     def is_noted(self, key: ListKey) -> bool:
         return key in self._facts
 
-    def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None) -> None:
+    def note_list(
+        self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None, regions: Sequence[bool] | None
+    ) -> None:
         if key in self._facts or not len(scores):
             return
         self._lines.pop(key, None)
-        segments = min(len(scores), RIVAL)
-        facts = ListFacts(rival_level(float(scores[segments - 1]), segments, self.model(key).background))
+        segments, model = min(len(scores), RIVAL), self.model(key)
+        facts = ListFacts(rival_level(float(scores[segments - 1]), segments, model.background))
         words = self.encoders.neutral_words
         if best is not None and words is not None and self.wants_best(key):
             cosines = words @ best
             suiting = np.partition(cosines, -SUITING)[-SUITING:]
             facts = facts._replace(hubness=float(cosines.mean()), words=float(suiting.mean()))
+        if regions is not None and model.uses_regions:
+            counted = self.counted(key, scores[:segments].tolist(), regions)
+            facts = facts._replace(region=regions[counted.index(max(counted))])
+            if len(counted) >= COMPANY:
+                facts = facts._replace(company=sorted(counted)[-COMPANY])
+            if words is not None:
+                facts = facts._replace(common=float((words @ self.vector[0]).mean()))
         self._facts[key] = facts
+
+    def counted(self, key: ListKey, cosines: Sequence[float], regions: Sequence[bool]) -> list[float]:
+        discount = self.model(key).background.discount
+        return [
+            discounted(one, discount) if region and discount else one
+            for one, region in zip(cosines, regions, strict=False)
+        ]
 
     def model(self, key: ListKey) -> AnswerModel:
         if key not in self._models:
@@ -107,8 +133,10 @@ class ScoreCalibrator:
         of_words = {key: one for (query, key), one in backgrounds.items() if query == "text"}
         own = {key: one for (query, key), one in backgrounds.items() if query == modality}
         calibrations = own if own.keys() == of_words.keys() else of_words
-        answers = ListAnswers(modality, sentence_share(words), encoders, calibrations)
-        return cls(calibrations, vector, 1 - false_accepts, fitted_answers().levels(false_accepts), answers)
+        answers = ListAnswers(modality, sentence_share(words), encoders, calibrations, vector)
+        pair = encoders.of_query(modality), encoders.of("image")
+        levels = fitted_levels(false_accepts, pair, answers.sentence)
+        return cls(calibrations, vector, 1 - false_accepts, levels, answers)
 
     def confidence(self, key: ListKey, score: float) -> float:
         """The probability, in [0, 1], that a hit of the list with this cosine answers the query."""
@@ -117,6 +145,10 @@ class ScoreCalibrator:
     def logit(self, key: ListKey, score: float) -> float:
         """Its log-odds, strictly increasing in the score: the same order, also where probabilities round to 1."""
         return self.answers.logit(key, score)
+
+    def logits(self, key: ListKey, scores: Iterable[float]) -> list[float]:
+        """The same of several scores of one list."""
+        return self.answers.logits(key, scores)
 
     def level(self, confidence: float) -> Level:
         """What a user is told of a confidence."""
@@ -130,15 +162,30 @@ class ScoreCalibrator:
         """Whether `note_list` was told of a list."""
         return self.answers.is_noted(key)
 
-    def note_list(self, key: ListKey, scores: NDArray[np.float32], best: Vectors | None = None) -> None:
+    def wants_regions(self, key: ListKey) -> bool:
+        """Whether it makes a difference which of the list's segments are regions."""
+        return self.answers.model(key).uses_regions
+
+    def counted(self, key: ListKey, cosine: float, region: bool) -> float:
+        """The cosine that a segment counts with: a region's a little less than it is."""
+        return self.answers.counted(key, (cosine,), (region,))[0] if region else cosine
+
+    def note_list(
+        self,
+        key: ListKey,
+        scores: NDArray[np.float32],
+        best: Vectors | None = None,
+        regions: Sequence[bool] | None = None,
+    ) -> None:
         """Say what the query found in a list, as soon as it was searched: it is part of the list's confidences. Only
         the first word counts.
 
         Args:
             scores: (n,) cosines of the best segments, best first, at least `answers.RIVAL` of them if there are.
-            best: float32 (dim,), the first one's vector, where `wants_best`.
+            best: float32 (dim,), the vector of the one that counts most, where `wants_best`.
+            regions: Of the first `answers.RIVAL` of them, which are regions, where `wants_regions`.
         """
-        self.answers.note_list(key, scores, best)
+        self.answers.note_list(key, scores, best, regions)
 
     def covers(self, keys: Iterable[ListKey]) -> bool:
         """Whether each of these lists has a calibration: otherwise their scores can't be compared."""

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection as Snapshot
 
+from mmsearch.catalog.connections import FILE_NAME
 from mmsearch.catalog.records import (
     Batch,
     Change,
@@ -22,7 +23,7 @@ from mmsearch.catalog.records import (
     RunRecord,
     SpaceRecord,
 )
-from mmsearch.catalog.store import FILE_NAME, Catalog
+from mmsearch.catalog.store import Catalog
 
 __all__ = [
     "FILE_NAME",

@@ -1,8 +1,9 @@
 """Transactions of many files: what an ingest or a backfill writes at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, select, update
 
 from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.contents import add_contents, content_ids, mark_changed
@@ -14,16 +15,54 @@ from mmsearch.catalog.records import Batch, NewContent, NewUnsupported, SpaceRec
 from mmsearch.catalog.segments import same_cut, segments_by_content
 from mmsearch.catalog.spaces import base_space, mark_backfilled
 from mmsearch.catalog.statements import chunks
-from mmsearch.catalog.tables import SpaceRow, UnsupportedRow
+from mmsearch.catalog.tables import Content, LibraryRow, SpaceRow, Tombstone, UnsupportedRow
 from mmsearch.catalog.tags import add_given_tags, add_model_tags
 from mmsearch.errors import LibraryError
 
 RECUT = ("recut", "this release cuts it into other segments than the one that took it in: remove it, then ingest it")
 
 
+def apply_batch_beside_others(connection: Connection, batch: Batch, space_id: int, version: str) -> int:
+    """Write the batch while others write theirs; returns the new generation.
+
+    The one row that all of them change, that of the generation, is written last: until then nobody waits for this one,
+    unless for the same file or content. Contents and files come in an order that all follow.
+    """
+    seen = int(connection.execute(select(LibraryRow.generation)).scalar_one())
+    batch = replace(
+        batch,
+        contents=sorted(batch.contents, key=lambda one: one.sha256),
+        placements=sorted(batch.placements, key=lambda one: one.path),
+    )
+    # What is noted of this commit meanwhile is beyond what anybody may have read by then.
+    touched = _write_batch(connection, batch, space_id, version, _PENDING)
+    generation = next_generation(connection)
+    mark_changed(connection, touched, generation)
+    connection.execute(update(Content).where(Content.changed == _PENDING).values(changed=generation))
+    connection.execute(
+        update(Tombstone)
+        .where(Tombstone.generation >= seen, literal_column("tombstones.xmin::text::bigint") == _OWN)
+        .values(generation=generation)
+    )
+    return generation
+
+
+_PENDING = 2**62
+"""In the place of a generation that is not known yet."""
+
+_OWN: ColumnElement[int] = literal_column("(pg_current_xact_id()::text::bigint % 4294967296)")
+"""The transaction, as rows that it wrote name it."""
+
+
 def apply_batch(connection: Connection, batch: Batch, space_id: int, version: str) -> int:
     """Write the batch; returns the new generation."""
     generation = next_generation(connection)
+    mark_changed(connection, _write_batch(connection, batch, space_id, version, generation), generation)
+    return generation
+
+
+def _write_batch(connection: Connection, batch: Batch, space_id: int, version: str, generation: int) -> set[int]:
+    """Returns the contents whose files changed."""
     roots = add_roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
     ids = add_contents(connection, batch.contents, generation)
     add_embeddings(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
@@ -33,8 +72,7 @@ def apply_batch(connection: Connection, batch: Batch, space_id: int, version: st
     add_given_tags(connection, batch.given_tags)
     touched |= set(add_failures(connection, batch.failures, roots, version))
     touched |= set(mark_missing(connection, batch.missing))
-    mark_changed(connection, touched, generation)
-    return generation
+    return touched
 
 
 def apply_backfill(

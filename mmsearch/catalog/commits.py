@@ -7,6 +7,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.constructs import upsert
+from mmsearch.catalog.database import SEEN
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Commit, LibraryRow, Tombstone
 from mmsearch.catalog.values import utc_now
@@ -24,12 +26,22 @@ class CommitState(NamedTuple):
     """Tells the commit from one of the same generation in another copy of the library; 0 where there was none yet."""
 
 
+class Outdated(Exception):
+    """Something was committed while an answer was made that is to be of one commit: it has to be made anew."""
+
+
 def current_commit(connection: Connection) -> CommitState:
     """The last commit of the catalog. Raises: CatalogDamaged."""
+    seen = connection.info.get(SEEN)
+    if seen is not None and "commit" in seen:
+        known: CommitState = seen["commit"]
+        return known
     generation, oldest, commit = _CURRENT_COMMIT.rows(connection)[0]
     state = CommitState(generation, oldest, commit or 0)
     if any(type(one) is not int for one in state):
         raise CatalogDamaged("the catalog is damaged: its last commit is no number", hint=MEND)
+    if seen is not None:
+        seen["commit"] = state
     return state
 
 
@@ -62,7 +74,7 @@ def library_uuid(connection: Connection) -> str:
 def add_library(connection: Connection, version: str) -> None:
     """Write the one row of facts about the library itself, unless it is there."""
     row = {"id": 1, "uuid": uuid4().hex, "generation": 0, "floor": 0, "created_at": utc_now(), "version": version}
-    connection.execute(insert(LibraryRow).prefix_with("OR IGNORE"), row)
+    connection.execute(upsert(LibraryRow).on_conflict_do_nothing(), row)
 
 
 def next_generation(connection: Connection) -> int:

@@ -12,7 +12,7 @@ from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.sidecars import RATING
-from mmsearch.catalog.statements import chunks, insert_rows, last_id
+from mmsearch.catalog.statements import chunks, insert_rows, new_ids
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, SegmentRow, SpaceRow, Tag, Tombstone
 from mmsearch.core.file_times import INT64
 from mmsearch.core.filters.ast import Filter
@@ -137,13 +137,9 @@ def orphaned_contents(connection: Connection, after: int, limit: int) -> list[in
 def add_contents(connection: Connection, contents: Sequence[NewContent], generation: int) -> dict[str, int]:
     """Ids of contents by their hash; those that are there already (without vectors in some space) stay as they are."""
     ids = content_ids(connection, [content.sha256 for content in contents])
-    # One transaction writes, so ids can be handed out here: a few statements for a batch instead of some for each row.
-    fresh = {
-        content_id: content
-        for content_id, content in enumerate(
-            (content for content in contents if content.sha256 not in ids), last_id(connection, "contents") + 1
-        )
-    }
+    new = [content for content in contents if content.sha256 not in ids]
+    # A few statements for a batch instead of some for each row.
+    fresh = dict(zip(new_ids(connection, "contents", len(new)), new, strict=True))
     rows: list[dict[str, object]] = []
     tags: list[dict[str, object]] = []
     for content_id, content in fresh.items():

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.tables import CopyRow
 from mmsearch.catalog.values import utc_now
 

@@ -5,9 +5,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mmsearch.catalog.connections import encrypt_copy, open_file
 from mmsearch.catalog.database import BUSY_S, distrusting, look_at, translated_sqlite, writable
 from mmsearch.catalog.triggers import QUERY, check_triggers
-from mmsearch.core import forks
+from mmsearch.core import forks, vault
 from mmsearch.core.owner_only import begin_private
 from mmsearch.errors import CatalogDamaged, InvalidInput
 
@@ -15,22 +16,24 @@ PAGES = 4096
 """Pages copied in one step; between steps a writer gets its turn."""
 
 
-def copy_catalog(source: Path, target: Path) -> None:
+def copy_catalog(source: Path, target: Path, key: vault.Key | None = None) -> None:
     """Copy a catalog, with whatever its log holds, into one file that needs no other; `target` must not exist, or be
-    empty.
+    empty. It has the key of the library that it lies in, or `key`.
 
     Raises: CatalogDamaged if the copy doesn't pass SQLite's own check, LibraryError if it can't be written.
     """
     begin_private(target)
-    with (
-        forks.no_fork(),
-        translated_sqlite(source),
-        closing(opened_copy(source)) as original,
-        closing(distrusting(sqlite3.connect(target))) as made,
-    ):
-        original.backup(made, pages=PAGES)
-        made.execute("PRAGMA journal_mode = DELETE")
-        check_catalog(made, source)
+    theirs, key = vault.key_of(source), key or vault.key_of_library(target)
+    with forks.no_fork(), translated_sqlite(source):
+        if key is not None and (theirs is None or theirs.data != key.data):
+            encrypt_copy(source, theirs, target, key)
+            with closing(distrusting(open_file(target, key))) as made:
+                check_catalog(made, source)
+            return
+        with closing(opened_copy(source)) as original, closing(distrusting(open_file(target, theirs))) as made:
+            original.backup(made, pages=PAGES)
+            made.execute("PRAGMA journal_mode = DELETE")
+            check_catalog(made, source)
 
 
 def inspect_copy(path: Path) -> tuple[str, int]:
@@ -42,7 +45,7 @@ def inspect_copy(path: Path) -> tuple[str, int]:
     if not path.is_file():
         raise InvalidInput(f"no such file: {path}")
     with path.open("rb") as file:
-        if file.read(16) != b"SQLite format 3\0":
+        if file.read(16) != b"SQLite format 3\0" and vault.header_of(path) is None:
             raise strange
     with forks.no_fork(), translated_sqlite(path), closing(opened_copy(path)) as made:
         tables = {name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -71,8 +74,8 @@ def overwrite(target: Path, source: Path) -> None:
     with (
         forks.no_fork(),
         translated_sqlite(target),
-        closing(distrusting(sqlite3.connect(target, timeout=BUSY_S))) as live,
-        closing(distrusting(sqlite3.connect(source))) as staged,
+        closing(distrusting(open_file(target, vault.key_of_library(target), timeout=BUSY_S))) as live,
+        closing(distrusting(open_file(source, vault.key_of_library(source)))) as staged,
     ):
         beyond = 1 + max(_generation(live), _generation(staged))
         staged.execute("UPDATE library SET generation = ?, floor = ?", (beyond, beyond))
@@ -92,9 +95,10 @@ def _generation(connection: sqlite3.Connection) -> int:
 
 def opened_copy(path: Path) -> sqlite3.Connection:
     """For reading; what is missing is not made."""
+    key = vault.key_of(path)
     if not writable(path.parent):
-        return look_at(path)
-    return distrusting(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S))
+        return look_at(path, key)
+    return distrusting(open_file(path, key, "mode=ro", timeout=BUSY_S))
 
 
 def check_catalog(connection: sqlite3.Connection, path: Path) -> None:

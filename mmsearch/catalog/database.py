@@ -15,7 +15,9 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mmsearch.catalog.blobs import MEND
-from mmsearch.core import forks
+from mmsearch.catalog.connections import attach, driver_errors, driver_types, module_of, open_file, unlock
+from mmsearch.catalog.dialect import dialect_of, place_of_catalog
+from mmsearch.core import forks, vault
 from mmsearch.core.normal_form import normal_form
 from mmsearch.errors import CatalogDamaged, InvalidInput, LibraryError, LibraryLocked, LibraryReadOnly, MmsearchError
 
@@ -46,6 +48,9 @@ CACHE_KIB = 16 * 1024
 
 _UNWRITABLE = "unwritable"
 
+SEEN = "seen"
+"""In `info` of a connection: what was read in its present snapshot and will be asked for again."""
+
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
 
@@ -53,14 +58,16 @@ KEPT = 16
 def connect(path: Path) -> Engine:
     """An engine over the catalog file; nothing is opened before the first use."""
     url = URL.create("sqlite", database=str(path))
+    key = vault.key_of_library(path)
     if path.exists() and not writable(path.parent):
         options = {_UNWRITABLE: True}
-        engine = create_engine(url, creator=partial(look_at, path), poolclass=NullPool, execution_options=options)
+        made = partial(look_at, path, key)
+        engine = create_engine(url, module=module_of(key), creator=made, poolclass=NullPool, execution_options=options)
         event.listen(engine, "begin", _begin)
         return engine
     # As many connections as there are readers at one time: a bound would only make them wait for each other.
-    engine = create_engine(url, connect_args={"timeout": BUSY_S}, max_overflow=-1)
-    event.listen(engine, "connect", _configure)
+    engine = create_engine(url, module=module_of(key), connect_args={"timeout": BUSY_S}, max_overflow=-1)
+    event.listen(engine, "connect", partial(_configure, key))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -70,13 +77,12 @@ def writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def look_at(path: Path) -> sqlite3.Connection:
+def look_at(path: Path, key: vault.Key | None) -> sqlite3.Connection:
     """A connection to a catalog in a folder that can't be written, where SQLite can't make the files beside it through
     which readers and a writer know of each other. If there is no log, nobody writes at this moment, and the file by
     itself is right; since that may change, such a connection serves for one snapshot only."""
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    uri = f"{path.resolve().as_uri()}?{how}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    connection = open_file(path, key, how, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA temp_store = MEMORY")
     _add_functions(connection)
     return distrusting(connection)
@@ -92,7 +98,9 @@ def distrusting(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+def _configure(key: vault.Key | None, connection: sqlite3.Connection, _record: Any) -> None:
+    if key is not None:
+        unlock(connection, key)
     # We say BEGIN ourselves: sqlite3's own way opens no transaction for reads, which then see two states.
     connection.isolation_level = None
     # Lets `release` give pages back a few at a time. Heard only while there is no table yet; where it is so already,
@@ -105,7 +113,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    if key is None:
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     _add_functions(connection)
 
 
@@ -133,6 +142,7 @@ class Readers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._dialect = dialect_of(engine)
         self._idle: list[Connection] = []  # append and pop are atomic
         self._held = threading.local()
         self._closed = False
@@ -147,6 +157,10 @@ class Readers:
             finally:
                 self._held.connection = None
 
+    def is_held(self) -> bool:
+        """Whether this thread holds a snapshot."""
+        return getattr(self._held, "connection", None) is not None
+
     def joined(self) -> AbstractContextManager[Connection]:
         """The snapshot that this thread holds, or one for this alone."""
         held = getattr(self._held, "connection", None)
@@ -159,19 +173,20 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
-                raw = driver(connection)
-                raw.execute("BEGIN")
+                connection.info[SEEN] = {}
                 yield connection
+                del connection.info[SEEN]
                 if connection.in_transaction():
                     connection.rollback()
                 else:
-                    raw.rollback()
+                    raw_connection(connection).rollback()
             except BaseException as error:
                 if connection is not None:
-                    with suppress(DatabaseError, sqlite3.Error):
-                        connection.close()
-                if is_of_catalog(error):
-                    raise translate(error, Path(self._engine.url.database or "")) from error
+                    with suppress(SQLAlchemyError):
+                        connection.info.pop(SEEN, None)
+                    self._let_go(connection)
+                if is_of_catalog(error, self._dialect.errors):
+                    raise self._dialect.translate(error, place_of_catalog(self._engine)) from error
                 raise
             if self._closed or len(self._idle) >= KEPT or self._engine.get_execution_options().get(_UNWRITABLE):
                 connection.close()
@@ -191,13 +206,32 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
+    def _let_go(self, connection: Connection) -> None:
+        with suppress(DatabaseError, *self._dialect.errors):
+            if self._dialect.is_lost(connection):
+                connection.invalidate()
+            connection.close()
+
     def _taken(self) -> Connection:
+        """A connection in whose transaction nothing was read yet."""
+        gone: tuple[type[Exception], ...] = (SQLAlchemyError, *self._dialect.errors)
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                connection = self._idle.pop()
+                try:
+                    self._dialect.begin_snapshot(connection)
+                    return connection
+                except gone:
+                    # Its server went away meanwhile: whoever is there now answers all the same.
+                    self._let_go(connection)
+        connection = self._engine.connect().execution_options(begun=True)
         try:
-            return self._idle.pop()
-        except IndexError:
-            connection = self._engine.connect().execution_options(begun=True)
-            distrusting(driver(connection))
-            return connection
+            self._dialect.ready(connection, writes=False)
+            self._dialect.begin_snapshot(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 @contextmanager
@@ -206,31 +240,42 @@ def _part(held: Connection, engine: Engine) -> Iterator[Connection]:
         yield held
 
 
+def raw_connection(connection: Connection) -> Any:
+    """The driver's own connection."""
+    return connection.connection.dbapi_connection
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """sqlite3's own connection, for statements whose rows would cost more in SQLAlchemy than in SQLite."""
-    raw = connection.connection.dbapi_connection
-    if not isinstance(raw, sqlite3.Connection):
+    raw = raw_connection(connection)
+    if not isinstance(raw, driver_types()):
         raise LibraryError("the catalog's connection is closed", hint="please report this")
-    return raw
+    return cast(sqlite3.Connection, raw)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A snapshot: every statement inside sees the same committed state."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        distrusting(driver(connection))
+        dialect_of(engine).ready(connection, writes=False)
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end or rolled back whole."""
+def writing(engine: Engine, *, together: bool = False) -> Iterator[Connection]:
+    """One transaction, committed at the end or rolled back whole. `together`: beside others that are so, where the
+    engine has that."""
     with forks.no_fork(), _translated(engine), engine.connect() as connection:
-        connection = connection.execution_options(writes=True)
-        driver(connection).execute("PRAGMA trusted_schema = ON")  # see `distrusting`
+        connection = connection.execution_options(writes=True, together=together)
+        dialect_of(engine).ready(connection, writes=True)
         with connection.begin():
             yield connection
+    dialect_of(engine).committed(engine)
+
+
+def shorten_log(engine: Engine) -> None:
+    """Move what a long log holds into the database."""
     if _size(f"{engine.url.database}-wal") > LOG_BYTES:
         checkpoint(engine, wait_s=READER_S)
 
@@ -243,7 +288,7 @@ def beside(engine: Engine, path: Path, name: str) -> Iterator[Connection]:
         connection = connection.execution_options(begun=True)
         raw = driver(connection)
         raw.execute("PRAGMA trusted_schema = ON")  # see `distrusting`
-        raw.execute(f"ATTACH ? AS {name}", (str(path),))
+        attach(raw, path, name, vault.key_of_library(path))
         try:
             raw.execute("BEGIN")
             yield connection
@@ -287,7 +332,8 @@ def rewrite(engine: Engine) -> tuple[int, bool]:
     an old state still needs the log. Raises: LibraryLocked, LibraryError (disk full, for example)."""
     with _translated(engine), translated_sqlite(Path(engine.url.database or "")), _plain(engine) as connection:
         before = _used(connection)
-        connection.execute(f"PRAGMA temp_store = {'MEMORY' if before <= IN_MEMORY else 'FILE'}")
+        in_memory = before <= IN_MEMORY or vault.is_encrypted(Path(engine.url.database or ""))
+        connection.execute(f"PRAGMA temp_store = {'MEMORY' if in_memory else 'FILE'}")
         try:
             connection.execute("VACUUM")
         finally:
@@ -323,12 +369,13 @@ def _size(path: str) -> int:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
+    dialect = dialect_of(engine)
     try:
         yield
-    except FOREIGN as error:
-        if not is_of_catalog(error):
+    except Exception as error:
+        if not is_of_catalog(error, dialect.errors):
             raise
-        raise translate(error, Path(engine.url.database or "")) from error
+        raise dialect.translate(error, place_of_catalog(engine)) from error
 
 
 @contextmanager
@@ -338,28 +385,27 @@ def translated_sqlite(path: Path) -> Iterator[None]:
         yield
     except MmsearchError:
         raise
-    except FOREIGN as error:
+    except Exception as error:
+        if not isinstance(error, (*FOREIGN, *driver_errors())):
+            raise
         raise translate(error, path) from error
 
 
-FOREIGN = (
-    SQLAlchemyError, sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
-    RecursionError,
-)  # fmt: skip
-"""What SQLite, SQLAlchemy and Python raise where a catalog's rows are read and written: besides SQLite's own errors,
-what comes of values that are of another type than was ever written."""
+FOREIGN = (SQLAlchemyError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What SQLAlchemy and Python raise where a catalog's rows are read and written, besides the driver's own errors: what
+comes of values that are of another type than was ever written."""
 
 
 _PLUMBING = frozenset(("mmsearch.catalog.database", "mmsearch.catalog.store"))
 """Modules through which callers' own work runs inside a snapshot or a transaction."""
 
 
-def is_of_catalog(error: BaseException) -> bool:
+def is_of_catalog(error: BaseException, drivers: tuple[type[Exception], ...]) -> bool:
     """Whether a foreign error came of reading or writing rows. What a caller's own code raised meanwhile is its own: a
     fault of a program is no damage of the catalog."""
-    if isinstance(error, MmsearchError) or not isinstance(error, FOREIGN):
+    if isinstance(error, MmsearchError) or not isinstance(error, (*FOREIGN, *drivers)):
         return False
-    if isinstance(error, SQLAlchemyError | sqlite3.Error):
+    if isinstance(error, (SQLAlchemyError, *drivers)):
         return True
     ours, trace = "", error.__traceback__
     while trace is not None:
@@ -370,7 +416,7 @@ def is_of_catalog(error: BaseException) -> bool:
     return ours.startswith("mmsearch.catalog.")
 
 
-def damaged(path: Path, what: str) -> CatalogDamaged:
+def damaged(path: Path | str, what: str) -> CatalogDamaged:
     return CatalogDamaged(f"the catalog is damaged: {path} ({what})", hint=MEND)
 
 
@@ -381,7 +427,7 @@ def translate(error: BaseException, path: Path) -> MmsearchError:
     text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
     if "binding" in text:
         return InvalidInput("the catalog can't be asked for a value of this type", hint="give a text or a number")
-    if not isinstance(error, DatabaseError | sqlite3.Error):
+    if not isinstance(error, (DatabaseError, *driver_errors())):
         return damaged(path, "it holds what was never written so")
     if "readonly" in text or "unable to open" in text:
         return LibraryReadOnly(

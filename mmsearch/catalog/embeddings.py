@@ -1,20 +1,21 @@
 """Embeddings: the vectors of segments in the spaces of the library."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, not_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import blobs
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import MissingEmbeddings, NewContent, ResolvedSegment, SegmentRows, SpaceRecord
 from mmsearch.catalog.segments import DECODED, bury_segments, rows_of, same_cut, segment_rows, segments_by_content
 from mmsearch.catalog.sources import of_sources
-from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, last_id, number_list
+from mmsearch.catalog.statements import Statement, chunks, insert_rows, json_numbers, new_ids, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, UnsupportedRow
 from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Ids, Modality, Vectors
@@ -108,7 +109,7 @@ def item_vectors(
         listed = kept.where(SegmentRow.id.in_(number_list("ids")))
         counting = set(connection.execute(listed, {"ids": json_numbers(row[0] for row in rows)}).scalars())
         rows = [row for row in rows if row[0] in counting]
-    found = checked_paths([ResolvedSegment._make(row[:-1]) for row in rows])
+    found = checked_paths([ResolvedSegment(*row[:-1]) for row in rows])
     return found, blobs.decode([row[-1] for row in rows], space.dim)
 
 
@@ -235,14 +236,15 @@ def add_embeddings(connection: Connection, contents: Sequence[tuple[int, NewCont
     bury_segments(
         connection, [row[0] for content_id, _ in contents if content_id not in same for row in there[content_id]]
     )
-    next_segment = last_id(connection, "segments") + 1
+    held = {content_id: [row[0] for row in there[content_id]] for content_id, _ in contents if content_id in same}
+    lacking = sum(len(content.spans) for content_id, content in contents if not held.get(content_id))
+    new = iter(new_ids(connection, "segments", lacking))
     made: list[dict[str, object]] = []
     embeddings: list[dict[str, object]] = []
     for content_id, content in contents:
-        ids = [row[0] for row in there.get(content_id, ())] if content_id in same else []
+        ids = held.get(content_id)
         if not ids:
-            ids = list(range(next_segment, next_segment + len(content.spans)))
-            next_segment += len(ids)
+            ids = list(islice(new, len(content.spans)))
             made.extend(segment_rows(content, content_id, ids, layout))
         by_space = {space_id: content.vectors, **content.derived}
         for space, vectors in by_space.items():

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, exists, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list
 from mmsearch.catalog.tables import Content, EvidenceRow, ItemRow
 from mmsearch.core.file_times import INT64

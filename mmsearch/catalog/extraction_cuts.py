@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, not_, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import blobs
 from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import mark_changed
 from mmsearch.catalog.extractions import lines_of
 from mmsearch.catalog.items import items_with_content
 from mmsearch.catalog.records import KnownItem, SpaceRecord
 from mmsearch.catalog.segments import bury_segments, segment_row, span_of
 from mmsearch.catalog.spaces import active_space, mark_backfilled
-from mmsearch.catalog.statements import chunks, insert_rows, last_id
+from mmsearch.catalog.statements import chunks, insert_rows, new_ids
 from mmsearch.catalog.tables import (
     Content,
     Embedding,
@@ -79,14 +80,13 @@ def store_cuts(connection: Connection, space: SpaceRecord, cuts: Sequence[NewCut
     if space.id not in storage:
         return
     cuts = [one for one in cuts if _is_wanted(connection, space, one, cut)]
-    next_segment = last_id(connection, "segments") + 1
+    new = iter(new_ids(connection, "segments", sum(len(one.spans) for one in cuts)))
     rows: list[dict[str, object]] = []
     vectors: list[dict[str, object]] = []
     for one in cuts:
         ids = _shared(connection, layout, one)
         if ids is None:
-            ids = list(range(next_segment, next_segment + len(one.spans)))
-            next_segment += len(ids)
+            ids = list(islice(new, len(one.spans)))
             for ordinal, (segment, span) in enumerate(zip(ids, one.spans, strict=True)):
                 rows.append(segment_row((segment, one.content_id, layout, ordinal), "text", span))
         for into, made in {space.id: one.vectors, **one.derived}.items():

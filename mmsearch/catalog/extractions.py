@@ -204,17 +204,17 @@ def lines_of(connection: Connection, content_id: int, source: str) -> tuple[Text
 
 
 def lines_of_items(connection: Connection, item_ids: Sequence[int], source: str) -> dict[int, tuple[TextLine, ...]]:
-    """Item id -> text and times of the lines of its content, in order, of those that have some."""
+    """Item id -> text, times and language of the lines of its content, in order, of those that have some."""
     row = ExtractionLine
     query = (
-        select(ItemRow.id, row.text, row.start, row.end)
+        select(ItemRow.id, row.text, row.start, row.end, row.language)
         .join(ItemRow, ItemRow.content_id == row.content_id)
         .where(ItemRow.id.in_(number_list("ids")), row.source == source)
         .order_by(ItemRow.id, row.ordinal)
     )
     found: dict[int, list[TextLine]] = {}
-    for item_id, text, start, end in connection.execute(query, {"ids": json_numbers(item_ids)}):
-        found.setdefault(item_id, []).append(TextLine(text, start, end))
+    for item_id, text, start, end, language in connection.execute(query, {"ids": json_numbers(item_ids)}):
+        found.setdefault(item_id, []).append(TextLine(text, start, end, language=language))
     return {item_id: tuple(lines) for item_id, lines in found.items()}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.paths import at_or_below, checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownFailure, NewFailure
 from mmsearch.catalog.statements import chunks

@@ -9,15 +9,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     LargeBinary,
-    String,
     and_,
     case,
-    cast,
     exists,
     false,
     func,
@@ -28,9 +27,11 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.orm import InstrumentedAttribute, aliased
-from sqlalchemy.sql.elements import False_, Grouping, True_
+from sqlalchemy.sql.elements import ColumnClause, False_, Grouping, True_
+from sqlalchemy.sql.visitors import iterate
 
 from mmsearch.catalog import sidecars
+from mmsearch.catalog.constructs import glob, larger, normal_text, place_of, text_of_bytes
 from mmsearch.catalog.sources import SOURCE, holds_source
 from mmsearch.catalog.tables import Content, ItemRow, Meta, Root, Tag
 from mmsearch.core.filters.ast import META, TIMES, And, Comparison, Filter, MetaOperand, Not, Period
@@ -58,6 +59,9 @@ _WILD = frozenset("*?[")
 
 CHAIN = 16
 
+KEPT_VERDICTS = 64
+"""Filters of which it is kept whether they are about contents alone."""
+
 
 def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = False) -> Clause:
     """The condition over `ItemRow` joined to its `Content`; never NULL where it counts.
@@ -68,6 +72,18 @@ def filter_clause(filter: Filter, modality: str | None = None, *, few: bool = Fa
     """
     clause = _clause(filter, True, _Scope(modality, few))
     return row_by_row(clause) if few else clause
+
+
+@lru_cache(KEPT_VERDICTS)
+def is_of_contents(filter: Filter, modality: str | None = None) -> bool:
+    """Whether it is about what files hold alone: then all items of a content match, or none."""
+    return not names_items(filter_clause(filter, modality, few=True))
+
+
+def names_items(clause: Clause) -> bool:
+    """Whether a condition asks anything of an item, which its content does not say."""
+    columns = (one for one in iterate(clause) if isinstance(one, ColumnClause))
+    return any(getattr(column.table, "name", "") == ItemRow.__tablename__ for column in columns)
 
 
 def row_by_row(clause: Clause) -> Clause:
@@ -242,7 +258,7 @@ def _nanoseconds(moment: datetime) -> int:
 
 def _worded(name: str, operator: str, values: Sequence[str]) -> Clause:
     if name == "root":
-        path = cast(Root.path, String)
+        path = text_of_bytes(Root.path)
         return ItemRow.root_id.in_(select(Root.id).where(_text(path, operator, values)))
     if name == "path":
         return _path(operator, values)
@@ -256,17 +272,8 @@ def _text(expression: Expression, operator: str, values: Sequence[str]) -> Claus
     if operator in ("=", "!=", "in"):
         forms = [_clean(form) for value in values for form in normal_forms(value)]
         return expression.not_in(forms) if operator == "!=" else expression.in_(forms)
-    clean, normal = normal_form(_clean(values[0])), _normal(expression)
-    if operator == "glob":
-        return normal.op("GLOB", is_comparison=True, return_type=true().type)(clean)
-    return func.instr(normal, clean) > 0
-
-
-def _normal(expression: Expression) -> Expression:
-    """A text in NFC. Most names are ASCII, as long in bytes as in characters: these are spared the call."""
-    data = cast(expression, LargeBinary)
-    odd = func.length(expression) != func.length(data)
-    return case((odd, func.normal_form(data, type_=String)), else_=expression)
+    clean, normal = normal_form(_clean(values[0])), normal_text(expression)
+    return glob(normal, clean) if operator == "glob" else place_of(normal, clean) > 0
 
 
 def _clean(value: str) -> str:
@@ -317,9 +324,9 @@ def _folder(operator: str, values: Sequence[str]) -> Clause:
 def _directly_in(folder: str) -> Clause:
     prefix = folder if folder.endswith(os.sep) else folder + os.sep
     rest = func.substr(ItemRow.path, len(_bytes(prefix)) + 1)
-    return and_(_below(prefix), func.instr(rest, literal(_bytes(os.sep), LargeBinary)) == 0)
+    return and_(_below(prefix), place_of(rest, literal(_bytes(os.sep), LargeBinary)) == 0)
 
 
 _FOLDER: ColumnElement[str] = func.substr(
-    ItemRow.display, 1, func.max(func.length(ItemRow.display) - func.length(ItemRow.name) - len(os.sep), 1)
+    ItemRow.display, 1, larger(func.length(ItemRow.display) - func.length(ItemRow.name) - len(os.sep), 1)
 )

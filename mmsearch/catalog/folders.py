@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, LargeBinary, cast, func, literal, select
 
+from mmsearch.catalog.constructs import place_of
 from mmsearch.catalog.paths import path_range, separator_of
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import ItemRow, Tag
@@ -24,7 +25,7 @@ def folders_below(connection: Connection, folder: bytes, limit: int) -> list[Fol
     separator, bounds = separator_of(folder), path_range(folder)
     # SQLite counts the bytes of a BLOB, from 1.
     rest = cast(func.substr(ItemRow.path, len(bounds["after"]) + 1), LargeBinary)
-    cut = func.instr(rest, literal(separator, LargeBinary))
+    cut = place_of(rest, literal(separator, LargeBinary))
     name = cast(func.substr(rest, 1, cut - 1), LargeBinary).label("name")
     query: Any = (
         select(name, func.count())
@@ -44,7 +45,7 @@ def items_in_folder(connection: Connection, folder: bytes, offset: int, limit: i
         select(ItemRow.id)
         .where(
             ItemRow.path > bounds["after"], ItemRow.path < bounds["stop"], ItemRow.status == "present",
-            func.instr(rest, literal(separator_of(folder), LargeBinary)) == 0,
+            place_of(rest, literal(separator_of(folder), LargeBinary)) == 0,
         )
         .order_by(ItemRow.path)
         .offset(offset)

@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.connections import FILE_NAME
 from mmsearch.catalog.copy import check_catalog, opened_copy
 from mmsearch.catalog.database import translated_sqlite
+from mmsearch.catalog.stores import FileStore, Store
 from mmsearch.catalog.triggers import QUERY, check_triggers
 from mmsearch.errors import LibraryError
 from mmsearch.types import Finding
@@ -39,8 +40,11 @@ def findings() -> Iterator[Finding]:
     yield Finding("sqlite", "ok", f"{sqlite3.sqlite_version}, with full-text search")
 
 
-def whole(path: Path) -> Finding:
-    """SQLite's own check of a catalog file, without changing it."""
+def whole(store: Store) -> Finding:
+    """The engine's own check of a catalog, without changing it."""
+    if not isinstance(store, FileStore):
+        return Finding("catalog", "ok", f"on a server, {store.size() / 1e6:.1f} MB: {store.name}")
+    path = store.folder / FILE_NAME
     try:
         with translated_sqlite(path), closing(opened_copy(path)) as database:
             check_catalog(database, path)

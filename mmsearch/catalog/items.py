@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog import group_key
+from mmsearch.catalog import blobs, group_key
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import collect_orphans, content_ids
 from mmsearch.catalog.edits import take_over
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under
 from mmsearch.catalog.filters import filter_clause
 from mmsearch.catalog.paths import checked_paths, display_path, path_range
 from mmsearch.catalog.records import KnownItem, Placement
-from mmsearch.catalog.statements import Statement, chunks
+from mmsearch.catalog.statements import Statement, chunks, json_numbers, number_list, replace_rows
 from mmsearch.catalog.tables import Content, ItemRow, Root
 from mmsearch.catalog.traces import mark_traces
 from mmsearch.catalog.values import utc_now
 from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import is_media_path
-from mmsearch.errors import LibraryError
+from mmsearch.errors import CatalogDamaged, LibraryError
 from mmsearch.types import Modality
 
 
@@ -100,6 +100,17 @@ def path_of_item(connection: Connection, item_id: int) -> bytes | None:
     return connection.execute(select(ItemRow.path).where(ItemRow.id == item_id)).scalar()
 
 
+def paths_of_items(connection: Connection, item_ids: Sequence[int]) -> dict[int, bytes]:
+    """Item id -> path, of items that are there. Raises: CatalogDamaged if one is not, or has no path."""
+    paths = dict(_PATHS.rows(connection, ids=json_numbers(item_ids)))
+    if any(type(paths.get(one)) is not bytes for one in item_ids):
+        raise CatalogDamaged("the catalog lacks an item, or its path is none that mmsearch writes", hint=blobs.MEND)
+    return paths
+
+
+_PATHS = Statement(select(ItemRow.id, ItemRow.path).where(ItemRow.id.in_(number_list("ids"))))
+
+
 def present_items_at(connection: Connection, paths: Sequence[bytes]) -> dict[bytes, ItemAtPath]:
     """The present items at these paths."""
     return {path: item for path, item in items_at(connection, paths).items() if item.status == "present"}
@@ -173,10 +184,7 @@ def place_items(
             connection.execute(update(ItemRow).where(ItemRow.id == place.moved).values(values))
         else:
             rows.append(values)
-    if rows:
-        statement = upsert(ItemRow)
-        replaced = {name: statement.excluded[name] for name in rows[0]}
-        connection.execute(statement.on_conflict_do_update(index_elements=[ItemRow.path], set_=replaced), rows)
+    replace_rows(connection, ItemRow, rows, "path")
     forget_failures_at(connection, [p.path for p in placements])
     for place in placements:
         if is_media_path(place.path):

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, bindparam, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import blobs, layouts
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import FINDABLE
 from mmsearch.catalog.embeddings import VECTORS
 from mmsearch.catalog.records import Change, ListKey, SpaceRecord
-from mmsearch.catalog.segments import contents_of_segments
+from mmsearch.catalog.segments import IS_REGION, contents_of_segments
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
 from mmsearch.catalog.tables import Content, Embedding, ItemRow, ListRow, SegmentRow, SpaceRow, Tombstone
 from mmsearch.types import Ids, Vectors
@@ -54,10 +54,11 @@ def list_segments(snapshot: Connection, key: ListKey) -> Ids:
     return np.sort(np.fromiter(snapshot.execute(query).scalars(), np.int64))
 
 
-def items_of_list(connection: Connection, key: ListKey) -> tuple[Ids, Ids]:
-    """Every (segment, present item) pair of a list, by item: segment ids (n,), item ids (n,)."""
+def items_of_list(connection: Connection, key: ListKey) -> tuple[Ids, Ids, NDArray[np.bool_]]:
+    """Every (segment, present item) pair of a list, by item: segment ids (n,), item ids (n,), and whether the segment
+    is a region of a picture, bool (n,)."""
     query = (
-        select(SegmentRow.id, ItemRow.id)
+        select(SegmentRow.id, ItemRow.id, IS_REGION)
         .join(Content, Content.id == SegmentRow.content_id)
         .join(ItemRow, and_(ItemRow.content_id == Content.id, ItemRow.status == "present"))
         .join(Embedding, Embedding.segment_id == SegmentRow.id)
@@ -65,8 +66,8 @@ def items_of_list(connection: Connection, key: ListKey) -> tuple[Ids, Ids]:
         .where(Content.modality == key.item, SegmentRow.modality == key.segment, SpaceRow.name == key.space)
         .order_by(ItemRow.id, SegmentRow.id)
     )
-    pairs = np.array([tuple(row) for row in connection.execute(query)], np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    pairs = np.array([tuple(row) for row in connection.execute(query)], np.int64).reshape(-1, 3)
+    return pairs[:, 0], pairs[:, 1], pairs[:, 2] > 0
 
 
 def sample_list(connection: Connection, key: ListKey, dim: int, count: int) -> ListSample:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Meta
 from mmsearch.core.filters.ast import FILTER_TEXT, META_KEY

@@ -23,8 +23,10 @@ from sqlalchemy import Connection, select
 
 from mmsearch.catalog.statements import CHUNK, chunks
 from mmsearch.catalog.tables import Content, ItemRow
+from mmsearch.core import vault
 from mmsearch.core.atomic import folder_to_disk, make_folder, replacing, told
-from mmsearch.errors import LibraryError
+from mmsearch.core.memory_files import memory_folder
+from mmsearch.errors import InvalidInput, LibraryError
 
 FOLDER_NAME = "originals"
 INCOMING_NAME = "incoming"
@@ -120,7 +122,8 @@ class Originals:
 
         Raises: LibraryError, also if it holds something else.
         """
-        path = self._incoming / f"{secrets.token_hex(8)}{suffix}"
+        folder = memory_folder() if vault.is_encrypted(self.folder) else self._incoming
+        path = folder / f"{secrets.token_hex(8)}{suffix}"
         with told(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600), "wb") as file:
             write(file)
         if _hash_of(path) != sha256:
@@ -130,6 +133,8 @@ class Originals:
     def keep(self, received: Path, sha256: str) -> None:
         """Bring a received file to its place, on disk when this returns; nothing that is whole is overwritten."""
         target = self.path(sha256)
+        if vault.is_encrypted(target):
+            raise InvalidInput("an encrypted library keeps no originals", hint="hand media over without keep")
         with told(target):
             if self.is_whole(sha256):
                 received.unlink()

@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from mmsearch.catalog.connections import open_file
 from mmsearch.catalog.database import distrusting, translated_sqlite
 from mmsearch.catalog.originals import Originals
-from mmsearch.core import forks
+from mmsearch.core import forks, vault
 from mmsearch.errors import CatalogDamaged
 
 TABLE = "packed_originals"
@@ -24,9 +25,10 @@ PIECE = 8 * 2**20
 _NEEDED = "SELECT DISTINCT sha256 FROM items JOIN contents ON contents.id = content_id WHERE kept = 1 ORDER BY sha256"
 
 
-def pack(copy: Path, originals: Originals) -> Sequence[str]:
-    """Put the originals that a copied catalog needs into it. Returns the hashes of those that are not there."""
-    with forks.no_fork(), translated_sqlite(copy), closing(distrusting(sqlite3.connect(copy))) as made:
+def pack(copy: Path, originals: Originals, key: vault.Key | None) -> Sequence[str]:
+    """Put the originals that a copied catalog, which has a key or none, needs into it. Returns the hashes of those that
+    are not there."""
+    with forks.no_fork(), translated_sqlite(copy), closing(distrusting(open_file(copy, key))) as made:
         made.isolation_level = None
         made.execute("BEGIN")
         needed = [str(sha256) for (sha256,) in made.execute(_NEEDED)]
@@ -63,7 +65,8 @@ def unpack(copy: Path, originals: Originals) -> None:
 
     Raises: CatalogDamaged for bytes that are not what their hash says, LibraryError.
     """
-    with forks.no_fork(), translated_sqlite(copy), closing(distrusting(sqlite3.connect(copy))) as made:
+    key = vault.key_of_library(copy)
+    with forks.no_fork(), translated_sqlite(copy), closing(distrusting(open_file(copy, key))) as made:
         if not made.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (TABLE,)).fetchone():
             return
         originals.begin()

@@ -7,12 +7,11 @@ from typing import NamedTuple
 from mmsearch.types import Ids, Metadata, MetaValue, Modality, Span, Vectors
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ListKey:
+class ListKey(NamedTuple):
     """One list of vectors that may be ranked together: a space, an item modality and the segments' modality.
 
     A video has two lists, its frames ("image") and its sound track ("audio"), since their scores live on
-    different scales.
+    different scales. A tuple, since every search looks things up by it.
     """
 
     space: str
@@ -159,8 +158,13 @@ class ResolvedSegment(NamedTuple):
     content_id: int
     item_id: int
     path: bytes
+    """Empty while it was not read."""
     modality: Modality
     matched: Modality
+    alone: bool = False
+    """Whether the item is known to share its group key with no other present one."""
+    single: bool = False
+    """Whether a decoder is known to have made of the content this segment and no other."""
 
 
 @dataclass(frozen=True, slots=True)

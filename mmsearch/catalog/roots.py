@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.paths import checked_paths
 from mmsearch.catalog.records import KnownItem
 from mmsearch.catalog.tables import ItemRow, Root

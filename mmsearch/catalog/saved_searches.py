@@ -4,8 +4,8 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.tables import SearchRow
 from mmsearch.catalog.tags import storable
 from mmsearch.catalog.values import utc_now

@@ -4,11 +4,11 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine
 
 from mmsearch.catalog.copy import copy_catalog
 from mmsearch.catalog.database import reading, writing
-from mmsearch.catalog.triggers import QUERY, check_triggers
+from mmsearch.catalog.dialect import dialect_of, place_of_catalog
 from mmsearch.errors import CatalogDamaged, LibraryReadOnly, SchemaTooNew
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def scripts() -> Path:
 def revision(engine: Engine) -> str | None:
     """The catalog's revision, None if it has no schema yet."""
     with reading(engine) as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return str(found) if found is not None else None
+        return dialect_of(engine).revision(connection)
 
 
 def check(revision: str) -> None:
@@ -51,24 +48,26 @@ def check(revision: str) -> None:
 
 
 def prepare(engine: Engine) -> None:
-    """Bring the schema to HEAD: a new catalog is made, an older one copied to `.bak` first.
+    """Bring the schema to HEAD: a new catalog is made, an older one in a file copied to `.bak` first.
 
     Raises: SchemaTooNew, CatalogDamaged.
     """
-    current, path = revision(engine), Path(str(engine.url.database))
-    _check_triggers(engine, current, path)
+    current = revision(engine)
+    _check_triggers(engine, current)
     if current == HEAD:
         return
     if current is not None:
         check(current)
-        _keep_copy(path, current)
+        if engine.url.database:
+            _keep_copy(Path(engine.url.database), current)
     from alembic import command
 
     config = _config()
     with writing(engine) as connection:
+        dialect_of(engine).make_schema(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    _check_triggers(engine, HEAD, path)
+    _check_triggers(engine, HEAD)
 
 
 def _keep_copy(path: Path, current: str) -> None:
@@ -86,9 +85,9 @@ def _keep_copy(path: Path, current: str) -> None:
         ) from error
 
 
-def _check_triggers(engine: Engine, revision: str | None, path: Path) -> None:
+def _check_triggers(engine: Engine, revision: str | None) -> None:
     with reading(engine) as connection:
-        check_triggers(connection.execute(text(QUERY)), revision, path)
+        dialect_of(engine).check_schema(connection, revision, place_of_catalog(engine))
 
 
 def _config() -> "Config":

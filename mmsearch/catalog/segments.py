@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, literal, select, type_coerce
 
@@ -28,8 +27,7 @@ KEPT_FILTERS = 64
 """Filters whose statement is kept."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ItemOutline:
+class ItemOutline(NamedTuple):
     """What an item holds."""
 
     item_id: int
@@ -44,8 +42,8 @@ def resolve_segments(connection: Connection, segment_ids: Ids, filter: Filter | 
     """Every (segment, present path) pair of these segments, in no particular order; `filter` keeps matching paths."""
     ids = json_numbers(segment_ids.tolist())
     if filter is None:
-        return checked_paths([ResolvedSegment._make(row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
-    return checked_paths([ResolvedSegment._make(row) for row in _resolved_of(filter).rows(connection, ids=ids)])
+        return checked_paths([ResolvedSegment(*row) for row in _RESOLVED_ALL.rows(connection, ids=ids)])
+    return checked_paths([ResolvedSegment(*row) for row in _resolved_of(filter).rows(connection, ids=ids)])
 
 
 @lru_cache(KEPT_FILTERS)
@@ -56,7 +54,9 @@ def _resolved_of(filter: Filter) -> Statement:
 def placed_segments(connection: Connection, key: ListKey, segment_ids: Ids) -> list[ResolvedSegment]:
     """As `resolve_segments`, of segments that are all in one list, which spares looking at their contents."""
     rows = _PLACED_ALL.rows(connection, ids=json_numbers(segment_ids.tolist()))
-    return checked_paths([ResolvedSegment._make((*row, key.item, key.segment)) for row in rows])
+    return checked_paths(
+        [ResolvedSegment(segment, content, item, path, key.item, key.segment) for segment, content, item, path in rows]
+    )
 
 
 _PLACED: Any = (
@@ -109,6 +109,16 @@ _SPAN_TYPES = (int, int, int, str, str, str, str)
 
 SOURCED = {"said": 2**40, "written": 2**41, REGION: 2**42}
 """Source -> the ordinal of a content's first segment of it: behind all that decoders make."""
+
+IS_REGION = SegmentRow.ordinal >= SOURCED[REGION]
+"""Whether a segment is a region of a picture."""
+
+_REGIONS = Statement(select(SegmentRow.id).where(SegmentRow.id.in_(number_list("ids")), IS_REGION))
+
+
+def regions_among(connection: Connection, segment_ids: Iterable[int]) -> set[int]:
+    """Those of the segments that are regions of pictures."""
+    return {row[0] for row in _REGIONS.rows(connection, ids=json_numbers(segment_ids))}
 
 
 def item_outlines(connection: Connection, space: SpaceRecord, item_ids: Collection[int]) -> list[ItemOutline]:

@@ -1,7 +1,9 @@
 """Which segments of a list a filter selects; what was selected is kept until somebody commits."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import False_, True_
 
 from mmsearch.catalog import layouts
-from mmsearch.catalog.database import driver
-from mmsearch.catalog.filters import Clause, filter_clause, row_by_row
+from mmsearch.catalog.dialect import dialect_of
+from mmsearch.catalog.filters import Clause, filter_clause, names_items, row_by_row
 from mmsearch.catalog.records import ListKey
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, json_numbers, number_list
@@ -32,15 +34,21 @@ COMMON = 0.4
 """Share of all items from which on those of a kind are found by going through all."""
 
 
-def selected_segments(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
+def selected_segments(
+    snapshot: Connection, filter: Filter, key: ListKey, owned: Callable[[Ids], Ids] | None = None
+) -> Ids | None:
     """The segments of a list that have a present item that matches: int64 (n,), sorted, unique. None: all of them.
 
-    An id may be among them that has no vector in the space; an index knows nothing of it and ignores it. Not to be
+    Args:
+        owned: Gives the segments of contents, int64 (n,), that are in the list: SQL takes longer to look them up.
+
+    An id may be among them that has no vector in the space, or no present item, where those of a content all match; an
+    index knows nothing of it and ignores it. Not to be
     changed: it is kept until somebody commits something, since a filter mostly stays while the query changes.
     """
     kept = _of_this_state(snapshot).ids
     if (filter, key) not in kept:
-        found = _selected(snapshot, filter, key)
+        found = _selected(snapshot, filter, key, owned)
         while kept and sum(map(_size, kept.values())) + _size(found) > KEPT_IDS:
             del kept[next(iter(kept))]
         kept[filter, key] = found
@@ -52,19 +60,23 @@ def is_selection_known(snapshot: Connection, filter: Filter, key: ListKey) -> bo
     return (filter, key) in _of_this_state(snapshot).ids
 
 
+def is_filter_known(snapshot: Connection, filter: Filter, key: ListKey) -> bool:
+    """Whether `selected_share` has the answer at hand."""
+    return (filter, key) in _of_this_state(snapshot).shares
+
+
 @dataclass(slots=True)
 class _Selected:
     """What was found out of one state of the catalog, oldest first."""
 
-    version: int
+    version: Hashable
     ids: dict[tuple[Filter, ListKey], Ids | None] = field(default_factory=dict)
     shares: dict[tuple[Filter, ListKey], float] = field(default_factory=dict)
 
 
 def _of_this_state(snapshot: Connection) -> _Selected:
     """What was found out in the same state of the catalog, by the connection that looks at it."""
-    # Whatever anybody else commits changes this number, and who reads commits nothing.
-    version = driver(snapshot).execute("PRAGMA data_version").fetchone()[0]
+    version = dialect_of(snapshot).state(snapshot)
     known: _Selected | None = snapshot.info.get("selected")
     if known is None or known.version != version:
         known = snapshot.info["selected"] = _Selected(version)
@@ -75,20 +87,28 @@ def _size(ids: Ids | None) -> int:
     return 1000 if ids is None else 1000 + len(ids)  # an entry by itself takes some room
 
 
-def _selected(snapshot: Connection, filter: Filter, key: ListKey) -> Ids | None:
+def _selected(snapshot: Connection, filter: Filter, key: ListKey, owned: Callable[[Ids], Ids] | None) -> Ids | None:
     clause, own = filter_clause(filter, key.item), of_sources(filter)
     if isinstance(clause, True_) and own is None:
         return None
     if isinstance(clause, False_):
         return np.empty(0, np.int64)
+    if owned is not None and own is None:
+        kind = _of_kind(snapshot, key.item)
+        of_contents = select(Content.id).where(clause, kind)
+        return owned(_numbers(snapshot, _present(clause).where(kind) if names_items(clause) else of_contents))
     # First the contents, then their segments: a condition is not tried again for every segment of a long file.
     contents = _present(clause).where(_of_kind(snapshot, key.item))
     query = select(SegmentRow.id).where(*_listed(key), SegmentRow.content_id.in_(contents))
     if own is not None:
         query = query.join(Content, Content.id == SegmentRow.content_id).where(own)
+    return np.sort(_numbers(snapshot, query))
+
+
+def _numbers(snapshot: Connection, query: Select[int]) -> Ids:
     # The driver's own rows: SQLAlchemy's would cost a fifth of it all.
     rows: Any = snapshot.execute(query).cursor
-    return np.sort(np.fromiter((row[0] for row in rows), np.int64))
+    return np.fromiter(chain.from_iterable(rows), np.int64)
 
 
 def _of_kind(snapshot: Connection, modality: Modality) -> Clause:

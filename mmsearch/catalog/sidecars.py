@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, and_, case, exists, func, not_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, String, and_, case, exists, not_, or_, select, type_coerce
 from sqlalchemy.orm import aliased
 
+from mmsearch.catalog.constructs import flag_of
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import Content, ItemRow, Meta
 
@@ -71,8 +72,7 @@ def _beside(holds: Callable[[Any], Clause], few: bool) -> Clause:
 
 
 def _is_sidecar(content: Any) -> Clause:
-    said: Clause = func.json_extract(type_coerce(content.meta, String), "$.sidecar") == 1
-    return said
+    return flag_of(type_coerce(content.meta, String), "sidecar")
 
 
 def sidecar_facts(connection: Connection, bundles: Iterable[bytes]) -> dict[bytes, SidecarFacts]:

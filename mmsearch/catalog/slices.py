@@ -196,7 +196,8 @@ class _Update:
         """Files that could not be read, where the filter asks nothing that such a file hasn't."""
         ids: list[int] = []
         if _asks_of_files(self._filter):
-            sql, fixed = Statement(select(ItemRow.id).where(filter_clause(self._filter))).compiled
+            asked = Statement(select(ItemRow.id).where(filter_clause(self._filter)))
+            sql, fixed = asked.compiled(self._connection)
             name = f"substr(display, length(rtrim(display, replace(display, '{os.sep}', ''))) + 1)"
             failed = f"WITH items AS (SELECT *, {name} AS name FROM main.failures)"
             ids = [row[0] for row in self._run(f"{failed} {sql}", fixed)]

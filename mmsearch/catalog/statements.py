@@ -5,13 +5,12 @@ such a statement and to hand over its rows as SQLite takes to answer it.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, TextClause, insert, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Table, TextClause
 
-from mmsearch.catalog.database import driver
+from mmsearch.catalog.constructs import NumberList
+from mmsearch.catalog.dialect import Compiled, dialect_of
 from mmsearch.catalog.tables import Base
 
 
@@ -20,28 +19,24 @@ class Statement:
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
+        self._compiled: dict[str, Compiled] = {}
+        """By the name of a dialect."""
 
     def rows(self, connection: Connection, **asked: object) -> list[tuple[Any, ...]]:
-        sql, fixed = self.compiled
-        return driver(connection).execute(sql, fixed | asked).fetchall()
-
-    @cached_property
-    def compiled(self) -> tuple[str, dict[str, Any]]:
-        """SQL, and the parameters that it brings itself."""
+        dialect = dialect_of(connection)
         # Not at import: most commands ask none of these.
-        compiled = self._statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-        asked = {name: None for name, bound in compiled.binds.items() if bound.required}
-        written = compiled.construct_expanded_state(asked)
-        fixed = {name: value for name, value in written.parameters.items() if name not in asked}
-        for name in written.processors.keys() & fixed:
-            fixed[name] = written.processors[name](fixed[name])
-        return written.statement, fixed
+        if (compiled := self._compiled.get(dialect.name)) is None:
+            compiled = self._compiled[dialect.name] = dialect.compiled(self._statement)
+        return dialect.rows(connection, compiled.sql, {**compiled.fixed, **asked})
+
+    def compiled(self, connection: Connection) -> Compiled:
+        """As a connection's engine takes it."""
+        return dialect_of(connection).compiled(self._statement)
 
 
 def number_list(name: str) -> TextClause:
-    """For `in_`: the numbers in the parameter of that name, as `json_numbers` writes them. However many: SQLite bounds
-    the parameters of a statement, not their length."""
-    return text(f"SELECT value FROM json_each(:{name})")
+    """For `in_`: the numbers in the parameter of that name, as `json_numbers` writes them (`NumberList`)."""
+    return NumberList(name)
 
 
 def json_numbers(values: Iterable[int]) -> str:
@@ -60,13 +55,22 @@ def chunks(values: Sequence[Value]) -> Iterable[Sequence[Value]]:
     return (values[i : i + CHUNK] for i in range(0, len(values), CHUNK))
 
 
+def _table(model: type[Base]) -> Table:
+    return cast(Table, model.__table__)
+
+
 def insert_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]]) -> None:
     """Add rows to a table by one statement."""
     if rows:
-        connection.execute(insert(table), rows)
+        dialect_of(connection).insert_rows(connection, _table(table), rows)
 
 
-def last_id(connection: Connection, table: str) -> int:
-    """The highest id that a table with AUTOINCREMENT ever gave out; 0 before the first."""
-    query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-    return int(connection.execute(query, {"name": table}).scalar() or 0)
+def replace_rows(connection: Connection, table: type[Base], rows: Sequence[dict[str, object]], key: str) -> None:
+    """Add rows by one statement, each in the place of one that has the same value in a column, which is unique."""
+    if rows:
+        dialect_of(connection).replace_rows(connection, _table(table), rows, key)
+
+
+def new_ids(connection: Connection, table: str, count: int) -> list[int]:
+    """Ids for so many rows of a table, ascending; none was ever given out before. Used or not, none is given again."""
+    return dialect_of(connection).new_ids(connection, table, count) if count else []

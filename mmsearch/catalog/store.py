@@ -1,4 +1,4 @@
-"""The catalog of one library: the truth, in one SQLite file."""
+"""The catalog of one library: the truth, in one file of SQLite or one schema of PostgreSQL."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mmsearch.catalog import schema
 from mmsearch.catalog.backgrounds import store_backgrounds
-from mmsearch.catalog.batches import apply_backfill, apply_batch
+from mmsearch.catalog.batches import apply_backfill, apply_batch, apply_batch_beside_others
 from mmsearch.catalog.commits import (
     add_library,
     has_library,
@@ -18,13 +18,16 @@ from mmsearch.catalog.commits import (
     next_generation,
     raise_oldest_replayable_generation,
 )
+from mmsearch.catalog.connections import FILE_NAME as FILE_NAME
 from mmsearch.catalog.contents import collect_orphans, existing_contents, orphaned_contents
 from mmsearch.catalog.copies import note_copy
-from mmsearch.catalog.database import Readers, beside, checkpoint, connect, release, rewrite, writing
+from mmsearch.catalog.database import Readers, beside, writing
+from mmsearch.catalog.dialect import dialect_of
 from mmsearch.catalog.embeddings import add_derived_vectors, segments_without_vectors
 from mmsearch.catalog.evidence import add_evidence
 from mmsearch.catalog.failures import forget_failures_at, forget_failures_under, forget_not_embedded
 from mmsearch.catalog.items import forget_items, items_under
+from mmsearch.catalog.jobs import Claim, finish_jobs, is_retried, lock_contents
 from mmsearch.catalog.lists import copy_lists
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.originals import Originals, needed_originals, originals_of
@@ -42,6 +45,7 @@ from mmsearch.catalog.spaces import (
     drop_spaces,
     mark_backfilled,
 )
+from mmsearch.catalog.stores import Store, store_of
 from mmsearch.catalog.tags import add_tags, remove_tags, replace_model_tags
 from mmsearch.catalog.traces import (
     clear_mark,
@@ -52,36 +56,38 @@ from mmsearch.catalog.traces import (
     traces_left,
 )
 from mmsearch.catalog.unsupported import forget_unsupported
-from mmsearch.core.owner_only import begin_private
 from mmsearch.errors import LibraryLocked, LibraryNotFound, NotEmbedded
 from mmsearch.types import Metadata, MetaValue, Modality, Vectors
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FILE_NAME = "catalog.sqlite"
-
 FORGOTTEN = 2000
 """Items or contents forgotten in one transaction: the log stays small whatever is pruned."""
+
+COMMIT_TRIES = 6
+"""Times that a commit beside others is tried, where it met another one."""
 
 WIPED_AT_ONCE = 2**30
 """Bytes of a catalog that is wiped unasked, when files changed: writing a larger one anew waits for `prune`."""
 
 
 class Catalog:
-    """One library's SQLite file: snapshots of it for the functions of the table modules, and its transactions.
+    """One library's catalog: snapshots of it for the functions of the table modules, and its transactions.
 
     Thread safety: any number of threads and processes may read; callers see to it that one process writes.
     """
 
-    def __init__(self, path: Path, version: str) -> None:
-        self.path = path
+    def __init__(self, store: Store, version: str) -> None:
+        self.store = store
         self.version = version
-        self._engine = connect(path)
+        self._engine = store.engine()
+        self._dialect = dialect_of(self._engine)
         self._readers = Readers(self._engine)
+        self.is_held = self._readers.is_held
         self._closed = False
         self.originals = Originals(
-            path.parent, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
+            store.folder, lambda: self.read(library_uuid), lambda hashes: self.read(needed_originals, hashes)
         )
         """The bytes that are kept, as the items say."""
 
@@ -91,11 +97,12 @@ class Catalog:
 
         Raises: LibraryNotFound, SchemaTooNew, CatalogDamaged.
         """
-        path = folder / FILE_NAME
-        if not path.exists() and not create:
-            raise LibraryNotFound(f"there is no library at {folder}", hint="make one: mmsearch ingest FOLDER")
-        begin_private(path)
-        catalog = cls(path, version)
+        store = store_of(folder)
+        store.recover()
+        if not create and not store.exists():
+            raise LibraryNotFound(f"there is no library at {store.name}", hint="make one: mmsearch ingest FOLDER")
+        store.begin()
+        catalog = cls(store, version)
         try:
             schema.prepare(catalog._engine)
             catalog._ensure_library()
@@ -121,6 +128,11 @@ class Catalog:
 
     # Reading
 
+    @property
+    def path(self) -> Path:
+        """The file of a library of files."""
+        return self.store.folder / FILE_NAME
+
     def reading(self) -> AbstractContextManager[Connection]:
         """A snapshot, for several functions that must see the same state: the one this thread holds, or a new one."""
         return self._readers.joined()
@@ -143,7 +155,10 @@ class Catalog:
         return writing(self._engine)
 
     def beside(self, path: Path, name: str) -> AbstractContextManager[Connection]:
-        """A transaction that reads this catalog and writes another one (`database.beside`)."""
+        """A transaction that reads this catalog and writes another one (`database.beside`). Raises: InvalidInput."""
+        self.store.check_file(
+            "a library on a server can't be opened for some of its items", "that needs one of files: mmsearch move"
+        )
         return beside(self._engine, path, name)
 
     def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -224,7 +239,7 @@ class Catalog:
         with writing(self._engine) as connection:
             end_run(connection, run_id, state, report)
             note_scans(connection, scanned)
-        checkpoint(self._engine)
+        self._dialect.checkpoint(self._engine)
         if self._closed:  # in the middle of the run, whose last connection this was
             self._engine.dispose()
 
@@ -232,6 +247,21 @@ class Catalog:
         """Apply a batch in one transaction; returns the generation that holds it."""
         with writing(self._engine) as connection:
             return apply_batch(connection, batch, space_id, self.version)
+
+    def commit_claimed(self, batch: Batch, space_id: int, claim: Claim) -> int:
+        """Apply a batch beside others who do the same, and give the claim of its files up, in one transaction; again
+        where it met another one. Returns the generation. Raises: LibraryLocked if others claimed a file meanwhile."""
+        for tries_left in reversed(range(COMMIT_TRIES)):
+            try:
+                with writing(self._engine, together=True) as connection:
+                    lock_contents(connection, [content.sha256 for content in batch.contents])
+                    generation = apply_batch_beside_others(connection, batch, space_id, self.version)
+                    finish_jobs(connection, claim.token, claim.ids, claim.lease_s)
+                return generation
+            except LibraryLocked as error:
+                if not tries_left or error.__cause__ is None or not is_retried(error.__cause__):
+                    raise
+        raise LibraryLocked("others write the same files", hint="repeat")
 
     def keep_evidence(self, evidence: Mapping[int, bytes]) -> None:
         """Keep the evidence of contents, by id, that have none; nothing that can be found changes."""
@@ -369,17 +399,17 @@ class Catalog:
 
         Raises: LibraryError where the disk is full, for example.
         """
-        if not self.marked or (largest is not None and self.path.stat().st_size > largest):
+        if not self.marked or (largest is not None and self.store.size() > largest):
             return 0
         try:
             with writing(self._engine) as connection:
                 forget_warnings(connection)
                 merge_words(connection)
-            freed, done = rewrite(self._engine)
+            freed, done = self._dialect.rewrite(self._engine)
             if done:
                 with writing(self._engine) as connection:
                     clear_mark(connection)
-                checkpoint(self._engine)
+                self._dialect.checkpoint(self._engine)
         except LibraryLocked:
             return 0
         return freed
@@ -396,4 +426,4 @@ class Catalog:
 
     def release(self) -> int:
         """Give what is not needed any more back to the file system, while others search. Returns bytes."""
-        return release(self._engine)
+        return self._dialect.release(self._engine)

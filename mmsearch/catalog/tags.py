@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.commits import next_generation
+from mmsearch.catalog.constructs import upsert
 from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.records import NewTag
 from mmsearch.catalog.statements import chunks, insert_rows

@@ -8,9 +8,10 @@ merges. Every transaction that forgets marks the file (`user_version`, which is 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, delete, exists, or_, select, text
+from sqlalchemy import Connection, delete, exists, or_, select, update
 
 from mmsearch.catalog.database import driver
+from mmsearch.catalog.dialect import dialect_of
 from mmsearch.catalog.paths import at_or_below
 from mmsearch.catalog.statements import chunks
 from mmsearch.catalog.tables import (
@@ -21,46 +22,37 @@ from mmsearch.catalog.tables import (
     ItemRow,
     Meta,
     Root,
+    Run,
     SegmentRow,
     Tag,
 )
 
-_CLEAN, _MARKED = 0, 1
-
 
 def mark_traces(connection: Connection) -> None:
     """Note, in the transaction that forgets, that the file still holds what is forgotten."""
-    _set(connection, _MARKED)
+    dialect_of(connection).mark_traces(connection, left=True)
 
 
 def clear_mark(connection: Connection) -> None:
     """Note that it does not any more."""
-    _set(connection, _CLEAN)
-
-
-def _set(connection: Connection, state: int) -> None:
-    connection.execute(text(f"PRAGMA user_version = {state}"))
+    dialect_of(connection).mark_traces(connection, left=False)
 
 
 def traces_left(connection: Connection) -> bool:
     """Whether the file may hold what was forgotten."""
-    return bool(driver(connection).execute("PRAGMA user_version").fetchone()[0] == _MARKED)
+    return dialect_of(connection).traces_left(connection)
 
 
 def merge_words(connection: Connection) -> None:
-    """Let FTS5 write its indexes anew: words of deleted rows go. Its own secure-delete would make them unreadable for
-    SQLite before 3.42, and a library travels."""
-    for name in WORD_TABLES:
-        connection.execute(text(f"INSERT INTO {name} ({name}) VALUES ('optimize')"))
+    """Let the indexes of words be written anew: words of deleted rows go."""
+    dialect_of(connection).merge_words(connection)
 
 
 def forget_warnings(connection: Connection) -> None:
     """Drop the warnings of earlier runs, which name folders and globs."""
-    connection.execute(
-        text(
-            "UPDATE runs SET report = json_set(report, '$.warnings', json('[]')) WHERE json_type(report, '$.warnings')"
-        )
-    )
+    for run_id, report in connection.execute(select(Run.id, Run.report)).all():
+        if "warnings" in report:
+            connection.execute(update(Run).where(Run.id == run_id).values(report={**report, "warnings": []}))
 
 
 def forget_roots(connection: Connection, paths: Iterable[bytes]) -> None:

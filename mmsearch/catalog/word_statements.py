@@ -1,18 +1,15 @@
 """The statements of a search for words, compiled once for each choice of kinds and filter."""
 
-from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    TableClause,
     and_,
     bindparam,
     column,
     exists,
     func,
-    literal_column,
     null,
     or_,
     select,
@@ -22,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from mmsearch.catalog import group_key, layouts
+from mmsearch.catalog.constructs import word_match, word_rank
 from mmsearch.catalog.filters import filter_clause, row_by_row
 from mmsearch.catalog.sources import of_sources
 from mmsearch.catalog.statements import Statement, number_list
@@ -42,7 +40,7 @@ KEPT = 64
 
 class WordStatements:
     """What is asked of the items that are present, of these kinds, and match. Each statement is made when it is first
-    asked; `match` is a query of FTS5, `ids` a list of `statements.json_numbers`."""
+    asked; `match` is a query of the engine, `ids` a list of `statements.json_numbers`."""
 
     def __init__(self, modalities: tuple[Modality, ...] | None, filter: Filter | None) -> None:
         self._allowed: list[ColumnElement[bool]] = [ItemRow.status == "present"]
@@ -56,7 +54,7 @@ class WordStatements:
     @cached_property
     def items_by_rank(self) -> Statement:
         """Ids of the `limit` items that match best."""
-        return self._items(text(bm25("item_words")))
+        return self._items(word_rank("item_words", WEIGHTS))
 
     @cached_property
     def items_by_length(self) -> Statement:
@@ -65,7 +63,7 @@ class WordStatements:
 
     def _items(self, order: Any) -> Statement:
         query = select(ItemRow.id).join(Content).join(ITEM_WORDS, ITEM_WORDS.c.rowid == ItemRow.id)
-        query = query.where(_matching(ITEM_WORDS), *self._allowed).order_by(order, ItemRow.path)
+        query = query.where(word_match("item_words"), *self._allowed).order_by(order, ItemRow.path)
         return Statement(query.limit(bindparam("limit")))
 
     @cached_property
@@ -75,8 +73,8 @@ class WordStatements:
         own = [] if self.own is None else [self.own]
         here = select(ItemRow.id).join(Content).where(of_content, *self._allowed, *own).exists()
         query = select(SegmentRow.id).join(PASSAGE_WORDS, PASSAGE_WORDS.c.rowid == SegmentRow.id)
-        query = query.where(_matching(PASSAGE_WORDS), SegmentRow.layout == layouts.active_layout(), here)
-        return Statement(query.order_by(text(bm25("passage_words")), SegmentRow.id).limit(bindparam("limit")))
+        query = query.where(word_match("passage_words"), SegmentRow.layout == layouts.active_layout(), here)
+        return Statement(query.order_by(word_rank("passage_words"), SegmentRow.id).limit(bindparam("limit")))
 
     @cached_property
     def holders(self) -> Statement:
@@ -121,13 +119,3 @@ def _of_kinds(modalities: tuple[Modality, ...]) -> ColumnElement[bool]:
     ends = [f".{suffix.decode()}" for suffix in sorted(group_key.SUBTITLES)]
     subtitles = and_(Content.modality == "text", func.lower(func.substr(ItemRow.name, -4)).in_(ends))
     return or_(wanted, and_(subtitles, beside.where(film.modality.in_(sorted(spoken)))))
-
-
-def _matching(words: TableClause) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = literal_column(words.name).bool_op("MATCH")(bindparam("match"))
-    return found
-
-
-def bm25(name: str, weights: Mapping[str, float] = WEIGHTS) -> str:
-    """The score of a row of a table of words, as SQL."""
-    return f"bm25({', '.join([name, *map(str, weights.values())])})" if name == "item_words" else f"bm25({name})"

@@ -1,35 +1,25 @@
-"""Words of names, folders, titles, tags and passages, found with SQLite's FTS5. The tables are kept by triggers.
+"""Words of names, folders, titles, tags and passages. The tables of words are kept by triggers.
 
-FTS5's tokenizer cuts at everything that is neither letter nor digit, folds case and diacritics, and stems English
-words (Porter, 1980). Signs of scripts without spaces are words (`signs`). A user's words never become its
-syntax: each is a quoted string there.
+SQLite's FTS5, and what `catalog.postgres` has in its place, cut at everything that is neither letter nor digit, fold
+case and diacritics, and stem English words (Porter, 1980). Signs of scripts without spaces are words (`signs`). A
+user's words never become syntax: each is a quoted string.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from pathlib import PurePath
-from types import NoneType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from mmsearch.catalog import word_counts
-from mmsearch.catalog.blobs import MEND
-from mmsearch.catalog.database import driver
-from mmsearch.catalog.records import KeywordMatch, WordMatch
-from mmsearch.catalog.signs import SHIFTED, cut_signs, joined_signs
-from mmsearch.catalog.statements import Statement, json_numbers
-from mmsearch.catalog.word_counts import WordCounts
-from mmsearch.catalog.word_statements import WordStatements, bm25, word_statements
+from mmsearch.catalog.dialect import dialect_of
+from mmsearch.catalog.records import KeywordMatch
+from mmsearch.catalog.signs import cut_signs
+from mmsearch.catalog.word_candidates import CandidateRow, KeywordQuery, WordCandidates, fold_case
+from mmsearch.catalog.word_statements import word_statements
 from mmsearch.core.filters.ast import Filter
-from mmsearch.errors import CatalogDamaged
 from mmsearch.types import Modality
-
-NAMED = {"name": 1.0, "folder": 0.0, "title": 1.0, "tags": 1.0}
-"""Columns that say what an item is about: with these weights bm25 is 0 where only its folder holds a word."""
 
 MAX_TERMS = 32
 """Words and phrases of a query that are looked at; the rest of a pasted page adds nothing but time."""
@@ -58,39 +48,10 @@ _QUOTED = re.compile(r'"([^"]*)"|“([^“”]*)”|«([^«»]*)»')
 _WIDE = "\u3001\u3002\u3008-\u3011\u30fb\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f"
 """Signs between words as Chinese and Japanese write them; the inside of a class of characters."""
 _BETWEEN = re.compile(rf"""[\s/\\"(),;:!?\[\]{{}}<>|={_WIDE}]+""")
-_WORD = re.compile(rf"[^\W_]+|[{SHIFTED}]")
 _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 
 
-@dataclass(frozen=True, slots=True)
-class KeywordQuery:
-    """A query taken apart. Terms are FTS5 strings, already quoted; phrases are terms too."""
-
-    terms: tuple[str, ...]
-    phrases: tuple[str, ...]
-    whole: tuple[str, ...]
-    """The folded words of all of it, to compare with a file name."""
-    name: str
-    """All of it as one FTS5 string."""
-
-
-@dataclass(slots=True)
-class _Row:
-    """What is known of a candidate: an item's row, or a passage."""
-
-    score: float = 0.0
-    terms: set[str] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)
-    densities: dict[str, float] = field(default_factory=dict)
-
-
-_NOTHING = _Row()
-
-
-def fold_case(words: str) -> tuple[str, ...]:
-    """The words of a text without case and diacritics."""
-    plain = unicodedata.normalize("NFKD", words.casefold())
-    return tuple(_WORD.findall("".join(c for c in plain if not unicodedata.combining(c))))
+_NOTHING = CandidateRow()
 
 
 def parse_words(query: str) -> KeywordQuery:
@@ -132,7 +93,7 @@ def search_words(
     if not asked.terms:
         return []
     asks = word_statements(None if modalities is None else tuple(sorted(modalities)), filter)
-    found = _Search(connection, asked, max(k * OVER, POOL), asks)
+    found = dialect_of(connection).word_search(connection, asked, max(k * OVER, POOL), asks)
     best: dict[int, _Held] = {}
     rows = (row for row in found.resolved() if asks.own is None or row[4] is not None)
     for held in sorted((_held(row, asked, found) for row in rows), key=_order):
@@ -148,14 +109,14 @@ class _Held(NamedTuple):
     path: bytes
     modality: Modality
     segment_id: int | None
-    item: _Row
-    passage: _Row
+    item: CandidateRow
+    passage: CandidateRow
     share: float
     exact: bool
     verbatim: bool
 
 
-def _held(row: Any, asked: KeywordQuery, found: "_Search") -> _Held:
+def _held(row: Any, asked: KeywordQuery, found: WordCandidates) -> _Held:
     item_id, content_id, path, modality, segment_id, passage_text, *fields = row
     name = fields[0]
     item = found.items.get(item_id, _NOTHING)
@@ -191,120 +152,9 @@ def _order(held: _Held) -> tuple[bool, bool, float, float, bytes, int]:
     return not held.exact, not held.verbatim, -held.share, -score, held.path, held.segment_id or 0
 
 
-def _match_of(held: _Held, found: "_Search") -> KeywordMatch:
+def _match_of(held: _Held, found: WordCandidates) -> KeywordMatch:
     return KeywordMatch(
         held.item_id, held.content_id, held.path, held.modality, held.segment_id,
         held.item.score + held.passage.score, found.words(held.item, held.passage), held.exact,
         held.verbatim,
     )  # fmt: skip
-
-
-class _Search:
-    """The statements of one search, over one snapshot."""
-
-    def __init__(self, connection: Connection, asked: KeywordQuery, limit: int, asks: WordStatements) -> None:
-        self.connection = connection
-        self.limit = limit
-        self.asks = asks
-        self.begun: set[int] = set()
-        """Items whose names begin with the whole query."""
-        self.quoted = bool(asked.phrases)
-        self.item_counts = word_counts.counts_of(connection, "item_words", asked.terms)
-        self.passage_counts = word_counts.counts_of(connection, "passage_words", asked.terms)
-        self.alone = word_counts.only_layout(connection)
-        passages_here = self.passage_counts if self.alone else word_counts.active_counts(connection, asked.terms)
-        self.terms = {term: self._telling(term) for term in asked.terms}
-        self.known = {
-            term: (
-                " ".join(fold_case(joined_signs(term))),
-                max(self.item_counts.share(term), passages_here.share(term)),
-            )
-            for term in asked.terms
-        }
-        """Term -> its words, and how common they are here."""
-        phrases = " AND ".join(asked.phrases)
-        self.passages = self._passage_rows(self._passage_ids(asked, phrases))
-        self.items = self._item_rows(self._item_ids(asked, phrases) | self._holders())
-
-    def words(self, item: _Row, passage: _Row) -> tuple[WordMatch, ...]:
-        """What an item and one of its passages hold of the query."""
-        return tuple(
-            WordMatch(
-                word, term in item.named, term in item.terms - item.named, passage.densities.get(term, 0.0), common
-            )
-            for term, (word, common) in self.known.items()
-        )
-
-    def _telling(self, term: str) -> str:
-        """What to look for in items: not in the folders if most of them hold it, since /home/anna says nothing."""
-        everywhere = 2 * self.item_counts.holding[term] > self.item_counts.rows
-        return f"{{name title tags}} : {term}" if everywhere else term
-
-    def _item_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
-        by_rank = self.asks.items_by_rank
-        matches = [(by_rank, " OR ".join(f"({term})" for term in self.terms.values()))]
-        if phrases:
-            matches.append((by_rank, phrases))
-        # A name equal to the query is the shortest of those that begin with it; kept as `begun`.
-        matches.append((self.asks.items_by_length, f"{{name}} : ^{asked.name}"))
-        found: set[int] = set()
-        for statement, match in matches:
-            self.begun = self._ids(statement, match=match, limit=self.limit)
-            found |= self.begun
-        return found
-
-    def _passage_ids(self, asked: KeywordQuery, phrases: str) -> set[int]:
-        found: set[int] = set()
-        for match in (" OR ".join(asked.terms), phrases):
-            found |= self._ids(self.asks.passages_by_rank, match=match, limit=self.limit) if match else set()
-        return found
-
-    def _holders(self) -> set[int]:
-        """Items of the candidate passages: their names count too."""
-        return self._ids(self.asks.holders, ids=json_numbers(self.passages)) if self.passages else set()
-
-    def _ids(self, statement: Statement, **asked: object) -> set[int]:
-        return {number for (number,) in statement.rows(self.connection, **asked)}
-
-    def _item_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
-        rows = {rowid: _Row() for rowid in ids}
-        for term, rowid, score, named in self._scores("item_words", self.item_counts, rows, bm25("item_words", NAMED)):
-            row = rows[rowid]
-            row.score -= score
-            row.terms.add(term)
-            if named < 0:
-                row.named.add(term)
-        return rows
-
-    def _passage_rows(self, ids: Iterable[int]) -> dict[int, _Row]:
-        rows = {rowid: _Row() for rowid in ids}
-        alone = word_counts.as_if_alone(self.connection, None if self.alone else rows, self.passage_counts.rows)
-        for term, rowid, score, _ in self._scores("passage_words", self.passage_counts, rows, "NULL"):
-            row = rows[rowid]
-            row.score -= score
-            row.terms.add(term)
-            row.densities[term] = alone(rowid, -score / self.passage_counts.idf(term))
-        return rows
-
-    def _scores(
-        self, name: str, counts: WordCounts, ids: Collection[int], second: str
-    ) -> Iterator[tuple[str, int, float, float]]:
-        """Of each term, the candidates that hold it, with their bm25 and a second score."""
-        # The + keeps SQLite from running the match anew for every single id.
-        among = f"FROM {name} WHERE {name} MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
-        statement, listed = f"SELECT rowid, {bm25(name)}, {second} {among}", json_numbers(sorted(ids))
-        for term, match in self.terms.items():
-            if ids and counts.holding[term]:
-                matched = match if name == "item_words" else term
-                for rowid, score, other in driver(self.connection).execute(statement, (matched, listed)):
-                    yield term, rowid, score, other
-
-    def resolved(self) -> Sequence[Any]:
-        """Candidate items, each with each of its content's candidate passages, or with none."""
-        # What a quoted phrase is compared with; without one, only the name.
-        statement = self.asks.quoted if self.quoted else self.asks.named
-        rows = statement.rows(self.connection, ids=json_numbers(self.items), passages=json_numbers(self.passages))
-        for _, _, path, modality, _, passage, *_ in rows:
-            if type(path) is not bytes or type(modality) is not str or type(passage) not in (str, NoneType):
-                raise CatalogDamaged("the catalog holds a path or a text that mmsearch never writes", hint=MEND)
-        return rows

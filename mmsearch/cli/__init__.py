@@ -17,6 +17,7 @@ from mmsearch.cli.connect import connect
 from mmsearch.cli.demo import demo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.duplicates import duplicates
+from mmsearch.cli.encryption import ask_on_terminal, encrypt, rekey
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.examples import examples
 from mmsearch.cli.extract import extract, transcript
@@ -29,6 +30,7 @@ from mmsearch.cli.label import label
 from mmsearch.cli.mcp import mcp
 from mmsearch.cli.model import model
 from mmsearch.cli.models import models, prepare
+from mmsearch.cli.move import move
 from mmsearch.cli.options import FilePath
 from mmsearch.cli.privacy import privacy
 from mmsearch.cli.prune import prune, remove
@@ -44,6 +46,7 @@ from mmsearch.cli.train_fusion import fusion as train_fusion
 from mmsearch.cli.train_labels import labels as train_labels
 from mmsearch.cli.warm import warm
 from mmsearch.cli.watch import watch
+from mmsearch.cli.worker import worker
 from mmsearch.cli.wrong_names import with_right_command, with_right_option
 from mmsearch.core.config import own_process
 from mmsearch.errors import MmsearchError
@@ -54,10 +57,11 @@ EPILOG = """
 
 SECTIONS = {
     "Search": "query searches serve mcp duplicates label transcript",
-    "Library": "ingest extract watch status roots failures items tag remove prune backup restore export import",
+    "Library": "ingest worker extract watch status roots failures items tag remove prune backup restore move export "
+    "import",
     "Models": "models prepare model connect",
     "Training": "train evaluate",
-    "Upkeep": "index doctor privacy token audit config service warm completion help demo examples",
+    "Upkeep": "index doctor privacy encrypt rekey token audit config service warm completion help demo examples",
 }
 """How `--help` groups the commands; those that no section names come last."""
 
@@ -176,8 +180,12 @@ for command in (
     examples,
     token,
     privacy,
+    encrypt,
+    rekey,
     audit,
     watch,
+    worker,
+    move,
     service,
     warm,
     help_command,
@@ -195,6 +203,7 @@ def main() -> None:
     """Run the command line; what went wrong is said in a line or two, with an exit code of its own (`exit_codes`)."""
     output.guard()
     own_process()
+    ask_on_terminal()
     try:
         code = _run()
     except MmsearchError as error:

@@ -44,6 +44,14 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "mmsearch watch ~/Pictures ~/Sounds",
         "mmsearch watch ~/Media --exclude '*.tmp' --library photos.library",
     ),
+    "worker": (
+        "mmsearch worker --library 'postgresql://me@db/media' --device cuda:1",
+        "mmsearch worker --library 'postgresql://me@db/media' --map /nas/photos=/mnt/photos --until-empty",
+    ),
+    "move": (
+        "mmsearch move photos.library 'postgresql://me@db/media?schema=photos'",
+        "mmsearch move 'postgresql://me@db/media?schema=photos' copy.library",
+    ),
     "service": (
         "mmsearch service install ~/Pictures",
         "mmsearch service remove",
@@ -56,6 +64,15 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "service remove": (
         "mmsearch service remove",
         "mmsearch service remove --name work",
+    ),
+    "encrypt": (
+        "mmsearch encrypt",
+        "mmsearch encrypt passphrase --library photos.library",
+        "mmsearch encrypt file:/media/usb/photos.key",
+    ),
+    "rekey": (
+        "mmsearch rekey passphrase",
+        "mmsearch rekey --new-key",
     ),
     "warm": (
         "mmsearch warm status",

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
+from mmsearch.core import vault
 from mmsearch.warm.address import LOCK, SUPPORTED, library_named, made_folder, name_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def keep_warm() -> None:
     arguments = sys.argv[1:]
     library = _asked.library
     if library is None or not is_wanted(library.settings.warm, arguments):
+        return
+    if not vault.opens_unasked(library.path):
         return
     folder = made_folder()
     if folder is None:

@@ -11,72 +11,85 @@ import click
 
 from mmsearch.cli import output, show
 from mmsearch.cli.options import FilePath, json_option, library_option, open_library
-from mmsearch.errors import InvalidInput
+from mmsearch.errors import InvalidInput, LibraryNotFound
 
 if TYPE_CHECKING:
     from mmsearch.models.available import AvailableModel
 
 
 @click.command()
-@click.option("--cost", is_flag=True, help="Measure what the library would take with each model on this machine.")
+@click.argument("paths", nargs=-1, type=FilePath())
+@click.option("--cost", is_flag=True, help="Measure what the library, or PATHS, would take with each model here.")
 @library_option
 @json_option
-def models(cost: bool, library: Path | None, as_json: bool) -> None:
+def models(paths: tuple[Path, ...], cost: bool, library: Path | None, as_json: bool) -> None:
     """List the models, and those on this machine.
 
     `prepare` gets one. `connect` joins two: pictures by one model, sounds by another. Below stands which one suits
-    this machine.
+    this machine. With --cost and PATHS: what an ingest of these folders would take with each.
     """
     from mmsearch.models.available import available_models
 
+    if paths and not cost:
+        raise click.UsageError("PATHS say what --cost is about")
     found = available_models()
     if cost:
-        _costs([model.name for model in found if model.installed], library, as_json)
+        _costs([model.name for model in found if model.installed], library, paths, as_json)
         return
     if as_json:
         show.echo_json([asdict(model) for model in found])
         return
     columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
     show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
-    _recommend()
+    _recommend(library)
 
 
-def _recommend() -> None:
-    """One line: the model that suits this machine, and how to get it."""
+def _recommend(library: Path | None = None) -> None:
+    """One line: the model that suits this machine, how to get it, and what it costs where that is known."""
     from mmsearch.models.recommend import recommended, this_machine
 
     machine = this_machine()
     best = recommended(machine)
     way = "it comes with mmsearch" if best.repository is None else f"mmsearch prepare {best.name}"
-    show.line(
-        f"For this machine ({machine}): {best.name}, {best.summary.removeprefix('recommended: ')}; {way}", err=True
-    )
+    what = best.summary.removeprefix("recommended: ")
+    show.line(f"For this machine ({machine}): {best.name}, {what}; {_known_cost(best.name, library)}{way}", err=True)
 
 
-def _costs(names: "list[str]", library: Path | None, as_json: bool) -> None:
-    """What each model takes here, and for what the library holds."""
-    from mmsearch.models.cost import measure_cost
+def _known_cost(name: str, library: Path | None) -> str:
+    """ "about 3 h for this library; ", if it was measured here before; else nothing."""
+    from mmsearch.models.cost import known_cost
+    from mmsearch.models.recommend import in_words
 
     with open_library(library) as opened:
-        holdings = opened.model.holdings()
-    costs = [measure_cost(name) for name in names]
+        cost = known_cost(name, opened.settings.devices[0], opened.settings.precision)
+        if cost is None:
+            return ""
+        try:
+            return f"{in_words(cost.of(opened.model.holdings()))} for this library; "
+        except LibraryNotFound:
+            return ""
+
+
+def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as_json: bool) -> None:
+    """What each model takes here, and for what the library or the paths hold."""
+    from mmsearch.models.cost import measure_cost
+    from mmsearch.models.recommend import in_words
+
+    with open_library(library) as opened:
+        holdings = opened.model.holdings(*paths)
+        settings = opened.settings
+    costs = [measure_cost(name, settings.devices[0], settings.precision) for name in names]
     if as_json:
         show.echo_json([{**asdict(one), "library": one.of(holdings)} for one in costs])
         return
-    columns = ("name", "a picture", "a minute of sound", "a minute of video", "a passage", "this library")
+    whole = "these" if paths else "this library"
+    columns = ("name", "a picture", "a minute of sound", "a minute of video", "a passage", whole)
     parts = [(one.picture, one.sound_minute, one.video_minute, one.passage) for one in costs]
     rows = [
-        (one.name, *("-" if part is None else f"{part:.3g} s" for part in own), _long(one.of(holdings)))
+        (one.name, *("-" if part is None else f"{part:.3g} s" for part in own), in_words(one.of(holdings)))
         for one, own in zip(costs, parts, strict=True)
     ]
     show.table(columns, rows)
-
-
-def _long(seconds: float) -> str:
-    """In words: "about 3 h", "25 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.0f} h"
 
 
 def _row(model: "AvailableModel") -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import click
 
 from mmsearch.cli import surroundings
 from mmsearch.core.media_paths import is_media_path
+from mmsearch.core.paths import default_library
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -33,11 +34,20 @@ class FilePath(click.Path):
         return path
 
 
+class LibraryPath(FilePath):
+    """A library's folder; for an address, the one that this machine has for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
+            return default_library(value)
+        return super().convert(value, param, ctx)
+
+
 library_option = click.option(
     "--library",
-    type=FilePath(file_okay=False),
-    help="The library's folder. Default: $MMSEARCH_LIBRARY, else ./indexes/default if ./indexes exists, "
-    "else your data folder.",
+    type=LibraryPath(file_okay=False),
+    help="The library's folder, or postgresql://USER@HOST/DATABASE?schema=NAME. Default: $MMSEARCH_LIBRARY, else "
+    "./indexes/default if ./indexes exists, else your data folder.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

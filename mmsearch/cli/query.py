@@ -12,18 +12,21 @@ from mmsearch.cli.exit_codes import NOTHING_FOUND
 from mmsearch.cli.explain import as_json_able, explained, print_reasons
 from mmsearch.cli.options import FilePath, device_options, json_option, kinds_option, library_option, open_library
 from mmsearch.cli.query_words import WordsCommand, asked_query, split_folder
+from mmsearch.core.kind_names import kind_name, kind_names
 from mmsearch.errors import Unreadable
 
 if TYPE_CHECKING:
     from mmsearch.core.filters.ast import Filter
     from mmsearch.library import Library
-    from mmsearch.types import Hit
+    from mmsearch.types import Hit, Query
 
 PASSED = ("offset", "dedup", "moments", "mode")
 """Options that `Library.search` takes as they are."""
 
 FORMATS = ("only_paths", "as_json", "as_json_lines")
 """Options that print something else than a table."""
+
+KINDS = ("image", "video", "audio", "text")
 
 WEAK = 3
 """Results shown when none is confident."""
@@ -122,6 +125,8 @@ def query(
             why = {hit.rank: explained(opened, asked, hit, options["overlay"]) for hit in shown}
         previews = _previews(opened, shown) if options["preview"] else {}
         best = opened.original(found[0].path) if options["show_best"] and found else None
+        if by_words and not modalities and not options["offset"] and len(found) == k and _on_terminal(options):
+            _say_other_kinds(opened, asked, found, filter, passed)
     if options["only_paths"]:
         show.paths([hit.path for hit in found], b"\0" if options["null"] else b"\n")
     elif _as_json(options):
@@ -150,6 +155,27 @@ def answered(found: "list[Hit]") -> bool:
     return any(hit.level != "unlikely" for hit in found)
 
 
+def _say_other_kinds(
+    opened: "Library", asked: "Query", found: "list[Hit]", filter: "str | Filter | None", passed: Mapping[str, Any]
+) -> None:
+    """Where a page is all of one kind, say the best of each other kind that is likely: the order can't show it."""
+    kinds = {hit.modality for hit in found}
+    if len(kinds) > 1 or not answered(found):
+        return
+    others = (
+        hit
+        for kind in KINDS
+        if kind not in kinds
+        for hit in opened.search(asked, 1, modalities=(kind,), filter=filter, **passed)
+        if hit.level in ("sure", "likely")
+    )
+    said = [
+        f"{kind_name(hit.modality, 2)} from {show.decimal(hit.confidence, 2)} (--in {hit.modality})" for hit in others
+    ]
+    if said:
+        click.echo(f"These are all {kind_names(kinds)}. Likely, too: {', '.join(said)}", err=True)
+
+
 def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Filter | None":
     """The filter, and what of an item is to match."""
     if source is None:
@@ -159,6 +185,11 @@ def _with_source(filter: "str | Filter | None", source: str | None) -> "str | Fi
 
     wanted, others = Comparison("source", "=", source), filter_of(filter)
     return wanted if others is None else And((wanted, others))
+
+
+def _on_terminal(options: dict[str, Any]) -> bool:
+    """Whether a table is printed for people."""
+    return sys.stdout.isatty() and not any(options[name] for name in FORMATS)
 
 
 def _as_json(options: dict[str, Any]) -> bool:

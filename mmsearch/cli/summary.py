@@ -62,6 +62,8 @@ def _summary(report: "IngestReport", library: Path) -> Iterator[str]:
     said = [files(*taken[0]), *(f"{n:,} {called}" for n, called in taken[1:])] if taken else ["nothing new"]
     same = f", {report.unchanged:,} unchanged" if report.unchanged else ""
     yield f"{verb} {', '.join(said)}{same}"
+    if report.queued:
+        yield f"Queued {files(report.queued)}. Take them in, here or elsewhere: mmsearch worker"
     if failed := report.failed.total():
         yield f"{files(failed)} could not be read. See why: mmsearch failures"
     if report.failed_before:

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog import Catalog
 from mmsearch.catalog.commits import library_uuid
 from mmsearch.catalog.contents import content_ids
 from mmsearch.catalog.items import items_at
@@ -17,7 +17,7 @@ from mmsearch.context.locks import FolderLocks
 from mmsearch.context.preview_cache import PreviewCache
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
-from mmsearch.errors import InvalidInput, LibraryError, LibraryNotFound, NotKept
+from mmsearch.errors import InvalidInput, LibraryError, NotKept
 from mmsearch.indexing.background import BackgroundWorker
 from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.types import Hit
@@ -38,7 +38,7 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         super().__init__(path, settings, requested, trusted)
         self.background_worker: BackgroundWorker | None = None
         """Builds structures beside what serves, where somebody asked for it (`mmsearch.maintenance.index`)."""
-        self.previews = PreviewCache(path, settings.preview_bytes)
+        self.previews = PreviewCache(self.store.cache, settings.preview_bytes)
 
     @property
     def restricted(self) -> bool:
@@ -48,6 +48,17 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
     def noting_catalog(self) -> Catalog:
         """Where it is noted what was copied from the library."""
         return self.catalog()
+
+    @property
+    def tagging(self) -> bool:
+        """Whether who asks may say something of the items that are there for them."""
+        return True
+
+    @contextmanager
+    def annotating(self) -> Iterator[Catalog]:
+        """Where it is written what a person says of items, as the one writer. Raises: LibraryLocked."""
+        with self.writing():
+            yield self.catalog()
 
     def check_known(self, hit: Hit) -> None:
         """Raises: UnknownName for a hit that who asks may not see."""
@@ -123,11 +134,8 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
 
     def identity(self) -> str:
         """Of the library and of its catalog's file. Raises: LibraryNotFound."""
-        try:
-            status = os.stat(self.path / FILE_NAME)
-        except OSError as error:
-            raise LibraryNotFound(f"there is no library at {self.path}", hint="was it moved or deleted?") from error
-        return f"{self.catalog().read(library_uuid)}-{status.st_dev}-{status.st_ino}"
+        identity = self.store.identity()
+        return f"{self.catalog().read(library_uuid)}-{identity}"
 
     def start_background_worker(self, start: Callable[[], BackgroundWorker]) -> None:
         """Have one from now on, until `close`, unless there is one."""
@@ -137,7 +145,8 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
 
     def repair(self) -> None:
         """Write damaged or far outdated index files anew, if nobody else writes and the folder can be written."""
-        if not any(lists.worth_publishing() for lists in list(self._lists.values())):
+        lists = list(self._lists.values())
+        if not any(one.worth_publishing() or one.owner_files.asks_for_files() for one in lists):
             return
         try:
             with self._mending():

@@ -1,13 +1,9 @@
 """The locks of a library's folder, which end with their process: one writer, and who works beside it."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-
-from filelock import FileLock, Timeout
+from contextlib import AbstractContextManager
 
 from mmsearch.context.resources import Resources
-from mmsearch.core.atomic import make_folder, told
-from mmsearch.errors import LibraryLocked
+from mmsearch.core.atomic import make_folder
 
 LOCK_NAME = "writer.lock"
 ADDING_NAME = "adding.lock"
@@ -34,21 +30,8 @@ class FolderLocks(Resources):
         """Be the one who extracts words, beside a writer. Raises: LibraryLocked at once if somebody else is."""
         return self.locked(EXTRACTING_NAME, "extracting words in", 0.0)
 
-    @contextmanager
-    def locked(self, name: str, doing: str, wait: float) -> Iterator[None]:
+    def locked(self, name: str, doing: str, wait: float) -> AbstractContextManager[None]:
         """Hold a lock of this name for as long as the block runs. Raises: LibraryLocked after so many seconds."""
         if not self.path.is_dir():
             self.catalog()  # says that there is none
-        lock = FileLock(self.path / name, timeout=wait)
-        with told(self.path / name):
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise LibraryLocked(
-                    f"another process is {doing} the library at {self.path}",
-                    hint="wait until it is done, then repeat; searching works meanwhile",
-                ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return self.store.locked(name, doing, wait)

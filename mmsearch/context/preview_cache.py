@@ -3,6 +3,7 @@ time. A cache that can't be written is none, and nothing else goes wrong."""
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mmsearch.core.atomic import replacing
+from mmsearch.core import sealed, vault
 from mmsearch.errors import LibraryError
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class PreviewCache:
 
     def get(self, sha256: str, name: str, make: Callable[[], bytes]) -> bytes:
         """The preview of this name of a content, made and kept if it is not there; by one thread at a time."""
-        path = self._folder / sha256[:2] / f"{sha256}-{name}"
+        path = self._path(sha256, name)
         known = self._read(path)
         if known is not None:
             return known
@@ -54,8 +55,17 @@ class PreviewCache:
                 self._keep(path, known)
             return known
 
+    def _path(self, sha256: str, name: str) -> Path:
+        key = vault.key_of_library(self._folder)
+        if key is not None:
+            # A hash would tell whether a known file is here.
+            sha256 = key.hidden(sha256)
+        return self._folder / sha256[:2] / f"{sha256}-{name}"
+
     def sweep(self, needed: Callable[[Sequence[str]], Set[str]]) -> None:
         """Remove the previews of contents that are no more: `needed` gives, of some hashes, those that are."""
+        if vault.is_encrypted(self._folder):
+            shutil.rmtree(self._folder, ignore_errors=True)
         for folder in sorted(self._folder.glob("??")):
             with suppress(OSError):
                 there = [path for path in folder.iterdir() if path.is_file()]
@@ -66,10 +76,10 @@ class PreviewCache:
 
     def _read(self, path: Path) -> bytes | None:
         try:
-            content = path.read_bytes()
+            content = sealed.read_bytes(path)
             # What is looked at stays.
             os.utime(path)
-        except OSError:
+        except (OSError, LibraryError):
             return None
         return content or None
 
@@ -77,8 +87,7 @@ class PreviewCache:
         if len(content) > self._limit * ROOM:
             return
         try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)
+            sealed.write_bytes(path, content)
         except (LibraryError, OSError) as error:
             _log.debug("a preview was not kept: %s", error)
             return

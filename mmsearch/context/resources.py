@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmsearch.catalog import FILE_NAME, Catalog, SpaceRecord, layouts
+from mmsearch.catalog import Catalog, SpaceRecord, layouts
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
+from mmsearch.catalog.stores import store_of
 from mmsearch.context.proofs import Proofs
 from mmsearch.context.spaces import Spaces
 from mmsearch.core import forks, registry
-from mmsearch.core.config import Settings
+from mmsearch.core.config import AUTO, Settings
 from mmsearch.core.trust import Trust
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.projected import ProjectedEncoder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu
 
 INDEX_FOLDER = "indexes"
+DEFAULT_SPACE = Settings().space
 
 PREVIEW_SPACE = "mmsearch.media.previews:empty_space"
 PREVIEW_WORKERS = max(1, min(os.cpu_count() or 1, 4))
@@ -42,10 +44,12 @@ class Resources:
         """`requested`: the space that was asked for by name, not by a default for new libraries. `trusted`: the spaces
         that the user named anyhow, which may be code."""
         self.path = path
+        self.store = store_of(path)
         self.trained_path = path
         """Whose folder has the trained models that searches use."""
         self.settings = settings
         self._requested = requested
+        self._chosen: str | None = None
         self.similarity_thresholds = settings.similar_segments
         """Segment modality -> cosine from which two segments may be of the same thing; every search asks for it."""
         self.proofs = Proofs()
@@ -69,7 +73,7 @@ class Resources:
         """In a word, without opening anything: "open", "closed", or "not made yet"."""
         if self._catalog is not None:
             return "open"
-        return "closed" if (self.path / FILE_NAME).exists() else "not made yet"
+        return "closed" if self.store.exists() else "not made yet"
 
     def forked(self) -> None:
         """What is open is kept; whoever held the mutex is not here."""
@@ -112,7 +116,7 @@ class Resources:
         record = self.catalog().read(active_space)
         if record is None:
             if not create:
-                raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+                raise LibraryEmpty(f"the library at {self.store.name} is empty", hint="fill it: mmsearch ingest FOLDER")
             target = self.asked()
             base = self._spaces.loaded(target)
             record = self.catalog().add_space(
@@ -138,8 +142,13 @@ class Resources:
         return self._spaces.loaded(target)
 
     def asked(self) -> str:
-        """The target of the setting `space`."""
-        return registry.target_of("spaces", self.settings.space)
+        """The target of the setting `space`; of what was chosen where that leaves the choice."""
+        name = self.settings.space
+        return registry.target_of("spaces", (self._chosen or DEFAULT_SPACE) if name == AUTO else name)
+
+    def choose(self, name: str) -> None:
+        """Take this model for a new library whose setting `space` leaves the choice."""
+        self._chosen = name
 
     def space_of(self, record: SpaceRecord) -> Space:
         """A space of the library, checked. Raises: SpaceChanged, WeightsError."""
@@ -157,7 +166,7 @@ class Resources:
     def check_named(self) -> None:
         """Raises: SpaceChanged if another space was asked for than the library uses, or has a projection of."""
         base = self.catalog().read(base_space)
-        if self._requested is None or base is None:
+        if self._requested in (None, AUTO) or base is None:
             return
         # Where a library has a model's former version, the name stands for that.
         if base.target == registry.target_of("spaces", self._requested) or self._requested == registry.FORMER.get(
@@ -165,7 +174,7 @@ class Resources:
         ):
             return
         raise SpaceChanged(
-            f"the library at {self.path} has the model {base.name!r}: {self._requested!r} is another",
+            f"the library at {self.store.name} has the model {base.name!r}: {self._requested!r} is another",
             hint="leave it out; or make a new library: "
             f"mmsearch ingest FOLDER --library NEW --space {self._requested}; "
             f"or change this one's model: mmsearch model add {self._requested}",
@@ -180,7 +189,7 @@ class Resources:
         self.embedding()
         record = self.catalog().read(base_space)
         if record is None:
-            raise LibraryEmpty(f"the library at {self.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+            raise LibraryEmpty(f"the library at {self.store.name} is empty", hint="fill it: mmsearch ingest FOLDER")
         return self.space_of(record), record
 
     def derived(self, vectors: Vectors, modalities: Sequence[Modality]) -> dict[int, Vectors]:
@@ -203,7 +212,7 @@ class Resources:
             _, record = self.embedding()
         with self._mutex:
             if record not in self._lists:
-                folder = self.path / INDEX_FOLDER
+                folder = self.store.cache / INDEX_FOLDER
                 gpu = self._gpu() if self.settings.index_device == "gpu" else None
                 self._lists[record] = Lists(self.catalog(), folder, record, self.settings.index, gpu)
             return self._lists[record]

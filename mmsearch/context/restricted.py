@@ -13,6 +13,7 @@ from mmsearch.catalog.items import items_at
 from mmsearch.catalog.slices import bring_up_to_date, state_of
 from mmsearch.context.context import SLICES, LibraryContext
 from mmsearch.context.locks import LOCK_NAME
+from mmsearch.core import vault
 from mmsearch.core.atomic import make_folder
 from mmsearch.core.filters.ast import Filter
 from mmsearch.core.media_paths import item_path
@@ -31,13 +32,14 @@ class RestrictedContext(LibraryContext):
     the whole: of these it asks by what the slice says.
     """
 
-    def __init__(self, whole: LibraryContext, filter: Filter, *, owning: bool = False) -> None:
-        """`owning`: nobody else uses the whole, which ends with this."""
+    def __init__(self, whole: LibraryContext, filter: Filter, *, owning: bool = False, tagging: bool = False) -> None:
+        """`owning`: nobody else uses the whole, which ends with this. `tagging`: what it holds may be tagged."""
         super().__init__(slice_folder(whole.path, filter), whole.settings)
         self.trained_path = whole.trained_path
         self._whole = whole
         self._filter = filter
         self._owning = owning
+        self._tagging = tagging
         self._spaces, self.trust, self.previews = whole._spaces, whole.trust, whole.previews
         self._following = threading.Lock()
         self._measuring = threading.Lock()
@@ -50,6 +52,19 @@ class RestrictedContext(LibraryContext):
     def restricted(self) -> bool:
         """As `LibraryContext.restricted`."""
         return True
+
+    @property
+    def tagging(self) -> bool:
+        """As `LibraryContext.tagging`."""
+        return self._tagging
+
+    @contextmanager
+    def annotating(self) -> Iterator[Catalog]:
+        """As `LibraryContext.annotating`: in the whole, whose ids these are. Raises: LibraryReadOnly, LibraryLocked."""
+        if not self._tagging:
+            raise LibraryReadOnly("this library was opened to be read", hint="open the whole of it")
+        with self._whole.annotating() as whole:
+            yield whole
 
     def forked(self) -> None:
         """As `LibraryContext.forked`."""
@@ -83,7 +98,7 @@ class RestrictedContext(LibraryContext):
     def catalog(self, *, create: bool = False) -> Catalog:
         """The slice, as the whole is now. Raises: LibraryNotFound, LibraryReadOnly."""
         whole = self._whole.catalog()
-        if not (self.path / FILE_NAME).exists():
+        if not self.store.exists():
             # Something was forgotten, and all slices with it.
             self.let_go()
             make_folder(self.path.parent, private=True)
@@ -138,4 +153,8 @@ class RestrictedContext(LibraryContext):
 
 def slice_folder(library: Path, filter: Filter) -> Path:
     """Where the slice of a filter lies."""
-    return library / SLICES / hashlib.sha256(repr(filter).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    key = vault.key_of_library(library / FILE_NAME)
+    told = repr(filter).encode("utf-8", "surrogatepass")
+    # Where the library is encrypted, nobody is to guess the filter by its hash.
+    hashed = hashlib.sha256(told if key is None else key.derived("filters") + told)
+    return library / SLICES / hashed.hexdigest()[:32]

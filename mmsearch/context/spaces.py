@@ -105,7 +105,7 @@ class Spaces:
 def _called(load: Any, target: str, settings: Settings) -> Space:
     """Raises: UnknownName if what a name leads to makes no space."""
     try:
-        made = load(settings.device, settings.precision)
+        made = load(settings.devices[0], settings.precision)
     except TypeError as error:
         raise UnknownName(f"{target!r} makes no space: {error}", hint="name a function (device, precision)") from error
     if not isinstance(made, Space):

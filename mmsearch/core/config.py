@@ -34,11 +34,15 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "mmsearch.toml"
 FUSIONS = ("best", "mean", "weighted", "off")
+AUTO = "auto"
+"""The setting `space` that leaves the choice to us."""
 LEARNED = "learned:"
 """Begins the fusion that is a trained model's; its name follows."""
 INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
 """What `index` may be, besides what other packages bring; the presets themselves are `mmsearch.vectors.presets`."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+DEVICES = re.compile(rf"({DEVICE.pattern})(\+({DEVICE.pattern})){{0,15}}")
+"""Several of them, an ingest's encoders on each."""
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16"]
 IndexDevice: TypeAlias = Literal["cpu", "gpu"]
 Storage: TypeAlias = Literal["float32", "float16"]
@@ -73,7 +77,7 @@ _MUCH = 2**62
 
 DOMAINS: Mapping[str, ValueRange] = {
     "space": TextValues("a name of `mmsearch models`", lambda name: name and "\0" not in name),
-    "device": TextValues("known: auto, cpu, cuda, cuda:N, mps", DEVICE.fullmatch),
+    "device": TextValues("known: auto, cpu, cuda, cuda:N, mps; several: cuda:0+cuda:1", DEVICES.fullmatch),
     "precision": one_of(*get_args(Precision)),
     "models": TextValues("a folder", lambda path: "\0" not in path),
     "index": TextValues(f"known: {', '.join(INDEXES)}", _is_index),
@@ -152,9 +156,11 @@ class Settings:
     """Every setting with its default. Where 0 is allowed, it means "choose for this machine"."""
 
     space: str = "starter"
-    """Model (space) of a new library; an existing library keeps its own."""
+    """Model (space) of a new library; an existing library keeps its own. auto takes the best one that is here, fits
+    the machine, may be used commercially and takes an hour at most."""
     device: str = "auto"
-    """Device that models compute on; auto takes a GPU if there is one."""
+    """Device that models compute on; auto takes a GPU if there is one. Of several, cuda:0+cuda:1, an ingest uses all, a
+    process for each, and everything else the first."""
     precision: Precision = "auto"
     """Number format that models compute in; auto is fp32 on a CPU and fp16 on a GPU."""
     models: str = ""
@@ -260,6 +266,11 @@ class Settings:
     def weights(self) -> Mapping[str, float]:
         """Item modality -> what a file counts for in its bundle's mean, 1 if it isn't named."""
         return self.fusion_weights if self.fusion == "weighted" else {}
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that models compute on."""
+        return tuple(self.device.split("+"))
 
     @property
     def decode_workers(self) -> int:

@@ -11,11 +11,18 @@ TEMPORARY = "mmsearch-"
 
 
 def default_library(given: str | os.PathLike[str] | None = None) -> Path:
-    """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder."""
-    if given is not None:
-        return absolute_path(given)
-    if named := os.environ.get("MMSEARCH_LIBRARY"):
-        return absolute_path(named)
+    """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder. An address of a
+    library on a server stands for the folder that this machine has for it.
+
+    Raises: InvalidInput for an address that is none, or has a password in it.
+    """
+    named = given if given is not None else os.environ.get("MMSEARCH_LIBRARY")
+    if isinstance(named, str) and named.startswith(("postgresql://", "postgres://")):
+        from mmsearch.core.server_address import folder_of_address
+
+        return folder_of_address(named, data_folder())
+    if given is not None or named:
+        return absolute_path(named or "")
     if Path("indexes").is_dir():
         return absolute_path("indexes/default")
     return data_folder() / "default"

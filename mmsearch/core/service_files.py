@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsearch.core.key_stores import SECRET_ENV
 from mmsearch.errors import InvalidInput
 
 PASSED_ON = ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_OFFLINE")
 """Variables that a service gets beside those that begin with MMSEARCH_."""
+
+_NOT_PASSED_ON = {"MMSEARCH_LIBRARY", "MMSEARCH_WARM", *SECRET_ENV}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def _environment() -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if (name.startswith("MMSEARCH_") or name in PASSED_ON) and name not in ("MMSEARCH_LIBRARY", "MMSEARCH_WARM")
+        if (name.startswith("MMSEARCH_") or name in PASSED_ON) and name not in _NOT_PASSED_ON
     }
 
 

@@ -54,6 +54,8 @@ class _List:
     key: ListKey
     segments: Ids
     """(n,), ascending, unique."""
+    regions: NDArray[np.bool_]
+    """(n,), which of them are regions of pictures."""
     pairs: NDArray[np.intp]
     """(p,), positions in `segments`, grouped by owner."""
     owners: NDArray[np.intp]
@@ -65,13 +67,14 @@ def candidates(catalog: Catalog, vector_lists: Lists, item: Modality) -> tuple[I
     keys = vector_lists.refresh((item,))
     with catalog.reading() as snapshot:
         found = {key: items_of_list(snapshot, key) for key in keys}
-    items = np.unique(np.concatenate([owned for _, owned in found.values()] or [np.empty(0, np.int64)]))
-    return items, [_list(key, segments, owned, items) for key, (segments, owned) in found.items() if len(segments)]
+    items = np.unique(np.concatenate([owned for _, owned, _ in found.values()] or [np.empty(0, np.int64)]))
+    return items, [_list(key, listed, items) for key, listed in found.items() if len(listed[0])]
 
 
-def _list(key: ListKey, segments: Ids, owned: Ids, items: Ids) -> _List:
-    unique = np.unique(segments)
-    return _List(key, unique, np.searchsorted(unique, segments), np.searchsorted(items, owned))
+def _list(key: ListKey, listed: tuple[Ids, Ids, NDArray[np.bool_]], items: Ids) -> _List:
+    segments, owned, regions = listed
+    unique, first = np.unique(segments, return_index=True)
+    return _List(key, unique, regions[first], np.searchsorted(unique, segments), np.searchsorted(items, owned))
 
 
 def merits(
@@ -87,13 +90,15 @@ def merits(
     for start in range(0, len(vectors), step):
         some = vectors[start : start + step]
         found, _ = vector_lists.search(some, longest, (lists[0].key.item,))
-        scored = [_by_item(found[one.key], one, len(items)) for one in lists]  # each (q, m)
+        asked = judges[start : start + step] if judges else None
+        scored = [_by_item(found[one.key], one, len(items), asked) for one in lists]  # each (q, m)
         for query in range(len(some)):
             yield _merit(items, lists, [scores[query] for scores in scored], judges[start + query] if judges else None)
 
 
-def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
-    """float32 (q, count): the best cosine of each item's segments; -inf for one that has none in this list."""
+def _by_item(found: Neighbours, one: _List, count: int, judges: Sequence[Judge] | None) -> Scores:
+    """float32 (q, count): the best cosine of each item's segments, as judges count it; -inf for one that has none in
+    this list."""
     at = np.searchsorted(one.segments, found.ids)
     # What another process took in since the candidates were listed is none of them.
     at[at == len(one.segments)] = 0
@@ -101,6 +106,10 @@ def _by_item(found: Neighbours, one: _List, count: int) -> Scores:
     by_segment = np.full((len(found.ids), len(one.segments)), -np.inf, np.float32)
     rows = np.broadcast_to(np.arange(len(found.ids))[:, np.newaxis], at.shape)
     by_segment[rows[listed], at[listed]] = found.scores[listed]
+    for row, judge in zip(by_segment, judges or (), strict=False):
+        if judge.calibrator.wants_regions(one.key):
+            there = one.regions & np.isfinite(row)
+            row[there] = [judge.calibrator.counted(one.key, cosine, True) for cosine in row[there].tolist()]
     firsts = np.flatnonzero(np.r_[True, one.owners[1:] != one.owners[:-1]])
     scores = np.full((len(found.ids), count), -np.inf, np.float32)
     scores[:, one.owners[firsts]] = np.maximum.reduceat(by_segment[:, one.pairs], firsts, axis=1)

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from mmsearch.core.spoken_numbers import with_numbers
 from mmsearch.types import Span, TextBox, TextLine
 
-CUT = "1"
+CUT = "2"
 """Changed with whatever below changes the segments of the same lines: they are cut anew, and no model runs."""
 
 LONGEST_S, MOST_WORDS = 30.0, 60
@@ -26,15 +27,6 @@ al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2023, section
 
 LEAST_SCORE = 0.8
 """Gate of written text: the mean probability of a line's characters."""
-
-NUMBERS = {
-    "de": "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
-    "en": "zero one two three four five six seven eight nine ten eleven twelve",
-    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
-    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix onze douze",
-    "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici",
-}
-"""Language -> what is said for the numbers from 0 on. A model writes the digits: who looks for the word finds them."""
 
 _WORD, _CHARACTER = re.compile(r"\w\w"), re.compile(r"\w")
 """A line has one in it: of what is written, since single letters are mostly read into ornaments; of what is said."""
@@ -110,24 +102,13 @@ def _joined(lines: Sequence[TextLine], source: str) -> Span:
         start=lines[0].start,
         end=None if lines[-1].end is None else max(line.end or 0.0 for line in lines),
         page=lines[0].page,
-        text=" ".join(" ".join(_spelled(line) if source == "said" else line.text.split()) for line in lines),
+        text=" ".join(
+            " ".join(with_numbers(line.text, line.language) if source == "said" else line.text.split())
+            for line in lines
+        ),
         source=source,
         box=around(boxes) if boxes else None,
     )
-
-
-def _spelled(line: TextLine) -> list[str]:
-    """The words of a line that was heard, small numbers in digits followed by their names: "7 (seven)"."""
-    names = dict(enumerate(NUMBERS.get(line.language or "", "").split()))
-    return [
-        f"{word} ({names[int(digits[0])]})"
-        if (digits := _SMALL.fullmatch(word.strip(".,!?"))) and int(digits[0]) in names
-        else word
-        for word in line.text.split()
-    ]
-
-
-_SMALL = re.compile(r"[0-9]{1,2}")
 
 
 def around(boxes: Sequence[TextBox]) -> TextBox:

@@ -131,8 +131,7 @@ class LibraryExtraction:
             job = Extraction(context.catalog(), wanted, context.space_of, self._derived, on_progress, stop)
             pool = ExtractionPool.maker(target, settings.limits, settings.decode_workers)
             done = job.run(pool, context.base()[1], context.writing)
-        if done.segments:
-            self._publish()
+        self._publish()
         return ExtractionAdded(
             extractor.name, extractor.source, done.files, done.with_lines, done.lines, done.segments,
             dict(sorted(done.skipped.items())), tuple(done.problems), stop.is_set(), perf_counter() - start,
@@ -146,8 +145,7 @@ class LibraryExtraction:
         """
         with self._context.extracting():
             made = fill_cuts(self._context.catalog(), self._context.space_of, self._derived)
-        if made:
-            self._publish()
+        self._publish()
         return made
 
     def drop(self, name: str) -> ExtractionDropped:
@@ -169,8 +167,7 @@ class LibraryExtraction:
             contents, segments, empty = catalog.write(forget_extractions, source)
             # Documents that were taken in by these lines alone: the next ingest refuses them again.
             catalog.forget(empty)
-            if contents or segments:
-                self._measured()
+            self._measured()
             freed = catalog.wipe(WIPED_AT_ONCE)
         return ExtractionDropped(contents, segments, freed)
 
@@ -197,18 +194,25 @@ class LibraryExtraction:
 
     def _require_space(self) -> None:
         if self._context.catalog().read(active_space) is None:
-            raise LibraryEmpty(f"the library at {self._context.path} is empty", hint="fill it: mmsearch ingest FOLDER")
+            raise LibraryEmpty(
+                f"the library at {self._context.store.name} is empty", hint="fill it: mmsearch ingest FOLDER"
+            )
 
     def _derived(self, record: object) -> DeriveVectors:
         serving = self._context.catalog().read(base_space) == record
         return self._context.derived if serving else _derive_nothing
 
     def _publish(self) -> None:
-        """Calibrate new lists and publish their indexes, unless an ingest is at it, which does so in its end."""
+        """Calibrate new lists and publish their indexes, unless an ingest is at it, which does so in its end.
+
+        Also where nothing is new: a run may have been killed just before.
+        """
         with suppress(LibraryLocked), self._context.writing():
             self._measured()
 
     def _measured(self) -> None:
+        if self._context.catalog().read(active_space) is None:
+            return
         space, record = self._context.embedding()
         self._context.calibrate(space, record)
         self._context.indexes().publish()

@@ -17,6 +17,9 @@ TALL = 1.5
 LEAST_SCORE = 0.5
 """Mean probability of a line's characters below which it is nothing."""
 
+WELL_READ = 0.8
+"""A score from which a line is as all lines run, whichever way it seems to run by itself: "MIN" is "NIW", too."""
+
 Corners = NDArray[np.float64]
 """(4, 2), x and y in pixels, clockwise."""
 
@@ -62,15 +65,20 @@ def read_lines(engine: Any, pixels: NDArray[np.uint8], side: int) -> list[ReadLi
 
 
 def _read(engine: Any, crops: Sequence[Any], judged: Sequence[float], ahead: Sequence[bool]) -> list[tuple[str, float]]:
-    """Text and score of each line: as all run, and also as it seems to run by itself, if that is another way."""
-    other = [n for n, one in enumerate(judged) if (one >= 0) != ahead[n]]
+    """Text and score of each line: as all run; if that gives little, as it seems to run by itself, which is better."""
     ways = [crop if ahead[n] else crop[::-1, ::-1] for n, crop in enumerate(crops)]
-    ways += [ways[n][::-1, ::-1] for n in other]
-    read = engine.recognize_txt([np.ascontiguousarray(one) for one in ways])
-    texts = [(text, float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
-    for n, second in zip(other, texts[len(crops) :], strict=True):
+    texts = _recognized(engine, ways)
+    other = [n for n, one in enumerate(judged) if (one >= 0) != ahead[n] and texts[n][1] < WELL_READ]
+    for n, second in zip(other, _recognized(engine, [ways[n][::-1, ::-1] for n in other]), strict=True):
         texts[n] = max(texts[n], second, key=lambda one: one[1])
-    return texts[: len(crops)]
+    return texts
+
+
+def _recognized(engine: Any, crops: Sequence[Any]) -> list[tuple[str, float]]:
+    if not crops:
+        return []
+    read = engine.recognize_txt([np.ascontiguousarray(one) for one in crops])
+    return [(text, float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
 
 
 def _is_tall(corners: Corners) -> bool:

@@ -1,6 +1,7 @@
 """An index in memory as `mmsearch.indexing.lists` keeps it: how it compares with its files, and how it is searched."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,17 @@ from mmsearch.catalog import ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog.commits import commit_id
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import ROWS, list_changes, list_segments
-from mmsearch.catalog.selections import is_selection_known, matching_segments, selected_segments, selected_share
+from mmsearch.catalog.selections import (
+    is_filter_known,
+    is_selection_known,
+    matching_segments,
+    selected_segments,
+    selected_share,
+)
 from mmsearch.catalog.spaces import backfilled_at
 from mmsearch.core.filters.ast import Filter
 from mmsearch.errors import CatalogDamaged
+from mmsearch.indexing.owners import Owners
 from mmsearch.types import Ids, Neighbours, Selection, VectorIndex, Vectors
 from mmsearch.vectors import create_index
 
@@ -37,6 +45,10 @@ SMALL = 4096
 
 PROBE = 4
 """Under a filter, this many times the wanted neighbours are looked at before its whole selection is asked for."""
+
+NEARLY_ALL = 0.7
+"""Share of a list from which on no selection is made though a filter is asked for again: to look at a few more than are
+wanted takes no longer."""
 
 
 FileIdentity: TypeAlias = tuple[int, int, int] | None
@@ -85,6 +97,8 @@ class IndexSnapshot:
 
     loaded: LoadedIndex
     fetch: "Fetch"
+    owners: Owners | None = None
+    """As of the snapshot."""
 
     def __len__(self) -> int:
         return len(self.loaded.index)
@@ -123,16 +137,19 @@ def nearest_matching(
     if filter is None:
         return index.search(queries, k), total
     known = is_selection_known(snapshot, filter, key)
-    if not known and total > PROBE * k and selected_share(snapshot, filter, key) > 1.5 / PROBE:
-        near = index.search(queries, PROBE * k)
+    often = is_filter_known(snapshot, filter, key)
+    share = 0.0 if known or total <= PROBE * k else selected_share(snapshot, filter, key)
+    if share > (NEARLY_ALL if often else 1.5 / PROBE):
+        near = index.search(queries, min(PROBE * k, math.ceil(1.3 * k / share) + 8))
         match = np.isin(near.ids, matching_segments(snapshot, filter, key, np.unique(near.ids)))
         if (match.sum(axis=1) >= k).all():
             first = np.argsort(~match, axis=1, kind="stable")[:, :k]
             return Neighbours(np.take_along_axis(near.ids, first, 1), np.take_along_axis(near.scores, first, 1)), total
-    ids = selected_segments(snapshot, filter, key)
+    ids = selected_segments(snapshot, filter, key, None if index.owners is None else index.owners.segments_of)
     if ids is None:
         return index.search(queries, k), total
-    return index.search(queries, k, selection=Selection(ids)), len(ids)
+    found = index.search(queries, k, selection=Selection(ids))
+    return found, len(ids) if found.ids.shape[1] == k else found.ids.shape[1]
 
 
 def lengths(loaded: Mapping[ListKey, LoadedIndex]) -> dict[ListKey, int]:

@@ -13,6 +13,7 @@ from mmsearch.catalog.roots import kept_excludes
 from mmsearch.ingest.plan import PAGE
 from mmsearch.ingest.scan import Scan
 from mmsearch.media.sniff import named_modality
+from mmsearch.types import Modality, SourceFile
 
 START_S = 5.0
 """Loading the model and measuring it against the library."""
@@ -48,18 +49,23 @@ def estimate_ingest(catalog: Catalog | None, roots: Sequence[Path]) -> IngestEst
     """
     kinds: Counter[str] = Counter()
     total, seconds = 0, 0.0
+    for modality, file in new_files(catalog, roots):
+        each, per_megabyte = COSTS[modality]
+        kinds[modality] += 1
+        total += file.size
+        seconds += each + per_megabyte * file.size / 1e6
+    return IngestEstimate(kinds.total(), dict(sorted(kinds.items())), total, START_S + seconds if kinds else 0.0)
+
+
+def new_files(catalog: Catalog | None, roots: Sequence[Path]) -> Iterator[tuple[Modality, SourceFile]]:
+    """The files below the roots that a library doesn't know as they are, with the modality that their names tell."""
     kept = {} if catalog is None else catalog.read(kept_excludes)
     for root in roots:
         known = {} if catalog is None else dict(_known(catalog, os.fsencode(root)))
         for file in Scan(root, kept=kept).files():
             modality = named_modality(file.path)
-            if modality is None or known.get(file.path) == (file.size, file.mtime_ns):
-                continue
-            each, per_megabyte = COSTS[modality]
-            kinds[modality] += 1
-            total += file.size
-            seconds += each + per_megabyte * file.size / 1e6
-    return IngestEstimate(kinds.total(), dict(sorted(kinds.items())), total, START_S + seconds if kinds else 0.0)
+            if modality is not None and known.get(file.path) != (file.size, file.mtime_ns):
+                yield modality, file
 
 
 def _known(catalog: Catalog, root: bytes) -> Iterator[tuple[bytes, tuple[int, int]]]:

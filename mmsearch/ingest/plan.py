@@ -25,6 +25,9 @@ PAGE = 2000
 TIMEOUTS = 3
 """Runs in which a file may take too long until it is left alone: the machine, or its disk, may have been busy."""
 
+TOO_LONG = "path too long for the library's server"
+"""Why a file is skipped."""
+
 Known = TypeVar("Known", KnownItem, KnownFailure)
 
 
@@ -111,6 +114,9 @@ class Planner:
         self, file: SourceFile, root: bytes, known: KnownItem | None = None, before: KnownFailure | None = None
     ) -> Iterator[FileStep]:
         """The step for one existing file that is new, changed or back; none if it failed `before` as it is now."""
+        if self.catalog is not None and len(file.path) > self.catalog.store.longest_path:
+            self.report.skipped[TOO_LONG] += 1
+            return
         if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
             yield self._again(file, root, known, self._sha256_of(known))
             return

@@ -37,6 +37,8 @@ class IngestReport:
     """Files left out because of `modalities`."""
     missing: int = 0
     """Items whose file was there before and is not now. They are kept; `prune` forgets them."""
+    queued: int = 0
+    """Files that wait for a worker (`mmsearch worker`)."""
     left_out: int = 0
     """Items that were taken in before, and whose files are excluded now. They are kept; `prune` forgets them if asked
     to."""
@@ -56,7 +58,7 @@ class IngestReport:
     def files(self) -> int:
         """Files accounted for."""
         found = self.new + self.changed + self.moved + self.copied + self.unchanged + self.restored + self.completed
-        return found + self.failed.total() + self.failed_before + self.not_embedded + self.other_modality
+        return found + self.failed.total() + self.failed_before + self.not_embedded + self.other_modality + self.queued
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -9,16 +9,18 @@ tells that the last ones were cut off. Items are named by their ids: what is for
 write these files could make the whole chain anew: what `verify` says of its head, noted elsewhere, tells that, too.
 """
 
+import base64
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import sealed, vault
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import make_folder, told
 from mmsearch.errors import InvalidInput, LibraryError
@@ -34,6 +36,9 @@ TAIL = 2**17
 
 LONGEST_QUERY = 1_000
 """Characters of a query that are kept."""
+
+SEALED = "sealed:"
+"""Begins a query that an encrypted library notes; the chain of hashes is over what is written, and needs no key."""
 
 FIRST = "0" * 64
 """What stands for the hash before the first entry."""
@@ -101,6 +106,8 @@ class LibraryAudit:
             make_folder(self._folder, private=True)
             number, before = self._last()
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            if asked is not None and (key := vault.key_of_library(self._folder)) is not None:
+                asked = SEALED + base64.b64encode(sealed.sealed(asked.encode(), key, f"query {number + 1}")).decode()
             entry = AuditEntry(number + 1, at, who, what, tuple(items), status, asked, before)
             log = self._folder / LOG
             if log.exists() and log.stat().st_size > ROTATE_BYTES:
@@ -115,7 +122,14 @@ class LibraryAudit:
             entry = _entry(line)
             if entry is None:
                 raise LibraryError(f"{where} is no entry of an audit log", hint="mmsearch audit verify")
-            yield entry
+            yield self._opened(entry)
+
+    def _opened(self, entry: AuditEntry) -> AuditEntry:
+        key = vault.key_of_library(self._folder)
+        if key is None or entry.query is None or not entry.query.startswith(SEALED):
+            return entry
+        query = sealed.unsealed(base64.b64decode(entry.query.removeprefix(SEALED)), key, f"query {entry.number}")
+        return replace(entry, query=query.decode("utf-8", "replace"))
 
     def verify(self, since: str | None = None) -> AuditCheck:
         """Whether the log is as it was written.
@@ -159,9 +173,10 @@ class LibraryAudit:
         files = [*sorted(self._folder.glob("log-*.jsonl")), self._folder / LOG]
         for path in files:
             if path.is_file():
-                with told(path), path.open(encoding="utf-8", errors="replace") as file:
-                    for number, line in enumerate(file, 1):
-                        yield f"{path.name}, line {number}", line
+                with told(path):
+                    lines = sealed.read_sealed_or_plain(path).decode("utf-8", "replace").split("\n")
+                for number, line in enumerate(lines[: len(lines) - (lines[-1] == "")], 1):
+                    yield f"{path.name}, line {number}", line
 
     def _last(self) -> tuple[int, str]:
         """The number and the hash after which the next entry comes: the head's, or those of an entry that was written

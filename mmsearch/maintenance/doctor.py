@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME
 from mmsearch.catalog import health as catalog_health
 from mmsearch.catalog.originals import every_original
 from mmsearch.catalog.spaces import active_space, base_space
@@ -46,7 +45,7 @@ def examine_library(context: LibraryContext) -> Iterator[Finding]:
     yield from encoders_health.findings(space)
     yield from _versions(context)
     yield _worker(context, space)
-    if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
+    if context.store.exists() and context.catalog().read(active_space) is not None:
         try:
             yield _indexes(context)
         except MmsearchError as error:
@@ -55,18 +54,18 @@ def examine_library(context: LibraryContext) -> Iterator[Finding]:
 
 def _target(context: LibraryContext) -> str:
     """Of the space that the library was made with, or would be."""
-    record = context.catalog().read(base_space) if (context.path / FILE_NAME).exists() else None
+    record = context.catalog().read(base_space) if context.store.exists() else None
     return context.asked() if record is None else record.target
 
 
 def _space(context: LibraryContext) -> Space:
-    if (context.path / FILE_NAME).exists() and context.catalog().read(active_space) is not None:
+    if context.store.exists() and context.catalog().read(active_space) is not None:
         return context.embedding()[0]
     return context.load(context.asked())
 
 
 def _versions(context: LibraryContext) -> Iterator[Finding]:
-    if (context.path / FILE_NAME).exists() and (command := newer_version(context.catalog())):
+    if context.store.exists() and (command := newer_version(context.catalog())):
         yield Finding("model", "warning", "the library uses a former version of its model", command)
 
 
@@ -85,11 +84,15 @@ def _library(context: LibraryContext) -> Iterator[Finding]:
     if os.name == "posix" and context.path.is_dir():
         yield _readable_by_others(context.path)
     yield _disk(context.path)
-    catalog = context.path / FILE_NAME
-    if not catalog.exists():
-        yield Finding("library", "ok", f"none yet at {context.path}; mmsearch ingest FOLDER makes it")
+    try:
+        there = context.store.exists()
+    except MmsearchError as error:
+        yield Finding("catalog", "error", error.message, error.hint)
         return
-    whole = catalog_health.whole(catalog)
+    if not there:
+        yield Finding("library", "ok", f"none yet at {context.store.name}; mmsearch ingest FOLDER makes it")
+        return
+    whole = catalog_health.whole(context.store)
     yield whole
     if whole.state != "ok":
         return

@@ -14,7 +14,7 @@ from mmsearch.catalog.spaces import all_spaces
 from mmsearch.catalog.stored_contents import PAGE
 from mmsearch.catalog.unsupported import unsupported_contents
 from mmsearch.context.context import LibraryContext
-from mmsearch.core import registry
+from mmsearch.core import registry, sealed
 from mmsearch.core.atomic import appearing
 from mmsearch.core.owner_only import make_parents
 from mmsearch.errors import InvalidInput, LibraryError
@@ -139,7 +139,7 @@ def write_trained(context: LibraryContext, folder: Path) -> list[dict[str, str]]
             made.mkdir(parents=True)
             try:
                 for name in (PLAN, card.JSON_NAME, card.README_NAME, *map(str, facts["files"])):
-                    (made / name).write_bytes(_own(model.path, name).read_bytes())
+                    (made / name).write_bytes(sealed.read_bytes(_own(model.path, name)))
                 entries.append({name: str(facts[name]) for name in ("name", "kind", "base", "fingerprint")})
             except (KeyError, TypeError, OSError) as error:
                 raise LibraryError(
@@ -183,7 +183,7 @@ def take_trained(
             make_parents(model.path.parent)
             with appearing(model.path) as made:
                 for name, file in own.items():
-                    (made / name).write_bytes(file.read_bytes())
+                    (made / name).write_bytes(sealed.as_stored(model.path / name, file.read_bytes()))
             answers[model.name] = ""
     return answers
 
@@ -194,7 +194,7 @@ def _of(name: str, model: str) -> bool:
 
 def _same(there: Mapping[str, Path], here: Path) -> bool:
     return all(
-        (here / name).is_file() and (here / name).read_bytes() == one.read_bytes() for name, one in there.items()
+        (here / name).is_file() and sealed.read_bytes(here / name) == one.read_bytes() for name, one in there.items()
     )
 
 

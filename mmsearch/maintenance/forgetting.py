@@ -20,7 +20,7 @@ from mmsearch.catalog.copies import all_copies
 from mmsearch.catalog.signs import cut_signs
 from mmsearch.catalog.stems import stems
 from mmsearch.catalog.traces import holds, terms_held, texts_of_contents, texts_of_items
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from mmsearch.errors import LibraryError
 
 LEAST_BYTES = 6
@@ -99,7 +99,10 @@ class Noted:
 
 def proof_of(catalog: Catalog, noted: Noted) -> ForgettingProof:
     """Search the library's files for what was noted and no remaining item holds. Raises: LibraryError."""
-    folder = catalog.path.parent
+    catalog.store.check_file(
+        "nothing can be proved of a server's files", "ask who runs it: VACUUM, its log, its backups"
+    )
+    folder = catalog.store.folder
     with catalog.reading() as snapshot:
         held = terms_held(snapshot)
     words = _needles(noted.words, held)

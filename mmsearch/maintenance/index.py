@@ -127,11 +127,14 @@ class LibraryIndex:
         """
         tuner, indexes = self._tuner(recall), self._context.indexes()
         sizes = indexes.sizes()
+        chosen = preset or indexes.kind
+        if indexes.in_memory and not all(presets.suited_preset(size, chosen).exact for size in sizes.values()):
+            raise InvalidInput(
+                "an encrypted library's lists are in memory alone, where every vector is compared",
+                hint="mmsearch help encryption",
+            )
         with tuner.build_lock():
-            return [
-                _made_known(tuner.build(key, presets.suited_preset(size, preset or indexes.kind)))
-                for key, size in sizes.items()
-            ]
+            return [_made_known(tuner.build(key, presets.suited_preset(size, chosen))) for key, size in sizes.items()]
 
     def start_background_indexing(self, on_built: Callable[[Sequence[IndexBuild]], None] | None = None) -> None:
         """Build indexes in another process whenever a list has outgrown its index, until the library is closed.

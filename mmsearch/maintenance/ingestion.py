@@ -3,17 +3,20 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from mmsearch.catalog import FILE_NAME, Catalog
+from mmsearch.catalog import Catalog
 from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.roots import all_roots, kept_excludes
 from mmsearch.catalog.spaces import base_space
 from mmsearch.catalog.store import WIPED_AT_ONCE
+from mmsearch.catalog.traces import merge_words
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.encoding import dealt_space
 from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
@@ -28,6 +31,7 @@ from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
 from mmsearch.ingest.excludes import to_keep
 from mmsearch.ingest.media import Media, MediaIngest, checked_media
 from mmsearch.ingest.plan import Planner
+from mmsearch.ingest.queue import ClaimedIngest, QueueIngest, WorkerOptions, mapped_folders, work_off
 from mmsearch.ingest.scan import Scan
 from mmsearch.maintenance import prune as maintenance_prune
 from mmsearch.maintenance.prune import OnProof, Pruned
@@ -54,6 +58,7 @@ class LibraryIngestion:
         modalities: Collection[Modality] | None = None,
         dry_run: bool = False,
         when_idle: bool = False,
+        queue: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
     ) -> IngestReport:
@@ -71,6 +76,7 @@ class LibraryIngestion:
             modalities: Only these kinds: "text", "image", "audio", "video".
             dry_run: Only report what would happen; decode and write nothing.
             when_idle: Work only while other programs use less than a quarter of the machine's cores (Linux).
+            queue: Decode nothing here; leave it to those who `work` on the library, which is on a server.
             on_progress: Called now and then with a `Progress`; its last call has the stage "done".
             cancel: Set it from another thread to stop after the current files.
 
@@ -97,7 +103,64 @@ class LibraryIngestion:
         )
         if dry_run:
             return self._plan(roots, options)
-        return self._ingest(options, lambda job: job.run(roots), Ingest)
+        if queue:
+            self._context.store.check_server("a queue")
+        chosen = self._choose_space(roots)
+        report = self._ingest(options, lambda job: job.run(roots), QueueIngest if queue else Ingest)
+        report.warnings += chosen
+        return report
+
+    def work(
+        self,
+        *,
+        claim: int = 64,
+        lease_s: float = 600.0,
+        until_empty: bool = False,
+        mapped: Sequence[str] = (),
+        on_claim: Callable[[IngestReport], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> int:
+        """Take in files that `ingest(queue=True)` queued, on this machine, beside any number of others who do.
+
+        Args:
+            claim: Files that are claimed at once.
+            lease_s: Seconds for which they are; every commit begins them anew. Then others may claim them.
+            until_empty: Return once nothing waits, rather than wait for more.
+            mapped: Folders that this machine has elsewhere than who queued: "/nas/photos=/mnt/photos".
+            on_claim: Called with what came of each claim.
+            cancel: Set it from another thread to stop after the current files.
+
+        Returns:
+            Number of files.
+
+        Raises: InvalidInput for a library that is not on a server, LibraryNotFound, LibraryEmpty, SpaceChanged.
+        """
+        self._context.store.check_server("a worker")
+        worker = WorkerOptions(claim, lease_s, until_empty=until_empty, mapped=mapped_folders(mapped))
+        options = IngestOptions.of(self.settings, cancel=cancel or threading.Event())
+        self._context.check_named()
+
+        def make() -> ClaimedIngest:
+            context = self._context
+            return ClaimedIngest(context.catalog(), *context.base(), context.decoding(), options, context.derived)
+
+        done = 0
+        for run in work_off(make, worker, options.cancel, self._settle_claims):
+            done += run.report.files
+            if on_claim is not None:
+                on_claim(run.report)
+        return done
+
+    def _settle_claims(self) -> None:
+        """Measure scores anew where a library has grown, unless somebody else writes."""
+        with suppress(LibraryLocked), self._context.writing(wait=0):
+            self._context.calibrate(*self._context.embedding())
+            self._context.catalog().write(merge_words)
+
+    def _choose_space(self, roots: Sequence[Path]) -> list[str]:
+        """Where the setting `space` leaves that to us, choose the model of a new library of these folders. Returns what
+        to say of it."""
+        return []
 
     def watch(
         self,
@@ -141,7 +204,7 @@ class LibraryIngestion:
 
     def _is_known(self, root: Path) -> bool:
         """Whether files below a folder are in the library."""
-        if not (self.path / FILE_NAME).exists():
+        if not self._context.store.exists():
             return False
         return bool(self._context.catalog().read(items_under, os.fsencode(root), None, 1))
 
@@ -154,7 +217,7 @@ class LibraryIngestion:
         Raises: InvalidInput for the library itself.
         """
         roots = core_paths.checked_roots(paths, self.path)
-        exists = (self.path / FILE_NAME).exists()
+        exists = self._context.store.exists()
         return estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
@@ -251,16 +314,19 @@ class LibraryIngestion:
         self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
     ) -> IngestReport:
         extractors = wanted_extractors(self.settings)
-        with self._context.writing(create=True):
+        with self._context.writing(create=True), ExitStack() as running:
             catalog = self._context.catalog(create=True)
             self._context.sweep()
             self._context.check_named()
             space, record = self._context.embedding(create=True)
             run_id = catalog.begin_run()
-            job = make(catalog, *self._context.base(), self._context.decoding(), options, self._context.derived)
+            base, base_record = self._context.base()
+            dealt = running.enter_context(dealt_space(base, base_record.target, self.settings))
+            job = make(catalog, dealt, base_record, self._context.decoding(), options, self._context.derived)
             state = "failed"
             try:
                 report = work(job)
+                running.close()
                 state = "interrupted" if report.interrupted else "done"
                 if catalog.marked:
                     # What changed files held before.
@@ -380,7 +446,7 @@ class LibraryIngestion:
         return below
 
     def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
-        exists = (self.path / FILE_NAME).exists()
+        exists = self._context.store.exists()
         catalog = self._context.catalog() if exists else None
         space = catalog.read(base_space) if catalog else None
         if catalog:

@@ -212,7 +212,7 @@ def _annotate(
     meta: Mapping[str, MetaValue | None],
 ) -> int:
     roots = _stored_paths(paths)
-    with context.writing():
+    with context.annotating() as written:
         catalog = context.catalog()
         for root in roots:
             if not catalog.read(items_under, root, None, 1):
@@ -224,10 +224,10 @@ def _annotate(
                 contents.update(item.content_id for item in page)
                 reached, after = reached + len(page), page[-1].path
                 if len(contents) >= TOGETHER:
-                    catalog.annotate(sorted(contents), add, remove, meta)
+                    written.annotate(sorted(contents), add, remove, meta)
                     contents.clear()
         if contents:
-            catalog.annotate(sorted(contents), add, remove, meta)
+            written.annotate(sorted(contents), add, remove, meta)
         return reached
 
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME as CATALOG
 from mmsearch.catalog.items import items_under
 from mmsearch.catalog.kept_facts import kept_facts, reduce_facts
 from mmsearch.context.context import LibraryContext
@@ -123,7 +122,7 @@ class LibraryPrivacy:
         folder = self._context.path
         if config.read_configuration(folder).origin("keep_places") != "default":
             return None
-        if (folder / CATALOG).exists():
+        if self._context.store.exists():
             catalog = self._context.catalog()
             if any(catalog.read(items_under, item_path(path), None, 1) for path in paths):
                 return None

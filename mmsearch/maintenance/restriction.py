@@ -32,6 +32,10 @@ READS: Mapping[str, str] = {
 why it need not be."""
 
 
+TAGS = frozenset(("tag", "set_meta"))
+"""What may be used where the restricted library was opened to be tagged, too: it reaches the slice's items alone."""
+
+
 def restrictable(kind: Kind) -> Kind:
     """A class of libraries whose public methods and properties refuse, in a restricted one, unless `READS` has them."""
     for name in dir(kind):
@@ -49,7 +53,8 @@ def _closed(function: Callable[P, R], name: str) -> Callable[P, R]:
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         library: Any = args[0]
-        if library._context.restricted:
+        context = library._context
+        if context.restricted and not (context.tagging and name in TAGS):
             raise LibraryReadOnly(
                 f"this library was opened for some of its items, where there is no {name}",
                 hint="open the whole of it",

@@ -1,14 +1,16 @@
 """What `Library` does for its own safety: it is examined, backed up, exported, and brought back."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
+from mmsearch.catalog.moving import Moved
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import keep_to_owner
+from mmsearch.core.paths import default_library
 from mmsearch.errors import LibraryError
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
@@ -16,6 +18,7 @@ from mmsearch.maintenance.anonymised import Identifying
 from mmsearch.maintenance.export import Exported, Imported
 from mmsearch.maintenance.forgetting import Copy, copies_there
 from mmsearch.maintenance.locations import used_locations
+from mmsearch.maintenance.move import move_library
 from mmsearch.types import Finding, Location
 
 
@@ -55,6 +58,26 @@ class LibrarySafekeeping:
         Raises: InvalidInput for a settings file that cannot be read.
         """
         return used_locations(self.path)
+
+    def move_to(self, target: str | os.PathLike[str], *, on_table: Callable[[str, int], None] | None = None) -> Moved:
+        """Copy the library to another place, from files to a server or back; this one is left as it is.
+
+        Ids, generations, vectors and so all answers stay the same. What a killed call copied is gone on from, if this
+        library is what it was; else it begins anew.
+
+        Args:
+            target: A folder, or an address (postgresql://USER@HOST/DATABASE?schema=NAME), where no library is yet.
+            on_table: Called with the name of a table and how many of its rows are there.
+
+        Returns:
+            Rows of each table, counted at both ends, and the hash of all vectors, the same at both ends.
+
+        Raises: InvalidInput if another library is there, LibraryLocked, CatalogDamaged if the copy differs.
+        """
+        place = default_library(target)
+        there = LibraryContext(place, self._context.settings)
+        with closing(there), self._context.writing(), there.writing(create=True):
+            return move_library(self._context, there, on_table or (lambda name, rows: None))
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write everything that the library knows into one file, while others search and ingest.
@@ -139,6 +162,6 @@ class LibrarySafekeeping:
         LibraryLocked.
         """
         with self._context.writing(create=True):
-            items = backup.restore_backup(Path(path), self.path, overwrite=overwrite)
+            items = backup.restore_backup(Path(path), self._context.store, overwrite=overwrite)
             self._context.let_go()
         return items

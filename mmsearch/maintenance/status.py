@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mmsearch.catalog import FILE_NAME, Catalog, originals
+from mmsearch.catalog import Catalog, originals
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
@@ -105,7 +105,7 @@ def library_status(context: LibraryContext) -> Status:
     return Status(
         context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
-        _size(context.path, f"{FILE_NAME}*"), _size(context.path, f"{INDEX_FOLDER}/*/*"),
+        context.store.size(), _size(context.store.cache, f"{INDEX_FOLDER}/*/*"),
         _size(context.path, f"{originals.FOLDER_NAME}/*/*"), last_run, library_models(catalog),
         newer_version(catalog),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import sealed
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import replacing
 from mmsearch.core.filters import filter_of
@@ -49,17 +50,14 @@ class LibraryTokens:
 
         Args:
             name: Whose it is; for lists and for the audit log.
-            scope: "read": search, look at items, open files. "manage": what the server lets its owner do.
-            filter: Only items that match are there for its holder, as in `search`; with "read" alone.
+            scope: "read": search, look at items, open files. "manage": what the server lets its owner do; with a
+                filter, only tag what matches.
+            filter: Only items that match are there for its holder, as in `search`.
 
         Raises: InvalidInput, LibraryNotFound, LibraryReadOnly.
         """
         if not _NAME.fullmatch(name) or name in _RESERVED:
             raise InvalidInput(f"{brief_repr(name)} can't be a token's name", hint="letters, digits, blanks, _ . @ -")
-        if filter is not None and scope == "manage":
-            raise InvalidInput(
-                "who manages a library takes in what no filter has met yet", hint="a filter goes with --scope read"
-            )
         filter_of(filter)
         self._context.catalog()
         token = PREFIX + secrets.token_urlsafe(32)
@@ -99,7 +97,7 @@ class LibraryTokens:
             lines = [{"hash": key, **asdict(one)} for key, one in known.items()]
             with replacing(self._path) as temporary:
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                os.write(handle, json.dumps({"tokens": lines}, indent=1).encode())
+                os.write(handle, sealed.as_stored(self._path, json.dumps({"tokens": lines}, indent=1).encode()))
                 os.close(handle)
 
     def _known(self) -> Mapping[str, AccessToken]:
@@ -123,7 +121,7 @@ def _tokens_of(path: Path) -> dict[str, AccessToken]:
     strange = LibraryError(f"{path} is not what mmsearch writes", hint="delete it, and make the tokens anew")
     try:
         found: dict[str, AccessToken] = {}
-        for line in json.loads(path.read_text("utf-8"))["tokens"]:
+        for line in json.loads(sealed.read_text(path))["tokens"]:
             one = AccessToken(line["name"], line["scope"], line["filter"], line["created"])
             texts = (one.name, one.created, line["hash"])
             known = one.scope in get_args(Scope) and (one.filter is None or isinstance(one.filter, str))

@@ -34,6 +34,8 @@ class DecodeJob:
     payload: Any = None
     preview: Preview | None = None
     """What is to be made of it instead of segments."""
+    headers: bool = False
+    """Whether nothing is decoded: what the headers say comes with `FileDone`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -306,6 +306,7 @@ class _Queue:
             "mtime_ns": job.mtime_ns,
             "modalities": None if modalities is None else sorted(modalities),
             "preview": None if job.preview is None else asdict(job.preview),
+            "headers": job.headers,
         }
         while True:
             worker = self._pool.take()

@@ -153,9 +153,9 @@ class DecodeWorker:
         except OSError:
             return None
 
-    def send(self, message: protocol.Message) -> None:
+    def send(self, message: protocol.Message, array: NDArray[Any] | None = None) -> None:
         """Raises: ProtocolError."""
-        protocol.write_message(self._process.stdin, message)  # type: ignore[arg-type]
+        protocol.write_message(self._process.stdin, message, array)  # type: ignore[arg-type]
 
     def receive(self, seconds: float) -> tuple[protocol.Message, NDArray[Any] | None]:
         """The next message; the worker is killed if it takes longer. Raises: ProtocolError if it is dead."""

@@ -142,7 +142,7 @@ class ShotFrames:
         yield Segment("image", _at(part.frames, (part.start + part.end) / 2).pixels(self._windowing.image_side), span)
         if (clip := _clip(part.frames, self._windowing)) is not None:
             # What else is known of the file is told by its frames: a clip shows what they show.
-            yield Segment("video", clip, span, part=True)
+            yield Segment("video", clip, Span(start=round(part.start, 3), end=round(part.end, 3)), part=True)
 
 
 def _at(frames: tuple[Taken, ...], moment: float) -> Taken:

@@ -19,6 +19,7 @@ from mmsearch.media import container as files
 from mmsearch.media.clips import ClipMaker
 from mmsearch.media.clock import STRAIGHT, Clock
 from mmsearch.media.dates import EARLIEST, written_time
+from mmsearch.media.heard import ClipSounds
 from mmsearch.media.shots import Taken, shot_segments
 from mmsearch.types import Limits, Metadata, Modality, Segment, Span, Windowing
 
@@ -37,8 +38,8 @@ class VideoDecoder:
     Frames: the duration is cut into even spans, at least `min_frames` and at most `frames_per_minute` of them, and the
     frame on the screen in the middle of each is taken; one that is on the screen for several spans is taken once.
     Where the space tells shots apart, each shot has its own instead (`media.shots`).
-    For a space that embeds clips, these are taken in the same pass. Damaged frames are skipped; a video of which no
-    frame, but sound can be decoded gives the sound.
+    For a space that embeds clips, these are taken in the same pass, with their sound where it wants that. Damaged
+    frames are skipped; a video of which no frame, but sound can be decoded gives the sound.
     """
 
     modality: Modality = "video"
@@ -72,13 +73,18 @@ class VideoDecoder:
     def decode(self, path: Path) -> Generator[Segment, None, Metadata]:
         """Frames as uint8 (height, width, 3) sRGB, upright, the shorter side `image_side` at most; then windows of
         sound as `AudioDecoder` makes them; then the lines of text tracks. span.start and span.end in seconds from the
-        start of the file, on a clock that rises even where the file's own begins anew (`media.clock`). Returns the
-        duration where the header's is another.
+        start of the file, on a clock that rises even where the file's own begins anew (`media.clock`). Where clips have
+        sound, its windows come behind the first clip that needs them. Returns the duration where the header's is
+        another.
         """
         end: float | None = None
         trouble: MediaError | None = None
         timing = _Timing()
-        for part in (self._frames(path, timing), self._sound(path, timing), self._words(path, timing)):
+        frames, sound = self._frames(path, timing), self._sound(path, timing)
+        if self._windowing.clip_sound:
+            beside = ClipSounds(sound, self._windowing.audio_rate)
+            frames, sound = beside.added(frames), beside.rest()
+        for part in (frames, sound, self._words(path, timing)):
             try:
                 for segment in part:
                     if segment.modality != "text":

@@ -121,6 +121,10 @@ class _Server:
                 check_unchanged(path, request)
                 self._end(watch, {"kind": "done", "modality": modality, "metadata": {}}, np.frombuffer(made, np.uint8))
                 return
+            if request["headers"]:
+                said: Metadata = self._timed(watch, lambda: decoder.describe(path))
+                self._end(watch, {"kind": "done", "modality": modality, "metadata": Policy.keeping.kept(said)})
+                return
             kept = _Keeper(modality)
             metadata = self._decode(decoder, path, watch, kept)
             check_unchanged(path, request)

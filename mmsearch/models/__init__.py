@@ -5,6 +5,7 @@
 | available | which models there are, and which are on this machine |
 | download | downloading or copying one into the models folder |
 | cost | what a model costs on this machine |
-| recommend | which one suits it |
+| holdings | how much there is to embed |
+| recommend | which one suits it, and what `space = "auto"` takes |
 | switch | adding a model to a library, and switching its searches to it |
 """

@@ -1,21 +1,24 @@
 """What a model costs on this machine: measured on samples, and kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mmsearch.calibration.neutral import neutral_words
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_arguments
 from mmsearch.encoders.model_store import Memory
-from mmsearch.types import Encoder, Limits, Modality, Prepared, Segment, Space
+from mmsearch.models.holdings import Holdings
+from mmsearch.types import Encoder, Limits, Modality, Prepared, SeesRegions, Segment, Space
 
 ITEMS, BUDGET_S = 5, 60.0
 """Of each kind, so many samples, unless that takes longer."""
 SAMPLES: Mapping[Modality, str] = {"image": "photos", "audio": "sounds", "video": "videos"}
 _MEMORY = "cost.json"
+_NUMBERS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +28,33 @@ class ModelCost:
     name: str
     picture: float | None = None
     sound_minute: float | None = None
+    """Of a long sound, whose windows overlap."""
     video_minute: float | None = None
+    """Of a long take; of a film with many cuts it is more."""
     passage: float | None = None
+    window_s: float = 0.0
+    overlap: float = 1.0
+    """How often a second of a long sound is embedded."""
+    video_least: float = 0.0
+    """Minutes that a video costs at least, however short."""
 
-    def of(self, holdings: "Holdings") -> float:
+    def of(self, holdings: Holdings) -> float:
         """Seconds for what a library holds; kinds that the model doesn't embed take none."""
+        videos = max(holdings.video_s / 60, holdings.videos * self.video_least)
         return (
             holdings.pictures * (self.picture or 0)
-            + holdings.sound_s / 60 * (self.sound_minute or 0)
-            + holdings.video_s / 60 * (self.video_minute or 0)
+            + self._sound_minutes(holdings) * (self.sound_minute or 0)
+            + videos * (self.video_minute or 0)
             + holdings.passages * (self.passage or 0)
         )
 
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """How much there is to embed."""
-
-    pictures: int = 0
-    sound_s: float = 0.0
-    video_s: float = 0.0
-    passages: int = 0
+    def _sound_minutes(self, holdings: Holdings) -> float:
+        """Minutes of long sounds that would cost as much."""
+        if not holdings.sounds:
+            return holdings.sound_s / 60
+        mean = holdings.sound_s / holdings.sounds
+        embedded = max(mean, self.overlap * mean - self.window_s * (self.overlap - 1))
+        return holdings.sounds * embedded / self.overlap / 60
 
 
 @checked_arguments
@@ -60,17 +69,22 @@ def measure_cost(name: str, device: str = "auto", precision: str = "auto", again
 
     Raises: UnknownName, WeightsError for a model that isn't here.
     """
+    if not again and (known := known_cost(name, device, precision)) is not None:
+        return known
     target = registry.target_of("spaces", name)
-    key = f"{target} {device} {precision}"
-    known = Memory(_MEMORY).read().get(key)
-    if isinstance(known, list) and len(known) == 4 and not again:
-        return ModelCost(name, *(float(one) if isinstance(one, int | float) else None for one in known))
-    space: Space = registry.load_part("spaces", target)(device, precision)
-    probed = _Probe(space)
-    measured = (probed.pictures(), probed.minute("audio"), probed.minute("video"), probed.passages())
-    found = [None if one is None else round(one, 5) for one in measured]
-    Memory(_MEMORY).note(key, found)
-    return ModelCost(name, *found)
+    measured = _Probe(registry.load_part("spaces", target)(device, precision)).cost(name)
+    numbers: list[Any] = [None if one is None else round(one, 5) for one in astuple(measured)[1:]]
+    Memory(_MEMORY).note(f"{target} {device} {precision}", numbers)
+    return ModelCost(name, *numbers)
+
+
+def known_cost(name: str, device: str = "auto", precision: str = "auto") -> ModelCost | None:
+    """What `measure_cost` has kept; None if nothing. Raises: UnknownName."""
+    known = Memory(_MEMORY).read().get(f"{registry.target_of('spaces', name)} {device} {precision}")
+    if not isinstance(known, list) or len(known) != _NUMBERS:
+        return None
+    numbers: list[Any] = [float(one) if isinstance(one, int | float) else None for one in known]
+    return ModelCost(name, *numbers)
 
 
 @dataclass(slots=True)
@@ -80,34 +94,56 @@ class _Probe:
     space: Space
     warm: set[Modality] = field(default_factory=set)
 
-    def pictures(self) -> float | None:
-        """Seconds a picture."""
-        if "image" not in self.space.encoders:
-            return None
-        seconds, measured = 0.0, 0
-        for path in self._samples("image"):
-            start = perf_counter()
-            segments = self._decoded("image", path)
-            decoded = perf_counter() - start
-            seconds += decoded + self._encoded(segments)
-            measured += 1
-            if (measured >= ITEMS and seconds > 1) or seconds > BUDGET_S:
-                break
-        return seconds / max(measured, 1)
+    def cost(self, name: str) -> ModelCost:
+        windowing = self.space.windowing
+        overlap = windowing.audio_window_s / windowing.audio_hop_s
+        sound = self.kind("audio") if "audio" in self.space.encoders else None
+        video = self.kind("video") if {"image", "audio", "video"} & set(self.space.encoders) else None
+        return ModelCost(
+            name,
+            self.picture() if "image" in self.space.encoders else None,
+            None if sound is None else 60 * (sound.decoding + overlap * sound.second),
+            None if video is None else self._video_minute(video, overlap),
+            self.passages(),
+            windowing.audio_window_s,
+            overlap,
+            windowing.min_frames / windowing.frames_per_minute,
+        )
 
-    def minute(self, kind: Modality) -> float | None:
-        """Seconds a minute of sounds or videos."""
-        if not ({"image", "audio", "video"} if kind == "video" else {kind}) & set(self.space.encoders):
-            return None
-        seconds = covered = 0.0
+    def _video_minute(self, video: "_Kind", overlap: float) -> float:
+        """The samples are short: a minute of a long take has fewer frames and clips, and more of its sound twice."""
+        windowing = self.space.windowing
+        clips = windowing.frames_per_minute if windowing.shots or not windowing.clip_s else 60 / windowing.clip_s
+        moments = windowing.frames_per_minute * video.each("image") + clips * video.each("video")
+        return moments + 60 * (video.decoding + overlap * video.second)
+
+    def kind(self, kind: Modality) -> "_Kind":
+        """The samples of a kind of files, until there are enough."""
+        found = _Kind()
         for path in self._samples(kind):
             start = perf_counter()
             segments = self._decoded(kind, path)
-            seconds += perf_counter() - start + self._encoded(segments)
-            covered += max((one.span.end or 0.0 for one in segments), default=0.0)
-            if seconds > BUDGET_S:
+            found.decode_s += perf_counter() - start
+            found.covered += max((one.span.end or 0.0 for one in segments), default=0.0)
+            for modality in sorted({one.modality for one in segments}):
+                alike = [one for one in segments if one.modality == modality]
+                found.add(modality, alike, self._encoded(modality, alike))
+            if found.decode_s + sum(found.encode_s.values()) > BUDGET_S:
                 break
-        return seconds / covered * 60 if covered else None
+        return found
+
+    def picture(self) -> float:
+        """Seconds of one: in batches as an ingest has them, where that takes no longer than the budget."""
+        paths = list(self._samples("image"))
+        few = self._together(paths[:ITEMS])
+        return self._together(paths) if few * len(paths) < BUDGET_S else few
+
+    def _together(self, paths: Sequence[Path]) -> float:
+        """Seconds a file of pictures that are encoded together."""
+        start = perf_counter()
+        segments = [one for path in paths for one in self._decoded("image", path)]
+        decoded = perf_counter() - start
+        return (decoded + self._encoded("image", segments)) / len(paths)
 
     def passages(self) -> float | None:
         """Seconds a passage of a document."""
@@ -115,7 +151,7 @@ class _Probe:
             return None
         words, length = neutral_words(), self.space.windowing.passage_words
         texts = [" ".join(" ".join(words[number:]).split()[:length]) for number in range(ITEMS)]
-        return self._encoded([Segment("text", text) for text in texts]) / ITEMS
+        return self._encoded("text", [Segment("text", text) for text in texts]) / ITEMS
 
     def _samples(self, kind: Modality) -> Iterator[Path]:
         with as_file(files("mmsearch.resources").joinpath("samples", SAMPLES[kind])) as folder:
@@ -125,21 +161,55 @@ class _Probe:
         decoder = registry.load_part("decoders", kind)(self.space.windowing, Limits())
         return [one for one in decoder.decode(path) if one.modality in self.space.encoders]
 
-    def _encoded(self, segments: Sequence[Segment]) -> float:
-        """Seconds that the encoders take, without the first time, which loads them."""
-        seconds = 0.0
-        for kind in sorted({one.modality for one in segments}):
-            encoder = self.space.encoders[kind]
-            prepared = [encoder.prepare(one) for one in segments if one.modality == kind]
-            if kind not in self.warm:
-                encoder.encode(prepared[:1])
-                self.warm.add(kind)
-            seconds += _timed(encoder, prepared)
-        return seconds
+    def _encoded(self, kind: Modality, segments: Sequence[Segment]) -> float:
+        """Seconds that an encoder takes, without the first time, which loads it."""
+        encoder = self.space.encoders[kind]
+        prepared = [encoder.prepare(one) for one in segments]
+        if kind not in self.warm:
+            encoder.encode(prepared[:1])
+            self.warm.add(kind)
+        return _timed(encoder, prepared, self.space.windowing.regions if kind == "image" else 0)
 
 
-def _timed(encoder: Encoder, prepared: Sequence[Prepared]) -> float:
+@dataclass(slots=True)
+class _Kind:
+    """What the samples of one kind of files took."""
+
+    covered: float = 0.0
+    """Seconds of sounds and videos."""
+    decode_s: float = 0.0
+    encode_s: dict[Modality, float] = field(default_factory=dict)
+    segments: dict[Modality, int] = field(default_factory=dict)
+    heard: float = 0.0
+    """Seconds of all windows of sound."""
+
+    def add(self, modality: Modality, segments: Sequence[Segment], seconds: float) -> None:
+        self.encode_s[modality] = self.encode_s.get(modality, 0.0) + seconds
+        self.segments[modality] = self.segments.get(modality, 0) + len(segments)
+        if modality == "audio":
+            self.heard += sum(len(one.data) / (one.rate or 1) for one in segments)
+
+    def each(self, modality: Modality) -> float:
+        """Seconds to encode a segment; 0 if there was none."""
+        return self.encode_s.get(modality, 0.0) / max(self.segments.get(modality, 0), 1)
+
+    @property
+    def decoding(self) -> float:
+        """Seconds to decode a second."""
+        return self.decode_s / self.covered if self.covered else 0.0
+
+    @property
+    def second(self) -> float:
+        """Seconds to encode a second of sound."""
+        return self.encode_s.get("audio", 0.0) / self.heard if self.heard else 0.0
+
+
+def _timed(encoder: Encoder, prepared: Sequence[Prepared], regions: int) -> float:
     start, size = perf_counter(), encoder.spec.batch_size
     for first in range(0, len(prepared), size):
-        encoder.encode(prepared[first : first + size])
+        batch = prepared[first : first + size]
+        if regions and isinstance(encoder, SeesRegions):
+            encoder.encode_regions(batch, regions)
+        else:
+            encoder.encode(batch)
     return perf_counter() - start

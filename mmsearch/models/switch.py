@@ -4,11 +4,13 @@ A model is added by embedding every content again, in batches that are committed
 it goes on there. Then one transaction switches, and a search sees the one space or the other.
 """
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, layouts
@@ -17,7 +19,9 @@ from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
 from mmsearch.context.context import LibraryContext
+from mmsearch.context.encoding import dealt_space
 from mmsearch.context.resources import INDEX_FOLDER
+from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import LEARNED
@@ -27,8 +31,11 @@ from mmsearch.indexing.tuning import IndexTuner
 from mmsearch.ingest import Backfill, BackfillProblem, IngestOptions
 from mmsearch.maintenance.status import ModelStatus, library_models
 from mmsearch.media.pool import DecodePool
-from mmsearch.models.cost import Holdings
+from mmsearch.models.holdings import Holdings, folder_holdings
 from mmsearch.types import Modality, OnProgress, Vectors
+
+if TYPE_CHECKING:
+    from mmsearch.models.recommend import SpaceChoice
 
 POLL_S = 0.5
 """Seconds between two looks whether another writer is done."""
@@ -78,16 +85,39 @@ class LibraryModels:
         """The models that the library has vectors of, and how many files each lacks."""
         return library_models(self._context.catalog())
 
-    def holdings(self) -> Holdings:
-        """What a model would have to embed: pictures, seconds of sounds and videos, passages as they are cut now."""
+    def holdings(self, *paths: str | os.PathLike[str]) -> Holdings:
+        """What a model would have to embed: pictures, seconds of sounds and videos, passages as they are cut now.
+
+        Args:
+            paths: Folders or files: what an ingest of them would add, by names and sizes and a look at some of each
+                kind. Without any: what the library has.
+
+        Raises: LibraryNotFound without paths, InvalidInput for the library itself.
+        """
+        if paths:
+            roots, settings = core_paths.checked_roots(paths, self._context.path), self._context.settings
+            known = self._context.catalog() if self._context.store.exists() else None
+            return folder_holdings(known, roots, settings)
         catalog = self._context.catalog()
         record = catalog.read(active_space)
         held = catalog.read(lengths_by_modality)
         counts = catalog.read(counts_by_modality, record.name) if record else []
         passages = sum(one.segments for one in counts if one.modality == "text")
-        return Holdings(
-            held.get("image", (0, 0.0))[0], held.get("audio", (0, 0.0))[1], held.get("video", (0, 0.0))[1], passages
-        )
+        (pictures, _), sounds, videos = (held.get(kind, (0, 0.0)) for kind in ("image", "audio", "video"))
+        return Holdings(pictures, sounds[1], videos[1], passages, sounds[0], videos[0])
+
+    def choice(self, *paths: str | os.PathLike[str]) -> "SpaceChoice":
+        """What `space = "auto"` takes for a new library of these folders: the best model that is here, fits this
+        machine, may be used commercially and takes an hour at most; measured first, where that was not done before.
+
+        Args:
+            paths: Folders or files that are to be ingested.
+        """
+        # No search needs it.
+        from mmsearch.models.recommend import chosen_space
+
+        settings = self._context.settings
+        return chosen_space(lambda: self.holdings(*paths), settings.devices[0], settings.precision)
 
     def add(
         self,
@@ -180,7 +210,7 @@ class LibraryModels:
             dropped = [one for one in catalog.read(all_spaces) if record.id in (one.id, one.base)]
             catalog.drop_space(record)
             for one in dropped:
-                shutil.rmtree(self._context.path / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
+                shutil.rmtree(self._context.store.cache / INDEX_FOLDER / quote(one.name, safe=""), ignore_errors=True)
             return catalog.release()
 
     def _activate(self, record: SpaceRecord) -> ModelSwitched:
@@ -216,10 +246,13 @@ class LibraryModels:
         catalog, space = context.catalog(), context.space_of(record)
         options = IngestOptions.of(settings, on_progress=on_progress, cancel=cancel)
         derive = context.derived if catalog.read(base_space) == record else _derive_nothing
-        with DecodePool(
-            record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
-        ) as pool:
-            job = Backfill(catalog, space, record, pool, options, derive)
+        with (
+            DecodePool(
+                record.target, space.windowing, settings.limits, settings.decode_workers, keeping=settings.keeping
+            ) as pool,
+            dealt_space(space, record.target, settings) as dealt,
+        ):
+            job = Backfill(catalog, dealt, record, pool, options, derive)
             report = job.complete()
         if not report.interrupted:
             fill_cuts(catalog, context.space_of, lambda one: derive if one == record else _derive_nothing)
@@ -264,7 +297,8 @@ class LibraryModels:
         catalog = self._context.catalog()
         if catalog.read(active_space) is None:
             raise LibraryEmpty(
-                f"the library at {self._context.path} is empty", hint=f"fill it: mmsearch ingest FOLDER --space {name}"
+                f"the library at {self._context.store.name} is empty",
+                hint=f"fill it: mmsearch ingest FOLDER --space {name}",
             )
         target = registry.target_of("spaces", name)
         space = self._context.load(target)

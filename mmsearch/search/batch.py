@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mmsearch.catalog import SpaceRecord
-from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
 from mmsearch.errors import InvalidInput
@@ -45,7 +44,7 @@ def search_many(queries: Sequence[QueryLike], options: SearchOptions, context: L
         raise InvalidInput("queries are given as a list", hint="one query by itself is asked by `search`")
     found: list[list[Hit]] = []
     for some in _batches(several):
-        found += context.unmoved(current_commit, partial(answer_queries, some, options, context))
+        found += context.of_one_commit(partial(answer_queries, some, options, context))
     return found
 
 

@@ -7,6 +7,7 @@ the last duplicate of that one: so what is a duplicate depends only on a bounded
 shows the same whichever page it is and however deep the ranking was looked into.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,10 @@ from mmsearch.types import Modality, Vectors
 
 REACH = 20
 """Places between an item and the one it is a duplicate of, or that one's last duplicate before it, at most."""
+
+
+_MARGIN = 1e-3
+"""What a cosine in float32 may be off by, with room to spare."""
 
 
 @dataclass(slots=True)
@@ -56,7 +61,13 @@ def deduplicate_ranking(
         cache: The vectors that were read to find the items.
     """
     with catalog.reading() as snapshot:
-        profiles = content_profiles(snapshot, space, ranking.items, cache)
+        outlines = _outlines(snapshot, space, ranking.items)
+        short = _single_vectors(snapshot, space, outlines, cache)
+        if len(outlines) == len(ranking.items) and _nothing_near(outlines, short, thresholds):  # as mostly
+            # As far as a longer ranking would not change it.
+            settled = len(ranking.items) if ranking.complete else max(len(ranking.items) - REACH, 0)
+            return Ranking(ranking.items[:settled], ranking.complete)
+        profiles = _profiles(snapshot, space, outlines, short)
         prove = proofs.of(snapshot, {profile.content_id for profile in profiles.values()})
         items, settled = deduplicate(
             ranking.items,
@@ -68,19 +79,50 @@ def deduplicate_ranking(
     return Ranking(items[:settled], ranking.complete)
 
 
-def content_profiles(
-    snapshot: Snapshot, space: SpaceRecord, items: Sequence[RankedItem], cache: VectorCache
+def _outlines(snapshot: Snapshot, space: SpaceRecord, items: Sequence[RankedItem]) -> list[ItemOutline]:
+    """What the items hold, of those that are in the catalog."""
+    known = [
+        ItemOutline(one.item_id, one.content_id, ((one.matched, 1),), one.segment_id)
+        for one in items
+        if one.single and one.matched is not None
+    ]
+    if len(known) == len(items):
+        return known
+    return known + item_outlines(snapshot, space, [one.item_id for one in items if not one.single])
+
+
+def _nothing_near(
+    outlines: Sequence[ItemOutline], short: Mapping[int, Vectors], thresholds: Mapping[Modality, float]
+) -> bool:
+    """Whether it is certain at a glance that no two of these are alike: they have one segment each, and none is near
+    another of its kind."""
+    rows: dict[Modality, list[Vectors]] = {}
+    for outline in outlines:
+        if outline.segment_id is None or outline.segment_id not in short:
+            return False
+        rows.setdefault(outline.counts[0][0], []).append(short[outline.segment_id])
+    if len({outline.content_id for outline in outlines}) < len(outlines):
+        return False
+    for kind, own in rows.items():
+        stacked = np.array(own)
+        cosines = stacked @ stacked.T  # (n, n)
+        np.fill_diagonal(cosines, -1.0)
+        if not cosines.max() < thresholds.get(kind, math.inf) - _MARGIN:
+            return False
+    return True
+
+
+def _profiles(
+    snapshot: Snapshot, space: SpaceRecord, outlines: Sequence[ItemOutline], short: Mapping[int, Vectors]
 ) -> dict[int, ContentProfile]:
-    """Item id -> its content's profile, for those that are in the catalog.
+    """Item id -> its content's profile.
 
     The vectors of long items are read only where there is something to compare them with: another content that holds
     segments of the same modalities.
 
     Args:
-        cache: The vectors that were read to find the items.
+        short: Segment id -> vector, of what has one segment only.
     """
-    outlines = item_outlines(snapshot, space, [one.item_id for one in items])
-    short = _single_vectors(snapshot, space, outlines, cache)
     comparable: dict[tuple[Modality, ...], set[int]] = {}
     for outline in outlines:
         if outline.segment_id not in short:
@@ -88,21 +130,19 @@ def content_profiles(
             comparable.setdefault(modalities, set()).add(outline.content_id)
     to_read = sorted(content for group in comparable.values() if len(group) > 1 for content in group)
     vectors = vectors_by_content(snapshot, space, to_read) if to_read else {}
-    return {
-        outline.item_id: ContentProfile(
-            outline.content_id,
-            {outline.counts[0][0]: short[outline.segment_id][np.newaxis]}
-            if outline.segment_id in short
-            else vectors.get(outline.content_id, {}),
-        )
-        for outline in outlines
-    }
+    made: dict[int, ContentProfile] = {}
+    for outline in outlines:
+        row = None if outline.segment_id is None else short.get(outline.segment_id)
+        own = vectors.get(outline.content_id, {}) if row is None else {outline.counts[0][0]: row[np.newaxis]}
+        made[outline.item_id] = ContentProfile(outline.content_id, own)
+    return made
 
 
 def _single_vectors(
     snapshot: Snapshot, space: SpaceRecord, outlines: Sequence[ItemOutline], cache: VectorCache
 ) -> dict[int, Vectors]:
-    """Segment id -> vector, float32 (dim,), of what has one segment only."""
+    """Segment id -> vector, float32 (dim,), of what has one segment only. `cache`: the vectors that were read to find
+    the items."""
     segment_ids = {outline.segment_id for outline in outlines if outline.segment_id is not None}
     cached = {one: row for one in segment_ids if (row := cache.get(one)) is not None}
     missing = [one for one in segment_ids if one not in cached]

@@ -38,8 +38,11 @@ class FileGroups:
 
     def of(self, items: Sequence[RankedItem]) -> dict[int, tuple[GroupFile, ...]]:
         """Item id -> all files of its group, the lead first; items that are alone are left out."""
+        asked = [one.item_id for one in items if not one.alone]
+        if not asked:
+            return {}
         with self.catalog.reading() as snapshot:
-            known = group_members(snapshot, [one.item_id for one in items], self.modalities, self.filter)
+            known = group_members(snapshot, asked, self.modalities, self.filter)
         return {file.item_id: files for found in known.values() if (files := ordered_group(found)) for file in files}
 
     def group(self, ranking: Ranking) -> Ranking:
@@ -75,7 +78,9 @@ def _group_item(item: RankedItem, files: tuple[GroupFile, ...]) -> RankedItem:
     """An item of one file as one of its group: the lead's path and kind, and what matched in the file."""
     lead = next((file for file in files if file.wanted), files[0])
     paths = (lead.path, *(file.path for file in files if file is not lead))
-    return item._replace(path=lead.path, modality=lead.modality, item_id=lead.item_id, part=item.path, members=paths)
+    made = item._replace(path=lead.path, modality=lead.modality, item_id=lead.item_id, part=item.path, members=paths)
+    # Of the lead nothing is known.
+    return made._replace(content_id=-1, single=False, alone=False)
 
 
 class GroupReranker(Protocol):

@@ -31,7 +31,7 @@ def resolve_hits(
 
 
 def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span, metadata: Metadata) -> Hit:
-    confidence = one.confidence
+    confidence, in_memory = one.confidence, is_media_path(one.path)
     return Hit(
         rank=rank,
         path=_path(one.path),
@@ -52,8 +52,8 @@ def _hit(rank: int, one: RankedItem, level: Callable[[float], Level], span: Span
         duplicates=tuple(map(_path, one.duplicates)),
         members=tuple(map(_path, one.members)),
         part=None if one.part is None else _path(one.part),
-        media_id=media_id(one.path),
-        missing=not is_media_path(one.path) and not os.path.lexists(one.path),
+        media_id=media_id(one.path) if in_memory else None,
+        missing=not in_memory and not os.path.lexists(one.path),
         place=span.place,
         source=span.source,
         box=span.box,

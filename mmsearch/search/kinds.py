@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from mmsearch.calibration import sentence_share
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from mmsearch.types import Modality
 
 OTHER_KIND = 0.05
@@ -67,12 +67,14 @@ ANY_KIND = KindOfAnswer()
 
 def named_kind(text: str) -> KindOfAnswer:
     """The kind that a query of words asks for, if it names one and something beside it."""
+    if not text:
+        return ANY_KIND
     words = " ".join(fold_case(text))
     for modality, stems, pattern in _table():
         # To compile one pattern takes longer than to look for the stems of all.
         if any(stem in words for stem in stems) and (named := _compiled(pattern).fullmatch(words)) is not None:
             return KindOfAnswer(ANSWERED_BY[modality], frozenset(named["kind"].split()))
-    return KindOfAnswer(name=1 - sentence_share(text)) if text else ANY_KIND
+    return KindOfAnswer(name=1 - sentence_share(text))
 
 
 @cache

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmsearch.catalog import Catalog, ListKey
+from mmsearch.catalog.segments import REGION
 from mmsearch.catalog.stored_contents import StoredSegment, segments_of_hit
 from mmsearch.search.query import EmbeddedQuery
 from mmsearch.types import Hit, Modality, Moment
@@ -43,7 +44,8 @@ def with_moments(
             order, confidence = -cosine, None
             if calibrated:
                 key = ListKey(embedded.space.name, modality, segment.modality)
-                order, confidence = -calibrator.logit(key, cosine), calibrator.confidence(key, cosine)
+                counted = calibrator.counted(key, cosine, segment.span.source == REGION)
+                order, confidence = -calibrator.logit(key, counted), calibrator.confidence(key, counted)
             sure = confidence is not None and calibrator.level(confidence) == "sure"
             judged.append((order, sure or segment.segment_id == hit.segment_id, _moment(segment, cosine, confidence)))
         best = min((order for order, _, _ in judged), default=math.inf)

@@ -15,12 +15,13 @@ however deep it is looked for, and pages laid together are the whole list.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mmsearch.calibration import default_level
 from mmsearch.catalog import SpaceRecord
-from mmsearch.catalog.commits import current_commit
+from mmsearch.catalog.commits import CommitState, Outdated, current_commit
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.config import LEARNED
 from mmsearch.core.filters.ast import Filter
@@ -78,24 +79,25 @@ class SearchOptions:
 
 def search(query: QueryLike, options: SearchOptions, context: LibraryContext) -> list[Hit]:
     """One page of results, all of it as of one commit. Raises: as `query.resolve_query` and `query.embed_query`."""
-    return context.unmoved(current_commit, lambda serving: answer_queries([query], options, context, serving)[0])
+    return context.of_one_commit(partial(answer_queries, [query], options, context))[0]
 
 
 def answer_queries(
     queries: Sequence[QueryLike],
     options: SearchOptions,
     context: LibraryContext,
+    commit: CommitState,
     serving: SpaceRecord | None,
 ) -> list[list[Hit]]:
-    """A page of results of each query. Raises: as `search`."""
+    """A page of results of each query, as of a commit, whose space serves. Raises: as `search`; Outdated."""
     resolved = [resolve_query(query, context, serving) for query in queries]
     for query in resolved:
         require_mode(options.mode, query_text(query))
     if options.mode == "keyword":
-        return [_answer(_Request(query, options, context, serving, None)) for query in resolved]
+        return [_answer(query, options, context, commit, serving) for query in resolved]
     embedded = embed_for_search(resolved, context, serving)
     return [
-        _answer(_Request(query, options, context, serving, one)) for query, one in zip(resolved, embedded, strict=True)
+        _answer(query, options, context, commit, serving, one) for query, one in zip(resolved, embedded, strict=True)
     ]
 
 
@@ -103,35 +105,50 @@ def answer_queries(
 class _Request:
     """What the stages of one search are made for."""
 
-    query: Query
     options: SearchOptions
     context: LibraryContext
     serving: SpaceRecord | None
     embedded: EmbeddedQuery | None
     """None where words stand alone."""
 
-    @property
-    def text(self) -> str:
-        """The query's words; empty if it isn't just words."""
-        return query_text(self.query)
+    text: str
+    """The query's words; empty if it isn't just words."""
+    kind: KindOfAnswer
+    """What they say of the kind of its answers."""
+    own_items: Mapping[int, bytes]
+    """Item id -> path, of the items that are the query: no answers to it."""
 
-    @property
-    def kind(self) -> KindOfAnswer:
-        """What they say of the kind of its answers."""
-        kind, searched = named_kind(self.text), set(self.options.modalities or ())
-        return replace(kind, alone=searched.pop()) if len(searched) == 1 else kind
+    @classmethod
+    def of(
+        cls,
+        query: Query,
+        options: SearchOptions,
+        context: LibraryContext,
+        serving: SpaceRecord | None,
+        embedded: EmbeddedQuery | None,
+    ) -> "_Request":
+        text, searched = query_text(query), set(options.modalities or ())
+        kind = named_kind(text)
+        if len(searched) == 1:
+            kind = replace(kind, alone=searched.pop())
+        stored = [part.value for part in query.parts if isinstance(part.value, StoredVector)]
+        own = {value.item_id: os.fsencode(value.path) for value in stored}
+        return cls(options, context, serving, embedded, text, kind, own)
 
-    @property
-    def own_items(self) -> dict[int, bytes]:
-        """Item id -> path, of the items that are the query: no answers to it."""
-        values = [part.value for part in self.query.parts if isinstance(part.value, StoredVector)]
-        return {value.item_id: os.fsencode(value.path) for value in values}
 
-
-def _answer(request: _Request) -> list[Hit]:
-    # Lists are searched at what is committed by then; if that is later, `unmoved` has it all made anew.
-    with request.context.catalog().hold():
-        return _page(request)
+def _answer(
+    query: Query,
+    options: SearchOptions,
+    context: LibraryContext,
+    commit: CommitState,
+    serving: SpaceRecord | None,
+    embedded: Callable[[], EmbeddedQuery] | None = None,
+) -> list[Hit]:
+    catalog = context.catalog()
+    with catalog.hold():
+        if catalog.read(current_commit) != commit:
+            raise Outdated
+        return _page(_Request.of(query, options, context, serving, embedded() if embedded else None))
 
 
 def _page(request: _Request) -> list[Hit]:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +65,21 @@ class EmbeddedQuery:
 
 def embed_for_search(
     queries: Sequence[Query], context: LibraryContext, serving: SpaceRecord | None
-) -> list[EmbeddedQuery]:
-    """Queries as vectors of the space that serves. Raises: as `embed_queries`, LibraryEmpty."""
+) -> list[Callable[[], EmbeddedQuery]]:
+    """Queries as vectors of the space that serves; each with what is read for it when it is answered.
+
+    Raises: as `embed_queries`, LibraryEmpty.
+    """
     space, record = context.serving(serving)
     vectors = embed_queries(queries, space, lambda: context.query_decoding(record))
     rows = [vectors[row : row + 1] for row in range(len(queries))]
     lists: SearchedLists = context.indexes(record)
     views = [lists] if len(queries) == 1 else QueryBatch(lists, vectors).views()
-    return [
-        EmbeddedQuery(row, record, view, context.calibrator(query, row, space))
-        for query, row, view in zip(queries, rows, views, strict=True)
-    ]
+
+    def embedded(query: Query, row: Vectors, view: SearchedLists) -> EmbeddedQuery:
+        return EmbeddedQuery(row, record, view, context.calibrator(query, row, space))
+
+    return [partial(embedded, *one) for one in zip(queries, rows, views, strict=True)]
 
 
 def embed_query(query: Query, space: Space, pool: Callable[[], DecodePool]) -> Vectors:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mmsearch.core import vault
 from mmsearch.core.arguments import checked
+from mmsearch.core.memory_files import memory_folder
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Modality, PillowImage, Sound
@@ -30,7 +32,8 @@ def query_file(modality: Modality, value: Any) -> Iterator[Path]:
         yield path
         return
     # No TemporaryDirectory: a forked child that ends would take its parent's away.
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    within = memory_folder() if vault.any_unlocked() else None
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=within))
     try:
         path = folder / f"query-{modality}"
         if isinstance(value, bytes | bytearray | memoryview):

@@ -33,6 +33,12 @@ class RankedItem(NamedTuple):
     duplicates: tuple[bytes, ...] = ()
     members: tuple[bytes, ...] = ()
     part: bytes | None = None
+    content_id: int = -1
+    """Below 0: not known."""
+    alone: bool = False
+    """Whether it is known to be in no file group."""
+    single: bool = False
+    """Whether its content is known to have this segment and no other."""
     lift: float = 0.0
     """Of what words brought: what they add to the log-odds of what the item means (`search.word_evidence`)."""
 

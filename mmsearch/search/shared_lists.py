@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mmsearch.catalog import ListKey
 from mmsearch.core.filters.ast import Filter
+from mmsearch.indexing.owners import Owners
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.types import Neighbours, Vectors
 
@@ -28,6 +29,8 @@ class SearchedLists(Protocol):
     ) -> Found: ...
 
     def sizes(self, modalities: Collection[str] | None = None) -> dict[ListKey, int]: ...
+
+    def owners(self, key: ListKey) -> Owners | None: ...
 
 
 class QueryBatch:
@@ -76,3 +79,6 @@ class _QueryView:
 
     def sizes(self, modalities: Collection[str] | None = None) -> dict[ListKey, int]:
         return self._lists.sizes(modalities)
+
+    def owners(self, key: ListKey) -> Owners | None:
+        return self._lists.owners(key)

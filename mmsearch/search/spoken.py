@@ -6,7 +6,8 @@ from itertools import combinations
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.extractions import lines_of_items
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
+from mmsearch.core.spoken_numbers import with_numbers
 from mmsearch.search.word_evidence import rarity
 from mmsearch.types import Hit, TextLine
 
@@ -41,7 +42,7 @@ def _is_said(hit: Hit) -> bool:
 
 def _narrowed(hit: Hit, weights: Mapping[str, float], lines: Sequence[TextLine]) -> Hit:
     own = _lines_within(hit, lines)
-    words = [set(fold_case(line.text)) for line in own]
+    words = [set(fold_case(" ".join(with_numbers(line.text, line.language)))) for line in own]
     best, chosen = 0.0, None
     for first, end in combinations(range(len(own) + 1), 2):
         held = set().union(*words[first:end])

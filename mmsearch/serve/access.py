@@ -181,4 +181,7 @@ class Access:
         if held is None:
             return None
         rights = self._owner.rights if held.scope == "manage" else frozenset[Right](("search",))
+        if held.filter is not None:
+            # A job takes in what no filter has met yet.
+            rights -= {"manage"}
         return Caller(held.name, rights, held.filter)

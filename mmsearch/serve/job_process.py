@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from mmsearch.core import vault
 from mmsearch.core.config import Settings, own_process
 from mmsearch.core.manners import bound_process
 from mmsearch.errors import MmsearchError
@@ -55,11 +56,14 @@ def as_opened(library: Library) -> Told:
     """What opens the same library in another process, with the same settings and the same trust."""
     return {
         "path": os.fspath(library.path), "settings": asdict(library.settings), "space": library._space,
-        "trusted": sorted(library._context.trust.named),
+        "trusted": sorted(library._context.trust.named), "key": vault.handed_over(library.path),
     }  # fmt: skip
 
 
-def _opened(path: str, settings: dict[str, Any], space: str | None, trusted: list[str]) -> Library:
+def _opened(
+    path: str, settings: dict[str, Any], space: str | None, trusted: list[str], key: str | None = None
+) -> Library:
+    vault.take_over(Path(path), key)
     library = Library(Path(path), Settings(**settings), space, trusted)
     # As an ingest in a shell: behind what serves, and in no more cores than it may have.
     bound_process(library.settings.jobs, library.settings.nice)

@@ -41,13 +41,14 @@ class RestrictedLibraries:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._lock = threading.Lock()
-        self._known: dict[str, Library] = {}
+        self._known: dict[tuple[str, bool], Library] = {}
 
     def of(self, caller: Caller) -> Library:
         """The caller's."""
         if caller.within is None:
             return self._library
+        asked = caller.within, "tag" in caller.rights
         with self._lock:
-            if caller.within not in self._known:
-                self._known[caller.within] = self._library.only(caller.within)
-            return self._known[caller.within]
+            if asked not in self._known:
+                self._known[asked] = self._library.only(caller.within, tagging=asked[1])
+            return self._known[asked]

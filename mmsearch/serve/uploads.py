@@ -16,6 +16,8 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from mmsearch import Library
+from mmsearch.core import vault
+from mmsearch.core.memory_files import memory_folder
 from mmsearch.core.paths import TEMPORARY
 from mmsearch.errors import BodyTooLarge, MmsearchError, UnknownName
 from mmsearch.serve.options import ServeLimits
@@ -56,7 +58,8 @@ class Uploads:
         self._lock = threading.Lock()
         self._known: dict[str, Upload] = {}
         sweep_left_behind()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        within = memory_folder() if vault.is_encrypted(library.path / vault.HEADER) else None
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=within))
         self._in_use = FileLock(self.folder / LOCK)
         self._in_use.acquire()
 

@@ -216,7 +216,7 @@ def train_adapter(
     """
     _, record = context.base()
     base = find_open_clip(record.target)
-    device, dtype = resolve(context.settings.device, context.settings.precision)
+    device, dtype = resolve(context.settings.devices[0], context.settings.precision)
     task = AdapterTask(Towers(base, low, recipe.seed), WordPicturePairs(**folder.data()), recipe.loss, device)
     half = dtype if device.type == "cuda" and dtype != torch.float32 else None
     fitted = fit_task(task, recipe, keep=folder.path / CHECKPOINT, device=device, half=half, on_epoch=on_epoch)

@@ -298,7 +298,7 @@ class LibraryTraining:
             replay = {m: arrays.pop(f"replay.{m}") for m in shape.modalities}
             tested = arrays.pop("tested", np.empty((0, 2), np.int64))
             examples = PairExamples(**arrays)
-        device, dtype = resolve(self._context.settings.device, self._context.settings.precision)
+        device, dtype = resolve(self._context.settings.devices[0], self._context.settings.precision)
         task = ProjectionTask(shape, examples, replay, recipe.loss, recipe.seed, device)
         half = dtype if device.type == "cuda" and dtype != torch.float32 else None
         keep = folder.path / CHECKPOINT

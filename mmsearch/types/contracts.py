@@ -76,6 +76,8 @@ class Windowing:
     """Frames of a clip, at most."""
     clip_side: int = 0
     """Pixels of the shorter side of a clip's frames; 0: as of pictures."""
+    clip_sound: bool = False
+    """Whether a clip comes with its sound, for spaces that see and hear it as one."""
     page_side: int = 0
     """Pixels of the shorter side of a document's page as a picture, for spaces that read such; 0: pages are words."""
     shots: int = 0
@@ -142,6 +144,8 @@ class Segment:
     thing is told without it."""
     title: str | None = None
     """Of the document that a text is of."""
+    sound: NDArray[np.float32] | None = None
+    """Of a clip, where the space wants it and there is any: float32 (samples,) mono in [-1, 1] at `rate` Hz."""
 
 
 Metadata: TypeAlias = dict[str, Any]

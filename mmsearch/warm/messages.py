@@ -25,8 +25,14 @@ NAMES = frozenset(
 )  # fmt: skip
 """With PREFIXES: variables that may change an answer. They must be as the warm process found them."""
 
-TOLD_OTHERWISE = frozenset(("MMSEARCH_LIBRARY", "MMSEARCH_WARM", "PYTHONSTARTUP", "HF_HUB_DISABLE_TELEMETRY"))
-"""Which library it is, both sides find out by themselves; the last one is set by each command (`own_process`)."""
+TOLD_OTHERWISE = frozenset(
+    (
+        "MMSEARCH_LIBRARY", "MMSEARCH_WARM", "PYTHONSTARTUP", "HF_HUB_DISABLE_TELEMETRY", "MMSEARCH_PASSPHRASE",
+        "MMSEARCH_PASSPHRASE_FD", "MMSEARCH_NEW_PASSPHRASE",
+    )
+)  # fmt: skip
+"""Which library it is, both sides find out by themselves; HF_... is set by each command (`own_process`); secrets go to
+no other process."""
 
 TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE",
             "TTY_INTERACTIVE", "COLUMNS", "LINES", "TMUX")  # fmt: skip

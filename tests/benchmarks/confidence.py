@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import NormalDist
@@ -47,6 +48,8 @@ from tests.benchmarks.confidence_figures import (
 )
 from tests.benchmarks.confidence_fit import (
     AT_MOST_0,
+    FACTS,
+    OF_REGIONS,
     confidences,
     features,
     fit_pair,
@@ -54,9 +57,10 @@ from tests.benchmarks.confidence_fit import (
     on_scale,
     oracle,
     regression,
+    usual,
     weights_of,
 )
-from tests.benchmarks.confidence_questions import TINY, Asker, Question, column
+from tests.benchmarks.confidence_questions import OF_PICTURES, OF_WORDS, TINY, Asker, Question, column
 
 TARGET = Path(neutral.__file__).with_name("answers.json")
 
@@ -80,29 +84,36 @@ LEVELLED = ((("text", "image"), "photos by objects"), (("text", "image"), "photo
 """Whose first hits for what is absent say from where on a hit is likely, or sure; each kind alike."""
 
 
-def asked(shared: Path, sounds: Path, embedder: data.Embedder, words: Any) -> tuple[list[Question], dict[str, Any]]:
-    """All questions, and a collection of each modality."""
-    dev = shared / "dev"
+LEVELLED_ALONE = {
+    ("text", "image"): ("photos by objects", "photos by captions"),
+    (TRANSLATED, "image"): ("photos by translated objects", "photos by translated captions"),
+}
+"""What says so of names, and of sentences, in words of the language and in others."""
+
+
+def asked(
+    shared: Path, sounds: Path, embedder: data.Embedder, words: Any, *, before: bool
+) -> tuple[list[Question], dict[str, Any]]:
+    """All questions, and a collection of each modality. `before`: whether to say what was said before."""
+    dev, asker = shared / "dev", partial(Asker, neutral=words, before=before)
     photos, coco = data.flickr(shared / "flickr8k", embedder), data.coco(dev, embedder)
     notes, heard = data.notes(photos, embedder), data.sounds(dev, sounds, embedder)
     found: list[Question] = []
-    found += Asker(photos, words).things("photos by objects", embedder)
-    found += Asker(photos, words).sentences("photos by captions", embedder)
-    found += Asker(coco, words).things("COCO by objects", embedder)
-    found += Asker(coco, words).sentences("COCO by captions", embedder)
-    found += Asker(data.stamps(dev, embedder), words).things("stamps by name", embedder)
-    found += Asker(data.objects_translated(photos), words).things("photos by translated objects", embedder)
-    found += Asker(data.translated(shared / "flickr8k", photos), words).sentences(
-        "photos by translated captions", embedder
-    )
-    found += Asker(data.stamps_translated(data.stamps(dev, embedder), dev), words).things(
+    found += asker(photos).things("photos by objects", embedder)
+    found += asker(photos).sentences("photos by captions", embedder)
+    found += asker(coco).things("COCO by objects", embedder)
+    found += asker(coco).sentences("COCO by captions", embedder)
+    found += asker(data.stamps(dev, embedder)).things("stamps by name", embedder)
+    found += asker(data.objects_translated(photos)).things("photos by translated objects", embedder)
+    found += asker(data.translated(shared / "flickr8k", photos)).sentences("photos by translated captions", embedder)
+    found += asker(data.stamps_translated(data.stamps(dev, embedder), dev)).things(
         "stamps by translated names", embedder
     )
-    found += Asker(heard, words).things("sounds by name", embedder)
-    found += Asker(notes, words).things("notes by objects", embedder)
-    found += Asker(notes, words).sentences("notes by captions", embedder)
-    found += Asker(photos, words).examples("photos by photos")
-    found += Asker(heard, words).examples("sounds by sounds")
+    found += asker(heard).things("sounds by name", embedder)
+    found += asker(notes).things("notes by objects", embedder)
+    found += asker(notes).sentences("notes by captions", embedder)
+    found += asker(photos).examples("photos by photos")
+    found += asker(heard).examples("sounds by sounds")
     named = data.stamps_translated(data.stamps(dev, embedder), dev)
     foreign = embedder.words(f"{named.name}-things", [thing.name for thing in named.things])
     return found, {"image": photos, "audio": heard, "text": notes, TRANSLATED: foreign}
@@ -125,15 +136,20 @@ def background(query: str, segment: str, words: Any, collections: dict[str, Any]
     queries = collections[query].items.vectors[::4] if queries is None else queries
     scores = np.arctanh(np.clip(queries @ segments.T, -0.999, 0.999))
     low, high = (round(float(value), 4) for value in np.quantile(scores, (0.5, 0.95)))
-    if query not in ("text", TRANSLATED):
+    of_words, regions = query in ("text", TRANSLATED), segment == "image"
+    if not of_words and (query, segment) != ("image", "image"):
         return PairBackground(low, round(high - low, 4))
     hub = segments @ words.mean(axis=0)
-    return PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+    known = PairBackground(low, round(high - low, 4), 0.0, round(float(hub.mean()), 4), round(float(hub.std()), 4))
+    return known._replace(discount=(OF_WORDS if of_words else OF_PICTURES) * regions)
 
 
-def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> dict[str, Any]:
-    """What `answers.json` holds, but for the encoders' identities."""
+def fit(
+    questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground], mixed: Sequence[Question] = ()
+) -> dict[str, Any]:
+    """What `answers.json` holds, but for the encoders' identities. `mixed`: questions that but count for the levels."""
     by_kind = {pair: [one for one in questions if one.kind in kinds] for pair, kinds in KINDS.items()}
+    backgrounds = {pair: usual(by_kind.get(pair, ()), known) for pair, known in backgrounds.items()}
     models = {pair: fit_pair(some, backgrounds[pair]) for pair, some in by_kind.items()}
     # Of pairs that weren't fitted: all of these at once, each by its own standard score.
     words = [pair for pair in KINDS if pair[0] == "text"]
@@ -141,9 +157,11 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     inputs[:, AT_MOST_0] = 0
     right = np.concatenate([column(by_kind[pair], "right") for pair in words])
     weights = np.concatenate([weights_of(by_kind[pair]) for pair in words]) / len(words)
+    # What is said of regions is not known of another space's.
+    inputs[:, OF_REGIONS] = 0
     other = [round(value, 3) for value in regression(inputs, right, weights, AT_MOST_0).tolist()]
     rival = round(float(np.mean([models[pair].background.rival for pair in words])), 3)
-    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:4]), AnswerWeights(*other[4:]))
+    unfitted = AnswerModel(PairBackground(0, 1), AnswerWeights(*other[:FACTS]), AnswerWeights(*other[FACTS:]))
     pairs = []
     for (query, segment), known in backgrounds.items():
         model = models.get((query, segment)) or replace(unfitted, background=known._replace(rival=rival))
@@ -151,11 +169,23 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
             model = on_scale(models["text", segment], known)
         pairs.append({"query": query, "segment": segment, "background": list(model.background),
                       "name": list(model.name), "sentence": list(model.sentence)})  # fmt: skip
-    absent = [
-        logits([one for one in questions if one.kind == kind and not one.present], models[pair])
-        for pair, kind in LEVELLED
-    ]
-    # A normal distribution through the two quantiles that the default of `false_accepts` asks for.
+
+    def of_absent(pair: tuple[str, str], kind: str) -> Numbers:
+        return logits([one for one in chain(questions, mixed) if one.kind == kind and not one.present], models[pair])
+
+    for one in pairs:
+        if kinds := LEVELLED_ALONE.get((one["query"], one["segment"])):
+            one["absent"] = [through([of_absent((one["query"], one["segment"]), kind)]) for kind in kinds]
+    return {
+        "pairs": pairs,
+        "other": {"name": other[:4], "sentence": other[FACTS : FACTS + 4], "rival": rival},
+        "absent": through([of_absent(*one) for one in LEVELLED]),
+    }
+
+
+def through(absent: Sequence[Numbers]) -> list[float]:
+    """Mean and deviation of a normal distribution through the two quantiles that the default of `false_accepts` asks
+    for, of log-odds of first hits for what is absent; of several kinds on average."""
     certain, likely = (
         float(np.mean([np.quantile(some, 1 - share) for some in absent]))
         for share in (DEFAULT_FALSE_ACCEPTS, LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
@@ -163,12 +193,7 @@ def fit(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBa
     normal = NormalDist()
     ends = normal.inv_cdf(1 - DEFAULT_FALSE_ACCEPTS), normal.inv_cdf(1 - LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
     spread = (certain - likely) / (ends[0] - ends[1])
-    mean = certain - spread * ends[0]
-    return {
-        "pairs": pairs,
-        "other": {"name": other[:4], "sentence": other[4:], "rival": rival},
-        "absent": [round(mean, 3), round(spread, 3)],
-    }
+    return [round(certain - spread * ends[0], 3), round(spread, 3)]
 
 
 def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]
@@ -177,21 +202,28 @@ def cross_fitted(questions: Sequence[Question], backgrounds: dict[tuple[str, str
 
     Each half is said by what the other half taught, so no class is fitted and reported."""
     parts: dict[str, list[tuple[list[Question], Numbers, Numbers]]] = {}
-    limits = []
+    limits: dict[str, list[tuple[float, float]]] = {}
     for fold in (0, 1):
-        taught = fit([one for one in questions if one.fold == fold and not one.mixed], backgrounds)
-        fitted: FittedAnswers = parse_answers(taught)
-        limits.append(tuple(fitted.levels(0.05)))
+        own, mixed = ([one for one in questions if one.fold == fold and one.mixed is also] for also in (False, True))
+        fitted: FittedAnswers = parse_answers(fit(own, backgrounds, mixed))
         for pair, kinds in KINDS.items():
             for kind in kinds:
                 some = [one for one in questions if one.kind == kind and one.fold != fold]
                 other = AnswerModel(backgrounds[pair]._replace(rival=fitted.other_rival), *fitted.other)
                 both = confidences(some, fitted.pairs[pair]), confidences(some, other)
                 parts.setdefault(kind, []).append((some, *both))
-    likely, certain = np.mean(limits, axis=0).tolist()
+                limits.setdefault(kind, []).append(levels_of(fitted, pair, some))
     for kind, halves in parts.items():
         yield (kind, [one for some, _, _ in halves for one in some], np.concatenate([sure for _, sure, _ in halves]),
-               np.concatenate([other for _, _, other in halves]), (likely, certain))  # fmt: skip
+               np.concatenate([other for _, _, other in halves]),
+               (float(np.mean([likely for likely, _ in limits[kind]])),
+                float(np.mean([certain for _, certain in limits[kind]]))))  # fmt: skip
+
+
+def levels_of(fitted: FittedAnswers, pair: tuple[str, str], questions: Sequence[Question]) -> tuple[float, float]:
+    """Where a hit of these questions is likely, and sure, as of their usual length."""
+    sentence = float(column(questions, "sentence").mean()) if len(questions) else 0.0
+    return tuple(fitted.levels(DEFAULT_FALSE_ACCEPTS, (pair[0], "image"), sentence))
 
 
 COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "right sure", "right unlikely",
@@ -200,7 +232,8 @@ COLUMNS = ("questions", "right", "false rejects", "of all present", "AUROC", "ri
 
 def tables(questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]) -> Iterator[str]:
     reported = list(cross_fitted(questions, backgrounds))
-    yield f"Likely from {reported[0][4][0]:.3f}, sure from {reported[0][4][1]:.3f}.\n"
+    said = (f"{kind} {likely:.3f} and {certain:.3f}" for kind, _, _, _, (likely, certain) in reported)
+    yield f"Likely and sure from: {', '.join(said)}.\n"
     others = ("AUROC before", "AUROC unfitted", "ECE unfitted", "AUROC ceiling", "false rejects ceiling")
     yield "| | " + " | ".join([*COLUMNS, *others]) + " |"
     yield "|---" * (len(COLUMNS) + len(others) + 1) + "|"
@@ -269,29 +302,22 @@ def of_few(
     few: Sequence[Question], questions: Sequence[Question], backgrounds: dict[tuple[str, str], PairBackground]
 ) -> Iterator[str]:
     """What is said in libraries of a few items, each fold by weights of the other."""
-    names = (
-        "items",
-        "questions",
-        "right",
-        "right sure",
-        "right unlikely",
-        "wrong sure",
-        "absent sure",
-        "absent likely+",
-    )
-    yield "\n| | " + " | ".join(names) + " |"
-    yield "|---" * (len(names) + 1) + "|"
-    fitted = [parse_answers(fit([one for one in questions if one.fold == fold and not one.mixed], backgrounds))
-              for fold in (0, 1)]  # fmt: skip
+    yield "\n| | " + " | ".join(OF_FEW) + " |"
+    yield "|---" * (len(OF_FEW) + 1) + "|"
+    folds = [[[one for one in questions if one.fold == fold and one.mixed is also] for also in (False, True)]
+             for fold in (0, 1)]  # fmt: skip
+    fitted = [parse_answers(fit(own, backgrounds, mixed)) for own, mixed in folds]
     pairs = {kind: pair for pair, kinds in KINDS.items() for kind in kinds}
     for kind in dict.fromkeys(one.kind for one in few):
         for size in TINY:
             parts = []
             for fold, known in enumerate(fitted):
                 some = [one for one in few if (one.kind, one.size) == (kind, size) and one.fold != fold]
-                sure, levels = confidences(some, known.pairs[pairs[kind]]), known.levels(DEFAULT_FALSE_ACCEPTS)
+                sure, (from_likely, from_sure) = (
+                    confidences(some, known.pairs[pairs[kind]]), levels_of(known, pairs[kind], some)
+                )  # fmt: skip
                 present, right = column(some, "present") > 0, column(some, "right") > 0
-                parts.append((present, right, sure >= levels.sure, sure >= levels.likely))
+                parts.append((present, right, sure >= from_sure, sure >= from_likely))
             present, right, certain, likely = (np.concatenate(some) for some in zip(*parts, strict=True))
             shares = (certain[right], ~likely[right], certain[present & ~right], certain[~present], likely[~present])
             cells = [f"{size}", f"{len(right)}", f"{right[present].mean():.3f}"]
@@ -326,7 +352,7 @@ def main(arguments: Sequence[str]) -> int:
     space = registry.load_part("spaces", given.space)("cpu")
     words = neutral.neutral_vectors(space)["text"]
     embedder = data.Embedder(space, given.cache)
-    questions, collections = asked(given.shared.resolve() / "data", given.sounds, embedder, words)
+    questions, collections = asked(given.shared.resolve() / "data", given.sounds, embedder, words, before=not given.fit)
     modalities = ("text", "image", "audio")
     backgrounds = {
         (query, segment): background(query, segment, words, collections)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmsearch.calibration.answers import (
+    COMMON_SPREAD,
     RIVAL_SHARE,
     AnswerModel,
     AnswerWeights,
@@ -14,7 +15,7 @@ from mmsearch.calibration.answers import (
     rival_level,
 )
 from tests.benchmarks.confidence_figures import Numbers
-from tests.benchmarks.confidence_questions import Question, column
+from tests.benchmarks.confidence_questions import OF_PICTURES, Question, column
 
 SHARES = {
     "photos by objects": 3.0, "photos by captions": 3.0, "photos by translated objects": 3.0,
@@ -23,16 +24,28 @@ SHARES = {
 """How much a kind of question weighs beside others of its pair of encoders; 1 if nothing is said."""
 
 PENALTY = 1e-5
-AT_MOST_0 = (2, 3, 6, 7)
+FACTS = 7
+"""Columns of `features` of a name, and as many of a sentence."""
+AT_MOST_0 = (2, 3, 4, FACTS + 2, FACTS + 3, FACTS + 4)
 """Columns of `features` that can but take from a confidence."""
+OF_REGIONS = (4, 5, 6, FACTS + 4, FACTS + 5, FACTS + 6)
+"""Those of pictures with regions."""
 
 
 def features(questions: Sequence[Question], background: PairBackground) -> Numbers:
-    """(n, 8): 1, score less the rival's share, hubness, and what suits best, of a name, and of a sentence."""
+    """(n, 14): 1, score less the rival's share, hubness, what suits best, region, common, company, of a name, and of a
+    sentence. The last three are 0 but where pictures have regions; and company where no picture asks."""
     hub = (column(questions, "hubness") - background.hubness) / background.hubness_spread
     lead = standard(questions, "score", background) - RIVAL_SHARE * rivals(questions, background)
-    of_words = background.hubness_spread != 1
-    basic = np.stack([np.ones(len(hub)), lead, hub * of_words, standard(questions, "words", background) * of_words], 1)
+    of_words, regions = background.hubness_spread != 1, background.discount > 0
+    region, common = column(questions, "region"), column(questions, "common")
+    near = standard(questions, "company", background) - background.company
+    near[column(questions, "company") <= -1] = 0
+    basic = np.stack([
+        np.ones(len(hub)), lead, hub * of_words, standard(questions, "words", background) * of_words,
+        region * regions, (common - background.common) / COMMON_SPREAD * regions,
+        near * (background.discount == OF_PICTURES),
+    ], 1)  # fmt: skip
     sentence = column(questions, "sentence")[:, np.newaxis]
     if sentence.max() < 1:  # half sentences say nothing of whole ones
         sentence = 0 * sentence
@@ -81,16 +94,24 @@ def fit_pair(questions: Sequence[Question], background: PairBackground) -> Answe
     inputs = features(questions, background)
     found = regression(inputs, column(questions, "right"), weights_of(questions), AT_MOST_0)
     rounded = [round(value, 3) for value in found.tolist()]
-    name, sentence = AnswerWeights(*rounded[:4]), AnswerWeights(*rounded[4:])
+    name, sentence = AnswerWeights(*rounded[:FACTS]), AnswerWeights(*rounded[FACTS:])
     if not sentence.score:  # no sentence was asked
         sentence = name
     weights = weights_of(questions)
-    rival, words = (
-        round(float(np.average(values, weights=weights)), 3)
-        for values in (rivals(questions, background), standard(questions, "words", background))
-    )
+    known = (rivals(questions, background), standard(questions, "words", background), column(questions, "region"))
+    rival, words, region = (round(float(np.average(values, weights=weights)), 3) for values in known)
     words *= bool(name.words or sentence.words)
-    return AnswerModel(background._replace(rival=rival, words=words), name, sentence)
+    region *= background.discount > 0
+    return AnswerModel(background._replace(rival=rival, words=words, region=region), name, sentence)
+
+
+def usual(questions: Sequence[Question], background: PairBackground) -> PairBackground:
+    """With what queries and the segments in place `COMPANY` usually score, where that counts."""
+    if not background.discount:
+        return background
+    near = standard([one for one in questions if one.company > -1], "company", background)
+    common = float(column(questions, "common").mean())
+    return background._replace(common=round(common, 4), company=round(float(near.mean()), 3))
 
 
 def on_scale(model: AnswerModel, background: PairBackground) -> AnswerModel:
@@ -113,16 +134,22 @@ def confidences(questions: Sequence[Question], model: AnswerModel) -> Numbers:
 def logits(questions: Sequence[Question], model: AnswerModel) -> Numbers:
     rivals_of = rivals(questions, model.background).tolist()
     return np.array([
-        model.logit(one.score, one.sentence, ListFacts(rival, one.hubness, one.words))
+        model.logit(one.score, one.sentence, ListFacts(rival, one.hubness, one.words, *_of_regions(one, model)))
         for one, rival in zip(questions, rivals_of, strict=True)
     ])  # fmt: skip
+
+
+def _of_regions(one: Question, model: AnswerModel) -> tuple[bool, float, float | None] | tuple[()]:
+    """What a search says of a list with regions."""
+    return (one.region, one.common, one.company if one.company > -1 else None) if model.uses_regions else ()
 
 
 def oracle(questions: Sequence[Question]) -> Numbers:
     """Boosted trees from the same facts, each half of the classes by the other half's trees: what is to be had."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    inputs = np.stack([column(questions, name) for name in ("score", "rival", "hubness", "words", "sentence")], axis=1)
+    names = ("score", "rival", "hubness", "words", "region", "common", "company", "sentence")
+    inputs = np.stack([column(questions, name) for name in names], axis=1)
     fold, mixed, right = (column(questions, name) for name in ("fold", "mixed", "right"))
     weights, found = weights_of(questions) * len(questions), np.zeros(len(questions))
     for one in (0, 1):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration import ListCalibration, fit_null, null_distribution
-from mmsearch.calibration.answers import RIVAL, SUITING, sentence_share
+from mmsearch.calibration.answers import COMPANY, RIVAL, SUITING, sentence_share
 from mmsearch.types import Vectors
 from tests.benchmarks.confidence_data import Collection, Embedder, Mask
 
@@ -31,14 +31,17 @@ TINY_SENTENCES = 200
 SENTENCES = 1000
 """Captions that are asked, at most."""
 
+OF_WORDS, OF_PICTURES = 0.04, 0.1
+"""What is taken off the score of a photo's region, in Fisher's z, where words or a picture ask."""
+
 
 class Drawn(NamedTuple):
     """Some files of a collection as a library."""
 
     held: Mask
     mixed: bool
-    calibration: ListCalibration
-    """What the confidence before this one is made of."""
+    calibration: ListCalibration | None
+    """What the confidence before this one is made of, where it is wanted."""
 
 
 class Question(NamedTuple):
@@ -58,7 +61,7 @@ class Question(NamedTuple):
     right: bool
     """Whether the first hit is one."""
     score: float
-    """Its cosine."""
+    """Its cosine, as it counts: of a region less than it is."""
     hubness: float
     rival: float
     """Cosine of the list's segment at the place `answers.RIVAL`; -1 if it is shorter."""
@@ -66,18 +69,34 @@ class Question(NamedTuple):
     """Of the list, `answers.RIVAL` at most."""
     words: float
     """Mean cosine of the hit with the `answers.SUITING` neutral words that suit it best."""
+    region: bool
+    """Whether it is a region."""
+    common: float
+    """Mean cosine of the query with neutral words."""
+    company: float
+    """As it counts, the cosine of the segment in place `answers.COMPANY` of the first `answers.RIVAL`; -1 if there is
+    none."""
     sentence: float
     family_wise: float
     """The confidence before this one: how sure it is that nothing unrelated scores as high."""
 
 
+UNASKED = (0.0, 0.0, 0.0, 0, 0.0, False, 0.0, 0.0, 0.0, 0.0)
+"""Of a question that was not asked yet, all from `score` on."""
+
+
 class Asker:
     """Asks one collection."""
 
-    def __init__(self, collection: Collection, neutral: Vectors, seed: int = 0) -> None:
+    def __init__(self, collection: Collection, neutral: Vectors, seed: int = 0, *, before: bool = True) -> None:
+        """`before`: whether the confidence before this one is wanted, too, which takes most of the time."""
         self.collection = collection
+        self._before = before
         self._neutral = neutral
         self._firsts = np.flatnonzero(np.diff(collection.items.owners, prepend=-1))
+        # Of the few photos that the decoder cuts, too, all but the first piece.
+        self._regions = np.full(len(collection.items.owners), collection.modality == "image")
+        self._regions[self._firsts] = False
         named = collection.items.vectors @ neutral.T
         self._hubness = named.mean(axis=1)
         self._words = np.partition(named, -SUITING, axis=1)[:, -SUITING:].mean(axis=1)
@@ -97,7 +116,7 @@ class Asker:
                     asked = [(words, vectors[words]) for words in thing.phrasings]
                     yield from self._ask(
                         asked, held, thing.there, library.calibration,
-                        Question(kind, thing.name, number % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0, 0, 0),
+                        Question(kind, thing.name, number % 2, 0, library.mixed, present, False, *UNASKED),
                     )  # fmt: skip
 
     def sentences(self, kind: str, embedder: Embedder) -> Iterator[Question]:
@@ -146,7 +165,7 @@ class Asker:
                     held[self._random.choice(others, size - present, replace=False)] = True
                     held[self._random.choice(answers, int(present))] = True
                     calibration = self._measured(self.collection.items.vectors[held[self.collection.items.owners]])
-                    question = Question(kind, name, fold, 0, True, present, False, 0, 0, 0, 0, 0, 0, 0)
+                    question = Question(kind, name, fold, 0, True, present, False, *UNASKED)
                     yield from self._ask(asked, held, known[0], calibration, question)
 
     def _about(
@@ -161,7 +180,7 @@ class Asker:
             for present, kept in ((True, held), (False, unrelated)):
                 if (present and not (kept & answers).any()) or not kept.any():
                     continue
-                question = Question(kind, str(item), item % 2, 0, library.mixed, present, False, 0, 0, 0, 0, 0, 0, 0)
+                question = Question(kind, str(item), item % 2, 0, library.mixed, present, False, *UNASKED)
                 yield from self._ask([asked], kept, answers, library.calibration, question)
 
     def _shared(self, said: frozenset[str]) -> Mask:
@@ -186,36 +205,44 @@ class Asker:
         vectors = self.collection.items.vectors[held[self.collection.items.owners]]
         return Drawn(held, bool(held.all()) and self.collection.halves, self._measured(vectors))
 
-    def _measured(self, vectors: Vectors) -> ListCalibration:
+    def _measured(self, vectors: Vectors) -> ListCalibration | None:
+        if not self._before:
+            return None
         cosines = self._neutral @ vectors.T
         best = np.asarray(cosines.max(axis=1), np.float32)
         calibration = fit_null(self._neutral, vectors, np.zeros(cosines.shape, bool), best, len(vectors))
-        assert calibration is not None
         return calibration
 
     def _ask(
-        self, asked: Sequence[tuple[str, Vectors]], held: Mask, answers: Mask, calibration: ListCalibration,
+        self, asked: Sequence[tuple[str, Vectors]], held: Mask, answers: Mask, calibration: ListCalibration | None,
         question: Question,
     ) -> Iterator[Question]:  # fmt: skip
         if not held.any():
             return
         segments = np.flatnonzero(held[self.collection.items.owners])
-        vectors = self.collection.items.vectors[segments]
-        if len(segments) < FEW and calibration.segments != len(segments):
+        vectors, regions = self.collection.items.vectors[segments], self._regions[segments]
+        if calibration is not None and len(segments) < FEW and calibration.segments != len(segments):
             calibration = self._measured(vectors)
         for words, query in asked:
             scores = vectors @ query
-            first = int(scores.argmax())
+            discount = OF_WORDS if words else OF_PICTURES
+            counted = np.where(regions, np.tanh(np.arctanh(np.clip(scores, -0.999999, 0.999999)) - discount), scores)
+            first = int(counted.argmax())
             segment = segments[first]
-            null = null_distribution([calibration], query)
-            score = float(scores[first])
+            family_wise = 0.0
+            if calibration is not None:
+                tail = calibration.tail(float(scores.max()))
+                family_wise = null_distribution([calibration], query).confidence(tail, len(segments))
+            nearest = np.sort(counted[np.argsort(-scores)[:RIVAL]])
             yield question._replace(
-                size=int(held.sum()), right=bool(answers[self.collection.items.owners[segment]]), score=score,
+                size=int(held.sum()), right=bool(answers[self.collection.items.owners[segment]]),
+                score=float(counted[first]), region=bool(regions[first]), common=float((self._neutral @ query).mean()),
+                company=float(nearest[-COMPANY]) if len(nearest) >= COMPANY else -1.0,
                 hubness=float(self._hubness[segment]), words=float(self._words[segment]),
                 rival=float(np.sort(scores)[-RIVAL]) if len(scores) >= RIVAL else -1.0,
                 segments=min(len(scores), RIVAL),
                 sentence=sentence_share(words),
-                family_wise=null.confidence(calibration.tail(score), len(segments)),
+                family_wise=family_wise,
             )  # fmt: skip
 
 

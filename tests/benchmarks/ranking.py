@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import mean
 
 import mmsearch
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from mmsearch.library import Library
 from mmsearch.search.keywords import Mode
 from tests.benchmarks.quality import rows

@@ -16,6 +16,7 @@ from mmsearch.calibration.answers import (
     FittedAnswers,
     ListFacts,
     PairBackground,
+    discounted,
     fitted_answers,
     parse_answers,
     probability,
@@ -62,6 +63,32 @@ def test_log_odds_are_linear_in_score_rival_hubness_and_what_suits_the_best_hit(
     assert MODEL.logit(score, 1.0, ListFacts(words=0.9)) == MODEL.logit(score, 1.0)
 
 
+def test_a_region_a_common_query_and_company_are_part_of_the_log_odds() -> None:
+    usual = BACKGROUND._replace(region=0.25, common=0.1, company=1.5, discount=0.05)
+    model = AnswerModel(usual, AnswerWeights(-2.0, 1.5, region=-0.8, common=0.3, company=0.5), AnswerWeights(0.0, 1.0))
+    score, level = math.tanh(0.1 + 3 * 0.2), -2.0 + 1.5 * 2.4
+    assert model.uses_regions and not MODEL.uses_regions
+    assert model.logit(score, 0.0) == pytest.approx(level - 0.8 * 0.25), "all is as usual"
+    assert model.logit(score, 0.0, ListFacts(region=True)) == pytest.approx(level - 0.8)
+    assert model.logit(score, 0.0, ListFacts(region=False)) == pytest.approx(level)
+    told = ListFacts(region=False, common=0.13, company=math.tanh(0.1 + 3.5 * 0.2))
+    assert model.logit(score, 0.0, told) == pytest.approx(level + 0.3 + 0.5 * 2)
+    assert discounted(math.tanh(0.5), 0.05) == pytest.approx(math.tanh(0.45))
+
+
+def test_regions_count_less_and_say_so_of_a_list(starter: Space) -> None:
+    calibrator = asked(starter, "dog", {IMAGE: measured(10), AUDIO: measured(10)})
+    assert calibrator.wants_regions(IMAGE) and not calibrator.wants_regions(AUDIO)
+    assert calibrator.counted(IMAGE, 0.4, True) == pytest.approx(math.tanh(math.atanh(0.4) - 0.04))
+    assert calibrator.counted(IMAGE, 0.4, False) == 0.4 == calibrator.counted(AUDIO, 0.4, True)
+    scores = np.array([0.41, 0.4, 0.3], np.float32)
+    calibrator.note_list(IMAGE, scores, regions=[True, False, False])  # the second one counts most
+    whole = calibrator.confidence(IMAGE, 0.4)
+    other = asked(starter, "dog", {IMAGE: measured(10)})
+    other.note_list(IMAGE, scores + np.array([0.1, 0, 0], np.float32), regions=[True, False, False])
+    assert other.confidence(IMAGE, 0.4) < whole, "the best is a region"
+
+
 def test_a_list_too_short_for_a_rival_has_it_where_the_tail_would_put_it() -> None:
     assert rival_level(math.tanh(0.1 + 2 * 0.2), RIVAL, BACKGROUND) == pytest.approx(2.0)
     assert rival_level(-0.9, RIVAL, BACKGROUND) == 0, "one as unrelated pairs are"
@@ -93,6 +120,28 @@ def test_levels_follow_the_share_of_first_hits_that_may_be_wrong() -> None:
     assert levels.likely == pytest.approx(probability(-2 + 1.5 * 0.6745), abs=1e-4)
     assert [levels.level(one) for one in (levels.sure, levels.likely, 0.0)] == ["sure", "likely", "unlikely"]
     assert answers.levels(0.0).level(1.0) == "unlikely" and answers.levels(1.0).level(0.0) == "sure"
+
+
+def test_names_and_sentences_have_levels_of_their_own_where_they_were_fitted() -> None:
+    absent = NormalDist(-2.0, 1.0), NormalDist(-3.0, 2.0)
+    known = {("words", "pictures"): AnswerModel(BACKGROUND, AnswerWeights(0, 1), AnswerWeights(0, 1), absent)}
+    answers = FittedAnswers(known, (AnswerWeights(0, 1), AnswerWeights(0, 1)), NormalDist(-1.0, 0.5), 0.0)
+    for sentence, mean, spread in ((0.0, -2.0, 1.0), (1.0, -3.0, 2.0), (0.5, -2.5, 1.5)):
+        levels = answers.levels(0.05, ("words", "pictures"), sentence)
+        assert levels.sure == pytest.approx(probability(mean + spread * 1.6449), abs=1e-4)
+        assert levels.likely == pytest.approx(probability(mean + spread * 0.6745), abs=1e-4)
+    assert answers.levels(0.05, ("words", "others")) == answers.levels(0.05)
+    assert answers.levels(0.05).sure == pytest.approx(probability(-1 + 0.5 * 1.6449), abs=1e-4)
+
+
+def test_a_search_s_levels_are_those_of_its_kind_of_query(starter: Space) -> None:
+    name, sentence = (asked(starter, words, {}).levels for words in ("dog", "two dogs play with a red ball on grass"))
+    encoders = EncoderIdentities.of_space(starter)
+    model = fitted_answers().pairs[encoders.of("text"), encoders.of("image")]
+    assert model.absent is not None
+    expected = [probability(one.inv_cdf(0.95)) for one in model.absent]
+    assert [name.sure, sentence.sure] == pytest.approx(expected)
+    assert name.sure > name.likely and sentence.sure > sentence.likely
 
 
 def test_of_every_packaged_pair_a_higher_score_is_a_higher_confidence_and_a_hub_none() -> None:
@@ -142,7 +191,8 @@ def test_what_a_list_was_found_to_hold_is_part_of_its_confidences(starter: Space
     many = asked(starter, "dog", {IMAGE: measured(10)})
     many.note_list(IMAGE, np.full(RIVAL, 0.4, np.float32), -centre)
     assert many.confidence(IMAGE, 0.4) < other.confidence(IMAGE, 0.4), "its rival scores as high"
-    assert not asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "only words have hubs"
+    assert asked(starter, "", {IMAGE: measured(10)}, "image").wants_best(IMAGE), "pictures find hubs, too"
+    assert not asked(starter, "", {AUDIO: measured(10)}, "audio").wants_best(AUDIO), "nothing was fitted of sounds"
 
 
 def test_what_shows_another_thing_plainly_is_less_likely_an_answer(starter: Space) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mmsearch.catalog import health
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.stores import FileStore
 from mmsearch.errors import CatalogDamaged, InvalidInput, MmsearchError
 from mmsearch.library import Library
 from mmsearch.types import Query
@@ -136,6 +137,7 @@ def said(library: Library, read: str) -> MmsearchError | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARMS)
 def test_a_damaged_value_is_an_error_of_ours_with_a_hint(tmp_path: Path, open_tiny: Open, name: str) -> None:
     statement, shown = HARMS[name]
@@ -153,9 +155,9 @@ def test_a_damaged_value_is_an_error_of_ours_with_a_hint(tmp_path: Path, open_ti
 
 @pytest.mark.parametrize("name", ["paths of text", "one short vector", "a vector that is a number", "backgrounds 'x'"])
 def test_the_doctor_finds_damage_that_sqlite_does_not(tmp_path: Path, name: str) -> None:
-    assert health.whole(tmp_path / "library" / "catalog.sqlite").state == "ok"
+    assert health.whole(FileStore(tmp_path / "library")).state == "ok"
     harm(tmp_path / "library", HARMS[name][0])
-    found = health.whole(tmp_path / "library" / "catalog.sqlite")
+    found = health.whole(FileStore(tmp_path / "library"))
     assert (found.state, found.remedy) == ("error", MEND)
 
 

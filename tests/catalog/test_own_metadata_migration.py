@@ -34,6 +34,7 @@ def state(folder: Path) -> tuple[str, bool, int]:
     return revision, table, items
 
 
+@pytest.mark.slow
 def test_an_old_library_takes_tags_and_own_metadata(old: Path) -> None:
     assert state(old) == ("0001", False, 55)
     with mmsearch.open(old) as library:

@@ -76,6 +76,7 @@ FOUND = (
 )
 
 
+@pytest.mark.slow
 def test_a_filter_asks_a_file_and_its_sidecar(library: Library) -> None:
     for asked, found in FOUND:
         assert names(library, asked) == found, asked

@@ -15,7 +15,7 @@ from alembic import command
 
 from mmsearch.catalog import Catalog, schema, signs, triggers
 from mmsearch.catalog.database import writing
-from mmsearch.catalog.words import fold_case
+from mmsearch.catalog.word_candidates import fold_case
 from tests.catalog.test_words import check, found, put, rows
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets" / "library"

@@ -84,6 +84,7 @@ def check(catalogs: tuple[Catalog, Catalog], work: Callable[[Snapshot], object])
     assert 0 < large <= 1.5 * small, f"{LARGE // SMALL} times the files, {large / small:.1f} times the steps"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_filter_over_a_few_known_rows_reads_no_others(catalogs: tuple[Catalog, Catalog], text: str) -> None:
     asked = parse(text)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from mmsearch.catalog import Catalog, health, schema
 from mmsearch.catalog.database import driver
+from mmsearch.catalog.stores import FileStore
 from mmsearch.catalog.triggers import DIGESTS, QUERY, digest
 from mmsearch.errors import CatalogDamaged, LibraryNotFound
 from mmsearch.maintenance.backup import back_up, restore_backup
@@ -47,7 +48,7 @@ def test_foreign_triggers_and_views_are_refused_at_open_and_named_by_the_doctor(
     with pytest.raises(CatalogDamaged, match="no release of mmsearch made") as refused:
         Catalog.open(catalog.parent, "1")
     assert "restore a backup of your own" in str(refused.value.hint)
-    found = health.whole(catalog)
+    found = health.whole(FileStore(catalog.parent))
     assert (found.state, found.detail) == ("error", refused.value.message)
 
 
@@ -64,7 +65,7 @@ def test_a_backup_with_foreign_triggers_is_not_restored(catalog: Path, tmp_path:
     kept.close()
     change(tmp_path / "kept.backup", statements)
     with pytest.raises(CatalogDamaged, match="no release of mmsearch made"):
-        restore_backup(tmp_path / "kept.backup", tmp_path / "other")
+        restore_backup(tmp_path / "kept.backup", FileStore(tmp_path / "other"))
     with pytest.raises(LibraryNotFound):
         Catalog.open(tmp_path / "other", "1")
 

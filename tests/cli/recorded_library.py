@@ -16,7 +16,7 @@ from mmsearch.errors import InvalidInput
 from mmsearch.training.results import TrainingResult
 from mmsearch.types import Hit, Query
 
-PLACES = ("index", "train", "model", "extract", "privacy", "tokens", "audit")
+PLACES = ("index", "train", "model", "extract", "privacy", "tokens", "audit", "encryption")
 """Properties of a library that have methods of their own."""
 
 HITS = tuple(
@@ -114,6 +114,9 @@ ANSWERS: dict[str, Any] = {
     "tokens.list": [fake(mmsearch.AccessToken)],
     "tokens.revoke": None,
     "audit.record": None,
+    "encryption.status": mmsearch.EncryptionStatus(True, "file", "FILE"),
+    "encryption.encrypt": None,
+    "encryption.rekey": None,
     "audit.entries": [
         dataclasses.replace(fake(mmsearch.AuditEntry), number=n, who="word" if n % 2 else "ann", items=())
         for n in range(1, 10)

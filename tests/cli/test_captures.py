@@ -78,6 +78,7 @@ def captured(run: "Callable[..., Ended]", name: str, columns: int) -> str:
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_command_looks_as_it_was_found_good(terminal: "Callable[..., Ended]", name: str) -> None:  # noqa: F811
     for columns in WIDTHS:

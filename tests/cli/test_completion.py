@@ -42,6 +42,7 @@ def complete(library: Library, folder: Path, environment: dict[str, str], monkey
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

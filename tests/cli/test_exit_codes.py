@@ -34,6 +34,7 @@ def tmp_path(module_library: ModuleLibrary) -> Path:
     return module_library.restored()
 
 
+@pytest.mark.slow
 def test_a_query_ends_with_1_where_nothing_is_at_least_likely(run: Run) -> None:
     for form in ([], ["--paths"], ["--json"], ["--jsonl"], ["--explain"]):
         assert run("query", "red", *form).returncode == 0
@@ -42,6 +43,7 @@ def test_a_query_ends_with_1_where_nothing_is_at_least_likely(run: Run) -> None:
         assert run("query", "low", "--min-confidence", "1", *form).returncode == 1
 
 
+@pytest.mark.slow
 def test_the_answer_in_json_says_what_was_asked_and_how_sure_the_best_hit_is(run: Run, folder: Path) -> None:
     answer = json.loads(run("query", "red", "-", "0.5:green", "--in", "photos", "--json").stdout)
     assert list(answer) == ["query", "level", "confidence", "generation", "hits"]
@@ -95,6 +97,7 @@ def test_no_command_ends_with_1_where_there_is_no_library(run: Run, tmp_path: Pa
     assert set(codes.values()) <= MEANINGS.keys()
 
 
+@pytest.mark.slow
 def test_what_nobody_expected_ends_with_70_and_says_what_to_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")

@@ -56,6 +56,7 @@ def test_only_what_people_write_as_a_number_is_one(run: Run, folder: Path) -> No
     assert item["meta"] == values | {"d": 5, "e": 0.5, "f": 1000.0}
 
 
+@pytest.mark.slow
 def test_a_folder_called_mem_is_not_the_media_in_memory(run: Run, folder: Path, tmp_path: Path) -> None:
     words(tmp_path / "mem:" / "note.txt", "a red house")
     with mmsearch.open(tmp_path / "library", space="tests.tiny:space") as library:

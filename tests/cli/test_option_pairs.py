@@ -27,6 +27,8 @@ UNTESTED = {
     "models": "--cost runs the models that are here (tests/models/test_recommend.py)",
     "serve": "it serves until it is ended; tests/serve run it",
     "watch": "it goes on until it is stopped",
+    "worker": "it needs a library on a server (tests/catalog/test_postgres.py)",
+    "move": "its only option is --json",
     "service install": "what it is given goes into a file, not to a library (tests/cli/test_service.py)",
     "service remove": "its only option names a file",
 }

@@ -97,6 +97,7 @@ def test_a_folder_that_makes_no_sense_is_an_error(run: Run, pictures: Path, aske
     assert not (pictures.parent / "library").exists()
 
 
+@pytest.mark.slow
 def test_long_work_is_refused_where_nobody_can_be_asked_and_done_with_yes(run: Run, folder: Path) -> None:
     _long(folder)
     refused = run("query", "red", folder, "--in", "photos")

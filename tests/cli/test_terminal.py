@@ -369,3 +369,18 @@ def test_no_file_is_opened_on_the_number_of_a_closed_stream(
     assert (tmp_path / "first").read_text() == "True"
     report = json.loads(run("ingest", folder, "--json").stdout)
     assert (report["new"], report["unchanged"]) == (0, 6)
+
+
+def test_a_page_all_of_one_kind_names_the_others_that_are_likely(
+    terminal: Callable[..., Ended], run: Run, tmp_path: Path
+) -> None:
+    for number in range(3):
+        words(tmp_path / "more" / f"{number}" / "red house.txt", f"a place, number {number}")
+    assert run("ingest", tmp_path / "more").returncode == 0
+    note = "These are all texts. Likely, too: pictures from 1.00 (--in image)"
+    _, seen = terminal("query", "red house", "-k", "3", columns=140)
+    assert [line.strip() for line in seen.splitlines()][:2] == ["Sure: 1 to 3.", note]
+    for others in (("-k", "2", "--offset", "1"), ("-k", "3", "--in", "text"), ("-k", "20"), ("-k", "3", "--json")):
+        _, seen = terminal("query", "red house", *others, columns=140)
+        assert "These are all" not in seen, others
+    assert b"These are all" not in run("query", "red house", "-k", "3").stderr

@@ -7,6 +7,13 @@ import pytest
 from mmsearch.testing.encoders import EncoderCase, EncoderContract
 
 MODALITIES = ("text", "image", "audio")
+TOWERS = (
+    ("clip", "clip", ("text", "image")),
+    ("clip", "siglip", ("text", "image")),
+    ("hf", "clap", ("text", "audio")),
+    ("hf", "pe", MODALITIES),
+)
+"""(family, small model, its modalities) over torch, which takes seconds to import."""
 SENTENCE = (*(("gemma", kind) for kind in (*MODALITIES, "video")), ("qwen", "image"), ("clip", "text"))
 """(small model of sentence-transformers, kind); the library alone takes seconds to import."""
 
@@ -24,9 +31,11 @@ class TestEncoders(EncoderContract):
     cases = (
         *(EncoderCase("starter", modality) for modality in MODALITIES),
         *(EncoderCase("tests.tiny:space", modality, "tests.tiny") for modality in MODALITIES),
-        *(EncoderCase(partial(made, "clip", v), m, f"clip-{v}") for v in ("clip", "siglip") for m in ("text", "image")),
-        *(EncoderCase(partial(made, "hf", "clap"), modality, "hf-clap") for modality in ("text", "audio")),
-        *(EncoderCase(partial(made, "hf", "pe"), modality, "hf-pe") for modality in MODALITIES),
+        *(
+            pytest.param(EncoderCase(partial(made, family, v), m, f"{family}-{v}"), marks=pytest.mark.slow)
+            for family, v, kinds in TOWERS
+            for m in kinds
+        ),
         *(
             pytest.param(EncoderCase(partial(made, "st", v), m, f"st-{v}"), marks=pytest.mark.extras)
             for v, m in SENTENCE

@@ -162,6 +162,7 @@ def test_an_ann_index_reaches_its_recall_with_exact_scores(
         assert list(zip(-scores, ids, strict=True)) == sorted(zip(-scores, ids, strict=True))
 
 
+@pytest.mark.slow
 def test_a_vector_removed_from_an_ann_index_is_never_found_again(
     structure: tuple[ann.AnnIndex, Ids, Vectors], tmp_path: Path
 ) -> None:

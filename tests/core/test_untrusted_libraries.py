@@ -18,6 +18,7 @@ from tests.conftest import CHECKOUT, Run
 from tests.generated import words
 
 
+@pytest.mark.slow
 def test_no_command_runs_code_named_by_an_untrusted_library(run: Run, folder: Path, tmp_path: Path) -> None:
     words(folder / "a.txt", "a red thing")
     assert run("ingest", folder).returncode == 0

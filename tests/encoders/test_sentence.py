@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,30 @@ def test_words_and_a_picture_become_one_input_as_the_library_joins_them() -> Non
     parts = {"text": words.prepare(Segment("text", "red")), "image": pictures.prepare(picture)}
     expected = model.encode_query([{"text": "red", "image": Image.fromarray(np.asarray(picture.data))}])
     np.testing.assert_allclose(words.encode_joint(parts), expected, atol=1e-5)
+
+
+@pytest.mark.extras
+def test_a_clip_and_its_sound_become_one_input_as_the_library_joins_them() -> None:
+    encoder, model = opened("gemma").encoders["video"], sentence.library_model("gemma")
+    sound = np.random.default_rng(8).normal(0, 0.1, 48_000).astype(np.float32)
+    silent = segments("video")
+    heard = [replace(silent[0], rate=16_000, sound=sound), *silent, replace(silent[1], rate=16_000, sound=sound)]
+    model[0].processing_kwargs = {"video": {"do_sample_frames": False}}
+    expected = []
+    for one in heard:
+        frames = np.asarray(one.data)
+        told = {
+            "fps": len(frames) / 8, "total_num_frames": len(frames), "frames_indices": list(range(len(frames)))
+        }  # fmt: skip
+        given: dict[str, Any] = {"video": {"array": frames.transpose(0, 3, 1, 2), "video_metadata": told}}
+        if one.sound is not None:
+            given["audio"] = {"array": one.sound, "sampling_rate": 16_000}
+        expected.append(model.encode_document([given], normalize_embeddings=True)[0])
+    made = encoder.encode([encoder.prepare(one) for one in heard])
+    np.testing.assert_allclose(made, np.stack(expected), atol=1e-5)
+    assert np.abs(made[0] - made[1]).max() > 1e-3
+    deaf = opened("gemma", ",clip_sound=0").encoders["video"]
+    np.testing.assert_allclose(deaf.encode([deaf.prepare(heard[0])]), made[1:2], atol=1e-6)
 
 
 @pytest.mark.extras

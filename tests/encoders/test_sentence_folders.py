@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,18 @@ FILES: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection or asks for an address fails."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("something asked the network")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What the library writes, but for the weights: nothing here opens them."""
@@ -75,6 +88,7 @@ def test_the_configs_tell_what_a_model_takes_without_torch(folder: Path) -> None
     windows = found.windowing
     assert (windows.audio_rate, windows.clip_s, windows.clip_frames) == (16_000, 10.0, 8)
     assert windows.image_side == round(280**0.5 * 48 * 9 / 8)
+    assert (windows.clip_sound, windows.shots, windows.min_frames, windows.frames_per_minute) == (True, 1, 1, 6)
 
 
 def test_options_are_part_of_a_space(folder: Path) -> None:
@@ -85,10 +99,10 @@ def test_options_are_part_of_a_space(folder: Path) -> None:
     assert (found.dim, found.modalities) == (32, ("text", "image", "video"))
     assert found.windowing.image_side == round(70**0.5 * 48 * 9 / 8)
     prints = set()
-    for options in ("", ",dimensions=32", ",max_soft_tokens=70", ",clip_frames=4", ",without=audio"):
+    for options in ("", ",dimensions=32", ",max_soft_tokens=70", ",clip_frames=4", ",clip_sound=0", ",without=audio"):
         space: Space = registry.load_part("spaces", f"st:{folder}{options}")("cpu")
         prints.add(space.fingerprint)
-    assert len(prints) == 5
+    assert len(prints) == 6
 
 
 @pytest.mark.parametrize(
@@ -99,6 +113,8 @@ def test_options_are_part_of_a_space(folder: Path) -> None:
         (",dimensions=x", "is no number"),
         (",max_soft_tokens=100", "max_soft_tokens = 100"),
         (",clip_frames=1", "a clip of 1 frames"),
+        (",clip_sound=1", "clip_sound=1"),
+        (",clip_sound=0,without=audio", "takes no clips with their sound"),
         (",without=text", "leaves out what no model can"),
         (",colour=red", "has no option"),
         (",dimensions=32,dimensions=32", "it is there twice"),
@@ -250,6 +266,10 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "no modules": (lambda folder: (folder / "modules.json").unlink(), "modules.json is missing"),
     "vectors of any length": (says("1_Pooling/config.json", "embedding_dimension", -1), "vectors of -1 numbers"),
 }  # fmt: skip
+
+
+def test_there_are_as_many_kinds_as_were_asked_for() -> None:
+    assert len(HOSTILE) >= 25
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -34,6 +34,7 @@ def test_boxes_of_windows() -> None:
     assert window_box(48, 10, 10) == (0.6, 0.6, 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_real_weights_give_the_whole_bit_for_bit_and_regions_of_length_1() -> None:
     space = registry.load_part("spaces", "starter")("cpu")
     encoder = space.encoders["image"]

@@ -84,6 +84,7 @@ def test_measures_count_all_relevant_files_of_a_query(filled: Library, folder: P
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_query_file_is_no_candidate_of_its_own_query(filled: Library, folder: Path, tmp_path: Path) -> None:
     outside = picture(tmp_path / "blue.png", "blue", side=40)
     table = pairs(folder, "media/green1.png\tmedia/green2.png,media/green1.png", f"{outside}\tmedia/blue1.png")
@@ -95,6 +96,7 @@ def test_a_query_file_is_no_candidate_of_its_own_query(filled: Library, folder: 
     ]
 
 
+@pytest.mark.slow
 def test_each_pair_of_modalities_is_a_direction_that_can_be_chosen(filled: Library, folder: Path) -> None:
     table = pairs(folder, "red\tmedia/red1.png,media/red.txt", "media/low.wav\tmedia/red1.png", "low\tmedia/low.wav")
     assert [one.name for one in filled.evaluate(table).directions] == [
@@ -109,6 +111,7 @@ def test_each_pair_of_modalities_is_a_direction_that_can_be_chosen(filled: Libra
         filled.evaluate(table, directions=("image-text",))
 
 
+@pytest.mark.slow
 def test_videos_are_ranked_as_a_search_ranks_them(filled: Library, folder: Path, tmp_path: Path) -> None:
     for name in ("red", "green", "blue"):
         video(folder / f"{name}.mp4", name)
@@ -134,6 +137,7 @@ def test_items_are_ranked_as_a_search_shows_them_or_by_their_cosines(filled: Lib
         filled.evaluate(table, by="luck")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_unusable_pairs_are_listed_with_their_reason(filled: Library, folder: Path) -> None:
     broken = folder / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -164,6 +168,7 @@ def test_unusable_pairs_are_listed_with_their_reason(filled: Library, folder: Pa
     assert told[5:] == [(4, "empty line"), (5, "too few columns"), (6, "no such query file: absent.png")]
 
 
+@pytest.mark.slow
 def test_a_table_without_usable_pairs_is_an_error(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     library, folder = open_tiny("nothing yet"), tmp_path / "none"
     folder.mkdir()
@@ -189,6 +194,7 @@ class LazyIndex(FlatIndex):
         return Neighbours(found.ids[:, 1:], found.scores[:, 1:])
 
 
+@pytest.mark.slow
 def test_the_recall_of_the_index_is_measured_against_exact_search(
     filled: Library, open_tiny: Callable[..., Library], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +266,7 @@ def test_senseless_evaluate_commands_are_refused(run: Run, folder: Path, argumen
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_plot_has_a_curve_for_each_direction(filled: Library, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra plot is not installed")
     filled.evaluate(pairs(folder, "low\tmedia/low.wav", "red\tmedia/red1.png"), plot=tmp_path / "curve.svg")

@@ -64,8 +64,12 @@ def test_what_stands_in_a_picture_is_one_segment_with_the_box_around_it_and_a_pa
     ]  # fmt: skip
 
 
-def test_a_spoken_number_is_found_by_its_word_too() -> None:
+def test_a_spoken_number_is_found_by_its_word_and_by_its_digits() -> None:
     (span,) = cut_lines([said("Press 1, then 12. Not 2026, and not 13.", 0, 1)], "said")
     assert span.text == "Press 1, (one) then 12. (twelve) Not 2026, and not 13."
-    (span,) = cut_lines([written("Gate 7")], "written")
-    assert span.text == "Gate 7"
+    (span,) = cut_lines([said("One of the two dogs is Seven.", 0, 1)], "said")
+    assert span.text == "One of the two (2) dogs is Seven. (7)"
+    (span,) = cut_lines([said("One, two, 3.", 0, 1)], "said")
+    assert span.text == "One, (1) two, (2) 3. (three)"
+    (span,) = cut_lines([written("Gate 7 and two")], "written")
+    assert span.text == "Gate 7 and two"

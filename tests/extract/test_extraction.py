@@ -234,13 +234,12 @@ def test_what_is_said_makes_subtitles(library: Library, folder: Path) -> None:
 
 @pytest.mark.extras
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_moment_of_what_is_said_is_that_of_the_lines_with_the_words(
     open_tiny: Callable[..., Library], folder: Path
 ) -> None:
     with_lines(
         sound(folder / "talk.wav", "low", seconds=8.0),
-        {"text": "Good morning.", "start": 0.5, "end": 2.0, "scores": {"logprob": -0.3}},
+        {"text": "Good morning, you two.", "start": 0.5, "end": 2.0, "scores": {"logprob": -0.3}, "language": "en"},
         {"text": "The sea is blue.", "start": 2.2, "end": 4.0, "scores": {"logprob": -0.4}},
         {"text": "Boats, boats, boats.", "start": 3.0, "end": 4.1, "scores": {"logprob": -2.0}},
         {"text": "A ship goes by.", "start": 4.2, "end": 6.0, "scores": {"logprob": -0.4}},
@@ -248,10 +247,15 @@ def test_the_moment_of_what_is_said_is_that_of_the_lines_with_the_words(
     library = open_tiny()
     library.ingest(folder)
     assert library.extract.add("tiny-speech").segments == 1
-    for query, moment in (("the sea", (2.2, 4.0)), ("ship", (4.2, 6.0)), ("morning ship", (0.5, 6.0))):
+    for query, moment in (
+        ("the sea", (2.2, 4.0)),
+        ("ship", (4.2, 6.0)),
+        ("2", (0.5, 2.0)),
+        ("morning ship", (0.5, 6.0)),
+    ):
         (hit,) = library.search(query, mode="keyword")
         assert (query, hit.start, hit.end) == (query, *moment)
-        assert hit.passage == "Good morning. The sea is blue. A ship goes by."
+        assert hit.passage == "Good morning, you two. (2) The sea is blue. A ship goes by."
 
 
 def test_an_unknown_extractor_is_refused(library: Library) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mmsearch.catalog import health
 from mmsearch.catalog.blobs import MEND
+from mmsearch.catalog.stores import FileStore
 from mmsearch.errors import CatalogDamaged
 from tests.faults.world import FIRST, lay, open_library
 
@@ -49,6 +50,7 @@ def test_a_value_that_is_never_written_is_reported_as_damage(tmp_path: Path, har
     assert raised.value.hint == MEND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", range(1, 6))
 def test_a_broken_page_is_reported_as_damage(tmp_path: Path, where: int) -> None:
     """Bytes that SQLite can't take for its own."""
@@ -60,5 +62,5 @@ def test_a_broken_page_is_reported_as_damage(tmp_path: Path, where: int) -> None
     data = bytearray(file.read_bytes())
     data[where * 4096 : where * 4096 + 64] = b"\xff" * 64
     file.write_bytes(data)
-    found = health.whole(file)
+    found = health.whole(FileStore(home))
     assert (found.state, found.remedy) in {("error", "use another backup"), ("error", MEND)}

@@ -6,6 +6,8 @@ A medium here is a few words: the first line names its modality, each further on
 
 import math
 import os
+import sqlite3
+import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 
 import mmsearch
+from mmsearch.catalog.connections import open_file
+from mmsearch.core import vault
 from mmsearch.indexing import lists
 from mmsearch.library import Library
 from mmsearch.media.events import DecodeEvent, DecodeJob, FileDone, PreparedSegment
@@ -28,6 +32,9 @@ Media = Mapping[str, str]
 
 QUERY = "red"
 """Every vector here has another cosine to it."""
+
+ENCRYPTED = "FAULTS_ENCRYPTED"
+"""A variable: where it is set, every library is an encrypted one."""
 
 SECOND_NS = 1_000_000_000
 
@@ -109,9 +116,16 @@ def open_library(folder: Path, **settings: Any) -> Library:
         "commit_segments": 2,
         "commit_s": 1e9,
     }
+    if os.environ.get(ENCRYPTED) and not (folder / vault.HEADER).exists() and not (folder / "catalog.sqlite").exists():
+        settings["encrypt"] = f"file:{tempfile.mkdtemp(prefix='mmsearch-keys-')}/key"
     library = mmsearch.open(folder, **{**chosen, "commit_s": 1e9, **settings})
     library._context.decoding = InlinePool  # type: ignore[method-assign,assignment]
     return library
+
+
+def catalog_file(path: Path) -> sqlite3.Connection:
+    """A catalog's file as SQLite, or SQLCipher, opens it."""
+    return open_file(path, vault.key_of_library(path))
 
 
 def vectors(content: str) -> dict[str, list[list[float]]]:
@@ -231,7 +245,7 @@ HANDED_AGAIN = ("a.img", image(99, 9, 9), True), ("b2.img", image(60, 61, 5), Tr
 
 def _hand(library: Library, media: Iterable[tuple[str, str, bool]]) -> None:
     found = [
-        mmsearch.Media(name, content.encode(), id=str(number), keep=keep)
+        mmsearch.Media(name, content.encode(), id=str(number), keep=keep and not os.environ.get(ENCRYPTED))
         for number, (name, content, keep) in enumerate(media)
     ]
     library.ingest_media(found)

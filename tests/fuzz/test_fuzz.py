@@ -18,6 +18,7 @@ def test_generated_input_raises_only_our_errors(target: Target, steps: int) -> N
     assert done.steps >= steps // 2
 
 
+@pytest.mark.slow
 def test_the_fuzzer_raises_what_its_target_raises() -> None:
     def step(case: object) -> None:
         raise KeyError(case)

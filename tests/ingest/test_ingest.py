@@ -26,6 +26,7 @@ def names(library: Library, query: str, k: int = 10) -> list[str]:
     return [hit.path.name for hit in library.search(query, k)]
 
 
+@pytest.mark.slow
 def test_every_modality_is_ingested_and_found(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     sound(folder / "b.wav", "low")
@@ -40,6 +41,7 @@ def test_every_modality_is_ingested_and_found(library: Library, folder: Path) ->
     assert (hit.path.name, hit.start, hit.end) == ("d.mp4", 4.0, 6.0)
 
 
+@pytest.mark.slow
 def test_a_second_ingest_opens_no_unchanged_file(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     library.ingest(folder)
@@ -49,6 +51,7 @@ def test_a_second_ingest_opens_no_unchanged_file(library: Library, folder: Path)
     assert (report.unchanged, report.new, report.seconds["hash"], tiny.ENCODED.total()) == (1, 0, 0.0, 0)
 
 
+@pytest.mark.slow
 def test_touched_file_is_hashed_but_not_embedded(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     library.ingest(folder)
@@ -60,6 +63,7 @@ def test_touched_file_is_hashed_but_not_embedded(library: Library, folder: Path)
     assert library.ingest(folder).unchanged == 1, "the new time was recorded"
 
 
+@pytest.mark.slow
 def test_moved_copied_and_swapped_files_cost_no_embedding(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
@@ -84,6 +88,7 @@ def test_moved_copied_and_swapped_files_cost_no_embedding(library: Library, fold
     assert tiny.ENCODED.total() == 0
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_found_by_its_new_content_only(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "blue")
@@ -95,6 +100,7 @@ def test_a_changed_file_is_found_by_its_new_content_only(library: Library, folde
     assert [round(h.cosine or 0, 6) for h in library.search("red")] == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_equal_files_of_one_run_are_embedded_once(library: Library, folder: Path) -> None:
     for name in "abcdef":
         picture(folder / f"{name}.png", "red")
@@ -103,6 +109,7 @@ def test_equal_files_of_one_run_are_embedded_once(library: Library, folder: Path
     assert names(library, "red") == [f"{name}.png" for name in "abcdef"]
 
 
+@pytest.mark.slow
 def test_missing_files_stay_known_until_prune(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
@@ -121,6 +128,7 @@ def test_missing_files_stay_known_until_prune(library: Library, folder: Path) ->
     assert library.status().counts[0].missing == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["unmounted", "emptied"])
 def test_an_unmounted_root_loses_no_vectors(library: Library, folder: Path, state: str) -> None:
     picture(folder / "a.png", "red")
@@ -137,6 +145,7 @@ def test_an_unmounted_root_loses_no_vectors(library: Library, folder: Path, stat
     assert tiny.ENCODED.total() == 0
 
 
+@pytest.mark.slow
 def test_files_of_an_unreadable_folder_are_not_missing(library: Library, folder: Path) -> None:
     picture(folder / "sub" / "a.png", "red")
     library.ingest(folder)
@@ -150,6 +159,7 @@ def test_files_of_an_unreadable_folder_are_not_missing(library: Library, folder:
     assert report.missing == 0 and len(report.warnings) == 1
 
 
+@pytest.mark.slow
 def test_bad_files_are_recorded_and_harm_no_neighbour(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     (folder / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"garbage" * 20)
@@ -169,6 +179,7 @@ def test_bad_files_are_recorded_and_harm_no_neighbour(library: Library, folder: 
     assert [f.attempts for f in library.failures()] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., Library], folder: Path) -> None:
     """The same sizes of batches and transactions, and the same limit to a file."""
     library = open_tiny(batch_size=2, commit_segments=2, file_bytes=20_000)
@@ -187,6 +198,7 @@ def test_a_retry_ingests_with_the_options_of_an_ingest(open_tiny: Callable[..., 
     assert after - before >= 4, "8 pictures are 4 transactions at least"
 
 
+@pytest.mark.slow
 def test_paths_of_known_contents_count_towards_a_transaction(open_tiny: Callable[..., Library], folder: Path) -> None:
     library = open_tiny(commit_segments=2)
     words(folder / "a.txt", "red")
@@ -199,6 +211,7 @@ def test_paths_of_known_contents_count_towards_a_transaction(open_tiny: Callable
     assert after - before == 3, "two to a transaction"
 
 
+@pytest.mark.slow
 def test_a_moved_folder_is_in_sight_all_the_time(open_tiny: Callable[..., Library], folder: Path) -> None:
     library = open_tiny(commit_segments=2)
     for number in range(6):
@@ -242,6 +255,7 @@ def test_a_cancelled_retry_keeps_what_it_did_and_goes_on(open_tiny: Callable[...
     assert library.retry().new == 40 - report.new
 
 
+@pytest.mark.slow
 def test_progress_reports_scan_every_file_and_publishing(library: Library, folder: Path) -> None:
     seen: list[Progress] = []
     picture(folder / "a.png", "red")
@@ -255,6 +269,7 @@ def test_progress_reports_scan_every_file_and_publishing(library: Library, folde
     assert [one.files_done for one in seen] == sorted(one.files_done for one in seen)
 
 
+@pytest.mark.slow
 def test_the_last_call_of_progress_says_all_whatever_was_left_out(library: Library, folder: Path) -> None:
     seen: list[Progress] = []
     for mark, name in enumerate(("a.png", "b.png", ".hidden.png", "private/c.png", "d.tmp")):
@@ -270,6 +285,7 @@ def test_the_last_call_of_progress_says_all_whatever_was_left_out(library: Libra
     assert seen[-1] == Progress("done", 1, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_repaired_file_is_no_failure_any_more(library: Library, folder: Path) -> None:
     (folder / "a.png").write_bytes(b"not yet")
     (folder / "a.png").write_bytes(b"\x00\x01 binary")
@@ -280,6 +296,7 @@ def test_a_repaired_file_is_no_failure_any_more(library: Library, folder: Path) 
     assert (report.new, library.failures()) == (1, [])
 
 
+@pytest.mark.slow
 def test_a_file_that_became_unreadable_is_not_found_any_more(library: Library, folder: Path) -> None:
     path = picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")
@@ -290,6 +307,7 @@ def test_a_file_that_became_unreadable_is_not_found_any_more(library: Library, f
     assert names(library, "red") == ["b.png"]
 
 
+@pytest.mark.slow
 def test_a_failed_content_fails_for_all_its_paths(library: Library, folder: Path) -> None:
     for name in "abc":
         (folder / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
@@ -297,6 +315,7 @@ def test_a_failed_content_fails_for_all_its_paths(library: Library, folder: Path
     assert len(library.failures()) == 3
 
 
+@pytest.mark.slow
 def test_an_ingest_of_some_modalities_leaves_the_others_for_later(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     sound(folder / "b.wav", "low")
@@ -306,6 +325,7 @@ def test_an_ingest_of_some_modalities_leaves_the_others_for_later(library: Libra
     assert library.ingest(folder).new == 1
 
 
+@pytest.mark.slow
 def test_excluded_hidden_links_and_pipes_are_counted(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     picture(folder / ".b.png", "red")
@@ -321,6 +341,7 @@ def test_excluded_hidden_links_and_pipes_are_counted(library: Library, folder: P
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_odd_file_names_are_stored_byte_for_byte(library: Library, folder: Path) -> None:
     odd = ["100%_a.png", "it's.png", "new\nline.png", "Photos/y.png", "photos/y.png", "é" * 100 + ".png"]
     raw = os.fsdecode(b"\xff\xfe.png")
@@ -333,6 +354,8 @@ def test_odd_file_names_are_stored_byte_for_byte(library: Library, folder: Path)
     assert library.remove(folder / "photos") == 1, "and not Photos"
 
 
+@pytest.mark.sqlite
+@pytest.mark.slow
 def test_a_library_inside_the_media_is_not_media(
     open_tiny: Callable[..., Library], folder: Path, tmp_path: Path
 ) -> None:
@@ -343,6 +366,7 @@ def test_a_library_inside_the_media_is_not_media(
     assert (report.files, report.skipped["library"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     report = library.ingest(folder, dry_run=True)
@@ -399,6 +423,7 @@ def test_a_single_text_between_pictures_does_not_delay_commits(open_tiny: Callab
     assert tiny.BATCHES.index(("text", 1)) <= 3
 
 
+@pytest.mark.slow
 def test_ingesting_a_missing_path_is_an_error(library: Library, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file or folder"):
         library.ingest(tmp_path / "nowhere")
@@ -406,11 +431,13 @@ def test_ingesting_a_missing_path_is_an_error(library: Library, tmp_path: Path) 
         library.ingest(tmp_path, modalities=["smell"])
 
 
+@pytest.mark.slow
 def test_overlapping_roots_are_scanned_once(library: Library, folder: Path) -> None:
     picture(folder / "sub" / "a.png", "red")
     assert library.ingest(folder / "sub", folder).files == 1
 
 
+@pytest.mark.slow
 def test_a_removed_file_is_not_found_any_more(library: Library, folder: Path) -> None:
     picture(folder / "a.png", "red")
     picture(folder / "b.png", "green")

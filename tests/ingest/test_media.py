@@ -84,6 +84,7 @@ def test_what_is_handed_over_is_found_with_its_id_name_and_tags(library: Library
     assert not (library.path / "originals").exists(), "nothing was to be kept, and nothing is left"
 
 
+@pytest.mark.slow
 def test_the_same_id_is_the_same_item(library: Library) -> None:
     library.ingest_media(Media("a.img", RED, id="x"))
     (number,) = [hit.item_id for hit in library.search("red")]
@@ -110,6 +111,7 @@ def test_without_an_id_equal_names_never_push_each_other_out(library: Library) -
     assert [hit.media_id for hit in library.search("red")] == [None] * 3
 
 
+@pytest.mark.slow
 def test_an_id_that_comes_twice_in_one_call_holds_what_came_last(library: Library) -> None:
     handed = [Media("a.img", RED, id="x"), Media("n.img", GREEN, id="y"), Media("b.img", BLUE, id="x"),
               Media("b.img", BLUE, id="x")]  # fmt: skip
@@ -117,6 +119,7 @@ def test_an_id_that_comes_twice_in_one_call_holds_what_came_last(library: Librar
     assert items(library).keys() == {"mem:/x/b.img", "mem:/y/n.img"}
 
 
+@pytest.mark.slow
 def test_files_and_media_of_the_same_bytes_leave_each_other_alone(library: Library, folder: Path) -> None:
     library.ingest_media(Media("a.img", RED, id="x"))
     (folder / "a.img").write_bytes(RED)
@@ -133,6 +136,7 @@ def test_files_and_media_of_the_same_bytes_leave_each_other_alone(library: Libra
     assert items(library).keys() == {"mem:/x/a.img", "mem:/y/b.img"}
 
 
+@pytest.mark.slow
 def test_a_folder_named_like_the_scheme_is_a_folder(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +153,7 @@ def test_a_folder_named_like_the_scheme_is_a_folder(
     assert library.remove("mem:/x") == 1
 
 
+@pytest.mark.slow
 def test_what_is_kept_lies_by_its_hash_once_and_goes_with_the_last_that_needs_it(library: Library) -> None:
     library.ingest_media([Media("a.img", RED, id="x", keep=True), Media("b.img", RED, id="y", keep=True),
                           Media("c.img", RED, id="z"), Media("d.img", GREEN, id="w")])  # fmt: skip
@@ -172,6 +177,7 @@ def test_what_is_kept_lies_by_its_hash_once_and_goes_with_the_last_that_needs_it
     assert kept(library) == {place_of(RED): RED}
 
 
+@pytest.mark.slow
 def test_a_damaged_original_is_told_and_mended_by_handing_it_over_again(library: Library, tmp_path: Path) -> None:
     library.ingest_media([Media("a.img", RED, id="x", keep=True), Media("b.img", BLUE, id="y", keep=True)])
     library.backup(tmp_path / "backup")
@@ -194,6 +200,7 @@ def test_a_damaged_original_is_told_and_mended_by_handing_it_over_again(library:
     assert kept(library) == {place_of(RED): RED, place_of(BLUE): BLUE}
 
 
+@pytest.mark.slow
 def test_a_backup_brings_what_is_kept_and_prune_what_is_needed_no_more(tmp_path: Path, library: Library) -> None:
     library.ingest_media([Media("a.img", RED, id="x", keep=True), Media("b.img", GREEN, id="y")])
     library.backup(tmp_path / "backup")
@@ -210,6 +217,7 @@ def test_a_backup_brings_what_is_kept_and_prune_what_is_needed_no_more(tmp_path:
     assert kept(library) == {place_of(RED): RED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["data = x'00'", "data = 'text'", "part = NULL", "sha256 = 'no'"])
 def test_a_backup_with_other_bytes_is_refused_or_says_that_they_are_lost(
     tmp_path: Path, library: Library, harm: str
@@ -231,6 +239,7 @@ def test_a_backup_with_other_bytes_is_refused_or_says_that_they_are_lost(
         assert set(kept(other)) <= {place_of(RED)}
 
 
+@pytest.mark.slow
 def test_an_export_brings_what_is_kept(tmp_path: Path, library: Library) -> None:
     library.ingest_media([Media("a.img", RED, id="x", keep=True), Media("b.img", GREEN, id="y")])
     library.export(tmp_path / "exported")
@@ -245,6 +254,7 @@ def test_an_export_brings_what_is_kept(tmp_path: Path, library: Library) -> None
         third.import_(tmp_path / "exported")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [('"mem:/x/a.img"', '"mem:/../a.img"'), ('"mem:/x/a.img"', '"/x/a.img"'), ('"root": "mem:"', '"root": "/"'),
@@ -262,6 +272,7 @@ def test_an_export_that_says_what_can_t_be_is_refused(tmp_path: Path, library: L
         other.import_(tmp_path / "exported")
 
 
+@pytest.mark.slow
 def test_an_id_a_number_or_a_path_forgets_one_item(library: Library, folder: Path, monkeypatch: Any) -> None:
     library.ingest_media([Media("a.img", RED, id="x"), Media("b.img", GREEN, id="a.img"), Media("c.img", BLUE, id="7")])
     (folder / "a.img").write_bytes(image(9, 9, 200).encode())
@@ -320,6 +331,7 @@ def test_a_generator_that_fails_leaves_what_was_committed(library: Library) -> N
     assert counts(library.ingest_media(Media("c.img", BLUE, id="z", keep=True))) == {"new": 1}
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_keeps_what_it_committed(library: Library) -> None:
     import threading
 
@@ -443,6 +455,7 @@ def test_the_chapter_s_example_prints_what_it_should(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_status_counts_the_bytes_that_are_kept(library: Library, run: Run) -> None:
     library.ingest_media(Media("red.img", RED, id="x"))
     assert library.status().original_bytes == 0
@@ -454,6 +467,7 @@ def test_the_status_counts_the_bytes_that_are_kept(library: Library, run: Run) -
     assert library.status().original_bytes == len(RED)
 
 
+@pytest.mark.slow
 def test_an_id_of_any_length_is_removed_by_itself(library: Library) -> None:
     ids = ["a" * 512, "a\0b", "~", "."]
     library.ingest_media([Media("n.img", RED, id=one) for one in ids])

@@ -17,6 +17,7 @@ DEEP = 970
 """Folders inside each other: more than Python calls inside each other in this test, less than a path may hold."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="its file systems know no such times")
 @pytest.mark.parametrize("seconds", [9_223_372_037, 11_000_000_000, -9_223_372_037])
 def test_a_modification_time_too_large_for_sqlite_is_clamped(library: Library, folder: Path, seconds: int) -> None:
@@ -70,6 +71,7 @@ def _step(here: int, name: str) -> int:
     return there
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="paths there are short")
 def test_folders_deeper_than_the_recursion_limit_are_scanned(
     library: Library, folder: Path, sink: Callable[[Path, int], None]
@@ -86,6 +88,7 @@ def test_folders_deeper_than_the_recursion_limit_are_scanned(
     assert library.ingest(folder).unchanged == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="paths there are short")
 def test_folders_deeper_than_the_longest_path_are_reported(tmp_path: Path, sink: Callable[[Path, int], None]) -> None:
     """What the operating system can't name is a folder that can't be read; what lies before it is found."""
@@ -117,6 +120,7 @@ def test_a_link_out_of_the_folder_is_skipped_unless_asked_for(library: Library, 
     assert (again.unchanged, again.missing, dict(again.skipped)) == (2, 0, {LEADS_OUT: 4}), "what is known stays known"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_root_that_is_a_link_is_followed(library: Library, folder: Path, tmp_path: Path) -> None:
     words(folder / "own.txt", "a green pear")
@@ -126,6 +130,7 @@ def test_a_root_that_is_a_link_is_followed(library: Library, folder: Path, tmp_p
     assert (report.files, dict(report.skipped)) == (2, {})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_failed_file_that_became_a_link_is_not_retried(library: Library, folder: Path, tmp_path: Path) -> None:
     secret = words(tmp_path / "secret.txt", "a red secret")
@@ -138,6 +143,7 @@ def test_a_failed_file_that_became_a_link_is_not_retried(library: Library, folde
     assert library.retry(follow_links=True).new == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_readable_again_is_retried(open_tiny: Callable[..., Library], folder: Path) -> None:
     """Permission changes neither size nor time: the ledger's row is as it would be after a refusal."""
     library = open_tiny()
@@ -165,6 +171,7 @@ def test_a_chmod_that_mends_a_file_is_noticed(library: Library, folder: Path) ->
     assert library.ingest(folder).new == 1
 
 
+@pytest.mark.slow
 def test_a_lone_surrogate_in_a_text_is_replaced(library: Library, folder: Path) -> None:
     r"""JSON may say \ud800 alone, which no UTF-8 holds: neither the words nor the names may reach the catalog so."""
     told = r'"photoTakenTime": {"timestamp": "1"}, "description": "red \ud800 thing", "people": [{"name": "\udfff"}]'

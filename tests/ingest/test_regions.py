@@ -1,14 +1,19 @@
 """Regions of photos: segments that their encoder finds, named by a hit, and nothing that files are compared by."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mmsearch.calibration import calibrator, neutral
+from mmsearch.calibration.answers import AnswerModel, AnswerWeights, PairBackground, fitted_answers
 from mmsearch.catalog.embeddings import vectors_by_content
 from mmsearch.catalog.spaces import base_space
+from mmsearch.core import registry
 from mmsearch.library import Library
 from tests.generated import picture, video
 
@@ -106,3 +111,30 @@ def test_taken_in_again_a_photo_has_its_regions_once(open_tiny: Open, folder: Pa
             library.ingest(folder)
         hits = library.search("green", modalities=("image",))
         assert [(hit.box, hit.metadata["width"]) for hit in hits] == [((0.5, 0.5, 1.0, 1.0), 60)]
+
+
+def test_a_region_s_cosine_counts_less_and_the_list_is_the_same_at_every_depth(
+    open_tiny: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = registry.load_part("spaces", SPACE)("cpu")
+    pair = neutral.identity(space.encoders["text"]), neutral.identity(space.encoders["image"])
+    model = AnswerModel(PairBackground(0.3, 0.5, discount=0.4), AnswerWeights(-3.0, 1.5), AnswerWeights(-3.0, 1.5))
+    known = fitted_answers()
+    monkeypatch.setattr(calibrator, "fitted_answers", lambda: replace(known, pairs={**known.pairs, pair: model}))
+    random = np.random.default_rng(0)
+    for number in range(60):
+        colours = random.integers(0, 256, (4, 3)).tolist()
+        quarters(folder / f"{number:02}.png", *map(tuple, colours))
+    with open_tiny(space=SPACE, dedup=False) as library:
+        library.ingest(folder)
+        whole = library.search("green", 60)
+        assert len(whole) == 60 and {hit.box is None for hit in whole} == {True, False}
+        shown = [hit.confidence for hit in whole]
+        assert shown == sorted(shown, key=lambda one: -(one or 0))
+        counted = [math.atanh(min(hit.cosine or 0, 1 - 1e-7)) - 0.4 * (hit.box is not None) for hit in whole]
+        assert counted == pytest.approx(sorted(counted, reverse=True), abs=1e-4)
+        cosines = [hit.cosine for hit in whole]
+        assert cosines != sorted(cosines, key=lambda one: -(one or 0)), "what is told by a region stands further down"
+        for k in (1, 5, 20):
+            assert library.search("green", k) == whole[:k]
+        assert library.search("green", 10, offset=15) == whole[15:25]

@@ -164,6 +164,7 @@ def test_an_export_has_every_table(filled: Library, open_tiny: Callable[..., Lib
     assert (hit.path.name, hit.source, hit.box) == ("red.png", "written", (0.0, 0.5, 1.0, 0.75))
 
 
+@pytest.mark.slow
 def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path) -> None:
     filled.remove(folder, "x")
     assert originals(filled.path) == []
@@ -182,6 +183,7 @@ def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[...,
     assert not (tmp_path / "library").exists()
 
 
+@pytest.mark.slow
 def test_every_file_of_a_library_folder_is_known(filled: Library) -> None:
     (filled.path / "indexes").mkdir(exist_ok=True)
     with filled._context.builder().build_lock():

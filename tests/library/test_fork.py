@@ -41,6 +41,7 @@ def ask(library: Library, query: str | mmsearch.Query) -> str:
     return library.search(query, k=1, mode="vector")[0].path.stem
 
 
+@pytest.mark.slow
 def test_forked_children_search_on_their_own(folder: Path, library: Library) -> None:
     def by_file(word: str) -> str:
         return ask(library, library.interpret(str(folder / f"{word}.txt")))

@@ -125,6 +125,7 @@ def test_an_old_library_without_evidence_folds_copies_alone(tmp_path: Path) -> N
     assert "photos/dog-saved-again.jpg" not in folded | {path for group in groups for path, _ in group}
 
 
+@pytest.mark.slow
 def test_a_slice_of_all_of_it_answers_as_it_does(old: Library) -> None:
     some = old.only("size >= 0")
     for answer in [one for one in ANSWERS if isinstance(one["query"], str)][:12]:

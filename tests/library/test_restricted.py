@@ -73,9 +73,9 @@ def test_whatever_is_not_said_to_be_safe_refuses(open_tiny: Callable[..., Librar
             member()
         refused.append(name)
     assert sorted(refused) == [
-        "audit", "backup", "copies", "doctor", "estimate", "extract", "forget_search", "import_", "index", "ingest",
-        "ingest_media", "locations", "mend", "model", "privacy", "prune", "remove", "restore", "retry", "save_search",
-        "set_excludes", "set_meta", "tag", "tokens", "train", "watch",
+        "audit", "backup", "copies", "doctor", "encryption", "estimate", "extract", "forget_search", "import_", "index",
+        "ingest", "ingest_media", "locations", "mend", "model", "move_to", "privacy", "prune", "remove", "restore",
+        "retry", "save_search", "set_excludes", "set_meta", "tag", "tokens", "train", "watch", "work",
     ]  # fmt: skip
     assert READS.keys() <= {name for name, _ in methods(Library)}
     with pytest.raises(LibraryReadOnly):

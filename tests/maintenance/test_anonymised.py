@@ -41,6 +41,7 @@ def bytes_below(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+@pytest.mark.slow
 def test_nothing_of_what_is_left_out_is_found(library: Library, folder: Path, tmp_path: Path) -> None:
     done = library.export(tmp_path / "all", anonymise=ALL)
     content = bytes_below(tmp_path / "all")
@@ -54,6 +55,7 @@ def test_nothing_of_what_is_left_out_is_found(library: Library, folder: Path, tm
     assert all(any(one.encode() in content for one in secrets) for secrets in TOLD.values())
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_chosen(library: Library, tmp_path: Path) -> None:
     for what in ("paths", "names", "places", "dates"):
         rest = [one for one in ALL if one != what]
@@ -64,6 +66,7 @@ def test_what_is_left_out_is_chosen(library: Library, tmp_path: Path) -> None:
                        if not (what == "paths" and one == "2019-06-30")), what  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_can_be_imported_and_without_vectors_it_cannot(
     library: Library, open_tiny: Callable[..., Library], tmp_path: Path
 ) -> None:
@@ -81,6 +84,7 @@ def test_it_can_be_imported_and_without_vectors_it_cannot(
     assert not any(row.tobytes() in bytes_below(tmp_path / "bare") for row in vectors)
 
 
+@pytest.mark.slow
 def test_two_exports_have_no_hash_in_common(library: Library, tmp_path: Path) -> None:
     hashes = []
     for name in ("one", "two"):
@@ -90,6 +94,7 @@ def test_two_exports_have_no_hash_in_common(library: Library, tmp_path: Path) ->
     assert not hashes[0] & hashes[1]
 
 
+@pytest.mark.slow
 def test_the_shell_leaves_out_and_keeps(run: Run, tmp_path: Path) -> None:
     words(tmp_path / "media" / "note.txt", "a red boat in the harbour")
     assert run("ingest", str(tmp_path / "media")).returncode == 0

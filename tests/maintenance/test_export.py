@@ -46,6 +46,7 @@ def filled(library: Library, folder: Path) -> Library:
     return library
 
 
+@pytest.mark.slow
 def test_an_imported_library_gives_the_same_answers(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_half_precision_vectors_are_exported_as_they_are(open_tiny: Open, folder
     assert stored[0] == stored[1]
 
 
+@pytest.mark.slow
 def test_an_export_can_be_read_with_json_and_numpy_alone(filled: Library, folder: Path, tmp_path: Path) -> None:
     filled.export(tmp_path / "out")
     vectors = np.load(tmp_path / "out" / "vectors.npy", allow_pickle=False)
@@ -142,6 +144,7 @@ def test_an_export_can_be_read_with_json_and_numpy_alone(filled: Library, folder
     assert manifest["space"]["fingerprint"] == filled.status().fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names on Windows are text")
 def test_a_path_that_is_no_unicode_survives_export_and_import(
     library: Library, open_tiny: Open, folder: Path, tmp_path: Path
@@ -193,6 +196,7 @@ def test_a_changed_or_missing_export_file_is_refused_before_anything_is_imported
     assert not fresh.path.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not an exported library"):
         filled.import_(tmp_path / "media")
@@ -208,6 +212,7 @@ def test_a_folder_that_is_no_export_is_refused(filled: Library, open_tiny: Open,
         filled.import_(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_leaves_nothing(filled: Library, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LibraryError, match="can't write"):
@@ -255,6 +260,7 @@ def test_an_import_is_refused_while_another_writes(filled: Library, tmp_path: Pa
         filled.import_(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_an_empty_library_has_nothing_to_export(library: Library, folder: Path, tmp_path: Path) -> None:
     library.ingest(folder)
     assert library.export(tmp_path / "out")[:3] == (0, 0, 0)
@@ -277,6 +283,7 @@ def test_the_export_and_import_commands_print_their_counts(
     assert run("import", "out", "--root", "nonsense").returncode == 2
 
 
+@pytest.mark.slow
 def test_tags_and_own_metadata_go_through_an_export(
     filled: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:
@@ -302,6 +309,7 @@ def test_tags_and_own_metadata_go_through_an_export(
     assert item is not None and item.tags == ("seen",), "what is known here stays as it is"
 
 
+@pytest.mark.slow
 def test_a_keyword_that_a_person_took_away_does_not_come_back_with_an_import(
     library: Library, open_tiny: Open, folder: Path, tmp_path: Path
 ) -> None:

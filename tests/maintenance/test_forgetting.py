@@ -325,6 +325,7 @@ def names(library: Library) -> list[str]:
     return sorted(item.path.name for item in library.items())
 
 
+@pytest.mark.slow
 def test_kept_excludes_count_for_every_ingest_at_or_below_their_root(library: Library, mixed: Path) -> None:
     assert library.set_excludes(mixed, ["private/", "*.txt"]) == ("private/", "*.txt")
     assert library.ingest(mixed, dry_run=True).new == 1

@@ -253,6 +253,7 @@ def test_odd_but_valid_values_are_imported(export: Path, fresh: Library, tmp_pat
     assert fresh.import_(out, models=["tests.model_spaces:mute"]).models == ("mute",)
 
 
+@pytest.mark.slow
 def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Library, tmp_path: Path) -> None:
     """The wrong line comes last: nothing of those before it is taken."""
     fresh.import_(export)

@@ -74,6 +74,7 @@ def test_prune_frees_disk_space_while_a_search_goes_on(catalog: Catalog, tmp_pat
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.slow
 def test_prune_deletes_a_few_thousand_rows_at_a_time(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "FORGOTTEN", 700)
     generation = catalog.read(current_commit).generation
@@ -104,7 +105,7 @@ def test_a_content_whose_last_present_path_is_removed_is_not_found_any_more(cata
 def test_reading_items_uses_an_index_and_no_sorting(catalog: Catalog) -> None:
     with catalog.reading() as snapshot:
         for query in (_ITEMS_BELOW, _ITEM_AT, _IS_EMBEDDED):
-            text, fixed = query.compiled
+            text, fixed = query.compiled(snapshot)
             asked = dict.fromkeys(re.findall(r":(\w+)", text), b"")
             plan = database.driver(snapshot).execute(f"EXPLAIN QUERY PLAN {text}", asked | fixed)
             steps = [str(row[3]) for row in plan]
@@ -125,12 +126,14 @@ def test_the_write_ahead_log_is_truncated_once_it_is_large(
     assert log.stat().st_size == 0
 
 
+@pytest.mark.slow
 def test_the_write_ahead_log_is_empty_after_an_ingest(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
     assert (library.path / "catalog.sqlite-wal").stat().st_size == 0
 
 
+@pytest.mark.slow
 def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     picture(folder / "red.png", "red")
@@ -141,6 +144,8 @@ def test_remove_forgets_a_failed_file_too(library: Library, folder: Path) -> Non
         library.remove(folder / "broken.png")
 
 
+@pytest.mark.sqlite
+@pytest.mark.slow
 def test_the_prune_command_prints_what_was_freed(library: Library, folder: Path, run: Run) -> None:
     for n in range(40):
         picture(folder / f"{n}.png", "red", mark=n)
@@ -184,6 +189,7 @@ def test_a_sample_is_evenly_spaced_by_id(catalog: Catalog) -> None:
     assert found.vectors.argmax(axis=1).tolist() == [0, 999 % 64, 1999 % 64, 2999 % 64]
 
 
+@pytest.mark.slow
 def test_publishing_drops_the_tombstones_that_every_index_has_replayed(library: Library, folder: Path) -> None:
     """A publish raises the floor and drops the removals below it: else they would pile up for ever."""
     for n in range(3):

@@ -182,6 +182,7 @@ def promising(path: Path, seconds: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("promised", "most"), [(60.0, 0), (0.0, 0), (2.0, 1), (900.0, 0)])
 def test_a_sound_over_the_limit_is_refused_before_it_is_decoded(tmp_path: Path, promised: float, most: int) -> None:
     path = promising(sound(tmp_path / "x.flac", 60.0, "flac"), promised)

@@ -97,6 +97,7 @@ def test_a_video_tells_place_camera_and_local_time(tmp_path: Path) -> None:
     assert "created" not in unset and "gps" not in unset
 
 
+@pytest.mark.slow
 def test_filters_know_the_time_in_a_name_where_the_file_has_none(library: Library, folder: Path) -> None:
     picture(folder / "IMG-20240501-WA0001.png", "red")
     picture(folder / "plain.png", "red", mark=1)

@@ -100,6 +100,7 @@ def test_a_log_keeps_what_is_new_in_it(tmp_path: Path) -> None:
     assert len(passages) <= 4 and any("Gunhild" in passage for passage in passages)
 
 
+@pytest.mark.slow
 def test_texts_that_differ_in_what_is_left_out_are_not_the_same(tmp_path: Path) -> None:
     card = CASES["card"][0]
     other = card.replace(ENCODED[788:862], ENCODED[862:936])

@@ -115,6 +115,7 @@ def test_words_that_look_like_a_film_are_none(tmp_path: Path) -> None:
     assert motion.film_in(still(tmp_path / "x.png")) is None
 
 
+@pytest.mark.slow
 def test_a_motion_photo_is_found_by_its_film_and_its_sound(library: Library, folder: Path, tmp_path: Path) -> None:
     path = samsung(folder / "IMG_1.jpg", film(tmp_path))
     assert library.ingest(folder).segments == 5

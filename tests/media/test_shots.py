@@ -78,6 +78,7 @@ def shows(segment: Segment) -> int:
     return min(likeness, key=lambda number: likeness[number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gop", [6, 240])
 def test_every_shot_of_half_a_second_has_a_frame_and_its_own_times(tmp_path: Path, gop: int) -> None:
     lengths = [3.0, 0.5, 1.0, 4.0, 0.75, 2.0]

@@ -83,6 +83,7 @@ def test_what_only_looks_like_subtitles_is_a_text() -> None:
     assert not are_subtitles("# Notes\n\n00:00:01,000 --> 00:00:02,000\n")
 
 
+@pytest.mark.slow
 def test_lines_are_bounded_in_number_and_length() -> None:
     rows = [f"{n}\n00:{n // 60 % 60:02}:{n % 60:02},0 --> 00:00:01,0\nline {n}\n" for n in range(9000)]
     rows[0] += "a" * 2000

@@ -60,6 +60,7 @@ def commands(model: str) -> Iterator[Arguments]:
     yield ("train", "drop", "bent")
     yield from (("backup", "all.backup"), ("restore", "all.backup", "--force"), ("export", "exported"))
     yield ("import", "exported", "--library", "second.library")
+    yield ("move", "second.library", "third.library")
     yield from (("models",), ("prepare", MODEL, "--from", model, "--yes"))
     yield from (("model", "add", MODEL), ("model", "switch", MODEL), ("model", "list"), ("model", "drop", "tiny"))
     yield ("connect", "starter", "starter-open", "--name", "both", "--texts", "texts.txt")
@@ -80,6 +81,8 @@ def commands(model: str) -> Iterator[Arguments]:
         ("privacy", "set", "--places", "rounded"),
         ("privacy", "apply"),
         ("audit", "verify"),
+        ("encrypt", "file:library.key"),
+        ("rekey", "file:other.key"),
         ("token", "revoke", "ann"),
         ("help",),
         ("warm", "status"),

@@ -26,6 +26,7 @@ ALL = "\n".join(path.read_text("utf-8") for path in FILES)
 COMMANDS = dict(commands(cli))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(reference.GENERATED))
 def test_a_generated_chapter_is_what_the_code_says(name: str) -> None:
     written = (shipped.DOCS / name).read_text("utf-8")

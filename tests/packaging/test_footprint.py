@@ -23,6 +23,7 @@ ELSEWHERE = {
     ("watch",): "it goes on until it is stopped",
     ("mcp",): "it needs an extra, and answers until its client goes; tests/integrations run it",
     ("serve",): "it opens a socket, and serves until it is ended; tests/serve run it",
+    ("worker",): "it needs a library on a server; tests/catalog/test_postgres.py runs it",
 }
 """Commands that are not run here, and why."""
 

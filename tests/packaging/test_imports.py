@@ -75,7 +75,7 @@ OWNERS: dict[str, set[str]] = {
     "peft": {"training"},
     "huggingface_hub": {"encoders"},
     "faiss": {"vectors"},
-    **{name: {"catalog"} for name in ("sqlalchemy", "alembic")},
+    **{name: {"catalog"} for name in ("sqlalchemy", "alembic", "psycopg")},
     **{name: {"cli"} for name in ("click", "rich")},
     **{name: {"serve"} for name in ("fastapi", "starlette", "uvicorn", "anyio", "prometheus_client")},
     # It describes the arguments of tools.

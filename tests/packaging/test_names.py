@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).resolve().parents[2] / "mmsearch"
 
 VAGUE = {"read", "load", "space", "find"}
@@ -24,6 +26,7 @@ def definitions() -> Iterator[tuple[Path, ast.FunctionDef | ast.ClassDef]]:
                 yield path, node
 
 
+@pytest.mark.slow
 def test_a_public_class_name_has_one_meaning() -> None:
     homes = defaultdict(set)
     for path, node in definitions():
@@ -32,6 +35,7 @@ def test_a_public_class_name_has_one_meaning() -> None:
     assert {name: sorted(places) for name, places in homes.items() if len(places) > 1} == {}
 
 
+@pytest.mark.slow
 def test_a_public_function_says_what_it_reads_loads_or_finds() -> None:
     vague = [f"{path.relative_to(PACKAGE)}:{node.name}" for path, node in definitions() if node.name in VAGUE]
     assert vague == []

@@ -66,6 +66,7 @@ def test_a_command_counts_as_our_own_process(run: Run, monkeypatch: pytest.Monke
     assert Settings().keeps_memory
 
 
+@pytest.mark.slow
 def test_a_log_file_has_events_without_paths_and_queries(run: Run, folder: Path, tmp_path: Path) -> None:
     picture(folder / "secret.png", "red")
     root, ours = logging.getLogger().handlers[:], logging.getLogger("mmsearch").handlers[:]
@@ -97,6 +98,7 @@ def test_commands_print_logged_warnings(run: Run, monkeypatch: pytest.MonkeyPatc
 TELLING = {"error", "path", "paths", "query", "folder", "file", "value", "text"}
 
 
+@pytest.mark.slow
 def test_no_log_message_above_debug_contains_a_path_a_query_or_an_error() -> None:
     found = []
     for path in (CHECKOUT / "mmsearch").rglob("*.py"):

@@ -42,6 +42,7 @@ def credited() -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in rows}
 
 
+@pytest.mark.slow
 def test_every_asset_of_the_package_has_one_row_of_licence_and_source() -> None:
     rows = credited()
     for asset in assets():

@@ -44,6 +44,7 @@ def asked(folder: Path) -> list[Any]:
     return said + mixed + media + [f"number {n}" for n in range(100 - len(said) - len(mixed) - len(media))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -74,6 +75,7 @@ def test_keywords_alone_are_searched_together_without_an_encoder(library: Librar
     assert library.search_many([]) == []
 
 
+@pytest.mark.slow
 def test_vectors_are_what_a_search_compares(library: Library, folder: Path) -> None:
     one = library.embed("red")
     assert one.dtype == np.float32 and one.shape == (DIM,) and one.tolist() == axis("red").tolist()
@@ -150,6 +152,7 @@ def test_what_is_no_query_is_refused(library: Library, folder: Path) -> None:
             library.search_many(["red"], **option)
 
 
+@pytest.mark.slow
 def test_a_library_that_is_not_there_has_nothing_to_compare(open_tiny: Callable[..., Library]) -> None:
     none = open_tiny("none")
     for ask in (partial(none.embed, "red"), partial(none.search_many, ["red"])):

@@ -78,6 +78,7 @@ profiles = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(profiles, max_size=12))
 def test_candidate_search_misses_no_duplicate(held: Sequence[ContentProfile]) -> None:
     for place, (one, found) in enumerate(zip(held, possible_duplicates(held, LEAST), strict=True)):
@@ -140,6 +141,7 @@ def test_hits_are_final_once_later_ones_cannot_reach_them() -> None:
     assert folded([*far, 90.0], whole=False)[1] == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([0.0, 24.0, 48.0, 90.0, 114.0, 180.0]), min_size=30, max_size=90), st.data())
 def test_final_hits_do_not_change_with_more_results(degrees: list[float], data: st.DataObject) -> None:
     known = {n: ContentProfile(n, {"image": at(degree)}) for n, degree in enumerate(degrees)}

@@ -125,6 +125,7 @@ def worded(catalog: Catalog, query: str) -> set[str]:
         return {os.fsdecode(row.path.rpartition(SEP)[2]) for row in words.search_words(snapshot, query, 10)}
 
 
+@pytest.mark.slow
 def test_a_sidecar_s_keywords_are_tags_of_its_picture(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, "a.jpg")
     put(catalog, "b.jpg")
@@ -226,6 +227,7 @@ def test_each_fusion_strategy_orders_groups_as_defined(
     assert parts == ({} if fusion == "off" else {"a.png": "a.png", "b.png": "b.png.txt"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fusion", "weights"), [("mean", {}), ("weighted", {"image": 3.0})])
 def test_the_average_strategy_counts_all_files_of_a_group(
     filled: Library, open_tiny: Callable[..., Library], fusion: str, weights: dict[str, float]

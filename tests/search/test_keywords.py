@@ -71,6 +71,7 @@ def test_an_exact_name_and_a_quoted_phrase_come_first_and_are_certain(library: L
     assert phrase.passage is not None and "walnut case" in phrase.passage
 
 
+@pytest.mark.slow
 def test_of_files_that_hold_a_quoted_phrase_the_likelier_comes_first(tmp_path: Path, library: Library) -> None:
     words(tmp_path / "a oars.txt", "red oars, as they say " * 3)
     words(tmp_path / "b.txt", "the red-oars")
@@ -114,6 +115,7 @@ def test_only_a_positive_query_by_words_has_words_to_look_for() -> None:
         assert query_text(query) == ""
 
 
+@pytest.mark.slow
 def test_a_keyword_search_needs_words_and_a_mode_must_be_known(library: Library) -> None:
     with pytest.raises(InvalidInput, match="needs words"):
         library.search(Query(text="dog") - Query(text="cat"), mode="keyword")
@@ -121,6 +123,7 @@ def test_a_keyword_search_needs_words_and_a_mode_must_be_known(library: Library)
         library.search("dog", mode="maybe")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_hit_by_an_item_without_words_has_a_finite_confidence(library: Library) -> None:
     hits = library.search(Query(image=library.search("red", 1, modalities=("image",))[0].path), 5)
     assert all(hit.confidence is not None and math.isfinite(hit.confidence) for hit in hits)

@@ -254,6 +254,7 @@ def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folde
     assert group.freed == large.stat().st_size + small.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_picture_blown_up_is_not_kept_as_the_better_one(library: Library, folder: Path) -> None:
     """Detail of every size to the finest, as photos have, and copies of it that are worse, or only larger."""
     chance = np.random.default_rng(3)
@@ -283,6 +284,7 @@ def test_many_equal_files_are_one_duplicate_group(tmp_path: Path) -> None:
         assert len({file.path for group in groups for file in group.files}) == 302
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.01, math.nan, math.inf])
 def test_a_threshold_that_is_no_cosine_is_refused(library: Library, folder: Path, threshold: float) -> None:
     picture(folder / "red.png", "red")

@@ -49,8 +49,7 @@ def test_only_a_hash_is_kept_and_for_its_owner_alone(served: Running) -> None:
     assert token not in file.read_text("utf-8")
     assert file.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in served.library.tokens.list() if one.name == "kept"] == ["kept"]
-    for wrong in ({"name": "owner"}, {"name": "kept"}, {"name": "x\ny"}, {"name": "a", "filter": "tagg = x"},
-                  {"name": "a", "scope": "manage", "filter": "tag = x"}):  # fmt: skip
+    for wrong in ({"name": "owner"}, {"name": "kept"}, {"name": "x\ny"}, {"name": "a", "filter": "tagg = x"}):
         with pytest.raises(InvalidInput):
             served.library.tokens.create(**wrong)  # type: ignore[arg-type]
     with pytest.raises(UnknownName):
@@ -67,6 +66,24 @@ def test_who_reads_may_not_change_and_who_manages_may(served: Running) -> None:
         assert reader.post(f"{API}/tags", json=change).status_code == 403
         assert manager.post(f"{API}/tags", json=change).status_code == 204
         assert reader.post(f"{API}/jobs", json={"kind": "prune"}).status_code == 403
+
+
+def test_who_manages_with_a_filter_tags_what_matches_and_nothing_more(served: Running) -> None:
+    seen, secret = served.item("red.png"), served.item(f"private/{SECRET}.txt")
+    with holder(served, "curator", scope="manage", filter=PUBLIC) as curator:
+        assert curator.get(f"{API}/session").json()["rights"] == ["search", "tag"]
+        assert curator.post(f"{API}/tags", json={"items": [seen], "add": ["curated"]}).status_code == 204
+        assert "curated" in served.library.tags_of([seen])[seen]
+        asked = {"text": "red", "filter": "tag = curated"}
+        assert [hit["item_id"] for hit in curator.get(f"{API}/search", params=asked).json()["hits"]] == [seen]
+        assert curator.post(f"{API}/tags", json={"items": [secret], "add": ["curated"]}).status_code == 404
+        assert curator.post(f"{API}/tags", json={"items": [seen, secret], "remove": ["curated"]}).status_code == 404
+        assert "curated" in served.library.tags_of([seen])[seen]
+        assert "curated" not in served.library.tags_of([secret])[secret]
+        assert curator.post(f"{API}/jobs", json={"kind": "prune"}).status_code == 403
+        assert curator.post(f"{API}/searches", json={"name": "x", "address": "text=x"}).status_code == 403
+        assert curator.get(f"{API}/searches").json() == []
+    served.library.tag(served.media / "red.png", remove=["curated"])
 
 
 def test_a_revoked_token_and_its_sessions_end_at_once(served: Running) -> None:
@@ -102,6 +119,7 @@ def test_a_file_of_tokens_that_was_meddled_with_lets_nobody_in(tmp_path: Path, o
         access.prove(token + "x", "")
 
 
+@pytest.mark.slow
 def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) -> None:
     """All routes there are, with every item and folder there is: of what the filter leaves out no byte comes back, and
     an id outside is answered as one that never was."""

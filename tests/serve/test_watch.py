@@ -46,6 +46,7 @@ def test_a_new_file_is_found_by_who_asks_the_server(tmp_path: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "mmsearch-watch"]
 
 
+@pytest.mark.slow
 def test_a_library_without_folders_has_nothing_to_watch(library: Library) -> None:
     library.ingest_media(Media("note.txt", b"a red bus"))
     with pytest.raises(InvalidInput, match="no folder to watch"), watching(library):

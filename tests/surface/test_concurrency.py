@@ -90,6 +90,7 @@ def test_threads_share_a_library_and_one_of_them_writes(opened: Library, here: P
     assert first(opened, "light") == "light"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_may_use_a_library_that_its_parent_opened(opened: Library) -> None:
     assert first(opened, "red") == "red"

@@ -27,6 +27,7 @@ def in_faiss(ids: Ids, rows: Vectors) -> bytes:
     return written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 7, SMALL])
 def test_the_file_is_the_one_that_faiss_writes(count: int) -> None:
     ids, rows = made(count)

@@ -78,6 +78,7 @@ def told(done: "CompletedProcess[bytes]") -> Answer:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_fifty_command_lines_are_answered_with_the_same_bytes(ask: Callable[..., Answer | None], run: Run) -> None:
     refused = []
     for line in lines.command_lines(50, seed=18, files=0):

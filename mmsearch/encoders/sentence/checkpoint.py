@@ -40,10 +40,11 @@ KINDS: tuple[Modality, ...] = ("text", "image", "audio", "video")
 WINDOW_S = 10.0
 """Of sounds, where the model takes as much."""
 CLIP_S, CLIP_FRAMES = 10.0, 8
-"""Of a video: the length of a clip, and how many frames of it a model sees."""
+"""Of a video: the length of a clip, about, and how many frames of it a model sees."""
 PASSAGE_WORDS, LONGEST_CONTEXT = 180, 8192
 MOST_SIDE, MOST_CLIP_SIDE = 1024, 448
 """Pixels of a picture's shorter side, and of a clip's where the model doesn't say."""
+_PLAIN = Windowing()
 SOFT_TOKENS = (70, 140, 280, 560, 1120)
 """What Gemma's processors take."""
 
@@ -129,7 +130,7 @@ def _read(name: str, folder: Path, options: ModelOptions, configs: Mapping[str, 
     digest = _digest([configs[files.MODULES_FILE], said, _template(folder)])
     return SentenceCheckpoint(
         name, folder, options, modules, dim, takes, joins, _prompts(configs.get(files.SENTENCE_FILE, {})),
-        _windowing(config, transformer, processors, options, takes), str(config["model_type"]), digest,
+        _windowing(config, transformer, processors, options, takes, joins), str(config["model_type"]), digest,
     )  # fmt: skip
 
 
@@ -272,6 +273,8 @@ def _check_options(
         raise InvalidInput(f"{name} embeds no {missing[0]} anyhow", hint="leave the option out")
     if options.clip_frames and "video" not in takes:
         raise InvalidInput(f"{name} embeds no clips of videos, but their frames", hint="leave clip_frames out")
+    if options.clip_sound is not None and not {"video", "audio"} <= set(takes) - set(options.without):
+        raise InvalidInput(f"{name} takes no clips with their sound anyhow", hint="leave clip_sound out")
 
 
 def _windowing(
@@ -280,14 +283,15 @@ def _windowing(
     processors: Mapping[str, Mapping[str, Any]],
     options: ModelOptions,
     takes: tuple[Modality, ...],
+    joins: bool,
 ) -> Windowing:
     heard, seen = processors.get("audio", {}), processors.get("image", {})
     context = transformer.get("max_seq_length") or LONGEST_CONTEXT
     text = config.get("text_config") or config
     context = min(context, int(text.get("max_position_embeddings") or LONGEST_CONTEXT))
     words = min(PASSAGE_WORDS, max(8, int(context * 0.55)))
-    clips = "video" in takes and "video" not in options.without
-    frames = CLIP_FRAMES if options.clip_frames is None else options.clip_frames
+    wanted = set(takes) - set(options.without)
+    frames = (CLIP_FRAMES if options.clip_frames is None else options.clip_frames) if "video" in wanted else 0
     window = WINDOW_S
     return Windowing(
         image_side=_side(seen, options),
@@ -296,10 +300,15 @@ def _windowing(
         audio_hop_s=window / 2,
         passage_words=words,
         passage_overlap=min(40, words // 5),
-        clip_s=CLIP_S if clips and frames else 0.0,
-        clip_frames=frames if clips else 0,
+        # Of every shot, and of every ten seconds of a long one, a frame and a clip: a video in one take has one.
+        shots=1 if frames else 0,
+        min_frames=1 if frames else _PLAIN.min_frames,
+        frames_per_minute=round(60 / CLIP_S) if frames else _PLAIN.frames_per_minute,
+        clip_s=CLIP_S if frames else 0.0,
+        clip_frames=frames,
+        clip_sound=bool(frames and joins and "audio" in wanted and options.clip_sound is None),
         page_side=_side(seen, options) if reads_pages(seen, options) else 0,
-        clip_side=_clip_side(processors.get("video", {})) if clips and frames else 0,
+        clip_side=_clip_side(processors.get("video", {})) if frames else 0,
     )
 
 

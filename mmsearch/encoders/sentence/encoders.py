@@ -8,6 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -149,7 +150,7 @@ class SentenceEncoder(LazyEncoder[SharedModel]):
         with shared.lock, quiet():
             model = shared.of(self.modality)
             reserved = _reserved(model)
-            for prompt, rows in _by_prompt(self.checkpoint, inputs, query).items():
+            for (prompt, _), rows in _alike(self.checkpoint, inputs, query).items():
                 given = [_harmless(inputs[row].given, reserved) for row in rows]
                 made = (model.encode_query if query else model.encode_document)(
                     given,
@@ -210,7 +211,11 @@ class TextEncoder(SentenceEncoder):
                 f"{self.checkpoint.name} doesn't take {' and '.join(sorted(parts))} as one input",
                 hint="--compose vector adds up their vectors",
             )
-        given = {kind: _input(self.checkpoint, kind, prepared).given[kind] for kind, prepared in parts.items()}
+        given: dict[str, Any] = {}
+        for kind, prepared in parts.items():
+            made = _input(self.checkpoint, kind, prepared).given
+            # A sound of its own stands in the place of a clip's.
+            given |= {one: value for one, value in made.items() if one == kind or one not in parts}
         shared = self._loaded()
         with shared.lock:
             for kind in parts:
@@ -254,13 +259,17 @@ def _sound(checkpoint: SentenceCheckpoint, segment: Segment) -> Prepared:
     return np.pad(wave, (0, max(0, rate // 10 - len(wave))))
 
 
-def _clip(_: SentenceCheckpoint, segment: Segment) -> Prepared:
-    """uint8 (n,): frames (frames, height, width, 3) and frames a second, as NumPy writes arrays."""
+def _clip(checkpoint: SentenceCheckpoint, segment: Segment) -> Prepared:
+    """uint8 (n,): frames (frames, height, width, 3), frames a second and the sound, as NumPy writes arrays."""
     frames = np.asarray(segment.data)
     length = (segment.span.end or 0.0) - (segment.span.start or 0.0)
     written = io.BytesIO()
     np.save(written, frames, allow_pickle=False)
     np.save(written, np.float64(len(frames) / length if length > 0 else 1.0), allow_pickle=False)
+    sound: Prepared = np.zeros(0, np.float32)
+    if segment.sound is not None and checkpoint.windowing.clip_sound:
+        sound = _sound(checkpoint, replace(segment, data=segment.sound))
+    np.save(written, sound, allow_pickle=False)
     return np.frombuffer(written.getvalue(), np.uint8)
 
 
@@ -281,8 +290,11 @@ def _input(checkpoint: SentenceCheckpoint, kind: Modality, prepared: Prepared) -
         return _Input({"audio": {"array": prepared, "sampling_rate": checkpoint.windowing.audio_rate}}, "")
     read = io.BytesIO(prepared.tobytes())
     frames, fps = np.load(read, allow_pickle=False), float(np.load(read, allow_pickle=False))
+    sound = np.load(read, allow_pickle=False)
     told = {"fps": fps, "total_num_frames": len(frames), "frames_indices": list(range(len(frames)))}
-    return _Input({"video": {"array": np.ascontiguousarray(frames.transpose(0, 3, 1, 2)), "video_metadata": told}}, "")
+    video = {"array": np.ascontiguousarray(frames.transpose(0, 3, 1, 2)), "video_metadata": told}
+    beside = _input(checkpoint, "audio", sound).given if len(sound) else {}
+    return _Input({"video": video, **beside}, "")
 
 
 def _trial(checkpoint: SentenceCheckpoint, kind: Modality) -> _Input:
@@ -293,16 +305,22 @@ def _trial(checkpoint: SentenceCheckpoint, kind: Modality) -> _Input:
         return _input(checkpoint, kind, np.zeros(checkpoint.windowing.audio_rate, np.float32))
     if kind == "image":
         return _input(checkpoint, kind, np.zeros((64, 64, 3), np.uint8))
-    return _input(checkpoint, kind, _clip(checkpoint, Segment("video", np.zeros((2, 64, 64, 3), np.uint8))))
+    rate = checkpoint.windowing.audio_rate
+    sound = np.zeros(rate, np.float32) if checkpoint.windowing.clip_sound else None
+    clip = Segment("video", np.zeros((2, 64, 64, 3), np.uint8), rate=rate, sound=sound)
+    return _input(checkpoint, kind, _clip(checkpoint, clip))
 
 
-def _by_prompt(checkpoint: SentenceCheckpoint, inputs: Sequence[_Input], query: bool) -> dict[str, list[int]]:
-    """Rows by what stands before them; the title of a document goes into a prompt that has a place for it."""
+def _alike(
+    checkpoint: SentenceCheckpoint, inputs: Sequence[_Input], query: bool
+) -> dict[tuple[str, frozenset[str]], list[int]]:
+    """Rows by what stands before them, and by the kinds in one input, of which a batch mixes none. The title of a
+    document goes into a prompt that has a place for it."""
     prompt = checkpoint.prompts["query" if query else "document"]
-    groups: dict[str, list[int]] = {}
+    groups: dict[tuple[str, frozenset[str]], list[int]] = {}
     for row, one in enumerate(inputs):
         titled = prompt.replace(UNTITLED, f"title: {one.title}", 1) if one.title and not query else prompt
-        groups.setdefault(titled, []).append(row)
+        groups.setdefault((titled, frozenset(one.given)), []).append(row)
     return groups
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from mmsearch.errors import InvalidInput
 from mmsearch.types import Modality
 
-KNOWN = "dimensions=N, max_soft_tokens=N, clip_frames=N, without=image+audio+video"
+KNOWN = "dimensions=N, max_soft_tokens=N, clip_frames=N, clip_sound=0, without=image+audio+video"
 FEWEST_DIMENSIONS = 8
 MOST_FRAMES = 64
 
@@ -21,6 +21,8 @@ class ModelOptions:
     """Of a picture: fewer are quicker, more see more."""
     clip_frames: int | None = None
     """Frames of a video's clip, at most; 0: videos by their frames."""
+    clip_sound: int | None = None
+    """0: clips are seen and not heard, although the model takes both as one."""
     without: tuple[Modality, ...] = ()
     """Kinds that are not embedded, and whose towers are not loaded."""
 
@@ -62,6 +64,12 @@ def _frames(value: str) -> int:
     return number
 
 
+def _off(value: str) -> int:
+    if value != "0":
+        raise InvalidInput(f"clip_sound={value}", hint="take clip_sound=0, or leave it out: clips have their sound")
+    return 0
+
+
 def _kinds(value: str) -> tuple[Modality, ...]:
     kinds = tuple(sorted(set(value.split("+"))))
     if not set(kinds) <= {"image", "audio", "video"}:
@@ -73,5 +81,6 @@ _READ: dict[str, Callable[[str], int | tuple[Modality, ...]]] = {
     "dimensions": _dimensions,
     "max_soft_tokens": _number,
     "clip_frames": _frames,
+    "clip_sound": _off,
     "without": _kinds,
 }

@@ -128,6 +128,7 @@ export const TEXT = {
   concepts: "What the model sees in it that the query asks for",
   cues: "The words that carry it",
   regions: "The places that carry it",
+  place: "Where it was found in the picture",
   share: "What each part of the query adds",
   exportClip: "Save this moment as a clip",
   clipFrom: "Clip from",

@@ -51,7 +51,21 @@ function Medium({ hit, asked }) {
 function Picture({ hit }) {
   const large = `${hit.links.thumbnail}?size=2048`;
   const [source, setSource] = useState(large);
-  return html`<figure class="medium"><img src=${source} alt=${hit.name} onError=${() => source === large && setSource(hit.links.file)} /></figure>`;
+  const [size, setSize] = useState(null);
+  return html`<figure class="medium"><div class="placed">
+    <img src=${source} alt=${hit.name} onLoad=${({ target }) => setSize([target.naturalWidth, target.naturalHeight])} onError=${() => source === large && setSource(hit.links.file)} />
+    <${Place} hit=${hit} size=${size} />
+  </div></figure>`;
+}
+
+/** Where in a picture what was found stands; it is fitted into its element as the picture is. */
+function Place({ hit, size }) {
+  if (!hit.box || !size) return null;
+  const [left, top, right, bottom] = hit.box;
+  const [width, height] = size;
+  return html`<svg class="place" role="img" aria-label=${TEXT.place} viewBox=${`0 0 ${width} ${height}`}>
+    <rect x=${left * width} y=${top * height} width=${(right - left) * width} height=${(bottom - top) * height} />
+  </svg>`;
 }
 
 /** What a browser plays by itself depends on the browser: where it fails, the server converts the moment. */
@@ -60,6 +74,7 @@ function Playing({ hit }) {
   const [clipped, setClipped] = useState(false);
   const [failed, setFailed] = useState(false);
   const [at, setAt] = useState(hit.start || 0);
+  const [size, setSize] = useState(null);
   const [length, setLength] = useState(hit.metadata?.duration || 0);
   const isVideo = hit.modality === "video";
   const told = usePeaks(hit.links.waveform);
@@ -71,6 +86,7 @@ function Playing({ hit }) {
   const loaded = (event) => {
     const element = event.target;
     if (isVideo && element.videoWidth === 0) { broken(); return; }
+    if (isVideo) setSize([element.videoWidth, element.videoHeight]);
     if (!clipped && Number.isFinite(element.duration)) setLength(element.duration);
   };
   const seek = (seconds) => {
@@ -82,7 +98,8 @@ function Playing({ hit }) {
   if (failed) return html`<figure class="medium"><p class="lost">${TEXT.cantPlay}</p></figure>`;
   const given = { ref: player, src: source, controls: true, preload: "metadata", onError: broken, onLoadedMetadata: loaded, onTimeUpdate: (event) => setAt(event.target.currentTime + begin), "aria-label": hit.name };
   return html`<figure class=${`medium playing ${isVideo ? "" : "sounding"}`}>
-    ${isVideo ? html`<video ...${given} playsinline poster=${hit.links.poster ? `${hit.links.poster}?t=${hit.start || 0}` : undefined}></video>` : html`<audio ...${given}></audio>`}
+    ${isVideo ? html`<div class="placed"><video ...${given} playsinline poster=${hit.links.poster ? `${hit.links.poster}?t=${hit.start || 0}` : undefined}></video>
+      ${at >= (hit.start || 0) - 0.1 && at <= (hit.end ?? Infinity) && html`<${Place} hit=${hit} size=${size} />`}</div>` : html`<audio ...${given}></audio>`}
     ${clipped && html`<p class="hint">${TEXT.notPlayable}</p>`}
     ${length > 0 && html`<div class="timeline">
       ${told && html`<${Waveform} peaks=${told.many} duration=${length} start=${hit.start} end=${hit.end} played=${at} />`}

@@ -7,6 +7,7 @@ from mmsearch.catalog import Catalog, SpaceRecord
 from mmsearch.catalog.spaces import active_space, all_spaces, projection_weights
 from mmsearch.context.context import LibraryContext
 from mmsearch.context.resources import INDEX_FOLDER
+from mmsearch.core import sealed
 from mmsearch.encoders.open_clip.adapter import CONFIG_NAME as ADAPTER
 from mmsearch.encoders.projected import Projector
 from mmsearch.encoders.projected import projected_space as projected_space
@@ -76,7 +77,7 @@ def drop_model(context: LibraryContext, name: str) -> None:
                 context.calibrate(base, record)
                 context.indexes(record).publish()
             context.catalog().drop_space(made_space)
-            shutil.rmtree(context.path / INDEX_FOLDER / quote(made_space.name, safe=""), ignore_errors=True)
+            shutil.rmtree(context.store.cache / INDEX_FOLDER / quote(made_space.name, safe=""), ignore_errors=True)
         with folder.writing():
             pass  # raises if it is being trained
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -100,7 +101,7 @@ def _content(context: LibraryContext, name: str) -> bytes:
     path = folder / PROJECTION
     if path.is_file():
         try:
-            return path.read_bytes()
+            return sealed.read_bytes(path)
         except OSError as error:
             raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
     catalog = context.catalog()

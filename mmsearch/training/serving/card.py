@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmsearch.core import sealed
 from mmsearch.core.json_text import parse_object
 from mmsearch.errors import LibraryError
 from mmsearch.training.serving import checkpoint
@@ -72,7 +73,7 @@ def write_card(card: ModelCard, folder: Path) -> None:
 def read_card(folder: Path) -> dict[str, Any]:
     """A model's card as plain values. Raises: LibraryError if there is none, or none that can be read."""
     try:
-        return parse_object((folder / JSON_NAME).read_text("utf-8"))
+        return parse_object(sealed.read_text(folder / JSON_NAME))
     except (OSError, ValueError) as error:
         raise LibraryError(f"{folder / JSON_NAME} can't be read: {error}", hint="train it again") from error
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mmsearch.core.atomic import replacing
+from mmsearch.core import sealed
 from mmsearch.errors import LibraryError
 
 
@@ -22,14 +22,13 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 
 def write_whole(content: bytes, path: Path) -> None:
     """The same for any content."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    sealed.write_bytes(path, content)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Tensors and plain values only: nothing in the file is run. Raises: LibraryError if it can't be used."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(sealed.read_bytes(path)), map_location="cpu", weights_only=True)
     except Exception as error:  # of what isn't a pickle, the unpickler stumbles over anything
         raise LibraryError(
             f"the checkpoint {path} can't be used: {str(error).splitlines()[0] if str(error) else error!r}",

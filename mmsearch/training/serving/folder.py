@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from mmsearch.core import sealed
 from mmsearch.core.json_text import parse_object
 from mmsearch.core.owner_only import make_parents
 from mmsearch.core.value_ranges import brief_repr
@@ -86,7 +87,7 @@ class ModelFolder:
     def plan(self) -> dict[str, Any]:
         """Raises: LibraryError if there is none that can be read, or none that makes sense."""
         try:
-            plan = parse_object((self.path / PLAN).read_text("utf-8"))
+            plan = parse_object(sealed.read_text(self.path / PLAN))
         except (OSError, ValueError) as error:
             raise LibraryError(
                 f"there is no training {self.name!r} to go on with: {error}", hint="start it without --resume"
@@ -120,7 +121,7 @@ class ModelFolder:
     def data(self) -> Arrays:
         """Raises: LibraryError."""
         try:
-            return dict(load((self.path / DATA).read_bytes()))
+            return dict(load(sealed.read_bytes(self.path / DATA)))
         except (OSError, SafetensorError) as error:
             raise LibraryError(
                 f"{self.path / DATA} can't be used: {error}", hint=f"start anew: mmsearch train drop {self.name}"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmsearch.catalog import SpaceRecord
+from mmsearch.core import sealed
 from mmsearch.core.config import LEARNED
 from mmsearch.encoders.fusion import STRATEGIES, FusionFacts, dump_fusion, restore_fusion
 from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
@@ -16,7 +17,7 @@ def read_fusion(library: Path, name: str, space: SpaceRecord) -> bytes:
     if not path.is_file():
         raise InvalidInput(f"there is no trained fusion {name!r}", hint="mmsearch train list; mmsearch train fusion")
     try:
-        content = path.read_bytes()
+        content = sealed.read_bytes(path)
     except OSError as error:
         raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
     _, facts = restore_fusion(content)

@@ -1,6 +1,7 @@
 """Trained heads as files of a library, for those who label with one."""
 
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import sealed
 from mmsearch.encoders.head import Head, restore_head
 from mmsearch.errors import InvalidInput, LibraryError, SpaceChanged
 from mmsearch.training.serving.folder import ModelFolder, model_folders
@@ -17,7 +18,7 @@ def load_head(context: LibraryContext, name: str) -> Head:
         names = ", ".join(one.name for one in model_folders(context.path) if (one.path / HEAD).is_file()) or "none yet"
         raise InvalidInput(f"there is no classifier {name!r}", hint=f"there are: {names}; mmsearch train labels")
     try:
-        head = restore_head(path.read_bytes())
+        head = restore_head(sealed.read_bytes(path))
     except OSError as error:
         raise LibraryError(f"{path} can't be read: {error}", hint="check permissions") from error
     space, _ = context.base()

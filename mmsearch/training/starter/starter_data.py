@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from safetensors.numpy import save as serialised
 
-from mmsearch.catalog.words import STOP, fold_case
+from mmsearch.catalog.word_candidates import fold_case
+from mmsearch.catalog.words import STOP
 from mmsearch.core import registry
 from mmsearch.encoders.starter.conse import combine, concepts
 from mmsearch.encoders.starter.image import TOP, Seen, efficientnet, scores

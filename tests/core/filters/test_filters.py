@@ -32,6 +32,7 @@ def names(library: Library, where: str | Filter, query: str = "red", k: int = 10
     return {hit.path.name for hit in library.search(query, k, filter=where)}
 
 
+@pytest.mark.slow
 def test_a_filter_finds_matching_items_however_low_they_rank(filled: Library, folder: Path) -> None:
     assert names(filled, "width = 64", k=1) == {"wide.png"}
     assert names(filled, "duration > 5") == {"low.wav"}
@@ -47,6 +48,7 @@ def test_a_filter_finds_matching_items_however_low_they_rank(filled: Library, fo
     assert len(names(filled, "name glob '??.png'", k=100)) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["NFC", "NFD"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
 def test_names_are_equal_in_every_form_of_unicode(library: Library, folder: Path, written: Form, asked: Form) -> None:
@@ -73,6 +75,7 @@ def test_names_are_equal_in_every_form_of_unicode(library: Library, folder: Path
     assert hit.path.name == found
 
 
+@pytest.mark.slow
 def test_a_root_whose_name_is_no_text_can_be_asked_for(library: Library, folder: Path) -> None:
     odd = folder / os.fsdecode(b"caf\xe9 \xc3\xa9")
     words(odd / "a.txt", "a red bus")
@@ -80,6 +83,7 @@ def test_a_root_whose_name_is_no_text_can_be_asked_for(library: Library, folder:
     assert names(library, "root contains 'é' and path contains 'é'") == {"a.txt"}
 
 
+@pytest.mark.slow
 def test_of_two_copies_only_the_one_that_passes_the_filter_is_shown(filled: Library, folder: Path) -> None:
     copy = folder / "copies" / "other.png"
     copy.parent.mkdir()
@@ -93,6 +97,7 @@ def test_of_two_copies_only_the_one_that_passes_the_filter_is_shown(filled: Libr
     assert names(filled, "path glob '*/copies/*'") == set(), "a missing file is not found"
 
 
+@pytest.mark.slow
 def test_a_keyword_search_is_limited_to_items_that_pass_the_filter(filled: Library) -> None:
     for mode in ("hybrid", "keyword"):
         found = filled.search("small", 50, filter="not name = small.png", mode=mode)
@@ -105,6 +110,7 @@ def test_a_senseless_filter_is_refused_before_the_catalog_is_read(library: Libra
         library.search("red", filter="with > 3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "status"), [("width = 64", 1), ("widht = 64", 2)])
 def test_the_query_command_filters_and_points_at_a_misspelt_field(
     filled: Library, run: Run, where: str, status: int

@@ -316,6 +316,7 @@ def test_a_pdf_says_when_it_was_made(tmp_path: Path) -> None:
     assert facts(path)["created"] == "2024-05-01T08:20:30+00:00"
 
 
+@pytest.mark.slow
 def test_a_hit_says_the_slide_and_a_picture_finds_its_deck(library: Library, folder: Path) -> None:
     made.write_pptx(folder / "deck.pptx", ["nothing", "a kestrel"], colours={2: "red"}, author="Ada", title="Birds")
     made.write_mail(folder / "m.eml", made.mail("Greetings", "words"))

@@ -12,6 +12,7 @@ from tests.conftest import Run
 from tests.media.documents import made, ole
 
 
+@pytest.mark.slow
 def test_the_shell_prints_the_place_and_json_has_it(run: Run, folder: Path) -> None:
     made.write_pptx(folder / "deck.pptx", ["nothing", "a kestrel"], colours={2: "red"})
     assert run("ingest", folder).returncode == 0

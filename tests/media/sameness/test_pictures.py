@@ -53,6 +53,7 @@ def with_a_moved_part(image: Image.Image) -> Image.Image:
     return moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -79,6 +80,7 @@ def test_a_picture_with_another_time_of_the_camera_is_another_shot() -> None:
     assert kind(same(one, witness(saved(scene(), 90), "2024-05-01T10:00:00"))) == "saved again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_pages_that_differ_in_one_figure_prove_nothing(number: int) -> None:
     one, other = page(number), page(number, 1000 + number)

@@ -1,0 +1,90 @@
+"""How much there is to embed: in a library, or below folders that it has not taken in yet."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.catalog import Catalog
+from mmsearch.core import registry
+from mmsearch.core.config import Settings
+from mmsearch.ingest.estimate import new_files
+from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
+from mmsearch.media.pool import DecodePool
+from mmsearch.types import Modality, SourceFile, Windowing
+
+LOOKED_AT: Mapping[Modality, int] = {"audio": 48, "video": 48, "text": 12}
+"""Files of a kind of which a folder's are told: the headers of sounds and videos, the passages of documents."""
+SPACE = "mmsearch.media.previews:empty_space"
+"""Without encoders: nothing is loaded for it."""
+WORDS_SPACE = "starter"
+"""Cuts documents into passages as most spaces do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How much there is to embed."""
+
+    pictures: int = 0
+    sound_s: float = 0.0
+    video_s: float = 0.0
+    passages: int = 0
+    sounds: int = 0
+    """Files of sound: of a short one less is embedded twice."""
+    videos: int = 0
+
+
+def folder_holdings(catalog: Catalog | None, roots: Sequence[Path], settings: Settings) -> Holdings:
+    """What is below folders and not in a library as it is, by names and sizes and a look at some files of each kind.
+
+    Args:
+        catalog: None where there is no library yet.
+    """
+    files: dict[Modality, list[SourceFile]] = {}
+    for modality, file in new_files(catalog, roots):
+        files.setdefault(modality, []).append(file)
+    seconds = {kind: _seconds(files.get(kind, ()), kind, settings) for kind in ("audio", "video")}
+    return Holdings(
+        len(files.get("image", ())), seconds["audio"], seconds["video"], _passages(files.get("text", ()), settings),
+        len(files.get("audio", ())), len(files.get("video", ())),
+    )  # fmt: skip
+
+
+def _spread(files: Sequence[SourceFile], count: int) -> list[SourceFile]:
+    """So many of them, or all, evenly over their sizes."""
+    ordered = sorted(files, key=lambda one: (one.size, one.path))
+    if len(ordered) <= count:
+        return ordered
+    return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
+
+
+def _seconds(files: Sequence[SourceFile], kind: Modality, settings: Settings) -> float:
+    """Of sounds or videos, by the headers of some."""
+    some = _spread(files, LOOKED_AT[kind])
+    if not some:
+        return 0.0
+    told = {file.path: 0.0 for file in some}
+    with DecodePool(SPACE, Windowing(), settings.limits, settings.decode_workers) as pool:
+        for event in pool.run(DecodeJob(Path(os.fsdecode(file.path)), payload=file, headers=True) for file in some):
+            if isinstance(event, FileDone):
+                told[event.job.payload.path] = float(event.metadata.get("duration") or 0.0)
+    return _scaled(files, some, sum(told.values()))
+
+
+def _passages(files: Sequence[SourceFile], settings: Settings) -> int:
+    """Of documents, by those of some."""
+    some = _spread(files, LOOKED_AT["text"])
+    if not some:
+        return 0
+    count, target = 0, registry.target_of("spaces", WORDS_SPACE)
+    windowing = registry.load_part("spaces", WORDS_SPACE)("cpu", "fp32").windowing
+    with DecodePool(target, windowing, settings.limits, settings.decode_workers) as pool:
+        for event in pool.run(DecodeJob(Path(os.fsdecode(file.path))) for file in some):
+            count += isinstance(event, PreparedSegment) and event.modality == "text"
+    return round(_scaled(files, some, count))
+
+
+def _scaled(files: Sequence[SourceFile], some: Sequence[SourceFile], found: float) -> float:
+    """What all files have, if some have so much: by their sizes."""
+    size = sum(one.size for one in some)
+    return found * sum(one.size for one in files) / size if size else 0.0
