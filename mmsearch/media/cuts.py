@@ -50,8 +50,7 @@ def small(frame: Any, reformatter: VideoReformatter) -> NDArray[np.uint8]:
         reformatter: The same one for all frames of a video: to prepare it takes five times as long as to use it.
     """
     reduced = reformatter.reformat(frame, WIDTH, HEIGHT, "rgb24", interpolation=Interpolation.FAST_BILINEAR)
-    pixels: NDArray[np.uint8] = reduced.to_ndarray()
-    return pixels
+    return np.asarray(reduced.to_ndarray(), np.uint8)
 
 
 class CutFinder:

@@ -352,7 +352,7 @@ def _event(file: _File, message: protocol.Message, array: Prepared | None) -> De
         return PreparedSegment(
             file.job, file.segments, message["modality"], protocol.unpack_span(message["span"]), array
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise protocol.ProtocolError(f"malformed message: {error!r}") from error
 
 

@@ -84,7 +84,10 @@ def pack_span(span: Span) -> Message:
 
 def unpack_span(fields: Message) -> Span:
     span = Span(**fields)
-    return span if span.box is None else replace(span, box=tuple(span.box))  # JSON has lists alone
+    if span.box is None:
+        return span
+    left, top, right, bottom = span.box  # a list: JSON has no others
+    return replace(span, box=(left, top, right, bottom))
 
 
 def _read_exactly(pipe: Pipe, length: int) -> bytearray:

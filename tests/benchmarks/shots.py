@@ -178,7 +178,8 @@ def still(path: Path, scene: Scene, target: Path) -> Path:
     moment = scene.start + STILL_AT * (scene.end - scene.start)
     with av.open(str(path)) as container:
         shown = next(one for one in container.decode(video=0) if float(one.time or 0) >= moment)
-        shown.to_image().save(target, quality=80)
+        pixels = np.asarray(shown.to_ndarray(format="rgb24"), np.uint8)
+    Image.fromarray(pixels).save(target, quality=80)
     return target
 
 
