@@ -117,10 +117,18 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
         return item
     evidence = joint_evidence(item.evidence or 0.0, words)
     both = item._replace(evidence=evidence, keyword_score=words.keyword_score, by=(VECTOR, KEYWORDS))
-    if (words.evidence or 0.0) < EXACT * OTHER_KIND or words.segment_id < 0:
+    if words.segment_id < 0 or not _tells_more(words, item):
         return both
-    # Shown is the passage with the phrase that was asked for.
+    # Shown is the passage with the words that were asked for.
     return both._replace(matched=words.matched, segment_id=words.segment_id)
+
+
+def _tells_more(words: RankedItem, item: RankedItem) -> bool:
+    """Whether the passage with the words is the place to show: it holds the phrase, or it is what is said or written in
+    a medium and more of a reason than how that looks or sounds."""
+    evidence = words.evidence or 0.0
+    heard_or_seen = item.matched not in (None, "text")
+    return evidence >= EXACT * OTHER_KIND or (heard_or_seen and evidence > (item.evidence or 0.0))
 
 
 def retrieve_keywords(

@@ -21,7 +21,7 @@ from mmsearch.search.kinds import ANY_KIND, OTHER_KIND
 from mmsearch.search.ranking import Depth, RankedItem, Ranking
 from mmsearch.search.vector import VectorSearch
 from mmsearch.search.word_evidence import EXACT
-from mmsearch.types import Hit, Query
+from mmsearch.types import Hit, Modality, Query
 from tests.generated import picture, sound, video, words
 from tests.module_library import ModuleLibrary
 
@@ -192,3 +192,15 @@ def test_a_search_for_words_knows_when_it_has_seen_all(library: Library) -> None
     catalog = library._context.catalog()
     found = retrieve_keywords("pumpkin", Depth(5), catalog, None, None, ANY_KIND)
     assert found.complete and [one.path.rpartition(b"/")[2] for one in found.items] == [b"pumpkin.png"]
+
+
+@pytest.mark.parametrize(
+    ("matched", "worth", "shown"), [("audio", 0.6, 2), ("image", 0.6, 2), ("audio", 0.4, 1), ("text", 0.6, 1)]
+)
+def test_what_is_said_is_shown_where_it_is_more_of_a_reason_than_the_sound(
+    matched: Modality, worth: float, shown: int
+) -> None:
+    meant = RankedItem(1, 1, b"/a", "audio", evidence=0.5, cosine=0.3, matched=matched)
+    words = RankedItem(1, 2, b"/a", "audio", evidence=worth, matched="text", by=(KEYWORDS,))
+    (both,) = fuse_keywords(Ranking([meant], complete=True), [words], NO_SEARCH).items
+    assert (both.segment_id, both.matched) == (shown, "text" if shown == 2 else matched)
