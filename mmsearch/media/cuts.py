@@ -5,8 +5,8 @@ Kittler, "Video Shot Cut Detection Using Adaptive Thresholding" (BMVC 2000). A d
 looks like: each of its frames is the mean of those as far before it and after it (the idea of "twin comparison" made
 exact: Zhang, Kankanhalli and Smoliar, "Automatic partitioning of full-motion video", 1993).
 
-Measured on 10 montages of 20 scenes (190 joins, every tenth of them a dissolve) beside PySceneDetect 0.7: 189 joins
-found and none too many, 172 and 2 there, in a third of its time and without OpenCV (`tests/benchmarks/shots.py`).
+Measured on 10 montages of 20 scenes (190 joins, some of them dissolves) beside PySceneDetect 0.7: 186 joins found and
+none too many, 161 and 1 there, in less than half its time and without OpenCV (`tests/benchmarks/shots.py`).
 """
 
 from collections.abc import Iterator

@@ -145,9 +145,9 @@ def main() -> None:
             shutil.rmtree(folder / "made", ignore_errors=True)
             files = media(given.shared, folder, given)
             listed.write_text(json.dumps([str(path.resolve()) for path in files]))
-        with mmsearch.open(folder / "library", space="starter") as library:
+        with mmsearch.open(folder / "library", space="starter", ocr="off", speech="off") as library:
             print(library.ingest(*map(Path, json.loads(listed.read_text()))).as_dict())
-        with mmsearch.open(folder / "library", space="starter") as library:
+        with mmsearch.open(folder / "library", space="starter", ocr="off", speech="off") as library:
             report(library, given.altered)
 
 
