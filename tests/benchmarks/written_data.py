@@ -33,8 +33,8 @@ NOISE, BLUR, QUALITY, MOST_SKEW = 10.0, 0.7, 60, 1.5
 """Of a scan: levels of 255, pixels, of JPEG, degrees."""
 
 PAGE_WORDS, LONG_WORD = 60, 6
-"""Of a page among pictures, at least; letters of a word that tells something: three of the six that a page is looked for
-by are such, since nobody looks for "that more than a quarter of"."""
+"""Of a page among pictures, at least; letters of a word that tells something: of the six that a page is looked for by,
+three are such, since nobody looks for "that more than a quarter of"."""
 
 KINDS = ("sign", "receipt", "slide", "page")
 
