@@ -32,8 +32,9 @@ DPI, POINTS = 200, 11
 NOISE, BLUR, QUALITY, MOST_SKEW = 10.0, 0.7, 60, 1.5
 """Of a scan: levels of 255, pixels, of JPEG, degrees."""
 
-PAGE_WORDS = 60
-"""Of a page among pictures, at least."""
+PAGE_WORDS, LONG_WORD = 60, 6
+"""Of a page among pictures, at least; letters of a word that tells something: of the six that a page is looked for by,
+three are such, since nobody looks for "that more than a quarter of"."""
 
 KINDS = ("sign", "receipt", "slide", "page")
 
@@ -240,5 +241,6 @@ def _page(fonts: Fonts, chance: random.Random, dealt: Iterator[str]) -> tuple[Im
     for place, line in enumerate(lines):
         ImageDraw.Draw(image).text((40, 40 + 1.5 * place * font.size), line, font=font, fill="#222")
     words = " ".join(lines).split()
-    first = chance.randrange(len(words) - 6)
-    return image, " ".join(words[first : first + 6]).lower()
+    asked = [words[first : first + 6] for first in range(len(words) - 5)]
+    telling = [some for some in asked if sum(len(word) >= LONG_WORD for word in some) >= 3]
+    return image, " ".join(chance.choice(telling or asked)).lower()
