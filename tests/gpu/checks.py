@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -226,7 +226,9 @@ def full_size_gemma(trial: Trial) -> Iterator[Row]:
             if kind == "text":
                 continue  # each input has a prompt of its own title
             model = shared_model(encoder)
-            listed = [given(kind, one) for one in segments]
+            # Pictures as they are prepared: the suite's are too slender and too small for the library.
+            alike = zip(segments, inputs, strict=True)
+            listed = [given(kind, replace(one, data=made) if kind == "image" else one) for one, made in alike]
             bare_encode = partial(model.encode_document, listed, batch_size=16, show_progress_bar=False)
             ours, bare = in_turn(partial(encoder.encode, inputs), bare_encode)
             figure = f"{len(inputs) / ours:.1f}/s, {bare / ours:.2f} of the library's speed"
@@ -251,15 +253,14 @@ def _two(trial: Trial) -> Settings:
 
 
 def faiss_contracts(trial: Trial) -> Iterator[Row]:
-    """The contract suite of indexes on FAISS's GPU; elsewhere on what stands in its place."""
-    chosen = "on the GPU" if trial.on_gpu else "as on a GPU"
+    """The contract suite of indexes on FAISS's GPU, and on what stands in its place; elsewhere on that alone."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
-    command = [*pytest, "-k", chosen, "tests/contracts/test_index_contract.py"]
+    command = [*pytest, "-k", "GPU", "tests/contracts/test_index_contract.py"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     last = (run.stdout.strip().splitlines() or ["nothing was printed"])[-1]
     passed = int(found[1]) if (found := re.search(r"(\d+) passed", last)) else 0
-    skipped = "skipped" in last
-    yield Row("FAISS's contracts", chosen, last.strip("= "), run.returncode == 0 and passed > 0 and not skipped)
+    whole = passed > 0 and not (trial.on_gpu and "skipped" in last)
+    yield Row("FAISS's contracts", "on a GPU and its stand-in", last.strip("= "), run.returncode == 0 and whole)
 
 
 CHECKS = (
