@@ -134,9 +134,12 @@ class Lists(OpenLists):
 
     def worth_publishing(self) -> bool:
         """Whether the files are so far behind, or so damaged, that a mere reader should have them written."""
-        return not self.in_memory and any(
-            h.damaged or h.published_generation < 0 or h.unpublished_changes > REPLAY_LIMIT
-            for h in self._loaded.values()
+        return not self.in_memory and (
+            bool(self.owner_files.damaged)
+            or any(
+                h.damaged or h.published_generation < 0 or h.unpublished_changes > REPLAY_LIMIT
+                for h in self._loaded.values()
+            )
         )
 
     def publish(self, *, every: bool = False) -> None:

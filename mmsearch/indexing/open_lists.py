@@ -85,8 +85,7 @@ class OpenLists:
             for key in keys:
                 loaded = self._loaded.get(key) or self._load(key, generation)
                 self._loaded[key] = loaded
-                if self._gpu is not None and loaded.layers is not None:
-                    loaded.layers.use_gpu(self._gpu)
+                self._move_to_gpu(loaded)
                 if (loaded.generation, loaded.commit_id) != (generation, commit_id):
                     with self._lock.writing():
                         catch_up(loaded, connection, key, self._space, generation, oldest)
@@ -128,8 +127,13 @@ class OpenLists:
             generation = current_commit(snapshot).generation
         self._replace(key, self._load(key, generation))
 
+    def _move_to_gpu(self, loaded: LoadedIndex) -> None:
+        if self._gpu is not None and loaded.layers is not None:
+            loaded.layers.use_gpu(self._gpu)
+
     def _replace(self, key: ListKey, replacement: LoadedIndex) -> None:
         """Bring an index up to date while the old one serves, then put it in its place."""
+        self._move_to_gpu(replacement)
         with self._catalog.latest() as snapshot:
             catch_up(replacement, snapshot, key, self._space, *current_commit(snapshot)[:2])
         with self._refresh_lock, self._catalog.latest() as snapshot:

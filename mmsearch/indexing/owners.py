@@ -29,6 +29,10 @@ KIND = "owners"
 MAPPED_FILES_ARE_REPLACED = os.name != "nt"
 """Whether the system lets a file be replaced while it is mapped."""
 
+MAPPED = 2**20
+"""Files of so many segments, 32 MB, are mapped. A map of numpy's holds its file open, which shorter ones are not worth:
+a program may have a hundred libraries open."""
+
 READ_AT_ONCE = 20_000
 """Of lists of up to so many segments they are read from the catalog where there is no file of them."""
 
@@ -136,12 +140,12 @@ class Owners:
 
     @classmethod
     def load(cls, path: Path, dim: int) -> "Owners":
-        """Read what `save` wrote, mapped; bytes after it are ignored. Raises: IndexDamaged."""
+        """Read what `save` wrote, mapped where it is long; bytes after it are ignored. Raises: IndexDamaged."""
         try:
             with path.open("rb") as file:
                 count = int.from_bytes(file.read(8), "little")
             shape = (count * _COLUMNS,)
-            if MAPPED_FILES_ARE_REPLACED and count:
+            if MAPPED_FILES_ARE_REPLACED and count >= MAPPED:
                 numbers = np.asarray(np.memmap(path, "<i8", "r", 8, shape))
             else:
                 numbers = np.fromfile(path, "<i8", shape[0], offset=8)
@@ -186,6 +190,8 @@ class OwnerFiles:
         self._path, self._stamp, self._in_memory = path, stamp, in_memory
         self._owners: dict[ListKey, Owners | None] = {}
         self._published: set[ListKey] = set()
+        self.damaged: set[ListKey] = set()
+        """Lists whose file is there and can't be used."""
         self._asked = False
 
     def owners(self, key: ListKey) -> Owners | None:
@@ -217,6 +223,8 @@ class OwnerFiles:
         try:
             found, stamp = read_index_as(Owners.load, self.path(key), self._stamp(key, KIND), _COLUMNS)
         except IndexDamaged:
+            if self.path(key).exists():
+                self.damaged.add(key)
             return None
         self._published.add(key)
         return replace(found, commit=(stamp.generation, stamp.commit_id))
@@ -241,12 +249,14 @@ class OwnerFiles:
         publish_index(known, self.path(key), stamp)
         self._owners[key] = known
         self._published.add(key)
+        self.damaged.discard(key)
 
     def forget(self, key: ListKey) -> None:
         """Make those of a list anew, without their file."""
         quarantine(self.path(key))
         self._owners.pop(key, None)
         self._published.discard(key)
+        self.damaged.discard(key)
 
     def asks_for_files(self) -> bool:
         """Whether a long list has none: said once, since whoever may not write goes on without."""

@@ -34,6 +34,11 @@ def with_caller(application: ASGIApp) -> ASGIApp:
     return told
 
 
+def shared_by(caller: Caller) -> tuple[str, bool]:
+    """What callers have in common who may have one library: what they see, and whether they may tag it."""
+    return caller.within or "", "tag" in caller.rights
+
+
 class RestrictedLibraries:
     """Those of one library, each made when it is first asked for. Thread safety: all methods may be called from any
     thread."""
@@ -47,7 +52,7 @@ class RestrictedLibraries:
         """The caller's."""
         if caller.within is None:
             return self._library
-        asked = caller.within, "tag" in caller.rights
+        asked = shared_by(caller)
         with self._lock:
             if asked not in self._known:
                 self._known[asked] = self._library.only(caller.within, tagging=asked[1])

@@ -16,7 +16,7 @@ from mmsearch.serve.guard import caller_of
 from mmsearch.serve.jobs import Jobs
 from mmsearch.serve.metrics import Metrics
 from mmsearch.serve.options import ServeOptions
-from mmsearch.serve.restricted import RestrictedLibraries
+from mmsearch.serve.restricted import RestrictedLibraries, shared_by
 from mmsearch.serve.slots import Slots
 from mmsearch.serve.uploads import Uploads
 
@@ -44,8 +44,8 @@ class Service:
     """Open streams of events; the event loop alone counts them."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set as the server ends: streams that would go on end, too."""
-    _restricted: dict[str, "Service"] = field(default_factory=dict)
-    """Filter -> what serves whoever sees no more than what matches."""
+    _restricted: dict[tuple[str, bool], "Service"] = field(default_factory=dict)
+    """What callers share -> what serves whoever sees no more than what matches."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _duplicates: tuple[Hashable, int, list[DuplicateGroup]] | None = None
 
@@ -64,8 +64,9 @@ class Service:
         """What serves a caller: of a restricted one all that is about items is of their own library, and their own."""
         if caller.within is None:
             return self
+        shared = shared_by(caller)
         with self._lock:
-            made = self._restricted.get(caller.within)
+            made = self._restricted.get(shared)
             if made is None:
                 library = self.libraries.of(caller)
                 made = replace(
@@ -73,7 +74,7 @@ class Service:
                     metrics=Metrics(), streams=0, _restricted={}, _lock=threading.Lock(), _duplicates=None,
                 )  # fmt: skip
                 made.metrics.watch(made)
-                self._restricted[caller.within] = made
+                self._restricted[shared] = made
             return made
 
     def known_duplicates(self, asked: Hashable, find: Callable[[], list[DuplicateGroup]]) -> list[DuplicateGroup]:

@@ -48,10 +48,15 @@ def test_the_doctor_is_content_with_a_sound_library(library: Library, folder: Pa
 
 
 @pytest.mark.slow
-def test_a_damaged_index_is_a_warning_that_a_search_clears(library: Library, open_tiny: Open, folder: Path) -> None:
+@pytest.mark.parametrize("damaged", [0, 1], ids=["vectors", "owners"])
+def test_a_damaged_index_is_a_warning_that_a_search_clears(
+    library: Library, open_tiny: Open, folder: Path, damaged: int
+) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
-    (index,) = (path for path in (library.path / "indexes").rglob("*") if path.is_file())
+    both = sorted(path for path in (library.path / "indexes").rglob("*") if path.is_file())
+    assert [path.name.endswith(".owners") for path in both] == [False, True]
+    index = both[damaged]
     torn = index.read_bytes()[:-9]
     index.write_bytes(torn)
     finding = by_subject(open_tiny())["indexes"]

@@ -72,7 +72,8 @@ def test_who_manages_with_a_filter_tags_what_matches_and_nothing_more(served: Ru
     seen, secret = served.item("red.png"), served.item(f"private/{SECRET}.txt")
     with holder(served, "curator", scope="manage", filter=PUBLIC) as curator:
         assert curator.get(f"{API}/session").json()["rights"] == ["search", "tag"]
-        assert curator.post(f"{API}/tags", json={"items": [seen], "add": ["curated"]}).status_code == 204
+        tagged = curator.post(f"{API}/tags", json={"items": [seen], "add": ["curated"]})
+        assert tagged.status_code == 204, tagged.text
         assert "curated" in served.library.tags_of([seen])[seen]
         asked = {"text": "red", "filter": "tag = curated"}
         assert [hit["item_id"] for hit in curator.get(f"{API}/search", params=asked).json()["hits"]] == [seen]

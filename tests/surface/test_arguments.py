@@ -38,6 +38,7 @@ NEEDED: dict[str, Any] = {
     "table": "table.tsv", "media": (), "queries": ["red"], "values": {},
     "path": "backup.db", "folder": "exported", "paths": ["red.txt"], "a": "starter", "target": "moved.library",
     "b": "tests.tiny:space", "root": "media", "globs": ["*.tmp"], "item_id": 1, "address": "text=dog", "ids": [1],
+    "filter": "modality = text",
     "hit": mmsearch.Hit(1, Path("red.png"), "image", 1.0, item_id=1, segment_id=1),
 }  # fmt: skip
 """What stands for the parameters that are not wrong and have no default."""
