@@ -1,6 +1,6 @@
 """Which model suits a machine, and what one costs on this."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -89,13 +89,15 @@ def test_what_a_folder_holds_is_told_before_it_is_taken_in(folder: Path, open_ti
 
 
 @pytest.fixture
-def preset(monkeypatch: pytest.MonkeyPatch) -> str:
+def preset(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A model that suits every machine: the tests' own, as if its publishers had a name for it."""
+    registry.known_targets.cache_clear()
     monkeypatch.setitem(registry.BUILTIN["spaces"], "good", "tests.tiny:space")
     made = ModelPreset("good", "good", ("image",), 8, 1, "English", "MIT")
     monkeypatch.setattr(recommend, "MODEL_PRESETS", (*MODEL_PRESETS, made))
     monkeypatch.setattr(recommend, "BEST_FIRST", ("good", "starter"))
-    return "tests.tiny:space auto auto"
+    yield "tests.tiny:space auto auto"
+    registry.known_targets.cache_clear()
 
 
 def test_auto_takes_the_best_model_that_is_here_and_quick_enough(folder: Path, tmp_path: Path, preset: str) -> None:
