@@ -176,7 +176,7 @@ def words(name: str) -> dict[str, Any]:
 
 def int8(name: str, shared: Path, count: int, repeat: int) -> dict[str, Any]:
     """Kinds of numbers on a CPU: CPU seconds an input, and the cosine to fp32's vectors."""
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_  # type: ignore[import-untyped]
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_
 
     found: dict[str, Any] = {"part": "int8"}
     reference: dict[str, Any] = {}
