@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmsearch.catalog import Catalog, ListKey, Snapshot
 from mmsearch.catalog.commits import CommitState, commit_id, current_commit
 from mmsearch.catalog.owners import OwnerRows, changed_owners, list_owners
-from mmsearch.core.atomic import replacing
+from mmsearch.core.atomic import replacing, told
 from mmsearch.errors import IndexDamaged
 from mmsearch.types import Ids
 from mmsearch.vectors import Stamp, check_file, publish_index, quarantine, read_index_as
@@ -245,6 +245,9 @@ class OwnerFiles:
             with catalog.latest() as snapshot:
                 known = read_owners(snapshot, key)
         known = known.merged(ids())
+        if key in self.damaged:
+            with told(self.path(key)):
+                quarantine(self.path(key))
         stamp = replace(self._stamp(key, KIND), generation=known.commit[0], commit_id=known.commit[1])
         publish_index(known, self.path(key), stamp)
         self._owners[key] = known
