@@ -54,10 +54,11 @@ _OF_FILES = frozenset(
     (
         "test_backup", "test_damaged_values", "test_every_table_and_file", "test_forgetting", "test_migrations",
         "test_old_library", "test_own_metadata_migration", "test_restricted", "test_search_cost", "test_signs",
-        "test_statement_cost", "test_triggers", "test_filters_exhaustive", "test_encryption",
+        "test_statement_cost", "test_triggers", "test_filters_exhaustive", "test_encryption", "test_prune",
     )
 )  # fmt: skip
-"""Modules about what only libraries of files have: backups, proofs, slices, encryption, SQLite's own plans."""
+"""Modules about what only libraries of files have (backups, proofs, slices, encryption, SQLite's own plans), or whose
+fixtures copy such files."""
 
 
 def _looks_into_files(item: pytest.Item) -> bool:
