@@ -498,6 +498,8 @@ def test_the_shell_encrypts_says_what_a_loss_means_and_rekeys(
     run: Run, tmp_path: Path, folder: Path, locked: Callable[[], None]
 ) -> None:
     (folder / "Quirinius.txt").write_text("red Mortadella")
+    tried = run("ingest", folder, "--encrypt", f"file:{tmp_path / 'a.key'}", "--dry-run")
+    assert tried.returncode == 0 and not (tmp_path / "a.key").exists() and not list(tmp_path.rglob("encryption.json"))
     made = run("ingest", folder, "--encrypt", f"file:{tmp_path / 'a.key'}")
     assert made.returncode == 0, made.stderr
     assert b"If its key file is lost, nobody can read the library" in made.stderr
