@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.catalog import Catalog, SpaceRecord, layouts
+from mmsearch.catalog.moving import is_unfinished
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space, projection_weights
 from mmsearch.catalog.stores import store_of
 from mmsearch.context.proofs import Proofs
@@ -18,7 +19,7 @@ from mmsearch.core.config import AUTO, Settings
 from mmsearch.core.trust import Trust
 from mmsearch.core.version import VERSION
 from mmsearch.encoders.projected import ProjectedEncoder
-from mmsearch.errors import LibraryEmpty, SpaceChanged, WeightsError
+from mmsearch.errors import LibraryEmpty, LibraryError, SpaceChanged, WeightsError
 from mmsearch.indexing.lists import Lists
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, Space, Vectors, Windowing
@@ -117,6 +118,11 @@ class Resources:
         if record is None:
             if not create:
                 raise LibraryEmpty(f"the library at {self.store.name} is empty", hint="fill it: mmsearch ingest FOLDER")
+            if self.catalog().read(is_unfinished):
+                raise LibraryError(
+                    f"the library at {self.store.name} is a copy that was not finished",
+                    hint="go on with it: mmsearch move SOURCE TARGET; or remove it",
+                )
             target = self.asked()
             base = self._spaces.loaded(target)
             record = self.catalog().add_space(
