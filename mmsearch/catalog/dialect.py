@@ -100,6 +100,17 @@ class Dialect(Protocol):
         """Before migrations run: what they stand on, where there is nothing yet."""
 
 
+def compiled_by(dialect: Any, statement: Any) -> Compiled:
+    """A statement in the words of a dialect of SQLAlchemy's; parameters that it brings itself are in it already."""
+    compiled = statement.compile(dialect=dialect)
+    asked = {name: None for name, bound in compiled.binds.items() if bound.required}
+    written = compiled.construct_expanded_state(asked)
+    fixed = {name: value for name, value in written.parameters.items() if name not in asked}
+    for name in written.processors.keys() & fixed:
+        fixed[name] = written.processors[name](fixed[name])
+    return Compiled(written.statement, fixed)
+
+
 @cache
 def dialect_named(name: str) -> Dialect:
     """The implementation for an engine that SQLAlchemy calls so."""

@@ -37,15 +37,6 @@ class ClaimedFile(NamedTuple):
     file: QueuedFile
 
 
-class QueueState(NamedTuple):
-    """How far a queue is."""
-
-    waiting: int
-    claimed: int
-    given_up: int
-    """Claimed `ATTEMPTS` times in vain."""
-
-
 class Claim(NamedTuple):
     """What a worker gives up with a commit."""
 
@@ -100,21 +91,6 @@ def return_jobs(connection: Connection, token: int) -> None:
     raw_connection(connection).execute(
         "UPDATE jobs SET token = NULL, lease = NULL, attempts = attempts - 1 WHERE token = %s", (token,)
     )
-
-
-def queue_state(connection: Connection) -> QueueState:
-    """How many files wait, and how many somebody has."""
-    row: Any = (
-        raw_connection(connection)
-        .execute(
-            "SELECT count(*) FILTER (WHERE free AND attempts < %s), count(*) FILTER (WHERE NOT free), "
-            "count(*) FILTER (WHERE free AND attempts >= %s) "
-            "FROM (SELECT attempts, lease IS NULL OR lease < clock_timestamp() AS free FROM jobs) AS known",
-            (ATTEMPTS, ATTEMPTS),
-        )
-        .fetchone()
-    )
-    return QueueState(*map(int, row))
 
 
 RETRIED = frozenset(("40001", "40P01"))

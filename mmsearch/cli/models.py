@@ -11,7 +11,7 @@ import click
 
 from mmsearch.cli import output, show
 from mmsearch.cli.options import FilePath, json_option, library_option, open_library
-from mmsearch.errors import InvalidInput, LibraryNotFound
+from mmsearch.errors import InvalidInput, MmsearchError
 
 if TYPE_CHECKING:
     from mmsearch.models.available import AvailableModel
@@ -66,7 +66,7 @@ def _known_cost(name: str, library: Path | None) -> str:
             return ""
         try:
             return f"{in_words(cost.of(opened.model.holdings()))} for this library; "
-        except LibraryNotFound:
+        except MmsearchError:  # none yet, encrypted, away: this is said beside what was asked for
             return ""
 
 

@@ -10,7 +10,7 @@ import click
 
 from mmsearch.cli import surroundings
 from mmsearch.core.media_paths import is_media_path
-from mmsearch.core.paths import default_library
+from mmsearch.core.paths import SERVER_SCHEMES, default_library
 
 if TYPE_CHECKING:
     from mmsearch.library import Library
@@ -38,7 +38,7 @@ class LibraryPath(FilePath):
     """A library's folder; for an address, the one that this machine has for it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
+        if isinstance(value, str) and value.startswith(SERVER_SCHEMES):
             return default_library(value)
         return super().convert(value, param, ctx)
 

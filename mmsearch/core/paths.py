@@ -10,6 +10,10 @@ TEMPORARY = "mmsearch-"
 """Begins the names of our folders among the machine's temporary ones."""
 
 
+SERVER_SCHEMES = ("postgresql://", "postgres://")
+"""Begin the address of a library on a server."""
+
+
 def default_library(given: str | os.PathLike[str] | None = None) -> Path:
     """`given` > MMSEARCH_LIBRARY > ./indexes/default where ./indexes exists > the user's data folder. An address of a
     library on a server stands for the folder that this machine has for it.
@@ -17,7 +21,7 @@ def default_library(given: str | os.PathLike[str] | None = None) -> Path:
     Raises: InvalidInput for an address that is none, or has a password in it.
     """
     named = given if given is not None else os.environ.get("MMSEARCH_LIBRARY")
-    if isinstance(named, str) and named.startswith(("postgresql://", "postgres://")):
+    if isinstance(named, str) and named.startswith(SERVER_SCHEMES):
         from mmsearch.core.server_address import folder_of_address
 
         return folder_of_address(named, data_folder())

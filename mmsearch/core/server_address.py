@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from mmsearch.core.atomic import make_folder, replacing
+from mmsearch.core.paths import SERVER_SCHEMES
 from mmsearch.errors import InvalidInput
 
-SCHEMES = ("postgresql://", "postgres://")
 URL_NAME = "server.url"
 FOLDER = "servers"
 """The folder of such libraries, below the user's data folder and the user's cache folder."""
@@ -31,7 +31,9 @@ def checked_address(address: str) -> str:
         parts = urlsplit(address)
         asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
-        raise InvalidInput(f"no address of a library: {error}", hint=f"such as {SCHEMES[0]}me@host/media") from error
+        raise InvalidInput(
+            f"no address of a library: {error}", hint=f"such as {SERVER_SCHEMES[0]}me@host/media"
+        ) from error
     user, _, hosts = parts.netloc.rpartition("@")
     if ":" in user or any(name in _SECRET for name, _ in asked):
         raise InvalidInput("an address with a password can be read by everybody on this machine", hint=_NO_PASSWORD)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.catalog import Catalog
+from mmsearch.context.resources import DEFAULT_SPACE, PREVIEW_SPACE
 from mmsearch.core import registry
 from mmsearch.core.config import Settings
 from mmsearch.ingest.estimate import new_files
@@ -15,10 +16,6 @@ from mmsearch.types import Modality, SourceFile, Windowing
 
 LOOKED_AT: Mapping[Modality, int] = {"audio": 48, "video": 48, "text": 12}
 """Files of a kind of which a folder's are told: the headers of sounds and videos, the passages of documents."""
-SPACE = "mmsearch.media.previews:empty_space"
-"""Without encoders: nothing is loaded for it."""
-WORDS_SPACE = "starter"
-"""Cuts documents into passages as most spaces do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def _seconds(files: Sequence[SourceFile], kind: Modality, settings: Settings) ->
     if not some:
         return 0.0
     told = {file.path: 0.0 for file in some}
-    with DecodePool(SPACE, Windowing(), settings.limits, settings.decode_workers) as pool:
+    with DecodePool(PREVIEW_SPACE, Windowing(), settings.limits, settings.decode_workers) as pool:
         for event in pool.run(DecodeJob(Path(os.fsdecode(file.path)), payload=file, headers=True) for file in some):
             if isinstance(event, FileDone):
                 told[event.job.payload.path] = float(event.metadata.get("duration") or 0.0)
@@ -76,8 +73,9 @@ def _passages(files: Sequence[SourceFile], settings: Settings) -> int:
     some = _spread(files, LOOKED_AT["text"])
     if not some:
         return 0
-    count, target = 0, registry.target_of("spaces", WORDS_SPACE)
-    windowing = registry.load_part("spaces", WORDS_SPACE)("cpu", "fp32").windowing
+    # Cuts documents into passages as most spaces do.
+    count, target = 0, registry.target_of("spaces", DEFAULT_SPACE)
+    windowing = registry.load_part("spaces", target)("cpu", "fp32").windowing
     with DecodePool(target, windowing, settings.limits, settings.decode_workers) as pool:
         for event in pool.run(DecodeJob(Path(os.fsdecode(file.path))) for file in some):
             count += isinstance(event, PreparedSegment) and event.modality == "text"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsearch.context.resources import DEFAULT_SPACE
 from mmsearch.encoders.presets import MODEL_PRESETS, ModelPreset
 from mmsearch.errors import WeightsError
 from mmsearch.models.cost import measure_cost
@@ -22,7 +23,6 @@ WITHOUT_GPU = 4e9
 
 UNASKED_S = 3600.0
 """Seconds that a model may take of a library that leaves the choice to us."""
-DEFAULT = "starter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def fitting(machine: Machine, *, commercial: bool = True) -> list[ModelPreset]:
     """The models that fit a machine, best first; `starter` at least. `commercial`: only such as may be used so."""
     presets = {preset.name: preset for preset in MODEL_PRESETS}
     allowed = [presets[name] for name in BEST_FIRST if not (commercial and presets[name].non_commercial)]
-    return [preset for preset in allowed if preset.name == DEFAULT or _fits(preset, machine)]
+    return [preset for preset in allowed if preset.name == DEFAULT_SPACE or _fits(preset, machine)]
 
 
 def _fits(preset: ModelPreset, machine: Machine) -> bool:
@@ -98,7 +98,7 @@ def chosen_space(holdings: Callable[[], Holdings], device: str = "auto", precisi
     better: tuple[str, float | None] | None = None
     held: Holdings | None = None
     for preset in fitting(this_machine()):
-        if preset.name == DEFAULT:
+        if preset.name == DEFAULT_SPACE:
             break
         if not _is_here(preset.name):
             better = better or (preset.name, None)
@@ -108,7 +108,7 @@ def chosen_space(holdings: Callable[[], Holdings], device: str = "auto", precisi
         if seconds <= UNASKED_S:
             return SpaceChoice(preset.name, seconds, *(better or ()))
         better = better or (preset.name, seconds)
-    return SpaceChoice(DEFAULT, None, *(better or ()))
+    return SpaceChoice(DEFAULT_SPACE, None, *(better or ()))
 
 
 def in_words(seconds: float) -> str:

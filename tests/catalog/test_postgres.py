@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, literal, select, text
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
 from mmsearch.catalog.constructs import glob
-from mmsearch.catalog.jobs import Claim, QueuedFile, add_jobs, claim_jobs, queue_state
+from mmsearch.catalog.jobs import Claim, QueuedFile, add_jobs, claim_jobs
 from mmsearch.catalog.moving import copy_into, is_unfinished
 from mmsearch.catalog.postgres.errors import translate
 from mmsearch.catalog.postgres.store import PostgresStore
@@ -33,7 +33,7 @@ from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked, LibraryNo
 from mmsearch.library import Library
 from mmsearch.types import Span
 from tests import tiny
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, queue_state
 
 SPACE = ("tiny", "tests.tiny:space", tiny.DIM, "f" * 64)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from mmsearch.catalog.database import raw_connection
-from mmsearch.catalog.dialect import Compiled
+from mmsearch.catalog.dialect import Compiled, compiled_by
 from mmsearch.catalog.postgres import connections, errors
 from mmsearch.catalog.postgres.rows import copy_rows, replace_rows
 from mmsearch.catalog.postgres.words import LexemeCandidates
@@ -35,13 +35,7 @@ class PostgresDialect:
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
         engine: Any = dialects.dialect
-        compiled = statement.compile(dialect=engine(paramstyle="pyformat"))
-        asked = {name: None for name, bound in compiled.binds.items() if bound.required}
-        written = compiled.construct_expanded_state(asked)
-        fixed = {name: value for name, value in written.parameters.items() if name not in asked}
-        for name in written.processors.keys() & fixed:
-            fixed[name] = written.processors[name](fixed[name])
-        return Compiled(written.statement, fixed)
+        return compiled_by(engine(paramstyle="pyformat"), statement)
 
     def rows(self, connection: Connection, sql: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """As `Dialect.rows`."""

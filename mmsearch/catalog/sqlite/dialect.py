@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from mmsearch.catalog import database
 from mmsearch.catalog.connections import driver_errors
 from mmsearch.catalog.constructs import upsert
-from mmsearch.catalog.dialect import Compiled
+from mmsearch.catalog.dialect import Compiled, compiled_by
 from mmsearch.catalog.sqlite.words import FtsCandidates
 from mmsearch.catalog.tables import WORD_TABLES
 from mmsearch.catalog.triggers import QUERY, check_triggers
@@ -33,13 +33,7 @@ class SqliteDialect:
 
     def compiled(self, statement: Any) -> Compiled:
         """As `Dialect.compiled`."""
-        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-        asked = {name: None for name, bound in compiled.binds.items() if bound.required}
-        written = compiled.construct_expanded_state(asked)
-        fixed = {name: value for name, value in written.parameters.items() if name not in asked}
-        for name in written.processors.keys() & fixed:
-            fixed[name] = written.processors[name](fixed[name])
-        return Compiled(written.statement, fixed)
+        return compiled_by(sqlite.dialect(paramstyle="named"), statement)
 
     def rows(self, connection: Connection, sql: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """As `Dialect.rows`: SQLAlchemy takes several times as long as SQLite takes to answer."""
