@@ -53,7 +53,11 @@ RULES: Mapping[str, Sequence[Exclusion | Need]] = {
     ),
     "models": (Need("--library", "--cost"),),
     "duplicates": (Exclusion("--paths", "--json", _FORMS), _NULL),
-    "ingest": (Exclusion("--quiet", "--verbose --json", _FORMS), Exclusion("--verbose", "--json", _IN_JSON)),
+    "ingest": (
+        Exclusion("--quiet", "--verbose --json", _FORMS),
+        Exclusion("--verbose", "--json", _IN_JSON),
+        Exclusion("--encrypt", "--dry-run", "a dry run makes no key"),
+    ),
     "failures": (
         Need("--follow-links --jobs --nice --verbose --quiet", "--retry"),
         Exclusion("--quiet", "--verbose --json", _FORMS),

@@ -61,7 +61,7 @@ def ingest(paths: tuple[Path, ...], library: Path | None, as_json: bool, dry_run
     With - for PATHS and a --name, one medium is read from standard input.
     """
     told = IngestSummary(options.pop("verbose"), options.pop("quiet"))
-    if (protection := options.pop("encrypt")) is not None and not dry_run:
+    if (protection := options.pop("encrypt")) is not None:
         _begin_encrypted(library, protection)
     settings = {name: options.pop(name) for name in ("space", "workers", "jobs", "nice", "device", "precision")}
     given = {name: options.pop(name) for name in ("name", "media_id", "keep")}

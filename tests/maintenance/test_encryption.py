@@ -113,6 +113,7 @@ def test_no_byte_of_an_encrypted_library_is_plain(tmp_path: Path) -> None:
     assert plain_in(tmp_path / "library") == set(), "what is written as it closes"
 
 
+@pytest.mark.slow
 def test_of_a_plain_library_the_same_search_finds_all(tmp_path: Path) -> None:
     with fill(tmp_path) as library:
         assert plain_in(library.path) == set(SECRETS)
@@ -128,6 +129,7 @@ def test_an_encrypted_library_answers_as_a_plain_one(tmp_path: Path) -> None:
         assert answers(library) == encrypted
 
 
+@pytest.mark.slow
 def test_without_the_key_nothing_is_told_and_nothing_changes(tmp_path: Path, locked: Callable[[], None]) -> None:
     with fill(tmp_path, encrypt="passphrase", passphrase="correct horse") as library:
         right = answers(library)
@@ -190,6 +192,7 @@ def ring() -> Iterator[MemoryKeyring]:
     keyring.set_keyring(before)
 
 
+@pytest.mark.slow
 def test_a_key_in_the_keyring_opens_unasked(tmp_path: Path, ring: MemoryKeyring, locked: Callable[[], None]) -> None:
     with fill(tmp_path, encrypt="keyring") as library:
         right = answers(library)
@@ -216,6 +219,7 @@ def test_without_a_keyring_it_is_said_what_else_there_is(
     assert not (tmp_path / "library").exists()
 
 
+@pytest.mark.slow
 def test_another_passphrase_takes_the_old_ones_place(tmp_path: Path, locked: Callable[[], None]) -> None:
     with fill(tmp_path, encrypt="passphrase", passphrase="old horse") as library:
         right = answers(library)
@@ -238,6 +242,7 @@ def test_another_passphrase_takes_the_old_ones_place(tmp_path: Path, locked: Cal
         assert library.encryption.status().encrypted
 
 
+@pytest.mark.slow
 def test_a_backup_is_restored_only_where_it_stays_encrypted(tmp_path: Path) -> None:
     with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
         right = answers(library)
@@ -417,6 +422,7 @@ def test_a_sealed_file_that_was_altered_cut_or_moved_is_refused(
     assert sealed.unsealed(sealed.sealed(b"x", key, "a"), key, "a") == b"x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[]", b'{"format": 1}', b'{"format": 1, "id": 1, "method": "keyring"}', b"\xff"]
 )
@@ -494,12 +500,14 @@ def test_a_process_that_has_a_key_dumps_no_core(tmp_path: Path) -> None:
     assert forked(work) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_shell_encrypts_says_what_a_loss_means_and_rekeys(
     run: Run, tmp_path: Path, folder: Path, locked: Callable[[], None]
 ) -> None:
     (folder / "Quirinius.txt").write_text("red Mortadella")
     tried = run("ingest", folder, "--encrypt", f"file:{tmp_path / 'a.key'}", "--dry-run")
-    assert tried.returncode == 0 and not (tmp_path / "a.key").exists() and not list(tmp_path.rglob("encryption.json"))
+    assert (tried.returncode, b"a dry run makes no key" in tried.stderr) == (2, True)
+    assert not (tmp_path / "a.key").exists() and not list(tmp_path.rglob("encryption.json"))
     made = run("ingest", folder, "--encrypt", f"file:{tmp_path / 'a.key'}")
     assert made.returncode == 0, made.stderr
     assert b"If its key file is lost, nobody can read the library" in made.stderr
