@@ -62,6 +62,7 @@ def test_datasets_that_are_not_there(tmp_path: Path) -> None:
         datasets.read_dataset("flickr8k", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_dataset_is_taken_in_and_measured(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     data = tmp_path / "data"
     for tone in ("low", "mid", "high"):

@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from mmsearch.cli import show
 from mmsearch.library import Library
 from mmsearch.types import Hit, Level
@@ -19,6 +21,7 @@ def stored(library: Library) -> dict[tuple[str, str], int]:
     return {(query, item): json.loads(fitted)["segments"] for query, item, fitted in rows}
 
 
+@pytest.mark.slow
 def test_an_ingest_calibrates_and_calibrates_again_as_the_library_grows(library: Library, folder: Path) -> None:
     for n in range(10):
         picture(folder / f"{n}.png", "red", mark=n)
@@ -36,6 +39,7 @@ def test_an_ingest_calibrates_and_calibrates_again_as_the_library_grows(library:
     assert stored(library)["text", "image"] == 21
 
 
+@pytest.mark.slow
 def test_hits_have_a_confidence_that_falls_with_their_rank(library: Library, folder: Path) -> None:
     for n in range(20):
         words(folder / f"{n}.txt", f"something about matter number {n}")
@@ -49,6 +53,7 @@ def test_hits_have_a_confidence_that_falls_with_their_rank(library: Library, fol
     assert all(h.level == "unlikely" for h in library.search("an unknown thing", mode="vector"))
 
 
+@pytest.mark.slow
 def test_the_query_command_says_when_no_hit_is_confident(run: Run, folder: Path) -> None:
     for n in range(20):
         words(folder / f"{n}.txt", f"something about matter number {n}")

@@ -34,6 +34,7 @@ def columns(db: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
     return db.execute("SELECT name, type, [notnull], pk FROM pragma_table_info(?)", [table]).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_the_table_of_evidence_comes_whole_or_not_at_all(tmp_path: Path) -> None:
     """Killed at the statement that makes it, and at those beside it."""

@@ -82,6 +82,7 @@ def shown(hits: list[mmsearch.Hit]) -> list[object]:
     return [(hit.path.name, hit.cosine, hit.confidence, hit.start) for hit in hits]
 
 
+@pytest.mark.slow
 def test_a_library_on_a_server_answers_as_one_of_files(
     open_there: Callable[..., Library], folder: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_server_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> N
     assert told.value.hint
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_ended_costs_no_answer(catalog: Catalog, postgres: PostgresServer) -> None:
     catalog.commit(Batch(contents=[content("a", "boat")], placements=[placed("a", "/r/a.txt")]), 1)
     with postgres.connection() as other:
@@ -165,6 +167,7 @@ def test_a_connection_that_was_ended_costs_no_answer(catalog: Catalog, postgres:
     assert [found.item_id for found in catalog.read(search_words, "boat", 5)] == [1]
 
 
+@pytest.mark.slow
 def test_workers_take_in_what_was_queued(open_there: Callable[..., Library], folder: Path, address: str) -> None:
     for number in range(3):
         save_image(folder / f"{number}.png", (200, number, 0))

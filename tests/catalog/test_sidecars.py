@@ -99,6 +99,7 @@ def test_stars_that_a_person_gave_come_before_a_sidecars(library: Library, folde
     assert item is not None and item.meta == {"rating": 2}
 
 
+@pytest.mark.slow
 def test_a_sidecar_that_changes_or_goes_takes_what_it_said_along(library: Library, folder: Path) -> None:
     (folder / "A.xmp").write_text(xmp(SAID.replace("2019", "2012").replace('Rating="4"', 'Rating="5"')), "utf-8")
     (folder / "B.jpg.xmp").unlink()
@@ -115,6 +116,7 @@ def test_keywords_title_words_and_stars_inside_a_picture_are_found(library: Libr
         assert [hit.path.name for hit in library.search(words, mode="keyword")] == ["inside.jpg"], words
 
 
+@pytest.mark.slow
 def test_an_edit_keeps_the_stars_a_person_gave_and_not_the_files(library: Library, folder: Path) -> None:
     path = folder / "inside.jpg"
     path.write_bytes(path.read_bytes().replace(b'Rating="4"', b'Rating="5"'))

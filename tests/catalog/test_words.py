@@ -237,6 +237,7 @@ def test_a_query_of_stop_words_alone_is_searched(catalog: Catalog) -> None:
     assert found(catalog, "the band") == ["/r/who.txt"]
 
 
+@pytest.mark.slow
 def test_undecodable_names_and_very_long_texts_are_found(catalog: Catalog, tmp_path: Path) -> None:
     put(catalog, b"/r/caf\xe9 boat.txt")
     put(catalog, "/r/" + "x" * 255)

@@ -27,6 +27,7 @@ def filled(run: Run, folder: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> None:
     picture(folder / "red.png", "red")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -44,6 +45,7 @@ def test_ingest_prints_a_summary_as_text_and_json(run: Run, folder: Path) -> Non
     assert (report["unchanged"], report["failed_before"], report["files"]) == (1, 1, 2)
 
 
+@pytest.mark.slow
 def test_query_prints_a_table_paths_or_json(filled: Run, folder: Path) -> None:
     asked = "query", "red", "--in", "image", "--all"
     rows = [line.split("\t") for line in filled(*asked).stdout.decode().splitlines()]
@@ -145,6 +147,7 @@ def test_a_minus_before_a_word_of_a_phrase_takes_it_away(filled: Run) -> None:
     assert first == answer("green -red"), "at the beginning, too"
 
 
+@pytest.mark.slow
 def test_a_query_file_that_cannot_be_read_is_an_error_with_a_hint(filled: Run, folder: Path) -> None:
     done = filled("query", folder / "broken.png")
     assert (done.returncode, done.stdout) == (7, b"")

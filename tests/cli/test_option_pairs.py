@@ -206,6 +206,7 @@ LONG = ("train adapter", "train fusion", "train labels")
 """With the options of `train projection`, for the most part."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=[pytest.mark.extras] * (path in LONG)) for path in sorted(COMMANDS.keys() - UNTESTED)],

@@ -82,6 +82,7 @@ def test_without_the_package_there_is_a_hint(filled: Run, monkeypatch: pytest.Mo
     assert done.stderr.decode() == "Error: --preview needs textual-image\nHint: pip install 'mmsearch[preview]'\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["--paths", "--jsonl", "--json"])
 def test_a_preview_goes_with_a_table_alone(filled: Run, other: str) -> None:
     assert filled("query", "red", "--preview", other).returncode == 2

@@ -31,6 +31,7 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_never_taken_in_is_and_only_it_is_searched(run: Run, pictures: Path, tmp_path: Path) -> None:
     first = run("query", "red", pictures / "a[1]*")
     assert first.returncode == 0
@@ -64,6 +65,7 @@ def test_the_last_word_is_a_folder_if_it_is_written_as_one(
     assert split_folder(["red"], pictures) == (["red"], pictures)
 
 
+@pytest.mark.slow
 def test_what_is_new_is_taken_in_first_where_that_is_asked_for(run: Run, pictures: Path) -> None:
     run("ingest", pictures)
     picture(pictures / "a1x" / "new.png", "red", mark=2)

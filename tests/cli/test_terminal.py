@@ -307,6 +307,7 @@ def test_a_closed_pipe_ends_silently_and_a_full_disk_is_an_error(
             made.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["full", "closed pipe"])
 def test_a_command_works_without_standard_error(
     shell: Callable[..., int], folder: Path, tmp_path: Path, gone: str
@@ -371,6 +372,7 @@ def test_no_file_is_opened_on_the_number_of_a_closed_stream(
     assert (report["new"], report["unchanged"]) == (0, 6)
 
 
+@pytest.mark.slow
 def test_a_page_all_of_one_kind_names_the_others_that_are_likely(
     terminal: Callable[..., Ended], run: Run, tmp_path: Path
 ) -> None:

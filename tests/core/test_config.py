@@ -234,6 +234,7 @@ def test_the_models_folder_comes_from_the_environment_or_the_user_s_file(
     assert caught.value.hint is not None and "MMSEARCH_MODELS" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_the_config_command_prints_each_value_with_its_source(run: Run, process: Run, tmp_path: Path) -> None:
     written(tmp_path / "library" / "mmsearch.toml", 'device = "cuda"\nrecall = 0.5\n')
     written(user_file(), "batch_size = 7\n")

@@ -44,6 +44,7 @@ def test_vectors_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) ->
     assert ((encode(*TEXTS) * expected).sum(1) > 0.99999).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a dog barking", "", "Ünïcödé, テスト and emoji 🐓", "the rain in Spain " * 11, "x" * 90]
 )

@@ -43,6 +43,7 @@ def answers(library: Library) -> list[object]:
     return [[(hit.path.name, hit.confidence, hit.cosine) for hit in library.search(one)] for one in asked]
 
 
+@pytest.mark.slow
 def test_an_ingest_answers_as_with_extractors_switched_off(open_tiny: Callable[..., Library], folder: Path) -> None:
     fill(folder)
     made = {}
@@ -58,6 +59,7 @@ def test_an_ingest_answers_as_with_extractors_switched_off(open_tiny: Callable[.
     assert made["auto"][2] == (0,)
 
 
+@pytest.mark.slow
 def test_an_extractor_that_is_asked_for_names_its_extra(open_tiny: Callable[..., Library], folder: Path) -> None:
     picture(folder / "sign.png", "red")
     library = open_tiny()
@@ -75,6 +77,7 @@ def test_an_extractor_that_is_asked_for_names_its_extra(open_tiny: Callable[...,
         assert library.extract.drop(name).contents == 0
 
 
+@pytest.mark.slow
 def test_the_command_names_the_extra(run: Run, folder: Path) -> None:
     picture(folder / "sign.png", "red")
     assert run("ingest", folder).returncode == 0

@@ -34,6 +34,7 @@ HARMS: dict[str, Harm] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_value_that_is_never_written_is_reported_as_damage(tmp_path: Path, harm: str) -> None:
     root, home = tmp_path / "media", tmp_path / "library"

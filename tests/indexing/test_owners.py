@@ -94,6 +94,7 @@ def test_a_content_of_several_segments_is_not_single(library: Library) -> None:
         assert found.of(np.array([201, 202])) == [Owner(201, 201, True, False)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "foreign"])
 def test_a_file_that_is_no_good_is_made_anew(tmp_path: Path, damage: str) -> None:
     with filled(tmp_path, ITEMS) as library:

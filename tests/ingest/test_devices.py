@@ -68,6 +68,7 @@ def test_a_process_that_ends_loses_nothing_that_was_committed(open_tiny: OpenTin
     assert report.new + report.unchanged == 9 and report.unchanged >= 4
 
 
+@pytest.mark.slow
 def test_batches_are_dealt_out_in_order_and_regions_come_with_them() -> None:
     target = "tests.region_space:space"
     own: Space = registry.load_part("spaces", target)("cpu", "fp32")

@@ -77,6 +77,7 @@ def test_the_kind_of_the_film_is_that_of_its_subtitles(library: Library, folder:
     assert names(library.search("lighthouse", mode="keyword", modalities=["text"])) == ["film.en.forced.srt"]
 
 
+@pytest.mark.slow
 def test_words_inside_a_film_find_its_moment_by_meaning_too(library: Library) -> None:
     assert hits(library, "pear") == [("inside.mkv", 1.0, 2.0, "a green pear")]
     found = {hit.path.name: hit for hit in library.search("green", mode="vector", moments=True)}["inside.mkv"]

@@ -51,6 +51,7 @@ def test_no_more_than_so_many_regions(open_tiny: Open, folder: Path) -> None:
         assert library.ingest(folder).segments == 1 + 2
 
 
+@pytest.mark.slow
 def test_without_regions_the_vectors_are_the_same_bit_for_bit(open_tiny: Open, folder: Path) -> None:
     quarters(folder / "a.png", RED, RED, BLUE, GREEN)
     quarters(folder / "b.png", BLUE, RED, BLUE, GREEN)
@@ -69,6 +70,7 @@ def test_without_regions_the_vectors_are_the_same_bit_for_bit(open_tiny: Open, f
     assert kept[0] == kept[1] and len(kept[0]) == 2
 
 
+@pytest.mark.slow
 def test_two_files_are_the_same_whatever_regions_they_have(open_tiny: Open, folder: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
     image = Image.fromarray(photo).resize((160, 160), Image.Resampling.BICUBIC)
@@ -100,6 +102,7 @@ def test_a_square_of_a_panorama_is_named_as_a_region_is(open_tiny: Open, folder:
         assert (found.box, found.source) == ((0.6667, 0.0, 1.0, 1.0), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twice", [False, True])
 def test_taken_in_again_a_photo_has_its_regions_once(open_tiny: Open, folder: Path, twice: bool) -> None:
     path = quarters(folder / "a.png", RED, RED, RED, GREEN)
@@ -113,6 +116,7 @@ def test_taken_in_again_a_photo_has_its_regions_once(open_tiny: Open, folder: Pa
         assert [(hit.box, hit.metadata["width"]) for hit in hits] == [((0.5, 0.5, 1.0, 1.0), 60)]
 
 
+@pytest.mark.slow
 def test_a_region_s_cosine_counts_less_and_the_list_is_the_same_at_every_depth(
     open_tiny: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_part_of_a_root_is_scanned_by_the_rules_of_all_of_it(folder: Path) -> 
     assert found("a/b") == []
 
 
+@pytest.mark.slow
 @by_notifier
 def test_whoever_watches_tells_of_every_kind_of_change(
     folder: Path, tmp_path: Path, make: Callable[..., Notifier]
@@ -212,6 +213,7 @@ def test_names_that_are_no_text_are_told_of(folder: Path) -> None:
     notifier.close()
 
 
+@pytest.mark.slow
 def test_what_changes_in_a_folder_is_taken_in(library: Library, folder: Path, tmp_path: Path, watched: Watched) -> None:
     words(folder / "a.txt", "red")
     watched.start(library.watch(folder, times=QUICK, on_event=watched.note))
@@ -229,6 +231,7 @@ def test_what_changes_in_a_folder_is_taken_in(library: Library, folder: Path, tm
     assert not (tmp_path / "library" / "sub").exists()
 
 
+@pytest.mark.slow
 def test_a_library_inside_a_watched_folder_comes_to_rest(
     open_tiny: Callable[..., Library], folder: Path, watched: Watched
 ) -> None:
@@ -241,6 +244,7 @@ def test_a_library_inside_a_watched_folder_comes_to_rest(
     assert watched.kinds().count("ingested") <= 3
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_away_or_empty_is_no_deletion(library: Library, folder: Path, watched: Watched) -> None:
     words(folder / "a.txt", "red")
     watched.start(library.watch(folder, times=QUICK, on_event=watched.note))

@@ -74,6 +74,7 @@ def test_a_client_finds_a_photo_by_words_and_sees_it(library: Library) -> None:
     assert not shown.is_error and seen(shown) == ("image/webp", (32, 32), (0, 1, 0))
 
 
+@pytest.mark.slow
 def test_a_client_sees_the_moment_of_a_video(library: Library) -> None:
     server = mcp_server(library)
     (found,) = asked(server, ("search", {"words": "blue", "modalities": ["video"]}))
@@ -191,6 +192,7 @@ def through(server: Listening, ask: Callable[[Client], Awaitable[Any]], token: s
     return anyio.run(connected)
 
 
+@pytest.mark.slow
 def test_over_http_a_client_with_the_token_finds_and_sees(over_http: Listening) -> None:
     async def ask(client: Client) -> Any:
         found: Any = await client.call_tool("search", {"words": "red", "modalities": ["image"], "k": 1})
@@ -200,6 +202,7 @@ def test_over_http_a_client_with_the_token_finds_and_sees(over_http: Listening) 
     assert names(found) == ["red.png"] and seen(shown)[2] == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_over_http_each_token_has_its_own_library(over_http: Listening, library: Library) -> None:
     async def ask(client: Client) -> Any:
         return await client.call_tool("search", {"words": "green", "k": 9}), await client.call_tool("status", {})
@@ -214,6 +217,7 @@ def test_over_http_each_token_has_its_own_library(over_http: Listening, library:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -234,6 +238,7 @@ def test_over_http_the_guard_of_the_server_stands_before_it(
         assert client.get("/").status_code == 404
 
 
+@pytest.mark.slow
 def test_over_http_a_request_has_a_bound(over_http: Listening) -> None:
     with httpx.Client(base_url=over_http.address, timeout=60) as client:
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}

@@ -132,12 +132,14 @@ def filled(open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.
     return library
 
 
+@pytest.mark.slow
 def test_every_table_has_rows_in_the_tested_library(filled: Library) -> None:
     found = tables(filled.path)
     assert found.keys() == {*Base.metadata.tables, *WORD_TABLES}, "a new table needs a place in this module"
     assert [name for name, rows in found.items() if not rows] == []
 
 
+@pytest.mark.slow
 def test_a_backup_has_every_row(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     before = tables(filled.path)
     filled.backup(tmp_path / "backup")
@@ -172,6 +174,7 @@ def test_remove_leaves_no_row_of_the_removed_files(filled: Library, folder: Path
     assert left == LEFT_BY_REMOVE.keys()
 
 
+@pytest.mark.slow
 def test_a_library_folder_may_be_moved(filled: Library, open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     before = [(hit.path, hit.cosine) for hit in filled.search("red")]
     filled.close()

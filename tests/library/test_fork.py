@@ -65,6 +65,7 @@ def test_forked_children_search_on_their_own(folder: Path, library: Library) -> 
     assert by_file("green") == "green"
 
 
+@pytest.mark.slow
 def test_a_child_sees_what_its_parent_commits_and_closes(folder: Path, library: Library) -> None:
     # In a child that went on with its parent's connections, SQLite would believe to hold the locks that keep the log
     # where it is, and read for ever the one that the parent, its last user, has removed.
@@ -85,6 +86,7 @@ def test_a_child_sees_what_its_parent_commits_and_closes(folder: Path, library: 
     assert child.end() == "light"
 
 
+@pytest.mark.slow
 def test_a_parent_sees_what_its_child_commits(folder: Path, library: Library) -> None:
     assert ask(library, "red") == "red"
     (folder / "light.txt").write_text("a light thing")
@@ -93,6 +95,7 @@ def test_a_parent_sees_what_its_child_commits(folder: Path, library: Library) ->
     assert all(not check.wrong for check in library.index.verify())
 
 
+@pytest.mark.slow
 def test_a_fork_in_the_middle_of_an_ingest_leaves_the_ingest_alone(folder: Path, library: Library) -> None:
     """By a callback, and by another thread: children search what was committed, and the ingest ends as ever."""
     for number in range(300):

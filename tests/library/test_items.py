@@ -241,6 +241,7 @@ def test_a_filter_over_own_metadata_that_makes_no_sense_is_shown(library: Librar
         library.count(where)
 
 
+@pytest.mark.slow
 def test_tags_and_own_metadata_stay_when_a_file_moves_is_copied_or_edited(library: Library, folder: Path) -> None:
     note = folder / "note.txt"
     before = library.get(note)
@@ -261,6 +262,7 @@ def test_tags_and_own_metadata_stay_when_a_file_moves_is_copied_or_edited(librar
     assert names(library, "tag = dear") == ["copy.txt"], "the two are different contents by now"
 
 
+@pytest.mark.slow
 def test_a_file_that_another_known_one_is_copied_over_has_that_one_s_tags(library: Library, folder: Path) -> None:
     library.tag(folder / "note.txt", add=["dear"])
     words(folder / "other.txt", "green")
@@ -272,6 +274,7 @@ def test_a_file_that_another_known_one_is_copied_over_has_that_one_s_tags(librar
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_edited_file_s_keywords_are_those_it_has_now(library: Library, folder: Path) -> None:
     inside = "<dc:subject><rdf:Bag><rdf:li>{}</rdf:li><rdf:li>{}</rdf:li></rdf:Bag></dc:subject>"
     subject = f"<rdf:Description>{inside}</rdf:Description>"
@@ -343,6 +346,7 @@ def test_what_cannot_be_kept_is_said_in_a_line(library: Library, folder: Path) -
         assert raised.value.message == message
 
 
+@pytest.mark.slow
 def test_the_times_of_many_items_are_those_of_each(library: Library, folder: Path) -> None:
     words(folder / "red.txt", "red")
     words(folder / "old.txt", "green")

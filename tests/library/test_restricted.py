@@ -60,6 +60,7 @@ def test_three_hundred_random_requests(open_tiny: Callable[..., Library], folder
     both_say_the_same()
 
 
+@pytest.mark.slow
 def test_whatever_is_not_said_to_be_safe_refuses(open_tiny: Callable[..., Library], folder: Path) -> None:
     words(folder / "note.txt", "a red boat")
     library = open_tiny()
@@ -109,6 +110,7 @@ def test_it_follows_what_changes(open_tiny: Callable[..., Library], folder: Path
     again.close()
 
 
+@pytest.mark.slow
 def test_nothing_of_what_was_forgotten_stays_in_a_slice(open_tiny: Callable[..., Library], folder: Path) -> None:
     words(folder / "secret.txt", f"a red boat in {SECRET}")
     words(folder / "note.txt", "a red boat")
@@ -122,6 +124,7 @@ def test_nothing_of_what_was_forgotten_stays_in_a_slice(open_tiny: Callable[...,
     assert (library.path / SLICES).stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.slow
 def test_a_hit_of_another_file_is_none_of_its_own(open_tiny: Callable[..., Library], folder: Path) -> None:
     words(folder / "secret.txt", f"a red boat in {SECRET}")
     words(folder / "note.txt", "a red boat")

@@ -75,6 +75,7 @@ def test_the_catalog_answers_while_a_model_s_files_are_hashed(tmp_path: Path) ->
             first.join(WAIT_S)
 
 
+@pytest.mark.slow
 def test_two_threads_that_ask_for_a_background_worker_get_one(
     opened: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:

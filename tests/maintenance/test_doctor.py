@@ -67,6 +67,7 @@ def test_a_damaged_index_is_a_warning_that_a_search_clears(
     assert by_subject(again)["indexes"].state == "ok"
 
 
+@pytest.mark.slow
 def test_a_damaged_catalog_is_an_error(library: Library, open_tiny: Open, folder: Path, run: Run) -> None:
     for n in range(60):
         picture(folder / f"{n}.png", "red", mark=n)
@@ -83,6 +84,7 @@ def test_a_damaged_catalog_is_an_error(library: Library, open_tiny: Open, folder
     assert "error" in {f["state"] for f in json.loads(done.stdout) if f["subject"] == "catalog"}
 
 
+@pytest.mark.slow
 def test_another_version_of_the_space_is_an_error(library: Library, open_tiny: Open, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
@@ -139,6 +141,7 @@ def test_the_doctor_command_prints_a_line_for_each_finding(process: Run) -> None
     assert b"ok\ttext encoder\t" in done.stdout and b"error" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows keeps a profile's folders to their owner by ACL")
 @pytest.mark.parametrize(("mode", "who"), [(0o750, "the folder's group"), (0o705, "everybody on this machine")])
 def test_a_library_is_its_owner_s_alone_and_others_are_told_of(
@@ -160,6 +163,7 @@ def test_a_library_is_its_owner_s_alone_and_others_are_told_of(
     assert stat.S_IMODE(library.path.stat().st_mode) == mode, "it is somebody's choice"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows keeps a profile's folders to their owner by ACL")
 def test_every_file_of_a_library_is_its_owner_s_alone_and_an_old_one_is_mended(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")

@@ -197,6 +197,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmsearch.catalog.database.READER_S", 0.01)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_left_and_where(library: Library, folder: Path, run: Run) -> None:
     fill(folder, planted(40))
     library.ingest(folder)
@@ -352,6 +353,7 @@ def test_a_failure_that_is_excluded_now_is_not_tried_again(library: Library, mix
     assert "broken.txt" not in names(library)
 
 
+@pytest.mark.slow
 def test_a_path_is_kept_as_it_is_below_its_root(
     library: Library, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

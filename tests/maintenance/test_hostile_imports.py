@@ -264,6 +264,7 @@ def test_an_incomplete_export_leaves_a_library_as_it_was(export: Path, fresh: Li
     assert [(hit.path, hit.cosine) for hit in fresh.search("red", 9)] == before
 
 
+@pytest.mark.slow
 def test_the_import_command_refuses_in_an_error_and_a_hint(export: Path, run: Run, tmp_path: Path) -> None:
     sealed(copied(export, tmp_path / "out"), put("contents/0/segments", []))
     done = run("import", "out")

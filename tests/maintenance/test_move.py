@@ -10,6 +10,7 @@ from mmsearch.library import Library
 from tests.generated import picture, words
 
 
+@pytest.mark.slow
 def test_an_unfinished_copy_takes_nothing_in_and_is_gone_on_with(
     open_tiny: Callable[..., Library], folder: Path, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ def test_what_was_kept_is_forgotten_when_it_is_applied(
     assert library.privacy.apply()[:3] == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_it_is_chosen_shown_and_applied(open_tiny: Callable[..., Library], folder: Path) -> None:
     fill(folder)
     library = open_tiny()
@@ -180,6 +181,7 @@ def test_it_is_chosen_shown_and_applied(open_tiny: Callable[..., Library], folde
     assert [hit.path.name for hit in library.search("Mortadella", mode="keyword")] == ["Mortadella.jpg"]
 
 
+@pytest.mark.slow
 def test_a_file_is_handed_out_without_what_is_not_kept_or_not_at_all(
     open_tiny: Callable[..., Library], folder: Path
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_look_at_its_beginning_tells_whether_a_picture_holds_a_place(tmp_path:
     assert [tells_place(tmp_path / name) for name in ("note.txt", "gone.jpg", "odd.jpg")] == [None, None, False]
 
 
+@pytest.mark.slow
 def test_the_shell_tells_before_the_first_ingest_and_sets_and_applies(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "media")
     said = run("ingest", str(tmp_path / "media")).stderr.decode()

@@ -169,6 +169,7 @@ def test_hostile_xmp_leaves_the_picture_as_it_is(tmp_path: Path, packet: str) ->
     assert read(path) == ({}, None)
 
 
+@pytest.mark.slow
 def test_what_is_read_of_a_picture_is_bounded(tmp_path: Path) -> None:
     block = data_sets({(2, 25): [f"{n} {'x' * 300}".encode() for n in range(MOST + 5)]})
     found = read_iptc(block)

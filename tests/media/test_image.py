@@ -165,6 +165,7 @@ def test_a_broken_icc_profile_is_ignored(tmp_path: Path, profile: bytes) -> None
     assert colour(decode(tmp_path / "x.png")[0]) == RED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "size", "expected"),
     [

@@ -78,6 +78,7 @@ def test_a_prepared_segment_has_modality_span_and_array(calm: DecodePool, tmp_pa
     assert done.decode_s > 0 and done.prepare_s > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "failure", "reason"),
     [
@@ -238,6 +239,7 @@ def test_an_error_of_the_callers_own_iterable_ends_the_run(calm: DecodePool, tmp
     assert [type(event) for event in calm.run([DecodeJob(tmp_path / "x")])] == [PreparedSegment, FileDone]
 
 
+@pytest.mark.slow
 def test_only_a_bounded_number_of_jobs_is_taken_ahead(calm: DecodePool, tmp_path: Path) -> None:
     path = script(tmp_path, "x", "piece 1")
     taken = 0
@@ -264,6 +266,7 @@ def test_long_files_stream_through_small_buffers(
     assert [event.job.key for event in events] == [i for i in range(5) for _ in range(51)]
 
 
+@pytest.mark.slow
 def test_several_threads_may_decode_at_once(calm: DecodePool, tmp_path: Path) -> None:
     jobs = [DecodeJob(script(tmp_path, f"{i}", f"piece {i + 1}"), key=i) for i in range(6)]
     counts: list[list[int]] = []

@@ -71,6 +71,7 @@ def test_of_every_kind_something_is_shown(library: Library) -> None:
             library.preview(ids["clip.mp4"], "clip", **wrong)
 
 
+@pytest.mark.slow
 def test_what_was_made_is_shown_though_its_file_is_gone_and_nothing_else_is(library: Library, folder: Path) -> None:
     (red,) = (item.id for item in library.items("name = 'red.png'"))
     kept = library.preview(red)

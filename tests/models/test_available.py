@@ -314,6 +314,7 @@ def test_an_app_prepares_and_lists_models_as_the_shell_does(source: Path) -> Non
             mmsearch.prepare(name, source)
 
 
+@pytest.mark.slow
 def test_the_prepare_and_models_commands_list_what_is_present(run: Run, source: Path, folder: Path) -> None:
     done = run("prepare", NAME, "--from", "source")
     assert done.returncode == 0, done.stderr.decode()

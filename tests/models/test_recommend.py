@@ -49,6 +49,7 @@ def test_the_shell_names_the_model_that_suits_this_machine(run: Run) -> None:
     assert run("models").stderr.decode() == said
 
 
+@pytest.mark.slow
 def test_a_cost_is_multiplied_by_what_a_library_holds(folder: Path, open_tiny: Callable[..., Library]) -> None:
     for number in range(3):
         picture(folder / f"{number}.png", "red", mark=number)
@@ -72,6 +73,7 @@ def test_short_sounds_and_short_videos_cost_what_is_embedded_of_them() -> None:
     assert cost.of(Holdings(video_s=600.0, videos=10)) == pytest.approx(10 * 120)
 
 
+@pytest.mark.slow
 def test_what_a_folder_holds_is_told_before_it_is_taken_in(folder: Path, open_tiny: Callable[..., Library]) -> None:
     for number in range(3):
         picture(folder / f"{number}.png", "red", mark=number)
@@ -100,6 +102,7 @@ def preset(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     registry.known_targets.cache_clear()
 
 
+@pytest.mark.slow
 def test_auto_takes_the_best_model_that_is_here_and_quick_enough(folder: Path, tmp_path: Path, preset: str) -> None:
     picture(folder / "a.png", "red")
     Memory("cost.json").note(preset, [3000.0, *[None] * 3, 0.0, 1.0, 0.0])
@@ -143,6 +146,7 @@ def test_the_shell_says_what_a_folder_would_take(folder: Path, run: Run) -> None
     assert refused.returncode == 2 and b"PATHS say what --cost is about" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_measured_cost_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     first = measure_cost("tests.tiny:space")
     assert all(one is not None and one > 0 for one in (first.picture, first.sound_minute, first.passage))

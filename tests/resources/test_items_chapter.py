@@ -15,6 +15,7 @@ CHAPTER = Path(__file__).resolve().parents[2] / "mmsearch" / "resources" / "docs
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", CHAPTER.read_text("utf-8"), re.M | re.S)
 
 
+@pytest.mark.slow
 def test_the_chapter_s_python_shows_what_happens(
     open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

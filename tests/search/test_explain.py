@@ -103,6 +103,7 @@ def test_an_overlay_is_reddest_at_the_hottest_region(seeing: Library, folder: Pa
         seeing.explain("blue", best(seeing, "blue", "image"), overlay=blocked / "heat.png")
 
 
+@pytest.mark.slow
 def test_an_explanation_quotes_the_sentence_that_carries_the_score(library: Library, folder: Path) -> None:
     words(folder / "a.txt", "Nothing here. A red bus came by! More of nothing.")
     library.ingest(folder)
@@ -118,6 +119,7 @@ def test_an_explanation_quotes_the_sentence_that_carries_the_score(library: Libr
     assert library.explain("red", hits["c.txt"]).cues == (), "of a single word nothing can be left out"
 
 
+@pytest.mark.slow
 def test_the_shares_of_a_mixed_query_sum_to_the_score(library: Library, folder: Path) -> None:
     picture(folder / "red.png", "red")
     library.ingest(folder)
@@ -129,6 +131,7 @@ def test_the_shares_of_a_mixed_query_sum_to_the_score(library: Library, folder: 
     assert library.explain("red", best(library, "red", "image")).parts == ()
 
 
+@pytest.mark.slow
 def test_an_explanation_gives_the_best_moment_or_the_keywords(library: Library, folder: Path) -> None:
     sound(folder / "long.wav", "low", "low", "high", seconds=5)
     library.ingest(folder)
@@ -158,6 +161,7 @@ def test_a_region_of_a_sound_has_times_and_that_of_a_picture_has_none() -> None:
     assert _region(box, 0.5, (10.0, 8.0)) == Region(box, 0.5, 12.0, 14.0)
 
 
+@pytest.mark.slow
 def test_of_a_sound_whole_seconds_are_hidden_half_a_second_apart(library: Library, folder: Path) -> None:
     sound(folder / "short.wav", "high", seconds=2)
     library.ingest(folder)
@@ -180,6 +184,7 @@ def test_of_a_sound_whole_seconds_are_hidden_half_a_second_apart(library: Librar
     assert [(one.start, one.end) for one in regions][:2] == [(4.0, 5.0), (4.25, 5.25)]
 
 
+@pytest.mark.slow
 def test_explaining_a_missing_or_changed_file_is_refused(library: Library, folder: Path) -> None:
     path = picture(folder / "red.png", "red")
     library.ingest(folder)

@@ -168,6 +168,7 @@ def test_group_members_are_found_for_each_hit(catalog: Catalog) -> None:
         assert count_groups(snapshot) == 1
 
 
+@pytest.mark.slow
 def test_each_group_is_ranked_once_by_its_best_file(catalog: Catalog) -> None:
     for stem_of in "abc":
         for suffix in ("jpg", "png", "gif"):

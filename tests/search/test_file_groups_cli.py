@@ -55,6 +55,7 @@ def test_modalities_and_filters_choose_which_file_of_a_group_is_shown(filled: Ru
     assert tagged == [str(folder / "IMG_1.png")]
 
 
+@pytest.mark.slow
 def test_moving_files_keeps_or_splits_their_group(filled: Run, folder: Path) -> None:
     (folder / "moved").mkdir()
     for path in list(folder.glob("IMG_1*")):

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from mmsearch.cli import cli
@@ -19,6 +20,7 @@ def found(library: Library, *arguments: str) -> list[tuple[str, list[str]]]:
     return [(Path(hit["path"]).name, hit["by"]) for hit in json.loads(done.stdout)["hits"]]
 
 
+@pytest.mark.slow
 def test_the_modes_keyword_hybrid_and_vector_rank_as_defined(library: Library, folder: Path) -> None:
     picture(folder / "blue wall.png", "blue")
     picture(folder / "red.png", "blue", mark=1)

@@ -125,6 +125,7 @@ def test_pages_are_slices_of_one_ranking(
 # Moments
 
 
+@pytest.mark.slow
 def test_a_hit_has_all_its_matching_moments(library: Library, folder: Path) -> None:
     sound(folder / "sounds.wav", "low", "high", "low", seconds=10)
     for n in range(3):
@@ -138,6 +139,7 @@ def test_a_hit_has_all_its_matching_moments(library: Library, folder: Path) -> N
     assert library.search("low", 1, modalities=["audio"])[0].moments == ()
 
 
+@pytest.mark.slow
 def test_videos_and_texts_have_moments_and_pictures_have_none(library: Library, folder: Path) -> None:
     video(folder / "film.mp4", "red", "green", "red", seconds=4)
     words(folder / "text.txt", " ".join(["red", *["word"] * 180, *["x"] * 150, "red", *["y"] * 20]))
@@ -175,6 +177,7 @@ def test_moments_are_refused_in_keyword_mode(library: Library, folder: Path) -> 
 # More like this
 
 
+@pytest.mark.slow
 def test_an_item_can_be_the_query_although_its_file_is_gone(library: Library, folder: Path) -> None:
     gone = sound(folder / "low.wav", "low", seconds=5)
     sound(folder / "lower.wav", "low", seconds=6)
@@ -195,6 +198,7 @@ def test_an_item_can_be_the_query_although_its_file_is_gone(library: Library, fo
     assert names(library.search(Query(like=hit), modalities=["audio"])) == ["lower.wav", "high.wav"]
 
 
+@pytest.mark.slow
 def test_an_item_as_query_finds_what_its_file_finds(library: Library, folder: Path) -> None:
     film = video(folder / "film.mp4", "red", "green", seconds=4)
     for colour in ("red", "green", "blue"):
@@ -240,6 +244,7 @@ def test_duplicates_lists_groups_of_copies_and_near_duplicates(tmp_path: Path) -
         assert [len(group.files) for group in library.duplicates(1.0)] == [2]
 
 
+@pytest.mark.slow
 def test_duplicates_proposes_to_keep_the_largest_picture(library: Library, folder: Path) -> None:
     small = grained(folder / "a-small.png", "red", side=128)
     large = grained(folder / "z-large.png", "red", side=256)

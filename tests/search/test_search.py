@@ -51,6 +51,7 @@ def best(library: Library, query: str | Path | Query, modalities: str) -> tuple[
     return hit.path.name, round(hit.cosine or 0, 5)
 
 
+@pytest.mark.slow
 def test_every_kind_of_query_finds_every_kind_of_item(filled: Library, tmp_path: Path) -> None:
     query: dict[str, str | Path] = {
         "text": "a red thing",
@@ -252,6 +253,7 @@ def test_concurrent_searches_give_the_same_answers(filled: Library) -> None:
         assert list(threads.map(filled.search, queries)) == expected
 
 
+@pytest.mark.slow
 def test_searching_while_ingesting_sees_whole_commits(open_tiny: Callable[..., Library], tmp_path: Path) -> None:
     folder = tmp_path / "red"
     for n in range(40):

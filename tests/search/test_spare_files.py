@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from mmsearch import Media
 from mmsearch.library import Library
 from mmsearch.search.duplicates import DuplicateGroup
@@ -26,6 +28,7 @@ def note(path: Path, text: str, seconds: float) -> None:
     os.utime(path, (seconds, seconds))
 
 
+@pytest.mark.slow
 def test_what_a_link_leads_to_is_not_told_as_a_copy_of_it(library: Library, folder: Path) -> None:
     note(folder / "real.txt", "red", 2e9)
     (folder / "a_link.txt").symlink_to("real.txt")
@@ -38,6 +41,7 @@ def test_what_a_link_leads_to_is_not_told_as_a_copy_of_it(library: Library, fold
     assert [(files[1:], spare) for files, spare in told(library)] == [(["copy.txt"], ["copy.txt"])]
 
 
+@pytest.mark.slow
 def test_a_file_is_spared_only_while_the_better_one_is_there_unchanged(
     library: Library, folder: Path, run: Run
 ) -> None:
@@ -56,6 +60,7 @@ def test_a_file_is_spared_only_while_the_better_one_is_there_unchanged(
     assert b"copy (not there)" in run("duplicates", "--library", library.path).stdout
 
 
+@pytest.mark.slow
 def test_a_medium_from_memory_is_no_reason_to_delete_a_file(open_tiny: Callable[..., Library], folder: Path) -> None:
     library = open_tiny()
     for name in ("kept", "lost"):

@@ -121,6 +121,7 @@ def test_of_what_is_asked_only_what_is_proved_is_given(surveyed: Surveyed) -> No
     assert [surveyed.names[one] for one in found] == ["note again.txt"]
 
 
+@pytest.mark.slow
 def test_evidence_that_was_lost_is_made_again_and_files_that_are_gone_tell_nothing(
     surveyed: Surveyed, library: Library, folder: Path, tmp_path: Path
 ) -> None:

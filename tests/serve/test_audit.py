@@ -22,6 +22,7 @@ def served(tmp_path: Path) -> Iterator[Running]:
         yield made
 
 
+@pytest.mark.slow
 def test_who_opened_and_changed_which_item_is_noted_and_what_was_searched_for_is_not(served: Running) -> None:
     red = served.item("red.png")
     assert not served.library.audit.on and served.client.get(f"{API}/items/{red}").status_code == 200
@@ -54,6 +55,7 @@ def test_who_opened_and_changed_which_item_is_noted_and_what_was_searched_for_is
         assert path.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.slow
 def test_what_cannot_be_noted_is_not_answered(served: Running) -> None:
     folder = served.library.path / "audit"
     if not served.library.audit.on:
@@ -112,6 +114,7 @@ def test_an_altered_cut_or_reordered_log_is_found(kept: Library) -> None:
     assert found((folder / "head").unlink)
 
 
+@pytest.mark.slow
 def test_a_log_that_was_made_anew_is_told_by_a_head_that_was_noted(kept: Library) -> None:
     head = kept.audit.verify().head
     kept.audit.record("ann", "GET /tags")

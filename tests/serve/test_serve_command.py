@@ -72,6 +72,7 @@ def test_what_would_let_others_in_is_refused_by_the_command(run: Run, tmp_path: 
     assert run("serve", "--no-token", "--token-file", "token").returncode == 2
 
 
+@pytest.mark.slow
 def test_searches_are_saved_by_the_command(run: Run, tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "note.txt").write_text("a red house")

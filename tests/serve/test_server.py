@@ -142,6 +142,7 @@ def test_no_file_is_sent_as_a_page(here: Running) -> None:
     assert page.headers["content-security-policy"] == "default-src 'none'; sandbox"
 
 
+@pytest.mark.slow
 def test_previews_are_made_of_every_kind_and_kept(here: Running) -> None:
     picture, clip, sound = (f"{API}/items/{here.item(name)}" for name in ("red.png", "clip.mp4", "low.wav"))
     for address in (f"{picture}/thumbnail?size=100", f"{clip}/thumbnail", f"{clip}/poster?t=3", f"{clip}/sprite"):

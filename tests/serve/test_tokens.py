@@ -160,6 +160,7 @@ def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) 
         assert explained.status_code == 404
 
 
+@pytest.mark.slow
 def test_the_shell_makes_lists_and_revokes(run: Run, tmp_path: Path) -> None:
     words(tmp_path / "media" / "note.txt", "red")
     assert run("ingest", str(tmp_path / "media")).returncode == 0

@@ -65,6 +65,7 @@ def test_exact_search_on_a_gpu_is_exact_and_a_change_copies_the_index_again() ->
     assert device.searches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "moves"),
     [

@@ -121,6 +121,7 @@ def test_a_relative_path_is_the_shell_s(ask: Callable[..., Answer | None], tmp_p
     assert shown is not None and b"/" not in shown[1], "paths are told from where the shell stands"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

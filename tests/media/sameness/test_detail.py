@@ -24,6 +24,7 @@ def test_a_photo_shows_more_than_its_smaller_copy(share: float) -> None:
     assert is_finer(detail(np.asarray(photo())), share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", BLOWN)
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_picture_blown_up_shows_no_more(way: Image.Resampling, times: int) -> None:
