@@ -39,12 +39,12 @@ def selected_segments(
 ) -> Ids | None:
     """The segments of a list that have a present item that matches: int64 (n,), sorted, unique. None: all of them.
 
+    An id may be among them that has no vector in the space, or no present item, where those of a content all match; an
+    index knows nothing of it and ignores it. Not to be changed: it is kept until somebody commits something, since a
+    filter mostly stays while the query changes.
+
     Args:
         owned: Gives the segments of contents, int64 (n,), that are in the list: SQL takes longer to look them up.
-
-    An id may be among them that has no vector in the space, or no present item, where those of a content all match; an
-    index knows nothing of it and ignores it. Not to be
-    changed: it is kept until somebody commits something, since a filter mostly stays while the query changes.
     """
     kept = _of_this_state(snapshot).ids
     if (filter, key) not in kept:
