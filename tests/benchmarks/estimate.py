@@ -67,7 +67,8 @@ def compared(model: str, kind: str, chosen: argparse.Namespace) -> tuple[int, fl
         if chosen.cpu:
             patch.setattr(cost, "perf_counter", process_time)
         trial = filled(Path(place) / "trial", kind, chosen.shared, 24)
-        measured = cost.measure_cost(name, again=True)
+        measured = cost.measure_cost(name, again=not chosen.kept)
+        print(measured, flush=True)
         each = measured.of(folder_holdings(None, [trial], Settings())) / 24
         files = max(24, round(chosen.seconds / max(each, 1e-4)))
         media = filled(Path(place) / "media", kind, chosen.shared, files)
@@ -96,6 +97,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--kept", action="store_true", help="take what an earlier run has measured")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--folders", default=",".join(FOLDERS))
     chosen = parser.parse_args()
