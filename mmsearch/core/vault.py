@@ -43,7 +43,7 @@ _TRAILER_MOST = 2**16
 _PARTS = frozenset(("indexes", "previews", "slices", "training", "originals", "audit", "tokens.json", HEADER))
 """What lies in a library's folder: a header beside anything else is somebody's own file."""
 
-_DEPTH = 4
+_DEPTH = 5
 """Folders between a library and what lies deepest in it."""
 
 
