@@ -463,13 +463,37 @@ def test_trained_models_are_sealed_and_go_along(tmp_path: Path) -> None:
         library.encryption.rekey(f"file:{tmp_path / 'other.key'}", new_key=True)
         assert [(label.path.name, label.label) for label in library.label(model="warmth")] == right
         assert plain_in(library.path) == set()
-        library.export(tmp_path / "exported")
+        library.export(tmp_path / "exported", plain=True)
         with pytest.raises(InvalidInput, match="trains no adapters"):
             library.train.adapter(tmp_path / "names.tsv")
     with open_library(tmp_path / "second", encrypt=f"file:{tmp_path / 'second.key'}") as second:
         second.import_(tmp_path / "exported")
         assert [(label.path.name, label.label) for label in second.label(model="warmth")] == right
         assert plain_in(second.path) == set()
+
+
+def test_a_plain_export_of_an_encrypted_library_is_made_only_if_that_is_said(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        for one in (library, library.only("modality = text")):
+            for options in ({}, {"anonymise": ("paths", "texts")}, {"vectors": False}):
+                with pytest.raises(InvalidInput, match="an export is not encrypted") as told:
+                    one.export(tmp_path / "exported", **options)
+                assert "mmsearch backup FILE stays encrypted" in (told.value.hint or "")
+        assert not (tmp_path / "exported").exists()
+        assert library.export(tmp_path / "exported", plain=True).items == 3
+        assert "Mortadella" in plain_in(tmp_path / "exported")
+        assert [copy.path for copy in library.copies()] == [tmp_path / "exported"]
+
+
+def test_media_from_memory_are_taken_in_but_not_kept(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        medium = mmsearch.Media("Tintenfisch.txt", b"red Tintenfisch", id="1", keep=True)
+        with pytest.raises(InvalidInput, match="an encrypted library keeps no originals") as told:
+            library.ingest_media([medium])
+        assert "keep=False" in (told.value.hint or "")
+        assert library.count() == 3 and not (library.path / "originals").exists()
+        library.ingest_media([mmsearch.Media("Tintenfisch.txt", b"red Tintenfisch", id="1")])
+        assert library.count() == 4 and plain_in(library.path) == set()
 
 
 def test_a_library_on_a_server_is_refused_with_what_to_do_there(tmp_path: Path) -> None:
