@@ -1,5 +1,6 @@
 """An encrypted library: nothing plain in any file, no way in without its key, nothing lost by a kill."""
 
+import ctypes
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ import mmsearch
 from mmsearch.catalog import encrypting
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_keys, list_segments
-from mmsearch.core import key_stores, sealed, vault
+from mmsearch.core import key_stores, memory_files, sealed, vault
 from mmsearch.core.filters import filter_of
 from mmsearch.errors import InvalidInput, LibraryEncrypted, LibraryError, LibraryLocked
 from mmsearch.library import Library
@@ -519,9 +520,56 @@ def test_a_process_that_has_a_key_dumps_no_core(tmp_path: Path) -> None:
 
     def work() -> object:
         vault.create(tmp_path / "library", key_file(tmp_path))
-        return resource.getrlimit(resource.RLIMIT_CORE)
+        return resource.getrlimit(resource.RLIMIT_CORE), dumpable()
 
-    assert forked(work) == (0, 0)
+    assert forked(work) == ((0, 0), 0 if sys.platform == "linux" else None)
+
+
+def dumpable() -> int | None:
+    """Whether Linux would hand this process's memory to whatever `core_pattern` names."""
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else None
+
+
+def aborted(work: Callable[[], object], folder: Path) -> list[Path]:
+    """The cores that a child leaves in a folder which crashes after some work, with no limit of its own."""
+    resource = pytest.importorskip("resource")
+
+    def child() -> None:
+        os.chdir(folder)
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        work()
+        os.abort()
+
+    with pytest.raises(EOFError):
+        forked(child)
+    return [path for path in folder.iterdir() if path.name.startswith("core")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores lie elsewhere")
+@pytest.mark.extras
+def test_a_crash_leaves_no_memory_behind(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)):
+        pass
+    cores = tmp_path / "cores"
+    cores.mkdir()
+
+    def work() -> None:
+        vault._unlocked.clear()
+        library = open_library(tmp_path / "library")
+        library.search("Mortadella", 5)
+
+    assert aborted(work, cores) == []
+    if Path("/proc/sys/kernel/core_pattern").read_text().strip() == "core" and aborted(lambda: None, cores):
+        shutil.rmtree(cores)  # which shows that one would have been found
+
+
+def test_what_a_killed_process_left_in_memory_goes_with_the_next_key(tmp_path: Path) -> None:
+    left = memory_files._base() + f"/{memory_files.PREFIX}{2**22 + 1}-test"
+    Path(left).mkdir()
+    Path(left, "query.txt").write_text("Mortadella")
+    vault.create(tmp_path / "library", key_file(tmp_path))
+    assert not Path(left).exists() or not Path("/proc/self").is_dir()
 
 
 @pytest.mark.slow
