@@ -6,11 +6,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import vault
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import told
 from mmsearch.core.owner_only import keep_to_owner
 from mmsearch.core.paths import default_library
-from mmsearch.errors import LibraryError
+from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.maintenance import backup, doctor
 from mmsearch.maintenance import export as maintenance_export
 from mmsearch.maintenance.anonymised import Identifying
@@ -95,7 +96,12 @@ class LibrarySafekeeping:
         return size
 
     def export(
-        self, folder: str | os.PathLike[str], *, anonymise: Collection[Identifying] = (), vectors: bool = True
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        anonymise: Collection[Identifying] = (),
+        vectors: bool = True,
+        plain: bool = False,
     ) -> Exported:
         """Write items and vectors into a new folder that any program can read (JSON Lines, .npy), while others go on.
 
@@ -104,12 +110,18 @@ class LibrarySafekeeping:
             anonymise: What to leave out: "paths", "names", "places", "dates", "texts". With any of them, hashes are
                 others than the files', and other models' vectors, trained models and kept originals are left out.
             vectors: Whether to write vectors, which tell much of what they were made of.
+            plain: Write it though the library is encrypted: an export is not. `backup` stays encrypted.
 
         Returns:
             What was written, in numbers.
 
-        Raises: LibraryNotFound, InvalidInput if the folder exists.
+        Raises: LibraryNotFound, InvalidInput if the folder exists, or if the library is encrypted, unless `plain`.
         """
+        if not plain and vault.is_encrypted(self._context.path / vault.HEADER):
+            raise InvalidInput(
+                "an export is not encrypted: whoever gets the folder reads what this library keeps secret",
+                hint="mmsearch backup FILE stays encrypted; if it is to be plain: mmsearch export FOLDER --plain",
+            )
         done = maintenance_export.export_library(self._context, Path(folder), anonymise, vectors)
         self._note_copy(folder, "export")
         return done
