@@ -124,10 +124,11 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
 
 
 def _tells_more(words: RankedItem, item: RankedItem) -> bool:
-    """Whether the passage with the words is the place to show: it holds the phrase, or it is more of a reason than what
-    meaning found, be that how a medium looks or sounds or another passage."""
+    """Whether the passage with the words is the place to show: it holds the phrase, or it is what is said or written in
+    a medium and more of a reason than what meaning found there, a look, a sound or other words."""
     evidence = words.evidence or 0.0
-    return evidence >= EXACT * OTHER_KIND or (item.matched is not None and evidence > (item.evidence or 0.0))
+    in_medium = item.matched is not None and item.modality != "text"
+    return evidence >= EXACT * OTHER_KIND or (in_medium and evidence > (item.evidence or 0.0))
 
 
 def retrieve_keywords(
