@@ -45,18 +45,32 @@ def models(paths: tuple[Path, ...], cost: bool, library: Path | None, as_json: b
 
 
 def _recommend(library: Path | None = None) -> None:
-    """One line: the model that suits this machine, how to get it, and what it costs where that is known."""
+    """Which model suits this machine, what it costs here where that is known, and the command that comes next."""
+    from mmsearch.models.download import prepared_folder
     from mmsearch.models.recommend import recommended, this_machine
 
     machine = this_machine()
     best = recommended(machine)
-    way = "it comes with mmsearch" if best.repository is None else f"mmsearch prepare {best.name}"
-    what = best.summary.removeprefix("recommended: ")
-    show.line(f"For this machine ({machine}): {best.name}, {what}; {_known_cost(best.name, library)}{way}", err=True)
+    comes = best.repository is None
+    here = comes or prepared_folder(best.name) is not None
+    cost = _known_cost(best.name, library) or (
+        "not measured yet: mmsearch models --cost" if here else "mmsearch models --cost measures it once it is here"
+    )
+    show.line(f"Recommended for this machine ({machine}): {best.name}", err=True)
+    show.line(f"  {best.summary.removeprefix('recommended: ')}; languages: {best.languages}", err=True)
+    show.line(f"  cost here: {cost}", err=True)
+    if comes:
+        show.line("  it comes with mmsearch, and is what a new library takes", err=True)
+    elif not here:
+        show.line(f"  get it ({show.size(best.bytes)}): mmsearch prepare {best.name}", err=True)
+    else:
+        show.line(f"  a new library: mmsearch ingest FOLDER --library NEW --space {best.name}", err=True)
+        show.line(f"  the library you have: mmsearch model add {best.name}", err=True)
 
 
 def _known_cost(name: str, library: Path | None) -> str:
-    """ "about 3 h for this library; ", if it was measured here before; else nothing."""
+    """ "about 3 h for this library" if it was measured here before, or seconds a photo without a library; else
+    nothing."""
     from mmsearch.models.cost import known_cost
     from mmsearch.models.recommend import in_words
 
@@ -65,9 +79,9 @@ def _known_cost(name: str, library: Path | None) -> str:
         if cost is None:
             return ""
         try:
-            return f"{in_words(cost.of(opened.model.holdings()))} for this library; "
+            return f"{in_words(cost.of(opened.model.holdings()))} for this library"
         except MmsearchError:  # none yet, encrypted, away: this is said beside what was asked for
-            return ""
+            return "" if cost.picture is None else f"{cost.picture:.3g} s a picture"
 
 
 def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as_json: bool) -> None:
