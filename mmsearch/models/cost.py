@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -127,6 +128,8 @@ class _Probe:
     def kind(self, kind: Modality) -> "_Kind":
         """The samples of a kind of files, until there are enough."""
         found = _Kind()
+        for path in islice(self._samples(kind), 1):
+            self._decoded(kind, path)  # imports what decodes
         for path in self._samples(kind):
             start = perf_counter()
             segments = self._decoded(kind, path)
