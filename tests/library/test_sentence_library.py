@@ -99,7 +99,7 @@ def test_real_media_have_the_librarys_own_vectors_and_are_found_in_all_direction
         model[0].processing_kwargs = {"video": {"do_sample_frames": False}}
     space = library._context.embedding()[0]
     for path in dev.iterdir():
-        kind: Modality | None = next((kind for kind, one in FILES.items() if path.match(Path(one).name)), None)  # type: ignore[misc]
+        kind: Modality | None = next((kind for kind, one in FILES.items() if path.match(Path(one).name)), None)
         if kind is None:
             continue
         for modality, listed in decoded(space, [path], kind).items():
