@@ -40,7 +40,9 @@ def models(paths: tuple[Path, ...], cost: bool, library: Path | None, as_json: b
         show.echo_json([asdict(model) for model in found])
         return
     columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
-    show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
+    costs = _known_costs([model.name for model in found if model.installed], library)
+    rows = [_row(model, costs.get(model.name, "")) for model in found]
+    show.table(columns, rows, wrap=("embeds", "languages", "licence", "installed"))
     _recommend(library)
 
 
@@ -53,7 +55,7 @@ def _recommend(library: Path | None = None) -> None:
     best = recommended(machine)
     comes = best.repository is None
     here = comes or prepared_folder(best.name) is not None
-    cost = _known_cost(best.name, library) or (
+    cost = _known_costs([best.name], library).get(best.name) or (
         "not measured yet: mmsearch models --cost" if here else "mmsearch models --cost measures it once it is here"
     )
     show.line(f"Recommended for this machine ({machine}): {best.name}", err=True)
@@ -68,20 +70,23 @@ def _recommend(library: Path | None = None) -> None:
         show.line(f"  the library you have: mmsearch model add {best.name}", err=True)
 
 
-def _known_cost(name: str, library: Path | None) -> str:
-    """ "about 3 h for this library" if it was measured here before, or seconds a photo without a library; else
-    nothing."""
+def _known_costs(names: "list[str]", library: Path | None) -> dict[str, str]:
+    """Name -> "about 3 h for this library" of those that were measured here before, or seconds a picture where there is
+    no library."""
     from mmsearch.models.cost import known_cost
     from mmsearch.models.recommend import in_words
 
     with open_library(library) as opened:
-        cost = known_cost(name, opened.settings.devices[0], opened.settings.precision)
-        if cost is None:
-            return ""
+        settings = opened.settings
+        costs = {name: known_cost(name, settings.devices[0], settings.precision) for name in names}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        if not known:
+            return {}
         try:
-            return f"{in_words(cost.of(opened.model.holdings()))} for this library"
+            holdings = opened.model.holdings()
         except MmsearchError:  # none yet, encrypted, away: this is said beside what was asked for
-            return "" if cost.picture is None else f"{cost.picture:.3g} s a picture"
+            return {name: f"{cost.picture:.3g} s a picture" for name, cost in known.items() if cost.picture is not None}
+        return {name: f"{in_words(cost.of(holdings))} for this library" for name, cost in known.items()}
 
 
 def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as_json: bool) -> None:
@@ -106,7 +111,8 @@ def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as
     show.table(columns, rows)
 
 
-def _row(model: "AvailableModel") -> tuple[str, ...]:
+def _row(model: "AvailableModel", cost: str) -> tuple[str, ...]:
+    here = ", ".join(part for part in (f"yes{_speed(model)}", cost) if part)
     return (
         model.name,
         ",".join(model.modalities) or "-",
@@ -114,7 +120,7 @@ def _row(model: "AvailableModel") -> tuple[str, ...]:
         model.languages or "-",
         show.size(model.bytes) if model.bytes else "-",
         _terms(model.licence, model.non_commercial),
-        f"damaged: {model.problem}" if model.problem else f"yes{_speed(model)}" if model.installed else "no",
+        f"damaged: {model.problem}" if model.problem else here if model.installed else "no",
     )
 
 

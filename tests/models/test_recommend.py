@@ -174,6 +174,8 @@ def test_the_shell_says_what_a_folder_would_take(folder: Path, run: Run) -> None
         Memory("cost.json").note(
             f"{registry.target_of('spaces', name)} auto auto", [45.0, *[None] * 3, 5.0, 2.0, 0.25, 0, 0]
         )
+    listed = run("models").stdout.decode().splitlines()
+    assert [line.split("\t")[-1] for line in listed if line.startswith("starter")] == ["yes, 45 s a picture"] * 2
     said = run("models", "--cost", str(folder)).stdout.decode()
     assert [line.split()[-2:] for line in said.splitlines() if line.startswith("starter")] == [["2", "min"]] * 2
     refused = run("models", folder)
