@@ -1,5 +1,7 @@
 """Queries that describe a photo lie nearer to photos; all others, and all passages, stay where they were."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -59,9 +61,9 @@ def test_a_german_description_is_moved_too() -> None:
 
 
 @pytest.mark.parametrize("space", [starter_space, open_space, second_open_space])
-def test_only_the_second_version_has_it(space: "type[Space]") -> None:
+def test_only_the_second_version_has_it(space: Callable[[str], Space]) -> None:
     """The first version answers as ever, and the open one has learned nothing from captions."""
-    assert not isinstance(space("cpu").encoders["text"], SecondStarterText)  # type: ignore[arg-type]
+    assert not isinstance(space("cpu").encoders["text"], SecondStarterText)
     assert isinstance(second_space("cpu").encoders["text"], SecondStarterText)
 
 

@@ -138,13 +138,13 @@ def fitted(photos: Vectors, captions: Vectors, others: Vectors, seed: int) -> Ca
         steps = EPOCHS * -(-len(texts) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps + 1)
         for epoch in range(EPOCHS):
-            for rows in torch.randperm(len(texts)).split(BATCH):
+            for rows in torch.split(torch.randperm(len(texts)), BATCH):
                 moved, odds = module(texts[rows])
                 away = module(stay[torch.randint(len(stay), (OTHERS,))])[1]
                 loss = F.cross_entropy(moved @ seen.T / TEMPERATURE, owners[rows])
                 loss = loss + F.softplus(-odds).mean() + F.softplus(away).mean()
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
             _log.info("epoch %d: loss %.3f", epoch, float(loss.detach()))
