@@ -435,6 +435,47 @@ def test_a_damaged_header_is_an_error_of_ours(tmp_path: Path, content: bytes) ->
         library.count()
 
 
+@pytest.mark.slow
+def test_a_header_that_was_taken_away_or_exchanged_opens_nothing_and_nothing_plain_is_written(
+    tmp_path: Path, locked: Callable[[], None]
+) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        right = answers(library)
+    place = tmp_path / "library"
+    header = (place / vault.HEADER).read_bytes()
+    vault.create(tmp_path / "theirs", f"file:{tmp_path / 'their.key'}")
+    for other in (None, (tmp_path / "theirs" / vault.HEADER).read_bytes()):
+        locked()
+        (place / vault.HEADER).unlink() if other is None else (place / vault.HEADER).write_bytes(other)
+        before = contents_of(place)
+        with open_library(place) as library:
+            for ask in (lambda: library.search("red", 1), lambda: library.ingest(tmp_path / "root"), library.count):
+                with pytest.raises(LibraryError):
+                    ask()
+        assert contents_of(place) == before and plain_in(place) == set()
+        (place / vault.HEADER).write_bytes(header)
+    locked()
+    with open_library(place) as library:
+        assert answers(library) == right
+
+
+@pytest.mark.slow
+def test_files_of_another_library_or_of_nobody_let_nobody_in(tmp_path: Path) -> None:
+    """What an attacker who may write in the folder, and has not the key, can put there."""
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        token = library.tokens.create("eve")
+        file = library.path / "tokens.json"
+        mine = file.read_bytes()
+        vault.create(tmp_path / "theirs", f"file:{tmp_path / 'their.key'}")
+        sealed.write_bytes(tmp_path / "theirs" / "tokens.json", sealed.read_bytes(file))
+        for theirs in ((tmp_path / "theirs" / "tokens.json").read_bytes(), sealed.read_bytes(file), b"", mine[:-1]):
+            file.write_bytes(theirs)
+            with pytest.raises(LibraryError):
+                library.tokens.list()
+        file.write_bytes(mine)
+        assert [one.name for one in library.tokens.list()] == ["ann", "eve"] and token
+
+
 def test_what_lies_elsewhere_by_the_name_of_a_header_locks_nothing(tmp_path: Path) -> None:
     (tmp_path / vault.HEADER).write_text("anything")
     with fill(tmp_path) as library:
