@@ -47,7 +47,7 @@ MISSPELLED = {"perpiacere": "per piacere", "represenatives": "representatives"}
 RATE = 8000
 """Hz, of the prompts."""
 
-RECORDINGS, EACH = 20, 6
+RECORDINGS, EACH = 20, 5
 """Recordings put together, and prompts in each."""
 
 _LEFT_OUT = re.compile(r"[\[(<]|\d|\w\?\s|\s\?|^\?")
