@@ -215,6 +215,24 @@ class WordMatch(NamedTuple):
     """In [0, 1]: share of the library's items, or passages if those are more, that hold it."""
 
 
+class Row(NamedTuple):
+    """How far a passage has the words of a query one after the other."""
+
+    pairs: float
+    """Words of the query that follow each other in the passage as they do there: the root of the sum of the squares of
+    unbroken rows of pairs, so that one long row counts for more than many short ones."""
+    asked: int
+    """Pairs in the query; 0 where nobody looked."""
+
+    @property
+    def share(self) -> float:
+        """Of what would be one unbroken row, in [0, 1]."""
+        return self.pairs / self.asked if self.asked else 0.0
+
+
+NO_ROW = Row(0.0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class KeywordMatch:
     """An item that holds words of a query."""
@@ -233,6 +251,8 @@ class KeywordMatch:
     """Whether the whole name is the query, or every quoted phrase occurs: its words, not others of their stems."""
     verbatim: bool = False
     """Whether it is exact with the same signs between the words: "red boat" is not "red-boat"."""
+    row: Row = NO_ROW
+    """How the passage has the query's words one after the other, the common ones too."""
 
     @property
     def share(self) -> float:

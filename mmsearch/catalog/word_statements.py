@@ -93,6 +93,11 @@ class WordStatements:
         """The same with the passage's words in place of null, and all of the item's."""
         return self._resolved(SegmentRow.text, ITEM_FIELDS)
 
+    @cached_property
+    def texts(self) -> Statement:
+        """Ids and words of the passages `ids`."""
+        return Statement(select(SegmentRow.id, SegmentRow.text).where(SegmentRow.id.in_(number_list("ids"))))
+
     def _resolved(self, passage: Any, fields: tuple[str, ...]) -> Statement:
         segment = SegmentRow
         here = and_(segment.content_id == Content.id, segment.id.in_(number_list("passages")))

@@ -5,19 +5,21 @@ case and diacritics, and stem English words (Porter, 1980). Signs of scripts wit
 user's words never become syntax: each is a quoted string.
 """
 
+import math
 import re
-from collections.abc import Callable, Collection, Iterable
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby, islice, pairwise
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from mmsearch.catalog.dialect import dialect_of
-from mmsearch.catalog.records import KeywordMatch
+from mmsearch.catalog.records import NO_ROW, KeywordMatch, Row
 from mmsearch.catalog.signs import cut_signs
+from mmsearch.catalog.statements import json_numbers
 from mmsearch.catalog.word_candidates import CandidateRow, KeywordQuery, WordCandidates, fold_case
-from mmsearch.catalog.word_statements import word_statements
+from mmsearch.catalog.word_statements import WordStatements, word_statements
 from mmsearch.core.filters.ast import Filter
 from mmsearch.types import Modality
 
@@ -31,6 +33,10 @@ OVER = 4
 
 POOL = 400
 """Candidates, at least: the first 100 rows are the same ones however many are wanted."""
+
+LEAST_ROW, ROWS_READ = 4, 32
+"""Words of a query for which it matters whether they follow each other; and passages that are looked at for that, those
+that hold most of them."""
 
 # Words that say nothing about a file, and would match every sentence.
 STOP = frozenset(
@@ -83,8 +89,9 @@ def search_words(
     """The k present items whose name, folder, title, tags or passages hold most of the query's words.
 
     Best first: exact ones (the whole name equals the query, or every quoted phrase occurs, those with no other signs
-    between its words first), then by the share of words found, then by bm25 (Robertson and Zaragoza, 2009) with column
-    weights; ties by path. A query without any letter or digit finds nothing.
+    between its words first), then by the share of words found, then by how far a passage has them one after the other,
+    then by bm25 (Robertson and Zaragoza, 2009) with column weights; ties by path. A query without any
+    letter or digit finds nothing.
 
     Args:
         filter: What every row meets, however few do.
@@ -94,9 +101,12 @@ def search_words(
         return []
     asks = word_statements(None if modalities is None else tuple(sorted(modalities)), filter)
     found = dialect_of(connection).word_search(connection, asked, max(k * OVER, POOL), asks)
-    best: dict[int, _Held] = {}
     rows = (row for row in found.resolved() if asks.own is None or row[4] is not None)
-    for held in sorted((_held(row, asked, found) for row in rows), key=_order):
+    ordered = sorted((_held(row, asked, found) for row in rows), key=_order)
+    if len(asked.whole) >= LEAST_ROW:
+        ordered = _in_a_row(connection, ordered, asked.whole, asks)
+    best: dict[int, _Held] = {}
+    for held in ordered:
         best.setdefault(held.item_id, held)
     return [_match_of(held, found) for held in islice(best.values(), k)]
 
@@ -114,6 +124,7 @@ class _Held(NamedTuple):
     share: float
     exact: bool
     verbatim: bool
+    row: Row = NO_ROW
 
 
 def _held(row: Any, asked: KeywordQuery, found: WordCandidates) -> _Held:
@@ -147,14 +158,36 @@ def _between_blanks(words: str) -> list[str]:
     return words.casefold().split()
 
 
-def _order(held: _Held) -> tuple[bool, bool, float, float, bytes, int]:
+def _in_a_row(
+    connection: Connection, ordered: Sequence[_Held], words: tuple[str, ...], asks: WordStatements
+) -> list[_Held]:
+    """Candidates in order, once it is known of the foremost passages whether the words follow each other there."""
+    looked = [held for held in ordered if held.segment_id is not None and len(held.passage.terms) > 1][:ROWS_READ]
+    if not looked:
+        return list(ordered)
+    ids = sorted({held.segment_id for held in looked if held.segment_id is not None})
+    rows = {
+        number: row_of(words, fold_case(cut_signs(text or "")))
+        for number, text in asks.texts.rows(connection, ids=json_numbers(ids))
+    }
+    return sorted((held._replace(row=rows.get(held.segment_id or -1, NO_ROW)) for held in ordered), key=_order)
+
+
+def row_of(words: Sequence[str], there: Sequence[str]) -> Row:
+    """How words, folded, follow each other in those of a text as they do by themselves."""
+    follow = set(pairwise(there))
+    rows = [sum(1 for _ in same) for found, same in groupby(pairwise(words), follow.__contains__) if found]
+    return Row(math.sqrt(sum(one * one for one in rows)), len(words) - 1)
+
+
+def _order(held: _Held) -> tuple[bool, bool, float, float, float, bytes, int]:
     score = held.item.score + held.passage.score
-    return not held.exact, not held.verbatim, -held.share, -score, held.path, held.segment_id or 0
+    return not held.exact, not held.verbatim, -held.share, -held.row.pairs, -score, held.path, held.segment_id or 0
 
 
 def _match_of(held: _Held, found: WordCandidates) -> KeywordMatch:
     return KeywordMatch(
         held.item_id, held.content_id, held.path, held.modality, held.segment_id,
         held.item.score + held.passage.score, found.words(held.item, held.passage), held.exact,
-        held.verbatim,
+        held.verbatim, held.row,
     )  # fmt: skip

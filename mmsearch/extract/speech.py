@@ -2,7 +2,7 @@
 
 Silero's voice detector goes first, so that what is no voice costs next to nothing. What it leaves is put together and
 transcribed without sampling, so that the same file gives the same words, and without the words before, which would
-spread a loop. Sentences are lines, by the times of their words.
+spread a loop. Sentences, and what is said between two pauses, are lines, by the times of their words.
 """
 
 import hashlib
@@ -16,27 +16,21 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders.model_store import sha256
 from mmsearch.errors import NotEmbedded, Unsupported, WeightsError
-from mmsearch.extract.cuts import PAUSE_S
+from mmsearch.extract.voice import RATE, heard_lines, utterances, voiced
 from mmsearch.extract.whisper_models import WEIGHTS, speech_folder
 from mmsearch.media.audio import AudioDecoder
 from mmsearch.media.sniff import open_decoder
 from mmsearch.media.video import VideoDecoder
 from mmsearch.types import Limits, Modality, Segment, TextLine, Windowing
 
-VERSION = "3"
+VERSION = "4"
 """Changed with whatever here changes the lines of a file."""
-
-RATE = 16_000
-"""Hz."""
 
 WINDOW_S, STRETCH_S = 30.0, 600.0
 """Seconds decoded at once, and transcribed at once at most."""
 
 QUIET_S = 20.0
 """A stretch is cut at the quietest moment of so many seconds before its end."""
-
-VOICE = {"min_silence_duration_ms": 500, "speech_pad_ms": 200, "min_speech_duration_ms": 250}
-"""Options of the voice detector."""
 
 SHORTEST_S, AFTER_S = 20.0, 2.0
 """Seconds of a window that are encoded at least, and of silence after its sound. A whole one has 30, mostly silence
@@ -50,9 +44,6 @@ first look alone, and of those in other languages as many as before."""
 
 TOKENS_EACH_S, TOKENS_BESIDES, MOST_TOKENS = 20, 10, 440
 """Bound what is written for so much voice: nobody says more in a second, a loop goes on to the end of what fits."""
-
-_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")
-"""Of a sentence, those of Chinese and Japanese too."""
 
 
 class SpeechExtractor:
@@ -88,31 +79,30 @@ class SpeechExtractor:
     def _lines(self, samples: NDArray[np.float32], start: float) -> Iterator[TextLine]:
         """Of a stretch that begins so many seconds into the file."""
         from faster_whisper.transcribe import restore_speech_timestamps
-        from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
 
-        voice = get_speech_timestamps(samples, VadOptions(**VOICE))
+        spoken = utterances(samples)
+        voice = voiced(spoken, len(samples))
         if not voice:
             return
-        chunks, _ = collect_chunks(samples, voice)
-        voiced = np.concatenate(chunks)
+        sound = np.concatenate([samples[begin:end] for begin, end in voice])
         found, facts = self._loaded().transcribe(
-            voiced,
-            language=language_of(self._told, voiced),
+            sound,
+            language=language_of(self._told, sound),
             beam_size=1,
             temperature=0.0,
             condition_on_previous_text=False,
             word_timestamps=True,
-            max_new_tokens=min(TOKENS_BESIDES + int(TOKENS_EACH_S * len(voiced) / RATE), MOST_TOKENS),
+            max_new_tokens=min(TOKENS_BESIDES + int(TOKENS_EACH_S * len(sound) / RATE), MOST_TOKENS),
         )
-        for segment in restore_speech_timestamps(found, voice, RATE):
+        for segment in restore_speech_timestamps(found, [{"start": begin, "end": end} for begin, end in voice], RATE):
             scores = {
                 "logprob": round(float(segment.avg_logprob), 4),
                 "compression": round(float(segment.compression_ratio), 4),
                 "no_speech": round(float(segment.no_speech_prob), 4),
             }
-            for words in sentences(segment.words or ()):
-                text = "".join(word.word for word in words).strip()
-                begin, end = start + float(words[0].start), start + float(words[-1].end)
+            for words in heard_lines(segment.words or (), spoken):
+                text = "".join(one.word for one in words).strip()
+                begin, end = start + words[0].start, start + words[-1].end
                 yield TextLine(text, round(begin, 3), round(end, 3), scores=scores, language=facts.language)
 
     def _told(self, samples: NDArray[np.float32]) -> tuple[str | None, float]:
@@ -174,18 +164,6 @@ def _frames(features: NDArray[np.float32]) -> int:
     used = int(sound[-1]) + 1 if len(sound) else 0
     wanted = max(round(SHORTEST_S * 100), 2 * -(-(used + round(AFTER_S * 100)) // 2))
     return min(wanted, int(features.shape[1]))
-
-
-def sentences(words: Iterable[Any]) -> Iterator[list[Any]]:
-    """Words with `word`, `start` and `end`, cut behind a full stop and at a pause."""
-    some: list[Any] = []
-    for word in words:
-        if some and (some[-1].word.rstrip().endswith(_ENDS) or word.start - some[-1].end >= PAUSE_S):
-            yield some
-            some = []
-        some.append(word)
-    if some:
-        yield some
 
 
 def stretches(windows: Iterable[Segment]) -> Iterator[tuple[float, NDArray[np.float32]]]:

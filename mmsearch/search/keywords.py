@@ -125,10 +125,10 @@ def _both(item: RankedItem | None, words: RankedItem) -> RankedItem:
 
 def _tells_more(words: RankedItem, item: RankedItem) -> bool:
     """Whether the passage with the words is the place to show: it holds the phrase, or it is what is said or written in
-    a medium and more of a reason than how that looks or sounds."""
+    a medium and more of a reason than what meaning found there, a look, a sound or other words."""
     evidence = words.evidence or 0.0
-    heard_or_seen = item.matched not in (None, "text")
-    return evidence >= EXACT * OTHER_KIND or (heard_or_seen and evidence > (item.evidence or 0.0))
+    in_medium = item.matched is not None and item.modality != "text"
+    return evidence >= EXACT * OTHER_KIND or (in_medium and evidence > (item.evidence or 0.0))
 
 
 def retrieve_keywords(

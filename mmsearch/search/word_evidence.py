@@ -51,6 +51,14 @@ Chosen on headings and first sentences of this project's docs, each asked for in
 LEAST_LIFT = 0.5
 """A lift below this is none: it changes hardly any order, and every item that is lifted has its vectors read."""
 
+ROW_MIDDLE, ROW_SCALE, ROW_POWER = 2.5, 0.7, 2.0
+"""How many pairs of words that follow each other in the query and in a passage alike make even odds, and what
+multiplies them by e; and how steeply their share of the query's counts: half a sentence is a turn of phrase."""
+
+DOCUMENT_ROW = 6
+"""Words of a query whose row is evidence in a document, where shorter ones stand in passing; what is said or written in
+a medium is short, and looked for as it was said."""
+
 FOLDER_MOST = 0.3
 """Confidence of a folder's name alone, at most."""
 
@@ -100,7 +108,16 @@ def word_evidence(match: KeywordMatch, ignored: Collection[str] = ()) -> float:
         ignored: Words, folded, that ask for something else than what an item is about.
     """
     exact = VERBATIM if match.verbatim else EXACT if match.exact else 0.0
-    return exact + _by_words(match, ignored)
+    return exact + _by_words(match, ignored) + row_evidence(match)
+
+
+def row_evidence(match: KeywordMatch) -> float:
+    """The evidence of a query's words that stand in a passage one after the other, however common each is."""
+    row = match.row
+    if row.pairs <= 1 or (match.modality == "text" and row.asked < DOCUMENT_ROW - 1):
+        return 0.0
+    telling = row.pairs * math.pow(row.share, ROW_POWER)
+    return _evidence(_logistic((telling - ROW_MIDDLE) / ROW_SCALE))
 
 
 def word_lift(match: KeywordMatch, ignored: Collection[str] = ()) -> float:

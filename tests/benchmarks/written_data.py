@@ -32,9 +32,8 @@ DPI, POINTS = 200, 11
 NOISE, BLUR, QUALITY, MOST_SKEW = 10.0, 0.7, 60, 1.5
 """Of a scan: levels of 255, pixels, of JPEG, degrees."""
 
-PAGE_WORDS, LONG_WORD = 60, 6
-"""Of a page among pictures, at least; letters of a word that tells something: of the six that a page is looked for by,
-three are such, since nobody looks for "that more than a quarter of"."""
+PAGE_WORDS, PAGE_LINES, PAGE_WIDTH, ASKED_WORDS = 60, 14, 62, 6
+"""Of a page among pictures: words at least, lines at most, and signs of a line; words that it is looked for by."""
 
 KINDS = ("sign", "receipt", "slide", "page")
 
@@ -163,9 +162,9 @@ POINTS_OF_SLIDES = (
 def pictures(fonts: Fonts, photos: Sequence[Path], count: int, seed: int = 1) -> Iterator[Picture]:
     """Signs, receipts, slides and pages in turn, the last three over a photo where a camera would see them so."""
     chance = random.Random(seed)
-    dealt = deal(chance)
+    pages = iter(_pages(chance, -(-count // len(KINDS))))
     draw: dict[str, Callable[[Fonts, random.Random], tuple[Image.Image, str]]] = {
-        "sign": _sign, "receipt": _receipt, "slide": _slide, "page": lambda fonts, chance: _page(fonts, chance, dealt),
+        "sign": _sign, "receipt": _receipt, "slide": _slide, "page": lambda fonts, chance: _page(fonts, chance, pages),
     }  # fmt: skip
     asked: set[str] = set()
     while len(asked) < count:
@@ -232,15 +231,31 @@ def _slide(fonts: Fonts, chance: random.Random) -> tuple[Image.Image, str]:
     return image, title.lower()
 
 
-def _page(fonts: Fonts, chance: random.Random, dealt: Iterator[str]) -> tuple[Image.Image, str]:
-    font = fonts(SERIF, chance.randrange(15, 19))
-    lines = textwrap.wrap(" ".join(prose(PAGE_WORDS, dealt)), 62)[:14]
+def _pages(chance: random.Random, count: int) -> list[tuple[list[str], str]]:
+    """The lines of pages, each with paragraphs of its own, and six words of it that follow each other and that no other
+    page has all."""
+    dealt = deal(chance)
+    pages = [textwrap.wrap(" ".join(prose(PAGE_WORDS, dealt)), PAGE_WIDTH)[:PAGE_LINES] for _ in range(count)]
+    words = [" ".join(lines).split() for lines in pages]
+    held = [set(map(_plain, one)) for one in words]
+    asked = []
+    for number, own in enumerate(words):
+        some = [own[first : first + ASKED_WORDS] for first in range(len(own) - ASKED_WORDS + 1)]
+        others = [one for place, one in enumerate(held) if place != number]
+        alone = [one for one in some if not any(other.issuperset(map(_plain, one)) for other in others)]
+        asked.append(" ".join(chance.choice(alone)).lower())
+    return list(zip(pages, asked, strict=True))
+
+
+def _plain(word: str) -> str:
+    return word.strip(".,:;!?()\"'").lower()
+
+
+def _page(fonts: Fonts, chance: random.Random, pages: Iterator[tuple[list[str], str]]) -> tuple[Image.Image, str]:
+    font, (lines, words) = fonts(SERIF, chance.randrange(15, 19)), next(pages)
     image = Image.new(
         "RGB", (round(max(map(font.getlength, lines))) + 80, 80 + round(1.5 * len(lines) * font.size)), "#f8f8f2"
     )
     for place, line in enumerate(lines):
         ImageDraw.Draw(image).text((40, 40 + 1.5 * place * font.size), line, font=font, fill="#222")
-    words = " ".join(lines).split()
-    asked = [words[first : first + 6] for first in range(len(words) - 5)]
-    telling = [some for some in asked if sum(len(word) >= LONG_WORD for word in some) >= 3]
-    return image, " ".join(chance.choice(telling or asked)).lower()
+    return image, words

@@ -1,5 +1,6 @@
 """Keyword search over a catalog: what is found, hostile queries, words in step with the rows."""
 
+import math
 import os
 import sqlite3
 from contextlib import closing
@@ -127,6 +128,34 @@ def test_more_matching_words_rank_higher_and_ties_go_by_path(catalog: Catalog) -
         put(catalog, f"/r/{name}.txt", "red boat" if name in "db" else "red")
     assert found(catalog, "red boat") == ["/r/b.txt", "/r/d.txt", "/r/a.txt", "/r/c.txt"]
     assert found(catalog, "red boat", k=1) == ["/r/b.txt"]
+
+
+def test_of_texts_with_the_same_words_the_one_that_has_them_in_a_row_is_first(catalog: Catalog) -> None:
+    put(catalog, "/a.txt", "The leader extended the harbour, and the conference has been there.")
+    put(catalog, "/b.txt", "They say the conference has been extended by the leader of the harbour.")
+    put(catalog, "/c.txt", "Extended is the conference; the harbour of the leader has not been.")
+    found = rows(catalog, "the conference has been extended")
+    # The pairs of four in a row are four; of three, three.
+    assert [(os.fsdecode(row.path), row.row) for row in found] == [
+        ("/b.txt", (4.0, 4)), ("/a.txt", (3.0, 4)), ("/c.txt", (1.0, 4)),
+    ]  # fmt: skip
+
+
+def test_words_in_a_row_are_looked_at_from_four_on(catalog: Catalog) -> None:
+    put(catalog, "/a.txt", "the harbour gate")
+    assert [row.row.asked for row in rows(catalog, "the harbour gate")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "pairs"),
+    [
+        ("a b c d", "x a b c d y", 3.0), ("a b c d", "a b x c d", math.sqrt(2)), ("a b c d", "d c b a", 0.0),
+        ("a b c d e f", "a b c x d e f", math.sqrt(8)), ("a b c d", "", 0.0),
+    ],
+)  # fmt: skip
+def test_one_long_row_counts_for_more_than_short_ones(asked: str, text: str, pairs: float) -> None:
+    row = words.row_of(asked.split(), text.split())
+    assert (row.pairs, row.asked) == (pytest.approx(pairs), len(asked.split()) - 1)
 
 
 def test_exact_names_and_quoted_phrases_come_first(catalog: Catalog) -> None:

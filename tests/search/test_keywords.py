@@ -195,12 +195,16 @@ def test_a_search_for_words_knows_when_it_has_seen_all(library: Library) -> None
 
 
 @pytest.mark.parametrize(
-    ("matched", "worth", "shown"), [("audio", 0.6, 2), ("image", 0.6, 2), ("audio", 0.4, 1), ("text", 0.6, 1)]
-)
-def test_what_is_said_is_shown_where_it_is_more_of_a_reason_than_the_sound(
-    matched: Modality, worth: float, shown: int
+    ("modality", "matched", "worth", "shown"),
+    [
+        ("audio", "audio", 0.6, 2), ("video", "image", 0.6, 2), ("audio", "audio", 0.4, 1),
+        ("audio", "text", 0.6, 2), ("audio", "text", 0.4, 1), ("text", "text", 0.6, 1),
+    ],
+)  # fmt: skip
+def test_what_is_said_is_shown_where_it_is_more_of_a_reason_than_the_sound_or_other_words(
+    modality: Modality, matched: Modality, worth: float, shown: int
 ) -> None:
-    meant = RankedItem(1, 1, b"/a", "audio", evidence=0.5, cosine=0.3, matched=matched)
-    words = RankedItem(1, 2, b"/a", "audio", evidence=worth, matched="text", by=(KEYWORDS,))
+    meant = RankedItem(1, 1, b"/a", modality, evidence=0.5, cosine=0.3, matched=matched)
+    words = RankedItem(1, 2, b"/a", modality, evidence=worth, matched="text", by=(KEYWORDS,))
     (both,) = fuse_keywords(Ranking([meant], complete=True), [words], NO_SEARCH).items
     assert (both.segment_id, both.matched) == (shown, "text" if shown == 2 else matched)

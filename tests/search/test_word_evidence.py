@@ -5,10 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from mmsearch.catalog.records import KeywordMatch, WordMatch
+from mmsearch.catalog.records import KeywordMatch, Row, WordMatch
 from mmsearch.search.kinds import OTHER_KIND, named_kind
 from mmsearch.search.ranking import probability
-from mmsearch.search.word_evidence import EXACT, LIFT, LIFT_FROM, VERBATIM, lifted, rarity, word_evidence, word_lift
+from mmsearch.search.word_evidence import (
+    EXACT,
+    LIFT,
+    LIFT_FROM,
+    VERBATIM,
+    lifted,
+    rarity,
+    row_evidence,
+    word_evidence,
+    word_lift,
+)
 
 
 def matched(query: str, name: str = "", passage: str = "", folder: str = "", common: float = 0.0) -> KeywordMatch:
@@ -135,3 +145,14 @@ def test_what_is_written_in_photos_stands_behind_them_where_photos_alone_are_sea
     assert replace(of_all, alone="image").meaning("image", "text") == pytest.approx(0.1)
     assert replace(of_all, alone="text").meaning("text", "text") == 1.0
     assert replace(of_all, alone="audio").meaning("audio", "audio") == 1.0
+
+
+def test_common_words_in_a_row_are_evidence_in_media_from_four_and_in_texts_from_six_on() -> None:
+    said = replace(matched("so that who has"), modality="audio")
+    assert word_evidence(said) == 0
+    assert probability(word_evidence(replace(said, row=Row(3.0, 3)))) == pytest.approx(1 / (1 + math.exp(-0.5 / 0.7)))
+    assert row_evidence(replace(said, modality="text", row=Row(4.0, 4))) == 0
+    assert probability(row_evidence(replace(said, modality="text", row=Row(5.0, 5)))) > 0.97
+    # Half a sentence is a turn of phrase.
+    assert probability(row_evidence(replace(said, row=Row(3.0, 6)))) < 0.1
+    assert row_evidence(replace(said, row=Row(1.0, 3))) == 0
