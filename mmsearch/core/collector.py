@@ -5,6 +5,8 @@ what a query in a shell takes. In other people's programs the collector is their
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SELDOM = 50_000
 """Objects more than before until there is a collection while modules load."""
@@ -24,6 +26,17 @@ def end_loading() -> None:
     if _usual:
         gc.freeze()
         gc.set_threshold(*_usual.pop())
+
+
+@contextmanager
+def seldom() -> Iterator[None]:
+    """Collect seldom meanwhile: while something large loads, in whatever program."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(_SELDOM, before[0]) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def end_process() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.core import forks
+from mmsearch.core import collector, forks
 from mmsearch.core.config import DEVICE
 from mmsearch.errors import EncodeError, Forked, InvalidInput
 
@@ -130,13 +130,16 @@ def import_torch() -> None:
 
     By default they spin, on cores that the decode workers need. OpenMP reads the variable once, as it is loaded.
     """
-    if "torch" in sys.modules or "OMP_WAIT_POLICY" in os.environ:
+    if "torch" in sys.modules:
         return
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    chosen = "OMP_WAIT_POLICY" in os.environ
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        import torch  # noqa: F401
+        with collector.seldom():
+            import torch  # noqa: F401
     finally:
-        del os.environ["OMP_WAIT_POLICY"]
+        if not chosen:
+            del os.environ["OMP_WAIT_POLICY"]
 
 
 def may_keep_memory() -> None:

@@ -2,7 +2,7 @@
 
 import gc
 
-from mmsearch.core.collector import begin_loading, end_loading
+from mmsearch.core.collector import begin_loading, end_loading, seldom
 
 
 def test_nothing_changes_in_a_program_that_did_not_begin_to_load() -> None:
@@ -21,3 +21,10 @@ def test_what_was_loaded_is_looked_at_no_more_and_collections_are_as_usual() -> 
         assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
+
+
+def test_while_something_large_loads_the_collector_waits() -> None:
+    usual = gc.get_threshold()
+    with seldom():
+        assert gc.get_threshold() == (50_000, *usual[1:])
+    assert gc.get_threshold() == usual
