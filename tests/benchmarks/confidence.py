@@ -85,8 +85,8 @@ LEVELLED = ((("text", "image"), "photos by objects"), (("text", "image"), "photo
 
 
 MARGIN = 0.01
-"""What is taken off both shares of questions about what is absent that a level may be wrong for: of classes that were not
-fitted on, a level is wrong for up to a point more."""
+"""What is taken off both shares of questions about what is absent that a level may be wrong for: of classes that were
+not fitted on, a level is wrong for up to a point more."""
 
 LEVELLED_ALONE = {
     ("text", "image"): ("photos by objects", "photos by captions"),
