@@ -161,6 +161,7 @@ def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) 
 
 
 @pytest.mark.slow
+@pytest.mark.extras
 def test_an_id_outside_is_one_that_never_was_however_it_is_asked_for(served: Running) -> None:
     """By every method, with ranges and conditions on what the owner was told of it, in searches and explanations."""
     hidden, never = served.item(f"private/{SECRET}.txt"), 987654
@@ -188,7 +189,7 @@ def test_an_id_outside_is_one_that_never_was_however_it_is_asked_for(served: Run
     with holder(served, "prober", filter=PUBLIC, scope="manage") as guest:
         for what in ("", "/file", "/thumbnail", "/poster", "/sprite", "/waveform", "/clip?end=1"):
             for method in ("GET", "HEAD", "DELETE", "PUT"):
-                for headers in conditions:
+                for headers in conditions if method == "GET" else conditions[:1]:
                     ask = [f"{API}/items/{number}{what}" for number in (hidden, never)]
                     same(*(guest.request(method, one, headers=headers) for one in ask))
         same(*(guest.post(f"{API}/items/{number}/reveal") for number in (hidden, never)))
