@@ -17,6 +17,9 @@ def main() -> None:
         if code is not None:
             # Nothing is open, and to end an interpreter takes as long as to ask.
             os._exit(code)
+    from mmsearch.core.collector import begin_loading, end_process
+
+    begin_loading()
     from mmsearch.cli import main as run
 
     try:
@@ -26,6 +29,7 @@ def main() -> None:
             from mmsearch.cli.keeping import keep_warm
 
             keep_warm()
+        end_process()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Library: a folder of vectors and what they stand for. The only thing the shell and the server know."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Collection, Sequence
 from copy import copy
@@ -7,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
-from mmsearch import evaluate as evaluation
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.spaces import active_space
 from mmsearch.context.context import LibraryContext
@@ -17,33 +18,39 @@ from mmsearch.core.arguments import checked_arguments, checked_methods
 from mmsearch.core.config import Settings, SettingsArguments
 from mmsearch.core.filters import filter_of
 from mmsearch.core.filters.ast import And, Filter
+from mmsearch.core.later import later
 from mmsearch.core.paths import default_library
 from mmsearch.errors import LibraryEmpty
-from mmsearch.evaluate import Evaluation, RankedBy
-from mmsearch.labels import labelling
-from mmsearch.maintenance.audit import LibraryAudit
-from mmsearch.maintenance.encryption import LibraryEncryption
-from mmsearch.maintenance.index import LibraryIndex
 from mmsearch.maintenance.ingestion import LibraryIngestion
 from mmsearch.maintenance.item_files import LibraryFiles
 from mmsearch.maintenance.items import LibraryItems
 from mmsearch.maintenance.knowledge import LibraryKnowledge
-from mmsearch.maintenance.privacy import LibraryPrivacy
 from mmsearch.maintenance.restriction import restrictable
 from mmsearch.maintenance.safekeeping import LibrarySafekeeping
 from mmsearch.maintenance.searches import LibrarySearches
-from mmsearch.maintenance.tokens import LibraryTokens
-from mmsearch.models.switch import LibraryModels
-from mmsearch.search import batch, duplicates, pipeline
+from mmsearch.search import batch, pipeline
 from mmsearch.search import keywords as search_keywords
 from mmsearch.search import query as search_query
-from mmsearch.search.duplicates import DuplicateGroup
-from mmsearch.search.explanations import Explanation
-from mmsearch.search.witnesses import MediaFiles
 from mmsearch.types import Hit, Label, Modality, Prepared, Query, QueryLike, Vectors
 
 if TYPE_CHECKING:
+    from mmsearch import evaluate as evaluation
+    from mmsearch.labels import labelling
+    from mmsearch.maintenance import audit as auditing
+    from mmsearch.maintenance import encryption as encrypting
+    from mmsearch.maintenance import index as indexes
+    from mmsearch.maintenance import privacy as keeping
+    from mmsearch.maintenance import tokens as access
+    from mmsearch.models import switch
+    from mmsearch.search import duplicates, explanations, witnesses
     from mmsearch.training.training import LibraryTraining
+else:
+    evaluation, labelling = later("mmsearch.evaluate"), later("mmsearch.labels.labelling")
+    auditing, encrypting = later("mmsearch.maintenance.audit"), later("mmsearch.maintenance.encryption")
+    indexes, keeping = later("mmsearch.maintenance.index"), later("mmsearch.maintenance.privacy")
+    access, switch = later("mmsearch.maintenance.tokens"), later("mmsearch.models.switch")
+    duplicates, explanations = later("mmsearch.search.duplicates"), later("mmsearch.search.explanations")
+    witnesses = later("mmsearch.search.witnesses")
 
 
 @restrictable
@@ -62,7 +69,7 @@ class Library(
         self.path = path
         self.settings = chosen
         self._space = space
-        self._tokens: LibraryTokens | None = None
+        self._tokens: access.LibraryTokens | None = None
         self._begun = False
         """Whether anything is known to have been committed, which stays so."""
         self._context = LibraryContext(path, chosen, space, trusted)
@@ -70,7 +77,7 @@ class Library(
     def __repr__(self) -> str:
         return f"<mmsearch.Library {os.fspath(self.path)!r}, {self._context.state}>"
 
-    def __enter__(self) -> "Library":
+    def __enter__(self) -> Library:
         return self
 
     def __exit__(
@@ -86,7 +93,7 @@ class Library(
         """Close the library's files until the next use; models and indexes stay loaded. What others use stays open."""
         self._context.rest()
 
-    def only(self, filter: str | Filter, *, tagging: bool = False) -> "Library":
+    def only(self, filter: str | Filter, *, tagging: bool = False) -> Library:
         """The same library as if it held only the items that match: whatever it answers, its confidences and counts
         too, is what a library without the others would. It changes nothing (LibraryReadOnly). It uses this one, which
         stays open for as long, and what it reads lies in the folder `slices` below the library's.
@@ -100,33 +107,33 @@ class Library(
         """
         return self._only(filter, owning=False, tagging=tagging)
 
-    def _only(self, filter: str | Filter, *, owning: bool, tagging: bool = False) -> "Library":
+    def _only(self, filter: str | Filter, *, owning: bool, tagging: bool = False) -> Library:
         made, tree = copy(self), filter_of(filter)
         chosen = tree if tree is not None else And(())
         made._context = RestrictedContext(self._context, chosen, owning=owning, tagging=tagging)
         return made
 
     @property
-    def tokens(self) -> LibraryTokens:
+    def tokens(self) -> access.LibraryTokens:
         """Who else may ask a server of this library."""
         if self._tokens is None:
-            self._tokens = LibraryTokens(self._context)
+            self._tokens = access.LibraryTokens(self._context)
         return self._tokens
 
     @property
-    def audit(self) -> LibraryAudit:
+    def audit(self) -> auditing.LibraryAudit:
         """Who asked a server of this library for what."""
-        return LibraryAudit(self._context, self.tokens)
+        return auditing.LibraryAudit(self._context, self.tokens)
 
     @property
-    def encryption(self) -> LibraryEncryption:
+    def encryption(self) -> encrypting.LibraryEncryption:
         """Whether this library is encrypted, and by what its key is protected."""
-        return LibraryEncryption(self._context)
+        return encrypting.LibraryEncryption(self._context)
 
     @property
-    def privacy(self) -> LibraryPrivacy:
+    def privacy(self) -> keeping.LibraryPrivacy:
         """What this library keeps of people and places."""
-        return LibraryPrivacy(self._context, self._settle)
+        return keeping.LibraryPrivacy(self._context, self._settle)
 
     def _settle(self, settings: Settings) -> None:
         self.settings = settings
@@ -233,7 +240,7 @@ class Library(
         kinds: Collection[str] | None = None,
         modalities: Collection[Modality] | None = None,
         filter: str | Filter | None = None,
-    ) -> list[DuplicateGroup]:
+    ) -> list[duplicates.DuplicateGroup]:
         """Copies, other versions and what resembles, those that take most space first. Deletes nothing.
 
         A cosine proposes two files; only what their pixels, spectra or words prove (`media.sameness`) is told. What
@@ -256,7 +263,7 @@ class Library(
         context = self._context
         return context.of_one_space(
             lambda _, record: duplicates.find_duplicates(
-                context.catalog(), context.indexes(record), record, wanted, MediaFiles(context)
+                context.catalog(), context.indexes(record), record, wanted, witnesses.MediaFiles(context)
             )
         )
 
@@ -284,8 +291,8 @@ class Library(
         directions: Collection[str] | None = None,
         k: Sequence[int] = (1, 5, 10),
         plot: str | os.PathLike[str] | None = None,
-        by: RankedBy = "confidence",
-    ) -> Evaluation:
+        by: evaluation.RankedBy = "confidence",
+    ) -> evaluation.Evaluation:
         """Measure search by questions whose right answers are known. Changes no setting, learns nothing.
 
         Args:
@@ -322,7 +329,9 @@ class Library(
             name = self._context.store.name
             raise LibraryEmpty(f"the library at {name} is empty", hint="fill it: mmsearch ingest FOLDER")
 
-    def explain(self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None) -> Explanation:
+    def explain(
+        self, query: QueryLike, hit: Hit, *, overlay: str | os.PathLike[str] | None = None
+    ) -> explanations.Explanation:
         """Why a hit was found: concepts, sentences, regions or seconds that count, and the share of each query part.
 
         It decodes the file once more, in a process of its own.
@@ -377,21 +386,21 @@ class Library(
         return labelling.label_items(options, self._context, save=save)
 
     @property
-    def train(self) -> "LibraryTraining":
+    def train(self) -> LibraryTraining:
         """Training on your own pairs and examples; loads torch."""
         from mmsearch.training.training import LibraryTraining
 
         return LibraryTraining(self._context)
 
     @property
-    def model(self) -> LibraryModels:
+    def model(self) -> switch.LibraryModels:
         """The models of the library: add another, and switch to it."""
-        return LibraryModels(self._context)
+        return switch.LibraryModels(self._context)
 
     @property
-    def index(self) -> LibraryIndex:
+    def index(self) -> indexes.LibraryIndex:
         """The indexes of the library: show, tune, build and verify them."""
-        return LibraryIndex(self._context)
+        return indexes.LibraryIndex(self._context)
 
 
 @checked_arguments

@@ -203,11 +203,12 @@ def space(variant: str, options: str = "") -> str:
     return f"st:{model_folder(variant)}{options}"
 
 
-def library_model(variant: str) -> Any:
-    """The model as the library itself loads it, on the CPU."""
+def library_model(variant: str, device: str = "cpu", dtype: str = "float32") -> Any:
+    """The model as the library itself loads it."""
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(model_folder(variant)), device="cpu", local_files_only=True)
+    folder = str(model_folder(variant))
+    return SentenceTransformer(folder, device=device, local_files_only=True, model_kwargs={"dtype": dtype})
 
 
 def config(folder: Path, name: str = "config.json") -> dict[str, Any]:

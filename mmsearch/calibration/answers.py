@@ -9,8 +9,8 @@ what shows a windmill plainly is seldom an answer to another name. Three more he
 whether the list's best hit is a region, of which there are more to be near to; how near the query itself is to words of
 every kind; and how high the fifth segment is, since what is there in number is there. All but the first are the same
 for a whole list, so that a higher score is always a higher confidence. The cosine of a region counts a little less than
-that of a whole picture (`PairBackground.discount`). How many items there are is none of them. Names of one or two words
-and sentences lie on different scales, so each has numbers of its own.
+that of a whole picture (`discounted`). How many items there are is none of them. Names of one or two words and
+sentences lie on different scales, so each has numbers of its own.
 
 `answers.json` has these numbers for each pair of encoders that was fitted, by the encoders' identity, made by
 
@@ -55,6 +55,9 @@ COMPANY = 5
 COMMON_SPREAD = 0.03
 """About the standard deviation of queries' mean cosines with neutral words."""
 
+BY_CHANCE, SURELY = 0.4, 0.5
+"""Fisher's z up to which a region may score as high for a name by chance, and from which it shows what is named."""
+
 LIKELY_FACTOR = 5
 """How many times as many questions about what isn't there may get a likely first hit as may get a sure one."""
 
@@ -89,7 +92,8 @@ class PairBackground(NamedTuple):
     company: float = 0.0
     """What the segment in place `COMPANY` usually scores, in spreads above the median."""
     discount: float = 0.0
-    """What is taken off a region's cosine, in Fisher's z, >= 0: the best of several has the higher score by chance."""
+    """What is taken off a region's cosine, in Fisher's z, >= 0: the best of several has the higher score by chance
+    (`discounted`)."""
 
 
 class AnswerWeights(NamedTuple):
@@ -143,9 +147,20 @@ def rival_level(cosine: float, segments: int, background: PairBackground) -> flo
     return max((fisher(cosine) - background.median) / background.spread, 0.0)
 
 
-def discounted(cosine: float, discount: float) -> float:
-    """What a region's cosine counts as next to those of whole pictures."""
-    return math.tanh(fisher(cosine) - discount)
+def discounted(cosine: float, discount: float, sentence: float = 1.0) -> float:
+    """What a region's cosine counts as next to those of whole pictures; strictly increasing in it.
+
+    A sentence is about the whole, so a region that suits it better does so by chance, however well. A thing that has a
+    name may be small, and a region that scores high for it shows it: that one counts in full.
+
+    Args:
+        discount: In Fisher's z, >= 0.
+        sentence: How much of a sentence the query is, in [0, 1].
+    """
+    score = fisher(cosine)
+    chance = min(max((SURELY - score) / (SURELY - BY_CHANCE), 0.0), 1.0)
+    off = discount * (sentence + (1 - sentence) * chance)
+    return math.tanh(score - off) if off else cosine
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,10 @@ class ListAnswers:
 
     def counted(self, key: ListKey, cosines: Sequence[float], regions: Sequence[bool]) -> list[float]:
         discount = self.model(key).background.discount
+        # A picture asks for all of what it shows.
+        sentence = self.sentence if self.modality == "text" else 1.0
         return [
-            discounted(one, discount) if region and discount else one
+            discounted(one, discount, sentence) if region and discount else one
             for one, region in zip(cosines, regions, strict=False)
         ]
 

@@ -147,5 +147,6 @@ def _unit(rounded: Any) -> Vectors:
 
 
 if __name__ == "__main__":
-    # A library of a former version has a background, too.
-    write(*(registry.load_part("spaces", name)("cpu") for name in ("starter", "starter-open", *registry.FORMER)))
+    # A library of a former version has a background, too. Its words come first, since they are both versions': the
+    # second moves queries that describe photos, and these are no descriptions.
+    write(*(registry.load_part("spaces", name)("cpu") for name in (*registry.FORMER, "starter", "starter-open")))

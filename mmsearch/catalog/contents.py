@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func
 from mmsearch.catalog.commits import next_generation
 from mmsearch.catalog.facts import told_meta
 from mmsearch.catalog.filters import filter_clause
+from mmsearch.catalog.layouts import active_layout
 from mmsearch.catalog.meta import set_meta
 from mmsearch.catalog.records import Counts, NewContent
 from mmsearch.catalog.sidecars import RATING
@@ -92,6 +93,18 @@ def lengths_by_modality(connection: Connection) -> dict[str, tuple[int, float]]:
         .group_by(Content.modality)
     )
     return {modality: (count, float(seconds or 0)) for modality, count, seconds in rows}
+
+
+def length_of_texts(connection: Connection) -> tuple[int, int]:
+    """(pages of documents, and documents without such; characters of them all), as they are cut for searches now."""
+    texts = (
+        select(func.max(SegmentRow.char_end).label("length"))
+        .where(SegmentRow.modality == "text", SegmentRow.source.is_(None), SegmentRow.layout == active_layout())
+        .group_by(SegmentRow.content_id, SegmentRow.page)
+        .subquery()
+    )
+    count, letters = connection.execute(select(func.count(), func.coalesce(func.sum(texts.c.length), 0))).one()
+    return count, int(letters)
 
 
 def contents_to_keep_first(

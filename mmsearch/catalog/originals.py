@@ -132,9 +132,8 @@ class Originals:
 
     def keep(self, received: Path, sha256: str) -> None:
         """Bring a received file to its place, on disk when this returns; nothing that is whole is overwritten."""
+        self.check_kept()
         target = self.path(sha256)
-        if vault.is_encrypted(target):
-            raise InvalidInput("an encrypted library keeps no originals", hint="hand media over without keep")
         with told(target):
             if self.is_whole(sha256):
                 received.unlink()
@@ -144,6 +143,14 @@ class Originals:
             make_folder(target.parent)
             os.replace(received, target)
             folder_to_disk(target.parent)
+
+    def check_kept(self) -> None:
+        """Raises: InvalidInput if the library is encrypted, and so keeps none."""
+        if vault.is_encrypted(self.folder):
+            raise InvalidInput(
+                "an encrypted library keeps no originals: who decodes, plays or opens them needs a plain file",
+                hint="hand media over with keep=False, and keep them where they are safe",
+            )
 
     def discard(self, hashes: Collection[str]) -> int:
         """Remove bytes that no item needs any more. Returns how many there were of them, in bytes."""

@@ -45,6 +45,7 @@ def restore(file: Path, force: bool, library: Path | None) -> None:
 @click.option("--anonymise", is_flag=True, help="Leave out paths, names, places, dates and texts.")
 @click.option("--keep", multiple=True, type=click.Choice(IDENTIFYING), help="With --anonymise: but keep these.")
 @click.option("--without-vectors", is_flag=True, help="Leave out vectors, which tell much of what they are made of.")
+@click.option("--plain", is_flag=True, help="Of an encrypted library, too, though an export is not encrypted.")
 @library_option
 @json_option
 def export(
@@ -52,6 +53,7 @@ def export(
     anonymise: bool,
     keep: "tuple[Identifying, ...]",
     without_vectors: bool,
+    plain: bool,
     library: Path | None,
     as_json: bool,
 ) -> None:
@@ -61,7 +63,7 @@ def export(
     """
     left_out = [one for one in IDENTIFYING if anonymise and one not in keep]
     with open_library(library) as opened:
-        done = opened.export(folder, anonymise=left_out, vectors=not without_vectors)
+        done = opened.export(folder, anonymise=left_out, vectors=not without_vectors, plain=plain)
     if as_json:
         show.echo_json(done._asdict())
         return

@@ -40,34 +40,53 @@ def models(paths: tuple[Path, ...], cost: bool, library: Path | None, as_json: b
         show.echo_json([asdict(model) for model in found])
         return
     columns = ("name", "embeds", "dim", "languages", "size", "licence", "installed")
-    show.table(columns, map(_row, found), wrap=("embeds", "languages", "licence", "installed"))
+    costs = _known_costs([model.name for model in found if model.installed], library)
+    rows = [_row(model, costs.get(model.name, "")) for model in found]
+    show.table(columns, rows, wrap=("embeds", "languages", "licence", "installed"))
     _recommend(library)
 
 
 def _recommend(library: Path | None = None) -> None:
-    """One line: the model that suits this machine, how to get it, and what it costs where that is known."""
+    """Which model suits this machine, what it costs here where that is known, and the command that comes next."""
+    from mmsearch.models.download import prepared_folder
     from mmsearch.models.recommend import recommended, this_machine
 
     machine = this_machine()
     best = recommended(machine)
-    way = "it comes with mmsearch" if best.repository is None else f"mmsearch prepare {best.name}"
-    what = best.summary.removeprefix("recommended: ")
-    show.line(f"For this machine ({machine}): {best.name}, {what}; {_known_cost(best.name, library)}{way}", err=True)
+    comes = best.repository is None
+    here = comes or prepared_folder(best.name) is not None
+    cost = _known_costs([best.name], library).get(best.name) or (
+        "not measured yet: mmsearch models --cost" if here else "mmsearch models --cost measures it once it is here"
+    )
+    show.line(f"Recommended for this machine ({machine}): {best.name}", err=True)
+    show.line(f"  {best.summary.removeprefix('recommended: ')}; languages: {best.languages}", err=True)
+    show.line(f"  cost here: {cost}", err=True)
+    if comes:
+        show.line("  it comes with mmsearch, and is what a new library takes", err=True)
+    elif not here:
+        show.line(f"  get it ({show.size(best.bytes)}): mmsearch prepare {best.name}", err=True)
+    else:
+        show.line(f"  a new library: mmsearch ingest FOLDER --library NEW --space {best.name}", err=True)
+        show.line(f"  the library you have: mmsearch model add {best.name}", err=True)
 
 
-def _known_cost(name: str, library: Path | None) -> str:
-    """ "about 3 h for this library; ", if it was measured here before; else nothing."""
+def _known_costs(names: "list[str]", library: Path | None) -> dict[str, str]:
+    """Name -> "about 3 h for this library" of those that were measured here before, or seconds a picture where there is
+    no library."""
     from mmsearch.models.cost import known_cost
     from mmsearch.models.recommend import in_words
 
     with open_library(library) as opened:
-        cost = known_cost(name, opened.settings.devices[0], opened.settings.precision)
-        if cost is None:
-            return ""
+        settings = opened.settings
+        costs = {name: known_cost(name, settings.devices[0], settings.precision) for name in names}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        if not known:
+            return {}
         try:
-            return f"{in_words(cost.of(opened.model.holdings()))} for this library; "
+            holdings = opened.model.holdings()
         except MmsearchError:  # none yet, encrypted, away: this is said beside what was asked for
-            return ""
+            return {name: f"{cost.picture:.3g} s a picture" for name, cost in known.items() if cost.picture is not None}
+        return {name: f"{in_words(cost.of(holdings))} for this library" for name, cost in known.items()}
 
 
 def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as_json: bool) -> None:
@@ -92,7 +111,8 @@ def _costs(names: "list[str]", library: Path | None, paths: tuple[Path, ...], as
     show.table(columns, rows)
 
 
-def _row(model: "AvailableModel") -> tuple[str, ...]:
+def _row(model: "AvailableModel", cost: str) -> tuple[str, ...]:
+    here = ", ".join(part for part in (f"yes{_speed(model)}", cost) if part)
     return (
         model.name,
         ",".join(model.modalities) or "-",
@@ -100,7 +120,7 @@ def _row(model: "AvailableModel") -> tuple[str, ...]:
         model.languages or "-",
         show.size(model.bytes) if model.bytes else "-",
         _terms(model.licence, model.non_commercial),
-        f"damaged: {model.problem}" if model.problem else f"yes{_speed(model)}" if model.installed else "no",
+        f"damaged: {model.problem}" if model.problem else here if model.installed else "no",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mmsearch.cli import surroundings
+from mmsearch.core import collector
 from mmsearch.core.media_paths import is_media_path
 from mmsearch.core.paths import SERVER_SCHEMES, default_library
 
@@ -140,6 +141,7 @@ def open_for_work(library: Path | None, **settings: Any) -> "Library":
     from mmsearch.core.manners import bound_process
     from mmsearch.library import open_library
 
+    collector.end_loading()
     opened = open_library(library, **settings)
     bound_process(opened.settings.jobs, opened.settings.nice)
     return opened
@@ -150,4 +152,5 @@ def open_library(library: Path | None, **settings: Any) -> "AbstractContextManag
         return nullcontext(kept)
     from mmsearch.library import open_library
 
+    collector.end_loading()
     return open_library(library, **settings)

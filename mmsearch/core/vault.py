@@ -22,7 +22,7 @@ from typing import Any
 from mmsearch.core import key_stores
 from mmsearch.core.atomic import make_folder, replacing
 from mmsearch.core.json_text import parse_object
-from mmsearch.core.memory_files import no_core_dumps
+from mmsearch.core.memory_files import no_core_dumps, sweep_memory
 from mmsearch.core.paths import data_folder
 from mmsearch.core.server_address import address_in
 from mmsearch.errors import InvalidInput, LibraryEncrypted, LibraryError
@@ -43,7 +43,7 @@ _TRAILER_MOST = 2**16
 _PARTS = frozenset(("indexes", "previews", "slices", "training", "originals", "audit", "tokens.json", HEADER))
 """What lies in a library's folder: a header beside anything else is somebody's own file."""
 
-_DEPTH = 4
+_DEPTH = 5
 """Folders between a library and what lies deepest in it."""
 
 
@@ -146,9 +146,7 @@ def handed_over(folder: Path) -> str | None:
 def take_over(folder: Path, told: str | None) -> None:
     """Open the library with what the process that started this one told."""
     if told is not None:
-        no_core_dumps()
-        header = read_header(folder)
-        _unlocked[header.id] = Key(header, base64.b64decode(told))
+        _hold(Key(read_header(folder), base64.b64decode(told)))
 
 
 def read_header(folder: Path) -> Header:
@@ -235,9 +233,7 @@ def fresh(protection: str, folder: Path, passphrase: str | None = None, *, again
     require()
     bare = Key(Header(secrets.token_hex(16), KEYRING), secrets.token_bytes(key_stores.KEY_BYTES))
     key = _protected(bare, protection, folder, passphrase, again=again)
-    no_core_dumps()
-    _unlocked[key.header.id] = key
-    return key
+    return _hold(key)
 
 
 def rewrap(folder: Path, protection: str, passphrase: str | None = None) -> None:
@@ -306,9 +302,7 @@ def _unlock(header: Header, what: str) -> Key:
     for secret in _secrets(header, what):
         data = _unwrapped(header, secret)
         if data is not None:
-            no_core_dumps()
-            _unlocked[header.id] = Key(header, data)
-            return _unlocked[header.id]
+            return _hold(Key(header, data))
         wrong = True
     how = {
         KEYRING: "its key is in the keyring of the user who made it",
@@ -321,6 +315,14 @@ def _unlock(header: Header, what: str) -> Key:
     if wrong:
         problem = "that passphrase is not its" if header.method == PASSPHRASE else "that key is not its"
     raise LibraryEncrypted(f"{what} is encrypted, and {problem}", hint=how)
+
+
+def _hold(key: Key) -> Key:
+    """Have a key from now on. What processes that were killed left in memory goes."""
+    no_core_dumps()
+    sweep_memory()
+    _unlocked[key.header.id] = key
+    return key
 
 
 def _secrets(header: Header, what: str) -> Iterator[bytes]:

@@ -37,6 +37,17 @@ class Loaded(NamedTuple):
     dtype: "torch.dtype"
 
 
+def placed(module: "torch.nn.Module", device: "torch.device", dtype: "torch.dtype") -> "torch.nn.Module":
+    """The module where it runs, its weights in this precision; the frequencies that positions turn by stay float32,
+    since rounded they are off by whole turns at the end of a long input."""
+    kept = {name: table for name, table in module.named_buffers() if name.endswith("inv_freq")}
+    module.to(device=device, dtype=dtype)
+    for name, table in kept.items():
+        owner, _, own = name.rpartition(".")
+        setattr(module.get_submodule(owner), own, table.to(device))
+    return module
+
+
 class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
     """One modality of a checkpoint, loaded without the others."""
 
@@ -99,7 +110,7 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
 
         from mmsearch.encoders.packed import packs
 
-        module = self._build().to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        module = placed(self._build(), device, dtype).to(memory_format=torch.channels_last)
         loaded = Loaded(self._packed(module) if packs(device, dtype) else module, device, dtype)
         try:
             width = self._forward(loaded, [self._trial()]).shape[1]

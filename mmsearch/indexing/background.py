@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -39,7 +40,12 @@ class BackgroundWorker:
     """One thread, and at most one process at a time. Thread safety: all methods may be called from any thread."""
 
     def __init__(
-        self, has_work: Callable[[], bool], work: str, arguments: Sequence[str], on_done: Callable[[Any], None]
+        self,
+        has_work: Callable[[], bool],
+        work: str,
+        arguments: Sequence[str],
+        on_done: Callable[[Any], None],
+        secret: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Starts at once.
 
@@ -47,10 +53,12 @@ class BackgroundWorker:
             has_work: Whether there is work; what goes wrong is logged, and tried again later.
             work: "module:function", called with the arguments in the other process; returns what JSON can say.
             on_done: Called with that.
+            secret: One more argument, a line that is told through a pipe, since anybody may see the others; None: none.
         """
         self._has_work = has_work
         self._command = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), work, *arguments]
         self._on_done = on_done
+        self._secret = secret
         self._wake_event = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,6 +104,7 @@ class BackgroundWorker:
             self._wake_event.wait(pause)
 
     def _run_once(self) -> None:
+        secret = self._secret() or ""
         with self._lock:
             if self._stopped:
                 return
@@ -105,6 +114,9 @@ class BackgroundWorker:
                     self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
                 )
         with self._process as process:
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):  # it has ended: its exit says so
+                    process.stdin.write(f"{secret}\n".encode())
             content = process.stdout.read() if process.stdout else b""
             # With its standard input it would end, as it does when this process has died.
             process.wait()
@@ -120,6 +132,8 @@ class BackgroundWorker:
 
 def run_work() -> None:
     """What the other process does; it ends with the one that wants it."""
+    # Byte by byte: what is read ahead, `_end_with_parent` would wait for in vain.
+    secret = b"".join(iter(lambda: os.read(sys.stdin.fileno(), 1).strip(), b"")).decode()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
@@ -131,7 +145,7 @@ def run_work() -> None:
     module, _, function = sys.argv[2].partition(":")
     answer: dict[str, Any]
     try:
-        answer = {"done": getattr(import_module(module), function)(*sys.argv[3:])}
+        answer = {"done": getattr(import_module(module), function)(*sys.argv[3:], *filter(None, [secret]))}
     except MmsearchError as error:
         answer = {"error": error.message, "hint": error.hint}
     with output:

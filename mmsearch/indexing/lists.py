@@ -32,8 +32,10 @@ from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.types import Ids, Neighbours, Selection, Vectors
 from mmsearch.vectors import (
     check_file,
+    check_sealed,
     presets,
     publish_index,
+    publish_sealed,
     quarantine,
 )
 from mmsearch.vectors.presets import IndexPreset
@@ -164,10 +166,9 @@ class Lists(OpenLists):
             )
 
     def _publish(self, key: ListKey, loaded: LoadedIndex) -> None:
-        if self.in_memory:
-            loaded.published_generation, loaded.unpublished_changes = loaded.generation, 0
-            return
-        publish_index(loaded.index, self.path(key), self._stamp(key, loaded.generation, loaded.commit_id, loaded.ann))
+        if not self.in_memory:
+            stamp = self._stamp(key, loaded.generation, loaded.commit_id, loaded.ann)
+            publish_index(loaded.index, self.path(key), stamp)
         if loaded.ann is None:
             # Nothing there, or no good, or not wanted any more.
             with told(self.ann_path(key)):
@@ -221,8 +222,8 @@ class Lists(OpenLists):
     def publish_ann(self, key: ListKey, ann: "AnnIndex", generation: int, commit_id: int) -> None:
         """Publish an ANN index of some past generation and search with it from now on. One caller at a time, for all
         processes; searches go on meanwhile."""
-        path = self.ann_path(key)
-        publish_index(ann, path, self._stamp(key, generation, commit_id, kind=ANN_SUFFIX))
+        path, stamp = self.ann_path(key), self._stamp(key, generation, commit_id, kind=ANN_SUFFIX)
+        publish_sealed(ann, path, stamp) if self.in_memory else publish_index(ann, path, stamp)
         serving = self._loaded[key].ann
         if serving is None or serving.facts.token != ann.facts.token:
             # What has changed since another ANN index, or without one: it would never be read again.
@@ -259,10 +260,11 @@ class Lists(OpenLists):
     def find_damage(self, key: ListKey) -> Iterator[str]:
         """What is wrong with a list's files."""
         wanted = self._stamp(key, 0, ann=self._loaded[key].ann)
+        check = check_sealed if self.in_memory else check_file
         for path, stamp in ((self.path(key), wanted), (self.ann_path(key), self._stamp(key, 0, kind=ANN_SUFFIX))):
             if path.exists():
                 try:
-                    check_file(path, stamp, self._space.dim)
+                    check(path, stamp, self._space.dim)
                 except IndexDamaged as error:
                     yield error.message
         try:

@@ -32,6 +32,7 @@ from mmsearch.vectors import (
     presets,
     read_index,
     read_index_as,
+    read_sealed,
 )
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class OpenLists:
         self.folder = folder
         self._space = space
         self.in_memory = vault.is_encrypted(catalog.path)
-        """Whether lists are made of the catalog at each start, searched exactly, and in no file."""
-        self.kind = presets.FLAT if self.in_memory and kind in presets.NAMES else kind
+        """Whether lists are made of the catalog at each start, and in no file but for sealed ANN indexes."""
+        self.kind = kind
         if kind == LAYERED:
             presets.preset_named(kind)  # says what there is in its place
         self._backend = LAYERED if kind in presets.NAMES else kind
@@ -155,7 +156,7 @@ class OpenLists:
 
     def _load(self, key: ListKey, generation: int) -> LoadedIndex:
         if self.in_memory:
-            return self._empty()
+            return self._load_sealed(key, generation)
         if self._backend != LAYERED:
             return self._read_or_empty(key, partial(read_index, self.path(key), self._stamp(key, generation)))
         path, dim = self.ann_path(key), self._space.dim
@@ -176,6 +177,17 @@ class OpenLists:
             return self._ann_only(ann, stamp.generation, stamp.commit_id, file)
         loaded.ann_file, loaded.ann_commit = file, (stamp.generation, stamp.commit_id)
         return loaded
+
+    def _load_sealed(self, key: ListKey, generation: int) -> LoadedIndex:
+        file = file_identity(self.ann_path(key))
+        if self._backend == LAYERED and file is not None and self.kind != presets.FLAT:
+            from mmsearch.vectors.ann import AnnIndex
+
+            wanted = self._stamp(key, generation, kind=ANN_SUFFIX)
+            with suppress(IndexDamaged):
+                ann, stamp = read_sealed(AnnIndex.read, self.ann_path(key), wanted, self._space.dim)
+                return self._ann_only(ann, stamp.generation, stamp.commit_id, file)
+        return replace(self._empty(), ann_file=file)
 
     def _read_or_empty(self, key: ListKey, load: Callable[[int], tuple[VectorIndex, Stamp]]) -> LoadedIndex:
         try:

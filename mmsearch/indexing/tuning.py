@@ -22,8 +22,9 @@ from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_segments
-from mmsearch.core.atomic import make_folder, replacing
-from mmsearch.errors import LibraryLocked
+from mmsearch.core import sealed
+from mmsearch.core.atomic import make_folder
+from mmsearch.errors import LibraryError, LibraryLocked
 from mmsearch.indexing.lists import Lists
 from mmsearch.types import Ids, Modality, Selection, Space, Vectors
 from mmsearch.vectors.presets import AUTO, PRESETS, IndexPreset, cells
@@ -222,9 +223,9 @@ class IndexTuner:
         path = self._lists.path(key)
         path = path.with_name(f"{path.name}.refused")
         try:
-            stored = json.loads(path.read_text())
+            stored = json.loads(sealed.read_text(path))
             return path, {preset: (int(size), float(target)) for preset, (size, target) in stored.items()}
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        except (OSError, LibraryError, ValueError, TypeError, AttributeError, RecursionError):
             return path, {}
 
     def _was_refused(self, key: ListKey, preset: IndexPreset, size: int) -> bool:
@@ -239,8 +240,7 @@ class IndexTuner:
         stored.pop(preset.name, None)
         if not published:
             stored[preset.name] = size, self._target
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(stored))
+        sealed.write_bytes(path, json.dumps(stored).encode())
 
     def _tune(self, key: ListKey, ann: "AnnIndex", candidates: Sequence[int]) -> "AnnIndex":
         """The ANN index with the least search effort that reaches the target with queries of every modality, or the

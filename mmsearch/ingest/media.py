@@ -150,6 +150,8 @@ class MediaIngest(Ingest):
         if size > limit:
             error = LimitExceeded(f"{size:,} bytes, the limit is {limit:,}")
             return FileStep("fail", path, MEDIA_ROOT, size, time.time_ns(), error=error)
+        if medium.keep:
+            self._originals.check_kept()
         known, same, settled = self._known(medium, path, sha256)
         kept = medium.keep or (same is not None and bool(same.kept))
         holders, known_here = planner.holders(sha256)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmsearch.catalog import ListKey
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import vault
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
 from mmsearch.errors import InvalidInput
@@ -128,11 +129,6 @@ class LibraryIndex:
         tuner, indexes = self._tuner(recall), self._context.indexes()
         sizes = indexes.sizes()
         chosen = preset or indexes.kind
-        if indexes.in_memory and not all(presets.suited_preset(size, chosen).exact for size in sizes.values()):
-            raise InvalidInput(
-                "an encrypted library's lists are in memory alone, where every vector is compared",
-                hint="mmsearch help encryption",
-            )
         with tuner.build_lock():
             return [_made_known(tuner.build(key, presets.suited_preset(size, chosen))) for key, size in sizes.items()]
 
@@ -155,7 +151,11 @@ class LibraryIndex:
         arguments = [str(context.path), json.dumps(asdict(context.settings)), json.dumps(sorted(context.trust.named))]
         context.start_background_worker(
             lambda: BackgroundWorker(
-                lambda: context.builder().has_work(), "mmsearch.maintenance.index:build_outgrown", arguments, on_done
+                lambda: context.builder().has_work(),
+                "mmsearch.maintenance.index:build_outgrown",
+                arguments,
+                on_done,
+                lambda: vault.handed_over(context.path),
             )
         )
 
@@ -214,8 +214,10 @@ def _made_known(made: BuildResult) -> IndexBuild:
     return IndexBuild(made.key.item, made.key.segment, **facts)
 
 
-def build_outgrown(folder: str, settings: str, trusted: str) -> list[dict[str, Any]]:
-    """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON."""
+def build_outgrown(folder: str, settings: str, trusted: str, key: str | None = None) -> list[dict[str, Any]]:
+    """Build what lists have outgrown, in a process of its own: `Settings`, trusted names and the outcomes are JSON.
+    `key`: as `vault.handed_over` gives it."""
+    vault.take_over(Path(folder), key)
     context = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
         return [asdict(_made_known(one)) for one in context.builder().build_outgrown()]

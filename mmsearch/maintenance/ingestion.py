@@ -1,12 +1,14 @@
 """What `Library` takes in: files below folders, media that an application has in memory, and what failed before."""
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mmsearch.catalog import Catalog
 from mmsearch.catalog.failures import failures_to_retry
@@ -21,24 +23,32 @@ from mmsearch.core import paths as core_paths
 from mmsearch.core import registry
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.config import Settings
+from mmsearch.core.later import later
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.core.version import VERSION
 from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked
-from mmsearch.extract.extractors import wanted_extractors
-from mmsearch.extract.library_extraction import LibraryExtraction
-from mmsearch.ingest import Ingest, IngestOptions, IngestReport, Watch, WatchEvent, WatchTimes, plan_only
-from mmsearch.ingest.estimate import IngestEstimate, estimate_ingest
-from mmsearch.ingest.excludes import to_keep
-from mmsearch.ingest.media import Media, MediaIngest, checked_media
-from mmsearch.ingest.plan import Planner
-from mmsearch.ingest.queue import ClaimedIngest, QueueIngest, WorkerOptions, mapped_folders, work_off
-from mmsearch.ingest.scan import Scan
-from mmsearch.maintenance import prune as maintenance_prune
-from mmsearch.maintenance.prune import OnProof, Pruned
-from mmsearch.maintenance.status import newer_version
 from mmsearch.types import LibraryRoot, Modality, OnProgress, Progress
 
-Job = TypeVar("Job", bound=Ingest)
+if TYPE_CHECKING:
+    from mmsearch import ingest as ingests
+    from mmsearch.extract import extractors as extracting
+    from mmsearch.extract.library_extraction import LibraryExtraction
+    from mmsearch.ingest import estimate as estimates
+    from mmsearch.ingest import excludes as excluding
+    from mmsearch.ingest import media as handed_over
+    from mmsearch.ingest import plan as plans
+    from mmsearch.ingest import queue as queues
+    from mmsearch.ingest import scan as scans
+    from mmsearch.maintenance import prune as pruning
+    from mmsearch.maintenance import status
+else:
+    ingests, estimates = later("mmsearch.ingest"), later("mmsearch.ingest.estimate")
+    excluding, handed_over = later("mmsearch.ingest.excludes"), later("mmsearch.ingest.media")
+    plans, queues, scans = later("mmsearch.ingest.plan"), later("mmsearch.ingest.queue"), later("mmsearch.ingest.scan")
+    extracting = later("mmsearch.extract.extractors")
+    pruning, status = later("mmsearch.maintenance.prune"), later("mmsearch.maintenance.status")
+
+Job = TypeVar("Job", bound="ingests.Ingest")
 
 
 @checked_methods
@@ -61,7 +71,7 @@ class LibraryIngestion:
         queue: bool = False,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
-    ) -> IngestReport:
+    ) -> ingests.IngestReport:
         """Add every new or changed file below the paths; note moved, copied and missing ones.
 
         Nothing is deleted: a missing file is kept until `prune`. A killed or cancelled run loses at most the current
@@ -91,7 +101,7 @@ class LibraryIngestion:
         """
         roots = core_paths.checked_roots(paths, self.path)
         registry.check_modalities(modalities)
-        options = IngestOptions.of(
+        options = ingests.IngestOptions.of(
             self.settings,
             exclude=tuple(exclude),
             hidden=hidden,
@@ -106,7 +116,7 @@ class LibraryIngestion:
         if queue:
             self._context.store.check_server("a queue")
         chosen = self._choose_space(roots)
-        report = self._ingest(options, lambda job: job.run(roots), QueueIngest if queue else Ingest)
+        report = self._ingest(options, lambda job: job.run(roots), queues.QueueIngest if queue else ingests.Ingest)
         report.warnings += chosen
         return report
 
@@ -117,7 +127,7 @@ class LibraryIngestion:
         lease_s: float = 600.0,
         until_empty: bool = False,
         mapped: Sequence[str] = (),
-        on_claim: Callable[[IngestReport], None] | None = None,
+        on_claim: Callable[[ingests.IngestReport], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> int:
         """Take in files that `ingest(queue=True)` queued, on this machine, beside any number of others who do.
@@ -136,16 +146,18 @@ class LibraryIngestion:
         Raises: InvalidInput for a library that is not on a server, LibraryNotFound, LibraryEmpty, SpaceChanged.
         """
         self._context.store.check_server("a worker")
-        worker = WorkerOptions(claim, lease_s, until_empty=until_empty, mapped=mapped_folders(mapped))
-        options = IngestOptions.of(self.settings, cancel=cancel or threading.Event())
+        worker = queues.WorkerOptions(claim, lease_s, until_empty=until_empty, mapped=queues.mapped_folders(mapped))
+        options = ingests.IngestOptions.of(self.settings, cancel=cancel or threading.Event())
         self._context.check_named()
 
-        def make() -> ClaimedIngest:
+        def make() -> queues.ClaimedIngest:
             context = self._context
-            return ClaimedIngest(context.catalog(), *context.base(), context.decoding(), options, context.derived)
+            return queues.ClaimedIngest(
+                context.catalog(), *context.base(), context.decoding(), options, context.derived
+            )
 
         done = 0
-        for run in work_off(make, worker, options.cancel, self._settle_claims):
+        for run in queues.work_off(make, worker, options.cancel, self._settle_claims):
             done += run.report.files
             if on_claim is not None:
                 on_claim(run.report)
@@ -169,10 +181,10 @@ class LibraryIngestion:
         hidden: bool = False,
         follow_links: bool = False,
         modalities: Collection[Modality] | None = None,
-        times: WatchTimes | None = None,
-        on_event: Callable[[WatchEvent], None] | None = None,
+        times: ingests.WatchTimes | None = None,
+        on_event: Callable[[ingests.WatchEvent], None] | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Watch:
+    ) -> ingests.Watch:
         """Take in what changes below folders, as `ingest` does, from when the result's `run` is called.
 
         Args:
@@ -193,14 +205,16 @@ class LibraryIngestion:
                 raise InvalidInput(f"{root} is no folder", hint="name the folder that it is in")
         kinds = frozenset(modalities) if modalities is not None else None
 
-        def take_in(there: Sequence[Path], within: Sequence[Path], cancel: threading.Event) -> IngestReport:
-            options = IngestOptions.of(
+        def take_in(there: Sequence[Path], within: Sequence[Path], cancel: threading.Event) -> ingests.IngestReport:
+            options = ingests.IngestOptions.of(
                 self.settings, exclude=tuple(exclude), hidden=hidden, follow_links=follow_links, modalities=kinds,
                 within=tuple(within), on_progress=on_progress, cancel=cancel,
             )  # fmt: skip
-            return self._ingest(options, lambda job: job.run(there), Ingest)
+            return self._ingest(options, lambda job: job.run(there), ingests.Ingest)
 
-        return Watch(roots, self.path, take_in, self._is_known, times or WatchTimes(), on_event or (lambda event: None))
+        return ingests.Watch(
+            roots, self.path, take_in, self._is_known, times or ingests.WatchTimes(), on_event or (lambda event: None)
+        )
 
     def _is_known(self, root: Path) -> bool:
         """Whether files below a folder are in the library."""
@@ -208,7 +222,7 @@ class LibraryIngestion:
             return False
         return bool(self._context.catalog().read(items_under, os.fsencode(root), None, 1))
 
-    def estimate(self, *paths: str | os.PathLike[str]) -> IngestEstimate:
+    def estimate(self, *paths: str | os.PathLike[str]) -> estimates.IngestEstimate:
         """What `ingest` would take in below the paths, and about how long that takes; nothing is opened or written.
 
         Args:
@@ -218,15 +232,15 @@ class LibraryIngestion:
         """
         roots = core_paths.checked_roots(paths, self.path)
         exists = self._context.store.exists()
-        return estimate_ingest(self._context.catalog() if exists else None, roots)
+        return estimates.estimate_ingest(self._context.catalog() if exists else None, roots)
 
     def ingest_media(
         self,
-        media: Media | Iterable[Media],
+        media: handed_over.Media | Iterable[handed_over.Media],
         *,
         on_progress: OnProgress | None = None,
         cancel: threading.Event | None = None,
-    ) -> IngestReport:
+    ) -> ingests.IngestReport:
         """Add media that the application holds in memory.
 
         Each gets the path `mem:/ID/NAME` and is never missing. A medium that cannot be decoded affects only itself:
@@ -245,9 +259,9 @@ class LibraryIngestion:
 
         >>> library.ingest_media(mmsearch.Media("cat.jpg", data, id="doc-17"))  # doctest: +SKIP
         """
-        checked = checked_media(media)
-        options = IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
-        return self._ingest(options, lambda job: job.take(checked), MediaIngest)
+        checked = handed_over.checked_media(media)
+        options = ingests.IngestOptions.of(self.settings, on_progress=on_progress, cancel=cancel or threading.Event())
+        return self._ingest(options, lambda job: job.take(checked), handed_over.MediaIngest)
 
     def original(self, path: str | os.PathLike[str]) -> Path:
         """The file that holds the content of an item: the file itself, or the kept bytes of a medium from memory.
@@ -265,7 +279,7 @@ class LibraryIngestion:
         cancel: threading.Event | None = None,
         *,
         follow_links: bool = False,
-    ) -> IngestReport:
+    ) -> ingests.IngestReport:
         """Try again the files that could not be read.
 
         Args:
@@ -277,7 +291,7 @@ class LibraryIngestion:
 
         Raises: InvalidInput for an unknown class, LibraryNotFound, LibraryLocked.
         """
-        options = IngestOptions.of(
+        options = ingests.IngestOptions.of(
             self.settings,
             follow_links=follow_links,
             retry=lambda known: True,
@@ -286,14 +300,16 @@ class LibraryIngestion:
         )
         with self._context.catalog().reading() as snapshot:
             known = failures_to_retry(snapshot, failure)
-        return self._ingest(options, lambda job: job.again(known), Ingest)
+        return self._ingest(options, lambda job: job.again(known), ingests.Ingest)
 
     @property
     def extract(self) -> LibraryExtraction:
         """What is said and written in the library's files: extract it, see what there is, forget it."""
+        from mmsearch.extract.library_extraction import LibraryExtraction
+
         return LibraryExtraction(self._context)
 
-    def _extract(self, names: Sequence[str], options: IngestOptions, report: IngestReport) -> None:
+    def _extract(self, names: Sequence[str], options: ingests.IngestOptions, report: ingests.IngestReport) -> None:
         """Look for words in what the library has. The last word of the progress is the ingest's own."""
 
         def shown(progress: Progress) -> None:
@@ -311,9 +327,9 @@ class LibraryIngestion:
         report.interrupted = options.cancel.is_set()
 
     def _ingest(
-        self, options: IngestOptions, work: Callable[[Job], IngestReport], make: Callable[..., Job]
-    ) -> IngestReport:
-        extractors = wanted_extractors(self.settings)
+        self, options: ingests.IngestOptions, work: Callable[[Job], ingests.IngestReport], make: Callable[..., Job]
+    ) -> ingests.IngestReport:
+        extractors = extracting.wanted_extractors(self.settings)
         with self._context.writing(create=True), ExitStack() as running:
             catalog = self._context.catalog(create=True)
             self._context.sweep()
@@ -340,7 +356,7 @@ class LibraryIngestion:
             finally:
                 catalog.finish_run(run_id, state, job.report.as_dict(), job.scanned)
             report.warnings += self._wiped(catalog)
-            if command := newer_version(catalog):
+            if command := status.newer_version(catalog):
                 report.warnings.append(f"this library uses a former version of its model; to the newer one: {command}")
         # Others may ingest meanwhile: nobody waits for it but the caller.
         with report.timed("build"):
@@ -390,14 +406,14 @@ class LibraryIngestion:
         Raises: InvalidInput for what is no glob, LibraryLocked.
         """
         (place,) = core_paths.checked_roots([os.fsdecode(item_path(root))], self.path)
-        kept = tuple(dict.fromkeys(to_keep(glob, place) for glob in globs))
+        kept = tuple(dict.fromkeys(excluding.to_keep(glob, place) for glob in globs))
         with self._context.writing(create=True):
             self._context.catalog(create=True).keep_excludes(os.fsencode(place), kept)
         return kept
 
     # Forgetting
 
-    def remove(self, *paths: str | os.PathLike[str] | int, on_proof: OnProof | None = None) -> int:
+    def remove(self, *paths: str | os.PathLike[str] | int, on_proof: pruning.OnProof | None = None) -> int:
         """Forget every item at or below the paths, and return how many. The files are not touched.
 
         Args:
@@ -407,15 +423,15 @@ class LibraryIngestion:
 
         Raises: InvalidInput if the library has nothing there, or if a path and an id are the same text.
         """
-        return maintenance_prune.remove(self._context, paths, on_proof)
+        return pruning.remove(self._context, paths, on_proof)
 
     def prune(
         self,
         *roots: str | os.PathLike[str],
         excluded: bool = False,
         exclude: Sequence[str] = (),
-        on_proof: OnProof | None = None,
-    ) -> Pruned:
+        on_proof: pruning.OnProof | None = None,
+    ) -> pruning.Pruned:
         """Forget items and failures whose file is gone, by a look at the disk; free their space. Searches continue.
 
         Of a root that is not there, or empty, as where a disk isn't mounted, nothing is forgotten.
@@ -430,7 +446,7 @@ class LibraryIngestion:
         """
         leaves_out = self._leaves_out(exclude) if excluded or exclude else None
         within = tuple(map(item_path, roots))
-        return maintenance_prune.prune(self._context, maintenance_prune.PruneOptions(within, leaves_out, on_proof))
+        return pruning.prune(self._context, pruning.PruneOptions(within, leaves_out, on_proof))
 
     def _leaves_out(self, exclude: Sequence[str]) -> Callable[[Path], Callable[[bytes], bool]]:
         """From a root: what says of a path below it whether its user leaves it out now."""
@@ -438,21 +454,21 @@ class LibraryIngestion:
 
         @cache
         def below(root: Path) -> Callable[[bytes], bool]:
-            scan = Scan(root, tuple(exclude), hidden=True, kept=kept)
+            scan = scans.Scan(root, tuple(exclude), hidden=True, kept=kept)
             for _ in scan.files():
                 pass  # it reads the ignore files on its way
             return scan.leaves_out
 
         return below
 
-    def _plan(self, roots: Sequence[Path], options: IngestOptions) -> IngestReport:
+    def _plan(self, roots: Sequence[Path], options: ingests.IngestOptions) -> ingests.IngestReport:
         exists = self._context.store.exists()
         catalog = self._context.catalog() if exists else None
         space = catalog.read(base_space) if catalog else None
         if catalog:
             self._context.check_named()
-        report = IngestReport()
-        planner = Planner(
+        report = ingests.IngestReport()
+        planner = plans.Planner(
             catalog if space else None, space.id if space else 0, VERSION, report, options.retry, options.max_bytes
         )
-        return plan_only(planner, roots, options, catalog)
+        return ingests.plan_only(planner, roots, options, catalog)

@@ -1,15 +1,23 @@
 """What a library knows of itself, in numbers."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmsearch.catalog.commits import current_commit
 from mmsearch.catalog.failures import failures_to_retry
 from mmsearch.context.context import LibraryContext
 from mmsearch.core.arguments import checked_methods
-from mmsearch.maintenance.status import Status, library_status
+from mmsearch.core.later import later
 from mmsearch.types import Failure
+
+if TYPE_CHECKING:
+    from mmsearch.maintenance import status
+else:
+    status = later("mmsearch.maintenance.status")
 
 
 @checked_methods
@@ -28,9 +36,9 @@ class LibraryKnowledge:
         with self._context.catalog().reading() as snapshot:
             return current_commit(snapshot).generation
 
-    def status(self) -> Status:
+    def status(self) -> status.Status:
         """Counts, sizes, models and the last ingest of the library. Raises: LibraryNotFound."""
-        return replace(library_status(self._context), path=self.path)
+        return replace(status.library_status(self._context), path=self.path)
 
     def failures(self, failure: str | None = None) -> list[Failure]:
         """Files that could not be read, by path: those of one class ("not-embedded" too), or every failure."""

@@ -1,24 +1,31 @@
 """What `Library` does for its own safety: it is examined, backed up, exported, and brought back."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmsearch.context.context import LibraryContext
+from mmsearch.core import vault
 from mmsearch.core.arguments import checked_methods
 from mmsearch.core.atomic import told
+from mmsearch.core.later import later
 from mmsearch.core.owner_only import keep_to_owner
 from mmsearch.core.paths import default_library
-from mmsearch.errors import LibraryError
-from mmsearch.maintenance import backup, doctor
-from mmsearch.maintenance import export as maintenance_export
-from mmsearch.maintenance.anonymised import Identifying
-from mmsearch.maintenance.export import Exported, Imported
-from mmsearch.maintenance.forgetting import Copy, copies_there
-from mmsearch.maintenance.locations import used_locations
-from mmsearch.maintenance.move import Moved, move_library
+from mmsearch.errors import InvalidInput, LibraryError
 from mmsearch.types import Finding, Location
+
+if TYPE_CHECKING:
+    from mmsearch.maintenance import anonymised, backup, doctor, forgetting, locations, move
+    from mmsearch.maintenance import export as exporting
+else:
+    anonymised, exporting = later("mmsearch.maintenance.anonymised"), later("mmsearch.maintenance.export")
+    backup, doctor = later("mmsearch.maintenance.backup"), later("mmsearch.maintenance.doctor")
+    forgetting, locations = later("mmsearch.maintenance.forgetting"), later("mmsearch.maintenance.locations")
+    move = later("mmsearch.maintenance.move")
 
 
 @checked_methods
@@ -56,9 +63,11 @@ class LibrarySafekeeping:
 
         Raises: InvalidInput for a settings file that cannot be read.
         """
-        return used_locations(self.path)
+        return locations.used_locations(self.path)
 
-    def move_to(self, target: str | os.PathLike[str], *, on_table: Callable[[str, int], None] | None = None) -> Moved:
+    def move_to(
+        self, target: str | os.PathLike[str], *, on_table: Callable[[str, int], None] | None = None
+    ) -> move.Moved:
         """Copy the library to another place, from files to a server or back; this one is left as it is.
 
         Ids, generations, vectors and so all answers stay the same. What a killed call copied is gone on from, if this
@@ -76,7 +85,7 @@ class LibrarySafekeeping:
         place = default_library(target)
         there = LibraryContext(place, self._context.settings)
         with closing(there), self._context.writing(), there.writing(create=True):
-            return move_library(self._context, there, on_table or (lambda name, rows: None))
+            return move.move_library(self._context, there, on_table or (lambda name, rows: None))
 
     def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write everything that the library knows into one file, while others search and ingest.
@@ -95,8 +104,13 @@ class LibrarySafekeeping:
         return size
 
     def export(
-        self, folder: str | os.PathLike[str], *, anonymise: Collection[Identifying] = (), vectors: bool = True
-    ) -> Exported:
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        anonymise: Collection[anonymised.Identifying] = (),
+        vectors: bool = True,
+        plain: bool = False,
+    ) -> exporting.Exported:
         """Write items and vectors into a new folder that any program can read (JSON Lines, .npy), while others go on.
 
         Args:
@@ -104,13 +118,19 @@ class LibrarySafekeeping:
             anonymise: What to leave out: "paths", "names", "places", "dates", "texts". With any of them, hashes are
                 others than the files', and other models' vectors, trained models and kept originals are left out.
             vectors: Whether to write vectors, which tell much of what they were made of.
+            plain: Write it though the library is encrypted: an export is not. `backup` stays encrypted.
 
         Returns:
             What was written, in numbers.
 
-        Raises: LibraryNotFound, InvalidInput if the folder exists.
+        Raises: LibraryNotFound, InvalidInput if the folder exists, or if the library is encrypted, unless `plain`.
         """
-        done = maintenance_export.export_library(self._context, Path(folder), anonymise, vectors)
+        if not plain and vault.is_encrypted(self._context.path / vault.HEADER):
+            raise InvalidInput(
+                "an export is not encrypted: whoever gets the folder reads what this library keeps secret",
+                hint="mmsearch backup FILE stays encrypted; if it is to be plain: mmsearch export FOLDER --plain",
+            )
+        done = exporting.export_library(self._context, Path(folder), anonymise, vectors)
         self._note_copy(folder, "export")
         return done
 
@@ -119,7 +139,7 @@ class LibrarySafekeeping:
         with suppress(LibraryError):
             self._context.noting_catalog().note_copy(os.fsencode(os.path.abspath(path)), kind)
 
-    def copies(self) -> list[Copy]:
+    def copies(self) -> list[forgetting.Copy]:
         """The backups and exports that this library wrote, as far as they are where they were written, and the catalogs
         of before an upgrade or a restore that lie in its folder.
 
@@ -127,11 +147,11 @@ class LibrarySafekeeping:
 
         Raises: LibraryNotFound.
         """
-        return copies_there(self._context.catalog())
+        return forgetting.copies_there(self._context.catalog())
 
     def import_(
         self, folder: str | os.PathLike[str], roots: Mapping[str, str] | None = None, models: Sequence[str] = ()
-    ) -> Imported:
+    ) -> exporting.Imported:
         """Merge what `export` wrote into this library. It opens no media file; what the library already knows stays.
 
         Args:
@@ -145,7 +165,7 @@ class LibrarySafekeeping:
         Raises: InvalidInput if the folder was not exported or is damaged, SpaceChanged if its vectors are of another
         space, LibraryLocked.
         """
-        return maintenance_export.import_folder(self._context, Path(folder), roots or {}, models)
+        return exporting.import_folder(self._context, Path(folder), roots or {}, models)
 
     def restore(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Bring the library back as it was when `backup` wrote the file.

@@ -5,6 +5,8 @@ The figures were chosen on collages and photos of Flickr8k's dev split: five of 
 one photo in sixty is cut though it is none, which costs a few vectors.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ def panels(pixels: NDArray[np.uint8]) -> list[Panel]:
         pixels: uint8 (height, width, 3).
     """
     height, width = pixels.shape[:2]
-    found = _cut(pixels.astype(np.float32), (0, 0, width, height), DEPTH)
+    found = _cut(np.ascontiguousarray(pixels.transpose(2, 0, 1)), (0, 0, width, height), DEPTH)
     if len(found) == 1:
         return []
     sides = [((right - left) / width, (bottom - top) / height) for left, top, right, bottom in found]
@@ -45,10 +47,10 @@ def panels(pixels: NDArray[np.uint8]) -> list[Panel]:
     return sorted(large[:MOST], key=lambda one: (one[1], one[0]))
 
 
-def _cut(pixels: NDArray[np.float32], panel: Panel, depth: int) -> list[Panel]:
+def _cut(colours: NDArray[np.uint8], panel: Panel, depth: int) -> list[Panel]:
     left, top, right, bottom = panel
-    inside = pixels[top:bottom, left:right]
-    down, across = _seam(inside), _seam(inside.transpose(1, 0, 2))
+    inside = colours[:, top:bottom, left:right]
+    down, across = _seam(inside, 2), _seam(inside, 1)
     if not depth or max(down[0], across[0]) < SHARE:
         return [panel]
     if down[0] >= across[0]:
@@ -57,21 +59,31 @@ def _cut(pixels: NDArray[np.float32], panel: Panel, depth: int) -> list[Panel]:
     else:
         middle = top + across[1]
         halves = (left, top, right, middle), (left, middle, right, bottom)
-    return [one for half in halves for one in _cut(pixels, half, depth - 1)]
+    return [one for half in halves for one in _cut(colours, half, depth - 1)]
 
 
-def _seam(pixels: NDArray[np.float32]) -> tuple[float, int]:
-    """The best line down (height, width, 3): the share of places that jump, and the column right of it."""
-    width = pixels.shape[1]
-    margin = max(round(SHORTEST * width), 3 * GAP)
-    if min(pixels.shape[:2]) < LEAST:
+def _seam(colours: NDArray[np.uint8], axis: int) -> tuple[float, int]:
+    """The best line across an axis, 1 or 2, of (3, height, width): the share of places that jump, and the row or column
+    behind it."""
+    length = colours.shape[axis]
+    if min(colours.shape[1:]) < LEAST:
         return 0.0, 0
+    margin, span = max(round(SHORTEST * length), 3 * GAP), 2 * GAP - 1
     # A step is from GAP columns before a line to as many after it; beside it are the steps on either side.
-    step = np.abs(pixels[:, 2 * GAP - 1 :] - pixels[:, : 1 - 2 * GAP]).mean(axis=2)  # (height, width - 3)
-    before, after = step[:, : -4 * GAP], step[:, 4 * GAP :]
-    jumps = (step[:, 2 * GAP : -2 * GAP] > JUMP) & (step[:, 2 * GAP : -2 * GAP] > STEEPER * np.maximum(before, after))
-    share = jumps.mean(axis=0)
-    place = np.arange(len(share)) + 3 * GAP  # the column right of the line
-    share = np.where((place >= margin) & (place <= width - margin), share, 0.0)
-    best = int(share.argmax()) if len(share) else 0
-    return (float(share[best]), int(place[best])) if len(share) else (0.0, 0)
+    part = _between(colours, axis, margin - 3 * GAP, length - margin + GAP + span + 1)
+    one, other = _between(part, axis, span, None), _between(part, axis, 0, -span)
+    apart = np.maximum(one, other) - np.minimum(one, other)
+    # Whole numbers: sums say the same as means, in a tenth of the time.
+    step = apart[0].astype(np.uint16) + apart[1] + apart[2]
+    axis -= 1
+    before, after = _between(step, axis, 0, -4 * GAP), _between(step, axis, 4 * GAP, None)
+    middle = _between(step, axis, 2 * GAP, -2 * GAP)
+    jumps = (middle > int(3 * JUMP)) & (2 * middle > int(2 * STEEPER) * np.maximum(before, after))
+    share = np.count_nonzero(jumps, axis=1 - axis) / jumps.shape[1 - axis]
+    best = int(share.argmax())
+    return float(share[best]), best + margin
+
+
+def _between(array: NDArray[Any], axis: int, first: int, end: int | None) -> NDArray[Any]:
+    """A view of an array from `first` to before `end` along an axis."""
+    return array[(*[slice(None)] * axis, slice(first, end))]

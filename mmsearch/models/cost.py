@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,9 +17,11 @@ from mmsearch.types import Encoder, Limits, Modality, Prepared, SeesRegions, Seg
 
 ITEMS, BUDGET_S = 5, 60.0
 """Of each kind, so many samples, unless that takes longer."""
+ROUNDS = 3
+"""Of all pictures, unless that takes longer than the budget."""
 SAMPLES: Mapping[Modality, str] = {"image": "photos", "audio": "sounds", "video": "videos"}
 _MEMORY = "cost.json"
-_NUMBERS = 7
+_NUMBERS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class ModelCost:
     """How often a second of a long sound is embedded."""
     video_least: float = 0.0
     """Minutes that a video costs at least, however short."""
+    passage_words: float = 0
+    """Words of a passage as this model's documents are cut; neighbours share `passage_overlap` of them."""
+    passage_overlap: float = 0
 
     def of(self, holdings: Holdings) -> float:
         """Seconds for what a library holds; kinds that the model doesn't embed take none."""
@@ -45,7 +51,7 @@ class ModelCost:
             holdings.pictures * (self.picture or 0)
             + self._sound_minutes(holdings) * (self.sound_minute or 0)
             + videos * (self.video_minute or 0)
-            + holdings.passages * (self.passage or 0)
+            + holdings.passages_of(int(self.passage_words), int(self.passage_overlap)) * (self.passage or 0)
         )
 
     def _sound_minutes(self, holdings: Holdings) -> float:
@@ -108,6 +114,8 @@ class _Probe:
             windowing.audio_window_s,
             overlap,
             windowing.min_frames / windowing.frames_per_minute,
+            windowing.passage_words,
+            windowing.passage_overlap,
         )
 
     def _video_minute(self, video: "_Kind", overlap: float) -> float:
@@ -120,6 +128,8 @@ class _Probe:
     def kind(self, kind: Modality) -> "_Kind":
         """The samples of a kind of files, until there are enough."""
         found = _Kind()
+        for path in islice(self._samples(kind), 1):
+            self._decoded(kind, path)  # imports what decodes
         for path in self._samples(kind):
             start = perf_counter()
             segments = self._decoded(kind, path)
@@ -133,10 +143,12 @@ class _Probe:
         return found
 
     def picture(self) -> float:
-        """Seconds of one: in batches as an ingest has them, where that takes no longer than the budget."""
+        """Seconds of one: in batches as an ingest has them, where that takes no longer than the budget. The least of
+        some rounds, since what else runs here, and the first large batch, only add."""
         paths = list(self._samples("image"))
         few = self._together(paths[:ITEMS])
-        return self._together(paths) if few * len(paths) < BUDGET_S else few
+        rounds = min(ROUNDS, int(BUDGET_S / (few * len(paths))))
+        return min(self._together(paths) for _ in range(rounds)) if rounds else few
 
     def _together(self, paths: Sequence[Path]) -> float:
         """Seconds a file of pictures that are encoded together."""

@@ -14,6 +14,8 @@ from mmsearch.media.events import DecodeJob, FileDone, PreparedSegment
 from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, SourceFile, Windowing
 
+LETTERS = 6.0
+"""Characters of a word and what parts it from the next, about."""
 LOOKED_AT: Mapping[Modality, int] = {"audio": 48, "video": 48, "text": 12}
 """Files of a kind of which a folder's are told: the headers of sounds and videos, the passages of documents."""
 
@@ -29,6 +31,21 @@ class Holdings:
     sounds: int = 0
     """Files of sound: of a short one less is embedded twice."""
     videos: int = 0
+    letters: int = 0
+    """Characters of documents."""
+    texts: int = 0
+    """Pages of documents, and documents that have none: no passage reaches from one into the next."""
+    passage_words: int = 0
+    """Words of a passage as they were counted; 0 where that isn't known."""
+
+    def passages_of(self, words: int, overlap: int) -> float:
+        """How many passages of so many words there are, about, if neighbours share `overlap` of them."""
+        if not self.texts or words in (0, self.passage_words):
+            return self.passages
+        mean = self.letters / LETTERS / self.texts
+        if mean <= words:
+            return self.texts
+        return self.texts * ((mean - overlap) / max(1, words - overlap) + 0.5)
 
 
 def folder_holdings(catalog: Catalog | None, roots: Sequence[Path], settings: Settings) -> Holdings:
@@ -42,9 +59,13 @@ def folder_holdings(catalog: Catalog | None, roots: Sequence[Path], settings: Se
         files.setdefault(modality, []).append(file)
     seconds = {kind: _seconds(files.get(kind, ()), kind, settings) for kind in ("audio", "video")}
     return Holdings(
-        len(files.get("image", ())), seconds["audio"], seconds["video"], _passages(files.get("text", ()), settings),
-        len(files.get("audio", ())), len(files.get("video", ())),
-    )  # fmt: skip
+        len(files.get("image", ())),
+        seconds["audio"],
+        seconds["video"],
+        sounds=len(files.get("audio", ())),
+        videos=len(files.get("video", ())),
+        **_documents(files.get("text", ()), settings),
+    )
 
 
 def _spread(files: Sequence[SourceFile], count: int) -> list[SourceFile]:
@@ -68,18 +89,26 @@ def _seconds(files: Sequence[SourceFile], kind: Modality, settings: Settings) ->
     return _scaled(files, some, sum(told.values()))
 
 
-def _passages(files: Sequence[SourceFile], settings: Settings) -> int:
-    """Of documents, by those of some."""
+def _documents(files: Sequence[SourceFile], settings: Settings) -> dict[str, int]:
+    """Passages, letters and texts of documents, by those of some."""
     some = _spread(files, LOOKED_AT["text"])
     if not some:
-        return 0
+        return {}
     # Cuts documents into passages as most spaces do.
     count, target = 0, registry.target_of("spaces", DEFAULT_SPACE)
     windowing = registry.load_part("spaces", target)("cpu", "fp32").windowing
+    lengths: dict[tuple[bytes, int | None], int] = {}
     with DecodePool(target, windowing, settings.limits, settings.decode_workers) as pool:
-        for event in pool.run(DecodeJob(Path(os.fsdecode(file.path))) for file in some):
-            count += isinstance(event, PreparedSegment) and event.modality == "text"
-    return round(_scaled(files, some, count))
+        for event in pool.run(DecodeJob(Path(os.fsdecode(file.path)), payload=file.path) for file in some):
+            if isinstance(event, PreparedSegment) and event.modality == "text":
+                count, text = count + 1, (event.job.payload, event.span.page)
+                lengths[text] = max(lengths.get(text, 0), event.span.char_end or 0)
+    return {
+        "passages": round(_scaled(files, some, count)),
+        "letters": round(_scaled(files, some, sum(lengths.values()))),
+        "texts": round(len(files) * len(lengths) / len(some)),
+        "passage_words": windowing.passage_words,
+    }
 
 
 def _scaled(files: Sequence[SourceFile], some: Sequence[SourceFile], found: float) -> float:

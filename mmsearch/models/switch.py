@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mmsearch.catalog import SpaceRecord, layouts
-from mmsearch.catalog.contents import counts_by_modality, lengths_by_modality
+from mmsearch.catalog.contents import counts_by_modality, length_of_texts, lengths_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
@@ -104,7 +104,8 @@ class LibraryModels:
         counts = catalog.read(counts_by_modality, record.name) if record else []
         passages = sum(one.segments for one in counts if one.modality == "text")
         (pictures, _), sounds, videos = (held.get(kind, (0, 0.0)) for kind in ("image", "audio", "video"))
-        return Holdings(pictures, sounds[1], videos[1], passages, sounds[0], videos[0])
+        texts, letters = catalog.read(length_of_texts)
+        return Holdings(pictures, sounds[1], videos[1], passages, sounds[0], videos[0], letters, texts)
 
     def choice(self, *paths: str | os.PathLike[str]) -> "SpaceChoice":
         """What `space = "auto"` takes for a new library of these folders: the best model that is here, fits this

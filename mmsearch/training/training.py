@@ -135,8 +135,8 @@ class LibraryTraining:
         """
         if vault.is_encrypted(self._context.path / vault.HEADER):
             raise InvalidInput(
-                "an encrypted library trains no adapters, which others read by their folder",
-                hint="train it in a library that is not encrypted: mmsearch help encryption",
+                "an encrypted library trains no adapters: one is a plain folder, which open_clip and peft read",
+                hint="train it in a plain library, from pairs that may be seen; then here: mmsearch model add",
             )
         folder = self._new(name)
         _check_plot(plot)

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -184,15 +185,19 @@ class AnnIndex:
         return np.asarray(faiss.vector_to_array(faiss.downcast_index(self._index).direct_map.array) >> 32)
 
     def save(self, path: Path) -> None:
-        """Write atomically: FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record,
-        then 8 bytes, where the first of these begins."""
-        facts = np.frombuffer(self.facts.to_json(), np.uint8)
+        """Write atomically what `write` does."""
         with replacing(path) as temporary, temporary.open("xb") as file:
-            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
-            length = file.tell()
-            for record in (self._ids, self.absent, facts):
-                np.save(file, record)
-            file.write(length.to_bytes(8, "little"))
+            self.write(file)
+
+    def write(self, file: BinaryIO) -> None:
+        """FAISS's own format, then the ids, the absent ones and the facts, each as an .npy record, then 8 bytes, where
+        the first of these begins."""
+        facts = np.frombuffer(self.facts.to_json(), np.uint8)
+        faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+        length = file.tell()
+        for record in (self._ids, self.absent, facts):
+            np.save(file, record)
+        file.write(length.to_bytes(8, "little"))
 
     @classmethod
     def load(cls, path: Path, dim: int) -> "AnnIndex":
@@ -200,35 +205,48 @@ class AnnIndex:
         disk read, as searches come upon them. Raises: IndexDamaged."""
         try:
             with path.open("rb") as file:
-                end = payload_end(file)
-                file.seek(max(end - 8, 0))
-                length = int.from_bytes(file.read(8), "little")
-                if not 0 < length < end:
-                    raise IndexDamaged(f"{path} is not an approximate index")
-                file.seek(length)
-                ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-                facts = AnnFacts.from_json(np.load(file, allow_pickle=False).tobytes())
-                file.seek(0)
-                index = _read(path, file, mapped=presets.preset_named(facts.preset).mapped)
-        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, KeyError, UnknownName) as error:
+                return cls._loaded(file, dim, path)
+        except OSError as error:
             raise IndexDamaged(f"{path} can't be read: {error}") from error
+
+    @classmethod
+    def read(cls, file: BinaryIO, dim: int) -> "AnnIndex":
+        """What `write` wrote, all of it in memory. Raises: IndexDamaged."""
+        return cls._loaded(file, dim, None)
+
+    @classmethod
+    def _loaded(cls, file: BinaryIO, dim: int, path: Path | None) -> "AnnIndex":
+        """Of an open file; that of a path can be mapped."""
+        what = "an approximate index" if path is None else path
+        try:
+            end = payload_end(file)
+            file.seek(max(end - 8, 0))
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length < end:
+                raise IndexDamaged(f"{what}: not an approximate index")
+            file.seek(length)
+            ids, absent = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
+            facts = AnnFacts.from_json(np.load(file, allow_pickle=False).tobytes())
+            file.seek(0)
+            index = _read(path if presets.preset_named(facts.preset).mapped else None, file)
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, TypeError, KeyError, UnknownName) as error:
+            raise IndexDamaged(f"{what} can't be read: {error}") from error
         lists = getattr(index, "invlists", None)
         if lists is not None and isinstance(faiss.downcast_InvertedLists(lists), faiss.OnDiskInvertedLists):
             # Its lists are in another file, whichever it names: to be read and even written.
-            raise IndexDamaged(f"{path} names another file")
+            raise IndexDamaged(f"{what} names another file")
         if index.d != dim or index.ntotal != len(ids) or ids.dtype != np.int64:
-            raise IndexDamaged(f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
+            raise IndexDamaged(f"{what} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids")
         return cls(index, ids, facts, absent)
 
 
-def _read(path: Path, file: BinaryIO, *, mapped: bool) -> Any:
-    """The FAISS index at the beginning of a file."""
-    try:
-        name = os.fsencode(path).decode("utf-8")
-    except UnicodeDecodeError:
-        # FAISS opens no path that isn't UTF-8.
-        mapped = False
-    if mapped and MAPPED_FILES_ARE_REPLACED:
+def _read(path: Path | None, file: BinaryIO) -> Any:
+    """The FAISS index at the beginning of an open file, which is mapped where its path is given and can be."""
+    name = None
+    # FAISS opens no path that isn't UTF-8.
+    with suppress(UnicodeDecodeError):
+        name = None if path is None else os.fsencode(path).decode("utf-8")
+    if name is not None and MAPPED_FILES_ARE_REPLACED:
         return faiss.read_index(name, faiss.IO_FLAG_MMAP_IFC)
     return faiss.read_index(faiss.PyCallbackIOReader(file.read))
 

@@ -10,6 +10,7 @@ The digest covers the JSON too, so that a flipped bit in a generation number is 
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -20,10 +21,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from mmsearch.core import registry
+from mmsearch.core import registry, sealed
 from mmsearch.core.atomic import replacing
 from mmsearch.core.json_text import parse_json
-from mmsearch.errors import IndexDamaged
+from mmsearch.errors import IndexDamaged, LibraryError
 from mmsearch.types import VectorIndex
 
 MAGIC = b"MMSINDEX"
@@ -48,6 +49,17 @@ class Publishable(Protocol):
     def __len__(self) -> int: ...
 
     def save(self, path: Path) -> None: ...
+
+
+class Sealable(Protocol):
+    """What can be published without a plain byte on any disk."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def write(self, file: BinaryIO) -> None: ...
 
 
 Read = TypeVar("Read", bound=Publishable)
@@ -87,8 +99,7 @@ def publish_index(index: Publishable, path: Path, stamp: Stamp) -> None:
 
     Raises: LibraryReadOnly, LibraryError; the old file is then still there.
     """
-    footer = {"format": FORMAT, **stamp.footer(), "count": len(index), "dim": index.dim}
-    text = json.dumps(footer, sort_keys=True).encode()
+    text = _described(index, stamp)
     with replacing(path) as temporary:
         index.save(temporary)
         with temporary.open("r+b") as file:
@@ -96,6 +107,44 @@ def publish_index(index: Publishable, path: Path, stamp: Stamp) -> None:
             file.write(text + len(text).to_bytes(_LENGTH, "little"))
             file.flush()
             file.write(_digest(file, file.tell()) + MAGIC)
+
+
+def _described(index: Publishable | Sealable, stamp: Stamp) -> bytes:
+    footer = {"format": FORMAT, **stamp.footer(), "count": len(index), "dim": index.dim}
+    return json.dumps(footer, sort_keys=True).encode()
+
+
+def publish_sealed(index: Sealable, path: Path, stamp: Stamp) -> None:
+    """The same in an encrypted library: 8 bytes, how long the JSON is, the JSON and the payload, sealed as
+    `core.sealed` does. Raises: as `publish_index`."""
+    text = _described(index, stamp)
+    payload = io.BytesIO()
+    index.write(payload)
+    sealed.write_bytes(path, len(text).to_bytes(_LENGTH, "little") + text + payload.getvalue())
+
+
+def read_sealed(read: Callable[[BinaryIO, int], Read], path: Path, stamp: Stamp, dim: int) -> tuple[Read, Stamp]:
+    """What `publish_sealed` wrote, wholly in memory, as `read_index_as` gives it; `read` is handed the payload in an
+    open file. Raises: IndexDamaged, also if anything of it was altered, cut, or is another file's."""
+    payload, found, count = _unsealed(path, stamp, dim)
+    index = read(payload, dim)
+    if len(index) != count:
+        raise IndexDamaged(f"{path} says it holds {count} vectors but holds {len(index)}")
+    return index, found
+
+
+def check_sealed(path: Path, stamp: Stamp, dim: int) -> None:
+    """As `check_file`. Raises: IndexDamaged."""
+    _unsealed(path, stamp, dim)
+
+
+def _unsealed(path: Path, stamp: Stamp, dim: int) -> tuple[BinaryIO, Stamp, int]:
+    try:
+        content = sealed.read_bytes(path)
+    except (OSError, LibraryError) as error:
+        raise IndexDamaged(f"{path} can't be read: {error}") from error
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    return io.BytesIO(content[end:]), *_matching(path, content[_LENGTH:end], stamp, dim)
 
 
 def read_index(path: Path, stamp: Stamp, dim: int) -> tuple[VectorIndex, Stamp]:

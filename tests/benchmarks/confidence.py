@@ -84,6 +84,10 @@ LEVELLED = ((("text", "image"), "photos by objects"), (("text", "image"), "photo
 """Whose first hits for what is absent say from where on a hit is likely, or sure; each kind alike."""
 
 
+MARGIN = 0.01
+"""What is taken off both shares of questions about what is absent that a level may be wrong for: of classes that were not
+fitted on, a level is wrong for up to a point more."""
+
 LEVELLED_ALONE = {
     ("text", "image"): ("photos by objects", "photos by captions"),
     (TRANSLATED, "image"): ("photos by translated objects", "photos by translated captions"),
@@ -187,7 +191,7 @@ def through(absent: Sequence[Numbers]) -> list[float]:
     """Mean and deviation of a normal distribution through the two quantiles that the default of `false_accepts` asks
     for, of log-odds of first hits for what is absent; of several kinds on average."""
     certain, likely = (
-        float(np.mean([np.quantile(some, 1 - share) for some in absent]))
+        float(np.mean([np.quantile(some, 1 - share + MARGIN) for some in absent]))
         for share in (DEFAULT_FALSE_ACCEPTS, LIKELY_FACTOR * DEFAULT_FALSE_ACCEPTS)
     )
     normal = NormalDist()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.calibration import ListCalibration, fit_null, null_distribution
-from mmsearch.calibration.answers import COMPANY, RIVAL, SUITING, sentence_share
+from mmsearch.calibration.answers import COMPANY, RIVAL, SUITING, discounted, sentence_share
 from mmsearch.types import Vectors
 from tests.benchmarks.confidence_data import Collection, Embedder, Mask
 
@@ -225,8 +225,9 @@ class Asker:
             calibration = self._measured(vectors)
         for words, query in asked:
             scores = vectors @ query
-            discount = OF_WORDS if words else OF_PICTURES
-            counted = np.where(regions, np.tanh(np.arctanh(np.clip(scores, -0.999999, 0.999999)) - discount), scores)
+            counted, sentence = scores.copy(), sentence_share(words)
+            asking = (OF_WORDS, sentence) if words else (OF_PICTURES, 1.0)
+            counted[regions] = [discounted(one, *asking) for one in scores[regions].tolist()]
             first = int(counted.argmax())
             segment = segments[first]
             family_wise = 0.0
@@ -241,7 +242,7 @@ class Asker:
                 hubness=float(self._hubness[segment]), words=float(self._words[segment]),
                 rival=float(np.sort(scores)[-RIVAL]) if len(scores) >= RIVAL else -1.0,
                 segments=min(len(scores), RIVAL),
-                sentence=sentence_share(words),
+                sentence=sentence,
                 family_wise=family_wise,
             )  # fmt: skip
 

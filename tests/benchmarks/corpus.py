@@ -31,7 +31,7 @@ of 0.8, and one in a hundred 0.95: hardly any passes for a near-duplicate."""
 
 AT_ONCE = 50_000
 BATCH = 1000
-TARGET = "mmsearch.encoders.starter:space"
+TARGET = registry.target_of("spaces", "starter")
 
 
 @dataclass(frozen=True)

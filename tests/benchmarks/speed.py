@@ -31,7 +31,7 @@ from mmsearch.media.pool import DecodePool
 from mmsearch.types import Modality, Prepared, Segment, Space, Span
 from tests.benchmarks import vit
 
-TARGET = "mmsearch.encoders.starter:space"
+TARGET = registry.target_of("spaces", "starter")
 SEGMENTS = 10_000
 
 

@@ -73,20 +73,50 @@ def test_a_region_a_common_query_and_company_are_part_of_the_log_odds() -> None:
     assert model.logit(score, 0.0, ListFacts(region=False)) == pytest.approx(level)
     told = ListFacts(region=False, common=0.13, company=math.tanh(0.1 + 3.5 * 0.2))
     assert model.logit(score, 0.0, told) == pytest.approx(level + 0.3 + 0.5 * 2)
-    assert discounted(math.tanh(0.5), 0.05) == pytest.approx(math.tanh(0.45))
+
+
+@pytest.mark.parametrize(
+    ("score", "sentence", "off"),
+    [
+        (0.3, 0.0, 0.05),
+        (0.4, 0.0, 0.05),
+        (0.45, 0.0, 0.025),
+        (0.5, 0.0, 0.0),
+        (0.8, 0.0, 0.0),
+        (0.45, 0.5, 0.0375),
+        (0.8, 1.0, 0.05),
+        (0.8, 0.5, 0.025),
+    ],
+)
+def test_a_region_that_surely_shows_what_is_named_counts_in_full_and_for_a_sentence_never(
+    score: float, sentence: float, off: float
+) -> None:
+    assert discounted(math.tanh(score), 0.05, sentence) == pytest.approx(math.tanh(score - off))
+
+
+def test_a_discount_keeps_the_order_of_regions() -> None:
+    scores = np.linspace(-0.99, 0.99, 999).tolist()
+    for sentence in (0.0, 0.3, 1.0):
+        counted = [discounted(score, 0.04, sentence) for score in scores]
+        assert all(low < high for low, high in pairwise(counted))
 
 
 def test_regions_count_less_and_say_so_of_a_list(starter: Space) -> None:
     calibrator = asked(starter, "dog", {IMAGE: measured(10), AUDIO: measured(10)})
     assert calibrator.wants_regions(IMAGE) and not calibrator.wants_regions(AUDIO)
-    assert calibrator.counted(IMAGE, 0.4, True) == pytest.approx(math.tanh(math.atanh(0.4) - 0.04))
+    assert calibrator.counted(IMAGE, 0.35, True) == pytest.approx(math.tanh(math.atanh(0.35) - 0.04))
     assert calibrator.counted(IMAGE, 0.4, False) == 0.4 == calibrator.counted(AUDIO, 0.4, True)
-    scores = np.array([0.41, 0.4, 0.3], np.float32)
+    assert calibrator.counted(IMAGE, 0.6, True) == 0.6, "a name"
+    sentence = asked(starter, "a dog running fast across the wet sand", {IMAGE: measured(10)})
+    assert sentence.counted(IMAGE, 0.6, True) == pytest.approx(math.tanh(math.atanh(0.6) - 0.04))
+    picture = asked(starter, "", {IMAGE: measured(10)}, "image")
+    assert picture.counted(IMAGE, 0.6, True) == pytest.approx(math.tanh(math.atanh(0.6) - 0.1))
+    scores = np.array([0.38, 0.37, 0.3], np.float32)
     calibrator.note_list(IMAGE, scores, regions=[True, False, False])  # the second one counts most
-    whole = calibrator.confidence(IMAGE, 0.4)
+    whole = calibrator.confidence(IMAGE, 0.37)
     other = asked(starter, "dog", {IMAGE: measured(10)})
     other.note_list(IMAGE, scores + np.array([0.1, 0, 0], np.float32), regions=[True, False, False])
-    assert other.confidence(IMAGE, 0.4) < whole, "the best is a region"
+    assert other.confidence(IMAGE, 0.37) < whole, "the best is a region"
 
 
 def test_a_list_too_short_for_a_rival_has_it_where_the_tail_would_put_it() -> None:

@@ -224,6 +224,18 @@ def test_bf16_gives_nearly_the_same_vectors() -> None:
 
 
 @pytest.mark.extras
+@pytest.mark.parametrize("variant", ["gemma", "qwen"])
+def test_positions_are_as_exact_in_bf16_as_in_fp32(variant: str) -> None:
+    whole, half = (opened(variant, precision=one).encoders["text"] for one in ("fp32", "bf16"))
+    tables, rounded = (dict(one._loaded().of("image").named_buffers()) for one in (whole, half))  # type: ignore[attr-defined]
+    turning = [name for name in tables if name.endswith("inv_freq")]
+    assert turning
+    for name in turning:
+        assert rounded[name].dtype == torch.float32
+        torch.testing.assert_close(rounded[name], tables[name], rtol=0, atol=0)
+
+
+@pytest.mark.extras
 def test_numbers_that_are_none_are_an_error_that_names_the_remedy(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     change_weights(folder, lambda state: state["language_model.norm.weight"].fill_(float("nan")))

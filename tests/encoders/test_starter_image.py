@@ -1,5 +1,7 @@
 """The image encoder against the checkpoint's original code, and its way into the words' space."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,34 @@ def test_logits_equal_those_of_the_original_model(encoder: StarterImage, golden:
     cosines = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
     assert (cosines > 0.9999).all()
     np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
+
+
+@pytest.mark.slow
+def test_the_network_is_that_of_timm() -> None:
+    timm = pytest.importorskip("timm")
+    ours, theirs = efficientnet(), timm.create_model("tf_efficientnet_lite2", pretrained=False).eval()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
+    for sides in ((96, 96), (65, 97)):
+        pixels = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(3)) * 2 - 1
+        with torch.inference_mode():
+            torch.testing.assert_close(ours(pixels), theirs(pixels), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.extras
+def test_a_picture_is_encoded_without_torch_s_compiler() -> None:
+    """Loading it takes longer than hundreds of pictures."""
+    code = """
+import sys
+import numpy as np
+from mmsearch.encoders.starter.regions import RegionImage
+from mmsearch.types import Segment
+encoder = RegionImage("cpu")
+encoder.encode_regions([encoder.prepare(Segment("image", np.zeros((9, 9, 3), np.uint8)))], 3)
+print(sorted({"timm", "torchvision", "torch._dynamo", "sympy"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmsearch.extract.speech import RATE, ShortEncoder, language_of
+from mmsearch.extract.speech import ShortEncoder, language_of
+from mmsearch.extract.voice import RATE
 
 
 def window(frames: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from mmsearch import Query, QueryPart
 from mmsearch.errors import MmsearchError
 from mmsearch.library import Library
 from tests.generated import pattern, picture, sound, words
@@ -129,7 +130,10 @@ requests = st.one_of(
     st.tuples(st.just("like"), st.integers(0, 45)),
     st.tuples(st.just("item"), st.integers(0, 45)),
     st.tuples(st.just("preview"), st.integers(0, 45)),
-    st.tuples(st.just("explain"), st.sampled_from(TEXTS[:6])),
+    st.tuples(st.just("explain"), st.tuples(st.sampled_from(TEXTS), st.integers(0, 6), st.booleans())),
+    st.tuples(st.just("mixed"), st.tuples(st.sampled_from(TEXTS), st.integers(0, 45), st.sampled_from((0.3, 1, -0.5)))),
+    st.tuples(st.just("narrower"), st.tuples(st.sampled_from(FILTERS[1:]), st.sampled_from(TEXTS))),
+    st.tuples(st.sampled_from(("file", "still", "original")), st.integers(0, 45)),
     st.tuples(st.sampled_from(("count", "items")), st.tuples(st.sampled_from(FILTERS), KINDS)),
     st.tuples(st.just("label"), st.sampled_from((("red", "green"), ("low", "high", SECRET)))),
     st.tuples(st.just("duplicates"), st.sampled_from(FILTERS[:3])),
@@ -154,8 +158,22 @@ def answer(library: Library, media: Path, known: list[Path], request: tuple[str,
             return library.search(mmquery(item.id), 8) if what == "like" else (
                 library.preview(item.id, side=64) if item.modality == "image" else item.modality)  # fmt: skip
         if what == "explain":
-            hits = library.search(asked, 1)
-            return [library.explain(asked, hit) for hit in hits]
+            query, rank, moments = asked
+            hits = library.search(query, rank + 1, moments=moments)[rank:]
+            return [library.explain(query, hit) for hit in hits]
+        if what == "mixed":
+            query, number, weight = asked
+            known_here = library.get(known[number % len(known)])
+            if known_here is None:
+                return None
+            parts = QueryPart("text", query), QueryPart("like", known_here.id, weight)
+            return library.search(Query(mixed=parts), 9, moments=True)
+        if what == "narrower":
+            filter, query = asked
+            within = library.only(filter)
+            return within.count(), within.tags(), within.search(query, 9)
+        if what in ("file", "still", "original"):
+            return bytes_of(library, what, known[asked % len(known)])
         if what in ("count", "items"):
             found = getattr(library, what)(*asked)
             return list(found) if what == "items" else found
@@ -171,9 +189,21 @@ def answer(library: Library, media: Path, known: list[Path], request: tuple[str,
         return type(error).__name__
 
 
-def mmquery(item_id: int) -> Any:
-    from mmsearch import Query
+def bytes_of(library: Library, what: str, path: Path) -> Any:
+    """Of an item's file, or its picture as a page of results shows it."""
+    item = library.get(path)
+    if item is None:
+        return None
+    if what == "original":
+        return library.original(item.path)
+    if what == "file":
+        with library.open_file(item.id) as opened:
+            return opened.path, opened.sha256, opened.file.read()
+    hits = [hit for hit in library.search(Query(like=item.id), 30) if hit.modality == "image"]
+    return library.stills(hits[:2])
 
+
+def mmquery(item_id: int) -> Any:
     return Query(like=item_id)
 
 

@@ -1,5 +1,6 @@
 """Libraries over one model for words, pictures, sounds and videos: all directions, clips, pages, joint queries."""
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from mmsearch.core import registry
 from mmsearch.errors import InvalidInput
 from mmsearch.library import Library
 from mmsearch.media.pdf import pdf_pictures
+from mmsearch.models import download
 from mmsearch.search.query import embed_queries
-from mmsearch.types import Limits, Query, Segment, Space
+from mmsearch.types import Limits, Modality, Query, Segment, Space
 from tests import sentence
+from tests.benchmarks.full_size import decoded
 from tests.generated import pattern, sound, video, words
 from tests.media_files import pdf
 
@@ -52,6 +55,75 @@ def test_every_medium_finds_itself_and_the_others(open_tiny: OpenTiny, filled: P
     for kind in ("image", "audio", "video", "text"):
         for query in ("waves", Query(image=filled / "red.png"), Query(audio=filled / "low.wav")):
             assert found(library, query, kind)
+
+
+FILES = {"image": "coco/*.jpg", "audio": "esc10/*.ogg", "video": "videos/mdn_*.webm"}
+"""Item modality -> development media."""
+
+
+def stored(library: Library) -> dict[tuple[str, str], list[np.ndarray[Any, Any]]]:
+    """(name of a file, segment modality) -> its vectors, in order."""
+    with closing(sqlite3.connect(library.path / "catalog.sqlite")) as db:
+        rows = db.execute(
+            "SELECT path, modality, vector FROM items JOIN segments USING (content_id) "
+            "JOIN embeddings ON segment_id = segments.id ORDER BY path, ordinal"
+        ).fetchall()
+    found: dict[tuple[str, str], list[np.ndarray[Any, Any]]] = {}
+    for path, modality, vector in rows:
+        found.setdefault((Path(path.decode()).name, modality), []).append(np.frombuffer(vector, "<f4"))
+    return found
+
+
+@pytest.fixture
+def dev(folder: Path, shared: Path) -> Path:
+    """Pictures, sounds, a video and documents; the sounds shorter than a window."""
+    for pattern_ in FILES.values():
+        for path in sorted((shared / "data" / "dev").glob(pattern_))[:4]:
+            shutil.copy(path, folder)
+    words(folder / "note.txt", "waves on a beach " * 30)
+    pdf(folder / "report.pdf", ["Figures of May", "W" * 60], title="Report")
+    return folder
+
+
+@pytest.mark.parametrize("variant", sentence.VARIANTS)
+def test_real_media_have_the_librarys_own_vectors_and_are_found_in_all_directions(
+    variant: str, open_tiny: OpenTiny, dev: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMSEARCH_MODELS", str(tmp_path / "models"))
+    name, takes = f"st:tests/{variant}", sentence.TAKES[variant]
+    download.prepare(name, sentence.model_folder(variant))
+    library = open_tiny(space=name)
+    assert library.ingest(dev).failed.total() == 0
+    made, model = stored(library), sentence.library_model(variant)
+    if "video" in takes:
+        model[0].processing_kwargs = {"video": {"do_sample_frames": False}}
+    space = library._context.embedding()[0]
+    for path in dev.iterdir():
+        kind: Modality | None = next((kind for kind, one in FILES.items() if path.match(Path(one).name)), None)
+        if kind is None:
+            continue
+        for modality, listed in decoded(space, [path], kind).items():
+            if modality in takes:
+                own = np.stack([model.encode_document([one], normalize_embeddings=True)[0] for one in listed])
+                np.testing.assert_allclose(np.stack(made[path.name, modality]), own, atol=1e-5)
+    queries = {"text": Query("waves"), "image": Query(image=next(dev.glob("*.jpg")))}
+    if "audio" in takes:
+        queries["audio"] = Query(audio=next(dev.glob("*.ogg")))
+    if "image" in takes:
+        queries["video"] = Query(video=next(dev.glob("*.webm")))
+    for query in queries.values():
+        for kind, glob in {**FILES, "text": "note.txt"}.items():
+            expected = (
+                sorted(path.name for path in dev.glob(Path(glob).name)) if kind != "audio" or "audio" in takes else []
+            )
+            hits = library.search(query, 9, modalities=[kind], mode="vector")
+            assert sorted(hit.path.name for hit in hits if hit.path.suffix != ".pdf") == expected
+    # One vector against one of each file: the order is that of the cosines.
+    asked = model.encode_query(["waves"], normalize_embeddings=True)[0]
+    pictures = library.search("waves", 9, modalities=["image"], mode="vector")
+    cosines = {file: float(vectors[0] @ asked) for (file, kind), vectors in made.items() if file.endswith(".jpg")}
+    assert [hit.path.name for hit in pictures] == sorted(cosines, key=lambda file: -cosines[file])
+    assert [hit.cosine for hit in pictures] == pytest.approx(sorted(cosines.values(), reverse=True), abs=1e-5)
 
 
 def test_a_video_has_clips_with_their_times(open_tiny: OpenTiny, filled: Path) -> None:

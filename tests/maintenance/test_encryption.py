@@ -1,5 +1,6 @@
 """An encrypted library: nothing plain in any file, no way in without its key, nothing lost by a kill."""
 
+import ctypes
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ import mmsearch
 from mmsearch.catalog import encrypting
 from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_keys, list_segments
-from mmsearch.core import key_stores, sealed, vault
+from mmsearch.core import key_stores, memory_files, sealed, vault
 from mmsearch.core.filters import filter_of
 from mmsearch.errors import InvalidInput, LibraryEncrypted, LibraryError, LibraryLocked
 from mmsearch.library import Library
@@ -434,6 +435,47 @@ def test_a_damaged_header_is_an_error_of_ours(tmp_path: Path, content: bytes) ->
         library.count()
 
 
+@pytest.mark.slow
+def test_a_header_that_was_taken_away_or_exchanged_opens_nothing_and_nothing_plain_is_written(
+    tmp_path: Path, locked: Callable[[], None]
+) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        right = answers(library)
+    place = tmp_path / "library"
+    header = (place / vault.HEADER).read_bytes()
+    vault.create(tmp_path / "theirs", f"file:{tmp_path / 'their.key'}")
+    for other in (None, (tmp_path / "theirs" / vault.HEADER).read_bytes()):
+        locked()
+        (place / vault.HEADER).unlink() if other is None else (place / vault.HEADER).write_bytes(other)
+        before = contents_of(place)
+        with open_library(place) as library:
+            for ask in (lambda: library.search("red", 1), lambda: library.ingest(tmp_path / "root"), library.count):
+                with pytest.raises(LibraryError):
+                    ask()
+        assert contents_of(place) == before and plain_in(place) == set()
+        (place / vault.HEADER).write_bytes(header)
+    locked()
+    with open_library(place) as library:
+        assert answers(library) == right
+
+
+@pytest.mark.slow
+def test_files_of_another_library_or_of_nobody_let_nobody_in(tmp_path: Path) -> None:
+    """What an attacker who may write in the folder, and has not the key, can put there."""
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        token = library.tokens.create("eve")
+        file = library.path / "tokens.json"
+        mine = file.read_bytes()
+        vault.create(tmp_path / "theirs", f"file:{tmp_path / 'their.key'}")
+        sealed.write_bytes(tmp_path / "theirs" / "tokens.json", sealed.read_bytes(file))
+        for theirs in ((tmp_path / "theirs" / "tokens.json").read_bytes(), sealed.read_bytes(file), b"", mine[:-1]):
+            file.write_bytes(theirs)
+            with pytest.raises(LibraryError):
+                library.tokens.list()
+        file.write_bytes(mine)
+        assert [one.name for one in library.tokens.list()] == ["ann", "eve"] and token
+
+
 def test_what_lies_elsewhere_by_the_name_of_a_header_locks_nothing(tmp_path: Path) -> None:
     (tmp_path / vault.HEADER).write_text("anything")
     with fill(tmp_path) as library:
@@ -463,13 +505,37 @@ def test_trained_models_are_sealed_and_go_along(tmp_path: Path) -> None:
         library.encryption.rekey(f"file:{tmp_path / 'other.key'}", new_key=True)
         assert [(label.path.name, label.label) for label in library.label(model="warmth")] == right
         assert plain_in(library.path) == set()
-        library.export(tmp_path / "exported")
+        library.export(tmp_path / "exported", plain=True)
         with pytest.raises(InvalidInput, match="trains no adapters"):
             library.train.adapter(tmp_path / "names.tsv")
     with open_library(tmp_path / "second", encrypt=f"file:{tmp_path / 'second.key'}") as second:
         second.import_(tmp_path / "exported")
         assert [(label.path.name, label.label) for label in second.label(model="warmth")] == right
         assert plain_in(second.path) == set()
+
+
+def test_a_plain_export_of_an_encrypted_library_is_made_only_if_that_is_said(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        for one in (library, library.only("modality = text")):
+            for options in ({}, {"anonymise": ("paths", "texts")}, {"vectors": False}):
+                with pytest.raises(InvalidInput, match="an export is not encrypted") as told:
+                    one.export(tmp_path / "exported", **options)
+                assert "mmsearch backup FILE stays encrypted" in (told.value.hint or "")
+        assert not (tmp_path / "exported").exists()
+        assert library.export(tmp_path / "exported", plain=True).items == 3
+        assert "Mortadella" in plain_in(tmp_path / "exported")
+        assert [copy.path for copy in library.copies()] == [tmp_path / "exported"]
+
+
+def test_media_from_memory_are_taken_in_but_not_kept(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)) as library:
+        medium = mmsearch.Media("Tintenfisch.txt", b"red Tintenfisch", id="1", keep=True)
+        with pytest.raises(InvalidInput, match="an encrypted library keeps no originals") as told:
+            library.ingest_media([medium])
+        assert "keep=False" in (told.value.hint or "")
+        assert library.count() == 3 and not (library.path / "originals").exists()
+        library.ingest_media([mmsearch.Media("Tintenfisch.txt", b"red Tintenfisch", id="1")])
+        assert library.count() == 4 and plain_in(library.path) == set()
 
 
 def test_a_library_on_a_server_is_refused_with_what_to_do_there(tmp_path: Path) -> None:
@@ -495,9 +561,56 @@ def test_a_process_that_has_a_key_dumps_no_core(tmp_path: Path) -> None:
 
     def work() -> object:
         vault.create(tmp_path / "library", key_file(tmp_path))
-        return resource.getrlimit(resource.RLIMIT_CORE)
+        return resource.getrlimit(resource.RLIMIT_CORE), dumpable()
 
-    assert forked(work) == (0, 0)
+    assert forked(work) == ((0, 0), 0 if sys.platform == "linux" else None)
+
+
+def dumpable() -> int | None:
+    """Whether Linux would hand this process's memory to whatever `core_pattern` names."""
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else None
+
+
+def aborted(work: Callable[[], object], folder: Path) -> list[Path]:
+    """The cores that a child leaves in a folder which crashes after some work, with no limit of its own."""
+    resource = pytest.importorskip("resource")
+
+    def child() -> None:
+        os.chdir(folder)
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        work()
+        os.abort()
+
+    with pytest.raises(EOFError):
+        forked(child)
+    return [path for path in folder.iterdir() if path.name.startswith("core")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores lie elsewhere")
+@pytest.mark.extras
+def test_a_crash_leaves_no_memory_behind(tmp_path: Path) -> None:
+    with fill(tmp_path, encrypt=key_file(tmp_path)):
+        pass
+    cores = tmp_path / "cores"
+    cores.mkdir()
+
+    def work() -> None:
+        vault._unlocked.clear()
+        library = open_library(tmp_path / "library")
+        library.search("Mortadella", 5)
+
+    assert aborted(work, cores) == []
+    if Path("/proc/sys/kernel/core_pattern").read_text().strip() == "core" and aborted(lambda: None, cores):
+        shutil.rmtree(cores)  # which shows that one would have been found
+
+
+def test_what_a_killed_process_left_in_memory_goes_with_the_next_key(tmp_path: Path) -> None:
+    left = memory_files._base() + f"/{memory_files.PREFIX}{2**22 + 1}-test"
+    Path(left).mkdir()
+    Path(left, "query.txt").write_text("Mortadella")
+    vault.create(tmp_path / "library", key_file(tmp_path))
+    assert not Path(left).exists() or not Path("/proc/self").is_dir()
 
 
 @pytest.mark.slow

@@ -44,9 +44,32 @@ def test_a_model_that_forbids_commercial_use_is_recommended_only_where_that_does
 
 def test_the_shell_names_the_model_that_suits_this_machine(run: Run) -> None:
     said = run("prepare").stderr.decode()
-    best = recommended(this_machine())
-    assert f": {best.name}, " in said
+    machine = this_machine()
+    best = recommended(machine)
+    first, about, cost, *commands = said.splitlines()
+    assert first == f"Recommended for this machine ({machine}): {best.name}"
+    assert about == f"  {best.summary.removeprefix('recommended: ')}; languages: {best.languages}"
+    assert cost.startswith("  cost here: ")
+    assert commands[0].endswith("takes" if best.repository is None else f": mmsearch prepare {best.name}")
     assert run("models").stderr.decode() == said
+
+
+def test_a_recommended_model_that_is_here_is_told_with_its_cost_and_how_to_use_it(
+    run: Run, preset: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(recommend, "BEST_FIRST", ("good",))
+    monkeypatch.setattr(recommend, "_fits", lambda *_: True)
+    made = ModelPreset("good", "good", ("image",), 8, 1, "English", "MIT", repository="a/b")
+    monkeypatch.setattr(recommend, "MODEL_PRESETS", (*MODEL_PRESETS, made))
+    unmeasured = run("prepare").stderr.decode().splitlines()
+    assert unmeasured[2] == "  cost here: not measured yet: mmsearch models --cost"
+    Memory("cost.json").note(preset, [45.0, *[None] * 3, 0.0, 1.0, 0.0, 0, 0])
+    assert run("prepare").stderr.decode().splitlines()[1:] == [
+        "  good; languages: English",
+        "  cost here: 45 s a picture",
+        "  a new library: mmsearch ingest FOLDER --library NEW --space good",
+        "  the library you have: mmsearch model add good",
+    ]
 
 
 @pytest.mark.slow
@@ -59,7 +82,7 @@ def test_a_cost_is_multiplied_by_what_a_library_holds(folder: Path, open_tiny: C
     library = open_tiny()
     library.ingest(folder)
     holds = library.model.holdings()
-    assert holds == Holdings(pictures=3, sound_s=6.0, video_s=6.0, passages=1, sounds=1, videos=1)
+    assert holds == Holdings(pictures=3, sound_s=6.0, video_s=6.0, passages=1, sounds=1, videos=1, letters=16, texts=1)
     assert ModelCost("x", 2.0, 10.0, 100.0, 0.5).of(holds) == pytest.approx(3 * 2 + 1 + 10 + 0.5)
     assert ModelCost("x", picture=2.0).of(holds) == 6.0
 
@@ -73,6 +96,14 @@ def test_short_sounds_and_short_videos_cost_what_is_embedded_of_them() -> None:
     assert cost.of(Holdings(video_s=600.0, videos=10)) == pytest.approx(10 * 120)
 
 
+def test_documents_cost_a_model_the_passages_that_it_cuts_them_into() -> None:
+    held = Holdings(passages=30, letters=10 * 6 * 390, texts=10, passage_words=180)  # ten notes of 390 words
+    assert ModelCost("x", passage=2.0, passage_words=180, passage_overlap=40).of(held) == 60.0
+    short = ModelCost("x", passage=2.0, passage_words=42, passage_overlap=8)
+    assert short.of(held) == pytest.approx(2 * 10 * ((390 - 8) / 34 + 0.5))
+    assert short.of(Holdings(passages=10, letters=10 * 6 * 30, texts=10, passage_words=180)) == 20.0
+
+
 @pytest.mark.slow
 def test_what_a_folder_holds_is_told_before_it_is_taken_in(folder: Path, open_tiny: Callable[..., Library]) -> None:
     for number in range(3):
@@ -84,6 +115,7 @@ def test_what_a_folder_holds_is_told_before_it_is_taken_in(folder: Path, open_ti
     library = open_tiny()
     held = library.model.holdings(folder)
     assert (held.pictures, held.passages, held.sounds, held.videos) == (3, 1, 2, 1)
+    assert (held.letters, held.texts) == (len("waves on a beach"), 1)
     assert held.sound_s == pytest.approx(6.0, rel=0.01) and held.video_s == pytest.approx(6.0)
     library.ingest(folder)
     picture(folder / "new.png", "green")
@@ -105,14 +137,14 @@ def preset(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.slow
 def test_auto_takes_the_best_model_that_is_here_and_quick_enough(folder: Path, tmp_path: Path, preset: str) -> None:
     picture(folder / "a.png", "red")
-    Memory("cost.json").note(preset, [3000.0, *[None] * 3, 0.0, 1.0, 0.0])
+    Memory("cost.json").note(preset, [3000.0, *[None] * 3, 0.0, 1.0, 0.0, 0, 0])
     with mmsearch.open(tmp_path / "library", space="auto") as library:
         assert library.model.choice(folder) == recommend.SpaceChoice("good", 3000.0)
         report = library.ingest(folder)
         assert report.warnings == ["space = auto took good"]
         assert [one.name for one in library.model.list()] == ["tiny"]
         # Chosen once: what is there keeps its model.
-        Memory("cost.json").note(preset, [4000.0, *[None] * 3, 0.0, 1.0, 0.0])
+        Memory("cost.json").note(preset, [4000.0, *[None] * 3, 0.0, 1.0, 0.0, 0, 0])
         picture(folder / "b.png", "blue")
         assert library.ingest(folder).warnings == []
     with mmsearch.open(tmp_path / "library", space="auto") as again:
@@ -123,7 +155,7 @@ def test_auto_takes_no_model_that_would_need_hours_or_is_not_here(
     folder: Path, tmp_path: Path, preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture(folder / "a.png", "red")
-    Memory("cost.json").note(preset, [9000.0, *[None] * 3, 0.0, 1.0, 0.0])
+    Memory("cost.json").note(preset, [9000.0, *[None] * 3, 0.0, 1.0, 0.0, 0, 0])
     library = mmsearch.open(tmp_path / "library", space="auto")
     found = library.model.choice(folder)
     assert found == recommend.SpaceChoice("starter", None, "good", 9000.0)
@@ -139,7 +171,11 @@ def test_the_shell_says_what_a_folder_would_take(folder: Path, run: Run) -> None
     for number in range(2):
         picture(folder / f"{number}.png", "red", mark=number)
     for name in ("starter", "starter-open"):
-        Memory("cost.json").note(f"{registry.target_of('spaces', name)} auto auto", [45.0, *[None] * 3, 5.0, 2.0, 0.25])
+        Memory("cost.json").note(
+            f"{registry.target_of('spaces', name)} auto auto", [45.0, *[None] * 3, 5.0, 2.0, 0.25, 0, 0]
+        )
+    listed = run("models").stdout.decode().splitlines()
+    assert [line.split("\t")[-1] for line in listed if line.startswith("starter")] == ["yes, 45 s a picture"] * 2
     said = run("models", "--cost", str(folder)).stdout.decode()
     assert [line.split()[-2:] for line in said.splitlines() if line.startswith("starter")] == [["2", "min"]] * 2
     refused = run("models", folder)

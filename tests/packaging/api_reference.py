@@ -13,6 +13,7 @@ import mmsearch
 from mmsearch.library import Library
 from mmsearch.types import contracts
 from tests.packaging.docstrings import class_fields, doc, doc_of_alias, markdown, node_of, signature
+from tests.surface.walk import hints
 
 INTRODUCTION = """\
 # API reference
@@ -33,14 +34,11 @@ def reference() -> str:
 
 def parts_of_library() -> dict[str, type]:
     """Property of `Library` -> the class that it hands out: `train` and its like."""
-    from mmsearch.training.training import LibraryTraining
-
     found: dict[str, type] = {}
     for name in (name for kind in reversed(Library.__mro__) for name in kind.__dict__):
         member = inspect.getattr_static(Library, name)
         if isinstance(member, property) and member.fget is not None and not name.startswith("_"):
-            said = inspect.get_annotations(member.fget).get("return")
-            kind = LibraryTraining if said == LibraryTraining.__name__ else said
+            kind: Any = hints(member.fget).get("return")
             if inspect.isclass(kind) and kind.__name__.startswith("Library"):
                 found[name] = kind
     return found

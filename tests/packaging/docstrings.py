@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,15 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 def _unquoted(annotation: ast.expr | None) -> str:
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         return annotation.value
-    return ast.unparse(annotation) if annotation else ""
+    return _BY_MODULE.sub(_as_offered, ast.unparse(annotation)) if annotation else ""
+
+
+_BY_MODULE = re.compile(r"\b([a-z_]+)\.([A-Z]\w+)")
+
+
+def _as_offered(named: re.Match[str]) -> str:
+    """What is no part of Python stands without the module that the code has it from."""
+    return named[0] if named[1] in sys.stdlib_module_names else named[2]
 
 
 def doc(thing: Any) -> str:

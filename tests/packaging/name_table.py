@@ -17,6 +17,7 @@ from mmsearch.core.config import Settings
 from mmsearch.library import Library
 from mmsearch.types import Hit, Label, Moment, Query
 from tests.packaging.http_reference import http_names
+from tests.surface.walk import hints
 
 DOCS = Path(__file__).resolve().parents[2] / "mmsearch" / "resources" / "docs" / "names.md"
 
@@ -41,7 +42,7 @@ def methods(owner: type, prefix: str) -> Iterator[tuple[str, Any]]:
         if name.startswith("_"):
             continue
         if isinstance(inspect.getattr_static(owner, name), property):
-            offered = inspect.get_annotations(inspect.getattr_static(owner, name).fget).get("return")
+            offered = hints(inspect.getattr_static(owner, name).fget).get("return")
             if inspect.isclass(offered):
                 yield from methods(offered, f"{prefix}{name}.")
         elif inspect.isfunction(member):

@@ -161,6 +161,52 @@ def test_every_route_tells_the_holder_of_a_filter_nothing_else(served: Running) 
 
 
 @pytest.mark.slow
+def test_an_id_outside_is_one_that_never_was_however_it_is_asked_for(served: Running) -> None:
+    """By every method, with ranges and conditions on what the owner was told of it, in searches and explanations."""
+    hidden, never = served.item(f"private/{SECRET}.txt"), 987654
+    told = served.client.get(f"{API}/items/{hidden}/file")
+    assert SECRET.encode() in told.content
+    conditions: tuple[dict[str, str], ...] = (
+        {}, {"range": "bytes=0-3"}, {"if-none-match": told.headers["etag"]}, {"if-none-match": "*"},
+        {"range": "bytes=0-3", "if-range": told.headers["etag"]},
+    )  # fmt: skip
+    bodies: tuple[tuple[str, Any], ...] = (
+        ("/search", lambda number: {"parts": [{"text": "red"}, {"like": number, "weight": 0.5}]}),
+        ("/search", lambda number: {"parts": [{"like": number, "weight": -1}, {"text": "red"}], "moments": True}),
+        ("/explain", lambda number: {"parts": [{"text": "red"}], "item_id": number}),
+        ("/explain", lambda number: {"parts": [{"text": "red"}, {"like": number}], "item_id": served.item("red.png")}),
+        ("/tags", lambda number: {"items": [number], "add": ["x"]}),
+    )
+
+    def same(one: httpx.Response, other: httpx.Response) -> None:
+        names = [{name: value for name, value in said.headers.items() if name != "date"} for said in (one, other)]
+        assert (one.status_code, one.text.replace(str(hidden), "N"), names[0].keys()) == (
+            other.status_code, other.text.replace(str(never), "N"), names[1].keys(),
+        )  # fmt: skip
+        assert one.status_code >= 400 and SECRET not in one.text
+
+    with holder(served, "prober", filter=PUBLIC, scope="manage") as guest:
+        for what in ("", "/file", "/thumbnail", "/poster", "/sprite", "/waveform", "/clip?end=1"):
+            for method in ("GET", "HEAD", "DELETE", "PUT"):
+                for headers in conditions:
+                    ask = [f"{API}/items/{number}{what}" for number in (hidden, never)]
+                    same(*(guest.request(method, one, headers=headers) for one in ask))
+        same(*(guest.post(f"{API}/items/{number}/reveal") for number in (hidden, never)))
+        for route, body in bodies:
+            same(*(guest.post(f"{API}{route}", json=body(number)) for number in (hidden, never)))
+
+
+@pytest.mark.slow
+def test_what_one_holder_sent_is_there_for_no_other(served: Running) -> None:
+    with holder(served, "one", filter=PUBLIC) as one, holder(served, "two", filter="name = note.txt") as two:
+        sent = one.post(f"{API}/uploads", files={"file": ("seen.png", (served.media / "red.png").read_bytes())})
+        assert sent.status_code == 201
+        asked = {"parts": [{"upload": sent.json()["id"]}]}
+        assert one.post(f"{API}/search", json=asked).json()["hits"]
+        assert two.post(f"{API}/search", json=asked).status_code == 404
+
+
+@pytest.mark.slow
 def test_the_shell_makes_lists_and_revokes(run: Run, tmp_path: Path) -> None:
     words(tmp_path / "media" / "note.txt", "red")
     assert run("ingest", str(tmp_path / "media")).returncode == 0

@@ -75,13 +75,13 @@ def _other_shape(checkpoint: SentenceCheckpoint) -> WeightsError | None:
 def _assembled(
     checkpoint: SentenceCheckpoint, needed: Collection[Modality], device: "torch.device", dtype: "torch.dtype"
 ) -> Any:
-    import torch
     from sentence_transformers import SentenceTransformer
 
     whole = _Whole(checkpoint)
     modules = [_module(checkpoint, kind, path, needed, dtype, whole) for kind, path in checkpoint.modules]
+    # It gives the other modules the transformer's kind of numbers. Never `.to(dtype)` here: that would round the
+    # frequencies that positions turn by, which the transformer keeps in float32 whatever its weights are.
     made = SentenceTransformer(modules=modules, device=str(device), local_files_only=True)
-    made.to(device=device, dtype=dtype if dtype != torch.float32 else None)
     made.prompts.update(checkpoint.prompts)
     made.max_seq_length = min(made.max_seq_length or LONGEST_CONTEXT, LONGEST_CONTEXT)
     return made

@@ -9,16 +9,16 @@ call `starter` is `starter-2` now. `registry.FORMER` leads libraries of the form
 
 from collections.abc import Mapping
 
-from mmsearch.encoders.starter import audio, conse, image, languages, regions, text, universal
+from mmsearch.encoders.starter import audio, caption_map, conse, image, languages, regions, text, universal
 from mmsearch.encoders.starter.audio import StarterAudio
 from mmsearch.encoders.starter.image import OpenStarterImage, StarterImage
 from mmsearch.encoders.starter.regions import REGIONS, OpenRegionImage, RegionImage
-from mmsearch.encoders.starter.text import OpenStarterText, StarterText
+from mmsearch.encoders.starter.text import OpenStarterText, SecondStarterText, StarterText
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.types import Encoder, Modality, Space, Windowing
 
 _OPEN = (text.WEIGHTS, text.TOKENIZER, image.WEIGHTS, audio.WEIGHTS, audio.LABELS, conse.CONCEPTS)
-_TAUGHT = (regions.CAPTIONS, languages.MAP, universal.PIECES, universal.WEIGHTS)
+_TAUGHT = (regions.CAPTIONS, caption_map.MAP, languages.MAP, universal.PIECES, universal.WEIGHTS)
 FILES: Mapping[str, tuple[WeightFile, ...]] = {"starter": (*_OPEN, *_TAUGHT), "starter-open": _OPEN}
 """Name -> all that the version of now is loaded from."""
 
@@ -31,7 +31,7 @@ def second_space(device: str = "auto", precision: str = "auto") -> Space:
 
     Raises: InvalidInput for a device or precision nobody knows.
     """
-    words, pictures = StarterText(device, precision), RegionImage(device, precision)
+    words, pictures = SecondStarterText(device, precision), RegionImage(device, precision)
     return _space("starter-2", words, pictures, StarterAudio(device, precision), SECOND)
 
 

