@@ -12,7 +12,7 @@ from itertools import groupby
 from mmsearch.core.spoken_numbers import with_numbers
 from mmsearch.types import Span, TextBox, TextLine
 
-CUT = "2"
+CUT = "3"
 """Changed with whatever below changes the segments of the same lines: they are cut anew, and no model runs."""
 
 LONGEST_S, MOST_WORDS = 30.0, 60
@@ -27,6 +27,9 @@ al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2023, section
 
 LEAST_SCORE = 0.8
 """Gate of written text: the mean probability of a line's characters."""
+
+_MISREAD = re.compile(r"\b0(?=[^\W\d_x][^\W\d_]{3,}\b)")
+"""A nought before letters alone: a capital O, which looks the same. Not that of "0xface"."""
 
 _WORD, _CHARACTER = re.compile(r"\w\w"), re.compile(r"\w")
 """A line has one in it: of what is written, since single letters are mostly read into ornaments; of what is said."""
@@ -103,12 +106,15 @@ def _joined(lines: Sequence[TextLine], source: str) -> Span:
         end=None if lines[-1].end is None else max(line.end or 0.0 for line in lines),
         page=lines[0].page,
         text=" ".join(
-            " ".join(with_numbers(line.text, line.language) if source == "said" else line.text.split())
-            for line in lines
+            " ".join(with_numbers(line.text, line.language) if source == "said" else _read(line.text)) for line in lines
         ),
         source=source,
         box=around(boxes) if boxes else None,
     )
+
+
+def _read(text: str) -> list[str]:
+    return _MISREAD.sub("O", text).split()
 
 
 def around(boxes: Sequence[TextBox]) -> TextBox:

@@ -73,3 +73,10 @@ def test_a_spoken_number_is_found_by_its_word_and_by_its_digits() -> None:
     assert span.text == "One, (1) two, (2) 3. (three)"
     (span,) = cut_lines([written("Gate 7 and two")], "written")
     assert span.text == "Gate 7 and two"
+
+
+def test_a_nought_before_letters_was_a_capital_o() -> None:
+    (span,) = cut_lines([written("0kafor Market 0PEN at 07.00, 0xface 0.5 007 0ABC B0B 80km")], "written")
+    assert span.text == "Okafor Market 0PEN at 07.00, 0xface 0.5 007 0ABC B0B 80km"
+    (span,) = cut_lines([written("0KAFOR 0slo")], "written")
+    assert span.text == "OKAFOR 0slo"
