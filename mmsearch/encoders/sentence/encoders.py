@@ -192,6 +192,13 @@ class MediaEncoder(SentenceEncoder):
         return hidden
 
 
+class ClipEncoder(SentenceEncoder):
+    """Clips of videos."""
+
+    batch_size = 4
+    """Each is eight pictures: sixteen of EmbeddingGemma 2 at once would take gigabytes more, on a CPU for nothing."""
+
+
 class TextEncoder(SentenceEncoder):
     """Passages and queries; and several kinds as one input, for models that take that."""
 
