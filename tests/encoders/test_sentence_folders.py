@@ -91,6 +91,13 @@ def test_the_configs_tell_what_a_model_takes_without_torch(folder: Path) -> None
     assert (windows.clip_sound, windows.shots, windows.min_frames, windows.frames_per_minute) == (True, 1, 1, 6)
 
 
+def test_clips_come_in_small_batches_since_each_is_as_much_as_eight_pictures(folder: Path) -> None:
+    encoders = registry.load_part("spaces", f"st:{folder}")("cpu").encoders
+    assert {kind: one.spec.batch_size for kind, one in encoders.items()} == {
+        "text": 16, "image": 16, "audio": 16, "video": 4,
+    }  # fmt: skip
+
+
 def test_options_are_part_of_a_space(folder: Path) -> None:
     target = registry.target_of("spaces", f"st:{folder},dimensions=32,max_soft_tokens=70,without=audio")
     found = find_sentence(target)

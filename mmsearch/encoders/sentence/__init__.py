@@ -10,7 +10,7 @@ from mmsearch.core import registry
 from mmsearch.encoders.model_names import locate_model
 from mmsearch.encoders.presets import find_preset
 from mmsearch.encoders.sentence.checkpoint import SentenceCheckpoint, read_sentence
-from mmsearch.encoders.sentence.encoders import MediaEncoder, Models, SentenceEncoder, TextEncoder
+from mmsearch.encoders.sentence.encoders import ClipEncoder, MediaEncoder, Models, SentenceEncoder, TextEncoder
 from mmsearch.encoders.sentence.folder import MODULES_FILE, names_below, required_files
 from mmsearch.encoders.sentence.options import ModelOptions
 from mmsearch.errors import InvalidInput
@@ -65,7 +65,7 @@ def made_space(checkpoint: SentenceCheckpoint, device: str, precision: str) -> S
     return Space(checkpoint.name, checkpoint.dim, checkpoint.windowing, dict(encoders))
 
 
-_ENCODERS = {"text": TextEncoder, "video": SentenceEncoder}
+_ENCODERS = {"text": TextEncoder, "video": ClipEncoder}
 
 
 def sentence_files(checkpoint: SentenceCheckpoint) -> list[Path]:
