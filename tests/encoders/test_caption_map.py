@@ -53,11 +53,13 @@ def test_passages_are_read_as_before() -> None:
     np.testing.assert_array_equal(first.encode(passages), second.encode(passages))
 
 
-def test_a_german_description_is_moved_too() -> None:
-    words = ("Zwei Hunde rennen über eine Wiese .",)
+def test_a_description_in_another_language_stays() -> None:
+    """Half of its vector is another encoder's, and moved it finds fewer photos (CAPTION_MAP.md)."""
+    words = ("Zwei Hunde rennen über eine Wiese .", "deux chiens courent dans l'herbe", *CAPTIONS[:1])
     raw, moved = (asked(words, one("cpu")) for one in (StarterText, SecondStarterText))
-    np.testing.assert_allclose(moved, shipped_map()(raw), atol=1e-6)
-    assert float(raw[0] @ moved[0]) < 0.97
+    np.testing.assert_array_equal(moved[:2], raw[:2])
+    np.testing.assert_allclose(moved[2:], shipped_map()(raw[2:]), atol=1e-6)
+    assert float(raw[2] @ moved[2]) < 0.94
 
 
 @pytest.mark.parametrize("space", [starter_space, open_space, second_open_space])

@@ -138,11 +138,10 @@ def differ(english: Vectors, other: Vectors, names: NDArray[np.bool_] | None = N
     return apart if names is None else apart | names
 
 
-def better(english: Vectors, other: Vectors, names: NDArray[np.bool_] | None = None) -> Vectors:
-    """float32 (n, 384): of each query the vector as English where it agrees with `mapped`'s, else both together."""
-    both = other + OWN * english
-    both /= np.linalg.norm(both, axis=1, keepdims=True)
-    return np.where(differ(english, other, names)[:, np.newaxis], both, english)
+def both(english: Vectors, other: Vectors) -> Vectors:
+    """float32 (n, 384), unit rows: what queries of another language than English are searched by."""
+    made = other + OWN * english
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
 @cache

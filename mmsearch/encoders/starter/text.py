@@ -121,22 +121,26 @@ class StarterText(OpenStarterText):
         Raises: as `OpenStarterText.encode`.
         """
         unsure = [row for row, one in enumerate(batch) if one.dtype.names]
+        english = super().encode([one["ids"][0] if one.dtype.names else one for one in batch], query=query)
+        vectors = self._asked(english) if query and len(english) else english
         if not unsure:
-            return super().encode(batch, query=query)
-        vectors = super().encode([one["ids"][0] if one.dtype.names else one for one in batch], query=query)
+            return vectors
         mapped = np.stack([batch[row]["mapped"][0] for row in unsure])
         names = np.array([batch[row]["name"][0] for row in unsure])
-        vectors[unsure] = languages.better(vectors[unsure], mapped, names)
+        other = languages.differ(english[unsure], mapped, names)[:, np.newaxis]
+        vectors[unsure] = np.where(other, languages.both(english[unsure], mapped), vectors[unsure])
         return checked_output(vectors, len(batch), self.spec)
+
+    def _asked(self, english: Vectors) -> Vectors:
+        """What queries in English are searched by, of float32 (n, 384) of what they mean as passages."""
+        return english
 
 
 class SecondStarterText(StarterText):
     """The same of the second version: queries that describe photos lie nearer to its photos, see `caption_map`."""
 
-    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
-        """As `StarterText.encode`."""
-        vectors = super().encode(batch, query=query)
-        return caption_map.shipped_map()(vectors) if query and len(vectors) else vectors
+    def _asked(self, english: Vectors) -> Vectors:
+        return caption_map.shipped_map()(english)
 
 
 @cache
