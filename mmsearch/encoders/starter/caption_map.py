@@ -4,8 +4,8 @@ all-MiniLM-L6-v2 puts a caption near texts that mean the same; a picture's vecto
 what captions taught (`captions`), lies near it, but not in the same way for all that captions say. A linear map learned
 on captioned photos adds what is missing, as far as a query reads like a caption: a gate, a logistic regression on the
 query's vector, leaves names of things and sounds, and questions to documents, where they were. Only queries in
-English are moved, and no vector of a library changes. How it was made: `mmsearch/training/starter/caption_map.py`; how good it is:
-CAPTION_MAP.md.
+English are moved, and no vector of a library changes. How it was
+made: `mmsearch/training/starter/caption_map.py`; how good it is: CAPTION_MAP.md.
 """
 
 from collections.abc import Mapping
