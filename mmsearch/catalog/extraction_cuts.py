@@ -90,6 +90,8 @@ def store_cuts(connection: Connection, space: SpaceRecord, cuts: Sequence[NewCut
             for ordinal, (segment, span) in enumerate(zip(ids, one.spans, strict=True)):
                 rows.append(segment_row((segment, one.content_id, layout, ordinal), "text", span))
         for into, made in {space.id: one.vectors, **one.derived}.items():
+            if ids and _has_vectors(connection, into, ids):
+                continue  # cut anew, into the same segments
             stored = blobs.encode(made, storage[into])
             vectors.extend(
                 {"space_id": into, "segment_id": segment, "vector": blob}
@@ -98,6 +100,12 @@ def store_cuts(connection: Connection, space: SpaceRecord, cuts: Sequence[NewCut
     insert_rows(connection, SegmentRow, rows)
     insert_rows(connection, Embedding, vectors)
     _note_cuts(connection, space, cuts, cut)
+
+
+def _has_vectors(connection: Connection, space_id: int, segments: Sequence[int]) -> bool:
+    """Whether a space has the vectors of segments that were written together: of all or of none."""
+    held = select(Embedding.segment_id).where(Embedding.space_id == space_id, Embedding.segment_id == segments[0])
+    return connection.execute(held).first() is not None
 
 
 def _is_wanted(connection: Connection, space: SpaceRecord, one: NewCut, cut: str) -> bool:

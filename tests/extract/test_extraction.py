@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmsearch.catalog.extractions import lines_of
 from mmsearch.errors import InvalidInput, UnknownName
+from mmsearch.extract import job
 from mmsearch.library import Library
 from mmsearch.types import Progress
 from tests import tiny_extractor
@@ -263,3 +264,20 @@ def test_an_unknown_extractor_is_refused(library: Library) -> None:
         library.extract.add("nobody")
     with pytest.raises(InvalidInput, match="nobody"):
         library.extract.drop("nobody")
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+def test_lines_that_are_cut_anew_into_the_same_segments_keep_their_vectors(
+    open_tiny: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("talk", "song"):
+        with_lines(sound(folder / f"{name}.wav", "low"), {"text": f"The {name} is over.", "start": 0.0, "end": 1.0})
+    library = open_tiny()
+    library.ingest(folder)
+    assert library.extract.add("tiny-speech").segments == 2
+    before = [(hit.path, hit.segment_id, hit.passage) for hit in library.search("over", mode="keyword")]
+    monkeypatch.setattr(job, "CUT", "another")
+    library.extract.fill()
+    assert [(hit.path, hit.segment_id, hit.passage) for hit in library.search("over", mode="keyword")] == before
+    assert library.extract.fill() == 0
