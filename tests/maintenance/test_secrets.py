@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -152,7 +153,7 @@ def asked_of(client: httpx.Client, ids: Sequence[int], *words: str) -> bytes:
             continue
         for number in ids if "{item_id}" in path else (0,):
             place = path.replace("{item_id}", str(number)).replace("{name}", "x").replace("{id}", "x")
-            params = {} if "{item_id}" in path else {"text": "garden", "k": 200}
+            params: dict[str, Any] = {} if "{item_id}" in path else {"text": "garden", "k": 200}
             got = client.get(place, params=params)
             assert got.status_code < 500 or got.status_code == 503, (place, got.text)
             said += got.content + repr(got.headers).encode()
@@ -162,7 +163,7 @@ def asked_of(client: httpx.Client, ids: Sequence[int], *words: str) -> bytes:
             asked = {"parts": parts, "k": 50, "filter": filter}
             # What was asked for is said again, in an error for example: of that nothing is learned.
             said += client.post(f"{API}/search", json=asked).content.replace(word.encode(), b"")
-        for number in ids[:3] + ids[-3:]:
+        for number in (*ids[:3], *ids[-3:]):
             asked = {"parts": parts, "item_id": number}
             said += client.post(f"{API}/explain", json=asked).content.replace(word.encode(), b"")
     return said
@@ -265,7 +266,8 @@ def test_what_is_not_kept_is_nowhere_after_twenty_kills(tmp_path: Path, temporar
     with tiny(place) as library:
         library.ingest(media)
         assert len(found_in(gone, place)) == len(gone), "all of it is kept, unless it is said not to be"
-        library.privacy.set(**{name.removeprefix("keep_"): value for name, value in OFF[off].items()})
+        chosen: dict[str, Any] = {name.removeprefix("keep_"): value for name, value in OFF[off].items()}
+        library.privacy.set(**chosen)
 
     def applied() -> None:
         with tiny(place) as library:
