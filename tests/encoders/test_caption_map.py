@@ -7,7 +7,7 @@ import pytest
 
 from mmsearch.encoders.artefact import dump_artefact
 from mmsearch.encoders.queries import prepared_query
-from mmsearch.encoders.starter import open_space, second_open_space, second_space, starter_space
+from mmsearch.encoders.starter import languages, open_space, second_open_space, second_space, starter_space
 from mmsearch.encoders.starter.caption_map import DIM, FORMAT, MAP, CaptionMap, dump_map, read_map, shipped_map
 from mmsearch.encoders.starter.text import OpenStarterText, SecondStarterText, StarterText
 from mmsearch.errors import WeightsError
@@ -53,13 +53,14 @@ def test_passages_are_read_as_before() -> None:
     np.testing.assert_array_equal(first.encode(passages), second.encode(passages))
 
 
-def test_a_description_in_another_language_stays() -> None:
-    """Half of its vector is another encoder's, and moved it finds fewer photos (CAPTION_MAP.md)."""
-    words = ("Zwei Hunde rennen über eine Wiese .", "deux chiens courent dans l'herbe", *CAPTIONS[:1])
-    raw, moved = (asked(words, one("cpu")) for one in (StarterText, SecondStarterText))
-    np.testing.assert_array_equal(moved[:2], raw[:2])
+def test_a_description_in_another_language_has_a_map_of_its_own() -> None:
+    words = ("Zwei Hunde rennen über eine Wiese .", "ein roter Bus", *CAPTIONS[:1])
+    english, raw, moved = (asked(words, one("cpu")) for one in (OpenStarterText, StarterText, SecondStarterText))
+    meant = np.stack([languages.mapped(one) for one in words[:2]])
+    np.testing.assert_allclose(moved[:2], shipped_map().of_translated(english[:2], meant), atol=1e-6)
     np.testing.assert_allclose(moved[2:], shipped_map()(raw[2:]), atol=1e-6)
-    assert float(raw[2] @ moved[2]) < 0.94
+    cosines = (raw * moved).sum(1)
+    assert 0.8 < cosines[0] < 0.95 and cosines[1] > 0.98, "a description is moved, a name hardly"
 
 
 @pytest.mark.parametrize("space", [starter_space, open_space, second_open_space])
@@ -76,12 +77,13 @@ def test_a_library_s_fingerprint_says_nothing_of_it() -> None:
 
 def test_a_map_survives_its_file() -> None:
     draw = np.random.default_rng(0)
-    made = CaptionMap(draw.normal(size=(DIM, DIM)).astype(np.float32), draw.normal(size=DIM).astype(np.float32), -2.5)
+    weights, translated = draw.normal(size=(2, DIM, DIM)).astype(np.float32)
+    made = CaptionMap(weights, translated, draw.normal(size=DIM).astype(np.float32), -2.5)
     read = read_map(dump_map(made, {"seed": 0}))
-    step = np.abs(made.weights).max(0) / 127
-    assert (np.abs(read.weights - made.weights) <= step / 2 + 1e-6).all()
+    for ours, theirs in ((made.weights, read.weights), (made.translated, read.translated)):
+        assert (np.abs(theirs - ours) <= np.abs(ours).max(0) / 127 / 2 + 1e-6).all()
     np.testing.assert_array_equal(read.gate, made.gate)
-    assert read.constant == -2.5 and len(MAP.locate().read_bytes()) < 152_000
+    assert read.constant == -2.5 and len(MAP.locate().read_bytes()) < 303_000
 
 
 def test_a_damaged_map_is_refused() -> None:
@@ -102,11 +104,15 @@ def test_a_map_learns_where_photos_of_captions_lie_and_leaves_others() -> None:
     captions = unit(np.concatenate([said, 0.1 * draw.normal(size=(300, DIM // 2 - 1)), np.full((300, 2), 3.0)], axis=1))
     photos = unit(np.concatenate([0 * said, said, np.full((300, 2), 3.0)], axis=1))
     others = unit(np.concatenate([draw.normal(size=(200, DIM - 2)), np.full((200, 2), -3.0)], axis=1))
-    made = fitted(photos, captions[:, np.newaxis], others, seed=0)
-    again = fitted(photos, captions[:, np.newaxis], others, seed=0)
+    meant = np.roll(captions, 1, axis=1)
+    made, again = (fitted(photos, captions[:, np.newaxis], meant[:, np.newaxis], others, seed=0) for _ in range(2))
     np.testing.assert_array_equal(made.weights, again.weights)
+    np.testing.assert_array_equal(made.translated, again.translated)
     moved = made(captions)
     assert (moved * photos).sum(1).mean() > (captions * photos).sum(1).mean() + 0.005
+    nothing = np.zeros_like(meant)
+    sure = CaptionMap(made.weights, made.translated, 0 * made.gate, 100.0)
+    assert (sure.of_translated(nothing, meant) * photos).sum(1).mean() > (meant * photos).sum(1).mean() + 0.005
     assert made.caption_share(captions).mean() > 0.35 > 0.3 > made.caption_share(others).mean()
 
 

@@ -128,12 +128,16 @@ class StarterText(OpenStarterText):
         mapped = np.stack([batch[row]["mapped"][0] for row in unsure])
         names = np.array([batch[row]["name"][0] for row in unsure])
         other = languages.differ(english[unsure], mapped, names)[:, np.newaxis]
-        vectors[unsure] = np.where(other, languages.both(english[unsure], mapped), vectors[unsure])
+        vectors[unsure] = np.where(other, self._translated(english[unsure], mapped), vectors[unsure])
         return checked_output(vectors, len(batch), self.spec)
 
     def _asked(self, english: Vectors) -> Vectors:
         """What queries in English are searched by, of float32 (n, 384) of what they mean as passages."""
         return english
+
+    def _translated(self, english: Vectors, meant: Vectors) -> Vectors:
+        """What queries in other languages are searched by: see `CaptionMap.of_translated`."""
+        return languages.both(english, meant)
 
 
 class SecondStarterText(StarterText):
@@ -141,6 +145,9 @@ class SecondStarterText(StarterText):
 
     def _asked(self, english: Vectors) -> Vectors:
         return caption_map.shipped_map()(english)
+
+    def _translated(self, english: Vectors, meant: Vectors) -> Vectors:
+        return caption_map.shipped_map().of_translated(english, meant)
 
 
 @cache

@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmsearch.calibration.neutral import neutral_words
+from mmsearch.encoders.starter import languages
 from mmsearch.encoders.starter.audio import LABELS
 from mmsearch.encoders.starter.caption_map import DIM, CaptionMap, dump_map
 from mmsearch.encoders.starter.captions import joined, load_captions
 from mmsearch.encoders.starter.convert import imagenet_names
 from mmsearch.encoders.starter.regions import CAPTIONS
 from mmsearch.training.serving import card, checkpoint
-from mmsearch.training.starter.starter_data import CaptionedPhotos, captioned_photos, embedded_words
+from mmsearch.training.starter.starter_data import CaptionedPhotos, captioned_photos, embedded_words, read_captions
 from mmsearch.types import Vectors
 
 _log = logging.getLogger("mmsearch.training.starter.caption_map")  # also where it is __main__
@@ -59,20 +60,17 @@ PHRASES = (
 class _Module(nn.Module):
     """A `CaptionMap` that learns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gated: bool) -> None:
         super().__init__()
+        self.gated = gated
         self.weights = nn.Parameter(torch.zeros(DIM, DIM))
         self.gate = nn.Linear(DIM, 1)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 384), moved; and the gate's log-odds, (n,)."""
         odds: Tensor = STEEP * self.gate(vectors).squeeze(1)
-        return F.normalize(vectors + torch.sigmoid(odds).unsqueeze(1) * (vectors @ self.weights), dim=1), odds
-
-    def made(self) -> CaptionMap:
-        steep = SHARPER * STEEP
-        weights, gate = (array.detach().numpy() for array in (self.weights, steep * self.gate.weight[0]))
-        return CaptionMap(weights, gate, steep * float(self.gate.bias.detach()) - HELD)
+        share = torch.sigmoid(odds).unsqueeze(1) if self.gated else 1.0
+        return F.normalize(vectors + share * (vectors @ self.weights), dim=1), odds
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -89,7 +87,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, help="only so many photos")
     options = parser.parse_args(arguments)
     photos = captioned_photos(options.data, "train", options.limit, options.out / "train.safetensors")
-    made = fitted(photo_vectors(photos), photos.captions, embedded_words(no_captions()), options.seed)
+    captions = [one for some in read_captions(options.data, "train", options.limit).values() for one in some]
+    meant = np.stack([languages.mapped(one) for one in captions]).reshape(photos.captions.shape)
+    made = fitted(photo_vectors(photos), photos.captions, meant, embedded_words(no_captions()), options.seed)
     content = dump_map(made, {"photos": len(photos.captions), "seed": options.seed})
     checkpoint.write_whole(content, options.out / "caption_map.safetensors")
     _log.info("%s  caption_map.safetensors", card.sha256(content))
@@ -120,35 +120,46 @@ def sentences(markdown: str) -> list[str]:
     return [one for one in found if FEWEST <= len(one.split()) <= MOST and "|" not in one]
 
 
-def fitted(photos: Vectors, captions: Vectors, others: Vectors, seed: int) -> CaptionMap:
+def fitted(photos: Vectors, captions: Vectors, meant: Vectors, others: Vectors, seed: int) -> CaptionMap:
     """The map.
 
     Args:
         photos: (photos, 384), unit rows.
         captions: (photos, captions, 384), unit rows.
+        meant: (photos, captions, 384), unit rows, the captions by way of `languages`.
         others: (texts, 384), what shall stay.
     """
+    module = _learned(photos, captions, others, seed)
+    translated = _learned(photos, meant, None, seed).weights.detach().numpy()
+    steep = SHARPER * STEEP
+    weights, gate = (array.detach().numpy() for array in (module.weights, steep * module.gate.weight[0]))
+    return CaptionMap(weights, translated, gate, steep * float(module.gate.bias.detach()) - HELD)
+
+
+def _learned(photos: Vectors, captions: Vectors, others: Vectors | None, seed: int) -> _Module:
+    """Without `others` all is moved, and no gate learns."""
     texts = torch.from_numpy(captions.reshape(-1, DIM))
     owners = torch.arange(len(photos)).repeat_interleave(captions.shape[1])
-    seen, stay = torch.from_numpy(photos), torch.from_numpy(others)
+    seen = torch.from_numpy(photos)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = _Module()
+        module = _Module(gated=others is not None)
         optimiser = torch.optim.AdamW(module.parameters(), lr=LR, weight_decay=0.0)
         steps = EPOCHS * -(-len(texts) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps + 1)
         for epoch in range(EPOCHS):
             for rows in torch.split(torch.randperm(len(texts)), BATCH):
                 moved, odds = module(texts[rows])
-                away = module(stay[torch.randint(len(stay), (OTHERS,))])[1]
                 loss = F.cross_entropy(moved @ seen.T / TEMPERATURE, owners[rows])
-                loss = loss + F.softplus(-odds).mean() + F.softplus(away).mean()
+                if others is not None:
+                    stay = torch.from_numpy(others[torch.randint(len(others), (OTHERS,)).numpy()])
+                    loss = loss + F.softplus(-odds).mean() + F.softplus(module(stay)[1]).mean()
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
             _log.info("epoch %d: loss %.3f", epoch, float(loss.detach()))
-    return module.made()
+    return module
 
 
 if __name__ == "__main__":
