@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.encoders.artefact import ArtefactFormat, dump_artefact, read_artefact
+from mmsearch.encoders.artefact import Artefact, ArtefactFormat, dump_artefact, read_artefact
 from mmsearch.encoders.starter.languages import OWN
 from mmsearch.encoders.weights import WeightFile
 from mmsearch.types import Vectors
@@ -83,13 +83,19 @@ def dump_map(made: CaptionMap, facts: Mapping[str, Any]) -> bytes:
 def read_map(content: bytes) -> CaptionMap:
     """The inverse. Raises: WeightsError."""
     stored = read_artefact(FORMAT, content)
-    matrices = []
-    for name in ("weights", "translated"):
-        steps = np.frombuffer(stored.bytes_of(name), np.int8)
-        if len(steps) != DIM * DIM:
-            raise FORMAT.damaged(f"its {name} are {len(steps)} bytes")
-        matrices.append((steps.reshape(DIM, DIM) * stored.tensor(f"{name}_scale", (DIM,))).astype(np.float32))
-    return CaptionMap(*matrices, stored.tensor("gate", (DIM,)), stored.number("constant", -100.0))
+    return CaptionMap(
+        _matrix(stored, "weights"),
+        _matrix(stored, "translated"),
+        stored.tensor("gate", (DIM,)),
+        stored.number("constant", -100.0),
+    )
+
+
+def _matrix(stored: Artefact, name: str) -> NDArray[np.float32]:
+    steps = np.frombuffer(stored.bytes_of(name), np.int8)
+    if len(steps) != DIM * DIM:
+        raise FORMAT.damaged(f"its {name} are {len(steps)} bytes")
+    return (steps.reshape(DIM, DIM) * stored.tensor(f"{name}_scale", (DIM,))).astype(np.float32)
 
 
 def _unit(rows: NDArray[Any]) -> Vectors:

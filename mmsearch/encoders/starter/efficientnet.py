@@ -20,7 +20,7 @@ WIDER = 6
 """Times as many channels inside a block."""
 
 
-class Halving(nn.Conv2d):
+class StridedConv(nn.Conv2d):
     """A convolution of stride 2, padded as TensorFlow's SAME pads: at the end by one more where it is odd."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -50,13 +50,13 @@ def _layers(
     groups = before if apart else 1
     conv: nn.Conv2d
     if stride == 2:
-        conv = Halving(before, after, kernel, 2, groups=groups, bias=False)
+        conv = StridedConv(before, after, kernel, 2, groups=groups, bias=False)
     else:
         conv = nn.Conv2d(before, after, kernel, padding=kernel // 2, groups=groups, bias=False)
     return [conv, Normalised(after, nn.ReLU6(inplace=True) if active else nn.Identity())]
 
 
-class Block(nn.Sequential):
+class InvertedResidual(nn.Sequential):
     """Channels made many, each looked at apart, and made few; what came in is added where it has the same shape."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int) -> None:
@@ -83,7 +83,7 @@ class EfficientNetLite2(nn.Module):
         width = first
         for blocks, kernel, stride, wider in STAGES:
             for number in range(blocks):
-                layers.append(Block(width, wider, kernel, 1 if number else stride))
+                layers.append(InvertedResidual(width, wider, kernel, 1 if number else stride))
                 width = wider
         self.tower = nn.Sequential(*layers, *_layers(width, FEATURES))
         self.classifier = nn.Linear(FEATURES, CLASSES)

@@ -95,14 +95,14 @@ class StarterImage(LazyEncoder[ImageModel]):
         import torch
 
         from mmsearch.encoders import packed
-        from mmsearch.encoders.starter.efficientnet import Halving
+        from mmsearch.encoders.starter.efficientnet import StridedConv
 
         module = folded(efficientnet()).to(device=device, dtype=dtype)
         module = module.to(memory_format=torch.channels_last)
         if packed.packs(device, dtype):
             layers: dict[type[torch.nn.Module], packed.Pack] = {
                 torch.nn.Conv2d: packed.PackedConv,
-                Halving: packed.PackedHalving,
+                StridedConv: packed.PackedHalving,
             }
             packed.pack(module, layers, in_order=True)
         return ImageModel(module, device, dtype, concepts("imagenet"), self._captions(device))
