@@ -47,7 +47,7 @@ MODEL_PRESETS: tuple[ModelPreset, ...] = (
         "works at once, for sounds too; the only one for words in documents at length",
         ("text", "image", "audio"),
         384,
-        159_485_824,
+        159_785_848,
         "16 in queries, English in texts",
         "Apache-2.0, taught in part by research-only photos",
     ),

@@ -31,7 +31,7 @@ MAP = WeightFile(
 DIM = 384
 LEVELS = 127
 """Steps either way from 0 that a stored weight has."""
-LESS = 0.2
+LESS = 0.3
 """What a description in another language has less of its own MiniLM vector (`languages.OWN`): it asks for photos,
 rather than for passages that were read as if they were English."""
 
