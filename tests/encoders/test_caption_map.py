@@ -93,6 +93,8 @@ def test_a_damaged_map_is_refused() -> None:
             read_map(wrong)
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_a_map_learns_where_photos_of_captions_lie_and_leaves_others() -> None:
     draw = np.random.default_rng(0)
 

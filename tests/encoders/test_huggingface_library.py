@@ -83,6 +83,8 @@ def test_a_space_of_sounds_ingests_of_videos_only_their_sound(open_tiny: OpenTin
         library.search(Query(image=folder / "red.png"))
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_the_same_file_has_the_same_vectors_in_every_library(open_tiny: OpenTiny, folder: Path) -> None:
     # Longer than a window: the library's own feature extractor would take another piece each time.
     trained_clap.record(folder, trained_clap.CAPTIONS, seed=2, seconds=5.3)

@@ -87,6 +87,7 @@ def test_whatever_is_not_said_to_be_safe_refuses(open_tiny: Callable[..., Librar
 
 
 @pytest.mark.slow
+@pytest.mark.extras
 def test_it_follows_what_changes(open_tiny: Callable[..., Library], folder: Path) -> None:
     public, private = folder / "public", folder / "private"
     for place in (public, private):

@@ -50,6 +50,7 @@ def shell(installed: Path, tmp_path: Path) -> Shell:
 
 
 @pytest.mark.slow
+@pytest.mark.extras
 def test_an_installed_encoder_is_listed_fills_a_library_and_is_searched(shell: Shell, folder: Path) -> None:
     found = {model["name"]: model for model in json.loads(shell("models", "--json"))}
     assert (found["colours"]["modalities"], found["colours"]["dim"]) == (["text", "image"], 3)
