@@ -15,6 +15,7 @@ from mmsearch.context.calibration import Calibration
 from mmsearch.context.consistency import ConsistentReads
 from mmsearch.context.locks import FolderLocks
 from mmsearch.context.preview_cache import PreviewCache
+from mmsearch.context.resources import PGVECTOR
 from mmsearch.core.config import Settings
 from mmsearch.core.media_paths import is_media_path, item_path
 from mmsearch.errors import InvalidInput, LibraryError, NotKept
@@ -162,7 +163,13 @@ class LibraryContext(ConsistentReads, Calibration, FolderLocks):
         """What builds ANN indexes for the active space's large lists; `recall` is asked for in the setting's place."""
         space, record = self.embedding()
         target = self.settings.recall if recall is None else recall
-        return IndexTuner(self.catalog(), self.indexes(record), space, record, target)
+        lists = self.indexes(record)
+        if self.settings.index == PGVECTOR:
+            from mmsearch.indexing.pg_lists import PgLists, PgTuner
+
+            assert isinstance(lists, PgLists)
+            return PgTuner(lists, self.catalog(), space, record, target)
+        return IndexTuner(self.catalog(), lists, space, record, target)
 
     def grown(self) -> None:
         """Build what has outgrown its ANN index, now, or leave it to the background worker, where there is one."""

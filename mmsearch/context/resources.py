@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mmsearch.vectors.gpu import Gpu
 
 INDEX_FOLDER = "indexes"
+PGVECTOR = "pgvector"
+"""The setting `index` that lets PostgreSQL search its lists itself."""
 DEFAULT_SPACE = Settings().space
 
 PREVIEW_SPACE = "mmsearch.media.previews:empty_space"
@@ -219,9 +221,19 @@ class Resources:
         with self._mutex:
             if record not in self._lists:
                 folder = self.store.cache / INDEX_FOLDER
+                if self.settings.index == PGVECTOR:
+                    self._lists[record] = self._lists_of_server(folder, record)
+                    return self._lists[record]
                 gpu = self._gpu() if self.settings.index_device == "gpu" else None
                 self._lists[record] = Lists(self.catalog(), folder, record, self.settings.index, gpu)
             return self._lists[record]
+
+    def _lists_of_server(self, folder: Path, record: SpaceRecord) -> Lists:
+        self.store.check_server("the index pgvector")
+        # Loads psycopg.
+        from mmsearch.indexing.pg_lists import PgLists
+
+        return PgLists(self.catalog(), folder, record, self.store.name)
 
     def _gpu(self) -> "Gpu":
         # Loads faiss.

@@ -38,7 +38,7 @@ AUTO = "auto"
 """The setting `space` that leaves the choice to us."""
 LEARNED = "learned:"
 """Begins the fusion that is a trained model's; its name follows."""
-INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy")
+INDEXES = ("auto", "flat", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq", "hnsw", "hnsw-sq8", "numpy", "pgvector")
 """What `index` may be, besides what other packages bring; the presets themselves are `mmsearch.vectors.presets`."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 DEVICES = re.compile(rf"({DEVICE.pattern})(\+({DEVICE.pattern})){{0,15}}")
@@ -166,7 +166,8 @@ class Settings:
     models: str = ""
     """Folder of prepared models; if empty, `models` in your data folder. No argument: a process has one."""
     index: str = "auto"
-    """Kind of index for large lists: auto, a preset of `mmsearch index presets`, or numpy (no FAISS)."""
+    """Kind of index for large lists: auto, a preset of `mmsearch index presets`, numpy (no FAISS), or pgvector, which
+    a library on PostgreSQL with that extension can have."""
     index_device: IndexDevice = "cpu"
     """Device that searches vectors; gpu needs a GPU that FAISS sees."""
     recall: float = 0.95

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -109,6 +109,19 @@ class IndexSnapshot:
         return self.loaded.index.search(queries, k, selection=selection)
 
 
+class SearchedList(Protocol):
+    """A list as one snapshot has it."""
+
+    @property
+    def owners(self) -> Owners | None:
+        """Whose its segments are, where that is at hand."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, queries: Vectors, k: int, *, selection: Selection | None = None) -> Neighbours:
+        """The min(k, n) nearest of the n that it has, or of the selection's, by true scores."""
+
+
 class Reload(Thread):
     """Reads what another process built. What goes wrong is logged, and told to who waits for it."""
 
@@ -127,7 +140,7 @@ class Reload(Thread):
 
 
 def nearest_matching(
-    snapshot: Snapshot, filter: Filter | None, key: ListKey, index: IndexSnapshot, queries: Vectors, k: int
+    snapshot: Snapshot, filter: Filter | None, key: ListKey, index: SearchedList, queries: Vectors, k: int
 ) -> tuple[Neighbours, int]:
     """The k nearest that match, and how many could be.
 

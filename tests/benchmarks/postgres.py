@@ -63,12 +63,12 @@ def made_batch(names: list[str]) -> Batch:
     return batch
 
 
-def searches(folder: Path, count: int, rule: str | None = None) -> tuple[float, float, list[Any]]:
+def searches(folder: Path, count: int, rule: str | None = None, index: str = "auto") -> tuple[float, float, list[Any]]:
     """Milliseconds of wall and of CPU of one search, medians; and what was found."""
     import mmsearch
 
     rows = clustered(count, beyond.DIM)
-    with mmsearch.open(folder, space=beyond.TARGET) as library:
+    with mmsearch.open(folder, space=beyond.TARGET, index=index) as library:
         asked = [Query(mixed=(QueryPart("image", StoredVector(0, Path("/nothing"), row)),)) for row in rows]
         tree = None if rule is None else filter_of(rule)
         for each in asked[:10]:
@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--files", type=int, default=6400, help="Of the workers.")
+    parser.add_argument("--index", choices=("auto", "pgvector"), default="auto", help="pgvector: beside FAISS's lists.")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
@@ -151,12 +152,12 @@ def main() -> None:
     server = start_server("fsync=on", "shared_buffers=512MB", "max_wal_size=4GB")
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            compare(server, Path(temporary), given.items, given.queries, given.files)
+            compare(server, Path(temporary), given.items, given.queries, given.files, given.index)
     finally:
         server.remove()
 
 
-def compare(server: PostgresServer, folder: Path, items: int, queries: int, files: int) -> None:
+def compare(server: PostgresServer, folder: Path, items: int, queries: int, files: int, index: str) -> None:
     os.environ |= {"XDG_DATA_HOME": str(folder / "data"), "XDG_CACHE_HOME": str(folder / "cache")}
     here, there = folder / "files", default_library(server.address(SCHEMA))
     here.mkdir()
@@ -169,6 +170,9 @@ def compare(server: PostgresServer, folder: Path, items: int, queries: int, file
         moved = perf_counter() - start
         alone = copied_alone(server, source)
     print(f"move {moved:.1f} s, COPY alone {alone:.1f} s: {moved / alone:.2f}", flush=True)
+    if index == "pgvector":
+        compare_lists(there, server.address(SCHEMA), queries)
+        return
     for rule in (None, "width < 40", "width = 7"):
         (wall, cpu, found), (own_wall, own_cpu, own) = searches(there, queries, rule), searches(here, queries, rule)
         same = "the same hits and scores" if found == own else "OTHER hits or scores"
@@ -181,6 +185,45 @@ def compare(server: PostgresServer, folder: Path, items: int, queries: int, file
     print(f"commit of {FILES} files: {theirs:.2f} / {ours:.2f} s = {theirs / ours:.2f}", flush=True)
     one, four = workers(server.address(SCHEMA), 1, files), workers(server.address(SCHEMA), 4, files)
     print(f"workers: 1 {one:.0f} files/s, 4 {four:.0f} files/s = {four / one:.2f}", flush=True)
+
+
+def compare_lists(folder: Path, place: str, count: int) -> None:
+    """Lists of pgvector beside those of FAISS that compare every vector, over one catalog: time, recall, scores."""
+    from mmsearch.catalog.spaces import active_space
+    from mmsearch.indexing.lists import Lists
+    from mmsearch.indexing.pg_lists import PgLists
+
+    with closing(Catalog.open(folder, VERSION)) as catalog:
+        space = catalog.read(active_space)
+        assert space is not None
+        faiss = Lists(catalog, folder / "a", space, "flat")
+        server = PgLists(catalog, folder / "b", space, place)
+        (key,) = server.refresh()
+        start = perf_counter()
+        server.publish()
+        filled = perf_counter() - start
+        print(f"put in {filled:.0f} s, HNSW {server.build(key):.0f} s", flush=True)
+        rows = clustered(count, beyond.DIM)
+        for rule in (None, "width = 7", "width < 40", "width < 400", "width < 2000"):
+            tree, took, share, same = None if rule is None else filter_of(rule), [], [], True
+            for row in rows:
+                times = []
+                for one in (faiss, server):
+                    start = perf_counter()
+                    found = one.search(row[np.newaxis], 10, filter=tree)[0][key]
+                    times.append(perf_counter() - start)
+                    best = dict(zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True))
+                    if one is faiss:
+                        wanted = best
+                took.append(times)
+                share.append(len(best.keys() & wanted.keys()) / max(len(wanted), 1))
+                same &= len(best) == len(wanted) and all(wanted[i] == best[i] for i in best.keys() & wanted.keys())
+            ours, theirs = (1e3 * float(one) for one in np.median(np.array(took), axis=0))
+            print(
+                f"lists, filter {rule}: pgvector {theirs:.2f} / FAISS {ours:.2f} ms = {theirs / ours:.2f}, recall "
+                f"{np.mean(share):.3f}, {'as many hits, the same scores' if same else 'OTHER hits or scores'}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
