@@ -97,7 +97,7 @@ def test_a_variable_has_the_type_of_its_setting(
 
 
 def test_the_values_of_the_index_setting_are_the_index_presets() -> None:
-    assert (*presets.NAMES, "numpy") == config.INDEXES
+    assert (*presets.NAMES, "numpy", "pgvector") == config.INDEXES
 
 
 def test_arguments_beat_the_environment_which_beats_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import Connection
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, ListKey, NewContent, Placement
 from mmsearch.catalog.postgres import vectors
+from mmsearch.catalog.postgres.connections import run
 from mmsearch.core.filters import filter_of
 from mmsearch.core.paths import default_library
 from mmsearch.errors import InvalidInput
@@ -62,6 +64,16 @@ def both(catalog: Catalog, folder: Path, address: str) -> tuple[Lists, PgLists]:
     return Lists(catalog, folder / "faiss", space, "auto"), PgLists(catalog, folder / "pg", space, address)
 
 
+def graph_scans(connection: Connection) -> int:
+    """How often HNSW indexes were searched by this transaction."""
+    query = (
+        "SELECT sum(pg_stat_get_xact_numscans(i.indexrelid) + pg_stat_get_numscans(i.indexrelid)) FROM pg_index i "
+        "WHERE i.indrelid = to_regclass('list_vectors') AND pg_get_indexdef(i.indexrelid) LIKE '%USING hnsw%'"
+    )
+    connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    return int(run(connection, query.replace("%", "%%"), {})[0][0])
+
+
 def assert_same(theirs: PgLists, ours: Lists, k: int, rule: str | None = None) -> None:
     tree = None if rule is None else filter_of(rule)
     (found, sizes), (wanted, lengths) = (one.search(queries(3), k, filter=tree) for one in (theirs, ours))
@@ -110,6 +122,9 @@ def test_an_index_serves_and_what_it_misses_is_compared(
     add(catalog, range(301, 311))
     for rule in (None, "width < 4", "width < 40", "width < 290"):
         assert_same(theirs, ours, 10, rule)
+    with catalog.reading() as snapshot:
+        vectors.propose(snapshot, theirs._space, KEY, queries(1)[0], 10, graph=True)
+        assert graph_scans(snapshot) > 0
     assert [ids.tolist() for ids in theirs.compare_ids(KEY)] == [list(range(1, 311))] * 2
     assert theirs.count_wrong_scores(KEY, np.arange(1, 20)) == 0
 

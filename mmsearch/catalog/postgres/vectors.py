@@ -45,8 +45,11 @@ _NOTE_ALL = (
     "FROM embeddings a JOIN segments s ON s.id = a.segment_id JOIN contents c ON c.id = s.content_id"
 )
 
-_FINDABLE = "(SELECT true FROM items i WHERE i.content_id = l.content_id AND i.status = 'present' LIMIT 1)"
-"""As `catalog.contents.FINDABLE`, so that it is asked of what an index gives, one by one, and in no other order."""
+_FINDABLE = "EXISTS (SELECT FROM items i WHERE i.content_id = l.content_id AND i.status = 'present')"
+"""As `catalog.contents.FINDABLE`."""
+
+_ONE_BY_ONE = "(SELECT true FROM items i WHERE i.content_id = l.content_id AND i.status = 'present' LIMIT 1)"
+"""The same of each row that an HNSW index gives, in its order: a join of all would leave the index aside."""
 
 
 def is_kept(connection: Connection) -> bool:
@@ -161,7 +164,7 @@ def propose(
     """
     kind = f"halfvec({space.dim})" if graph else "vector"
     asked: dict[str, Any] = {"query": "[" + ",".join(map(repr, query.tolist())) + "]"}
-    where = f"{_of_list(space, key)} AND {_FINDABLE}"
+    where = f"{_of_list(space, key)} AND {_ONE_BY_ONE if graph else _FINDABLE}"
     if among is not None:
         where, asked["among"] = f"{where} AND l.segment_id = ANY(%(among)s::bigint[])", among.tolist()
     if graph:
