@@ -173,7 +173,8 @@ def propose(
             f"SET LOCAL hnsw.ef_search TO {effort}; SET LOCAL hnsw.iterative_scan TO strict_order; "
             "SET LOCAL enable_sort TO off"
         )
-    by = f"(l.vector::{kind}) <#> %(query)s::{kind}" + ("" if graph else ", l.segment_id")
+    # Read once: in a plan that is kept, a parameter would be made a vector again for each row.
+    by = f"(l.vector::{kind}) <#> (SELECT %(query)s::{kind})" + ("" if graph else ", l.segment_id")
     near = f"SELECT l.segment_id FROM list_vectors l WHERE {where} AND l.vector IS NOT NULL ORDER BY {by} LIMIT {count}"
     waiting = f"SELECT l.segment_id FROM list_vectors l WHERE {where} AND l.vector IS NULL"
     rows = run(
