@@ -41,8 +41,8 @@ class Holdings:
     """Words of a passage as they were counted; 0 where that isn't known."""
 
     def passages_of(self, words: int, overlap: int) -> float:
-        """How many whole passages of so many words there would be, about, if neighbours share `overlap` of them. A short
-        note is a part of one."""
+        """How many whole passages of so many words there would be, about, if neighbours share `overlap` of them. A
+        short note is a part of one."""
         if not self.texts or not words:
             return self.passages
         written = self.letters / LETTERS
