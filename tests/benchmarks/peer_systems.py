@@ -90,7 +90,7 @@ class Faiss(System):
 class Mmsearch(System):
     """The index with its catalog, as a library has it: ids of segments and their exact scores."""
 
-    about = "index and catalog, what `library.search` asks of them; preset by size"
+    about = "index and catalog, what `library.search` asks of them; preset by size and memory (`auto`)"
     preset: ClassVar[str] = "auto"
     chosen: int | None = None
     """The effort that the product serves with; None: it compares everything."""
@@ -137,6 +137,11 @@ class Graph(Mmsearch):
         with mmsearch.open(self.folder, space="starter", index=self.preset) as library:
             library.search(stored(self.corpus.queries[0]))
             library._context.builder().build_outgrown()
+
+
+class Cells(Graph):
+    about = "the preset ivf-sq8"
+    preset = "ivf-sq8"
 
 
 class Search(Mmsearch):
@@ -300,8 +305,8 @@ class SqliteScan(Sqlite):
 
 
 SYSTEMS: dict[str, Callable[[Corpus, Path], System]] = {
-    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "library.search": Search, "usearch": Usearch,
-    "hnswlib": Hnswlib, "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
+    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "mmsearch ivf-sq8": Cells,
+    "library.search": Search, "usearch": Usearch, "hnswlib": Hnswlib, "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
 }  # fmt: skip
 
 SHARES = {"library.search": "mmsearch"}
