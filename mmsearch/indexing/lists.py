@@ -39,6 +39,7 @@ from mmsearch.vectors import (
     publish_index,
     publish_sealed,
     quarantine,
+    remove_file,
 )
 from mmsearch.vectors.presets import IndexPreset
 from mmsearch.vectors.rank import exact_scores
@@ -174,7 +175,7 @@ class Lists(OpenLists):
         if loaded.ann is None:
             # Nothing there, or no good, or not wanted any more.
             with told(self.ann_path(key)):
-                quarantine(self.ann_path(key)) if loaded.damaged else self.ann_path(key).unlink(missing_ok=True)
+                quarantine(self.ann_path(key)) if loaded.damaged else remove_file(self.ann_path(key))
         loaded.published_generation, loaded.unpublished_changes, loaded.damaged = loaded.generation, 0, False
 
     # ANN indexes
@@ -278,13 +279,13 @@ class Lists(OpenLists):
         if serving is None or serving.facts.token != ann.facts.token:
             # What has changed since another ANN index, or without one: it would never be read again.
             with told(self.path(key)):
-                self.path(key).unlink(missing_ok=True)
+                remove_file(self.path(key))
         self._replace(key, self._ann_only(ann, generation, commit_id, file_identity(path)))
 
     def remove_ann(self, key: ListKey) -> None:
         """Search a list without an ANN index from now on, and without its file."""
         with told(self.ann_path(key)):
-            self.ann_path(key).unlink(missing_ok=True)
+            remove_file(self.ann_path(key))
         self._replace(key, self._empty())
 
     def drop_forgetful(self) -> None:

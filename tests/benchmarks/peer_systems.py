@@ -170,7 +170,7 @@ class Usearch(System):
     def open(self) -> None:
         from usearch.index import Index
 
-        self.index = Index.restore(str(self.folder / "index"))
+        self.index: Any = Index.restore(str(self.folder / "index"))
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         if self.index.expansion_search != effort:
@@ -231,7 +231,7 @@ class Lance(System):
     def open(self) -> None:
         import lancedb
 
-        self.table = lancedb.connect(self.folder).open_table("t")
+        self.table: Any = lancedb.connect(self.folder).open_table("t")
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         asked = self.table.search(query).distance_type("cosine").limit(K).nprobes(effort).refine_factor(10)
@@ -305,8 +305,9 @@ class SqliteScan(Sqlite):
 
 
 SYSTEMS: dict[str, Callable[[Corpus, Path], System]] = {
-    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "mmsearch ivf-sq8": Cells,
-    "library.search": Search, "usearch": Usearch, "hnswlib": Hnswlib, "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
+    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "mmsearch ivf-sq8": Cells, "library.search": Search,
+    "usearch": Usearch, "hnswlib": Hnswlib,
+    "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
 }  # fmt: skip
 
 SHARES = {"library.search": "mmsearch"}
