@@ -9,9 +9,9 @@ from pathlib import Path
 from time import monotonic
 
 from mmsearch.catalog import Batch
-from mmsearch.catalog.jobs import Claim, ClaimedFile, QueuedFile, add_jobs, claim_jobs, return_jobs
+from mmsearch.catalog.jobs import ATTEMPTS, Claim, ClaimedFile, QueuedFile, add_jobs, claim_jobs, return_jobs
 from mmsearch.core.file_times import size_and_time
-from mmsearch.errors import InvalidInput, LibraryLocked, MediaError, Transient, Unreadable
+from mmsearch.errors import DecoderCrashed, InvalidInput, LibraryLocked, MediaError, Transient, Unreadable
 from mmsearch.ingest.plan import FileStep, Planner
 from mmsearch.ingest.run import Ingest
 from mmsearch.media.events import DecodeJob
@@ -91,6 +91,8 @@ class ClaimedIngest(Ingest):
             file = one.file
             given = (file.path, file.root, file.size, file.mtime_ns, file.sha256, file.kind)
             try:
+                if one.attempts > ATTEMPTS:
+                    raise DecoderCrashed(f"{ATTEMPTS} workers claimed it, and ended before they had taken it in")
                 source = self._checked(file)
             except MediaError as error:
                 yield FileStep("fail", *given, error=error)
