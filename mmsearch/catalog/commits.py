@@ -81,8 +81,8 @@ def add_library(connection: Connection, version: str) -> None:
 
 def next_generation(connection: Connection) -> int:
     """The next generation, already written."""
-    connection.execute(update(LibraryRow).values(generation=LibraryRow.generation + 1))
-    generation = int(connection.execute(select(LibraryRow.generation)).scalar_one())
+    raised = update(LibraryRow).values(generation=LibraryRow.generation + 1).returning(LibraryRow.generation)
+    generation = int(connection.execute(raised).scalar_one())
     connection.execute(insert(Commit).values(generation=generation, mark=secrets.randbits(63)))
     return generation
 

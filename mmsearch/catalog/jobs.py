@@ -97,15 +97,19 @@ def finish_jobs(connection: Connection, token: int, ids: Collection[int], lease_
         raise LibraryLocked(
             "another worker has claimed these files meanwhile", hint="give a worker fewer files at once, or more time"
         )
-    more = "UPDATE jobs SET lease = clock_timestamp() + make_interval(secs => %s) WHERE token = %s"
+    more = f"UPDATE jobs SET lease = clock_timestamp() + make_interval(secs => %s) WHERE {_HELD}"
     raw.execute(more, (lease_s, token))
 
 
 def return_jobs(connection: Connection, token: int) -> None:
     """Let others claim what is left of a claim."""
     raw_connection(connection).execute(
-        "UPDATE jobs SET token = NULL, lease = NULL, attempts = attempts - 1 WHERE token = %s", (token,)
+        f"UPDATE jobs SET token = NULL, lease = NULL, attempts = attempts - 1 WHERE {_HELD}", (token,)
     )
+
+
+_HELD = "lease IS NOT NULL AND token = %s"
+"""Of a claim. Leases have an index, in which claimed files are few however many wait."""
 
 
 def queue_state(connection: Connection) -> QueueState:

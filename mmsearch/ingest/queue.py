@@ -137,7 +137,7 @@ def work_off(
     while not cancel.is_set():
         run, token = make(), secrets.randbits(62)
         catalog = run._catalog
-        files = catalog.write(claim_jobs, token, worker.claim, worker.lease_s)
+        files = catalog.write_beside_others(claim_jobs, token, worker.claim, worker.lease_s)
         if not files:
             if busy:
                 settle()
@@ -152,7 +152,7 @@ def work_off(
         except LibraryLocked as error:
             run.report.warnings.append(error.message)
         finally:
-            catalog.write(return_jobs, token)
+            catalog.write_beside_others(return_jobs, token)
         yield run
     if busy:
         settle()

@@ -17,13 +17,23 @@ from alembic.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import create_engine, literal, select, text
+from sqlalchemy import Connection, create_engine, literal, select, text
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
 from mmsearch.catalog.constructs import glob
-from mmsearch.catalog.jobs import ATTEMPTS, Claim, QueuedFile, add_jobs, claim_jobs, queue_state, return_jobs
+from mmsearch.catalog.jobs import (
+    ATTEMPTS,
+    Claim,
+    QueuedFile,
+    add_jobs,
+    claim_jobs,
+    lock_contents,
+    queue_state,
+    return_jobs,
+)
 from mmsearch.catalog.moving import copy_into, is_unfinished
+from mmsearch.catalog.postgres import connections
 from mmsearch.catalog.postgres.errors import translate
 from mmsearch.catalog.postgres.store import PostgresStore
 from mmsearch.catalog.tables import Base, modelled
@@ -31,6 +41,8 @@ from mmsearch.catalog.words import search_words
 from mmsearch.core.paths import default_library
 from mmsearch.core.server_address import checked_address
 from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked, LibraryNotFound
+from mmsearch.ingest.queue import ClaimedIngest, WorkerOptions, work_off
+from mmsearch.ingest.run import IngestOptions
 from mmsearch.library import Library
 from mmsearch.types import Span
 from tests import tiny
@@ -228,6 +240,28 @@ def test_the_shell_says_what_waits_for_workers(
     one._context.catalog().write(return_jobs, 7)
     one.work(until_empty=True)
     assert told() == "queue    empty"
+
+
+@pytest.mark.slow
+def test_a_worker_waits_for_no_commit_of_another(
+    open_there: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(folder / "red.png", "red")
+    one = open_there()
+    one.ingest(folder, queue=True)
+    monkeypatch.setattr(connections, "LOCK_S", 1)  # who waited would be refused
+    context = one._context
+
+    def make() -> ClaimedIngest:
+        return ClaimedIngest(context.catalog(), *context.base(), context.decoding(), IngestOptions(), context.derived)
+
+    def another(connection: Connection) -> list[int]:
+        lock_contents(connection, ["f" * 64])  # it is in the middle of its commit
+        runs = work_off(make, WorkerOptions(until_empty=True), threading.Event(), lambda: None)
+        return [each.report.new for each in runs]
+
+    assert context.catalog().write_beside_others(another) == [1]
+    assert context.catalog().read(queue_state) == (0, 0, 0)
 
 
 def queued(name: str) -> QueuedFile:
