@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from mmsearch.maintenance.move import Moved
     from mmsearch.maintenance.privacy import LibraryPrivacy, PlacesFound
     from mmsearch.maintenance.prune import OnProof, Pruned
-    from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, Status
+    from mmsearch.maintenance.status import IngestRun, ModalityCounts, ModelStatus, QueueStatus, Status
     from mmsearch.maintenance.tokens import LibraryTokens
     from mmsearch.models.available import AvailableModel, available_models
     from mmsearch.models.cost import ModelCost, measure_cost
@@ -188,7 +188,7 @@ _OFFERED = {
     "mmsearch.maintenance.move": "Moved",
     "mmsearch.maintenance.privacy": "LibraryPrivacy PlacesFound",
     "mmsearch.maintenance.tokens": "LibraryTokens",
-    "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus Status",
+    "mmsearch.maintenance.status": "IngestRun ModalityCounts ModelStatus QueueStatus Status",
     "mmsearch.models.available": "AvailableModel available_models",
     "mmsearch.models.cost": "ModelCost measure_cost",
     "mmsearch.models.holdings": "Holdings",
@@ -343,6 +343,7 @@ __all__ = [
     "QueryLike",
     "QueryOutcome",
     "QueryPart",
+    "QueueStatus",
     "Reduced",
     "Region",
     "RequestRefused",

@@ -15,14 +15,11 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection
 
-from mmsearch.catalog.database import raw_connection
-from mmsearch.catalog.jobs import ATTEMPTS
 from mmsearch.catalog.stores import Store
 
 USER = "embedded_postgres"
@@ -146,27 +143,3 @@ def libraries_there(patch: pytest.MonkeyPatch, server: PostgresServer) -> None:
 
     for module in ("mmsearch.catalog.store", "mmsearch.context.resources"):
         patch.setattr(f"{module}.store_of", store_of)
-
-
-class QueueState(NamedTuple):
-    """How far a queue is."""
-
-    waiting: int
-    claimed: int
-    given_up: int
-    """Claimed `ATTEMPTS` times in vain."""
-
-
-def queue_state(connection: Connection) -> QueueState:
-    """How many files wait, and how many somebody has."""
-    row: Any = (
-        raw_connection(connection)
-        .execute(
-            "SELECT count(*) FILTER (WHERE free AND attempts < %s), count(*) FILTER (WHERE NOT free), "
-            "count(*) FILTER (WHERE free AND attempts >= %s) "
-            "FROM (SELECT attempts, lease IS NULL OR lease < clock_timestamp() AS free FROM jobs) AS known",
-            (ATTEMPTS, ATTEMPTS),
-        )
-        .fetchone()
-    )
-    return QueueState(*map(int, row))

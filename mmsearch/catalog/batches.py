@@ -15,7 +15,7 @@ from mmsearch.catalog.records import Batch, NewContent, NewUnsupported, SpaceRec
 from mmsearch.catalog.segments import same_cut, segments_by_content
 from mmsearch.catalog.spaces import base_space, mark_backfilled
 from mmsearch.catalog.statements import chunks
-from mmsearch.catalog.tables import Content, LibraryRow, SpaceRow, Tombstone, UnsupportedRow
+from mmsearch.catalog.tables import LibraryRow, SpaceRow, Tombstone, UnsupportedRow
 from mmsearch.catalog.tags import add_given_tags, add_model_tags
 from mmsearch.errors import LibraryError
 
@@ -35,10 +35,9 @@ def apply_batch_beside_others(connection: Connection, batch: Batch, space_id: in
         placements=sorted(batch.placements, key=lambda one: one.path),
     )
     # What is noted of this commit meanwhile is beyond what anybody may have read by then.
-    touched = _write_batch(connection, batch, space_id, version, _PENDING)
+    ids, touched = _write_batch(connection, batch, space_id, version, _PENDING)
     generation = next_generation(connection)
-    mark_changed(connection, touched, generation)
-    connection.execute(update(Content).where(Content.changed == _PENDING).values(changed=generation))
+    mark_changed(connection, touched | set(ids.values()), generation)
     connection.execute(
         update(Tombstone)
         .where(Tombstone.generation >= seen, literal_column("tombstones.xmin::text::bigint") == _OWN)
@@ -57,12 +56,15 @@ _OWN: ColumnElement[int] = literal_column("(pg_current_xact_id()::text::bigint %
 def apply_batch(connection: Connection, batch: Batch, space_id: int, version: str) -> int:
     """Write the batch; returns the new generation."""
     generation = next_generation(connection)
-    mark_changed(connection, _write_batch(connection, batch, space_id, version, generation), generation)
+    _, touched = _write_batch(connection, batch, space_id, version, generation)
+    mark_changed(connection, touched, generation)
     return generation
 
 
-def _write_batch(connection: Connection, batch: Batch, space_id: int, version: str, generation: int) -> set[int]:
-    """Returns the contents whose files changed."""
+def _write_batch(
+    connection: Connection, batch: Batch, space_id: int, version: str, generation: int
+) -> tuple[dict[str, int], set[int]]:
+    """Returns the batch's contents, hash -> id, and those whose files changed."""
     roots = add_roots(connection, {p.root for p in batch.placements} | {f.root for f in batch.failures})
     ids = add_contents(connection, batch.contents, generation)
     add_embeddings(connection, [(ids[content.sha256], content) for content in batch.contents], space_id)
@@ -72,7 +74,7 @@ def _write_batch(connection: Connection, batch: Batch, space_id: int, version: s
     add_given_tags(connection, batch.given_tags)
     touched |= set(add_failures(connection, batch.failures, roots, version))
     touched |= set(mark_missing(connection, batch.missing))
-    return touched
+    return ids, touched
 
 
 def apply_backfill(

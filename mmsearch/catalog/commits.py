@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mmsearch.catalog.blobs import MEND
 from mmsearch.catalog.constructs import upsert
-from mmsearch.catalog.database import SEEN
+from mmsearch.catalog.database import COMMIT_ROWS, SEEN
 from mmsearch.catalog.statements import Statement
 from mmsearch.catalog.tables import Commit, LibraryRow, Tombstone
 from mmsearch.catalog.values import utc_now
@@ -36,7 +36,8 @@ def current_commit(connection: Connection) -> CommitState:
     if seen is not None and "commit" in seen:
         known: CommitState = seen["commit"]
         return known
-    generation, oldest, commit = _CURRENT_COMMIT.rows(connection)[0]
+    rows = seen.pop(COMMIT_ROWS, None) if seen else None
+    generation, oldest, commit = (rows or CURRENT_COMMIT.rows(connection))[0]
     state = CommitState(generation, oldest, commit or 0)
     if any(type(one) is not int for one in state):
         raise CatalogDamaged("the catalog is damaged: its last commit is no number", hint=MEND)
@@ -50,8 +51,9 @@ def commit_id(connection: Connection, generation: int) -> int:
     return int(connection.execute(_COMMIT_ID, {"generation": generation}).scalar() or 0)
 
 
+# What nearly every snapshot asks first: an engine may answer it as the snapshot begins (`database.COMMIT_ROWS`).
 # The columns `commits.mark` and `library.floor` are called so in every library there is.
-_CURRENT_COMMIT = Statement(
+CURRENT_COMMIT = Statement(
     select(LibraryRow.generation, LibraryRow.floor, Commit.mark).outerjoin(
         Commit, Commit.generation == LibraryRow.generation
     )
@@ -79,8 +81,8 @@ def add_library(connection: Connection, version: str) -> None:
 
 def next_generation(connection: Connection) -> int:
     """The next generation, already written."""
-    connection.execute(update(LibraryRow).values(generation=LibraryRow.generation + 1))
-    generation = int(connection.execute(select(LibraryRow.generation)).scalar_one())
+    raised = update(LibraryRow).values(generation=LibraryRow.generation + 1).returning(LibraryRow.generation)
+    generation = int(connection.execute(raised).scalar_one())
     connection.execute(insert(Commit).values(generation=generation, mark=secrets.randbits(63)))
     return generation
 

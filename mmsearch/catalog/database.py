@@ -50,6 +50,8 @@ _UNWRITABLE = "unwritable"
 
 SEEN = "seen"
 """In `info` of a connection: what was read in its present snapshot and will be asked for again."""
+COMMIT_ROWS = "commit rows"
+"""In that: the rows of `commits.CURRENT_COMMIT`, where an engine answered it as the snapshot began."""
 
 KEPT = 16
 """Reading connections that stay open while nobody uses them."""
@@ -173,13 +175,13 @@ class Readers:
             connection = None
             try:
                 connection = self._taken()
-                connection.info[SEEN] = {}
                 yield connection
                 del connection.info[SEEN]
+                # Nothing was written. After a rollback psycopg forgets the statements that it has prepared.
                 if connection.in_transaction():
-                    connection.rollback()
+                    connection.commit()
                 else:
-                    raw_connection(connection).rollback()
+                    raw_connection(connection).commit()
             except BaseException as error:
                 if connection is not None:
                     with suppress(SQLAlchemyError):
@@ -218,6 +220,7 @@ class Readers:
         while self._idle:
             with suppress(IndexError):  # another thread took it
                 connection = self._idle.pop()
+                connection.info[SEEN] = {}
                 try:
                     self._dialect.begin_snapshot(connection)
                     return connection
@@ -227,6 +230,7 @@ class Readers:
         connection = self._engine.connect().execution_options(begun=True)
         try:
             self._dialect.ready(connection, writes=False)
+            connection.info[SEEN] = {}
             self._dialect.begin_snapshot(connection)
         except BaseException:
             connection.close()

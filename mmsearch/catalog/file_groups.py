@@ -76,17 +76,25 @@ def _members_of(modalities: tuple[Modality, ...] | None, filter: Filter | None) 
             ItemRow.bundle, ItemRow.id, ItemRow.content_id, ItemRow.path, Content.modality,
             type_coerce(Content.meta, Text), asked.label("wanted"),
         )
+        .select_from(_SHARED)
+        .join(ItemRow, ItemRow.bundle == _SHARED.c.bundle)
         .join(Content, Content.id == ItemRow.content_id)
-        .where(ItemRow.status == "present", ItemRow.bundle.in_(_SHARED))
+        .where(ItemRow.status == "present")
         .order_by(ItemRow.path)
     )  # fmt: skip
 
 
 _found, _near = aliased(ItemRow), aliased(ItemRow)
 
-_SHARED = select(_found.bundle).where(
-    _found.id.in_(number_list("ids")),
-    exists().where(_near.bundle == _found.bundle, _near.id != _found.id, _near.status == "present"),
+# Joined, not `in_`: of how many rows that leaves PostgreSQL has no idea, and reads all contents.
+_SHARED = (
+    select(_found.bundle)
+    .where(
+        _found.id.in_(number_list("ids")),
+        exists().where(_near.bundle == _found.bundle, _near.id != _found.id, _near.status == "present"),
+    )
+    .distinct()
+    .subquery("shared")
 )
 
 

@@ -15,7 +15,18 @@ from mmsearch.catalog.database import raw_connection
 from mmsearch.errors import LibraryLocked
 
 ATTEMPTS = 5
-"""Claims of a file until it is left alone: it may have killed every worker that had it."""
+"""Claims in which a file is decoded. Who claims it once more calls it a failure: it may have killed every worker that
+had it."""
+
+
+class QueueState(NamedTuple):
+    """What a library's queue holds."""
+
+    waiting: int
+    """Files that nobody has claimed, or whose worker died."""
+    claimed: int
+    workers: int
+    """Who have claimed them."""
 
 
 class QueuedFile(NamedTuple):
@@ -35,6 +46,8 @@ class ClaimedFile(NamedTuple):
 
     id: int
     file: QueuedFile
+    attempts: int = 1
+    """Claims of it, this one included."""
 
 
 class Claim(NamedTuple):
@@ -49,12 +62,14 @@ class Claim(NamedTuple):
 
 
 def add_jobs(connection: Connection, files: Sequence[QueuedFile]) -> int:
-    """Queue files; one that waits already is what it is now. Returns how many are queued."""
+    """Queue files; one that waits already is what it is now, and stays claimed if it is what it was. Returns how many
+    are new or other than they were."""
     statement = (
         "INSERT INTO jobs (path, root, size, mtime_ns, sha256, kind) "
         "SELECT * FROM unnest(%s::bytea[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::text[]) "
         "ON CONFLICT (sha256(path)) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, "
-        "sha256 = excluded.sha256, kind = excluded.kind, attempts = 0, token = NULL, lease = NULL"
+        "sha256 = excluded.sha256, kind = excluded.kind, attempts = 0, token = NULL, lease = NULL "
+        "WHERE (jobs.size, jobs.mtime_ns) <> (excluded.size, excluded.mtime_ns)"
     )
     columns = [list(column) for column in zip(*files, strict=True)]
     return int(raw_connection(connection).execute(statement, columns).rowcount) if files else 0
@@ -64,13 +79,13 @@ def claim_jobs(connection: Connection, token: int, limit: int, lease_s: float) -
     """Claim the next files that nobody has, for so many seconds; nobody waits for anybody."""
     rows = raw_connection(connection).execute(
         "UPDATE jobs SET token = %s, lease = clock_timestamp() + make_interval(secs => %s), attempts = attempts + 1 "
-        "WHERE id IN (SELECT id FROM jobs WHERE (lease IS NULL OR lease < clock_timestamp()) AND attempts < %s "
+        "WHERE id IN (SELECT id FROM jobs WHERE lease IS NULL OR lease < clock_timestamp() "
         "ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED) "
-        "RETURNING id, path, root, size, mtime_ns, sha256, kind",
-        (token, lease_s, ATTEMPTS, limit),
+        "RETURNING id, path, root, size, mtime_ns, sha256, kind, attempts",
+        (token, lease_s, limit),
         binary=True,
     )
-    return sorted(ClaimedFile(row[0], QueuedFile(*row[1:])) for row in rows)
+    return sorted(ClaimedFile(row[0], QueuedFile(*row[1:-1]), row[-1]) for row in rows)
 
 
 def finish_jobs(connection: Connection, token: int, ids: Collection[int], lease_s: float) -> None:
@@ -82,15 +97,33 @@ def finish_jobs(connection: Connection, token: int, ids: Collection[int], lease_
         raise LibraryLocked(
             "another worker has claimed these files meanwhile", hint="give a worker fewer files at once, or more time"
         )
-    more = "UPDATE jobs SET lease = clock_timestamp() + make_interval(secs => %s) WHERE token = %s"
+    more = f"UPDATE jobs SET lease = clock_timestamp() + make_interval(secs => %s) WHERE {_HELD}"
     raw.execute(more, (lease_s, token))
 
 
 def return_jobs(connection: Connection, token: int) -> None:
     """Let others claim what is left of a claim."""
     raw_connection(connection).execute(
-        "UPDATE jobs SET token = NULL, lease = NULL, attempts = attempts - 1 WHERE token = %s", (token,)
+        f"UPDATE jobs SET token = NULL, lease = NULL, attempts = attempts - 1 WHERE {_HELD}", (token,)
     )
+
+
+_HELD = "lease IS NOT NULL AND token = %s"
+"""Of a claim. Leases have an index, in which claimed files are few however many wait."""
+
+
+def queue_state(connection: Connection) -> QueueState:
+    """What the queue holds now."""
+    row: Any = (
+        raw_connection(connection)
+        .execute(
+            "SELECT count(*) FILTER (WHERE free), count(*) FILTER (WHERE NOT free), "
+            "count(DISTINCT token) FILTER (WHERE NOT free) "
+            "FROM (SELECT token, lease IS NULL OR lease < clock_timestamp() AS free FROM jobs) AS known"
+        )
+        .fetchone()
+    )
+    return QueueState(*map(int, row))
 
 
 RETRIED = frozenset(("40001", "40P01"))

@@ -18,7 +18,7 @@ class Statement:
     """A statement with named parameters. Rows hold what SQLite stores: JSON is text."""
 
     def __init__(self, statement: Any) -> None:
-        self._statement = statement
+        self.statement = statement
         self._compiled: dict[str, Compiled] = {}
         """By the name of a dialect."""
 
@@ -26,12 +26,12 @@ class Statement:
         dialect = dialect_of(connection)
         # Not at import: most commands ask none of these.
         if (compiled := self._compiled.get(dialect.name)) is None:
-            compiled = self._compiled[dialect.name] = dialect.compiled(self._statement)
+            compiled = self._compiled[dialect.name] = dialect.compiled(self.statement)
         return dialect.rows(connection, compiled.sql, {**compiled.fixed, **asked})
 
     def compiled(self, connection: Connection) -> Compiled:
         """As a connection's engine takes it."""
-        return dialect_of(connection).compiled(self._statement)
+        return dialect_of(connection).compiled(self.statement)
 
 
 def number_list(name: str) -> TextClause:

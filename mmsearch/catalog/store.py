@@ -166,6 +166,13 @@ class Catalog:
         with writing(self._engine) as connection:
             return function(connection, *args, **kwargs)
 
+    def write_beside_others(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """As `write`, while workers commit what they took in: for functions that lock what they change row by row."""
+        with writing(self._engine, together=True) as connection:
+            return function(connection, *args, **kwargs)
+
     # Spaces
 
     def add_space(
@@ -254,9 +261,10 @@ class Catalog:
         for tries_left in reversed(range(COMMIT_TRIES)):
             try:
                 with writing(self._engine, together=True) as connection:
+                    # The generation's row comes last: from then until the commit everybody else waits.
+                    finish_jobs(connection, claim.token, claim.ids, claim.lease_s)
                     lock_contents(connection, [content.sha256 for content in batch.contents])
                     generation = apply_batch_beside_others(connection, batch, space_id, self.version)
-                    finish_jobs(connection, claim.token, claim.ids, claim.lease_s)
                 return generation
             except LibraryLocked as error:
                 if not tries_left or error.__cause__ is None or not is_retried(error.__cause__):

@@ -31,6 +31,8 @@ class Store(Protocol):
     """What may be removed at any time."""
     longest_path: int
     """Bytes of a path that the catalog takes."""
+    has_queue: bool
+    """Whether many machines share the catalog, and take in what one of them has queued."""
 
     def recover(self) -> None:
         """Bring to its end what somebody was killed at."""
@@ -68,6 +70,7 @@ class FileStore:
         self.folder = self.cache = folder
         self.name = os.fspath(folder)
         self.longest_path = sys.maxsize
+        self.has_queue = False
         self._path = folder / FILE_NAME
 
     def recover(self) -> None:

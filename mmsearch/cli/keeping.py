@@ -8,7 +8,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from mmsearch.core import vault
+from mmsearch.core import machine, vault
 from mmsearch.warm.address import LOCK, SUPPORTED, library_named, made_folder, name_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def is_wanted(warm: str, arguments: list[str]) -> bool:
     if warm == "on":
         return True
     terminal = any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    return terminal and not os.environ.get("CI") and _memory_bytes() >= ENOUGH_BYTES
+    return terminal and not os.environ.get("CI") and machine.memory_bytes() >= ENOUGH_BYTES
 
 
 def start(base: str, library: Path) -> "Popen[bytes]":
@@ -94,14 +94,3 @@ def _started_lately(base: str) -> bool:
         return 0 <= time() - os.stat(base + LOCK).st_mtime < AGAIN_S
     except OSError:
         return False
-
-
-def _memory_bytes() -> float:
-    """Of the machine, or of the container that this is."""
-    try:
-        machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
-        return 0.0
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-        return min(machine, float(file.read()))
-    return machine

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmsearch.cli import output
+from mmsearch.core.pace import Pace, seconds_left
 
 if TYPE_CHECKING:
     from mmsearch.types import OnProgress, Progress
@@ -23,6 +24,9 @@ ENOUGH = 10
 STAGES = {"scan": "looking for files", "load": "loading the model", "wait": "waiting for an idle machine"}
 """What is said of a stage that moves no count."""
 
+WORKING = {"publish": "writing the index", "extract": "looking for words"}
+"""What is said of one that moves a count, but for the job itself."""
+
 
 @contextmanager
 def progress(quiet: bool, doing: str = "ingest") -> Iterator["OnProgress | None"]:
@@ -34,21 +38,6 @@ def progress(quiet: bool, doing: str = "ingest") -> Iterator["OnProgress | None"
             yield callback
     else:
         yield _Lines()
-
-
-class _Rate:
-    """Files a second, without the time in which no file could be done."""
-
-    def __init__(self) -> None:
-        self._worked = 0.0
-        self._last = monotonic()
-
-    def of(self, now: "Progress") -> float:
-        at = monotonic()
-        if now.stage not in STAGES:
-            self._worked += at - self._last
-        self._last = at
-        return now.files_done / max(self._worked, 1e-6)
 
 
 @contextmanager
@@ -65,11 +54,11 @@ def _bar(doing: str) -> Iterator["OnProgress"]:
     with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         output.guard()  # what is printed meanwhile comes above the bar, by a stream of rich's
         task = bar.add_task(STAGES["scan"], total=None, rate="", left="", failed="")
-        rate = _Rate()
+        pace = Pace()
 
         def show(now: "Progress") -> None:
-            speed = rate.of(now)
-            said = STAGES.get(now.stage) or ("writing the index" if now.stage == "publish" else doing)
+            speed = pace.of(now)
+            said = STAGES.get(now.stage) or WORKING.get(now.stage, doing)
             moves = bool(now.files_done) and now.stage not in STAGES
             bar.update(
                 task,
@@ -88,13 +77,13 @@ class _Lines:
     """A line when a model is loaded, one now and then, and the last one when all is done."""
 
     def __init__(self) -> None:
-        self._rate = _Rate()
+        self._pace = Pace()
         self._last = monotonic()
         self._told = set[str]()
         self._counted: int | None = None
 
     def __call__(self, now: "Progress") -> None:
-        speed = self._rate.of(now)
+        speed = self._pace.of(now)
         if now.stage in ("load", "wait"):
             if now.stage not in self._told:
                 self._told.add(now.stage)
@@ -108,14 +97,15 @@ class _Lines:
         failed = f", {now.failed} failed" if now.failed else ""
         left = _left(now, speed) if now.files_done < now.files_total else ""
         left = left and f", {left}"
-        click.echo(f"{now.files_done}/{now.files_total} files, {speed:.1f} files/s{left}{failed}", err=True)
+        doing = f"{WORKING['extract']}: " if now.stage == "extract" else ""
+        click.echo(f"{doing}{now.files_done}/{now.files_total} files, {speed:.1f} files/s{left}{failed}", err=True)
 
 
 def _left(now: "Progress", speed: float) -> str:
     """Nothing before `ENOUGH` files are done: what the first ones took says little of the others."""
     if now.files_done < ENOUGH:
         return ""
-    seconds = round((now.files_total - now.files_done) / max(speed, 1e-6))
+    seconds = round(seconds_left(now, speed) or 0)
     if seconds < 90:
         return f"{seconds} s left"
     return f"{seconds // 60} min left" if seconds < 5400 else f"{seconds // 3600} h {seconds // 60 % 60} min left"

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from mmsearch.cli.ingest import print_report, stoppable
 from mmsearch.cli.options import json_option, library_option, manners_options, open_for_work, open_library
 from mmsearch.cli.progress import progress
 from mmsearch.cli.summary import IngestSummary, told_options
+
+if TYPE_CHECKING:
+    from mmsearch import QueueStatus
 
 
 @click.command()
@@ -42,8 +46,17 @@ def status(library: Path | None, as_json: bool) -> None:
             show.line(f"model    {model.name} lacks {lacks}: mmsearch model add {model.name}")
     if found.newer:
         show.line(f"model    a newer version of {found.space} is here: {found.newer}")
+    if found.queue is not None:
+        show.line(f"queue    {_queue(found.queue)}")
     if run := found.last_run:
         show.line(f"last     {run.state}, started {run.started_at[:19]} UTC")
+
+
+def _queue(found: "QueueStatus") -> str:
+    claimed = f"{found.claimed:,} claimed by {show.counted(found.workers, 'worker')}"
+    if not found.claimed and found.waiting:
+        claimed = "no worker has claimed any: mmsearch worker"
+    return f"{show.counted(found.waiting, 'file')} waiting, {claimed}" if found.waiting or found.claimed else "empty"
 
 
 @click.command()

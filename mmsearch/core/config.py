@@ -162,7 +162,8 @@ class Settings:
     """Device that models compute on; auto takes a GPU if there is one. Of several, cuda:0+cuda:1, an ingest uses all, a
     process for each, and everything else the first."""
     precision: Precision = "auto"
-    """Number format that models compute in; auto is fp32 on a CPU and fp16 on a GPU."""
+    """Number format that models compute in; auto is fp16 on a GPU and fp32 on a CPU, or bf16 where a trial there shows
+    that a large model gains by it."""
     models: str = ""
     """Folder of prepared models; if empty, `models` in your data folder. No argument: a process has one."""
     index: str = "auto"

@@ -37,7 +37,8 @@ def check_names(device: str, precision: str) -> None:
 
 
 def resolve(device: str, precision: str) -> "tuple[torch.device, torch.dtype]":
-    """The device and the dtype to run in: auto is cuda, else mps, else cpu; fp16 on a GPU, fp32 on a CPU.
+    """The device and the dtype to run in: auto is cuda, else mps, else cpu; fp16 on a GPU, fp32 on a CPU
+    (towers may choose bf16 there: `encoders.half`).
 
     Raises: InvalidInput if this machine hasn't got the device.
     """

@@ -111,8 +111,12 @@ class LazyEncoder(ABC, Generic[Model]):
         torch_runs()
         with self._lock:
             if self._model is None:
-                self._model = self._placed(*resolve(self.device, self.precision))
+                self._model = self._placed(*self._numbers())
             return self._model
+
+    def _numbers(self) -> "tuple[torch.device, torch.dtype]":
+        """Where it runs, in which kind of numbers. Raises: InvalidInput if the device isn't there."""
+        return resolve(self.device, self.precision)
 
     def _placed(self, device: "torch.device", dtype: "torch.dtype") -> Model:
         """The model on a device, or else on the CPU. The caller holds the lock."""

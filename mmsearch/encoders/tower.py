@@ -1,17 +1,21 @@
 """What the towers of a checkpoint share, whichever library its module is from."""
 
+import logging
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from time import process_time
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from mmsearch.encoders.device import out_of_memory
+from mmsearch.encoders import half
+from mmsearch.encoders.device import check_torch, halving, out_of_memory
 from mmsearch.encoders.explaining import Box
-from mmsearch.encoders.lazy import LazyEncoder
+from mmsearch.encoders.half import HalfTrial
+from mmsearch.encoders.lazy import CPU, LazyEncoder
 from mmsearch.encoders.pixels import Pixels
-from mmsearch.errors import InvalidInput, WeightsError
-from mmsearch.types import EncoderSpec, Modality, Prepared, Segment
+from mmsearch.errors import EncodeError, InvalidInput, WeightsError
+from mmsearch.types import EncoderSpec, Modality, Prepared, Segment, Vectors
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +31,8 @@ class Checkpointed(Protocol):
 
 
 Checkpoint = TypeVar("Checkpoint", bound=Checkpointed)
+
+_log = logging.getLogger(__name__)
 
 
 class Loaded(NamedTuple):
@@ -60,6 +66,7 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
         super().__init__(device, precision)
         self.checkpoint = checkpoint
         self._spec: EncoderSpec | None = None
+        self._half_trial: HalfTrial | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.checkpoint, self.device, self.precision)
@@ -82,6 +89,52 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
     def try_out(self) -> None:
         """Load the weights and put something through them. Raises: WeightsError."""
         self._loaded()
+
+    def encode(self, batch: Sequence[Prepared], *, query: bool = False) -> Vectors:
+        """As `LazyEncoder.encode`. The first segments decide whether later ones are embedded in bfloat16."""
+        if query or not batch or self.precision != "auto":
+            return super().encode(batch, query=query)
+        check_torch()
+        self._loaded()
+        trial, begun = self._half_trial, process_time()
+        vectors = super().encode(batch)
+        if trial is not None:
+            with self._lock:
+                enough = trial.add(batch, vectors, process_time() - begun)
+            if enough:
+                self._decide(trial)
+        return vectors
+
+    def _numbers(self) -> "tuple[torch.device, torch.dtype]":
+        import torch
+
+        device, dtype = super()._numbers()
+        if self.precision == "auto" and half.multiplies_bfloat16(device):
+            known = half.verdict(self.spec)
+            self._half_trial = half.HalfTrial() if known is None else None
+            return device, torch.bfloat16 if known else dtype
+        return device, dtype
+
+    def _decide(self, trial: HalfTrial) -> None:
+        """Embed the inputs of a trial once more, in bfloat16, and go on with what is better."""
+        import torch
+
+        with self._lock:
+            if self._half_trial is not trial:  # another thread was here
+                return
+            # One at a time, since both may not fit into memory.
+            self._half_trial = self._model = None
+            pays = False
+            try:
+                model = self._load(torch.device(CPU), torch.bfloat16)
+                begun = process_time()
+                vectors = halving(lambda part: self._forward(model, part), trial.inputs)
+                pays = trial.pays(vectors, process_time() - begun)
+                self._model = model if pays else None
+            except (WeightsError, EncodeError, RuntimeError) as error:
+                _log.info("%s doesn't run in bfloat16: %s", self.spec.name, type(error).__name__)
+            half.remember(self.spec, pays)
+            _log.info("%s computes in %s on this machine", self.spec.name, "bfloat16" if pays else "float32")
 
     @abstractmethod
     def _build(self) -> "torch.nn.Module":
@@ -110,7 +163,10 @@ class Tower(LazyEncoder[Loaded], Generic[Checkpoint]):
 
         from mmsearch.encoders.packed import packs
 
-        module = placed(self._build(), device, dtype).to(memory_format=torch.channels_last)
+        module = self._build()
+        if sum(one.numel() for one in module.parameters()) < half.LEAST_PARAMETERS:
+            self._half_trial = None
+        module = placed(module, device, dtype).to(memory_format=torch.channels_last)
         loaded = Loaded(self._packed(module) if packs(device, dtype) else module, device, dtype)
         try:
             width = self._forward(loaded, [self._trial()]).shape[1]

@@ -185,7 +185,7 @@ class Extraction:
     def _tell(self, path: Path | None) -> None:
         if self._on_progress is not None:
             done = self.tally.files + self.tally.skipped.total()
-            stage = "work" if path is not None else "done"
+            stage = "extract" if path is not None else "done"
             total = max(self._total, done) if path is not None else done
             self._on_progress(Progress(stage, done, total, len(self.tally.problems), path))
 

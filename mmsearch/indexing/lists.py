@@ -13,11 +13,13 @@ import numpy as np
 from mmsearch.catalog import ListKey, Snapshot
 from mmsearch.catalog.commits import Outdated, current_commit
 from mmsearch.catalog.embeddings import vectors_by_id
-from mmsearch.catalog.lists import list_segments
+from mmsearch.catalog.lists import list_keys, list_segments
 from mmsearch.core.atomic import told
 from mmsearch.core.filters.ast import Filter
+from mmsearch.core.machine import memory_bytes
 from mmsearch.errors import IndexDamaged
 from mmsearch.indexing.loaded_index import (
+    LAYERED,
     REPLAY_LIMIT,
     IndexSnapshot,
     LoadedIndex,
@@ -37,6 +39,7 @@ from mmsearch.vectors import (
     publish_index,
     publish_sealed,
     quarantine,
+    remove_file,
 )
 from mmsearch.vectors.presets import IndexPreset
 from mmsearch.vectors.rank import exact_scores
@@ -172,7 +175,7 @@ class Lists(OpenLists):
         if loaded.ann is None:
             # Nothing there, or no good, or not wanted any more.
             with told(self.ann_path(key)):
-                quarantine(self.ann_path(key)) if loaded.damaged else self.ann_path(key).unlink(missing_ok=True)
+                quarantine(self.ann_path(key)) if loaded.damaged else remove_file(self.ann_path(key))
         loaded.published_generation, loaded.unpublished_changes, loaded.damaged = loaded.generation, 0, False
 
     # ANN indexes
@@ -201,40 +204,88 @@ class Lists(OpenLists):
             "search_effort": ann.facts.search_effort, "target": ann.facts.target, "recall": ann.facts.recall,
         }  # fmt: skip
 
-    def find_outgrown(self, refused: Callable[[ListKey, IndexPreset, int], bool]) -> dict[ListKey, IndexPreset]:
-        """The lists whose ANN index should be built, or built anew, and which preset suits them; `refused` says whether
-        it was built in vain, for this list, of about this size."""
+    def find_outgrown(
+        self, refused: Callable[[ListKey, IndexPreset, int], bool], *, improve: bool = False
+    ) -> dict[ListKey, IndexPreset]:
+        """The lists whose ANN index should be built, or built anew, and which preset suits them.
+
+        Args:
+            refused: Says whether it was built in vain, for this list, of about this size.
+            improve: Build the graph, too, where it became "auto"'s choice and another index serves well.
+        """
         found = {}
         for key in self.finish_reloads():
             layers = self._loaded[key].layers
             if layers is None:
                 continue
-            serving = presets.preset_named(presets.FLAT) if layers.ann is None else layers.ann.preset
-            preset = presets.suited_preset(len(layers), self.kind, serving.name)
+            serving, preset = self._serving(key), self.suited_preset(key)
             if preset != serving and refused(key, preset, len(layers)):
                 preset = serving
             changed = layers.changed_since_build
             outgrown = changed > np.clip((len(layers) - changed) // 10, *REBUILD_AFTER)
-            if preset != serving or (outgrown and not preset.exact):
+            if self.kind == presets.AUTO and not serving.exact and not preset.exact:
+                # Whoever takes in a file does not wait for a large list to be built in another way, and two machines
+                # that share a library don't build in turn what suits each.
+                is_due = outgrown or (improve and preset != serving and preset.name == presets.GRAPH)
+            else:
+                is_due = preset != serving or (outgrown and not preset.exact)
+            if is_due:
                 found[key] = preset
         return found
+
+    def suited_preset(self, key: ListKey, kind: str | None = None) -> IndexPreset:
+        """The preset for a list as it is now; `kind` in the place of the setting."""
+        return self._suited_preset(key, len(self._loaded[key].index), self._serving(key), kind or self.kind)
+
+    def _suited_preset(self, key: ListKey, size: int, serving: IndexPreset, kind: str) -> IndexPreset:
+        return presets.suited_preset(size, kind, serving.name, graph_fits=self._graph_fits(key, size))
+
+    def find_unread(self, least: int) -> dict[ListKey, IndexPreset]:
+        """The lists of so many segments at least that are neither in memory nor in a file, as a bulk load leaves them,
+        and which preset suits them."""
+        if self._backend != LAYERED:
+            return {}
+        with self._catalog.latest() as snapshot:
+            unread = [
+                key
+                for key in list_keys(snapshot, self._space.name)
+                if key not in self._loaded and not self.path(key).exists() and not self.ann_path(key).exists()
+            ]
+            sizes = {key: len(list_segments(snapshot, key)) for key in unread}
+        flat = presets.preset_named(presets.FLAT)
+        suited = {key: self._suited_preset(key, size, flat, self.kind) for key, size in sizes.items() if size >= least}
+        return {key: preset for key, preset in suited.items() if not preset.exact}
+
+    def _serving(self, key: ListKey) -> IndexPreset:
+        ann = self._loaded[key].ann
+        return presets.preset_named(presets.FLAT) if ann is None else ann.preset
+
+    def _graph_fits(self, key: ListKey, size: int) -> bool:
+        """Whether a graph of a list of so many vectors has room beside those that there are of other lists."""
+        if self.in_memory or self._gpu is not None:
+            return False  # each process would have its own, or the GPU none
+        others = [one.ann for other, one in self._loaded.items() if other != key and one.ann is not None]
+        vectors = size + sum(len(ann) for ann in others if ann.preset.name == presets.GRAPH)
+        each = presets.preset_named(presets.GRAPH).bytes_per_vector(self._space.dim)
+        return vectors * each <= presets.MEMORY_SHARE * memory_bytes()
 
     def publish_ann(self, key: ListKey, ann: "AnnIndex", generation: int, commit_id: int) -> None:
         """Publish an ANN index of some past generation and search with it from now on. One caller at a time, for all
         processes; searches go on meanwhile."""
         path, stamp = self.ann_path(key), self._stamp(key, generation, commit_id, kind=ANN_SUFFIX)
         publish_sealed(ann, path, stamp) if self.in_memory else publish_index(ann, path, stamp)
-        serving = self._loaded[key].ann
+        loaded = self._loaded.get(key)
+        serving = None if loaded is None else loaded.ann
         if serving is None or serving.facts.token != ann.facts.token:
             # What has changed since another ANN index, or without one: it would never be read again.
             with told(self.path(key)):
-                self.path(key).unlink(missing_ok=True)
+                remove_file(self.path(key))
         self._replace(key, self._ann_only(ann, generation, commit_id, file_identity(path)))
 
     def remove_ann(self, key: ListKey) -> None:
         """Search a list without an ANN index from now on, and without its file."""
         with told(self.ann_path(key)):
-            self.ann_path(key).unlink(missing_ok=True)
+            remove_file(self.ann_path(key))
         self._replace(key, self._empty())
 
     def drop_forgetful(self) -> None:

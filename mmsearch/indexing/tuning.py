@@ -7,9 +7,8 @@ replayed when the new ANN index takes over.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,42 +16,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mmsearch.calibration import neutral
-from mmsearch.catalog import Catalog, ListKey, Snapshot, SpaceRecord
+from mmsearch.catalog import Catalog, ListKey, SpaceRecord
 from mmsearch.catalog.commits import current_commit
-from mmsearch.catalog.embeddings import vectors_by_id
 from mmsearch.catalog.lists import list_segments
 from mmsearch.core import sealed
 from mmsearch.core.atomic import make_folder
 from mmsearch.errors import LibraryError, LibraryLocked
 from mmsearch.indexing.lists import Lists
-from mmsearch.types import Ids, Modality, Selection, Space, Vectors
-from mmsearch.vectors.presets import AUTO, PRESETS, IndexPreset, cells
+from mmsearch.indexing.trials import Trials
+from mmsearch.types import Modality, Space
+from mmsearch.vectors.presets import AUTO, GRAPH, PRESETS, IndexPreset, cells, suited_preset
 
 if TYPE_CHECKING:
     from mmsearch.vectors.ann import AnnIndex
 
 LOCK_NAME = "build.lock"
-NEAREST = 10
-"""Neighbours over which recall is measured."""
-
-OWN_QUERIES = 128
-"""Vectors of a list that stand for queries of their modality."""
-
-FILTER_SHARES = (0.3, 0.1, 0.03)
-"""Shares of a list that filters leave, for which recall is measured."""
-
-FILTER_QUERIES = 48
-"""Of each modality, for that."""
-
 MAX_GONE = 0.2
 """Up to this share of a list's size may have gone from an ANN index that is extended: they are carried along."""
 
-CHUNK = 8192
-"""Vectors read from the catalog at once."""
+LONG = 100_000
+"""Up to so many vectors of a list that nobody has read are read into memory first, and indexed then."""
 
-TIE_TOLERANCE = 1e-6
-"""Two scores that differ by less are the same neighbour as good."""
+EASY_EFFORT = 128
+"""Where a graph reaches its target with a search effort of so much, nothing is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +57,15 @@ class BuildResult:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
-    """Queries of one modality with their true answers among some vectors."""
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An ANN index that was built and tuned, and the commit it is of."""
 
-    queries: Vectors
-    own_ids: Ids
-    """(q,), the segment that a query was taken from, which is no answer; -1 for those from outside."""
-    thresholds: Vectors
-    """(q,), the score of the tenth nearest."""
-    relevant: int
-    """How many true answers a query has."""
+    ann: "AnnIndex"
+    generation: int
+    commit_id: int
+    start: float
+    """When that was begun."""
 
 
 class IndexTuner:
@@ -93,6 +77,7 @@ class IndexTuner:
         self._space = space
         self._record = record
         self._target = target
+        self._trials = Trials(catalog, space, record)
 
     @contextmanager
     def build_lock(self) -> Iterator[None]:
@@ -110,10 +95,11 @@ class IndexTuner:
         finally:
             lock.release()
 
-    def build_outgrown(self) -> list[BuildResult]:
-        """Build what should be built, unless somebody else is at it; a list that has shrunk loses its ANN index."""
+    def build_outgrown(self, *, improve: bool = False) -> list[BuildResult]:
+        """Build what should be built, unless somebody else is at it; a list that has shrunk loses its ANN index.
+        `improve`: as `Lists.find_outgrown` has it."""
         made: list[BuildResult] = []
-        due = self._lists.find_outgrown(self._was_refused)
+        due = self._lists.find_outgrown(self._was_refused, improve=improve)
         if not due:
             return made
         try:
@@ -127,9 +113,20 @@ class IndexTuner:
             return made
         return made
 
+    def build_unread(self) -> list[BuildResult]:
+        """Build the ANN indexes of long lists that are in no memory and in no file yet, from the catalog a chunk at a
+        time: until they have one, to search them takes all of their vectors into memory."""
+        made: list[BuildResult] = []
+        if not (unread := self._lists.find_unread(LONG)):
+            return made
+        with suppress(LibraryLocked), self.build_lock():
+            for key, preset in unread.items():
+                made.extend(self._build_anew(key, preset))
+        return made
+
     def has_work(self) -> bool:
-        """Whether something should be built, and nobody is at it. Raises: LibraryReadOnly."""
-        if not self._lists.find_outgrown(self._was_refused):
+        """Whether something should be built or improved, and nobody is at it. Raises: LibraryReadOnly."""
+        if not self._lists.find_outgrown(self._was_refused, improve=True):
             return False
         try:
             with self.build_lock():
@@ -138,16 +135,45 @@ class IndexTuner:
             return False
 
     def _build_until_published(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
-        """Build until one is published: what was asked for, or, where nobody asked, what takes more bytes after it."""
         found = self._lists.ann_index(key)
         if found is not None and found[0].preset == preset and (extended := self.extend(key)) is not None:
             yield extended
-            return
-        for one in (preset, *(larger_presets(preset) if self._lists.kind == AUTO else ())):
+        else:
+            yield from self._build_anew(key, preset)
+
+    def _build_anew(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
+        if self._lists.kind == AUTO:
+            yield from self.build_best(key, preset)
+        else:
+            yield self.build(key, preset)
+
+    def build_best(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
+        """Build until one is published where nobody asked for a preset: the one that suits, or, where that misses the
+        target, what takes more bytes. Where a graph has to try hard, cells are built too, and the faster one serves.
+        The caller holds `build_lock`. Gives what was published, and what missed the target."""
+        if preset.name == GRAPH:
+            graph = self._make(key, preset)
+            preset = suited_preset(len(graph.ann))
+            if self._reached(graph.ann.facts.recall):
+                yield self._faster(key, graph, preset)
+                return
+            yield self._publish(key, graph)
+        for one in (preset, *larger_presets(preset)):
             result = self.build(key, one)
             yield result
             if result.published:
                 break
+
+    def _faster(self, key: ListKey, graph: _Made, other: IndexPreset) -> BuildResult:
+        """Publish a graph, or the other preset where that answers sooner."""
+        if graph.ann.facts.search_effort <= EASY_EFFORT:
+            return self._publish(key, graph)
+        if not other.exact:
+            rival = self._make(key, other)
+            if not self._reached(rival.ann.facts.recall) or self._trials.is_faster(key, graph.ann, rival.ann):
+                return self._publish(key, graph)
+        self._record_refusal(key, graph.ann.preset, len(graph.ann), published=False)
+        return self.build(key, other) if other.exact else self._publish(key, rival)
 
     def tune(self, key: ListKey) -> BuildResult | None:
         """Give a list's ANN index the least search effort that reaches the target; the caller holds `build_lock`.
@@ -182,7 +208,7 @@ class IndexTuner:
             or fresh[0] <= ann.ids[-1]
         ):
             return None
-        made = extended_ann(ann, self._chunks(fresh), gone)
+        made = extended_ann(ann, self._trials.chunks(fresh), gone)
         tuned = self._tune(key, made, made.preset.search_efforts)
         published = self._reached(tuned.facts.recall)
         if published:
@@ -191,26 +217,34 @@ class IndexTuner:
 
     def build(self, key: ListKey, preset: IndexPreset) -> BuildResult:
         """Build a list's ANN index and publish it, unless it misses the target; the caller holds `build_lock`."""
+        if not preset.exact:
+            return self._publish(key, self._make(key, preset))
         start = perf_counter()
-        if preset.exact:
-            self._lists.remove_ann(key)
-            size = self._lists.sizes()[key]
-            return BuildResult(key, preset.name, size, None, self._target, {}, True, perf_counter() - start)
+        self._lists.remove_ann(key)
+        size = self._lists.sizes()[key]
+        return BuildResult(key, preset.name, size, None, self._target, {}, True, perf_counter() - start)
+
+    def _make(self, key: ListKey, preset: IndexPreset) -> _Made:
+        """Build and tune a list's ANN index beside what serves."""
+        start = perf_counter()
         from mmsearch.vectors.ann import build_ann, sample_size
 
         with self._catalog.reading() as snapshot:
             generation, _, commit_id = current_commit(snapshot)
             ids = list_segments(snapshot, key)
         some = np.unique(np.linspace(0, len(ids) - 1, sample_size(preset, len(ids))).astype(np.int64))
-        sample = np.concatenate([rows for _, rows in self._chunks(ids[some])])
-        made = build_ann(preset, sample, len(ids), self._chunks(ids), self._target)
+        sample = np.concatenate([rows for _, rows in self._trials.chunks(ids[some])])
+        made = build_ann(preset, sample, len(ids), self._trials.chunks(ids), self._target)
         del sample
-        tuned = self._tune(key, made, preset.search_efforts)
-        published = self._reached(tuned.facts.recall)
+        return _Made(self._tune(key, made, preset.search_efforts), generation, commit_id, start)
+
+    def _publish(self, key: ListKey, made: _Made) -> BuildResult:
+        """Search with it from now on, unless it misses the target."""
+        published = self._reached(made.ann.facts.recall)
         if published:
-            self._lists.publish_ann(key, tuned, generation, commit_id)
-        self._record_refusal(key, preset, len(ids), published)
-        return self._result(key, tuned, published, start)
+            self._lists.publish_ann(key, made.ann, made.generation, made.commit_id)
+        self._record_refusal(key, made.ann.preset, len(made.ann), published)
+        return self._result(key, made.ann, published, made.start)
 
     def _result(self, key: ListKey, ann: "AnnIndex", published: bool, start: float) -> BuildResult:
         facts, seconds = ann.facts, perf_counter() - start
@@ -245,98 +279,24 @@ class IndexTuner:
     def _tune(self, key: ListKey, ann: "AnnIndex", candidates: Sequence[int]) -> "AnnIndex":
         """The ANN index with the least search effort that reaches the target with queries of every modality, or the
         greatest."""
-        trials = self._trials(key, np.setdiff1d(ann.ids, ann.absent))
+        trials = self._trials.trials(key, np.setdiff1d(ann.ids, ann.absent))
         limit = ann.max_search_effort
         search_efforts = [candidate for candidate in candidates if candidate <= limit] or [limit]
         low, high = 0, len(search_efforts) - 1
         measured: dict[int, Mapping[Modality, float]] = {}
         while low < high:
             middle = (low + high) // 2
-            measured[middle] = self._measure_recall(ann.with_facts(search_effort=search_efforts[middle]), trials)
+            measured[middle] = self._trials.recall(ann.with_facts(search_effort=search_efforts[middle]), trials)
             if self._reached(measured[middle]):
                 high = middle
             else:
                 low = middle + 1
-        recall = measured.get(low) or self._measure_recall(ann.with_facts(search_effort=search_efforts[low]), trials)
+        recall = measured.get(low) or self._trials.recall(ann.with_facts(search_effort=search_efforts[low]), trials)
         tuned = ann.with_facts(search_effort=search_efforts[low], recall=recall, target=self._target, filtered={})
-        return tuned.with_facts(filtered=self._recall_by_share(key, tuned))
-
-    def _recall_by_share(self, key: ListKey, ann: "AnnIndex") -> dict[str, float]:
-        """Share of the list that a filter leaves -> recall under it: where that misses the target, searches compare all
-        that matches."""
-        ids, made = np.setdiff1d(ann.ids, ann.absent), dict[str, float]()
-        chance = np.random.default_rng(0).random(len(ids))
-        for share in FILTER_SHARES:
-            left = ids[chance < share]
-            recall = self._measure_recall(ann, self._trials(key, left, FILTER_QUERIES), Selection(left))
-            made[str(share)] = min(recall.values(), default=1.0)
-        return made
+        return tuned.with_facts(filtered=self._trials.recall_by_share(key, tuned))
 
     def _reached(self, recall: Mapping[Modality, float]) -> bool:
         return min(recall.values(), default=1.0) >= self._target
-
-    def _measure_recall(
-        self, ann: "AnnIndex", trials: Mapping[Modality, _Trial], selection: Selection | None = None
-    ) -> dict[Modality, float]:
-        from mmsearch.vectors.layered import LayeredIndex
-
-        index = LayeredIndex(self._space.dim, ann)
-        made: dict[Modality, float] = {}
-        for modality, trial in trials.items():
-            with self._catalog.reading() as snapshot:
-                fetch = partial(self._fetch_or_zeros, snapshot)
-                found = index.search(trial.queries, NEAREST + 1, selection=selection, fetch=fetch)
-            near = found.scores >= trial.thresholds[:, np.newaxis] - TIE_TOLERANCE
-            good = near & (found.ids != trial.own_ids[:, np.newaxis])
-            made[modality] = float(np.minimum(good.sum(axis=1), trial.relevant).mean() / trial.relevant)
-        return made
-
-    def _fetch_or_zeros(self, snapshot: Snapshot, ids: Ids) -> Vectors:
-        """What has gone since the trial was made is as far away as can be."""
-        rows = np.zeros((len(ids), self._space.dim), np.float32)
-        found, vectors = vectors_by_id(snapshot, self._record.id, self._space.dim, ids)
-        rows[np.searchsorted(ids, found)] = vectors
-        return rows
-
-    def _trials(self, key: ListKey, ids: Ids, count: int | None = None) -> dict[Modality, _Trial]:
-        """Neutral queries of every modality, and vectors of the list itself for its own, `count` of each at most; exact
-        answers for all, among the segments with these ids."""
-        asked = {
-            modality: (rows[:count], np.full(len(rows[:count]), -1))
-            for modality, rows in neutral.neutral_vectors(self._space).items()
-        }
-        some = np.unique(np.linspace(0, len(ids) - 1, min(count or OWN_QUERIES, len(ids))).astype(np.int64))
-        for own_ids, rows in self._chunks(ids[some]):
-            asked[key.segment] = rows, own_ids
-        relevant = min(NEAREST, len(ids) - 1)
-        if relevant < 1:
-            return {}
-        queries = np.concatenate([rows for rows, _ in asked.values()])
-        all_own = np.concatenate([own_ids for _, own_ids in asked.values()])
-        thresholds = self._score_thresholds(queries, all_own, ids, relevant)
-        ends = np.cumsum([len(rows) for rows, _ in asked.values()])
-        parts = np.split(thresholds, ends[:-1])
-        return {
-            modality: _Trial(rows, own_ids, bar, relevant)
-            for (modality, (rows, own_ids)), bar in zip(asked.items(), parts, strict=True)
-        }
-
-    def _score_thresholds(self, queries: Vectors, own_ids: Ids, ids: Ids, count: int) -> Vectors:
-        """(q,), the score of the `count`-th nearest of each query but for its own segment, from the whole catalog."""
-        best = np.full((len(queries), count), -np.inf, np.float32)
-        for part, rows in self._chunks(ids):
-            scores = queries @ rows.T  # (q, chunk)
-            scores[part[np.newaxis] == own_ids[:, np.newaxis]] = -np.inf
-            best = np.partition(np.concatenate([best, scores], axis=1), -count, axis=1)[:, -count:]
-        return np.asarray(best.min(axis=1))
-
-    def _chunks(self, ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
-        """Those segments that are still there, and their vectors: each chunk as of its own moment, so that no snapshot
-        is held for long."""
-        for start in range(0, len(ids), CHUNK):
-            with self._catalog.reading() as snapshot:
-                found = vectors_by_id(snapshot, self._record.id, self._space.dim, ids[start : start + CHUNK])
-            yield found
 
 
 def larger_presets(preset: IndexPreset) -> list[IndexPreset]:

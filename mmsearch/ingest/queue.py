@@ -9,9 +9,9 @@ from pathlib import Path
 from time import monotonic
 
 from mmsearch.catalog import Batch
-from mmsearch.catalog.jobs import Claim, ClaimedFile, QueuedFile, add_jobs, claim_jobs, return_jobs
+from mmsearch.catalog.jobs import ATTEMPTS, Claim, ClaimedFile, QueuedFile, add_jobs, claim_jobs, return_jobs
 from mmsearch.core.file_times import size_and_time
-from mmsearch.errors import InvalidInput, LibraryLocked, MediaError, Transient, Unreadable
+from mmsearch.errors import DecoderCrashed, InvalidInput, LibraryLocked, MediaError, Transient, Unreadable
 from mmsearch.ingest.plan import FileStep, Planner
 from mmsearch.ingest.run import Ingest
 from mmsearch.media.events import DecodeJob
@@ -91,6 +91,8 @@ class ClaimedIngest(Ingest):
             file = one.file
             given = (file.path, file.root, file.size, file.mtime_ns, file.sha256, file.kind)
             try:
+                if one.attempts > ATTEMPTS:
+                    raise DecoderCrashed(f"{ATTEMPTS} workers claimed it, and ended before they had taken it in")
                 source = self._checked(file)
             except MediaError as error:
                 yield FileStep("fail", *given, error=error)
@@ -135,7 +137,7 @@ def work_off(
     while not cancel.is_set():
         run, token = make(), secrets.randbits(62)
         catalog = run._catalog
-        files = catalog.write(claim_jobs, token, worker.claim, worker.lease_s)
+        files = catalog.write_beside_others(claim_jobs, token, worker.claim, worker.lease_s)
         if not files:
             if busy:
                 settle()
@@ -150,7 +152,7 @@ def work_off(
         except LibraryLocked as error:
             run.report.warnings.append(error.message)
         finally:
-            catalog.write(return_jobs, token)
+            catalog.write_beside_others(return_jobs, token)
         yield run
     if busy:
         settle()

@@ -172,6 +172,7 @@ def import_folder(
         _, base = context.base()
         contents = _take_contents(context, base, folder, manifest)
         items, known, other = _take_items(context, base, folder, relocate)
+        context.builder().build_unread()
         context.calibrate(space, record)
         context.indexes(record).publish()
     taken = export_models.take_spaces(context, folder, manifest.spaces, added)

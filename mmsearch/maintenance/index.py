@@ -122,15 +122,17 @@ class LibraryIndex:
             recall: Fraction of the ten nearest to find, in (0, 1]; by default the setting `recall`.
 
         Returns:
-            One result for each list: its recall, and whether the index is in use.
+            One result for each index that was built: its recall, and whether it is in use.
 
         Raises: InvalidInput, UnknownName, LibraryLocked.
         """
         tuner, indexes = self._tuner(recall), self._context.indexes()
-        sizes = indexes.sizes()
-        chosen = preset or indexes.kind
+        keys, chosen, made = indexes.refresh(), preset or indexes.kind, list[BuildResult]()
         with tuner.build_lock():
-            return [_made_known(tuner.build(key, presets.suited_preset(size, chosen))) for key, size in sizes.items()]
+            for key in keys:
+                suited = indexes.suited_preset(key, chosen)
+                made += tuner.build_best(key, suited) if chosen == presets.AUTO else [tuner.build(key, suited)]
+        return [_made_known(one) for one in made]
 
     def start_background_indexing(self, on_built: Callable[[Sequence[IndexBuild]], None] | None = None) -> None:
         """Build indexes in another process whenever a list has outgrown its index, until the library is closed.
@@ -220,6 +222,6 @@ def build_outgrown(folder: str, settings: str, trusted: str, key: str | None = N
     vault.take_over(Path(folder), key)
     context = LibraryContext(Path(folder), Settings(**json.loads(settings)), trusted=json.loads(trusted))
     try:
-        return [asdict(_made_known(one)) for one in context.builder().build_outgrown()]
+        return [asdict(_made_known(one)) for one in context.builder().build_outgrown(improve=True)]
     finally:
         context.close()

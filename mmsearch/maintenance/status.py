@@ -9,6 +9,7 @@ from mmsearch.catalog.contents import counts_by_modality
 from mmsearch.catalog.embeddings import count_missing_embeddings, vector_counts
 from mmsearch.catalog.failures import failure_counts
 from mmsearch.catalog.file_groups import count_groups
+from mmsearch.catalog.jobs import queue_state
 from mmsearch.catalog.runs import latest_run
 from mmsearch.catalog.spaces import active_space, all_spaces, base_space
 from mmsearch.catalog.unsupported import unsupported_counts
@@ -64,6 +65,18 @@ class IngestRun:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """Files that an ingest has found and workers take in."""
+
+    waiting: int
+    """Files that no worker has claimed, or whose worker died."""
+    claimed: int
+    """Files that workers are taking in."""
+    workers: int
+    """Workers that have claimed files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a library holds."""
 
@@ -87,6 +100,8 @@ class Status:
     models: tuple[ModelStatus, ...]
     newer: str | None
     """The command that leads to a newer version of the model in use; None if there is none."""
+    queue: QueueStatus | None = None
+    """What waits for workers; None where there is no queue, because the library is a folder."""
 
 
 def library_status(context: LibraryContext) -> Status:
@@ -102,12 +117,13 @@ def library_status(context: LibraryContext) -> Status:
         generation = current_commit(snapshot).generation
         run = latest_run(snapshot)
         last_run = None if run is None else IngestRun(**asdict(run))
+        queue = QueueStatus(*queue_state(snapshot)) if context.store.has_queue else None
     return Status(
         context.path, name, record.dim if record else 0, record.fingerprint if record else "", generation, counts,
         bundles, failures, not_embedded,
         context.store.size(), _size(context.store.cache, f"{INDEX_FOLDER}/*/*"),
         _size(context.path, f"{originals.FOLDER_NAME}/*/*"), last_run, library_models(catalog),
-        newer_version(catalog),
+        newer_version(catalog), queue,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from mmsearch.types import Modality, SourceFile, Windowing
 
 LETTERS = 6.0
 """Characters of a word and what parts it from the next, about."""
+LEAST_OF_PASSAGE = 0.2
+"""What a passage of one word costs, as a share of a whole one, about."""
 LOOKED_AT: Mapping[Modality, int] = {"audio": 48, "video": 48, "text": 12}
 """Files of a kind of which a folder's are told: the headers of sounds and videos, the passages of documents."""
 
@@ -39,13 +41,17 @@ class Holdings:
     """Words of a passage as they were counted; 0 where that isn't known."""
 
     def passages_of(self, words: int, overlap: int) -> float:
-        """How many passages of so many words there are, about, if neighbours share `overlap` of them."""
-        if not self.texts or words in (0, self.passage_words):
+        """How many whole passages of so many words there would be, about, if neighbours share `overlap` of them. A
+        short note is a part of one."""
+        if not self.texts or not words:
             return self.passages
-        mean = self.letters / LETTERS / self.texts
-        if mean <= words:
-            return self.texts
-        return self.texts * ((mean - overlap) / max(1, words - overlap) + 0.5)
+        written = self.letters / LETTERS
+        count: float = self.passages
+        if words != self.passage_words:
+            mean = written / self.texts
+            count = self.texts * (1 if mean <= words else (mean - overlap) / max(1, words - overlap) + 0.5)
+        embedded = written + max(0.0, count - self.texts) * overlap
+        return min(count, max(embedded / words, LEAST_OF_PASSAGE * count))
 
 
 def folder_holdings(catalog: Catalog | None, roots: Sequence[Path], settings: Settings) -> Holdings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.context.resources import DEFAULT_SPACE
+from mmsearch.core.machine import memory_bytes
 from mmsearch.encoders.presets import MODEL_PRESETS, ModelPreset
 from mmsearch.errors import WeightsError
 from mmsearch.models.cost import measure_cost
@@ -40,12 +41,8 @@ class Machine:
 
 def this_machine() -> Machine:
     """By what the system tells; whether torch can use the GPU shows when it does."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        memory = None
     apple = sys.platform == "darwin" and os.uname().machine == "arm64"
-    return Machine(memory if memory and memory > 0 else None, apple or Path("/dev/nvidia0").exists())
+    return Machine(memory_bytes() or None, apple or Path("/dev/nvidia0").exists())
 
 
 def recommended(machine: Machine, *, commercial: bool = True) -> ModelPreset:

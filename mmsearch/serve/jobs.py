@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from typing import Any, Literal, TypeAlias
 
 from mmsearch import Library
 from mmsearch.core import forks
+from mmsearch.core.pace import IDLE, Pace, seconds_left
 from mmsearch.errors import TooManyRequests, UnknownName
 from mmsearch.serve.job_process import as_opened
+from mmsearch.types import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -152,13 +153,13 @@ class Jobs:
         ended: dict[str, Any] = {}
         try:
             process = self._started(asked)
-            begun = time.monotonic()
+            pace = Pace()
             with process:
                 assert process.stdout is not None
                 for line in process.stdout:
                     message = json.loads(line)
                     if "progress" in message:
-                        self._progressed(job, message["progress"], time.monotonic() - begun)
+                        self._progressed(job, Progress(**message["progress"]), pace)
                     else:
                         ended = message
         except (OSError, ValueError) as error:
@@ -182,12 +183,12 @@ class Jobs:
                 self._end_input()
         return process
 
-    def _progressed(self, job: Job, now: Mapping[str, Any], seconds: float) -> None:
+    def _progressed(self, job: Job, now: Progress, pace: Pace) -> None:
+        speed = pace.of(now)
+        left = None if now.stage in IDLE else seconds_left(now, speed)
         with self._changed:
-            job.stage, job.done, job.total = now["stage"], now["files_done"], now["files_total"]
-            job.failed = now["failed"]
-            left = job.total - job.done
-            job.seconds_left = round(seconds / job.done * left, 1) if job.done and job.stage == "work" else None
+            job.stage, job.done, job.total, job.failed = now.stage, now.files_done, now.files_total, now.failed
+            job.seconds_left = None if left is None else round(left, 1)
             self._tell()
 
     def _ended(self, job: Job, message: Mapping[str, Any]) -> None:

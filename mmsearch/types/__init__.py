@@ -389,10 +389,10 @@ class Progress:
     """Where an ingest stands; handed to `on_progress`."""
 
     stage: str
-    """"scan", "load" (a model), "work", "wait" (for an idle machine), "publish", and at last "done"."""
+    """"scan", "load" (a model), "work", "extract" (words), "wait" (till all is idle), "publish", at last "done"."""
     files_done: int
     files_total: int
-    """Estimated until every file is planned; at the end it is `files_done`."""
+    """Estimated until every file is planned; at the end it is `files_done`. "extract" counts its own files."""
     failed: int
     path: Path | None = None
 

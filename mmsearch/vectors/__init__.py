@@ -28,6 +28,7 @@ from mmsearch.vectors.file import (
     read_index,
     read_index_as,
     read_sealed,
+    remove_file,
 )
 from mmsearch.vectors.lock import ReadWriteLock
 
@@ -43,4 +44,5 @@ __all__ = [
     "read_index",
     "read_index_as",
     "read_sealed",
+    "remove_file",
 ]

@@ -263,7 +263,8 @@ def selector(places: Places, count: int) -> Any:
 
 def sample_size(preset: IndexPreset, count: int) -> int:
     """How many of so many vectors an ANN index is trained on."""
-    return min(count, max(MIN_TRAINING_VECTORS, TRAINING_VECTORS_PER_CELL * presets.cells(count)))
+    in_cells = presets.cells(count) if preset.search_parameter == "nprobe" else 0
+    return min(count, max(MIN_TRAINING_VECTORS, TRAINING_VECTORS_PER_CELL * in_cells))
 
 
 def build_ann(

@@ -76,6 +76,8 @@ class FaissFlatIndex:
         self._gpu: Gpu | None = None
         self._plain: PlainRows | None = PlainRows(dim)
         """None: all is in FAISS."""
+        self._beyond: int | None = 0
+        """Every id is less; None: nobody has looked."""
         self._index: Any = None
         self._flat: Any = None
         self._changed()
@@ -117,8 +119,13 @@ class FaissFlatIndex:
         """Insert; a known id is replaced. Raises: InvalidInput, and then nothing is changed."""
         vectors = checked_vectors(vectors, self._dim)
         ids = checked_ids(ids, len(vectors))
-        # FAISS itself would keep both rows of an id.
-        self._remove_known(ids)
+        if self._beyond is None:
+            self._beyond = int(self._ids().max(initial=-1)) + 1
+        # FAISS itself would keep both rows of an id. What is read from a catalog comes by ascending ids: nothing to
+        # look for, where each chunk of a long list would cost a sort of all that came before.
+        if ids.min(initial=self._beyond) < self._beyond:
+            self._remove_known(ids)
+        self._beyond = max(self._beyond, int(ids.max(initial=-1)) + 1)
         if len(self) + len(ids) > SMALL:
             self._leave_plain()
         if self._plain is None:
@@ -169,7 +176,7 @@ class FaissFlatIndex:
         """The same from an open file, which is then at the end of it. Raises: IndexDamaged."""
         index = cls(dim)
         if (plain := PlainRows.read(file, dim)) is not None:
-            index._plain = plain
+            index._plain, index._beyond = plain, None
             return index
         try:
             read = faiss.read_index(faiss.PyCallbackIOReader(file.read))
@@ -179,6 +186,7 @@ class FaissFlatIndex:
         if not isinstance(flat, faiss.IndexFlatIP) or read.d != dim:
             raise IndexDamaged(f"{path} holds {type(read).__name__} of dimension {read.d}, not a flat one of {dim}")
         index._set_index(read)
+        index._beyond = None
         return index
 
     def _remove_known(self, ids: Ids) -> int:

@@ -26,6 +26,7 @@ from mmsearch.core.atomic import replacing
 from mmsearch.core.json_text import parse_json
 from mmsearch.errors import IndexDamaged, LibraryError
 from mmsearch.types import VectorIndex
+from mmsearch.vectors import found_whole
 
 MAGIC = b"MMSINDEX"
 FORMAT = 1
@@ -107,6 +108,9 @@ def publish_index(index: Publishable, path: Path, stamp: Stamp) -> None:
             file.write(text + len(text).to_bytes(_LENGTH, "little"))
             file.flush()
             file.write(_digest(file, file.tell()) + MAGIC)
+    # Of which the digest was just written: whoever comes first need not read it all.
+    with suppress(OSError):
+        found_whole.note(path, path.stat())
 
 
 def _described(index: Publishable | Sealable, stamp: Stamp) -> bytes:
@@ -162,7 +166,7 @@ def read_index_as(load: Callable[[Path, int], Read], path: Path, stamp: Stamp, d
     Raises: IndexDamaged if the file is missing, incomplete, altered or foreign.
     """
     for _ in range(5):
-        footer = _footer(path, verify=True)
+        footer = _whole_footer(path)
         found, count = _matching(path, footer, stamp, dim)
         index = load(path, dim)
         # A writer may have published between the check and the load: then check what was loaded.
@@ -190,6 +194,7 @@ def quarantine(path: Path) -> Path | None:
     """
     earlier = dict(_quarantined(path))
     target = path.with_name(f"{path.name}.damaged-{max(earlier, default=0) + 1}")
+    found_whole.forget(path)
     try:
         path.rename(target)
     except FileNotFoundError:
@@ -199,6 +204,12 @@ def quarantine(path: Path) -> Path | None:
         with suppress(OSError):
             earlier[number].unlink()
     return target
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file that was published, if it is there. Raises: OSError."""
+    path.unlink(missing_ok=True)
+    found_whole.forget(path)
 
 
 def _quarantined(path: Path) -> Iterator[tuple[int, Path]]:
@@ -220,6 +231,19 @@ def _matching(path: Path, text: bytes, wanted: Stamp, dim: int) -> tuple[Stamp, 
         if footer.get(name) != value:
             raise IndexDamaged(f"{path} is of another {name}: {footer.get(name)!r}, not {value!r}")
     return replace(wanted, generation=generation, commit_id=commit_id), count
+
+
+def _whole_footer(path: Path) -> bytes:
+    """The footer of a file that is whole, or was when it was last looked through. Raises: IndexDamaged."""
+    if found_whole.is_noted(path):
+        return _footer(path, verify=False)
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise IndexDamaged(f"{path} can't be read: {error}") from error
+    footer = _footer(path, verify=True)
+    found_whole.note(path, found)
+    return footer
 
 
 def _footer(path: Path, *, verify: bool) -> bytes:

@@ -14,6 +14,13 @@ AUTO = "auto"
 
 FLAT = "flat"
 
+GRAPH = "hnsw"
+"""The fastest, and what takes the most memory: `auto` takes it where it fits."""
+
+MEMORY_SHARE = 0.25
+"""Of a machine's memory, what all graphs of a library may take that `auto` chose. A graph is walked from place to
+place, so all of it has to stay in memory to be fast."""
+
 SMALLEST = 1000
 """Below so many vectors a list has no ANN index, whatever is asked for: there is nothing to gain."""
 
@@ -52,7 +59,7 @@ class IndexPreset:
     mapped: bool = True
     """Whether its codes can be searched where they lie in the file; fast scan wants them in memory."""
     from_size: int | None = None
-    """Vectors from which on `auto` chooses it; None: it is only chosen by name."""
+    """Vectors from which on `auto` can choose it; None: it is only chosen by name."""
 
     @property
     def exact(self) -> bool:
@@ -97,7 +104,14 @@ PRESETS = (
     ),
     IndexPreset("ivf-rabitq", "cells, 1 bit a dimension", "IVF{cells},RaBitQ", "nprobe", _PROBES, 190, 1, 24),
     IndexPreset(
-        "hnsw", "a graph over whole vectors", "HNSW32,Flat", "efSearch", _BEAMS, more_bytes=276, scan=_FEW_OF_GRAPH
+        GRAPH,
+        "a graph over whole vectors",
+        "HNSW32,Flat",
+        "efSearch",
+        _BEAMS,
+        more_bytes=276,
+        scan=_FEW_OF_GRAPH,
+        from_size=10_000,
     ),
     IndexPreset("hnsw-sq8", "a graph, 8 bits a dimension", "HNSW32,SQ8", "efSearch", _BEAMS, 16, 8, 276, _FEW_OF_GRAPH),
 )
@@ -114,15 +128,19 @@ def preset_named(name: str) -> IndexPreset:
     raise UnknownName(f"no index preset named {name!r}", hint=f"known: {AUTO}, {known}")
 
 
-def suited_preset(size: int, kind: str = AUTO, serving: str = FLAT) -> IndexPreset:
-    """The one for a list of so many vectors that has `serving` now, where `kind` is asked for: "auto" or a name."""
+def suited_preset(size: int, kind: str = AUTO, serving: str = FLAT, *, graph_fits: bool = False) -> IndexPreset:
+    """The one for a list of so many vectors that has `serving` now, where `kind` is asked for: "auto" or a name.
+
+    Args:
+        graph_fits: Whether "auto" may take the graph.
+    """
     if kind != AUTO:
         named = preset_named(kind)
         return named if size >= SMALLEST else preset_named(FLAT)
-    automatic = [preset for preset in PRESETS if preset.from_size is not None]
-    best = max((one for one in automatic if size >= (one.from_size or 0)), key=lambda one: one.from_size or 0)
+    automatic = [one for one in PRESETS if one.from_size is not None and (graph_fits or one.name != GRAPH)]
+    large_enough = [one for one in automatic if size >= (one.from_size or 0)]
     for preset in automatic:
         # A list whose size goes up and down around a limit would be built again and again.
-        if preset.name == serving and (best.from_size or 0) < (preset.from_size or 0) <= size / SHRUNK:
+        if preset.name == serving and size < (preset.from_size or 0) <= size / SHRUNK:
             return preset
-    return best
+    return max(large_enough, key=lambda one: (one.name == GRAPH, one.from_size))

@@ -90,7 +90,7 @@ class Faiss(System):
 class Mmsearch(System):
     """The index with its catalog, as a library has it: ids of segments and their exact scores."""
 
-    about = "index and catalog, what `library.search` asks of them; preset by size"
+    about = "index and catalog, what `library.search` asks of them; preset by size and memory (`auto`)"
     preset: ClassVar[str] = "auto"
     chosen: int | None = None
     """The effort that the product serves with; None: it compares everything."""
@@ -139,6 +139,11 @@ class Graph(Mmsearch):
             library._context.builder().build_outgrown()
 
 
+class Cells(Graph):
+    about = "the preset ivf-sq8"
+    preset = "ivf-sq8"
+
+
 class Search(Mmsearch):
     """`library.search` as a user calls it, but for the encoder: near-duplicates folded, bundles, confidence, paths."""
 
@@ -165,7 +170,7 @@ class Usearch(System):
     def open(self) -> None:
         from usearch.index import Index
 
-        self.index = Index.restore(str(self.folder / "index"))
+        self.index: Any = Index.restore(str(self.folder / "index"))
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         if self.index.expansion_search != effort:
@@ -226,7 +231,7 @@ class Lance(System):
     def open(self) -> None:
         import lancedb
 
-        self.table = lancedb.connect(self.folder).open_table("t")
+        self.table: Any = lancedb.connect(self.folder).open_table("t")
 
     def search(self, query: Vectors, effort: int, below: int | None) -> Places:
         asked = self.table.search(query).distance_type("cosine").limit(K).nprobes(effort).refine_factor(10)
@@ -300,8 +305,9 @@ class SqliteScan(Sqlite):
 
 
 SYSTEMS: dict[str, Callable[[Corpus, Path], System]] = {
-    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "library.search": Search, "usearch": Usearch,
-    "hnswlib": Hnswlib, "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
+    "faiss": Faiss, "mmsearch": Mmsearch, "mmsearch hnsw": Graph, "mmsearch ivf-sq8": Cells, "library.search": Search,
+    "usearch": Usearch, "hnswlib": Hnswlib,
+    "lancedb": Lance, "sqlite-vec": SqliteVec, "sqlite": SqliteScan,
 }  # fmt: skip
 
 SHARES = {"library.search": "mmsearch"}

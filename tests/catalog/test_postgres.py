@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,23 @@ from alembic.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import create_engine, literal, select, text
+from sqlalchemy import Connection, create_engine, literal, select, text
 
 import mmsearch
 from mmsearch.catalog import Batch, Catalog, NewContent, Placement
 from mmsearch.catalog.constructs import glob
-from mmsearch.catalog.jobs import Claim, QueuedFile, add_jobs, claim_jobs
+from mmsearch.catalog.jobs import (
+    ATTEMPTS,
+    Claim,
+    QueuedFile,
+    add_jobs,
+    claim_jobs,
+    lock_contents,
+    queue_state,
+    return_jobs,
+)
 from mmsearch.catalog.moving import copy_into, is_unfinished
+from mmsearch.catalog.postgres import connections
 from mmsearch.catalog.postgres.errors import translate
 from mmsearch.catalog.postgres.store import PostgresStore
 from mmsearch.catalog.tables import Base, modelled
@@ -30,10 +41,12 @@ from mmsearch.catalog.words import search_words
 from mmsearch.core.paths import default_library
 from mmsearch.core.server_address import checked_address
 from mmsearch.errors import InvalidInput, LibraryError, LibraryLocked, LibraryNotFound
+from mmsearch.ingest.queue import ClaimedIngest, WorkerOptions, work_off
+from mmsearch.ingest.run import IngestOptions
 from mmsearch.library import Library
 from mmsearch.types import Span
 from tests import tiny
-from tests.postgres_server import PostgresServer, queue_state
+from tests.postgres_server import PostgresServer
 
 SPACE = ("tiny", "tests.tiny:space", tiny.DIM, "f" * 64)
 
@@ -183,6 +196,74 @@ def test_workers_take_in_what_was_queued(open_there: Callable[..., Library], fol
     assert (again.queued, again.unchanged, again.failed_before) == (0, 3, 1)
 
 
+@pytest.mark.slow
+def test_a_file_that_every_worker_died_of_is_a_failure_that_can_be_tried_again(
+    open_there: Callable[..., Library], folder: Path
+) -> None:
+    save_image(folder / "deadly.png", "red")
+    one = open_there()
+    assert one.ingest(folder, queue=True).queued == 1
+    catalog = one._context.catalog()
+    for token in range(ATTEMPTS):
+        assert one.status().queue == mmsearch.QueueStatus(waiting=1, claimed=0, workers=0)
+        catalog.write(claim_jobs, token, 10, 0.0)  # and dies
+    save_image(folder / "harmless.png", "blue")
+    assert one.ingest(folder, queue=True).queued == 2  # by a timer, say: it forgets nothing
+    assert one.work(until_empty=True) == 2
+    assert [(known.path.name, known.failure, known.reason) for known in one.failures()] == [
+        ("deadly.png", "crashed", "5 workers claimed it, and ended before they had taken it in")
+    ]
+    assert (one.status().queue, one.status().failures) == (mmsearch.QueueStatus(0, 0, 0), {"crashed": 1})
+    again = one.ingest(folder, queue=True)
+    assert (again.queued, again.failed_before) == (0, 1)
+    assert one.retry().new == 1  # as anybody may who knows what ended the workers
+    assert {hit.path.name for hit in one.search("red")} == {"deadly.png", "harmless.png"}
+
+
+@pytest.mark.slow
+def test_the_shell_says_what_waits_for_workers(
+    open_there: Callable[..., Library], folder: Path, address: str, run: Callable[..., Any]
+) -> None:
+    for number in range(3):
+        save_image(folder / f"{number}.png", (200, number, 0))
+    one = open_there()
+    one.ingest(folder, queue=True)
+
+    def told() -> str:
+        said = run("status", "--library", address)
+        assert said.returncode == 0, said.stderr
+        return str(next(line for line in said.stdout.decode().splitlines() if line.startswith("queue")))
+
+    assert told() == "queue    3 files waiting, no worker has claimed any: mmsearch worker"
+    one._context.catalog().write(claim_jobs, 7, 2, 60.0)
+    assert told() == "queue    1 file waiting, 2 claimed by 1 worker"
+    one._context.catalog().write(return_jobs, 7)
+    one.work(until_empty=True)
+    assert told() == "queue    empty"
+
+
+@pytest.mark.slow
+def test_a_worker_waits_for_no_commit_of_another(
+    open_there: Callable[..., Library], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(folder / "red.png", "red")
+    one = open_there()
+    one.ingest(folder, queue=True)
+    monkeypatch.setattr(connections, "LOCK_S", 1)  # who waited would be refused
+    context = one._context
+
+    def make() -> ClaimedIngest:
+        return ClaimedIngest(context.catalog(), *context.base(), context.decoding(), IngestOptions(), context.derived)
+
+    def another(connection: Connection) -> list[int]:
+        lock_contents(connection, ["f" * 64])  # it is in the middle of its commit
+        runs = work_off(make, WorkerOptions(until_empty=True), threading.Event(), lambda: None)
+        return [each.report.new for each in runs]
+
+    assert context.catalog().write_beside_others(another) == [1]
+    assert context.catalog().read(queue_state) == (0, 0, 0)
+
+
 def queued(name: str) -> QueuedFile:
     return QueuedFile(os.fsencode(f"/r/{name}"), b"/r", 1, 1, name * 16, "new")
 
@@ -191,14 +272,26 @@ def test_who_comes_too_late_is_refused_and_nothing_of_it_stays(catalog: Catalog)
     catalog.write(add_jobs, [queued("aaaa")])
     (first,) = catalog.write(claim_jobs, 1, 10, 0.0)
     (second,) = catalog.write(claim_jobs, 2, 10, 60.0)
-    assert first == second
+    assert (second.id, second.attempts) == (first.id, 2)
     batch = Batch(contents=[content("a" * 64)], placements=[placed("a" * 64, "/r/aaaa")])
     with pytest.raises(LibraryLocked, match="another worker"):
         catalog.commit_claimed(batch, 1, Claim(1, (first.id,), 60.0))
-    assert catalog.read(queue_state) == (0, 1, 0)
+    assert catalog.read(queue_state) == (0, 1, 1)
     assert catalog.read(search_words, "a" * 64, 5) == []
     generation = catalog.commit_claimed(batch, 1, Claim(2, (second.id,), 60.0))
     assert generation == 1 and catalog.read(queue_state) == (0, 0, 0)
+
+
+def test_queueing_a_file_again_leaves_it_to_who_has_claimed_it(catalog: Catalog) -> None:
+    files = [queued("aaaa"), queued("bbbb")]
+    assert catalog.write(add_jobs, files) == 2
+    claimed = catalog.write(claim_jobs, 1, 10, 60.0)
+    assert catalog.write(add_jobs, [files[0], files[1]._replace(mtime_ns=2)]) == 1
+    assert catalog.read(queue_state) == (1, 1, 1)  # what has changed is for anybody
+    batch = Batch(contents=[content("a" * 64)], placements=[placed("a" * 64, "/r/aaaa")])
+    assert catalog.commit_claimed(batch, 1, Claim(1, (claimed[0].id,), 60.0)) == 1
+    (changed,) = catalog.write(claim_jobs, 2, 10, 60.0)
+    assert (changed.file.mtime_ns, changed.attempts) == (2, 1)
 
 
 def test_nobody_has_the_same_file_twice_and_equal_contents_meet(catalog: Catalog) -> None:

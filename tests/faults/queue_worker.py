@@ -20,7 +20,7 @@ LEASE_S = 2.0
 def main(address: str) -> None:
     with closing(Catalog.open(default_library(address), "1")) as catalog:
         token = secrets.randbits(62)
-        while claimed := catalog.write(claim_jobs, token, 4, LEASE_S):
+        while claimed := catalog.write_beside_others(claim_jobs, token, 4, LEASE_S):
             batch = Batch()
             for one in claimed:
                 # Every second file holds what the one before it holds.

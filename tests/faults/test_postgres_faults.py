@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from mmsearch.catalog import Catalog
-from mmsearch.catalog.jobs import QueuedFile, add_jobs
+from mmsearch.catalog.jobs import QueuedFile, add_jobs, queue_state
 from mmsearch.core.paths import default_library
 from mmsearch.errors import LibraryError
 from tests import tiny
-from tests.postgres_server import PostgresServer, queue_state, start_server
+from tests.postgres_server import PostgresServer, start_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.extras]
 

@@ -282,7 +282,7 @@ def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library
 
     thread = Thread(target=read)
     thread.start()
-    taken = builder._chunks
+    taken = builder._trials.chunks
 
     def slowly(ids: Ids) -> Iterator[tuple[Ids, Vectors]]:
         if len(ids) == SIZE and len(catalog.read(all_spaces)) and catalog.read(current_commit).generation == 1:
@@ -291,7 +291,7 @@ def test_searches_and_commits_go_on_during_a_build(opened: Callable[..., Library
             catalog.commit(batch(SIZE, SIZE + 300), space.id)
         yield from taken(ids)
 
-    builder._chunks = slowly  # type: ignore[method-assign]
+    builder._trials.chunks = slowly  # type: ignore[method-assign]
     before = searched[0]
     assert builder.build_outgrown()[0].published
     done.set()

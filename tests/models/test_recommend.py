@@ -1,6 +1,7 @@
 """Which model suits a machine, and what one costs on this."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,15 @@ def test_short_sounds_and_short_videos_cost_what_is_embedded_of_them() -> None:
 
 def test_documents_cost_a_model_the_passages_that_it_cuts_them_into() -> None:
     held = Holdings(passages=30, letters=10 * 6 * 390, texts=10, passage_words=180)  # ten notes of 390 words
-    assert ModelCost("x", passage=2.0, passage_words=180, passage_overlap=40).of(held) == 60.0
+    assert ModelCost("x", passage=2.0, passage_words=180, passage_overlap=40).of(held) == pytest.approx(
+        2 * (3900 + 20 * 40) / 180
+    )
     short = ModelCost("x", passage=2.0, passage_words=42, passage_overlap=8)
-    assert short.of(held) == pytest.approx(2 * 10 * ((390 - 8) / 34 + 0.5))
-    assert short.of(Holdings(passages=10, letters=10 * 6 * 30, texts=10, passage_words=180)) == 20.0
+    count = 10 * ((390 - 8) / 34 + 0.5)
+    assert short.of(held) == pytest.approx(2 * (3900 + (count - 10) * 8) / 42)
+    notes = Holdings(passages=10, letters=10 * 6 * 30, texts=10, passage_words=180)  # of 30 words
+    assert short.of(notes) == pytest.approx(20 * 30 / 42)
+    assert short.of(replace(notes, letters=10 * 6)) == pytest.approx(20 * 0.2)  # of one
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def query() -> Query:
 def asked(library: Library, k: int, where: str | None = None, *, warm: bool = True) -> list[str]:
     """The statements of one search, by default of one that was made before."""
     library.search(query(), k, filter=where if warm else None)
-    return [one for one in traced(library, k, where) if not one.startswith(("BEGIN", "ROLLBACK"))]
+    return [one for one in traced(library, k, where) if not one.startswith(("BEGIN", "COMMIT"))]
 
 
 def traced(library: Library, k: int, where: str | None = None) -> list[str]:

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from time import time
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from mmsearch import vectors
 from mmsearch.core.atomic import appearing
 from mmsearch.errors import IndexDamaged, LibraryError, UnknownName
 from mmsearch.types import VectorIndex
-from mmsearch.vectors import Stamp, publish_index, quarantine, read_index
+from mmsearch.vectors import Stamp, check_file, publish_index, quarantine, read_index, remove_file
+from mmsearch.vectors import file as index_file
 from mmsearch.vectors.file import MAGIC, QUARANTINED
 
 STAMP = Stamp(library="5f0c", part="starter/image", backend="faiss", generation=12)
@@ -239,3 +243,71 @@ def test_a_folder_is_made_complete_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="can't write"), appearing(folder) as temporary:
         (temporary / "a").write_text("other")
     assert [path.name for path in tmp_path.iterdir()] == ["made"] and (folder / "a").read_text() == "whole"
+
+
+@pytest.fixture
+def digests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths that digests were made of; every file is a large one."""
+    made = []
+
+    def told(file: BinaryIO, length: int) -> bytes:
+        made.append(length)
+        return digest(file, length)
+
+    digest = index_file._digest
+    monkeypatch.setattr(index_file, "_digest", told)
+    monkeypatch.setattr("mmsearch.vectors.found_whole.LARGE", 1)
+    return made
+
+
+def test_a_large_file_is_looked_through_once_and_not_by_every_reader(digests: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "image.index"
+    publish_index(index(), path, STAMP)
+    del digests[:]
+    assert read_index(path, STAMP, 3)[1] == STAMP and not digests
+    path.with_name("image.index.whole").unlink()
+    for _ in range(2):
+        read_index(path, STAMP, 3)
+    assert len(digests) == 1, "by the first that comes without a note"
+
+
+@pytest.mark.parametrize("ago", [8 * 86400, -60])
+def test_a_large_file_is_looked_through_again_after_a_week(digests: list[int], tmp_path: Path, ago: int) -> None:
+    path = tmp_path / "image.index"
+    publish_index(index(), path, STAMP)
+    noted = path.with_name("image.index.whole")
+    os.utime(noted, (time() - ago, time() - ago))
+    del digests[:]
+    read_index(path, STAMP, 3)
+    assert len(digests) == 1
+
+
+def test_a_large_file_that_was_changed_is_refused_whatever_was_noted(digests: list[int], path: Path) -> None:
+    publish_index(index(), path, STAMP)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IndexDamaged, match="checksum"):
+        read_index(path, STAMP, 3)
+    assert digests
+
+
+def test_damage_that_no_note_knows_of_is_found_by_a_check(digests: list[int], path: Path) -> None:
+    publish_index(index(), path, STAMP)
+    found, content = path.stat(), bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    read_index(path, STAMP, 3)
+    with pytest.raises(IndexDamaged, match="checksum"):
+        check_file(path, STAMP, 3)
+    assert quarantine(path) is not None and not path.with_name("image.index.whole").exists()
+
+
+def test_a_file_is_removed_with_its_note(digests: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "image.index"
+    publish_index(index(), path, STAMP)
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_file(path)
+    remove_file(path)
+    assert not list(tmp_path.iterdir())

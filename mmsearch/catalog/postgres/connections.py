@@ -126,6 +126,18 @@ def run(connection: Connection, words: str, asked: Mapping[str, Any] | Sequence[
     return found
 
 
+def last_rows(connection: Connection, words: str) -> list[Any]:
+    """All rows that the last of several statements answers, which go to the server together."""
+    raw: Any = connection.connection.dbapi_connection
+    if raw.reused is None:
+        raw.reused = raw.cursor()
+    raw.reused.execute(words)
+    while raw.reused.nextset():
+        pass
+    found: list[Any] = raw.reused.fetchall()
+    return found
+
+
 def lock_key(schema: str, what: str) -> int:
     """The number of an advisory lock of a library; a database has one set of these for all its schemas."""
     digest = hashlib.sha256(f"mmsearch/{schema}/{what}".encode()).digest()

@@ -1,13 +1,15 @@
 """PostgreSQL: `Dialect` for a schema that many machines share."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
-from mmsearch.catalog.database import raw_connection
+from mmsearch.catalog.commits import CURRENT_COMMIT
+from mmsearch.catalog.database import COMMIT_ROWS, SEEN, raw_connection
 from mmsearch.catalog.dialect import Compiled, compiled_by
 from mmsearch.catalog.postgres import connections, errors
 from mmsearch.catalog.postgres.rows import copy_rows, replace_rows
@@ -24,6 +26,11 @@ _WITH_IDS = ("roots", "contents", "items", "segments", "spaces", "failures", "ru
 """Tables whose ids are given out by sequences."""
 
 _LOADED = connections.driver_module()
+
+
+@cache
+def _commit_asked() -> str:
+    return PostgresDialect().compiled(CURRENT_COMMIT.statement).sql
 
 
 class PostgresDialect:
@@ -46,8 +53,10 @@ class PostgresDialect:
 
     def begin_snapshot(self, connection: Connection) -> None:
         """As `Dialect.begin_snapshot`."""
+        # With what is asked first: each question is a way to the server and back.
         words = connections.begin_words(connections.schema_of(connection), connections.SNAPSHOT)
-        raw_connection(connection).execute(words)
+        rows = connections.last_rows(connection, f"{words}; {_commit_asked()}")
+        connection.info[SEEN][COMMIT_ROWS] = rows
 
     def is_lost(self, connection: Connection) -> bool:
         """As `Dialect.is_lost`."""

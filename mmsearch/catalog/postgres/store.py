@@ -31,6 +31,7 @@ class PostgresStore:
         self.cache = cache_folder() / FOLDER / folder.name
         self.name = address
         self.longest_path = LONGEST_PATH
+        self.has_queue = True
         self._conninfo, self._schema = split_address(address)
 
     def recover(self) -> None:
