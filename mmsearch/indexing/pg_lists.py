@@ -22,7 +22,7 @@ from mmsearch.indexing.owners import Owners
 from mmsearch.indexing.tuning import BuildResult, IndexTuner
 from mmsearch.indexing.vector_cache import VectorCache
 from mmsearch.types import Ids, Neighbours, Selection, Space, Vectors
-from mmsearch.vectors.presets import IndexPreset
+from mmsearch.vectors.presets import FLAT, IndexPreset, preset_named
 from mmsearch.vectors.rank import exact_scores, nearest, ranked, stacked
 
 if TYPE_CHECKING:
@@ -146,7 +146,17 @@ class PgLists(Lists):
         """None: FAISS has none."""
         return None
 
-    def find_outgrown(self, refused: Callable[[ListKey, IndexPreset, int], bool]) -> dict[ListKey, IndexPreset]:
+    def find_unread(self, least: int) -> dict[ListKey, IndexPreset]:
+        """None: nothing is read into memory."""
+        return {}
+
+    def suited_preset(self, key: ListKey, kind: str | None = None) -> IndexPreset:
+        """As if all were compared: `PgTuner.build` decides."""
+        return preset_named(FLAT)
+
+    def find_outgrown(
+        self, refused: Callable[[ListKey, IndexPreset, int], bool], *, improve: bool = False
+    ) -> dict[ListKey, IndexPreset]:
         """None: the server's index takes changes as they come."""
         return {}
 
@@ -231,7 +241,7 @@ class PgTuner(IndexTuner):
         """As `IndexTuner.has_work`."""
         return bool(self._server.due())
 
-    def build_outgrown(self) -> list[BuildResult]:
+    def build_outgrown(self, *, improve: bool = False) -> list[BuildResult]:
         """As `IndexTuner.build_outgrown`."""
         try:
             return [self._built(key) for key in self._server.due()]
@@ -249,6 +259,10 @@ class PgTuner(IndexTuner):
         start = perf_counter()
         self._server.publish()
         return self._made(key, perf_counter() - start)
+
+    def build_best(self, key: ListKey, preset: IndexPreset) -> Iterator[BuildResult]:
+        """As `build`."""
+        yield self.build(key, preset)
 
     def _built(self, key: ListKey) -> BuildResult:
         return self._made(key, self._server.build(key))
