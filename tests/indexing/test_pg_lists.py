@@ -83,6 +83,7 @@ def assert_same(theirs: PgLists, ours: Lists, k: int, rule: str | None = None) -
     assert found[KEY].scores.tobytes() == wanted[KEY].scores.tobytes()
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_faiss_whether_vectors_wait_or_not(catalog: Catalog, tmp_path: Path, address: str) -> None:
     add(catalog, range(1, 201))
     ours, theirs = both(catalog, tmp_path, address)
@@ -99,6 +100,7 @@ def test_answers_are_those_of_faiss_whether_vectors_wait_or_not(catalog: Catalog
                 assert_same(theirs, ours, k, rule)
 
 
+@pytest.mark.slow
 def test_a_commit_is_found_at_once_and_what_is_gone_is_not(catalog: Catalog, tmp_path: Path, address: str) -> None:
     add(catalog, range(1, 41))
     ours, theirs = both(catalog, tmp_path, address)
@@ -108,6 +110,8 @@ def test_a_commit_is_found_at_once_and_what_is_gone_is_not(catalog: Catalog, tmp
     assert_same(theirs, ours, 40)
 
 
+@pytest.mark.slow
+@pytest.mark.extras
 def test_an_index_serves_and_what_it_misses_is_compared(
     catalog: Catalog, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +133,7 @@ def test_an_index_serves_and_what_it_misses_is_compared(
     assert theirs.count_wrong_scores(KEY, np.arange(1, 20)) == 0
 
 
+@pytest.mark.slow
 def test_lists_are_made_anew_from_the_catalog(catalog: Catalog, tmp_path: Path, address: str) -> None:
     add(catalog, range(1, 21))
     ours, theirs = both(catalog, tmp_path, address)
@@ -148,6 +153,7 @@ def made_library(place: str | Path) -> Library:
 
 
 @pytest.mark.slow
+@pytest.mark.extras
 def test_a_library_searches_by_pgvector_and_leaves_no_files(tmp_path: Path, address: str) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
